@@ -1,0 +1,1 @@
+"""LiveDash conversation analysis through the OpenAI Batch API."""

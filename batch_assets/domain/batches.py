@@ -1,0 +1,171 @@
+"""Records of batches on their way: what the store hands to a stage and gets back from it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from batch_assets.domain.records import Lease, RemoteBatch
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedBatch:
+    """A batch whose intent is committed: its rows are ours to send, under `lease`."""
+
+    lease: Lease
+    company_id: str
+    model: str
+    requests: int
+    tokens: int
+    cost_eur: float
+
+    @property
+    def id(self) -> str:
+        """The batch's own id: LiveDash's row, our row, the metadata and the file's name."""
+        return self.lease.batch_id
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one call of `claim` did. Companies in `remaining` have not been visited yet."""
+
+    batches: tuple[ClaimedBatch, ...]
+    rejected: Mapping[str, int]
+    held: Mapping[str, int]
+    remaining: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedBatch:
+    """A claimed batch whose input file the server has; `dropped` rows did not go into it."""
+
+    lease: Lease
+    input_file_id: str
+    input_bytes: int
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedBatch:
+    """A batch that the server has, as it described it."""
+
+    lease: Lease
+    remote: RemoteBatch
+
+
+@dataclass(frozen=True, slots=True)
+class InFlightBatch:
+    """A batch that was still running when the server was last asked."""
+
+    id: str
+    fence: int
+    openai_batch_id: str
+    model: str | None
+    server_status: str
+    status_since: datetime
+    submitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EndedBatch:
+    """A batch that ended on the server and whose results are to be read, under `lease`."""
+
+    lease: Lease
+    is_ours: bool
+    company_id: str
+    model: str | None
+    """The model that was asked for; `None` for a batch that LiveDash made."""
+    openai_batch_id: str
+    server_status: str
+    server_errors: tuple[str, ...]
+    input_file_id: str | None
+    output_file_id: str | None
+    error_file_id: str | None
+
+    @property
+    def id(self) -> str:
+        """The batch's own id."""
+        return self.lease.batch_id
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the server made a file for it."""
+        return self.output_file_id is not None or self.error_file_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class UnresolvedBatch:
+    """A batch whose run ended, or whose call went unanswered, before the server's word was kept."""
+
+    lease: Lease
+    input_file_id: str | None
+    claimed_at: datetime
+    absences: int
+    absent_seconds: float
+    """Since the first listing that did not show it; 0 before the first."""
+
+    @property
+    def id(self) -> str:
+        """The batch's own id."""
+        return self.lease.batch_id
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Files of a settled batch that are still to be deleted on the server."""
+
+    batch_id: str
+    file_ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Written:
+    """What one call of `write_results` did with the outcomes that it was given."""
+
+    completed: int = 0
+    retry: int = 0
+    dead: int = 0
+    returned: int = 0
+    discarded: int = 0
+    """Paid for, but its session was deleted or its row changed meanwhile: the cost is kept."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Lines that were not applied: `duplicate`, for a row whose attempt had ended."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_eur: float = 0.0
+    live_cost_eur: float = 0.0
+
+    def __add__(self, other: "Written") -> "Written":
+        return Written(
+            completed=self.completed + other.completed,
+            retry=self.retry + other.retry,
+            dead=self.dead + other.dead,
+            returned=self.returned + other.returned,
+            discarded=self.discarded + other.discarded,
+            refused=self.refused + other.refused,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost_eur=self.cost_eur + other.cost_eur,
+            live_cost_eur=self.live_cost_eur + other.live_cost_eur,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyStatistics:
+    """One company's requests by bucket, and what its batches have cost."""
+
+    company_id: str
+    name: str
+    status: str
+    sessions: int
+    waiting: int
+    in_batch: int
+    complete: int
+    retry: int
+    dead: int
+    failed_elsewhere: int
+    """Failed before this project came, or by LiveDash itself: retried only when asked."""
+    prompt_tokens: int
+    completion_tokens: int
+    cost_eur: float
+    live_cost_eur: float

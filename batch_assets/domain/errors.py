@@ -1,0 +1,55 @@
+"""Errors that people read: each says in one sentence what is wrong and what to do.
+
+The command line prints the sentence and exits with `exit_code`; Dagster shows it as the run's
+failure. None of them ever carries a secret or the text of a conversation.
+"""
+
+from typing import ClassVar
+
+
+class BatchAssetsError(Exception):
+    """Something that a person has to put right; `str(error)` is the sentence to show."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigurationError(BatchAssetsError):
+    """A setting is missing, contradicts another one or has a value that is not allowed."""
+
+    exit_code = 2
+
+
+class DatabaseUnavailableError(BatchAssetsError):
+    """The database cannot be reached or refuses the login."""
+
+    exit_code = 3
+
+
+class MigrationsMissingError(BatchAssetsError):
+    """The database is reachable but lacks tables that this version needs."""
+
+    exit_code = 4
+
+
+class AccountRefusedError(BatchAssetsError):
+    """The API refuses the account: a missing, wrong or unentitled key, or a used-up quota."""
+
+    exit_code = 5
+
+
+class SubmissionHeldError(BatchAssetsError):
+    """Nothing may be submitted from this database until an operator has confirmed it."""
+
+    exit_code = 6
+
+
+class LocalStackError(BatchAssetsError):
+    """The embedded PostgreSQL or the local Batch API server cannot be started or found."""
+
+    exit_code = 7
+
+
+class MigrationRefusedError(BatchAssetsError):
+    """The migrations cannot run on this database as it is; nothing was changed."""
+
+    exit_code = 8

@@ -1,0 +1,83 @@
+"""Tokens and money. Prices are USD a token, costs are USD unless the name says EUR."""
+
+from dataclasses import dataclass, field
+
+BATCH_DISCOUNT = 0.5
+"""What the Batch API charges of a live price, where no price of its own is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer, as the server counted them. `None`: the server did not say."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cached_tokens: int | None = None
+    audio_tokens_prompt: int | None = None
+    reasoning_tokens: int | None = None
+    audio_tokens_completion: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """USD a token: fresh input, input that was cached, output."""
+
+    prompt: float
+    cached_prompt: float
+    completion: float
+
+    def discounted(self, factor: float) -> "Rates":
+        """The same rates, each times `factor`."""
+        return Rates(self.prompt * factor, self.cached_prompt * factor, self.completion * factor)
+
+    def cost(self, usage: Usage) -> float:
+        """USD for one answer; cached input is a part of the prompt tokens, not beside them."""
+        cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
+        return (
+            (usage.prompt_tokens - cached) * self.prompt
+            + cached * self.cached_prompt
+            + usage.completion_tokens * self.completion
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs live and in a batch, and who says so (`livedash` or `genai-prices`)."""
+
+    live: Rates
+    batch: Rates
+    source: str
+
+
+def livedash_price(prompt: float, completion: float) -> Price:
+    """A price from LiveDash's table, which knows neither cached input nor batches."""
+    live = Rates(prompt, prompt, completion)
+    return Price(live=live, batch=live.discounted(BATCH_DISCOUNT), source="livedash")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one answer cost. Zero throughout where the model has no known price."""
+
+    usd: float = 0.0
+    eur: float = 0.0
+    live_eur: float = 0.0
+    """What the same tokens would have cost live: the difference is what was saved."""
+    rates: Rates = field(default_factory=lambda: Rates(0.0, 0.0, 0.0))
+    """The rates that were charged."""
+
+
+def batch_cost(usage: Usage, price: Price | None, usd_to_eur: float) -> Cost:
+    """The cost of one answer of a batch, at `usd_to_eur` euros a dollar."""
+    if price is None:
+        return Cost()
+    usd = price.batch.cost(usage)
+    return Cost(
+        usd=usd,
+        eur=usd * usd_to_eur,
+        live_eur=price.live.cost(usage) * usd_to_eur,
+        rates=price.batch,
+    )

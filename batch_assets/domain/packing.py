@@ -1,0 +1,188 @@
+"""Which of a company's waiting requests go into which batch: a pure function of what was read.
+
+Requests are grouped by model and taken oldest first. A batch ends where the next request would
+exceed its request count or its bytes. Packing passes over what a cap, the model's token allowance
+or its rest forbids; that waits, with its reason counted.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from batch_assets.domain.money import Price, Usage
+from batch_assets.domain.policy import Policy
+
+ESTIMATED_BYTES_PER_TOKEN = 3
+"""UTF-8 bytes a token: English has about four, so that an estimate errs on the safe side."""
+
+JSON_BYTES_PER_MESSAGE = 48
+"""What one message adds to the request line beside its text: keys, quotes, escaped twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A waiting request, locked by the claim that reads it; counts are of its messages."""
+
+    request_id: str
+    session_id: str
+    company_id: str
+    model: str
+    processing_type: str
+    message_count: int
+    content_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A request that can never be sent, with a stable code and a reason for people."""
+
+    candidate: Candidate
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What is known of a model and type before sending: the request's and the answer's size."""
+
+    overhead_bytes: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Everything that packing has to know beside the candidates."""
+
+    policy: Policy
+    price_of: Callable[[str], Price | None]
+    sizes_of: Callable[[str, str], Sizes | None]
+    """(processing type, model) to its sizes; `None`: the type is not known."""
+
+
+@dataclass(slots=True)
+class Room:
+    """What may still be sent for one company; packing takes from it.
+
+    The scopes of `requests` and `cost_eur` are "run", "day" and "company"; `None` is no limit.
+    """
+
+    requests: dict[str, float | None] = field(default_factory=dict)
+    cost_eur: dict[str, float | None] = field(default_factory=dict)
+    model_tokens: dict[str, int] = field(default_factory=dict)
+    """Prompt tokens that may still be enqueued, for each model that has been looked up."""
+    paused_models: dict[str, str] = field(default_factory=dict)
+    """Models of which nothing more may be sent now, with the reason; packing adds to them."""
+
+    def take(self, model: str, requests: int, tokens: int, cost_eur: float) -> None:
+        """Use up what some requests of one model need."""
+        if model in self.model_tokens:
+            self.model_tokens[model] -= tokens
+        for scope, left in self.requests.items():
+            self.requests[scope] = None if left is None else left - requests
+        for scope, left in self.cost_eur.items():
+            self.cost_eur[scope] = None if left is None else left - cost_eur
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A request before it is sent: bytes of its line, prompt tokens, EUR (`None`: no price)."""
+
+    bytes: int
+    tokens: int
+    cost_eur: float | None
+
+
+@dataclass(slots=True)
+class Draft:
+    """A batch that is about to be claimed: requests of one company and one model, oldest first."""
+
+    company_id: str
+    model: str
+    candidates: list[Candidate] = field(default_factory=list)
+    bytes: int = 0
+    tokens: int = 0
+    cost_eur: float = 0.0
+
+    def add(self, candidate: Candidate, estimate: Estimate) -> None:
+        """Take one request in."""
+        self.candidates.append(candidate)
+        self.bytes += estimate.bytes
+        self.tokens += estimate.tokens
+        self.cost_eur += estimate.cost_eur or 0.0
+
+
+@dataclass(slots=True)
+class Packing:
+    """The drafts, the requests that can never be sent, and why others were left waiting."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    held: Counter[str] = field(default_factory=Counter)
+    """Reason to number of requests that stay waiting because of it."""
+
+
+def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
+    """Pack one company's candidates, given oldest first, taking what is used from `room`."""
+    packing = Packing()
+    drafts: dict[str, Draft] = {}
+    for candidate in candidates:
+        size = _size(candidate, terms)
+        if isinstance(size, Rejection):
+            packing.rejections.append(size)
+            continue
+        hold = _hold(candidate, size, terms, room)
+        if hold is not None:
+            packing.held[hold] += 1
+            continue
+        draft = drafts.get(candidate.model)
+        if draft is None or _is_full(draft, size, terms.policy):
+            draft = drafts[candidate.model] = Draft(candidate.company_id, candidate.model)
+            packing.drafts.append(draft)
+        draft.add(candidate, size)
+        room.take(candidate.model, 1, size.tokens, size.cost_eur or 0.0)
+    return packing
+
+
+def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
+    """The request's estimate, or why it can never be sent."""
+    if candidate.message_count == 0:
+        return Rejection(candidate, "no_messages", "The session has no messages.")
+    sizes = terms.sizes_of(candidate.processing_type, candidate.model)
+    if sizes is None:
+        return Rejection(candidate, "unknown_processing_type", "The processing type is unknown.")
+    text = candidate.content_bytes + JSON_BYTES_PER_MESSAGE * candidate.message_count
+    size = text + sizes.overhead_bytes
+    tokens = -(-size // ESTIMATED_BYTES_PER_TOKEN)
+    policy = terms.policy
+    if size > policy.max_batch_bytes or tokens > policy.token_allowance(candidate.model):
+        return Rejection(
+            candidate, "too_large", f"The conversation is too long to be sent (~{tokens} tokens)."
+        )
+    price = terms.price_of(candidate.model)
+    usage = Usage(prompt_tokens=tokens, completion_tokens=sizes.completion_tokens)
+    cost = None if price is None else price.batch.cost(usage) * policy.usd_to_eur
+    return Estimate(bytes=size, tokens=tokens, cost_eur=cost)
+
+
+def _hold(candidate: Candidate, size: Estimate, terms: Terms, room: Room) -> str | None:
+    """Why a request has to wait although it could be sent, or `None`."""
+    if candidate.model in room.paused_models:
+        return f"model {candidate.model} rests: {room.paused_models[candidate.model]}"
+    if size.cost_eur is None and terms.policy.caps.limits_cost:
+        return f"model {candidate.model} has no price, and costs are capped"
+    if room.model_tokens.get(candidate.model, size.tokens) < size.tokens:
+        room.paused_models[candidate.model] = "its token allowance is used up"
+        return f"model {candidate.model} rests: {room.paused_models[candidate.model]}"
+    if any(left is not None and left < 1 for left in room.requests.values()):
+        return "cap on requests"
+    cost = size.cost_eur or 0.0
+    if any(left is not None and left < cost for left in room.cost_eur.values()):
+        return "cap on estimated cost"
+    return None
+
+
+def _is_full(draft: Draft, size: Estimate, policy: Policy) -> bool:
+    return (
+        len(draft.candidates) >= policy.max_batch_requests
+        or draft.bytes + size.bytes > policy.max_batch_bytes
+    )

@@ -1,0 +1,127 @@
+"""The states of requests and batches and the moves between them.
+
+`docs/state_machine.md` shows these tables; a test compares the two. LiveDash's enums are here
+under their own names, since its rows are what every move writes.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RequestStatus(StrEnum):
+    """LiveDash's `"AIRequestStatus"`: what its rows say of a request."""
+
+    PENDING_BATCHING = "PENDING_BATCHING"
+    BATCHING_IN_PROGRESS = "BATCHING_IN_PROGRESS"
+    PROCESSING_COMPLETE = "PROCESSING_COMPLETE"
+    PROCESSING_FAILED = "PROCESSING_FAILED"
+
+
+class LiveDashBatchStatus(StrEnum):
+    """LiveDash's `"AIBatchRequestStatus"`: what its rows say of a batch."""
+
+    PENDING = "PENDING"
+    UPLOADING = "UPLOADING"
+    VALIDATING = "VALIDATING"
+    IN_PROGRESS = "IN_PROGRESS"
+    FINALIZING = "FINALIZING"
+    COMPLETED = "COMPLETED"
+    PROCESSED = "PROCESSED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class Bucket(StrEnum):
+    """Where a request is. Each request is in exactly one bucket at any committed moment."""
+
+    WAITING = "waiting"
+    IN_BATCH = "in_batch"
+    COMPLETE = "complete"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+class BatchState(StrEnum):
+    """How far a batch of ours has come; kept in `batch_assets.batch`."""
+
+    CLAIMED = "claimed"
+    UPLOADED = "uploaded"
+    SUBMITTED = "submitted"
+    ENDED = "ended"
+    SETTLED = "settled"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One allowed move: from where to where, which stages make it, and on what ground."""
+
+    source: str
+    target: str
+    made_by: str
+    when: str
+
+
+REQUEST_MOVES: tuple[Move, ...] = (
+    Move(Bucket.WAITING, Bucket.IN_BATCH, "plan", "claimed into a batch of its company and model"),
+    Move(Bucket.WAITING, Bucket.DEAD, "plan", "it can never be sent: no messages, unknown type"),
+    Move(Bucket.IN_BATCH, Bucket.COMPLETE, "ingest", "a valid answer was stored"),
+    Move(Bucket.IN_BATCH, Bucket.RETRY, "ingest", "it failed in a way that may pass"),
+    Move(Bucket.IN_BATCH, Bucket.DEAD, "ingest", "it failed for good or too often"),
+    Move(
+        Bucket.IN_BATCH,
+        Bucket.WAITING,
+        "submit, recover, ingest",
+        "its batch was never created, or ended without an answer for it",
+    ),
+    Move(Bucket.RETRY, Bucket.WAITING, "retry", "its retry date has come"),
+    Move(Bucket.DEAD, Bucket.WAITING, "operator", "requeued by hand"),
+)
+
+BATCH_MOVES: tuple[Move, ...] = (
+    Move(BatchState.CLAIMED, BatchState.UPLOADED, "submit", "the server has the input file"),
+    Move(BatchState.CLAIMED, BatchState.SUBMITTED, "recover", "found on the server and adopted"),
+    Move(
+        BatchState.CLAIMED,
+        BatchState.RELEASED,
+        "submit, recover",
+        "refused, nothing left to send, or proved absent",
+    ),
+    Move(BatchState.UPLOADED, BatchState.SUBMITTED, "submit, recover", "the server has the batch"),
+    Move(BatchState.UPLOADED, BatchState.RELEASED, "submit, recover", "refused or proved absent"),
+    Move(BatchState.SUBMITTED, BatchState.ENDED, "poll", "the server says that it ended"),
+    Move(BatchState.ENDED, BatchState.SETTLED, "ingest", "every row has left the batch"),
+)
+
+OPEN_BATCH_STATES: tuple[BatchState, ...] = (
+    BatchState.CLAIMED,
+    BatchState.UPLOADED,
+    BatchState.SUBMITTED,
+    BatchState.ENDED,
+)
+
+UNRESOLVED_BATCH_STATES: tuple[BatchState, ...] = (BatchState.CLAIMED, BatchState.UPLOADED)
+"""States in which a call may be under way, or may have been lost with its answer."""
+
+SERVER_ENDED: frozenset[str] = frozenset({"completed", "failed", "expired", "cancelled"})
+"""The server's words for a batch that will not change again; any other: it still runs."""
+
+_LIVEDASH_RUNNING: dict[str, LiveDashBatchStatus] = {
+    "validating": LiveDashBatchStatus.VALIDATING,
+    "finalizing": LiveDashBatchStatus.FINALIZING,
+}
+
+
+def livedash_status(server_status: str, *, readable: bool) -> LiveDashBatchStatus:
+    """The value of LiveDash's enum that is nearest to what the server says of a batch.
+
+    `readable` says whether there is an output or an error file. An ended batch with something to
+    read is COMPLETED (ingestion makes it PROCESSED); with nothing to read FAILED or CANCELLED.
+    """
+    if server_status not in SERVER_ENDED:
+        return _LIVEDASH_RUNNING.get(server_status, LiveDashBatchStatus.IN_PROGRESS)
+    if readable:
+        return LiveDashBatchStatus.COMPLETED
+    if server_status == "cancelled":
+        return LiveDashBatchStatus.CANCELLED
+    return LiveDashBatchStatus.FAILED
