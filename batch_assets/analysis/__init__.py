@@ -1,0 +1,24 @@
+"""What is asked of the model and what is made of its answer: one module a processing type.
+
+The other rooms use the names below; what lies behind them is in `docs/processing_types.md`.
+"""
+
+from batch_assets.analysis.answer import read_answer, read_partial_answer
+from batch_assets.analysis.registry import is_known, processing_types
+from batch_assets.analysis.request import (
+    MESSAGE_OVERHEAD_BYTES,
+    expected_completion_tokens,
+    overhead_bytes,
+    request_body,
+)
+
+__all__ = [
+    "MESSAGE_OVERHEAD_BYTES",
+    "expected_completion_tokens",
+    "is_known",
+    "overhead_bytes",
+    "processing_types",
+    "read_answer",
+    "read_partial_answer",
+    "request_body",
+]

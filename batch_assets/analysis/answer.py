@@ -1,0 +1,114 @@
+"""From the text of an answer to findings, or to a failure that says why not.
+
+Nothing here raises: whatever a model wrote, the result is a value.
+"""
+
+import json
+import string
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from batch_assets.analysis.processing_type import ProcessingType
+from batch_assets.analysis.reasons import NOT_AN_OBJECT, problems, reason
+from batch_assets.analysis.registry import known_types
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.records import Findings, Response
+
+_FENCE = "```"
+
+UNKNOWN_TYPE = Failure(
+    FailureKind.PERMANENT, "unknown_processing_type", "the processing type is not known"
+)
+REFUSED = Failure(FailureKind.PERMANENT, "refusal", "the model refused to answer")
+FILTERED = Failure(FailureKind.PERMANENT, "refusal", "the content filter withheld the answer")
+EMPTY = Failure(FailureKind.TRANSIENT, "empty_answer", "the answer has no text")
+NOT_JSON = Failure(FailureKind.TRANSIENT, "invalid_json", "the answer is not JSON")
+CUT_OFF = Failure(
+    FailureKind.TRANSIENT, "truncated_answer", "the answer was cut off at the limit of its length"
+)
+
+
+def read_answer(processing_type: str, response: Response) -> Findings | Failure:
+    """What the answer says: every field of its type, validated, or the failure."""
+    kind = known_types().get(processing_type)
+    if kind is None:
+        return UNKNOWN_TYPE
+    return _read(response, lambda value: _whole(kind, value))
+
+
+def read_partial_answer(processing_type: str, response: Response) -> Findings | Failure:
+    """What an answer to LiveDash's own prompts says: every known field that is valid, at least one.
+
+    Its prompts asked for other fields under the same processing types, so the fields of all types
+    are looked for, those of `processing_type` first; it need not be a known one.
+    """
+    return _read(response, lambda value: _parts(processing_type, value))
+
+
+def _read(response: Response, findings: Callable[[Any], Findings | Failure]) -> Findings | Failure:
+    if response.refused:
+        return REFUSED
+    if response.finish_reason == "content_filter":
+        return FILTERED
+    result = _parsed(response.content, findings)
+    if isinstance(result, Failure) and response.finish_reason == "length":
+        return CUT_OFF
+    return result
+
+
+def _parsed(
+    content: str | None, findings: Callable[[Any], Findings | Failure]
+) -> Findings | Failure:
+    text = _without_fence(content or "")
+    if not text:
+        return EMPTY
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # ValueError: also an integer of thousands of digits
+        return NOT_JSON
+    return findings(value)
+
+
+def _without_fence(content: str) -> str:
+    text = content.removeprefix("\ufeff").strip()
+    if len(text) >= 2 * len(_FENCE) and text.startswith(_FENCE) and text.endswith(_FENCE):
+        text = text[len(_FENCE) : -len(_FENCE)].lstrip(string.ascii_letters).strip()
+    return text
+
+
+def _whole(kind: ProcessingType, value: Any) -> Findings | Failure:
+    try:
+        answer = kind.answer.model_validate(value)
+    except ValidationError as error:
+        return _invalid(problems(error, kind.answer.model_fields))
+    return Findings(**kind.written(answer))
+
+
+def _parts(processing_type: str, value: Any) -> Findings | Failure:
+    if not isinstance(value, dict):
+        return _invalid([NOT_AN_OBJECT])
+    found: dict[str, Any] = {}
+    wrong: list[str] = []
+    for kind in _own_first(processing_type):
+        answer = kind.answer.model_construct()
+        for name in kind.writes:
+            if name in value and name not in found:
+                try:
+                    setattr(answer, name, value[name])
+                except ValidationError as error:
+                    wrong += problems(error, kind.answer.model_fields)
+        found = kind.written(answer) | found
+    return Findings(**found) if found else _invalid(wrong or ["answer: no known field (missing)"])
+
+
+def _own_first(processing_type: str) -> Iterator[ProcessingType]:
+    kinds = known_types()
+    if processing_type in kinds:
+        yield kinds[processing_type]
+    yield from (kind for name, kind in kinds.items() if name != processing_type)
+
+
+def _invalid(found: list[str]) -> Failure:
+    return Failure(FailureKind.TRANSIENT, "invalid_answer", reason(found))

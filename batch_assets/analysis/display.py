@@ -1,0 +1,37 @@
+"""What a model or an employee wrote, made safe to show: it is text there, and nothing else."""
+
+import re
+import string
+import unicodedata
+
+_JOINERS = "\u200c\u200d"
+"""Invisible, but part of Persian and Indic words and of emoji."""
+_WORD_JOINER = "\u2060"
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Control (ANSI's ESC among them), format (bidi among them), surrogates, line separators."""
+_LINK_START = re.compile(r"(?:(?<=://)|(?<=@)|(?<=www)(?=\.))", re.IGNORECASE)
+_ENTITIES = {ord(mark): f"&#{ord(mark)};" for mark in string.punctuation}
+
+
+def escaped(text: str) -> str:
+    r"""The text on one line for a terminal: what is invisible or steers is shown as `\x1b`.
+
+    Hand it to rich inside a `Text`, which reads no markup.
+    """
+    return "".join(map(_visible, " ".join(text.split())))
+
+
+def escaped_markdown(text: str) -> str:
+    """The text on one line for Markdown that allows HTML, also in a cell of a table.
+
+    All punctuation becomes character references, which are never markup, and addresses are not
+    turned into links (an invisible U+2060 keeps a renderer from seeing one).
+    """
+    unlinked = _LINK_START.sub(_WORD_JOINER, escaped(text))
+    return unlinked.translate(_ENTITIES)
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) in _HIDDEN and character not in _JOINERS:
+        return character.encode("unicode_escape").decode("ascii")
+    return character

@@ -1,0 +1,152 @@
+"""The fields that answers are made of; the processing types share them.
+
+A description is sent to the model with the schema. Limits are not (strict mode refuses them), so
+a description says them too. Each field is liberal where a value can only mean one thing and
+strict otherwise.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from batch_assets.analysis.text import cleaned_value, shortened
+
+MAX_QUESTIONS = 5
+QUESTION_CHARACTERS = 500
+"""LiveDash's unique index on `"Question".content` holds 2,700 bytes: 500 characters always fit."""
+SUMMARY_CHARACTERS = (10, 300)
+
+
+class Sentiment(StrEnum):
+    """LiveDash's `"SentimentCategory"`."""
+
+    POSITIVE = "POSITIVE"
+    NEUTRAL = "NEUTRAL"
+    NEGATIVE = "NEGATIVE"
+
+
+class Category(StrEnum):
+    """LiveDash's `"SessionCategory"`."""
+
+    SCHEDULE_HOURS = "SCHEDULE_HOURS"
+    LEAVE_VACATION = "LEAVE_VACATION"
+    SICK_LEAVE_RECOVERY = "SICK_LEAVE_RECOVERY"
+    SALARY_COMPENSATION = "SALARY_COMPENSATION"
+    CONTRACT_HOURS = "CONTRACT_HOURS"
+    ONBOARDING = "ONBOARDING"
+    OFFBOARDING = "OFFBOARDING"
+    WORKWEAR_STAFF_PASS = "WORKWEAR_STAFF_PASS"  # noqa: S105 - an employee's badge, no password
+    TEAM_CONTACTS = "TEAM_CONTACTS"
+    PERSONAL_QUESTIONS = "PERSONAL_QUESTIONS"
+    ACCESS_LOGIN = "ACCESS_LOGIN"
+    SOCIAL_QUESTIONS = "SOCIAL_QUESTIONS"
+    UNRECOGNIZED_OTHER = "UNRECOGNIZED_OTHER"
+
+
+CATEGORY_DESCRIPTION = (
+    "The one category that the employee's main concern belongs to. "
+    "SCHEDULE_HOURS: rosters, shifts, working times. "
+    "LEAVE_VACATION: holidays, days off, leave. "
+    "SICK_LEAVE_RECOVERY: calling in sick, illness, getting back to work. "
+    "SALARY_COMPENSATION: pay, payslips, bonuses, expenses. "
+    "CONTRACT_HOURS: the contract, its hours, changing or extending it. "
+    "ONBOARDING: starting the job. "
+    "OFFBOARDING: resigning, dismissal, leaving the job. "
+    "WORKWEAR_STAFF_PASS: work clothes, staff pass, badge, locker. "
+    "TEAM_CONTACTS: whom to ask, managers, colleagues, addresses and numbers. "
+    "PERSONAL_QUESTIONS: the employee's own data and circumstances. "
+    "ACCESS_LOGIN: accounts, passwords, access to systems. "
+    "SOCIAL_QUESTIONS: small talk, events, questions about the bot. "
+    "UNRECOGNIZED_OTHER: anything else, or too little to tell."
+)
+
+_NOT_LETTERS = re.compile(r"[^A-Z0-9]+")
+_LANGUAGE_TAG = re.compile(r"([a-z]{2})(?:[-_][a-z0-9]{1,8})*")
+
+
+def _constant(value: Any) -> Any:
+    """`"Leave & vacation"` as `"LEAVE_VACATION"`: LiveDash's labels and its values are the same."""
+    value = cleaned_value(value)
+    return _NOT_LETTERS.sub("_", value.upper()).strip("_") if isinstance(value, str) else value
+
+
+def _language(value: Any) -> Any:
+    """`"EN"` and `"en-US"` as `"en"`; what is no language tag is left for the pattern to refuse."""
+    value = cleaned_value(value)
+    if not isinstance(value, str):
+        return value
+    tag = _LANGUAGE_TAG.fullmatch(value.lower())
+    return tag[1] if tag else value
+
+
+def _question(value: Any) -> Any:
+    value = cleaned_value(value)
+    return shortened(value, QUESTION_CHARACTERS) if isinstance(value, str) else value
+
+
+def _summary(value: Any) -> Any:
+    value = cleaned_value(value)
+    return shortened(value, SUMMARY_CHARACTERS[1]) if isinstance(value, str) else value
+
+
+def _distinct(questions: list[str]) -> list[str]:
+    """The first five that say something, each once whatever its letter case."""
+    distinct: dict[str, str] = {}
+    for text in filter(_has_words, questions):
+        distinct.setdefault(text.casefold(), text)
+    return list(distinct.values())[:MAX_QUESTIONS]
+
+
+def _has_words(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+LanguageField = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z]{2}$",
+        description="The language that the employee writes in most: its ISO 639-1 code, two "
+        "lower-case letters, such as en, nl or de.",
+    ),
+    BeforeValidator(_language),
+]
+SentimentField = Annotated[
+    Sentiment,
+    BeforeValidator(_constant),
+    Field(
+        description="The employee's mood over the whole conversation. POSITIVE: content or "
+        "grateful. NEGATIVE: upset, frustrated or disappointed. NEUTRAL: neither."
+    ),
+]
+CategoryField = Annotated[
+    Category, BeforeValidator(_constant), Field(description=CATEGORY_DESCRIPTION)
+]
+EscalatedField = Annotated[
+    bool,
+    Field(description="True if the bot could not help and passed the employee on to a person."),
+]
+ForwardedHrField = Annotated[
+    bool,
+    Field(description="True if the employee was told to turn to the HR department."),
+]
+QuestionsField = Annotated[
+    list[Annotated[str, BeforeValidator(_question)]],
+    AfterValidator(_distinct),
+    Field(
+        description="What the employee wanted to know: at most five questions, the most important "
+        "first, each paraphrased in English as one short sentence without names or numbers of "
+        "persons. Empty if nothing was asked."
+    ),
+]
+SummaryField = Annotated[
+    str,
+    Field(
+        min_length=SUMMARY_CHARACTERS[0],
+        max_length=SUMMARY_CHARACTERS[1],
+        description="What the conversation was about and how it ended, in English, in one or two "
+        "sentences: 10 to 300 characters.",
+    ),
+    BeforeValidator(_summary),
+]

@@ -1,0 +1,52 @@
+"""What a processing type declares."""
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from batch_assets.domain.records import Findings
+
+_SCHEMA_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_FINDINGS = frozenset(field.name for field in fields(Findings))
+
+
+class Answer(BaseModel):
+    """The base of every answer model: a field beyond the declared ones is ignored."""
+
+    model_config = ConfigDict(extra="ignore", validate_assignment=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingType:
+    """One thing that can be asked about a conversation; a module declares it as `TYPE`."""
+
+    name: str
+    """The value of `"AIProcessingRequest"."processingType"`; also the name of the schema."""
+    prompt: str
+    """What to do, in a few sentences; that the conversation is data is said for all types."""
+    answer: type[Answer]
+    """Its docstring and its fields' descriptions are sent to the model."""
+    writes: tuple[str, ...]
+    """The answer's fields that are stored; each is a field of `Findings` of the same name."""
+    expected_tokens: int
+    """Tokens of a usual answer, for estimates of the cost before it is sent."""
+
+    def __post_init__(self) -> None:
+        if not _SCHEMA_NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} cannot name a processing type: {_SCHEMA_NAME.pattern}")
+        nowhere = set(self.writes) - (_FINDINGS & self.answer.model_fields.keys())
+        if nowhere or not self.writes:
+            raise ValueError(
+                f"{self.name}: `writes` must name fields that its answer model and Findings "
+                f"share; these are not: {', '.join(sorted(nowhere)) or '(none named)'}"
+            )
+
+    def written(self, answer: Answer) -> dict[str, Any]:
+        """The stored fields that the model gave, as keyword arguments for `Findings`."""
+        values = answer.model_dump(mode="json", include=set(self.writes), exclude_unset=True)
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }

@@ -1,0 +1,39 @@
+"""Which processing types there are: every module in `types/` is one."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType, ModuleType
+
+from batch_assets.analysis import types
+from batch_assets.analysis.processing_type import ProcessingType
+
+
+def discovered(package: ModuleType) -> Mapping[str, ProcessingType]:
+    """The types that the modules of `package` declare as `TYPE`, by name, in the files' order."""
+    found: dict[str, ProcessingType] = {}
+    for module_info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        declared = getattr(importlib.import_module(module_info.name), "TYPE", None)
+        if not isinstance(declared, ProcessingType):
+            raise TypeError(f"{module_info.name} must declare TYPE, a ProcessingType")
+        if declared.name in found:
+            raise ValueError(f"two modules declare the processing type {declared.name}")
+        found[declared.name] = declared
+    return MappingProxyType(found)
+
+
+@cache
+def known_types() -> Mapping[str, ProcessingType]:
+    """All types by name; read once in a process."""
+    return discovered(types)
+
+
+def is_known(processing_type: str) -> bool:
+    """Whether requests of this type can be sent and read."""
+    return processing_type in known_types()
+
+
+def processing_types() -> tuple[str, ...]:
+    """The names of all types."""
+    return tuple(known_types())

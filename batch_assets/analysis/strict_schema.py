@@ -1,0 +1,38 @@
+"""The JSON schema of an answer model, as OpenAI's strict mode accepts it.
+
+Strict mode wants every property required and nothing beside the declared ones, and it refuses a
+number of keywords; which ones depends on the model (fine-tuned models take the fewest). So only
+those that every model takes are kept. What is left out is checked when the answer is read.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+_KEPT = ("type", "description", "enum", "const", "anyOf", "items")
+_REFERENCE = "#/$defs/"
+
+
+def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A schema without references, to be sent with `"strict": true`."""
+    schema = model.model_json_schema()
+    return _strict(schema, schema.get("$defs", {}))
+
+
+def _strict(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    if "$ref" in node:
+        # What stands beside a reference (the field's description) goes before what it names.
+        node = {**definitions[node["$ref"].removeprefix(_REFERENCE)], **node}
+    strict = {keyword: node[keyword] for keyword in _KEPT if keyword in node}
+    if "anyOf" in strict:
+        strict["anyOf"] = [_strict(choice, definitions) for choice in strict["anyOf"]]
+    if "items" in strict:
+        strict["items"] = _strict(strict["items"], definitions)
+    if "properties" in node:
+        strict["properties"] = {
+            name: _strict(value, definitions) for name, value in node["properties"].items()
+        }
+        strict["required"] = list(strict["properties"])
+        strict["additionalProperties"] = False
+    return strict

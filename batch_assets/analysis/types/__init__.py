@@ -1,0 +1,1 @@
+"""One module a processing type: it declares `TYPE`, and being here is all that it takes."""

@@ -1,0 +1,23 @@
+"""`categorization`: the category of the employee's concern, and nothing else."""
+
+from batch_assets.analysis.fields import CategoryField
+from batch_assets.analysis.processing_type import Answer, ProcessingType
+
+
+class Categorization(Answer):
+    """The category of one conversation between an employee and an HR chatbot."""
+
+    category: CategoryField
+
+
+TYPE = ProcessingType(
+    name="categorization",
+    prompt=(
+        "You sort conversations between employees and their company's HR chatbot by what the "
+        "employee wanted. Where there are several matters, take the one that most of the "
+        "conversation is about."
+    ),
+    answer=Categorization,
+    writes=("category",),
+    expected_tokens=15,
+)

@@ -1,0 +1,22 @@
+"""`sentiment_analysis`: the employee's mood, and nothing else."""
+
+from batch_assets.analysis.fields import SentimentField
+from batch_assets.analysis.processing_type import Answer, ProcessingType
+
+
+class SentimentAnalysis(Answer):
+    """The employee's mood in one conversation with an HR chatbot."""
+
+    sentiment: SentimentField
+
+
+TYPE = ProcessingType(
+    name="sentiment_analysis",
+    prompt=(
+        "You judge the mood of employees in conversations with their company's HR chatbot. Look "
+        "at the employee's own lines, not the bot's, and at how the conversation ends."
+    ),
+    answer=SentimentAnalysis,
+    writes=("sentiment",),
+    expected_tokens=12,
+)

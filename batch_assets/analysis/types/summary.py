@@ -1,0 +1,22 @@
+"""`summary`: what the conversation was about, and nothing else."""
+
+from batch_assets.analysis.fields import SummaryField
+from batch_assets.analysis.processing_type import Answer, ProcessingType
+
+
+class Summary(Answer):
+    """The summary of one conversation between an employee and an HR chatbot."""
+
+    summary: SummaryField
+
+
+TYPE = ProcessingType(
+    name="summary",
+    prompt=(
+        "You summarise conversations between employees and their company's HR chatbot for people "
+        "who run the chatbot. Leave out names, addresses, numbers and other personal data."
+    ),
+    answer=Summary,
+    writes=("summary",),
+    expected_tokens=70,
+)

@@ -1,0 +1,125 @@
+"""Adding a processing type is one new file."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_assets.analysis import (
+    expected_completion_tokens,
+    is_known,
+    processing_types,
+    read_answer,
+    request_body,
+    types,
+)
+from batch_assets.analysis.fields import SummaryField
+from batch_assets.analysis.processing_type import Answer, ProcessingType
+from batch_assets.analysis.registry import discovered, known_types
+from batch_assets.domain.records import Conversation, Findings, Response
+
+DOCS = Path(__file__).parents[2] / "docs" / "processing_types.md"
+
+
+class Heading(Answer):
+    """A model with a field that has a column and one that has none."""
+
+    summary: SummaryField
+    colour: str
+
+
+@pytest.fixture
+def new_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_registry: None
+) -> Iterator[Path]:
+    """A second folder of the package `types`, empty; its modules are forgotten afterwards."""
+    monkeypatch.setattr(types, "__path__", [*types.__path__, str(tmp_path)])
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith(types.__name__):
+            del sys.modules[name]
+
+
+def example_in_the_docs() -> str:
+    return DOCS.read_text().split("```python\n", 1)[1].split("```", 1)[0]
+
+
+def test_the_types_are_there() -> None:
+    assert set(processing_types()) >= {
+        "full_analysis",
+        "session_analysis",
+        "sentiment_analysis",
+        "categorization",
+        "summary",
+    }
+    assert is_known("summary")
+    assert not is_known("poem")
+
+
+def test_the_types_write_what_livedash_keeps() -> None:
+    short = {"sentiment", "category", "summary", "language"}
+    expected = {
+        "full_analysis": short | {"escalated", "forwarded_hr", "questions"},
+        "session_analysis": short,
+        "sentiment_analysis": {"sentiment"},
+        "categorization": {"category"},
+        "summary": {"summary"},
+    }
+    kinds = discovered(types)
+    assert {name: set(kinds[name].writes) for name in expected} == expected
+
+
+def test_the_example_in_the_docs_is_a_type_by_being_there(
+    new_files: Path,
+    make_conversation: Callable[..., Conversation],
+    make_response: Callable[..., Response],
+) -> None:
+    assert not is_known("escalation_check")
+    (new_files / "escalation_check.py").write_text(example_in_the_docs())
+    known_types.cache_clear()  # as a new process would: each reads the types once
+    assert is_known("escalation_check")
+    assert expected_completion_tokens("escalation_check") > 0
+    body = request_body(make_conversation("Hi", processing_type="escalation_check"))
+    schema = body["response_format"]["json_schema"]["schema"]
+    assert set(schema["properties"]) == {"reasoning", "escalated", "forwarded_hr"}
+    answer = {"reasoning": "The bot gave up.", "escalated": True, "forwarded_hr": False}
+    assert read_answer("escalation_check", make_response(answer)) == Findings(
+        escalated=True, forwarded_hr=False
+    )
+
+
+def test_a_module_without_a_type_is_named(new_files: Path) -> None:
+    (new_files / "half_done.py").write_text("NAME = 'half_done'\n")
+    with pytest.raises(TypeError, match="half_done must declare TYPE"):
+        discovered(types)
+
+
+def test_a_name_is_given_once(new_files: Path) -> None:
+    (new_files / "again.py").write_text("from batch_assets.analysis.types.summary import TYPE\n")
+    with pytest.raises(ValueError, match="two modules declare the processing type summary"):
+        discovered(types)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"writes": ("colour",)}, "these are not: colour"),
+        ({"writes": ("summary", "sentiment")}, "these are not: sentiment"),
+        ({"writes": ()}, "none named"),
+        ({"name": "a heading"}, "cannot name a processing type"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(change: dict[str, Any], message: str) -> None:
+    right: dict[str, Any] = {
+        "name": "heading",
+        "prompt": "Say it.",
+        "answer": Heading,
+        "writes": ("summary",),
+        "expected_tokens": 9,
+    }
+    assert ProcessingType(**right).writes == ("summary",)
+    with pytest.raises(ValueError, match=message):
+        ProcessingType(**(right | change))
