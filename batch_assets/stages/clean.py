@@ -1,0 +1,31 @@
+"""Conversations do not linger: files of settled batches are deleted on the server."""
+
+import logging
+
+from batch_assets.domain.failures import ApiError
+from batch_assets.stages.pipeline import Budget, Pipeline
+
+log = logging.getLogger(__name__)
+
+
+def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
+    """Delete the files of batches that are settled; of how many batches.
+
+    Only files of our own batches, and only from the database that made them. A file that cannot be
+    deleted now is left for a later run; the server's own expiry is the backstop.
+    """
+    if not pipeline.registry.installation().is_at_home:
+        return 0
+    deleted = []
+    for leftover in pipeline.queries.leftovers(pipeline.policy.batches_per_poll):
+        if budget.is_spent:
+            break
+        try:
+            for file_id in leftover.file_ids:
+                pipeline.api.delete_file(file_id)
+        except ApiError as error:
+            log.warning("Files of batch %s are left behind: %s", leftover.batch_id, error)
+        else:
+            deleted.append(leftover.batch_id)
+    pipeline.queries.record_deleted(deleted)
+    return len(deleted)

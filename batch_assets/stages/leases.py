@@ -1,0 +1,34 @@
+"""Keeps leases alive while a stage works, and knows which of them it still has."""
+
+import time
+from collections.abc import Sequence
+
+from batch_assets.domain.records import Lease
+from batch_assets.store.protocol import Queries
+
+
+class LeaseKeeper:
+    """Leases that were just taken or renewed; they are renewed together at half of their time.
+
+    Time is measured on a clock that runs on while the process is frozen: one that wakes too late
+    asks the database before it goes on, and learns what it has lost.
+    """
+
+    def __init__(self, queries: Queries, leases: Sequence[Lease], seconds: float) -> None:
+        self._queries = queries
+        self._leases = list(leases)
+        self._seconds = seconds
+        self._held = {lease.batch_id for lease in leases}
+        self._renewed_at = time.monotonic()
+
+    def renewed(self, held: set[str]) -> None:
+        """The database has just renewed the leases on these batches, and on no others."""
+        self._leases = [lease for lease in self._leases if lease.batch_id in held]
+        self._held = held
+        self._renewed_at = time.monotonic()
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether a lease is still ours."""
+        if time.monotonic() - self._renewed_at > self._seconds / 2:
+            self.renewed(self._queries.renew(self._leases, self._seconds))
+        return lease.batch_id in self._held

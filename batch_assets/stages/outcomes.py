@@ -1,0 +1,43 @@
+"""What a result line means for its row: an analysis, a failure, or nothing at all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batch_assets import analysis
+from batch_assets.domain.batches import EndedBatch
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.money import Cost, Price, batch_cost
+from batch_assets.domain.records import Response, ResultLine, RowOutcome
+
+_NO_SESSION = Failure(FailureKind.PERMANENT, "session_deleted", "The session was deleted.")
+
+
+@dataclass(frozen=True, slots=True)
+class LineReader:
+    """Reads the lines of one batch."""
+
+    batch: EndedBatch
+    price_of: Callable[[str], Price | None]
+    usd_to_eur: float
+
+    def outcome(self, line: ResultLine, processing_type: str | None) -> RowOutcome:
+        """The outcome of one line of this batch; no type: the session is gone."""
+        if not line.answered:
+            return RowOutcome(line.custom_id)
+        cost = self._cost(line.response)
+        if line.failure is not None or line.response is None:
+            return RowOutcome(line.custom_id, line.response, cost, failure=line.failure)
+        if processing_type is None:
+            return RowOutcome(line.custom_id, line.response, cost, failure=_NO_SESSION)
+        # LiveDash asks in words of its own: of its answers we take what we understand.
+        read = analysis.read_answer if self.batch.is_ours else analysis.read_partial_answer
+        answer = read(processing_type, line.response)
+        if isinstance(answer, Failure):
+            return RowOutcome(line.custom_id, line.response, cost, failure=answer)
+        return RowOutcome(line.custom_id, line.response, cost, findings=answer)
+
+    def _cost(self, response: Response | None) -> Cost:
+        model = self.batch.model or (response.model if response is not None else None)
+        if response is None or model is None:
+            return Cost()
+        return batch_cost(response.usage, self.price_of(model), self.usd_to_eur)

@@ -1,0 +1,60 @@
+"""What every stage is given: the store, the API, the policy, and a budget for one run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batch_assets.domain.policy import Policy
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.store.protocol import Holder, Queries
+from batch_assets.store.registry import Registry
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One run's view of the world; made by a resource for Dagster and by fixtures for tests."""
+
+    queries: Queries
+    """The operations that have an original and an optimized implementation."""
+    registry: Registry
+    """What is ours alone: installation, confirmation, pauses."""
+    api: BatchApi
+    policy: Policy
+    spool_dir: Path
+    """Where input files lie while they are uploaded; made 0700 on first use."""
+    owner: str
+    """Who holds the leases that this run takes: host, process and run."""
+    run_id: str = ""
+    """The Dagster run, kept with each batch that it claims; empty outside Dagster."""
+
+    def holder(self, installation_id: str) -> Holder:
+        """Who takes leases in this run."""
+        return Holder(
+            owner=self.owner,
+            run_id=self.run_id,
+            installation_id=installation_id,
+            lease_seconds=self.policy.lease_seconds,
+        )
+
+
+@dataclass
+class Budget:
+    """How long a stage may work and how many rows it may move in one run."""
+
+    seconds: float
+    rows: int
+    clock: Callable[[], float] = time.monotonic
+    _deadline: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._deadline = self.clock() + self.seconds
+
+    def spend(self, rows: int) -> None:
+        """Count rows that were moved."""
+        self.rows -= rows
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the stage has to leave the rest to the next run."""
+        return self.rows <= 0 or self.clock() >= self._deadline

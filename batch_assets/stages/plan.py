@@ -1,0 +1,97 @@
+"""What is due: which companies have enough waiting, and what would be sent for them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from batch_assets import analysis
+from batch_assets.domain.packing import Sizes, Terms
+from batch_assets.domain.records import Backlog
+from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.pricing import price_finder
+
+
+@dataclass(frozen=True, slots=True)
+class DueReport:
+    """What waits, and for which companies it is time; due companies oldest first."""
+
+    due: tuple[Backlog, ...] = ()
+    noticed: int = 0
+    waiting_requests: int = 0
+    waiting_companies: int = 0
+    oldest_wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """A batch that would be sent now. Prompt tokens and cost are estimates."""
+
+    company_id: str
+    model: str
+    requests: int
+    bytes: int
+    tokens: int
+    cost_eur: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPreview:
+    """What a run would send now, what it would refuse for good, and what it would hold back."""
+
+    batches: tuple[PlannedBatch, ...] = ()
+    rejected: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+
+
+def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
+    """Bring the intake of these companies up to date and say which of them are due."""
+    noticed = pipeline.queries.notice_pending(company_ids, pipeline.policy.rows_per_run)
+    backlogs = pipeline.queries.pending_by_company(company_ids)
+    return DueReport(
+        due=tuple(backlog for backlog in backlogs if pipeline.policy.is_due(backlog)),
+        noticed=noticed,
+        waiting_requests=sum(backlog.requests for backlog in backlogs),
+        waiting_companies=len(backlogs),
+        oldest_wait_seconds=max((backlog.oldest_wait_seconds for backlog in backlogs), default=0.0),
+    )
+
+
+def preview(pipeline: Pipeline, company_ids: Sequence[str]) -> PlanPreview:
+    """What a run would claim now for these companies; changes nothing."""
+    packings = pipeline.queries.preview(company_ids, claim_terms(pipeline))
+    rejected: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    batches = []
+    for packing in packings:
+        rejected.update(rejection.code for rejection in packing.rejections)
+        held.update(packing.held)
+        batches += [
+            PlannedBatch(
+                company_id=draft.company_id,
+                model=draft.model,
+                requests=len(draft.candidates),
+                bytes=draft.bytes,
+                tokens=draft.tokens,
+                cost_eur=draft.cost_eur,
+            )
+            for draft in packing.drafts
+        ]
+    return PlanPreview(tuple(batches), rejected, held)
+
+
+def claim_terms(pipeline: Pipeline) -> Terms:
+    """What packing has to know of policy, prices and processing types."""
+    return Terms(
+        policy=pipeline.policy,
+        price_of=price_finder(pipeline.queries),
+        sizes_of=_sizes_of,
+    )
+
+
+def _sizes_of(processing_type: str, model: str) -> Sizes | None:
+    if not analysis.is_known(processing_type):
+        return None
+    return Sizes(
+        overhead_bytes=analysis.overhead_bytes(processing_type, model),
+        completion_tokens=analysis.expected_completion_tokens(processing_type, model),
+    )

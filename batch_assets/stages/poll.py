@@ -1,0 +1,129 @@
+"""The server's word on the batches in flight. A call that fails changes nothing about a batch."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from batch_assets.domain.batches import InFlightBatch
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.records import RemoteBatch
+from batch_assets.domain.states import SERVER_ENDED
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.pipeline import Budget, Pipeline
+
+log = logging.getLogger(__name__)
+
+_SINGLE_CALLS = 3
+"""Up to this many batches are asked for one by one; for more, a page of the list is cheaper."""
+
+_CLOCK_MARGIN = timedelta(minutes=5)
+"""How far the server's clock and ours may be apart."""
+
+_NO_ROOM = "token_limit_exceeded"
+
+
+@dataclass(slots=True)
+class PollReport:
+    """What one run saw of the batches in flight."""
+
+    in_flight: int = 0
+    ended: int = 0
+    changed: int = 0
+    unseen: int = 0
+    """Batches of which this run learned nothing; they stay as they are."""
+
+
+def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
+    """Ask the server for all batches in flight and keep what it says.
+
+    Raises ApiError when the server refuses the account, or could not be asked about any batch.
+    """
+    batches = pipeline.queries.batches_in_flight(pipeline.policy.batches_per_poll)
+    if not batches:
+        return PollReport()
+    asked = _Asked(pipeline.api, budget)
+    if len(batches) > _SINGLE_CALLS:
+        asked.list(batches)
+    if asked.error is None:
+        asked.one_by_one(batches)
+    pairs = [
+        (batch, asked.seen[batch.openai_batch_id])
+        for batch in batches
+        if batch.openai_batch_id in asked.seen
+    ]
+    ended = frozenset(batch.id for batch, remote in pairs if _has_ended(pipeline, batch, remote))
+    changed = pipeline.queries.record_statuses(pairs, ended)
+    _rest_full_models(pipeline, pairs)
+    if asked.error is not None and (not pairs or asked.error.failure.kind is FailureKind.ACCOUNT):
+        raise asked.error
+    return PollReport(
+        in_flight=len(batches) - len(ended),
+        ended=len(ended),
+        changed=changed,
+        unseen=len(batches) - len(pairs),
+    )
+
+
+class _Asked:
+    """What the server said of some batches, by its own ids, and the last call that failed."""
+
+    def __init__(self, api: BatchApi, budget: Budget) -> None:
+        self.seen: dict[str, RemoteBatch] = {}
+        self.error: ApiError | None = None
+        self._api = api
+        self._budget = budget
+
+    def list(self, batches: Sequence[InFlightBatch]) -> None:
+        """Look for them in the server's list, from the newest down to the oldest of them."""
+        wanted = {batch.openai_batch_id for batch in batches}
+        oldest = min(batch.submitted_at for batch in batches) - _CLOCK_MARGIN
+        try:
+            for remote in self._api.list_batches(created_after=oldest):
+                if remote.id in wanted:
+                    self.seen[remote.id] = remote
+                if len(self.seen) == len(wanted) or self._budget.is_spent:
+                    break
+        except ApiError as error:
+            log.warning("Listing the batches: %s", error)
+            self.error = error
+
+    def one_by_one(self, batches: Sequence[InFlightBatch]) -> None:
+        """Ask for those that were not seen yet."""
+        for batch in batches:
+            if batch.openai_batch_id in self.seen:
+                continue
+            if self._budget.is_spent:
+                break
+            try:
+                self.seen[batch.openai_batch_id] = self._api.retrieve(batch.openai_batch_id)
+            except ApiError as error:
+                log.warning("Asking for batch %s: %s", batch.id, error)
+                self.error = error
+                if error.failure.kind is FailureKind.ACCOUNT:
+                    break
+
+
+def _has_ended(pipeline: Pipeline, batch: InFlightBatch, remote: RemoteBatch) -> bool:
+    """Whether results can be read now. Completed batches may lack their file ids for a while."""
+    if remote.status not in SERVER_ENDED:
+        return False
+    has_files = remote.output_file_id is not None or remote.error_file_id is not None
+    if remote.status != "completed" or has_files:
+        return True
+    waited = datetime.now(UTC) - batch.status_since
+    return (
+        batch.server_status == "completed"
+        and waited.total_seconds() > pipeline.policy.absence_grace_seconds
+    )
+
+
+def _rest_full_models(
+    pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]
+) -> None:
+    """Let models rest for which the server had too many tokens enqueued already."""
+    for batch, remote in pairs:
+        if batch.model is not None and any(error.code == _NO_ROOM for error in remote.errors):
+            pipeline.registry.pause_model(
+                batch.model, pipeline.policy.model_pause_seconds, _NO_ROOM
+            )

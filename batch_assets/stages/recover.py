@@ -1,0 +1,143 @@
+"""What other runs left open is looked up, never repeated.
+
+A batch whose run ended before the server's word was kept is taken over once its lease has run out.
+The server's lists then decide: a batch that carries our id is adopted; one that is proved absent
+has its input file deleted, so that a late create is refused, and its requests wait again.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from batch_assets.domain.batches import SubmittedBatch, UnresolvedBatch
+from batch_assets.domain.failures import ApiError
+from batch_assets.domain.records import RemoteBatch
+from batch_assets.stages.naming import batch_of, batch_of_file
+from batch_assets.stages.pipeline import Budget, Pipeline
+
+log = logging.getLogger(__name__)
+
+_CLOCK_MARGIN = timedelta(minutes=5)
+_NEEDED_ABSENCES = 2
+"""Listings, a grace period apart, that have to miss a batch before it counts as absent."""
+_DYING = frozenset({"cancelling", "cancelled", "failed"})
+
+
+@dataclass(slots=True)
+class RecoverReport:
+    """What one run found of others' work."""
+
+    taken_over: int = 0
+    adopted: int = 0
+    """Batches that the server had: they go on as if nothing had happened."""
+    absent: int = 0
+    """Batches that were not listed; looked for again later."""
+    released: int = 0
+    """Batches proved absent: their requests wait again."""
+    duplicates_cancelled: int = 0
+    files_deleted: int = 0
+    foreign: int = 0
+    """Batches that LiveDash itself has in flight, newly watched."""
+
+
+def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
+    """Settle what is unresolved as far as the server's lists allow.
+
+    On a copy of the database nothing is touched. Raises ApiError when the lists cannot be read:
+    nothing has changed then, and the batches are looked up by a later run.
+    """
+    report = RecoverReport(foreign=pipeline.queries.adopt_foreign())
+    installation = pipeline.registry.installation()
+    if not installation.is_at_home:
+        return report
+    unresolved = pipeline.queries.take_unresolved(
+        pipeline.holder(installation.id), pipeline.policy.batches_per_claim
+    )
+    if not unresolved:
+        return report
+    report.taken_over = len(unresolved)
+    budget.spend(len(unresolved))
+    try:
+        recovery = _Recovery(pipeline, installation.id, unresolved, report)
+        recovery.adopt()
+        recovery.let_go()
+    except ApiError:
+        pipeline.queries.expire([batch.lease for batch in unresolved])
+        raise
+    return report
+
+
+class _Recovery:
+    """One look at the server's lists, and what follows from it."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        installation_id: str,
+        unresolved: Sequence[UnresolvedBatch],
+        report: RecoverReport,
+    ) -> None:
+        self._pipeline = pipeline
+        self._unresolved = unresolved
+        self._report = report
+        since = min(batch.claimed_at for batch in unresolved) - _CLOCK_MARGIN
+        self._remote = self._list_batches(installation_id, since)
+        self._files = self._list_files(installation_id, since)
+
+    def adopt(self) -> None:
+        """Go on with the batches that the server has; a second one of the same id is cancelled."""
+        found = []
+        for batch in self._unresolved:
+            remotes = self._remote.get(batch.id, ())
+            found += [SubmittedBatch(batch.lease, first) for first in remotes[:1]]
+            for other in remotes[1:]:
+                if other.status not in _DYING:
+                    log.warning("Batch %s exists twice: cancelling %s", batch.id, other.id)
+                    self._pipeline.api.cancel(other.id)
+                    self._report.duplicates_cancelled += 1
+        self._report.adopted = len(self._pipeline.queries.record_submissions(found))
+
+    def let_go(self) -> None:
+        """Delete the files of absent batches; release those that were missed for long enough."""
+        absent = [batch for batch in self._unresolved if batch.id not in self._remote]
+        for batch in absent:
+            for file_id in {*self._files.get(batch.id, ()), batch.input_file_id} - {None}:
+                if file_id is not None and self._pipeline.api.delete_file(file_id):
+                    self._report.files_deleted += 1
+        proved = [batch.lease for batch in absent if self._is_proved(batch)]
+        doubtful = [batch.lease for batch in absent if not self._is_proved(batch)]
+        self._pipeline.queries.release(proved)
+        self._pipeline.queries.record_absences(doubtful)
+        self._report.released = len(proved)
+        self._report.absent = len(doubtful)
+
+    def _is_proved(self, batch: UnresolvedBatch) -> bool:
+        """This listing missed it too, and the first that did is long enough ago."""
+        return (
+            batch.absences + 1 >= _NEEDED_ABSENCES
+            and batch.absent_seconds >= self._pipeline.policy.absence_grace_seconds
+        )
+
+    def _list_batches(
+        self, installation_id: str, since: datetime
+    ) -> Mapping[str, Sequence[RemoteBatch]]:
+        """Ours on the server, by our id; of several the first that may still give results."""
+        found: defaultdict[str, list[RemoteBatch]] = defaultdict(list)
+        for remote in self._pipeline.api.list_batches(created_after=since):
+            batch_id = batch_of(remote, installation_id)
+            if batch_id is not None:
+                found[batch_id].append(remote)
+        for remotes in found.values():
+            remotes.reverse()  # the list is newest first
+            remotes.sort(key=lambda remote: remote.status in _DYING)
+        return found
+
+    def _list_files(self, installation_id: str, since: datetime) -> Mapping[str, Sequence[str]]:
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for remote in self._pipeline.api.list_files(created_after=since):
+            batch_id = batch_of_file(remote, installation_id)
+            if batch_id is not None:
+                found[batch_id].append(remote.id)
+        return found

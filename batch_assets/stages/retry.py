@@ -1,0 +1,25 @@
+"""Failed requests whose time has come wait again, for the next batch at half the price."""
+
+from dataclasses import dataclass
+
+from batch_assets.stages.pipeline import Budget, Pipeline
+
+
+@dataclass(slots=True)
+class RetryReport:
+    """What one run requeued."""
+
+    requeued: int = 0
+
+
+def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
+    """Requeue what is due, in bounded steps, until nothing is left or the budget is spent."""
+    report = RetryReport()
+    while not budget.is_spent:
+        step = min(pipeline.policy.rows_per_write, budget.rows)
+        requeued = pipeline.queries.requeue_due(step)
+        report.requeued += requeued
+        budget.spend(requeued)
+        if requeued < step:
+            break
+    return report

@@ -1,0 +1,79 @@
+"""From due requests to batches on the server: claim, commit, call, record, a wave at a time.
+
+No transaction is open while the API is spoken to, and each creating call is made once. A run that
+is killed anywhere leaves intents that `recover` looks up.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from batch_assets.domain.errors import SubmissionHeldError
+from batch_assets.openai_batch.spool import sweep
+from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.plan import claim_terms
+from batch_assets.stages.wave import Wave
+from batch_assets.store.protocol import Spent
+
+
+@dataclass(slots=True)
+class SubmitReport:
+    """What one run sent. Tokens and cost are the estimates that were made before sending."""
+
+    batches: int = 0
+    requests: int = 0
+    estimated_tokens: int = 0
+    estimated_cost_eur: float = 0.0
+    released: int = 0
+    """Batches whose requests wait again, since the server refused or had no room."""
+    unresolved: int = 0
+    """Batches whose outcome is not known: a later run looks them up."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Requests that can never be sent, by code."""
+    held: Counter[str] = field(default_factory=Counter)
+    """Requests that stay waiting although they are due, by reason."""
+
+
+def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -> SubmitReport:
+    """Submit what these companies have waiting, until the budget is spent.
+
+    Raises SubmissionHeldError before anything is claimed while submission is not allowed, and
+    ApiError when the server refuses the account or cannot be reached; what was claimed by then
+    waits again or is looked up by the next run.
+    """
+    report = SubmitReport()
+    if not company_ids:
+        return report
+    installation = pipeline.registry.installation()
+    if installation.hold_reason is not None:
+        raise SubmissionHeldError(installation.hold_reason)
+    sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
+    terms = claim_terms(pipeline)
+    spent = Spent()
+    remaining = tuple(company_ids)
+    while remaining and not budget.is_spent:
+        claim = pipeline.queries.claim(remaining, terms, pipeline.holder(installation.id), spent)
+        remaining = claim.remaining
+        report.rejected.update(claim.rejected)
+        report.held.update(claim.held)
+        requests = sum(batch.requests for batch in claim.batches)
+        spent = Spent(
+            requests=spent.requests + requests,
+            cost_eur=spent.cost_eur + sum(batch.cost_eur for batch in claim.batches),
+        )
+        budget.spend(requests)
+        wave = Wave(pipeline, installation.id)
+        wave.send(claim.batches)
+        _count(report, wave)
+        if wave.stopped_by is not None:
+            raise wave.stopped_by
+    return report
+
+
+def _count(report: SubmitReport, wave: Wave) -> None:
+    report.batches += len(wave.submitted)
+    report.requests += sum(batch.requests for batch in wave.submitted)
+    report.estimated_tokens += sum(batch.tokens for batch in wave.submitted)
+    report.estimated_cost_eur += sum(batch.cost_eur for batch in wave.submitted)
+    report.released += len(wave.given_back)
+    report.unresolved += len(wave.unresolved)

@@ -1,0 +1,1 @@
+"""Everything that is SQL: the tables, the queries and the strategy that chooses between them."""

@@ -1,0 +1,147 @@
+"""Brings a database to the tables that this version of the code needs, and back."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
+from psycopg import errors
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from batch_assets.domain.errors import (
+    BatchAssetsError,
+    DatabaseUnavailableError,
+    MigrationRefusedError,
+    MigrationsMissingError,
+)
+from batch_assets.store.migrating.project import (
+    Report,
+    alembic_config,
+    head_revision,
+    known_revisions,
+)
+from batch_assets.store.migrating.session import migrating_connection
+from batch_assets.store.tables.base import OWN_SCHEMA
+from batch_assets.store.unavailable import database_unavailable, is_connection_failure
+from batch_assets.store.urls import application_url, describe
+
+_REVISION = text("SELECT version_num FROM batch_assets.alembic_version")
+
+
+def silent(_sentence: str) -> None:
+    """A report that nobody reads."""
+
+
+def upgrade(url: str, report: Report = silent) -> None:
+    """Bring the database to the newest revision; `report` hears what was added and what was there.
+
+    Safe while LiveDash runs, and may be repeated: a run that was stopped half-way is carried on.
+    Raises `DatabaseUnavailableError` or `MigrationRefusedError`.
+    """
+    with _migrating(url, report) as config:
+        command.upgrade(config, "head")
+
+
+def downgrade(
+    url: str, revision: str, report: Report = silent, *, drop_livedash: bool = False
+) -> None:
+    """Take back all that came after `revision` ("base": everything).
+
+    LiveDash's tables go only if this project made them and they are empty, or, with
+    `drop_livedash`, whatever they hold. Raises as `upgrade` does.
+    """
+    with _migrating(url, report) as config:
+        config.cmd_opts = Namespace(x=["drop-livedash=yes"] if drop_livedash else [])
+        command.downgrade(config, revision)
+
+
+def current(url: str) -> str | None:
+    """The revision that the database is at; None before the first migration."""
+    parsed = application_url(url)
+    engine = create_engine(parsed, poolclass=NullPool, connect_args={"prepare_threshold": None})
+    with _explained(parsed), engine.connect() as connection:
+        options = {"version_table_schema": OWN_SCHEMA}
+        return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def require_current(engine: Engine) -> None:
+    """Raise `MigrationsMissingError` unless the database is at this code's newest revision.
+
+    One query, and a connection of the engine's pool.
+    """
+    with _explained(engine.url):
+        revision = _revision(engine)
+    if revision == head_revision():
+        return
+    where = describe(engine.url)
+    if revision is not None and revision not in known_revisions():
+        raise MigrationsMissingError(
+            f"The {where} was migrated by a newer version of batch-assets (revision {revision}): "
+            "update the code."
+        )
+    raise MigrationsMissingError(
+        f"The {where} lacks tables that this version needs: run `batch-assets migrate`."
+    )
+
+
+def _revision(engine: Engine) -> str | None:
+    try:
+        with engine.connect() as connection:
+            return connection.execute(_REVISION).scalar_one_or_none()
+    except DBAPIError as error:
+        if isinstance(error.orig, errors.UndefinedTable | errors.InvalidSchemaName):
+            return None
+        raise
+
+
+@contextmanager
+def _migrating(url: str, report: Report) -> Iterator[Config]:
+    config = alembic_config()
+    with _explained(application_url(url)), migrating_connection(url, report) as connection:
+        config.attributes.update(connection=connection, report=report)
+        yield config
+
+
+@contextmanager
+def _explained(url: URL) -> Iterator[None]:
+    """Turn what a person can put right into its sentence; other errors pass unchanged."""
+    try:
+        yield
+    except DBAPIError as error:
+        explained = _explanation(error, url)
+        if explained is None:
+            raise
+        raise explained from None
+    except CommandError as error:
+        raise MigrationRefusedError(f"The {describe(url)} was not migrated: {error}") from None
+
+
+def _explanation(error: DBAPIError, url: URL) -> BatchAssetsError | None:
+    if is_connection_failure(error):
+        return database_unavailable(error, url)
+    where = f"The {describe(url)}"
+    match error.orig:
+        case errors.InsufficientPrivilege() as refused:
+            return DatabaseUnavailableError(
+                f"{where} does not let this user do what is needed "
+                f"({refused.diag.message_primary}): use the user that owns LiveDash's tables."
+            )
+        case errors.LockNotAvailable() | errors.QueryCanceled():
+            return MigrationRefusedError(
+                f"{where} is too busy: a table could not be locked in time, and nothing waits "
+                "longer so that LiveDash is not held up. Try again at a quieter time."
+            )
+        case errors.DependentObjectsStillExist() as needed:
+            return MigrationRefusedError(
+                f"{where} holds things of others that need what should be removed "
+                f"({needed.diag.message_primary}): remove those first."
+            )
+        case errors.ReadOnlySqlTransaction():
+            return MigrationRefusedError(
+                f"{where} is read-only, perhaps a replica: use the primary server's address."
+            )
+    return None

@@ -1,0 +1,1 @@
+"""What the migrations need and must not contain themselves: the checks and the careful steps."""

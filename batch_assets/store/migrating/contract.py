@@ -1,0 +1,140 @@
+"""Whether a database has LiveDash's tables, and as this version needs them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Boolean, Column, Connection, Integer, Table, Text
+from sqlalchemy.dialects.postgresql import ENUM, INET, JSONB, REAL, TIMESTAMP, VARCHAR
+
+from batch_assets.domain.errors import MigrationRefusedError
+from batch_assets.store.sql import load
+from batch_assets.store.tables.livedash import ENUM_TYPES, LIVEDASH_TABLES
+from batch_assets.store.urls import describe
+
+_SQL = load(Path(__file__).with_name("contract.sql"))
+_NAMED_AT_MOST: Final = 5
+
+# How the catalog calls the types; an enum type has one name everywhere.
+_CATALOG_NAMES: Final[dict[type[object], str]] = {
+    Text: "text",
+    Integer: "int4",
+    REAL: "float4",
+    Boolean: "bool",
+    JSONB: "jsonb",
+    INET: "inet",
+    TIMESTAMP: "timestamptz",
+}
+
+
+def livedash_is_present(connection: Connection) -> bool:
+    """Whether LiveDash's tables are there, all of them and fit to work on; False if none is.
+
+    Raises `MigrationRefusedError` for anything between, and for a database that is used by
+    something else. Extra tables, columns and enum values are LiveDash's own affair.
+    """
+    columns = _columns(connection)
+    where = describe(connection.engine.url)
+    if not any(table.name in columns for table in LIVEDASH_TABLES):
+        _refuse_occupied(connection, where)
+        return False
+    faults = [
+        *_column_faults(columns),
+        *_label_faults(connection),
+        *_unique_faults(connection, columns),
+    ]
+    if faults:
+        raise MigrationRefusedError(
+            f"The {where} holds a LiveDash that this version cannot work on: {_listed(faults)}. "
+            "Nothing was changed: bring LiveDash up to date there, or check DATABASE_URL."
+        )
+    return True
+
+
+def _refuse_occupied(connection: Connection, where: str) -> None:
+    names = connection.execute(_SQL["occupants"]).scalars().all()
+    if names:
+        quoted = _listed([f'"{name}"' for name in names])
+        raise MigrationRefusedError(
+            f"The {where} is neither LiveDash's nor empty: its schema public holds {quoted}. "
+            "Nothing was changed: give LiveDash's database or an empty one in DATABASE_URL."
+        )
+
+
+_Columns = dict[str, dict[str, tuple[str, int | None]]]
+"""By table and column: the type's name in the catalog and, for a limited varchar, its length."""
+
+
+def _columns(connection: Connection) -> _Columns:
+    found: _Columns = {}
+    for row in connection.execute(_SQL["columns"]):
+        found.setdefault(row.table_name, {})[row.column_name] = (row.type_name, row.width)
+    return found
+
+
+def _column_faults(found: _Columns) -> Iterator[str]:
+    for table in LIVEDASH_TABLES:
+        if table.name not in found:
+            yield f'the table "{table.name}" is missing'
+            continue
+        for column in table.columns:
+            there = found[table.name].get(column.name)
+            if there is None:
+                yield f'the column "{table.name}"."{column.name}" is missing'
+            elif not _fits(column, *there):
+                yield (
+                    f'the column "{table.name}"."{column.name}" has the type '
+                    f"{_type_text(*there)}, not {_wanted(column)}"
+                )
+
+
+def _fits(column: Column[object], type_name: str, width: int | None) -> bool:
+    if not isinstance(column.type, VARCHAR):
+        return type_name == _wanted(column)
+    # A wider column, or one without a limit, takes everything that we write.
+    roomy = width is None or width >= (column.type.length or 0)
+    return type_name == "text" or (type_name == "varchar" and roomy)
+
+
+def _wanted(column: Column[object]) -> str:
+    if isinstance(column.type, ENUM):
+        return f"{column.type.name}"
+    if isinstance(column.type, VARCHAR):
+        return _type_text("varchar", column.type.length)
+    return _CATALOG_NAMES[type(column.type)]
+
+
+def _type_text(type_name: str, width: int | None) -> str:
+    return type_name if width is None else f"{type_name}({width})"
+
+
+def _label_faults(connection: Connection) -> Iterator[str]:
+    found = {(row.type_name, row.label) for row in connection.execute(_SQL["labels"])}
+    for enum in ENUM_TYPES:
+        for label in enum.enums:
+            if (enum.name, label) not in found:
+                yield f'the enum "{enum.name}" lacks the value {label}'
+
+
+def _unique_faults(connection: Connection, found: _Columns) -> Iterator[str]:
+    uniques = {
+        (row.table_name, frozenset(row.column_names)) for row in connection.execute(_SQL["uniques"])
+    }
+    for table in LIVEDASH_TABLES:
+        for columns in _unique_columns(table) if table.name in found else ():
+            if (table.name, frozenset(columns)) not in uniques:
+                quoted = ", ".join(f'"{name}"' for name in columns)
+                yield f'"{table.name}" has no unique index on ({quoted})'
+
+
+def _unique_columns(table: Table) -> Iterator[Sequence[str]]:
+    yield table.primary_key.columns.keys()
+    for index in table.indexes:
+        if index.unique:
+            yield index.columns.keys()
+
+
+def _listed(parts: Sequence[str]) -> str:
+    named = ", ".join(parts[:_NAMED_AT_MOST])
+    more = len(parts) - _NAMED_AT_MOST
+    return named if more <= 0 else f"{named} and {more} more"

@@ -1,0 +1,40 @@
+"""What the parts of the original implementation share: an engine, and how a lease is held."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Engine, text
+
+from batch_assets.domain.records import Lease
+from batch_assets.domain.states import BatchState
+
+_HOLD = text("""
+    SELECT b.id
+    FROM batch_assets.batch AS b
+    WHERE b.id = :batch_id AND b.fence = :fence AND b.state = ANY(:states)
+    FOR UPDATE
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineQueries:
+    """Holds the engine; every method opens and commits its own transactions."""
+
+    engine: Engine
+
+
+def holds(connection: Connection, lease: Lease, states: Sequence[BatchState]) -> bool:
+    """Lock a batch's row if the lease is still good and the batch in one of `states`.
+
+    Every guarded move begins with this, in the transaction of the move: whoever took the batch over
+    has raised the fence, so that an owner that was frozen and wakes changes nothing.
+    """
+    parameters = {"batch_id": lease.batch_id, "fence": lease.fence, "states": list(states)}
+    return connection.execute(_HOLD, parameters).first() is not None
+
+
+def expect_one(result: CursorResult[Any], statement: str) -> None:
+    """Refuse to commit a guarded move of a locked row that did not move exactly that row."""
+    if result.rowcount != 1:
+        raise RuntimeError(f"{statement} moved {result.rowcount} rows where one was locked")

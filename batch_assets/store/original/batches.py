@@ -1,0 +1,148 @@
+"""Batches on their way to the server and on it, one at a time."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from batch_assets.domain.batches import InFlightBatch, SubmittedBatch, UploadedBatch
+from batch_assets.domain.records import Lease, RemoteBatch
+from batch_assets.domain.states import UNRESOLVED_BATCH_STATES, BatchState, livedash_status
+from batch_assets.store.original.base import EngineQueries, holds
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+class BatchQueries(EngineQueries):
+    """The part of `store.protocol.Queries` that moves batches."""
+
+    def renew(self, leases: Sequence[Lease], seconds: float) -> set[str]:
+        """See `Queries.renew`."""
+        held = set()
+        for lease in leases:
+            which = {"batch_id": lease.batch_id, "fence": lease.fence, "seconds": seconds}
+            with self.engine.begin() as connection:
+                if connection.execute(SQL["renew"], which).rowcount == 1:
+                    held.add(lease.batch_id)
+        return held
+
+    def expire(self, leases: Sequence[Lease]) -> None:
+        """See `Queries.expire`."""
+        for lease in leases:
+            with self.engine.begin() as connection:
+                connection.execute(
+                    SQL["expire"], {"batch_id": lease.batch_id, "fence": lease.fence}
+                )
+
+    def record_uploads(self, uploaded: Sequence[UploadedBatch], seconds: float) -> set[str]:
+        """See `Queries.record_uploads`."""
+        held = set()
+        for batch in uploaded:
+            with self.engine.begin() as connection:
+                if not holds(connection, batch.lease, [BatchState.CLAIMED]):
+                    continue
+                which = {
+                    "batch_id": batch.lease.batch_id,
+                    "input_file_id": batch.input_file_id,
+                    "input_bytes": batch.input_bytes,
+                    "dropped": len(batch.dropped),
+                    "seconds": seconds,
+                }
+                connection.execute(SQL["uploaded"], which)
+                connection.execute(SQL["livedash_uploaded"], which)
+                return_rows(connection, batch.lease.batch_id, batch.dropped, "released")
+            held.add(batch.lease.batch_id)
+        return held
+
+    def record_submissions(self, submitted: Sequence[SubmittedBatch]) -> set[str]:
+        """See `Queries.record_submissions`."""
+        moved = set()
+        for batch in submitted:
+            with self.engine.begin() as connection:
+                if not holds(connection, batch.lease, UNRESOLVED_BATCH_STATES):
+                    continue
+                which = {
+                    "batch_id": batch.lease.batch_id,
+                    "openai_batch_id": batch.remote.id,
+                    "input_file_id": batch.remote.input_file_id,
+                    "server_status": batch.remote.status,
+                    "status": livedash_status("validating", readable=False),
+                }
+                connection.execute(SQL["submitted"], which)
+                connection.execute(SQL["livedash_submitted"], which)
+            moved.add(batch.lease.batch_id)
+        return moved
+
+    def release(self, leases: Sequence[Lease]) -> int:
+        """See `Queries.release`."""
+        returned = 0
+        for lease in leases:
+            with self.engine.begin() as connection:
+                if not holds(connection, lease, UNRESOLVED_BATCH_STATES):
+                    continue
+                which = {"batch_id": lease.batch_id}
+                returned += return_open_rows(connection, lease.batch_id, "released")
+                connection.execute(SQL["released"], which)
+                connection.execute(SQL["livedash_released"], which)
+        return returned
+
+    def open_rows(self, batch_id: str, limit: int) -> list[str]:
+        """See `Queries.open_rows`."""
+        with self.engine.begin() as connection:
+            which = {"batch_id": batch_id, "limit": limit}
+            return list(connection.execute(SQL["open_rows"], which).scalars())
+
+    def batches_in_flight(self, limit: int) -> list[InFlightBatch]:
+        """See `Queries.batches_in_flight`."""
+        with self.engine.begin() as connection:
+            rows = connection.execute(SQL["in_flight"], {"limit": limit})
+            return [InFlightBatch(**row._mapping) for row in rows]
+
+    def record_statuses(
+        self, seen: Sequence[tuple[InFlightBatch, RemoteBatch]], ended: frozenset[str]
+    ) -> int:
+        """See `Queries.record_statuses`."""
+        changed = 0
+        for batch, remote in seen:
+            readable = remote.output_file_id is not None or remote.error_file_id is not None
+            has_ended = batch.id in ended
+            word = remote.status if has_ended else _running_word(remote.status)
+            which = {
+                "batch_id": batch.id,
+                "fence": batch.fence,
+                "ended": has_ended,
+                "server_status": remote.status,
+                "server_errors": sorted({error.code for error in remote.errors}),
+                "output_file_id": remote.output_file_id,
+                "error_file_id": remote.error_file_id,
+                "status": livedash_status(word, readable=readable),
+            }
+            with self.engine.begin() as connection:
+                if connection.execute(SQL["status"], which).rowcount:
+                    connection.execute(SQL["livedash_status"], which)
+                    changed += 1
+        return changed
+
+
+def _running_word(server_status: str) -> str:
+    """LiveDash is told that a batch runs for as long as we wait for the rest of it."""
+    return "finalizing" if server_status == "completed" else server_status
+
+
+def return_open_rows(connection: Connection, batch_id: str, outcome: str) -> int:
+    """All rows of a batch that have no outcome yet wait again; how many."""
+    which = {"batch_id": batch_id, "limit": None}
+    rows = connection.execute(SQL["open_rows"], which).scalars().all()
+    return return_rows(connection, batch_id, rows, outcome)
+
+
+def return_rows(
+    connection: Connection, batch_id: str, request_ids: Iterable[str], outcome: str
+) -> int:
+    """Rows of a batch wait again, their attempts ended with `outcome`; how many."""
+    returned = 0
+    for request_id in request_ids:
+        which = {"batch_id": batch_id, "request_id": request_id, "outcome": outcome}
+        returned += connection.execute(SQL["return_row"], which).rowcount
+    return returned

@@ -1,0 +1,131 @@
+-- name: renew
+UPDATE batch_assets.batch AS b
+SET lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+WHERE b.id = :batch_id AND b.fence = :fence AND b.lease_owner IS NOT NULL
+
+-- name: expire
+UPDATE batch_assets.batch AS b
+SET lease_owner = NULL, lease_expires_at = NULL
+WHERE b.id = :batch_id AND b.fence = :fence
+
+-- name: return_row
+-- A row of a batch that gave it no answer waits again; it was not paid for and no attempt is counted.
+WITH ended AS (
+    UPDATE batch_assets.attempt AS a
+    SET outcome = :outcome, ended_at = CURRENT_TIMESTAMP
+    WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IS NULL
+    RETURNING a.request_id, a.company_id
+), moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
+    FROM ended
+    WHERE r.id = ended.request_id
+        AND r."batchId" = :batch_id
+        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+    RETURNING r.id, r."sessionId", r."requestedAt", ended.company_id
+), waiting AS (
+    UPDATE public."SessionProcessingStatus" AS p
+    SET status = 'PENDING', "startedAt" = NULL
+    FROM moved
+    WHERE p."sessionId" = moved."sessionId"
+        AND p.stage = 'AI_ANALYSIS'
+        AND p.status = 'IN_PROGRESS'
+)
+INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
+SELECT moved.id, moved.company_id, moved."requestedAt"
+FROM moved
+ON CONFLICT (request_id) DO NOTHING
+
+-- name: open_rows
+SELECT a.request_id
+FROM batch_assets.attempt AS a
+WHERE a.batch_id = :batch_id AND a.outcome IS NULL
+ORDER BY a.request_id
+LIMIT :limit
+
+-- name: uploaded
+UPDATE batch_assets.batch AS b
+SET state = 'uploaded',
+    input_file_id = :input_file_id,
+    input_bytes = :input_bytes,
+    requests = b.requests - :dropped,
+    uploaded_at = clock_timestamp(),
+    lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+WHERE b.id = :batch_id
+
+-- name: livedash_uploaded
+UPDATE public."AIBatchRequest" AS l
+SET status = 'UPLOADING', "inputFileId" = :input_file_id
+WHERE l.id = :batch_id AND l.status = 'PENDING'
+
+-- name: submitted
+UPDATE batch_assets.batch AS b
+SET state = 'submitted',
+    openai_batch_id = :openai_batch_id,
+    input_file_id = coalesce(:input_file_id, b.input_file_id),
+    server_status = :server_status,
+    server_status_since = clock_timestamp(),
+    submitted_at = clock_timestamp(),
+    lease_owner = NULL,
+    lease_expires_at = NULL
+WHERE b.id = :batch_id
+
+-- name: livedash_submitted
+UPDATE public."AIBatchRequest" AS l
+SET status = CAST(:status AS public."AIBatchRequestStatus"),
+    "openaiBatchId" = :openai_batch_id,
+    "inputFileId" = coalesce(:input_file_id, l."inputFileId")
+WHERE l.id = :batch_id AND l.status IN ('PENDING', 'UPLOADING')
+
+-- name: released
+UPDATE batch_assets.batch AS b
+SET state = 'released',
+    released_at = clock_timestamp(),
+    lease_owner = NULL,
+    lease_expires_at = NULL
+WHERE b.id = :batch_id
+
+-- name: livedash_released
+UPDATE public."AIBatchRequest" AS l
+SET status = 'CANCELLED', "completedAt" = CURRENT_TIMESTAMP
+WHERE l.id = :batch_id AND l.status IN ('PENDING', 'UPLOADING')
+
+-- name: in_flight
+SELECT
+    b.id, b.fence, b.openai_batch_id, b.model, b.server_status,
+    b.server_status_since AS status_since, b.submitted_at
+FROM batch_assets.batch AS b
+WHERE b.state = 'submitted'
+ORDER BY b.claimed_at, b.id
+LIMIT :limit
+
+-- name: status
+-- A word that says nothing new changes nothing, so that an idle poll writes nothing.
+UPDATE batch_assets.batch AS b
+SET state = CASE WHEN :ended THEN 'ended' ELSE b.state END,
+    ended_at = CASE WHEN :ended THEN clock_timestamp() END,
+    server_status = :server_status,
+    server_status_since = CASE
+        WHEN b.server_status = :server_status THEN b.server_status_since
+        ELSE clock_timestamp()
+    END,
+    server_errors = :server_errors,
+    output_file_id = :output_file_id,
+    error_file_id = :error_file_id
+WHERE b.id = :batch_id
+    AND b.state = 'submitted'
+    AND b.fence = :fence
+    AND (
+        :ended
+        OR b.server_status <> :server_status
+        OR b.output_file_id IS DISTINCT FROM :output_file_id
+        OR b.error_file_id IS DISTINCT FROM :error_file_id
+    )
+
+-- name: livedash_status
+UPDATE public."AIBatchRequest" AS l
+SET status = CAST(:status AS public."AIBatchRequestStatus"),
+    "outputFileId" = :output_file_id,
+    "errorFileId" = :error_file_id,
+    "completedAt" = CASE WHEN :ended THEN CURRENT_TIMESTAMP ELSE l."completedAt" END
+WHERE l.id = :batch_id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')

@@ -1,0 +1,203 @@
+"""From waiting rows to claimed batches, a company and a row at a time."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from batch_assets.domain.batches import Claim, ClaimedBatch
+from batch_assets.domain.packing import Candidate, Draft, Packing, Rejection, Room, Terms, pack
+from batch_assets.domain.policy import Policy
+from batch_assets.domain.records import Backlog, Conversation, Lease, Message
+from batch_assets.store.original.base import EngineQueries, expect_one
+from batch_assets.store.protocol import Holder, Spent
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+class ClaimQueries(EngineQueries):
+    """The part of `store.protocol.Queries` that fills the intake and claims from it."""
+
+    def notice_pending(self, company_ids: Sequence[str], limit: int) -> int:
+        """See `Queries.notice_pending`."""
+        noticed = 0
+        for company_id in company_ids:
+            with self.engine.begin() as connection:
+                noticed += _notice(connection, company_id, limit)
+        return noticed
+
+    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+        """See `Queries.pending_by_company`."""
+        with self.engine.begin() as connection:
+            found = [_backlog(connection, company_id) for company_id in company_ids]
+        waiting = [backlog for backlog in found if backlog.requests]
+        return sorted(waiting, key=lambda backlog: -backlog.oldest_wait_seconds)
+
+    def claim(
+        self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
+    ) -> Claim:
+        """See `Queries.claim`."""
+        claimed: list[ClaimedBatch] = []
+        rejected: Counter[str] = Counter()
+        held: Counter[str] = Counter()
+        queue = list(company_ids)
+        while queue and len(claimed) < terms.policy.batches_per_claim:
+            company_id = queue.pop(0)
+            already = Spent(
+                requests=spent.requests + sum(batch.requests for batch in claimed),
+                cost_eur=spent.cost_eur + sum(batch.cost_eur for batch in claimed),
+            )
+            with self.engine.begin() as connection:
+                packing, is_full = _pack_company(connection, company_id, terms, already)
+                claimed += [_claim_batch(connection, draft, holder) for draft in packing.drafts]
+                for rejection in packing.rejections:
+                    _reject(connection, rejection)
+                    rejected[rejection.code] += 1
+            held += packing.held
+            if is_full and (packing.drafts or packing.rejections):
+                queue.insert(0, company_id)
+        return Claim(tuple(claimed), rejected, held, tuple(queue))
+
+    def preview(self, company_ids: Sequence[str], terms: Terms) -> list[Packing]:
+        """See `Queries.preview`: the claim's own steps in a transaction that is rolled back."""
+        packings: list[Packing] = []
+        foreseen: list[Draft] = []
+        with self.engine.connect() as connection, connection.begin() as transaction:
+            for company_id in company_ids:
+                _notice(connection, company_id, terms.policy.max_batch_requests)
+                if terms.policy.is_due(_backlog(connection, company_id)):
+                    packing, _ = _pack_company(connection, company_id, terms, Spent(), foreseen)
+                    foreseen += packing.drafts
+                    packings.append(packing)
+            transaction.rollback()
+        return packings
+
+    def conversations(self, batch_id: str) -> Iterator[Conversation]:
+        """See `Queries.conversations`."""
+        with self.engine.connect() as connection:
+            heads = connection.execute(SQL["conversation_heads"], {"batch_id": batch_id}).all()
+            for head in heads:
+                lines = connection.execute(
+                    SQL["messages_of_session"], {"session_id": head.session_id}
+                )
+                messages = tuple(Message(line.role, line.content) for line in lines)
+                yield Conversation(
+                    request_id=head.request_id,
+                    session_id=head.session_id,
+                    batch_id=batch_id,
+                    model=head.model,
+                    processing_type=head.processing_type,
+                    messages=messages,
+                )
+
+
+def _notice(connection: Connection, company_id: str, limit: int) -> int:
+    connection.execute(SQL["forget_gone"], {"company_id": company_id})
+    parameters = {"company_id": company_id, "limit": limit}
+    return connection.execute(SQL["notice_pending"], parameters).rowcount
+
+
+def _backlog(connection: Connection, company_id: str) -> Backlog:
+    row = connection.execute(SQL["pending_of_company"], {"company_id": company_id}).one()
+    return Backlog(company_id, row.requests, row.oldest_wait_seconds)
+
+
+def _pack_company(
+    connection: Connection,
+    company_id: str,
+    terms: Terms,
+    spent: Spent,
+    foreseen: Sequence[Draft] = (),
+) -> tuple[Packing, bool]:
+    """Pack what one company has, and whether there may be more of it than was read.
+
+    `foreseen` drafts are not in the database yet but count as if they were.
+    """
+    connection.execute(SQL["one_claim_at_a_time"])
+    room = _room(connection, company_id, terms.policy, spent)
+    limit = terms.policy.max_batch_requests
+    rows = connection.execute(
+        SQL["candidates"],
+        {"company_id": company_id, "limit": limit, "resting_models": list(room.paused_models)},
+    ).all()
+    candidates = [Candidate(**row._mapping) for row in rows]
+    for candidate in candidates:
+        room.model_tokens.setdefault(candidate.model, terms.policy.token_allowance(candidate.model))
+    for draft in foreseen:
+        room.take(draft.model, len(draft.candidates), draft.tokens, draft.cost_eur)
+    return pack(candidates, terms, room), len(candidates) == limit
+
+
+def _room(connection: Connection, company_id: str, policy: Policy, spent: Spent) -> Room:
+    """What the caps and allowances leave for one company at this moment."""
+    used = connection.execute(SQL["claimed_today"], {"company_id": company_id}).one()
+    caps = policy.caps
+    enqueued = {row.model: row.tokens for row in connection.execute(SQL["enqueued_tokens"])}
+    paused = {row.model: row.reason for row in connection.execute(SQL["paused_models"])}
+    return Room(
+        requests={
+            "run": _left(caps.run_requests, spent.requests),
+            "day": _left(caps.day_requests, used.day_requests),
+            "company": _left(caps.company_day_requests, used.company_day_requests),
+        },
+        cost_eur={
+            "run": _left(caps.run_cost_eur, spent.cost_eur),
+            "day": _left(caps.day_cost_eur, used.day_cost_eur),
+            "company": _left(caps.company_day_cost_eur, used.company_day_cost_eur),
+        },
+        model_tokens={
+            model: policy.token_allowance(model) - tokens for model, tokens in enqueued.items()
+        },
+        paused_models=paused,
+    )
+
+
+def _left(cap: float | None, used: float) -> float | None:
+    return None if cap is None else cap - used
+
+
+def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatch:
+    batch_id = str(uuid.uuid4())
+    which = {"batch_id": batch_id, "company_id": draft.company_id}
+    connection.execute(SQL["insert_livedash_batch"], which)
+    connection.execute(
+        SQL["insert_batch"],
+        which
+        | {
+            "installation_id": holder.installation_id,
+            "model": draft.model,
+            "run_id": holder.run_id,
+            "owner": holder.owner,
+            "lease_seconds": holder.lease_seconds,
+            "requests": len(draft.candidates),
+            "tokens": draft.tokens,
+            "cost_eur": draft.cost_eur,
+        },
+    )
+    for candidate in draft.candidates:
+        claimed = connection.execute(SQL["claim_row"], which | {"request_id": candidate.request_id})
+        expect_one(claimed, "claim_row")
+    return ClaimedBatch(
+        lease=Lease(batch_id, fence=1),
+        company_id=draft.company_id,
+        model=draft.model,
+        requests=len(draft.candidates),
+        tokens=draft.tokens,
+        cost_eur=draft.cost_eur,
+    )
+
+
+def _reject(connection: Connection, rejection: Rejection) -> None:
+    rejected = connection.execute(
+        SQL["reject_row"],
+        {
+            "request_id": rejection.candidate.request_id,
+            "company_id": rejection.candidate.company_id,
+            "code": rejection.code,
+            "reason": rejection.reason,
+        },
+    )
+    expect_one(rejected, "reject_row")

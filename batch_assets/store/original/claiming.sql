@@ -1,0 +1,183 @@
+-- name: notice_pending
+INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
+SELECT r.id, s."companyId", r."requestedAt"
+FROM public."Session" AS s
+JOIN public."AIProcessingRequest" AS r ON r."sessionId" = s.id
+WHERE s."companyId" = :company_id
+    AND r."processingStatus" = 'PENDING_BATCHING'
+    AND r."batchId" IS NULL
+    AND NOT EXISTS (SELECT FROM batch_assets.intake AS i WHERE i.request_id = r.id)
+ORDER BY r."requestedAt", r.id
+LIMIT :limit
+ON CONFLICT (request_id) DO NOTHING
+
+-- name: forget_gone
+-- What LiveDash took back, deleted or finished itself no longer waits for us.
+DELETE FROM batch_assets.intake AS i
+WHERE i.company_id = :company_id
+    AND NOT EXISTS (
+        SELECT
+        FROM public."AIProcessingRequest" AS r
+        JOIN public."Session" AS s ON s.id = r."sessionId"
+        WHERE r.id = i.request_id
+            AND s."companyId" = i.company_id
+            AND r."processingStatus" = 'PENDING_BATCHING'
+            AND r."batchId" IS NULL
+    )
+
+-- name: pending_of_company
+SELECT
+    count(*) AS requests,
+    coalesce(extract(epoch FROM clock_timestamp() - min(i.requested_at)), 0)::float8
+        AS oldest_wait_seconds
+FROM batch_assets.intake AS i
+WHERE i.company_id = :company_id
+
+-- name: one_claim_at_a_time
+-- Caps and allowances are sums over other rows: without this two claims could both fit under them.
+SELECT pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0))
+
+-- name: claimed_today
+SELECT
+    coalesce(sum(b.requests), 0)::bigint AS day_requests,
+    coalesce(sum(b.estimated_cost_eur), 0) AS day_cost_eur,
+    coalesce(sum(b.requests) FILTER (WHERE b.company_id = :company_id), 0)::bigint
+        AS company_day_requests,
+    coalesce(sum(b.estimated_cost_eur) FILTER (WHERE b.company_id = :company_id), 0)
+        AS company_day_cost_eur
+FROM batch_assets.batch AS b
+WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.state <> 'released'
+
+-- name: enqueued_tokens
+SELECT b.model, sum(b.estimated_tokens)::bigint AS tokens
+FROM batch_assets.batch AS b
+WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
+GROUP BY b.model
+
+-- name: paused_models
+SELECT p.model, p.reason
+FROM batch_assets.model_pause AS p
+WHERE p.until > clock_timestamp()
+
+-- name: candidates
+-- The live rows and the live company decide: the intake only says where to look.
+SELECT
+    r.id AS request_id,
+    s.id AS session_id,
+    s."companyId" AS company_id,
+    r.model,
+    r."processingType" AS processing_type,
+    m.message_count,
+    m.content_bytes
+FROM batch_assets.intake AS i
+JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
+JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
+JOIN public."Company" AS c ON c.id = s."companyId"
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS message_count,
+        coalesce(sum(octet_length(m.content)), 0)::bigint AS content_bytes
+    FROM public."Message" AS m
+    WHERE m."sessionId" = s.id
+) AS m
+WHERE i.company_id = :company_id
+    AND c.status = 'ACTIVE'
+    AND r."processingStatus" = 'PENDING_BATCHING'
+    AND r."batchId" IS NULL
+    AND r.model <> ALL(:resting_models)
+ORDER BY i.requested_at, i.request_id
+LIMIT :limit
+FOR UPDATE OF r SKIP LOCKED
+
+-- name: insert_livedash_batch
+-- Both ids are NOT NULL in LiveDash: the placeholders can never be an id of the server's.
+INSERT INTO public."AIBatchRequest"
+    (id, "companyId", "openaiBatchId", "inputFileId", status, "createdAt")
+VALUES
+    (:batch_id, :company_id, 'unsent:' || :batch_id, 'unsent:' || :batch_id, 'PENDING',
+    CURRENT_TIMESTAMP)
+
+-- name: insert_batch
+INSERT INTO batch_assets.batch
+    (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at, fence,
+    requests, estimated_tokens, estimated_cost_eur)
+VALUES
+    (:batch_id, :installation_id, :company_id, :model, 'claimed', :run_id, :owner,
+    clock_timestamp() + make_interval(secs => :lease_seconds), 1,
+    :requests, :tokens, :cost_eur)
+
+-- name: claim_row
+WITH moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'BATCHING_IN_PROGRESS', "batchId" = :batch_id
+    WHERE r.id = :request_id
+        AND r."processingStatus" = 'PENDING_BATCHING'
+        AND r."batchId" IS NULL
+    RETURNING r.id, r."sessionId"
+), forgotten AS (
+    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
+), begun AS (
+    INSERT INTO public."SessionProcessingStatus" AS p
+        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage")
+    SELECT
+        gen_random_uuid()::text, moved."sessionId", 'AI_ANALYSIS', 'IN_PROGRESS',
+        CURRENT_TIMESTAMP, NULL, NULL
+    FROM moved
+    ON CONFLICT ("sessionId", stage) DO UPDATE
+    SET status = excluded.status,
+        "startedAt" = excluded."startedAt",
+        "completedAt" = NULL,
+        "errorMessage" = NULL
+)
+INSERT INTO batch_assets.attempt (batch_id, request_id, company_id)
+SELECT :batch_id, moved.id, :company_id
+FROM moved
+
+-- name: reject_row
+WITH moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PROCESSING_FAILED',
+        success = false,
+        "errorMessage" = :reason,
+        "completedAt" = CURRENT_TIMESTAMP
+    WHERE r.id = :request_id
+        AND r."processingStatus" = 'PENDING_BATCHING'
+        AND r."batchId" IS NULL
+    RETURNING r.id, r."sessionId"
+), forgotten AS (
+    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
+), failed AS (
+    INSERT INTO public."SessionProcessingStatus" AS p
+        (id, "sessionId", stage, status, "completedAt", "errorMessage", "retryCount")
+    SELECT
+        gen_random_uuid()::text, moved."sessionId", 'AI_ANALYSIS', 'FAILED',
+        CURRENT_TIMESTAMP, :reason, 0
+    FROM moved
+    ON CONFLICT ("sessionId", stage) DO UPDATE
+    SET status = excluded.status,
+        "completedAt" = excluded."completedAt",
+        "errorMessage" = excluded."errorMessage"
+)
+INSERT INTO batch_assets.dead_letter
+    (request_id, company_id, attempts, failure_kind, code, reason)
+SELECT moved.id, :company_id, 0, 'permanent', :code, :reason
+FROM moved
+ON CONFLICT (request_id) DO UPDATE
+SET code = excluded.code, reason = excluded.reason, dead_at = excluded.dead_at
+
+-- name: conversation_heads
+SELECT
+    r.id AS request_id,
+    r."sessionId" AS session_id,
+    r.model,
+    r."processingType" AS processing_type
+FROM batch_assets.attempt AS a
+JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
+WHERE a.batch_id = :batch_id AND a.outcome IS NULL
+ORDER BY r."requestedAt", r.id
+
+-- name: messages_of_session
+SELECT m.role, m.content
+FROM public."Message" AS m
+WHERE m."sessionId" = :session_id
+ORDER BY m."order"

@@ -1,0 +1,53 @@
+"""What other runs, and LiveDash itself, have left open, one batch at a time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from batch_assets.domain.batches import UnresolvedBatch
+from batch_assets.domain.records import Lease
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.protocol import Holder
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+class RecoveryQueries(EngineQueries):
+    """The part of `store.protocol.Queries` that takes over and adopts."""
+
+    def take_unresolved(self, holder: Holder, limit: int) -> list[UnresolvedBatch]:
+        """See `Queries.take_unresolved`."""
+        which = {
+            "owner": holder.owner,
+            "lease_seconds": holder.lease_seconds,
+            "limit": limit,
+        }
+        with self.engine.begin() as connection:
+            rows = connection.execute(SQL["take_unresolved"], which).all()
+        return [
+            UnresolvedBatch(
+                lease=Lease(row.id, row.fence),
+                input_file_id=row.input_file_id,
+                claimed_at=row.claimed_at,
+                absences=row.absences,
+                absent_seconds=row.absent_seconds,
+            )
+            for row in sorted(rows, key=lambda row: (row.claimed_at, row.id))
+        ]
+
+    def record_absences(self, leases: Sequence[Lease]) -> None:
+        """See `Queries.record_absences`."""
+        for lease in leases:
+            with self.engine.begin() as connection:
+                connection.execute(
+                    SQL["absent"], {"batch_id": lease.batch_id, "fence": lease.fence}
+                )
+
+    def adopt_foreign(self) -> int:
+        """See `Queries.adopt_foreign`."""
+        with self.engine.begin() as connection:
+            foreign = connection.execute(SQL["foreign_batches"]).scalars().all()
+        for batch_id in foreign:
+            with self.engine.begin() as connection:
+                connection.execute(SQL["adopt_foreign"], {"batch_id": batch_id})
+        return len(foreign)

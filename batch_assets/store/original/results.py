@@ -1,0 +1,219 @@
+"""Results back into rows, one row at a time."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from batch_assets.domain.batches import EndedBatch, Leftover, Written
+from batch_assets.domain.failures import Failure
+from batch_assets.domain.money import Usage
+from batch_assets.domain.policy import Policy
+from batch_assets.domain.records import Findings, Lease, RowOutcome
+from batch_assets.domain.states import BatchState
+from batch_assets.store.original.base import EngineQueries, holds
+from batch_assets.store.original.batches import return_open_rows, return_rows
+from batch_assets.store.protocol import Holder
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+class ResultQueries(EngineQueries):
+    """The part of `store.protocol.Queries` that writes results and retries failures."""
+
+    def take_ended(self, holder: Holder, limit: int) -> list[EndedBatch]:
+        """See `Queries.take_ended`."""
+        which = {
+            "owner": holder.owner,
+            "lease_seconds": holder.lease_seconds,
+            "limit": limit,
+        }
+        with self.engine.begin() as connection:
+            rows = connection.execute(SQL["take_ended"], which).all()
+        return [
+            EndedBatch(
+                lease=Lease(row.id, row.fence),
+                is_ours=row.installation_id == holder.installation_id,
+                company_id=row.company_id,
+                model=row.model,
+                openai_batch_id=row.openai_batch_id,
+                server_status=row.server_status,
+                server_errors=tuple(row.server_errors),
+                input_file_id=row.input_file_id,
+                output_file_id=row.output_file_id,
+                error_file_id=row.error_file_id,
+            )
+            for row in rows
+        ]
+
+    def rows_of(self, batch_id: str, request_ids: Sequence[str]) -> Mapping[str, str | None]:
+        """See `Queries.rows_of`."""
+        which = {"batch_id": batch_id, "request_ids": list(request_ids)}
+        with self.engine.begin() as connection:
+            rows = connection.execute(SQL["rows_of"], which)
+            return {row.request_id: row.processing_type for row in rows}
+
+    def write_results(
+        self, lease: Lease, outcomes: Sequence[RowOutcome], refused: int, policy: Policy
+    ) -> Written | None:
+        """See `Queries.write_results`."""
+        written = Written()
+        with self.engine.begin() as connection:
+            if not holds(connection, lease, [BatchState.ENDED]):
+                return None
+            paid = [
+                outcome
+                for outcome in outcomes
+                if _write_row(connection, lease.batch_id, outcome, policy, written)
+            ]
+            _add_money(written, paid)
+            connection.execute(
+                SQL["add_to_batch"],
+                {
+                    "batch_id": lease.batch_id,
+                    "completed": written.completed,
+                    "failed": written.retry + written.dead,
+                    "returned": written.returned,
+                    "discarded": written.discarded,
+                    "refused": refused + written.refused.total(),
+                    "prompt_tokens": written.prompt_tokens,
+                    "completion_tokens": written.completion_tokens,
+                    "cost_eur": written.cost_eur,
+                    "live_cost_eur": written.live_cost_eur,
+                },
+            )
+        return written
+
+    def settle(self, lease: Lease) -> int | None:
+        """See `Queries.settle`."""
+        which = {"batch_id": lease.batch_id}
+        with self.engine.begin() as connection:
+            if not holds(connection, lease, [BatchState.ENDED]):
+                return None
+            returned = return_open_rows(connection, lease.batch_id, "unanswered")
+            connection.execute(SQL["settled"], which | {"returned": returned})
+            connection.execute(SQL["livedash_settled"], which)
+        return returned
+
+    def leftovers(self, limit: int) -> list[Leftover]:
+        """See `Queries.leftovers`."""
+        with self.engine.begin() as connection:
+            rows = connection.execute(SQL["leftovers"], {"limit": limit}).all()
+        return [
+            Leftover(
+                row.batch_id,
+                tuple(
+                    file_id
+                    for file_id in (row.output_file_id, row.error_file_id, row.input_file_id)
+                    if file_id is not None
+                ),
+            )
+            for row in rows
+        ]
+
+    def record_deleted(self, batch_ids: Sequence[str]) -> None:
+        """See `Queries.record_deleted`."""
+        for batch_id in batch_ids:
+            with self.engine.begin() as connection:
+                connection.execute(SQL["deleted"], {"batch_id": batch_id})
+
+    def requeue_due(self, limit: int) -> int:
+        """See `Queries.requeue_due`."""
+        with self.engine.begin() as connection:
+            due = connection.execute(SQL["due_retries"], {"limit": limit}).scalars().all()
+        requeued = 0
+        for request_id in due:
+            with self.engine.begin() as connection:
+                which = {"request_id": request_id}
+                requeued += connection.execute(SQL["requeue_row"], which).rowcount
+        return requeued
+
+
+def _write_row(
+    connection: Connection, batch_id: str, outcome: RowOutcome, policy: Policy, written: Written
+) -> bool:
+    """Apply one outcome and count it; whether the batch's money grew by it."""
+    which = {"batch_id": batch_id, "request_id": outcome.request_id}
+    if outcome.findings is not None:
+        kind = "completed"
+        row = connection.execute(
+            SQL["complete_row"],
+            which | _paid_columns(outcome) | _findings_columns(outcome.findings),
+        ).one()
+    elif outcome.failure is not None:
+        failure = _failure_columns(connection, outcome.request_id, outcome.failure, policy)
+        kind = "dead" if failure["delay_seconds"] is None else "retry"
+        row = connection.execute(SQL["fail_row"], which | _paid_columns(outcome) | failure).one()
+    else:
+        written.returned += return_rows(connection, batch_id, [outcome.request_id], "unanswered")
+        return False
+    if row.ended == 0:
+        written.refused["duplicate"] += 1
+        return False
+    if row.session_id is None:
+        connection.execute(SQL["discard_row"], which)
+        kind = "discarded"
+    elif outcome.findings is not None and outcome.findings.questions is not None:
+        _write_questions(connection, row.session_id, outcome.findings.questions)
+    setattr(written, kind, getattr(written, kind) + 1)
+    return True
+
+
+def _write_questions(connection: Connection, session_id: str, questions: Sequence[str]) -> None:
+    which = {"session_id": session_id, "questions": list(questions)}
+    connection.execute(SQL["clear_questions"], which)
+    if questions:
+        connection.execute(SQL["add_questions"], which)
+        connection.execute(SQL["link_questions"], which)
+
+
+def _failure_columns(
+    connection: Connection, request_id: str, failure: Failure, policy: Policy
+) -> dict[str, Any]:
+    which = {"request_id": request_id}
+    before: int = connection.execute(SQL["counted_attempts"], which).scalar_one()
+    counted = policy.counts_as_attempt(failure)
+    attempts = before + int(counted)
+    delay = None
+    if not policy.is_final(failure, attempts):
+        delay = policy.retry_delay_seconds(max(attempts, 1), random.SystemRandom())
+    return {
+        "failure_kind": failure.kind,
+        "code": failure.code,
+        "reason": failure.reason,
+        "counted": counted,
+        "attempts": attempts,
+        "delay_seconds": delay,
+    }
+
+
+def _paid_columns(outcome: RowOutcome) -> dict[str, Any]:
+    response = outcome.response
+    return {
+        "openai_request_id": response.request_id if response else None,
+        "service_tier": response.service_tier if response else None,
+        "system_fingerprint": response.system_fingerprint if response else None,
+        **asdict(response.usage if response else Usage()),
+        "prompt_token_cost": outcome.cost.rates.prompt,
+        "completion_token_cost": outcome.cost.rates.completion,
+        "cost_eur": outcome.cost.eur,
+        "live_cost_eur": outcome.cost.live_eur,
+    }
+
+
+def _findings_columns(findings: Findings) -> dict[str, Any]:
+    columns = asdict(findings)
+    del columns["questions"]
+    return columns
+
+
+def _add_money(written: Written, paid: Sequence[RowOutcome]) -> None:
+    usages = [outcome.response.usage for outcome in paid if outcome.response is not None]
+    written.prompt_tokens = sum(usage.prompt_tokens for usage in usages)
+    written.completion_tokens = sum(usage.completion_tokens for usage in usages)
+    written.cost_eur = sum(outcome.cost.eur for outcome in paid)
+    written.live_cost_eur = sum(outcome.cost.live_eur for outcome in paid)

@@ -1,0 +1,269 @@
+-- name: take_ended
+UPDATE batch_assets.batch AS b
+SET lease_owner = :owner,
+    lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds),
+    fence = b.fence + 1
+FROM (
+    SELECT e.id
+    FROM batch_assets.batch AS e
+    WHERE e.state = 'ended'
+        AND (e.lease_expires_at IS NULL OR e.lease_expires_at < clock_timestamp())
+    ORDER BY e.claimed_at, e.id
+    LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+) AS free
+WHERE b.id = free.id
+RETURNING
+    b.id, b.fence, b.installation_id, b.company_id, b.model, b.openai_batch_id, b.server_status,
+    b.server_errors, b.input_file_id, b.output_file_id, b.error_file_id
+
+-- name: rows_of
+-- A request that was deleted with its session has no type any more, but was a row of the batch.
+SELECT a.request_id, r."processingType" AS processing_type
+FROM batch_assets.attempt AS a
+LEFT JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
+WHERE a.batch_id = :batch_id AND a.request_id = ANY(:request_ids)
+
+-- name: complete_row
+-- The attempt is closed first: it is what says that this batch was paid for this row, once.
+WITH ended AS (
+    UPDATE batch_assets.attempt AS a
+    SET outcome = 'completed',
+        counted = true,
+        cost_eur = CAST(:cost_eur AS float8),
+        live_cost_eur = :live_cost_eur,
+        ended_at = CURRENT_TIMESTAMP
+    WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IS NULL
+    RETURNING a.request_id
+), moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PROCESSING_COMPLETE',
+        success = true,
+        "errorMessage" = NULL,
+        "completedAt" = CURRENT_TIMESTAMP,
+        "openaiRequestId" = :openai_request_id,
+        "serviceTier" = :service_tier,
+        "systemFingerprint" = :system_fingerprint,
+        "promptTokens" = :prompt_tokens,
+        "completionTokens" = :completion_tokens,
+        "totalTokens" = :total_tokens,
+        "cachedTokens" = :cached_tokens,
+        "audioTokensPrompt" = :audio_tokens_prompt,
+        "reasoningTokens" = :reasoning_tokens,
+        "audioTokensCompletion" = :audio_tokens_completion,
+        "acceptedPredictionTokens" = :accepted_prediction_tokens,
+        "rejectedPredictionTokens" = :rejected_prediction_tokens,
+        "promptTokenCost" = :prompt_token_cost,
+        "completionTokenCost" = :completion_token_cost,
+        "totalCostEur" = CAST(:cost_eur AS float8)
+    FROM ended
+    WHERE r.id = ended.request_id
+        AND r."batchId" = :batch_id
+        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+    RETURNING r.id, r."sessionId"
+), analysed AS (
+    UPDATE public."Session" AS s
+    SET language = coalesce(:language, s.language),
+        sentiment = coalesce(
+            CAST(:sentiment AS public."SentimentCategory"), s.sentiment
+        ),
+        category = coalesce(CAST(:category AS public."SessionCategory"), s.category),
+        escalated = coalesce(:escalated, s.escalated),
+        "forwardedHr" = coalesce(:forwarded_hr, s."forwardedHr"),
+        summary = coalesce(:summary, s.summary),
+        "updatedAt" = CURRENT_TIMESTAMP
+    FROM moved
+    WHERE s.id = moved."sessionId"
+), finished AS (
+    INSERT INTO public."SessionProcessingStatus" AS p
+        (id, "sessionId", stage, status, "startedAt", "completedAt")
+    SELECT
+        gen_random_uuid()::text, moved."sessionId", 'AI_ANALYSIS', 'COMPLETED',
+        CURRENT_TIMESTAMP, CURRENT_TIMESTAMP
+    FROM moved
+    ON CONFLICT ("sessionId", stage) DO UPDATE
+    SET status = excluded.status,
+        "completedAt" = excluded."completedAt",
+        "errorMessage" = NULL
+)
+SELECT
+    (SELECT count(*) FROM ended) AS ended,
+    (SELECT max(moved."sessionId") FROM moved) AS session_id
+
+-- name: clear_questions
+DELETE FROM public."SessionQuestion" AS q
+WHERE q."sessionId" = :session_id
+
+-- name: add_questions
+-- Sorted, so that two writers of the same questions take their locks in the same order.
+INSERT INTO public."Question" (id, content)
+SELECT gen_random_uuid()::text, q.content
+FROM unnest(CAST(:questions AS text[])) AS q (content)
+ORDER BY q.content
+ON CONFLICT (content) DO NOTHING
+
+-- name: link_questions
+INSERT INTO public."SessionQuestion" (id, "sessionId", "questionId", "order")
+SELECT gen_random_uuid()::text, :session_id, k.id, q.position - 1
+FROM unnest(CAST(:questions AS text[])) WITH ORDINALITY AS q (content, position)
+JOIN public."Question" AS k ON k.content = q.content
+
+-- name: counted_attempts
+SELECT count(*)
+FROM batch_assets.attempt AS a
+WHERE a.request_id = :request_id AND a.counted AND a.outcome = 'failed'
+
+-- name: fail_row
+-- With a delay it is tried again then; without one it becomes a dead letter. What was paid for an
+-- answer that could not be used is kept with the row all the same.
+WITH ended AS (
+    UPDATE batch_assets.attempt AS a
+    SET outcome = 'failed',
+        counted = :counted,
+        failure_kind = :failure_kind,
+        code = :code,
+        reason = :reason,
+        cost_eur = CAST(:cost_eur AS float8),
+        live_cost_eur = :live_cost_eur,
+        ended_at = CURRENT_TIMESTAMP
+    WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IS NULL
+    RETURNING a.request_id, a.company_id
+), moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PROCESSING_FAILED',
+        success = false,
+        "errorMessage" = :reason,
+        "completedAt" = CURRENT_TIMESTAMP,
+        "openaiRequestId" = :openai_request_id,
+        "serviceTier" = :service_tier,
+        "systemFingerprint" = :system_fingerprint,
+        "promptTokens" = :prompt_tokens,
+        "completionTokens" = :completion_tokens,
+        "totalTokens" = :total_tokens,
+        "cachedTokens" = :cached_tokens,
+        "audioTokensPrompt" = :audio_tokens_prompt,
+        "reasoningTokens" = :reasoning_tokens,
+        "audioTokensCompletion" = :audio_tokens_completion,
+        "acceptedPredictionTokens" = :accepted_prediction_tokens,
+        "rejectedPredictionTokens" = :rejected_prediction_tokens,
+        "promptTokenCost" = :prompt_token_cost,
+        "completionTokenCost" = :completion_token_cost,
+        "totalCostEur" = CAST(:cost_eur AS float8)
+    FROM ended
+    WHERE r.id = ended.request_id
+        AND r."batchId" = :batch_id
+        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+    RETURNING r.id, r."sessionId", ended.company_id
+), marked AS (
+    UPDATE public."SessionProcessingStatus" AS p
+    SET status = 'FAILED',
+        "completedAt" = CURRENT_TIMESTAMP,
+        "errorMessage" = :reason,
+        "retryCount" = :attempts
+    FROM moved
+    WHERE p."sessionId" = moved."sessionId" AND p.stage = 'AI_ANALYSIS'
+), later AS (
+    INSERT INTO batch_assets.retry
+        (request_id, company_id, attempts, failure_kind, code, reason, retry_at)
+    SELECT
+        moved.id, moved.company_id, :attempts, :failure_kind, :code, :reason,
+        CURRENT_TIMESTAMP + make_interval(secs => CAST(:delay_seconds AS float8))
+    FROM moved
+    WHERE CAST(:delay_seconds AS float8) IS NOT NULL
+    ON CONFLICT (request_id) DO UPDATE
+    SET attempts = excluded.attempts,
+        failure_kind = excluded.failure_kind,
+        code = excluded.code,
+        reason = excluded.reason,
+        failed_at = excluded.failed_at,
+        retry_at = excluded.retry_at
+), dead AS (
+    INSERT INTO batch_assets.dead_letter
+        (request_id, company_id, batch_id, attempts, failure_kind, code, reason)
+    SELECT
+        moved.id, moved.company_id, :batch_id, :attempts, :failure_kind, :code, :reason
+    FROM moved
+    WHERE CAST(:delay_seconds AS float8) IS NULL
+    ON CONFLICT (request_id) DO UPDATE
+    SET batch_id = excluded.batch_id,
+        attempts = excluded.attempts,
+        failure_kind = excluded.failure_kind,
+        code = excluded.code,
+        reason = excluded.reason,
+        dead_at = excluded.dead_at
+)
+SELECT
+    (SELECT count(*) FROM ended) AS ended,
+    (SELECT max(moved."sessionId") FROM moved) AS session_id
+
+-- name: discard_row
+-- The row left the batch while it ran: what it cost is kept, its answer is not.
+UPDATE batch_assets.attempt AS a
+SET outcome = 'discarded'
+WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IN ('completed', 'failed')
+
+-- name: add_to_batch
+UPDATE batch_assets.batch AS b
+SET completed = b.completed + :completed,
+    failed = b.failed + :failed,
+    returned = b.returned + :returned,
+    discarded = b.discarded + :discarded,
+    refused = b.refused + :refused,
+    prompt_tokens = b.prompt_tokens + :prompt_tokens,
+    completion_tokens = b.completion_tokens + :completion_tokens,
+    cost_eur = b.cost_eur + :cost_eur,
+    live_cost_eur = b.live_cost_eur + :live_cost_eur
+WHERE b.id = :batch_id
+
+-- name: settled
+UPDATE batch_assets.batch AS b
+SET state = 'settled',
+    settled_at = clock_timestamp(),
+    returned = b.returned + :returned,
+    lease_owner = NULL,
+    lease_expires_at = NULL
+WHERE b.id = :batch_id
+
+-- name: livedash_settled
+UPDATE public."AIBatchRequest" AS l
+SET status = 'PROCESSED', "processedAt" = CURRENT_TIMESTAMP
+WHERE l.id = :batch_id AND l.status = 'COMPLETED'
+
+-- name: leftovers
+-- Only files that we made, or that were made for a batch of ours, are ours to delete.
+SELECT b.id AS batch_id, b.input_file_id, b.output_file_id, b.error_file_id
+FROM batch_assets.batch AS b
+JOIN batch_assets.installation AS i ON i.id = b.installation_id
+WHERE b.state = 'settled' AND b.files_deleted_at IS NULL
+ORDER BY b.settled_at, b.id
+LIMIT :limit
+
+-- name: deleted
+UPDATE batch_assets.batch AS b
+SET files_deleted_at = clock_timestamp()
+WHERE b.id = :batch_id AND b.files_deleted_at IS NULL
+
+-- name: due_retries
+SELECT f.request_id
+FROM batch_assets.retry AS f
+WHERE f.retry_at <= clock_timestamp()
+ORDER BY f.retry_at, f.request_id
+LIMIT :limit
+
+-- name: requeue_row
+-- A row that LiveDash moved meanwhile is no longer ours to retry: only its entry goes.
+WITH due AS (
+    DELETE FROM batch_assets.retry AS f
+    WHERE f.request_id = :request_id
+    RETURNING f.request_id, f.company_id
+), moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL, "completedAt" = NULL
+    FROM due
+    WHERE r.id = due.request_id AND r."processingStatus" = 'PROCESSING_FAILED'
+    RETURNING r.id, r."requestedAt", due.company_id
+)
+INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
+SELECT moved.id, moved.company_id, moved."requestedAt"
+FROM moved
+ON CONFLICT (request_id) DO NOTHING

@@ -1,0 +1,185 @@
+"""The database operations of the pipeline: one Protocol, implemented twice.
+
+Every operation is set-shaped, so that an implementation may do it row by row or at once. Each call
+is atomic for each batch (or company) that it moves unless it says otherwise: it commits before it
+returns, and what it returns is what was committed. Errors are SQLAlchemy's; a lost lease is no
+error but shows in the answer. Nothing here speaks to the API, so an operation may be repeated.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from batch_assets.domain.batches import (
+    Claim,
+    CompanyStatistics,
+    EndedBatch,
+    InFlightBatch,
+    Leftover,
+    SubmittedBatch,
+    UnresolvedBatch,
+    UploadedBatch,
+    Written,
+)
+from batch_assets.domain.money import Price
+from batch_assets.domain.packing import Packing, Terms
+from batch_assets.domain.policy import Policy
+from batch_assets.domain.records import (
+    Backlog,
+    Company,
+    Conversation,
+    Lease,
+    RemoteBatch,
+    RowOutcome,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who takes leases: kept with each batch, so that a person can find the run again."""
+
+    owner: str
+    run_id: str
+    installation_id: str
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What this run has claimed already, which its own caps count."""
+
+    requests: int = 0
+    cost_eur: float = 0.0
+
+
+class Queries(Protocol):
+    """Everything that the stages ask of the database and that has two implementations."""
+
+    def active_companies(self) -> list[Company]:
+        """The companies whose status is ACTIVE, by id."""
+        ...
+
+    def model_prices(self) -> Mapping[str, Price]:
+        """LiveDash's prices that are in effect now, by the model's name."""
+        ...
+
+    def notice_pending(self, company_ids: Sequence[str], limit: int) -> int:
+        """Bring the intake up to date: at most `limit` new rows a company; how many came in."""
+        ...
+
+    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+        """What waits in the intake for each company that has anything waiting, oldest first."""
+        ...
+
+    def claim(
+        self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
+    ) -> Claim:
+        """Claim due requests into batches, at most `policy.batches_per_claim` or a few more.
+
+        One transaction a company: caps, token allowances, pauses and the company's status are
+        checked in it, under a lock that lets one claim run at a time. Rows that can never be sent
+        become dead letters.
+        """
+        ...
+
+    def preview(self, company_ids: Sequence[str], terms: Terms) -> list[Packing]:
+        """What `claim` would do for each company in turn; changes nothing."""
+        ...
+
+    def conversations(self, batch_id: str) -> Iterator[Conversation]:
+        """The conversations of a claimed batch, oldest request first, streamed.
+
+        A request whose session was deleted meanwhile is not among them.
+        """
+        ...
+
+    def renew(self, leases: Sequence[Lease], seconds: float) -> set[str]:
+        """Extend leases; the ids of the batches that are still held."""
+        ...
+
+    def expire(self, leases: Sequence[Lease]) -> None:
+        """Give leases up, so that the next run may take the batches over."""
+        ...
+
+    def record_uploads(self, uploaded: Sequence[UploadedBatch], seconds: float) -> set[str]:
+        """claimed -> uploaded, leases renewed; the ids of those that are still held.
+
+        Dropped rows go back to waiting.
+        """
+        ...
+
+    def record_submissions(self, submitted: Sequence[SubmittedBatch]) -> set[str]:
+        """claimed or uploaded -> submitted, leases ended; the ids of those that were moved."""
+        ...
+
+    def release(self, leases: Sequence[Lease]) -> int:
+        """claimed or uploaded -> released: nothing was bought; how many rows wait again."""
+        ...
+
+    def batches_in_flight(self, limit: int) -> list[InFlightBatch]:
+        """Batches that the server had not ended when last asked, oldest first."""
+        ...
+
+    def record_statuses(
+        self, seen: Sequence[tuple[InFlightBatch, RemoteBatch]], ended: frozenset[str]
+    ) -> int:
+        """Keep the server's word; batches whose id is in `ended` go submitted -> ended."""
+        ...
+
+    def take_ended(self, holder: Holder, limit: int) -> list[EndedBatch]:
+        """Take leases on ended batches that nobody works on, oldest first."""
+        ...
+
+    def rows_of(self, batch_id: str, request_ids: Sequence[str]) -> Mapping[str, str | None]:
+        """The processing type of each of these requests that is a row of the batch.
+
+        `None`: the request was deleted with its session. An id that is missing here belongs to
+        another batch, or to none.
+        """
+        ...
+
+    def write_results(
+        self, lease: Lease, outcomes: Sequence[RowOutcome], refused: int, policy: Policy
+    ) -> Written | None:
+        """Apply outcomes in one transaction, and count `refused` lines with the batch.
+
+        Idempotent: a row whose attempt has ended is counted as a duplicate and left as it is.
+        `None`: the lease was lost and nothing was written.
+        """
+        ...
+
+    def open_rows(self, batch_id: str, limit: int) -> list[str]:
+        """Requests of a batch that have no outcome yet, by id."""
+        ...
+
+    def settle(self, lease: Lease) -> int | None:
+        """ended -> settled: rows without an answer wait again; how many. `None`: lease lost."""
+        ...
+
+    def leftovers(self, limit: int) -> list[Leftover]:
+        """Settled batches of ours whose files are still on the server, oldest first."""
+        ...
+
+    def record_deleted(self, batch_ids: Sequence[str]) -> None:
+        """Note that the files of these batches are gone from the server."""
+        ...
+
+    def requeue_due(self, limit: int) -> int:
+        """Failed requests whose retry date has come wait again; how many."""
+        ...
+
+    def take_unresolved(self, holder: Holder, limit: int) -> list[UnresolvedBatch]:
+        """Take over batches that were not submitted and whose lease has run out, oldest first."""
+        ...
+
+    def record_absences(self, leases: Sequence[Lease]) -> None:
+        """Note that a listing did not show these batches, and give their leases up."""
+        ...
+
+    def adopt_foreign(self) -> int:
+        """Keep watch over batches that LiveDash itself has in flight; how many are new."""
+        ...
+
+    def statistics(self) -> list[CompanyStatistics]:
+        """Every company with its requests by bucket and its money, largest first."""
+        ...

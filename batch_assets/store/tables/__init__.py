@@ -1,0 +1,1 @@
+"""The tables as SQLAlchemy Core sees them: LiveDash's in `public`, ours in `batch_assets`."""

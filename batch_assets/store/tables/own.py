@@ -1,0 +1,211 @@
+"""Our own tables, in the PostgreSQL schema `batch_assets`. `docs/state_machine.md` explains them.
+
+No foreign key points to LiveDash's tables: it would put triggers on them.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    text,
+)
+
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata
+
+_NOW = text("CURRENT_TIMESTAMP")
+
+
+def _moment(name: str, *, required: bool = False) -> Column[object]:
+    default = _NOW if required else None
+    return Column(name, DateTime(timezone=True), nullable=not required, server_default=default)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+def _money(name: str) -> Column[float]:
+    return Column(name, Double, nullable=False, server_default=text("0"))
+
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("id", Text, nullable=False),
+    Column("system_identifier", Text, nullable=False),
+    Column("database_name", Text, nullable=False),
+    _moment("installed_at", required=True),
+    _moment("confirmed_at"),
+    Column("confirmed_by", Text),
+    CheckConstraint("only_row", name="only_row"),
+    schema=OWN_SCHEMA,
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("installation_id", Text),
+    Column("company_id", Text, nullable=False),
+    Column("model", Text),
+    Column("state", Text, nullable=False),
+    Column("run_id", Text, nullable=False, server_default=text("''")),
+    Column("lease_owner", Text),
+    _moment("lease_expires_at"),
+    Column("fence", BigInteger, nullable=False, server_default=text("0")),
+    Column("requests", Integer, nullable=False),
+    _count("estimated_tokens"),
+    _money("estimated_cost_eur"),
+    Column("input_bytes", BigInteger),
+    Column("input_file_id", Text),
+    Column("openai_batch_id", Text),
+    Column("output_file_id", Text),
+    Column("error_file_id", Text),
+    Column("server_status", Text),
+    _moment("server_status_since"),
+    Column("server_errors", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    _count("absences"),
+    _moment("absent_since"),
+    _count("completed"),
+    _count("failed"),
+    _count("returned"),
+    _count("discarded"),
+    _count("refused"),
+    _count("prompt_tokens"),
+    _count("completion_tokens"),
+    _money("cost_eur"),
+    _money("live_cost_eur"),
+    _moment("claimed_at", required=True),
+    _moment("uploaded_at"),
+    _moment("submitted_at"),
+    _moment("ended_at"),
+    _moment("settled_at"),
+    _moment("released_at"),
+    _moment("files_deleted_at"),
+    CheckConstraint(
+        "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'settled', 'released')",
+        name="state",
+    ),
+    CheckConstraint("(lease_owner IS NULL) = (lease_expires_at IS NULL)", name="lease"),
+    CheckConstraint(
+        "state <> 'uploaded' OR (input_file_id IS NOT NULL AND uploaded_at IS NOT NULL)",
+        name="uploaded",
+    ),
+    CheckConstraint(
+        "state NOT IN ('submitted', 'ended', 'settled')"
+        " OR (openai_batch_id IS NOT NULL AND submitted_at IS NOT NULL"
+        " AND server_status IS NOT NULL AND server_status_since IS NOT NULL)",
+        name="submitted",
+    ),
+    CheckConstraint("(ended_at IS NOT NULL) = (state IN ('ended', 'settled'))", name="ended"),
+    CheckConstraint("(settled_at IS NOT NULL) = (state = 'settled')", name="settled"),
+    CheckConstraint("(released_at IS NOT NULL) = (state = 'released')", name="released"),
+    schema=OWN_SCHEMA,
+)
+Index(
+    "batch_openai_batch_id_key",
+    batch.c.openai_batch_id,
+    unique=True,
+    postgresql_where=batch.c.openai_batch_id.is_not(None),
+)
+Index(
+    "batch_open_idx",
+    batch.c.state,
+    batch.c.claimed_at,
+    postgresql_where=text("state IN ('claimed', 'uploaded', 'submitted', 'ended')"),
+)
+Index("batch_claimed_at_idx", batch.c.claimed_at)
+Index("batch_company_id_idx", batch.c.company_id)
+Index(
+    "batch_leftover_idx",
+    batch.c.settled_at,
+    postgresql_where=text("state = 'settled' AND files_deleted_at IS NULL"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("batch_id", Text, ForeignKey(batch.c.id), primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("company_id", Text, nullable=False),
+    Column("outcome", Text),
+    Column("counted", Boolean, nullable=False, server_default=text("false")),
+    Column("failure_kind", Text),
+    Column("code", Text),
+    Column("reason", Text),
+    _money("cost_eur"),
+    _money("live_cost_eur"),
+    _moment("ended_at"),
+    CheckConstraint(
+        "outcome IN ('completed', 'failed', 'unanswered', 'released', 'discarded')",
+        name="outcome",
+    ),
+    CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ended"),
+    schema=OWN_SCHEMA,
+)
+Index("attempt_request_id_idx", attempt.c.request_id)
+
+intake = Table(
+    "intake",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("company_id", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    _moment("noticed_at", required=True),
+    schema=OWN_SCHEMA,
+)
+Index(
+    "intake_company_id_requested_at_idx",
+    intake.c.company_id,
+    intake.c.requested_at,
+    intake.c.request_id,
+)
+
+retry = Table(
+    "retry",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("company_id", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("failure_kind", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _moment("failed_at", required=True),
+    Column("retry_at", DateTime(timezone=True), nullable=False),
+    schema=OWN_SCHEMA,
+)
+Index("retry_retry_at_idx", retry.c.retry_at)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("company_id", Text, nullable=False),
+    Column("batch_id", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("failure_kind", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _moment("dead_at", required=True),
+    schema=OWN_SCHEMA,
+)
+Index("dead_letter_company_id_dead_at_idx", dead_letter.c.company_id, dead_letter.c.dead_at)
+
+model_pause = Table(
+    "model_pause",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    schema=OWN_SCHEMA,
+)
