@@ -1,0 +1,1 @@
+"""The wire: JSONL out, result lines in, limits, failure kinds and the client."""

@@ -1,0 +1,253 @@
+"""The Batch API as the stages see it: records in, records out, and `ApiError` when it fails.
+
+Nothing of the SDK leaves this room. The two creating calls send one POST each, whatever happens:
+what became of a lost one is looked up by the caller, by the metadata and the name that it gave.
+Reading calls are tried up to three times, with the SDK's backoff and the server's Retry-After.
+"""
+
+import functools
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import urlsplit
+
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.records import RemoteBatch, RemoteFile
+from batch_assets.openai_batch import codes, limits, objects
+from batch_assets.openai_batch.operations import Operation, Timeouts
+from batch_assets.openai_batch.uploads import TimedFile
+
+if TYPE_CHECKING:
+    from batch_assets.openai_batch.connections import Connections, RawAnswer
+
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+
+_Item = TypeVar("_Item", RemoteBatch, RemoteFile)
+
+_DEFAULT_TIMEOUTS = Timeouts()
+_BATCHES_A_PAGE = 100
+_FILES_A_PAGE = 1_000
+
+
+class BatchApi:
+    """One account on one server. Connects with the first call; threads may share it.
+
+    `api_key` and `base_url` are taken as they are: nothing else is looked up in the environment
+    but what the SDK adds there (organization, project, headers) and a proxy.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str = DEFAULT_BASE_URL,
+        *,
+        timeouts: Timeouts = _DEFAULT_TIMEOUTS,
+        max_connections: int = 10,
+    ) -> None:
+        _check_key(api_key)
+        _check_url(base_url)
+        self.timeouts = timeouts
+        self._api_key = api_key
+        self._base_url = base_url
+        self._max_connections = max_connections
+        self._connections: Connections | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give all connections back; a later call would connect again."""
+        with self._lock:
+            if self._connections is not None:
+                self._connections.close()
+                self._connections = None
+
+    def upload(self, path: Path, name: str) -> str:
+        """Upload an input file under `name`; its id. Streamed from disk, one POST.
+
+        OSError, before anything is sent, if there is no such file.
+        """
+        connections = self._connect()
+        with TimedFile(path, self.timeouts.upload) as stream:
+            files = connections.creating.files.with_raw_response
+            return connections.call(
+                Operation.UPLOAD,
+                lambda: files.create(file=(name, stream, "application/jsonl"), purpose="batch"),
+                objects.object_id,
+            )
+
+    def create_batch(
+        self, input_file_id: str, metadata: Mapping[str, str], output_expires_after_seconds: int
+    ) -> RemoteBatch:
+        """Create a batch, which is what costs money. One POST.
+
+        Files that it makes are deleted by the server `output_expires_after_seconds` after its
+        creation, at the latest.
+        """
+        connections = self._connect()
+        batches = connections.creating.batches.with_raw_response
+        return connections.call(
+            Operation.CREATE_BATCH,
+            lambda: batches.create(
+                completion_window=limits.COMPLETION_WINDOW,
+                endpoint=limits.ENDPOINT,
+                input_file_id=input_file_id,
+                metadata=dict(metadata),
+                output_expires_after={
+                    "anchor": "created_at",
+                    "seconds": output_expires_after_seconds,
+                },
+            ),
+            objects.remote_batch,
+        )
+
+    def retrieve(self, batch_id: str) -> RemoteBatch:
+        """The batch as the server sees it now."""
+        connections = self._connect()
+        batches = connections.reading.batches.with_raw_response
+        return connections.call(
+            Operation.RETRIEVE_BATCH, lambda: batches.retrieve(batch_id), objects.remote_batch
+        )
+
+    def cancel(self, batch_id: str) -> RemoteBatch:
+        """Ask the server to end a batch; it may run on for ten minutes, and what ran is paid."""
+        connections = self._connect()
+        batches = connections.reading.batches.with_raw_response
+        return connections.call(
+            Operation.CANCEL_BATCH, lambda: batches.cancel(batch_id), objects.remote_batch
+        )
+
+    def list_batches(self, *, created_after: datetime | None = None) -> Iterator[RemoteBatch]:
+        """All batches of the account, newest first, page by page, down to `created_after`.
+
+        The server keeps times in whole seconds: subtract a second from a time of finer grain. A
+        listing that does not come to its end raises, since a part of one proves nothing absent.
+        """
+        batches = self._connect().reading.batches.with_raw_response
+        pages = self._items(
+            Operation.LIST_BATCHES,
+            lambda cursor: batches.list(limit=_BATCHES_A_PAGE, extra_query=cursor),
+            objects.remote_batch,
+        )
+        for batch in pages:
+            if created_after and batch.created_at and batch.created_at < created_after:
+                return
+            yield batch
+
+    def list_files(self, *, created_after: datetime | None = None) -> Iterator[RemoteFile]:
+        """All files with the purpose `batch`, in the manner of `list_batches`."""
+        files = self._connect().reading.files.with_raw_response
+        pages = self._items(
+            Operation.LIST_FILES,
+            lambda cursor: files.list(
+                limit=_FILES_A_PAGE, order="desc", purpose="batch", extra_query=cursor
+            ),
+            objects.remote_file,
+        )
+        for file in pages:
+            if created_after and file.created_at < created_after:
+                return
+            yield file
+
+    def delete_file(self, file_id: str) -> bool:
+        """Delete a file. False: there is none (any more); after a lost answer also if we did it."""
+        connections = self._connect()
+        files = connections.reading.files.with_raw_response
+        try:
+            deleted = connections.call(
+                Operation.DELETE_FILE, lambda: files.delete(file_id), objects.is_deleted
+            )
+        except ApiError as error:
+            if error.failure.code == codes.NOT_FOUND:
+                return False
+            raise
+        if not deleted:
+            reason = "the server kept the file"
+            raise ApiError(
+                Operation.DELETE_FILE, Failure(FailureKind.TRANSIENT, "not_deleted", reason)
+            )
+        return True
+
+    def download(self, file_id: str) -> Generator[bytes, None, None]:
+        """The lines of a file, without their ends, as they arrive.
+
+        ApiError in the middle if the file is cut: the lines before are whole, and a new download
+        begins with the first one again. Whoever stops early closes it.
+        """
+        yield from self._connect().lines(file_id)
+
+    def check_account(self) -> None:
+        """One cheap call. ApiError of the kind ACCOUNT if the key is refused."""
+        connections = self._connect()
+        batches = connections.reading.batches.with_raw_response
+        connections.call(Operation.CHECK_ACCOUNT, lambda: batches.list(limit=1), objects.items)
+
+    def _connect(self) -> "Connections":
+        # The SDK takes most of a second to import, which most commands need not spend.
+        from batch_assets.openai_batch.connections import Connections  # noqa: PLC0415 (see above)
+
+        with self._lock:
+            if self._connections is None:
+                self._connections = Connections(
+                    self._api_key, self._base_url, self.timeouts, self._max_connections
+                )
+            return self._connections
+
+    def _items(
+        self,
+        operation: Operation,
+        fetch: "Callable[[Mapping[str, str]], RawAnswer]",
+        read: Callable[[object], _Item],
+    ) -> Iterator[_Item]:
+        """Every item of a listing; `fetch` gets the cursor as the query that it has to add."""
+        connections = self._connect()
+        cursor: dict[str, str] = {}
+        seen: set[str] = set()
+        while True:
+            page = connections.call(
+                operation, functools.partial(fetch, cursor), functools.partial(objects.page, read)
+            )
+            fresh = [item for item in page.items if item.id not in seen]
+            yield from fresh
+            if page.has_more is False or (not fresh and page.has_more is None):
+                return
+            if not fresh:
+                reason = "the server's listing repeats itself and does not end"
+                raise ApiError(operation, Failure(FailureKind.TRANSIENT, "endless_listing", reason))
+            seen.update(item.id for item in fresh)
+            cursor = {"after": fresh[-1].id}
+
+
+def _check_key(api_key: str) -> None:
+    # The HTTP library would quote a key that is no header value in its error.
+    if not api_key or not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
+        raise ConfigurationError(
+            "OPENAI_API_KEY is empty or holds a space, a line break or another character that no "
+            "key has: set it to the key alone."
+        )
+
+
+def _check_url(base_url: str) -> None:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            "OPENAI_BASE_URL is no address of an API: set it to one such as "
+            f"{DEFAULT_BASE_URL}, or not at all."
+        )

@@ -1,0 +1,161 @@
+"""The server's error codes and what each one means.
+
+The list of codes is open: one that is not here is judged by its HTTP status. Whatever is taken
+from the server has to look like a name; anything else could be a piece of a conversation or a key.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from batch_assets.domain.failures import Failure, FailureKind
+
+NOT_FOUND = "not_found"
+TRUNCATED = "truncated_download"
+
+_CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,99}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_NEVER_RAN = {
+    "batch_expired": "The batch expired before this request ran.",
+    "batch_cancelled": "The batch was cancelled before this request ran.",
+}
+
+_BY_NAME: tuple[tuple[FailureKind, frozenset[str]], ...] = (
+    (
+        FailureKind.ACCOUNT,
+        frozenset(
+            {
+                "account_deactivated",
+                "billing_hard_limit_reached",
+                "billing_not_active",
+                "insufficient_quota",
+                "invalid_api_key",
+            }
+        ),
+    ),
+    (
+        FailureKind.CAPACITY,
+        frozenset({"rate_limit_error", "rate_limit_exceeded", "token_limit_exceeded"}),
+    ),
+    (
+        FailureKind.TRANSIENT,
+        frozenset({"internal_server_error", "request_timeout", "server_error", "timeout"}),
+    ),
+)
+
+_PERMANENT_NAMES = frozenset(
+    {
+        "content_filter",
+        "content_policy_violation",
+        "context_length_exceeded",
+        "invalid_request",
+        "invalid_request_error",
+        "invalid_value",
+        "model_not_found",
+        "unsupported_parameter",
+        "unsupported_value",
+    }
+)
+"""Asked last: OpenAI also puts `invalid_request_error` on answers whose status says otherwise."""
+
+_BY_STATUS: dict[int, FailureKind] = {
+    HTTPStatus.UNAUTHORIZED: FailureKind.ACCOUNT,
+    HTTPStatus.PAYMENT_REQUIRED: FailureKind.ACCOUNT,
+    HTTPStatus.REQUEST_TIMEOUT: FailureKind.TRANSIENT,
+    HTTPStatus.CONFLICT: FailureKind.TRANSIENT,
+    HTTPStatus.TOO_EARLY: FailureKind.TRANSIENT,
+    HTTPStatus.TOO_MANY_REQUESTS: FailureKind.CAPACITY,
+}
+
+_ROW_SENTENCES = {
+    FailureKind.TRANSIENT: "The server failed on this request",
+    FailureKind.CAPACITY: "The server had no room for this request",
+    FailureKind.PERMANENT: "The server refused this request",
+    FailureKind.ACCOUNT: "The server refused the account",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetails:
+    """The parts of an error object that may be repeated: names only, never its message."""
+
+    code: str | None = None
+    type: str | None = None
+    param: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The code, or the type where there is no code."""
+        return self.code or self.type
+
+
+def details(error: object) -> ErrorDetails | None:
+    """The names in an error object; `None` if there is no error in it.
+
+    Some servers send `{}`, `""` or an object of nulls where nothing went wrong.
+    """
+    if isinstance(error, Mapping):
+        if not any(error.get(key) for key in ("code", "type", "message")):
+            return None
+        return ErrorDetails(
+            code=identifier(error.get("code")),
+            type=identifier(error.get("type")),
+            param=_plain(_PARAMETER, error.get("param")),
+        )
+    return ErrorDetails() if error else None
+
+
+def identifier(value: object) -> str | None:
+    """`value`, if it looks like an error code."""
+    return _plain(_CODE, value)
+
+
+def request_id(value: object) -> str | None:
+    """`value`, if it looks like the id that the server gives each call."""
+    return _plain(_REQUEST_ID, value)
+
+
+def kind_of(status: int | None, error: ErrorDetails) -> FailureKind:
+    """What an error means; `status` is `None` where the server gave none, 0 where it had none."""
+    names = {error.code, error.type}
+    for kind, known in _BY_NAME:
+        if names & known:
+            return kind
+    if status is not None and status in _BY_STATUS:
+        return _BY_STATUS[status]
+    refused = bool(names & _PERMANENT_NAMES) if status is None else 400 <= status < 500
+    return FailureKind.PERMANENT if refused else FailureKind.TRANSIENT
+
+
+def row_failure(status: int | None, error: ErrorDetails) -> Failure:
+    """The failure of one request of a batch."""
+    if error.name in _NEVER_RAN:
+        return Failure(FailureKind.TRANSIENT, error.name, _NEVER_RAN[error.name])
+    kind = kind_of(status, error)
+    code = error.name or (f"http_{status}" if status else "unknown_error")
+    return Failure(kind, code, f"{_ROW_SENTENCES[kind]} ({describe(status, error)}).")
+
+
+def never_ran(error: ErrorDetails) -> bool:
+    """True for a request that its batch ended without: nothing was tried, nothing is paid."""
+    return error.name in _NEVER_RAN
+
+
+def describe(status: int | None, error: ErrorDetails, call_id: str | None = None) -> str:
+    """What is known of an error, in names and numbers: `HTTP 400, code …, parameter …`."""
+    parts = (
+        f"HTTP {status}" if status else "no HTTP status",
+        f"code {error.name}" if error.name else "",
+        f"parameter {error.param}" if error.param else "",
+        f"request id {call_id}" if call_id else "",
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _plain(pattern: re.Pattern[str], value: object) -> str | None:
+    if isinstance(value, str) and pattern.fullmatch(value) and not value.startswith("sk-"):
+        return value
+    return None

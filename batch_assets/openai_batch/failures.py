@@ -1,0 +1,123 @@
+"""What an exception of the SDK means for the work that met it. (Imports the SDK: most of a second.)
+
+The two creating calls are judged apart: whoever repeats one that acted pays twice. So a call that
+may have reached the server, and got no clear refusal, is INDETERMINATE. Reasons are sentences of
+ours: the server's message may quote a conversation or the key, and is dropped here.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from email.utils import mktime_tz, parsedate_tz
+
+import httpx2
+import openai
+
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.openai_batch import codes
+from batch_assets.openai_batch.operations import CREATING, Operation
+
+API_ERRORS: tuple[type[Exception], ...] = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    OSError,
+    ValueError,
+)
+"""Everything that a call can fail with: the SDK lets errors of transport and of JSON through."""
+
+_MAY_HAVE_ACTED = frozenset({408, 409})
+
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+_TIMEOUTS = (httpx2.TimeoutException, openai.APITimeoutError, TimeoutError)
+
+_LONGEST_WAIT_SECONDS = 86_400.0
+
+_STATUS_SENTENCES = {
+    FailureKind.TRANSIENT: "the server could not do this now",
+    FailureKind.CAPACITY: "the server has no room for this now",
+    FailureKind.PERMANENT: "the server refuses this",
+    FailureKind.ACCOUNT: "the server refuses the account: check the key, its rights and its quota",
+    FailureKind.INDETERMINATE: "the server failed, and may have acted before it did",
+}
+
+
+def classify(error: Exception, operation: Operation) -> ApiError:
+    """The failure of `operation` that `error` stands for."""
+    if isinstance(error, openai.APIStatusError):
+        return ApiError(operation, _refusal(error, operation))
+    return ApiError(operation, _no_answer(error, operation))
+
+
+def _refusal(error: openai.APIStatusError, operation: Operation) -> Failure:
+    status = error.status_code
+    details = codes.details(error.body) or codes.ErrorDetails()
+    kind = _kind(status, details, operation)
+    code = codes.NOT_FOUND if status == 404 else details.name or f"http_{status}"
+    known = codes.describe(status, details, codes.request_id(error.request_id))
+    sentence = "the server sends elsewhere" if status < 400 else _STATUS_SENTENCES[kind]
+    wait = retry_after_seconds(error.response.headers)
+    return Failure(kind, code, f"{sentence} ({known})", wait)
+
+
+def _kind(status: int, details: codes.ErrorDetails, operation: Operation) -> FailureKind:
+    if operation in CREATING and (status >= 500 or status in _MAY_HAVE_ACTED):
+        return FailureKind.INDETERMINATE
+    if status < 400:
+        return FailureKind.PERMANENT
+    kind = codes.kind_of(status, details)
+    # A forbidden call is a matter of the key; a forbidden row of a batch is one of that row.
+    return FailureKind.ACCOUNT if status == 403 and kind is FailureKind.PERMANENT else kind
+
+
+def _no_answer(error: Exception, operation: Operation) -> Failure:
+    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+    code, sentence = _what_happened(error, cause, operation)
+    if operation in CREATING and not isinstance(cause, _NEVER_SENT):
+        sentence += ", and the server may have acted"
+        return Failure(FailureKind.INDETERMINATE, code, sentence)
+    return Failure(FailureKind.TRANSIENT, code, sentence)
+
+
+def _what_happened(
+    error: Exception, cause: BaseException | None, operation: Operation
+) -> tuple[str, str]:
+    if isinstance(cause, httpx2.PoolTimeout):
+        return "no_free_connection", "no connection of the pool became free in time"
+    if isinstance(cause, _NEVER_SENT):
+        return "not_connected", "no connection to the server"
+    if isinstance(cause, _TIMEOUTS) or isinstance(error, _TIMEOUTS):
+        return "timeout", "no answer in time"
+    if isinstance(error, ValueError):
+        return "unreadable_answer", "the answer cannot be read"
+    if operation == Operation.DOWNLOAD_FILE and isinstance(cause, httpx2.RemoteProtocolError):
+        return codes.TRUNCATED, "the connection ended before the file did"
+    return "connection_lost", "the connection was lost"
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, as the server asks; at most a day. `None` if it does not, or not clearly.
+
+    `headers` are looked up in lower case. `retry-after-ms` is OpenAI's own and goes first.
+    """
+    for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        seconds = _number(headers.get(name))
+        if seconds is not None:
+            return min(max(seconds / divisor, 0.0), _LONGEST_WAIT_SECONDS)
+    return _until(headers.get("retry-after"))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _until(date: str | None) -> float | None:
+    try:
+        parsed = parsedate_tz(date or "")
+        seconds = mktime_tz(parsed) - time.time() if parsed else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)

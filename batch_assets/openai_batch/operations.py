@@ -1,0 +1,40 @@
+"""The calls that are made, and how long each may take."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Operation(StrEnum):
+    """A call to the API, by the name that errors, breakers and figures give it."""
+
+    UPLOAD = "upload"
+    CREATE_BATCH = "create_batch"
+    RETRIEVE_BATCH = "retrieve_batch"
+    LIST_BATCHES = "list_batches"
+    LIST_FILES = "list_files"
+    CANCEL_BATCH = "cancel_batch"
+    DELETE_FILE = "delete_file"
+    DOWNLOAD_FILE = "download_file"
+    CHECK_ACCOUNT = "check_account"
+
+
+CREATING = frozenset({Operation.UPLOAD, Operation.CREATE_BATCH})
+"""Calls that must not be repeated blindly: each makes something, and a batch costs money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. Each is for one wait, but `upload`, which is for all of a file's sending."""
+
+    connect: float = 10.0
+    """Until there is a connection, or a free one in the pool."""
+    read: float = 60.0
+    """Until the next bytes of a reading call's answer; such a call is tried three times."""
+    create: float = 120.0
+    """Until a creating call, once it is sent, is answered."""
+    upload: float = 600.0
+
+    @property
+    def longest_creating_call(self) -> float:
+        """What an upload or a create can take: a lease has to outlast it."""
+        return 2 * self.connect + self.upload + 2 * self.create

@@ -1,0 +1,91 @@
+"""The body of one answered request: its text, and what the server counted."""
+
+import math
+from collections.abc import Mapping
+
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.money import Usage
+from batch_assets.domain.records import Response
+from batch_assets.openai_batch.codes import identifier
+
+_LARGEST_COUNT = 2**31 - 1
+"""More is no count of tokens: it would fit neither a context window nor LiveDash's columns."""
+
+_NOTHING: Mapping[str, object] = {}
+
+
+def read_response(body: Mapping[str, object]) -> tuple[Response, Failure | None]:
+    """What the server answered. It was paid for, also where the failure says why it is of no use.
+
+    Whether the text is what was asked for is not judged here.
+    """
+    choices = body.get("choices")
+    choice = _mapping(choices[0]) if isinstance(choices, list) and choices else _NOTHING
+    message = _mapping(choice.get("message"))
+    content = message.get("content")
+    response = Response(
+        request_id=_name(body.get("id"), 255),
+        model=_name(body.get("model"), 100),
+        service_tier=_name(body.get("service_tier"), 50),
+        system_fingerprint=_name(body.get("system_fingerprint"), 255),
+        usage=read_usage(body.get("usage")),
+        content=content if isinstance(content, str) and content.strip() else None,
+        refused=bool(message.get("refusal")),
+        finish_reason=identifier(choice.get("finish_reason")),
+    )
+    return response, _without_answer(response)
+
+
+def read_usage(usage: object) -> Usage:
+    """Token counts; what is missing, negative or no whole number is 0, in the details `None`."""
+    usage = _mapping(usage)
+    prompt = _mapping(usage.get("prompt_tokens_details"))
+    completion = _mapping(usage.get("completion_tokens_details"))
+    prompt_tokens = _count(usage.get("prompt_tokens")) or 0
+    completion_tokens = _count(usage.get("completion_tokens")) or 0
+    total_tokens = _count(usage.get("total_tokens"))
+    if total_tokens is None:
+        total_tokens = min(prompt_tokens + completion_tokens, _LARGEST_COUNT)
+    return Usage(
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        total_tokens=total_tokens,
+        cached_tokens=_count(prompt.get("cached_tokens")),
+        audio_tokens_prompt=_count(prompt.get("audio_tokens")),
+        reasoning_tokens=_count(completion.get("reasoning_tokens")),
+        audio_tokens_completion=_count(completion.get("audio_tokens")),
+        accepted_prediction_tokens=_count(completion.get("accepted_prediction_tokens")),
+        rejected_prediction_tokens=_count(completion.get("rejected_prediction_tokens")),
+    )
+
+
+def _without_answer(response: Response) -> Failure | None:
+    if response.refused:
+        return Failure(FailureKind.PERMANENT, "refused", "The model refused to answer.")
+    if response.finish_reason == "content_filter":
+        return Failure(
+            FailureKind.PERMANENT, "content_filter", "The server's content filter held the answer."
+        )
+    if response.content is None:
+        reason = f"The answer is empty (finish reason {response.finish_reason or 'not given'})."
+        return Failure(FailureKind.TRANSIENT, "empty_answer", reason)
+    return None
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else _NOTHING
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not math.isfinite(value) or not 0 <= value <= _LARGEST_COUNT or value != int(value):
+        return None
+    return int(value)
+
+
+def _name(value: object, longest: int) -> str | None:
+    """`value` if it is one printable line that fits LiveDash's column; else it is not known."""
+    if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable():
+        return value
+    return None

@@ -1,0 +1,128 @@
+"""Output and error files, read line by line and with tolerance.
+
+Whatever a line holds, reading goes on: one bad line must not cost the paid answers after it. The
+order of the lines is not that of the input, and a line may be missing, come twice or name a
+request that was never sent: the caller compares with what it knows.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.records import ResultLine
+from batch_assets.openai_batch.codes import ErrorDetails, details, never_ran, row_failure
+from batch_assets.openai_batch.responses import read_response
+
+_LONGEST_ID = 512
+_LONGEST_NUMBER = 20
+"""Digits. Python refuses to read numbers of some thousands of digits, and none is meant here."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenLine:
+    """A line that cannot be given to any request: where it is and why, never what it holds."""
+
+    number: int
+    """1-based, empty lines counted."""
+    code: str
+    """`invalid_json`, `not_an_object` or `no_custom_id`."""
+
+
+def read_results(lines: Iterable[bytes], *, error_file: bool) -> Iterator[ResultLine | BrokenLine]:
+    """Each line of a file, in the file's order; empty lines are left out.
+
+    `error_file` decides only where a line itself does not say whether it succeeded.
+    """
+    for number, line in enumerate(lines, start=1):
+        # A damaged character is replaced: the rest of the line was paid for.
+        text = line.decode("utf-8", "replace").removeprefix("\ufeff").strip()
+        if text:
+            yield _read_line(text, number, error_file=error_file)
+
+
+def read_json(text: str) -> object:
+    """The value that `text` holds. ValueError if it is no JSON or nested beyond all reason."""
+    try:
+        return json.loads(text, parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _whole_number(digits: str) -> float:
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else math.inf
+
+
+def _read_line(text: str, number: int, *, error_file: bool) -> ResultLine | BrokenLine:
+    try:
+        row = read_json(text)
+    except ValueError:
+        return BrokenLine(number, "invalid_json")
+    if not isinstance(row, Mapping):
+        return BrokenLine(number, "not_an_object")
+    custom_id = row.get("custom_id")
+    if not _is_id(custom_id):
+        return BrokenLine(number, "no_custom_id")
+    return _read_row(str(custom_id), row, error_file=error_file)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable()
+
+
+def _read_row(custom_id: str, row: Mapping[str, object], *, error_file: bool) -> ResultLine:
+    response = row.get("response")
+    if not isinstance(response, Mapping):
+        return _failed(custom_id, None, details(row.get("error")))
+    status = _status(response.get("status_code"))
+    body = _body(response.get("body"))
+    error = _error(row, status, body)
+    succeeded = 200 <= status < 300 if status is not None else not error_file and error is None
+    if not succeeded:
+        return _failed(custom_id, status, error)
+    if body is None:
+        unreadable = Failure(FailureKind.TRANSIENT, "no_body", "The answer has no readable body.")
+        return ResultLine(custom_id, None, unreadable)
+    answer, failure = read_response(body)
+    if error is not None:
+        failure = row_failure(status, error)
+    return ResultLine(custom_id, answer, failure)
+
+
+def _failed(custom_id: str, status: int | None, error: ErrorDetails | None) -> ResultLine:
+    if error is None and status is None:
+        missing = Failure(
+            FailureKind.TRANSIENT, "no_response", "The server gave neither an answer nor an error."
+        )
+        return ResultLine(custom_id, None, missing)
+    error = error or ErrorDetails()
+    return ResultLine(custom_id, None, row_failure(status, error), answered=not never_ran(error))
+
+
+def _error(
+    row: Mapping[str, object], status: int | None, body: Mapping[str, object] | None
+) -> ErrorDetails | None:
+    """The error in the body, which says more, or the one beside the response."""
+    inner = details(body.get("error")) if body is not None else None
+    if inner is None and body is not None and (status or 0) >= 400:
+        # Some servers put the error's parts right into the body.
+        inner = details(body)
+    return inner or details(row.get("error"))
+
+
+def _status(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 3:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1000:
+        return value
+    return None
+
+
+def _body(value: object) -> Mapping[str, object] | None:
+    if isinstance(value, str):
+        try:
+            value = read_json(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, Mapping) else None

@@ -1,0 +1,345 @@
+"""Reading calls: what comes back as records, and what each failure means."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.records import BatchErrorLine
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets_tests.openai_batch.scripted_server import (
+    Reply,
+    ScriptedServer,
+    api_error,
+    as_json,
+)
+
+CANARY = "kanarie-7f3a"
+NO_RETRY = {"x_should_retry": "false"}
+
+READS: dict[str, Callable[[BatchApi], object]] = {
+    "retrieve_batch": lambda api: api.retrieve("batch_1"),
+    "cancel_batch": lambda api: api.cancel("batch_1"),
+    "list_batches": lambda api: list(api.list_batches()),
+    "list_files": lambda api: list(api.list_files()),
+    "delete_file": lambda api: api.delete_file("file-1"),
+    "download_file": lambda api: list(api.download("file-1")),
+    "check_account": lambda api: api.check_account(),
+}
+
+FAILURES: list[tuple[Reply, FailureKind, str]] = [
+    (api_error(400, "invalid_value"), FailureKind.PERMANENT, "invalid_value"),
+    (api_error(401, "invalid_api_key"), FailureKind.ACCOUNT, "invalid_api_key"),
+    (api_error(403), FailureKind.ACCOUNT, "http_403"),
+    (api_error(409, **NO_RETRY), FailureKind.TRANSIENT, "http_409"),
+    (
+        api_error(429, "rate_limit_exceeded", **NO_RETRY),
+        FailureKind.CAPACITY,
+        "rate_limit_exceeded",
+    ),
+    (api_error(429, "insufficient_quota", **NO_RETRY), FailureKind.ACCOUNT, "insufficient_quota"),
+    (api_error(500, None, "server_error", **NO_RETRY), FailureKind.TRANSIENT, "server_error"),
+    (Reply(503, b"<p>no</p>", {"x-should-retry": "false"}), FailureKind.TRANSIENT, "http_503"),
+]
+
+
+def failure_of(call: Callable[[], object]) -> Failure:
+    with pytest.raises(ApiError) as raised:
+        call()
+    return raised.value.failure
+
+
+@pytest.mark.parametrize("operation", READS)
+def test_each_read_names_its_operation_and_the_kind(
+    operation: str, api: BatchApi, server: ScriptedServer
+) -> None:
+    for reply, kind, code in FAILURES:
+        server.answer(reply)
+        with pytest.raises(ApiError) as raised:
+            READS[operation](api)
+        assert raised.value.operation == operation
+        assert str(raised.value).startswith(f"{operation}: ")
+        assert (raised.value.failure.kind, raised.value.failure.code) == (kind, code)
+        assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("operation", [name for name in READS if name != "delete_file"])
+def test_what_is_not_there_is_permanent(
+    operation: str, api: BatchApi, server: ScriptedServer
+) -> None:
+    server.answer(api_error(404, None, "invalid_request_error"))
+    failure = failure_of(lambda: READS[operation](api))
+    assert (failure.kind, failure.code) == (FailureKind.PERMANENT, "not_found")
+
+
+@pytest.mark.parametrize("operation", [name for name in READS if name != "download_file"])
+def test_an_answer_that_is_none_changes_nothing(
+    operation: str, api: BatchApi, server: ScriptedServer
+) -> None:
+    for reply in (Reply(200, b"<html>", {"content-type": "text/html"}), as_json("batch_1")):
+        server.answer(reply)
+        failure = failure_of(lambda: READS[operation](api))
+        assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "unreadable_answer")
+
+
+def test_reads_are_repeated_and_wait_as_they_are_told(
+    api: BatchApi, server: ScriptedServer
+) -> None:
+    server.answer(
+        api_error(429, "rate_limit_exceeded", retry_after_ms="30"),
+        api_error(503, retry_after_ms="20"),
+        as_json({"id": "batch_1", "status": "in_progress"}),
+    )
+    assert api.retrieve("batch_1").status == "in_progress"
+    assert len(server.calls) == 3
+
+
+def test_reads_give_up_after_three_attempts(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(api_error(500, retry_after_ms="1"))
+    failure = failure_of(lambda: api.retrieve("batch_1"))
+    assert failure.kind is FailureKind.TRANSIENT
+    assert len(server.calls) == 3
+
+
+def test_lost_and_late_answers_to_a_read_may_pass(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(Reply(drop="unanswered"), as_json({"id": "batch_1", "status": "completed"}))
+    assert api.retrieve("batch_1").status == "completed"
+    server.answer(Reply(drop="unanswered"))
+    assert failure_of(lambda: api.retrieve("batch_1")).code == "connection_lost"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "7"}, 7.0),
+        ({"retry_after": "7.5"}, 7.5),
+        ({"retry_after_ms": "1500", "retry_after": "9"}, 1.5),
+        ({"retry_after": "-3"}, 0.0),
+        ({"retry_after": "Wed, 01 Jan 2020 00:00:00 GMT"}, 0.0),
+        ({"retry_after": "99999999"}, 86_400.0),
+        ({"retry_after": "nan"}, None),
+        ({"retry_after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(
+    headers: dict[str, str], seconds: float | None, api: BatchApi, server: ScriptedServer
+) -> None:
+    server.answer(api_error(429, **NO_RETRY, **headers))
+    assert failure_of(lambda: api.retrieve("batch_1")).retry_after_seconds == seconds
+
+
+def test_retry_after_as_a_date(api: BatchApi, server: ScriptedServer) -> None:
+    then = datetime.fromtimestamp(time.time() + 60, UTC)
+    server.answer(api_error(429, **NO_RETRY, retry_after=format_datetime(then, usegmt=True)))
+    seconds = failure_of(lambda: api.retrieve("batch_1")).retry_after_seconds
+    assert seconds is not None
+    assert 50 < seconds <= 60
+
+
+def test_a_reason_holds_names_and_numbers_only(
+    api: BatchApi, server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.answer(
+        api_error(
+            400,
+            "invalid_value",
+            message=f"{CANARY} sk-test-0123456789",
+            param="messages[0].content",
+            x_request_id="req_12ab",
+        )
+    )
+    with pytest.raises(ApiError) as raised:
+        api.create_batch("file-1", {"note": CANARY}, 3600)
+    assert str(raised.value) == (
+        "create_batch: the server refuses this (HTTP 400, code invalid_value, "
+        "parameter messages[0].content, request id req_12ab)"
+    )
+    server.answer(api_error(400, f"{CANARY} !", param=f"{CANARY} ?", x_request_id="a b"))
+    assert "(HTTP 400)" in failure_of(lambda: api.retrieve("b")).reason
+    server.answer(api_error(401, "sk-test-0123456789"))
+    assert failure_of(lambda: api.retrieve("b")).code == "http_401"
+    logged = caplog.text
+    assert "POST" in logged
+    assert CANARY not in logged
+    assert "sk-test" not in logged
+
+
+def test_a_full_batch_becomes_a_record(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(
+        as_json(
+            {
+                "id": "batch_1",
+                "status": "failed",
+                "input_file_id": "file-1",
+                "output_file_id": "file-2",
+                "error_file_id": "file-3",
+                "created_at": 1_700_000_000,
+                "metadata": {"intent": "7"},
+                "request_counts": {"total": 3, "completed": 1, "failed": 2},
+                "errors": {
+                    "object": "list",
+                    "data": [
+                        {"code": "invalid_json_line", "line": 2, "message": CANARY},
+                        {"code": "token_limit_exceeded", "line": None},
+                        {"message": CANARY},
+                    ],
+                },
+            }
+        )
+    )
+    batch = api.retrieve("batch_1")
+    assert (batch.input_file_id, batch.output_file_id, batch.error_file_id) == (
+        "file-1",
+        "file-2",
+        "file-3",
+    )
+    assert batch.created_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert batch.metadata == {"intent": "7"}
+    assert (batch.total, batch.completed, batch.failed) == (3, 1, 2)
+    assert batch.errors == (
+        BatchErrorLine("invalid_json_line", 2),
+        BatchErrorLine("token_limit_exceeded"),
+        BatchErrorLine("unknown_error"),
+    )
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"output_file_id": "", "error_file_id": "", "metadata": None, "request_counts": None},
+        {"errors": None, "created_at": None, "endpoint": None},
+        {"errors": {}, "request_counts": {"total": None, "completed": -1}, "created_at": 1e30},
+        {"errors": {"data": [None, "x"]}, "metadata": {"a": None}, "output_file_id": 7},
+    ],
+)
+def test_a_sparse_batch_becomes_a_record(
+    odd: dict[str, Any], api: BatchApi, server: ScriptedServer
+) -> None:
+    server.answer(as_json({"id": "batch_1", "status": "scheduling", **odd}))
+    batch = api.retrieve("batch_1")
+    assert batch.status == "scheduling"
+    assert (batch.output_file_id, batch.error_file_id, batch.created_at) == (None, None, None)
+    assert (batch.total, batch.completed, batch.failed) == (0, 0, 0)
+    assert (batch.metadata, batch.errors) == ({}, ())
+
+
+def page(ids: list[int], **more: bool) -> Reply:
+    data = [{"id": f"batch_{number}", "created_at": number, "status": "x"} for number in ids]
+    return as_json({"object": "list", "data": data, **more})
+
+
+def test_listing_follows_the_cursor(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(
+        page([9, 8], has_more=True), page([7, 6], has_more=True), page([5], has_more=False)
+    )
+    assert [batch.id for batch in api.list_batches()] == [f"batch_{n}" for n in (9, 8, 7, 6, 5)]
+    assert [call.path for call in server.calls] == [
+        "/v1/batches?limit=100",
+        "/v1/batches?limit=100&after=batch_8",
+        "/v1/batches?limit=100&after=batch_6",
+    ]
+
+
+def test_listing_stops_at_what_is_older(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(page([9, 8, 7, 6], has_more=True))
+    found = api.list_batches(created_after=datetime.fromtimestamp(7, UTC))
+    assert [batch.id for batch in found] == ["batch_9", "batch_8", "batch_7"]
+    assert len(server.calls) == 1
+
+
+def test_listing_asks_for_no_page_that_is_not_needed(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(page([9, 8], has_more=True))
+    assert [batch.id for batch in islice(api.list_batches(), 2)] == ["batch_9", "batch_8"]
+    assert len(server.calls) == 1
+
+
+def test_a_server_that_ignores_cursors_has_one_page(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(page([9, 8]))
+    assert len(list(api.list_batches())) == 2
+
+
+def test_a_listing_without_end_is_no_answer(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(page([9, 8], has_more=True))
+    failure = failure_of(lambda: list(api.list_batches()))
+    assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "endless_listing")
+    assert len(server.calls) == 2
+
+
+def test_a_listing_that_breaks_off_raises(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(page([9, 8], has_more=True), api_error(500, **NO_RETRY))
+    found = api.list_batches()
+    assert [next(found).id, next(found).id] == ["batch_9", "batch_8"]
+    assert failure_of(lambda: next(found)).kind is FailureKind.TRANSIENT
+
+
+def test_files_become_records(api: BatchApi, server: ScriptedServer) -> None:
+    file = {"id": "file-1", "filename": "ours.jsonl", "created_at": 1_700_000_000, "bytes": 12}
+    server.answer(as_json({"data": [file, {**file, "id": "file-2", "created_at": 3}]}))
+    (found,) = api.list_files(created_after=datetime.fromtimestamp(4, UTC))
+    assert (found.id, found.name, found.bytes) == ("file-1", "ours.jsonl", 12)
+    assert found.created_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert "purpose=batch" in server.calls[0].path
+
+
+def test_deleting(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(as_json({"id": "file-1", "deleted": True}))
+    assert api.delete_file("file-1") is True
+    assert server.methods == ["DELETE /v1/files/file-1"]
+    server.answer(Reply(204, b"", {}))
+    assert api.delete_file("file-1") is True
+    server.answer(api_error(404))
+    assert api.delete_file("file-1") is False
+    server.answer(as_json({"id": "file-1", "deleted": False}))
+    assert failure_of(lambda: api.delete_file("file-1")).code == "not_deleted"
+
+
+def test_cancelling(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(as_json({"id": "batch_1", "status": "cancelling"}))
+    assert api.cancel("batch_1").status == "cancelling"
+    assert server.methods == ["POST /v1/batches/batch_1/cancel"]
+
+
+def test_check_account_is_one_call(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(page([], has_more=False))
+    api.check_account()
+    assert [call.path for call in server.calls] == ["/v1/batches?limit=1"]
+
+
+def test_a_proxy_of_the_environment_is_not_for_this_machine(
+    base_url: str, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    server.answer(as_json({"id": "batch_1", "status": "completed"}))
+    with BatchApi("sk-x", base_url) as api:
+        assert api.retrieve("batch_1").status == "completed"
+
+
+def test_a_closed_client_connects_again(base_url: str, server: ScriptedServer) -> None:
+    server.answer(as_json({"id": "batch_1", "status": "completed"}))
+    api = BatchApi("sk-x", base_url)
+    for _ in range(2):
+        assert api.retrieve("batch_1").id == "batch_1"
+        api.close()
+
+
+@pytest.mark.parametrize("key", ["", "sk x", "sk-x\n", "sk-é", "sk-\x7f"])
+def test_a_key_that_cannot_be_one_is_refused_unquoted(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY") as raised:
+        BatchApi(key)
+    assert not key or key not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8080", "ftp://a/v1", "http://", "http://[x/v1"])
+def test_a_url_that_cannot_be_one_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="OPENAI_BASE_URL"):
+        BatchApi("sk-x", url)
