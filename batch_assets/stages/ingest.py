@@ -80,11 +80,15 @@ class _Ingestion:
         seconds = self._pipeline.policy.lease_seconds
         keeper = LeaseKeeper(self._queries, [batch.lease], seconds)
         reader = LineReader(batch, self._price_of, self._pipeline.policy.usd_to_eur)
+        read = 0
         try:
             for lines in _in_sets(self._lines(batch), self._pipeline.policy.rows_per_write):
                 budget.spend(len(lines))
+                read += len(lines)
                 if not keeper.holds(batch.lease) or not self._write(reader, lines):
                     return False
+            if self._may_be_cut(batch, read):
+                return False
             rest = _failure_of_the_rest(batch)
         except ApiError as error:
             log.warning("Reading the results of batch %s: %s", batch.id, error)
@@ -95,6 +99,16 @@ class _Ingestion:
                 return False
             rest = _RESULTS_LOST
         return self._settle(batch, rest)
+
+    def _may_be_cut(self, batch: EndedBatch, read: int) -> bool:
+        """Fewer lines than the server says it made, and not for long enough to believe them."""
+        grace = self._pipeline.policy.absence_grace_seconds
+        is_cut = read < batch.server_answered and batch.ended_seconds < grace
+        if is_cut:
+            log.warning(
+                "Batch %s: %d lines of %d could be read", batch.id, read, batch.server_answered
+            )
+        return is_cut
 
     def _lines(self, batch: EndedBatch) -> Iterator[ResultLine | BrokenLine]:
         files = ((batch.output_file_id, False), (batch.error_file_id, True))

@@ -47,6 +47,7 @@ CREATE TABLE batch_assets.batch (
     server_status       text,
     server_status_since timestamptz,
     server_errors       text[]           NOT NULL DEFAULT '{}',
+    server_answered     bigint           NOT NULL DEFAULT 0,
     absences            bigint           NOT NULL DEFAULT 0,
     absent_since        timestamptz,
     completed           bigint           NOT NULL DEFAULT 0,

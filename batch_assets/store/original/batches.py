@@ -114,6 +114,7 @@ class BatchQueries(EngineQueries):
                 "ended": has_ended,
                 "server_status": remote.status,
                 "server_errors": sorted({error.code for error in remote.errors}),
+                "server_answered": remote.completed + remote.failed,
                 "output_file_id": remote.output_file_id,
                 "error_file_id": remote.error_file_id,
                 "status": livedash_status(word, readable=readable),

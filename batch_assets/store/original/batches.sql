@@ -110,6 +110,7 @@ SET state = CASE WHEN :ended THEN 'ended' ELSE b.state END,
         ELSE clock_timestamp()
     END,
     server_errors = :server_errors,
+    server_answered = :server_answered,
     output_file_id = :output_file_id,
     error_file_id = :error_file_id
 WHERE b.id = :batch_id

@@ -43,6 +43,8 @@ class ResultQueries(EngineQueries):
                 openai_batch_id=row.openai_batch_id,
                 server_status=row.server_status,
                 server_errors=tuple(row.server_errors),
+                server_answered=row.server_answered,
+                ended_seconds=row.ended_seconds,
                 input_file_id=row.input_file_id,
                 output_file_id=row.output_file_id,
                 error_file_id=row.error_file_id,

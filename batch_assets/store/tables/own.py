@@ -74,6 +74,7 @@ batch = Table(
     Column("server_status", Text),
     _moment("server_status_since"),
     Column("server_errors", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    _count("server_answered"),
     _count("absences"),
     _moment("absent_since"),
     _count("completed"),
