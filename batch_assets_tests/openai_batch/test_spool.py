@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.openai_batch.limits import tokens
 from batch_assets.openai_batch.spool import InputFile, sweep
 
 
@@ -127,7 +126,3 @@ def test_sweeping_touches_only_what_is_ours(spool_dir: Path, tmp_path: Path) -> 
     (spool_dir / "batch-input-link.jsonl").symlink_to(foreign)
     assert sweep(spool_dir, -1) == 0
     assert foreign.read_text() == "keep"
-
-
-def test_tokens_are_rounded_up() -> None:
-    assert [tokens(count) for count in (0, 1, 3, 4, 300)] == [0, 1, 1, 2, 100]
