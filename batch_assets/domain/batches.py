@@ -78,6 +78,10 @@ class EndedBatch:
     openai_batch_id: str
     server_status: str
     server_errors: tuple[str, ...]
+    server_answered: int
+    """Requests that the server says it has answered or failed; 0 where it did not say."""
+    ended_seconds: float
+    """Since the server's word that it ended was first heard."""
     input_file_id: str | None
     output_file_id: str | None
     error_file_id: str | None

@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import ENUM, INET, JSONB, REAL, TIMESTAMP, V
 
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.store.sql import load
-from batch_assets.store.tables.livedash import ENUM_TYPES, LIVEDASH_TABLES
+from batch_assets.store.tables.livedash import LIVEDASH_TABLES
+from batch_assets.store.tables.livedash_types import ENUM_TYPES
 from batch_assets.store.urls import describe
 
 _SQL = load(Path(__file__).with_name("contract.sql"))

@@ -139,7 +139,7 @@ WITH moved AS (
     SET "processingStatus" = 'PROCESSING_FAILED',
         success = false,
         "errorMessage" = :reason,
-        "completedAt" = CURRENT_TIMESTAMP
+        "completedAt" = greatest(CURRENT_TIMESTAMP, r."requestedAt")
     WHERE r.id = :request_id
         AND r."processingStatus" = 'PENDING_BATCHING'
         AND r."batchId" IS NULL

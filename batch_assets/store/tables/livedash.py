@@ -5,62 +5,21 @@ as keys, so that a query reads like its rows. A unique of Prisma's is a unique i
 constraint, and `updatedAt` has no default: every writer sets it.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text, text
-from sqlalchemy.dialects.postgresql import ENUM, INET, JSONB, REAL, TIMESTAMP, VARCHAR
+from sqlalchemy.dialects.postgresql import INET, JSONB, REAL, TIMESTAMP, VARCHAR
 
-from batch_assets.domain.states import LiveDashBatchStatus, RequestStatus
 from batch_assets.store.tables.base import LIVEDASH_SCHEMA, metadata
-
-SESSION_CATEGORIES: Final = (
-    "SCHEDULE_HOURS",
-    "LEAVE_VACATION",
-    "SICK_LEAVE_RECOVERY",
-    "SALARY_COMPENSATION",
-    "CONTRACT_HOURS",
-    "ONBOARDING",
-    "OFFBOARDING",
-    "WORKWEAR_STAFF_PASS",
-    "TEAM_CONTACTS",
-    "PERSONAL_QUESTIONS",
-    "ACCESS_LOGIN",
-    "SOCIAL_QUESTIONS",
-    "UNRECOGNIZED_OTHER",
-)
-PROCESSING_STAGES: Final = (
-    "CSV_IMPORT",
-    "TRANSCRIPT_FETCH",
-    "SESSION_CREATION",
-    "AI_ANALYSIS",
-    "QUESTION_EXTRACTION",
-)
-
-
-def _enum(name: str, labels: Iterable[str]) -> ENUM:
-    return ENUM(*map(str, labels), name=name, schema=LIVEDASH_SCHEMA, create_type=False)
-
-
-company_status_type = _enum("CompanyStatus", ("ACTIVE", "SUSPENDED", "TRIAL", "ARCHIVED"))
-sentiment_category_type = _enum("SentimentCategory", ("POSITIVE", "NEUTRAL", "NEGATIVE"))
-session_category_type = _enum("SessionCategory", SESSION_CATEGORIES)
-ai_request_status_type = _enum("AIRequestStatus", RequestStatus)
-ai_batch_request_status_type = _enum("AIBatchRequestStatus", LiveDashBatchStatus)
-processing_stage_type = _enum("ProcessingStage", PROCESSING_STAGES)
-processing_status_type = _enum(
-    "ProcessingStatus", ("PENDING", "IN_PROGRESS", "COMPLETED", "FAILED", "SKIPPED")
-)
-
-ENUM_TYPES: Final = (
-    company_status_type,
-    sentiment_category_type,
-    session_category_type,
-    ai_request_status_type,
+from batch_assets.store.tables.livedash_types import (
     ai_batch_request_status_type,
+    ai_request_status_type,
+    company_status_type,
     processing_stage_type,
     processing_status_type,
+    sentiment_category_type,
+    session_category_type,
 )
 
 

@@ -1,0 +1,104 @@
+"""What every test may ask for: databases of its own, and an environment that configures nothing."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Protocol
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from batch_assets.settings import Settings
+from batch_assets.store.urls import application_url
+from batch_assets_tests.databases import TestDatabases, running_server
+
+RUN = pytest.StashKey[tuple[str, int]]()
+"""The URL of the run's server and the run's number."""
+CLEANUP = pytest.StashKey[ExitStack]()
+
+CONFIGURE = ("BATCH_", "DAGSTER_", "OPENAI_", "PG")
+"""How the names begin that the product, Dagster, the SDK and libpq look at."""
+SETTINGS = frozenset(str(field.alias) for field in Settings.model_fields.values())
+PROXIES = frozenset({"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY"})
+
+
+def the_run(config: pytest.Config) -> tuple[str, int]:
+    """This run's server and number; the server starts when it is first asked for."""
+    if hasattr(config, "workerinput"):
+        url, run = config.workerinput["databases"]
+        return str(url), int(run)
+    if RUN not in config.stash:
+        stack = config.stash.setdefault(CLEANUP, ExitStack())
+        url, run = stack.enter_context(running_server()), secrets.randbits(31)
+        config.stash[RUN] = (url, run)
+        databases = TestDatabases(url, run)
+        stack.callback(databases.close)
+        stack.callback(databases.drop_run)
+    return config.stash[RUN]
+
+
+class XdistWorker(Protocol):
+    """What is used of xdist's description of a worker; xdist itself is untyped."""
+
+    config: pytest.Config
+    workerinput: dict[str, object]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: XdistWorker) -> None:
+    """Tell each of xdist's workers where the one server is."""
+    node.workerinput["databases"] = the_run(node.config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if CLEANUP in config.stash:
+        config.stash[CLEANUP].close()
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Iterator[TestDatabases]:
+    """For tests that need several databases, or one of another kind than the fixtures below."""
+    opened = TestDatabases(*the_run(request.config))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def database_url(databases: TestDatabases) -> Iterator[str]:
+    """A database that was empty and is migrated."""
+    url = databases.clone_migrated()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def empty_database_url(databases: TestDatabases) -> Iterator[str]:
+    """A database with nothing in it."""
+    url = databases.create()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def livedash_database_url(databases: TestDatabases) -> Iterator[str]:
+    """A database with LiveDash's tables as Prisma made them, not migrated."""
+    url = databases.clone_livedash()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on `database_url`."""
+    opened = create_engine(application_url(database_url), connect_args={"prepare_threshold": None})
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(autouse=True)
+def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away whatever the developer's environment configures."""
+    for name in list(os.environ):
+        if name.startswith(CONFIGURE) or name in SETTINGS or name.upper() in PROXIES:
+            monkeypatch.delenv(name)

@@ -1,0 +1,185 @@
+"""Up, down and up again, on an empty database and on one that LiveDash made."""
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import NullPool, Table, create_engine
+
+from batch_assets.domain.errors import MigrationsMissingError
+from batch_assets.store.migrate import current, downgrade, require_current, upgrade
+from batch_assets.store.migrating.project import head_revision
+from batch_assets.store.tables import livedash, own, provenance
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata
+from batch_assets.store.urls import application_url
+from batch_assets_tests.catalog import changes, snapshot
+from batch_assets_tests.databases import connected
+from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
+
+TABLE_MODULES = (livedash, own, provenance)
+"""All that `metadata` must know before it is compared."""
+
+THE_THREE = {
+    "AIProcessingRequest_processingStatus_requestedAt_idx",
+    "AIProcessingRequest_batchId_idx",
+    "AIProcessingRequest_processingStatus_batchId_idx",
+}
+MORE_THAN_THE_CONTRACT = {
+    ("Company", "sentimentAlert"),
+    ("Question", "createdAt"),
+    ("SessionQuestion", "createdAt"),
+    ("CompanyAIModel", "createdAt"),
+    ("AIProcessingRequest", "logical_ai_request_times"),
+    ("AIProcessingRequest", "positive_total_tokens"),
+    ("Session", "logical_session_times"),
+    ("Session", "Session_importId_fkey"),
+}
+"""What the tests' LiveDash has on the contract's tables beyond the contract."""
+
+
+def fill(url: str) -> None:
+    with connected(url) as connection:
+        company_id = make_company(connection)
+        ids = make_requests(connection, company_id, 20)
+        make_foreign_batch(connection, company_id, request_ids=ids[:5])
+
+
+def test_an_empty_database_goes_up_down_and_up(empty_database_url: str) -> None:
+    before = snapshot(empty_database_url)
+    upgrade(empty_database_url)
+    first = snapshot(empty_database_url)
+    assert current(empty_database_url) == head_revision()
+
+    downgrade(empty_database_url, "base")
+    assert changes(before, snapshot(empty_database_url)) == set()
+    assert current(empty_database_url) is None
+
+    upgrade(empty_database_url)
+    assert changes(first, snapshot(empty_database_url)) == set()
+
+
+def test_livedashs_database_goes_up_down_and_up(livedash_database_url: str) -> None:
+    fill(livedash_database_url)
+    before = snapshot(livedash_database_url)
+    said: list[str] = []
+    upgrade(livedash_database_url, said.append)
+    first = snapshot(livedash_database_url)
+    added = changes(before, first)
+    assert {item[2] for item in added if item[0] == "indexes"} == THE_THREE
+    assert [item for item in added if item[0] != "indexes"] == [("schemas", OWN_SCHEMA, None)]
+    assert said == [
+        "LiveDash's tables were there already: left as they are",
+        *(f'added the index "{index.name}"' for index in livedash.OPTIMISATION_INDEXES),
+    ]
+
+    downgrade(livedash_database_url, "base")
+    assert changes(before, snapshot(livedash_database_url)) == set()
+
+    upgrade(livedash_database_url)
+    assert changes(first, snapshot(livedash_database_url)) == set()
+
+
+def test_what_we_make_is_what_prisma_makes(
+    empty_database_url: str, livedash_database_url: str
+) -> None:
+    upgrade(empty_database_url)
+    upgrade(livedash_database_url)
+    ours, prismas = snapshot(empty_database_url), snapshot(livedash_database_url)
+    names = {table.name for table in livedash.LIVEDASH_TABLES}
+
+    differing = {
+        (table, name)
+        for kind in ("columns", "indexes", "constraints")
+        for table, name, *_ in ours[kind] ^ prismas[kind]
+        if str(table).replace("public.", "").strip('"') in names
+    }
+    plain = {(str(table).replace("public.", "").strip('"'), name) for table, name in differing}
+    assert plain == MORE_THAN_THE_CONTRACT
+    assert ours["enums"] < prismas["enums"]
+
+
+@pytest.mark.parametrize("made_by", ["empty_database_url", "livedash_database_url"])
+def test_the_models_equal_the_migrated_schema(made_by: str, request: pytest.FixtureRequest) -> None:
+    url: str = request.getfixturevalue(made_by)
+    upgrade(url)
+    # With `public` outside the search path its tables are reflected under their schema, as ours.
+    engine = create_engine(
+        application_url(url).update_query_dict({"options": "-csearch_path=pg_catalog"}),
+        poolclass=NullPool,
+    )
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "include_object": _is_in_the_contract,
+                "version_table_schema": OWN_SCHEMA,
+                "compare_server_default": True,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def _is_in_the_contract(
+    item: object, name: str | None, kind: str, reflected: bool, _counterpart: object
+) -> bool:
+    """Leave out what only LiveDash has: more tables, columns and keys are its own affair."""
+    table = item if isinstance(item, Table) else getattr(item, "table", None)
+    if not reflected or not isinstance(table, Table):
+        return True
+    if table.schema == OWN_SCHEMA:
+        return True
+    known = {known.name for known in livedash.LIVEDASH_TABLES}
+    return table.name in known and (table.name, name) not in MORE_THAN_THE_CONTRACT
+
+
+def test_a_second_upgrade_changes_and_says_nothing(livedash_database_url: str) -> None:
+    upgrade(livedash_database_url)
+    before = snapshot(livedash_database_url)
+    said: list[str] = []
+    upgrade(livedash_database_url, said.append)
+    assert changes(before, snapshot(livedash_database_url)) == set()
+    assert said == []
+
+
+def test_tables_made_here_stay_while_they_hold_rows(empty_database_url: str) -> None:
+    upgrade(empty_database_url)
+    fill(empty_database_url)
+    full = snapshot(empty_database_url)
+    said: list[str] = []
+    downgrade(empty_database_url, "base", said.append)
+    kept = changes(full, snapshot(empty_database_url))
+    assert {item[2] for item in kept} == THE_THREE
+    assert "hold rows" in said[-1]
+
+    # That they were made here is still known after another way up.
+    upgrade(empty_database_url)
+    assert changes(full, snapshot(empty_database_url)) == set()
+    downgrade(empty_database_url, "base", drop_livedash=True)
+    assert snapshot(empty_database_url)["tables"] == frozenset()
+
+
+def test_an_index_that_livedash_had_is_left_alone(livedash_database_url: str) -> None:
+    with psycopg.connect(livedash_database_url) as connection:
+        connection.execute(
+            'CREATE INDEX "AIProcessingRequest_batchId_idx" ON "AIProcessingRequest" ("batchId")'
+        )
+    before = snapshot(livedash_database_url)
+    said: list[str] = []
+    upgrade(livedash_database_url, said.append)
+    assert 'was there already: the index "AIProcessingRequest_batchId_idx"' in said
+    downgrade(livedash_database_url, "base")
+    assert changes(before, snapshot(livedash_database_url)) == set()
+
+
+def test_the_code_tells_whether_the_schema_is_its_own(empty_database_url: str) -> None:
+    engine = create_engine(application_url(empty_database_url), poolclass=NullPool)
+    with pytest.raises(MigrationsMissingError, match="run `batch-assets migrate`"):
+        require_current(engine)
+    upgrade(empty_database_url)
+    require_current(engine)
+
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("UPDATE batch_assets.alembic_version SET version_num = 'from-2031'")
+    with pytest.raises(MigrationsMissingError, match=r"newer version.*from-2031"):
+        require_current(engine)
