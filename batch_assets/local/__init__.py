@@ -1,0 +1,1 @@
+"""What makes it run with nothing installed: PostgreSQL, a Batch API server, samples."""

@@ -1,0 +1,73 @@
+"""What a keeper says of its stack, in a file that it holds locked as long as it lives."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from batch_assets.local.locks import is_locked
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """A running local stack: where its database and its Batch API server answer."""
+
+    database_url: str
+    """A plain libpq URL; the caller puts the driver in."""
+
+    api_base_url: str
+    """Ends in `/v1`, as the openai SDK wants it."""
+
+    state_dir: Path
+    keeper_pid: int
+
+
+def keeper_file(state_dir: Path) -> Path:
+    """The file that the stack's keeper holds locked."""
+    return state_dir / "keeper.json"
+
+
+def write_starting(descriptor: int) -> None:
+    """Say through the locked file that this process keeps the stack, which is not ready yet."""
+    _write(descriptor, {"keeper_pid": os.getpid()})
+
+
+def write_ready(descriptor: int, stack: LocalStack) -> None:
+    """Say through the locked file that the stack is ready."""
+    _write(descriptor, {**asdict(stack), "state_dir": str(stack.state_dir)})
+
+
+def read(state_dir: Path) -> LocalStack | None:
+    """The stack if it is ready, as far as its keeper has said so."""
+    said = _read(state_dir)
+    if "database_url" not in said:
+        return None
+    return LocalStack(
+        database_url=str(said["database_url"]),
+        api_base_url=str(said["api_base_url"]),
+        state_dir=state_dir,
+        keeper_pid=int(said["keeper_pid"]),
+    )
+
+
+def keeper_pid(state_dir: Path) -> int | None:
+    """The process id of the living keeper, if there is one and it has said so."""
+    pid = _read(state_dir).get("keeper_pid")
+    return None if pid is None else int(pid)
+
+
+def _read(state_dir: Path) -> dict[str, str | int]:
+    """What the living keeper says; nothing while there is none, or it is just writing."""
+    path = keeper_file(state_dir)
+    if not is_locked(path):
+        return {}
+    try:
+        said: dict[str, str | int] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return said
+
+
+def _write(descriptor: int, said: dict[str, str | int]) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(said).encode(), 0)
