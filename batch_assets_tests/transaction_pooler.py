@@ -62,6 +62,8 @@ class _Pooler:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listener.accept()
+                # Small messages in turns: each would wait for the other side's acknowledgement.
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._clients.append(client)
                 threading.Thread(target=self._attend, args=[client], daemon=True).start()
 

@@ -7,12 +7,17 @@ from psycopg import errors
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
-from batch_assets.domain.errors import MigrationRefusedError, MigrationsMissingError
+from batch_assets.domain.errors import (
+    ConfigurationError,
+    MigrationRefusedError,
+    MigrationsMissingError,
+)
 from batch_assets.store.unavailable import database_unavailable, is_connection_failure
-from batch_assets.store.urls import application_url, describe
+from batch_assets.store.urls import DAGSTER_SCHEMA, application_url, dagster_url, describe
 
 _EXISTS = text("SELECT to_regnamespace('dagster') IS NOT NULL")
 _CREATE = text("CREATE SCHEMA IF NOT EXISTS dagster")
+_IN_USE = text("SELECT current_schema()")
 
 
 def create_dagster_schema(url: str) -> None:
@@ -39,13 +44,31 @@ def create_dagster_schema(url: str) -> None:
 
 
 def require_dagster_schema(url: str) -> None:
-    """Raise `MigrationsMissingError` if the schema is missing, or `DatabaseUnavailableError`."""
-    with _connected(url) as connection:
-        if not connection.execute(_EXISTS).scalar_one():
-            raise MigrationsMissingError(
-                f"The {describe(url)} has no schema for Dagster's tables: "
-                "run `batch-assets migrate`."
-            )
+    """See that Dagster's own connections would find the schema.
+
+    Raises `MigrationsMissingError` if it is missing, `DatabaseUnavailableError`, or
+    `ConfigurationError` for a connection pooler, which loses the setting that leads to it: without
+    that, Dagster would make its tables in LiveDash's schema.
+    """
+    engine = create_engine(
+        dagster_url(url), poolclass=NullPool, connect_args={"connect_timeout": 10}
+    )
+    try:
+        with engine.connect() as connection:
+            schema = connection.execute(_IN_USE).scalar_one()
+    except DBAPIError as error:
+        if "startup parameter" not in str(error.orig):
+            raise database_unavailable(error, engine.url) from None
+        schema = "none that it could choose"
+    if schema is None:
+        raise MigrationsMissingError(
+            f"The {describe(url)} has no schema for Dagster's tables: run `batch-assets migrate`."
+        )
+    if schema != DAGSTER_SCHEMA:
+        raise ConfigurationError(
+            f"The {describe(url)} is behind a connection pooler, which Dagster's storage cannot "
+            "use: set DAGSTER_DATABASE_URL to the server's own address."
+        )
 
 
 @contextmanager

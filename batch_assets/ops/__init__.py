@@ -1,0 +1,1 @@
+"""One Dagster op a stage: read the inputs, call the stage, report what happened."""

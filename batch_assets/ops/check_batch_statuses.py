@@ -1,0 +1,35 @@
+"""The op that asks the server how the batches are."""
+
+import dagster as dg
+
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.ops.failures import api_sentence, clear_failures
+from batch_assets.ops.reporting import metadata_of
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.stages.poll import check_statuses
+from batch_assets.stages.recover import RecoverReport, recover
+
+
+@dg.op(
+    out=dg.Out(int, description="How many batches were seen to have ended."),
+    tags={"dagster/priority": "1"},
+)
+@clear_failures()
+def check_batch_statuses(
+    context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
+) -> int:
+    """Ask the server about each running batch, and settle what interrupted runs left open.
+
+    What cannot be settled now waits for a later run, and does not keep results from being read.
+    """
+    budget = pipeline.budget()
+    polled = check_statuses(pipeline.pipeline, budget)
+    try:
+        recovered = recover(pipeline.pipeline, budget)
+    except ApiError as error:
+        if error.failure.kind is FailureKind.ACCOUNT:
+            raise
+        context.log.warning(api_sentence(error))
+        recovered = RecoverReport()
+    context.add_output_metadata({**metadata_of(polled), **metadata_of(recovered)})
+    return polled.ended

@@ -1,0 +1,65 @@
+"""What a person reads when an op fails: one sentence, without our inner workings or any data."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+
+import dagster as dg
+from sqlalchemy.exc import DBAPIError
+
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.store.unavailable import is_connection_failure
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+@contextmanager
+def clear_failures() -> Iterator[None]:
+    """Turn what a person has to put right into Dagster's `Failure`; for use as a decorator.
+
+    The cause is not kept: a database error may quote the row that it is about, and Dagster stores
+    whatever it is told. Retrying the op would not help; the next run carries on.
+    """
+    try:
+        yield
+    except BatchAssetsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    except ApiError as error:
+        raise dg.Failure(api_sentence(error), allow_retries=False) from None
+    except DBAPIError as error:
+        raise dg.Failure(database_sentence(error), allow_retries=False) from None
+
+
+def api_sentence(error: ApiError) -> str:
+    """What the API refused, and what to do about it."""
+    if error.failure.kind is FailureKind.ACCOUNT:
+        return (
+            f"The API refuses the account ({error.failure.code}: {error.failure.reason}): check "
+            "OPENAI_API_KEY, and the key's permissions and quota."
+        )
+    return f"The API did not answer as it should ({error}): the next run tries again."
+
+
+def database_sentence(error: DBAPIError) -> str:
+    """What the database refused: names and codes only, since its own message may quote a row."""
+    if is_connection_failure(error):
+        return "The connection to the database was lost: the next run carries on."
+    diagnosis = getattr(error.orig, "diag", None)
+    parts = {
+        "SQLSTATE": getattr(error.orig, "sqlstate", None),
+        "table": getattr(diagnosis, "table_name", None),
+        "column": getattr(diagnosis, "column_name", None),
+        "constraint": getattr(diagnosis, "constraint_name", None),
+        "sent by": _sender(error),
+    }
+    known = ", ".join(f"{name} {value}" for name, value in parts.items() if value)
+    return f"The database refused a statement: {type(error.orig).__name__} ({known})."
+
+
+def _sender(error: DBAPIError) -> str:
+    """Where in our code the statement was sent: file, line and function."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if PurePath(frame.filename).is_relative_to(_PACKAGE)]
+    return "".join(f"{PurePath(at.filename).name}:{at.lineno} {at.name}" for at in ours[-1:])

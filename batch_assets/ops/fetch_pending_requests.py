@@ -1,0 +1,28 @@
+"""The op that finds the companies whose requests are due."""
+
+import dagster as dg
+
+from batch_assets.ops.failures import clear_failures
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.stages.plan import find_due
+
+
+@dg.op(out=dg.Out(list[str], description="The ids of the companies whose requests are due."))
+@clear_failures()
+def fetch_pending_requests(
+    context: dg.OpExecutionContext,
+    company_ids: list[str],
+    pipeline: dg.ResourceParam[PipelineResource],
+) -> list[str]:
+    """Take in new requests, and see which companies have enough of them or have waited enough."""
+    report = find_due(pipeline.pipeline, company_ids)
+    context.add_output_metadata(
+        {
+            "due_companies": len(report.due),
+            "due_requests": sum(backlog.requests for backlog in report.due),
+            "waiting_companies": report.waiting_companies,
+            "waiting_requests": report.waiting_requests,
+            "oldest_wait_seconds": report.oldest_wait_seconds,
+        }
+    )
+    return [backlog.company_id for backlog in report.due]

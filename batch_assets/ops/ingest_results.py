@@ -1,0 +1,25 @@
+"""The op that reads what was paid for."""
+
+import dagster as dg
+
+from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import metadata_of
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.stages import clean, ingest
+
+
+@dg.op(
+    ins={"checked": dg.In(dg.Nothing)},
+    out=dg.Out(int, description="How many batches were read to their end."),
+    tags={"dagster/priority": "1"},
+)
+@clear_failures()
+def ingest_results(
+    context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
+) -> int:
+    """Read ended batches of every company, write the analyses, and delete the files after that."""
+    budget = pipeline.budget()
+    report = ingest.ingest_results(pipeline.pipeline, budget)
+    cleaned = clean.delete_leftovers(pipeline.pipeline, budget)
+    context.add_output_metadata({**metadata_of(report), "batches_with_deleted_files": cleaned})
+    return report.settled

@@ -1,0 +1,24 @@
+"""The op that finds the companies whose requests may be submitted."""
+
+import dagster as dg
+
+from batch_assets.ops.failures import clear_failures
+from batch_assets.resources.company_lookup import CompanyLookupResource
+
+
+@dg.op(out=dg.Out(list[str], description="The ids of the active companies."))
+@clear_failures()
+def load_companies(
+    context: dg.OpExecutionContext, company_lookup: dg.ResourceParam[CompanyLookupResource]
+) -> list[str]:
+    """Look up the active companies: only theirs are submitted."""
+    found = company_lookup.active()
+    context.add_output_metadata(
+        {
+            "companies": len(found.companies),
+            "cache_hits": found.hits,
+            "cache_misses": found.misses,
+            "cache_age_seconds": found.age_seconds,
+        }
+    )
+    return [company.id for company in found.companies]

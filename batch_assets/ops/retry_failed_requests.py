@@ -1,0 +1,23 @@
+"""The op that gives failed requests another try."""
+
+import dagster as dg
+
+from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import metadata_of
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.stages.retry import requeue_due
+
+
+@dg.op(
+    ins={"ingested": dg.In(dg.Nothing)},
+    out=dg.Out(int, description="How many requests wait again."),
+    tags={"dagster/priority": "1"},
+)
+@clear_failures()
+def retry_failed_requests(
+    context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
+) -> int:
+    """Let failed requests whose retry date has come wait for a batch again."""
+    report = requeue_due(pipeline.pipeline, pipeline.budget())
+    context.add_output_metadata(metadata_of(report))
+    return report.requeued

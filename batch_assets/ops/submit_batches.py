@@ -1,0 +1,30 @@
+"""The op that sends what is due."""
+
+import dagster as dg
+
+from batch_assets.domain.errors import SubmissionHeldError
+from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import metadata_of
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.stages.submit import SubmitReport, submit_due
+
+
+@dg.op(out=dg.Out(int, description="How many batches were submitted."))
+@clear_failures()
+def submit_batches(
+    context: dg.OpExecutionContext,
+    due_company_ids: list[str],
+    pipeline: dg.ResourceParam[PipelineResource],
+) -> int:
+    """Claim the due requests into batches, and upload and create these.
+
+    While an operator has not allowed submissions from this database, the requests just wait.
+    """
+    held_because = ""
+    try:
+        report = submit_due(pipeline.pipeline, due_company_ids, pipeline.budget())
+    except SubmissionHeldError as error:
+        held_because, report = str(error), SubmitReport()
+        context.log.warning(held_because)
+    context.add_output_metadata({**metadata_of(report), "held_because": held_because})
+    return report.batches

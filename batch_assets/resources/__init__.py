@@ -1,0 +1,1 @@
+"""Lifecycles: engine and pool, API client, company lookup, query strategy."""

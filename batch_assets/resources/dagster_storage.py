@@ -1,0 +1,40 @@
+"""Where Dagster keeps its runs and events; `dagster.yaml` names this class.
+
+A file cannot choose between a configured database and the local stack, and an unset variable in
+it is an error: so the class chooses. The database's URL, with its password, is thus in no file,
+process argument or page of Dagster.
+"""
+
+from typing import Any, Self
+
+import click
+from dagster_postgres import DagsterPostgresStorage
+
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.settings import load_settings
+from batch_assets.store.dagster_schema import require_dagster_schema
+from batch_assets.store.urls import dagster_url
+from batch_assets.wiring import connect
+
+
+class WiredPostgresStorage(DagsterPostgresStorage):
+    """Dagster's PostgreSQL storage on the database that the wiring says, in its own schema."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Nothing is configured in `dagster.yaml`."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, _config_value: Any) -> Self:
+        """The storage, on a database that was seen to answer.
+
+        What a person has to put right is raised in the form that Dagster's commands print as one
+        sentence, without a stack trace.
+        """
+        try:
+            url = connect(load_settings()).dagster_database_url
+            require_dagster_schema(url)
+        except BatchAssetsError as error:
+            raise click.ClickException(str(error)) from None
+        return cls(postgres_url=dagster_url(url), inst_data=inst_data)

@@ -1,0 +1,67 @@
+"""What the stages are given, put together for one run."""
+
+import os
+import socket
+from functools import cached_property
+
+import dagster as dg
+
+from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.openai import OpenAIResource
+from batch_assets.resources.query_strategy import QueryStrategyResource
+from batch_assets.resources.wiring import WiringResource
+from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.store.registry import Registry
+
+
+class PipelineResource:
+    """Puts the stages' `Pipeline` together when first asked."""
+
+    def __init__(
+        self,
+        wiring: WiringResource,
+        database: DatabaseResource,
+        openai: OpenAIResource,
+        strategy: QueryStrategyResource,
+        run_id: str,
+    ) -> None:
+        self._wiring = wiring
+        self._database = database
+        self._openai = openai
+        self._strategy = strategy
+        self._run_id = run_id
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The run's pipeline; raises what the resources that it is made of raise."""
+        policy = self._wiring.settings.policy()
+        return Pipeline(
+            queries=self._strategy.queries,
+            registry=Registry(self._database.engine, policy.foreign_quiet_seconds),
+            api=self._openai.api,
+            policy=policy,
+            spool_dir=self._wiring.endpoints.spool_dir,
+            owner=f"{socket.gethostname()}:{os.getpid()}:{self._run_id}",
+            run_id=self._run_id,
+        )
+
+    def budget(self) -> Budget:
+        """What one op may spend, from now on."""
+        policy = self._wiring.settings.policy()
+        return Budget(seconds=policy.op_seconds, rows=policy.rows_per_run)
+
+
+@dg.resource(
+    config_schema={},
+    required_resource_keys={"wiring", "database", "openai", "query_strategy"},
+    description="Everything that a stage works with: database operations, API client, policy.",
+)
+def pipeline(context: dg.InitResourceContext) -> PipelineResource:
+    """One for each process that runs ops."""
+    return PipelineResource(
+        wiring=context.resources.wiring,
+        database=context.resources.database,
+        openai=context.resources.openai,
+        strategy=context.resources.query_strategy,
+        run_id=context.run.run_id if context.run else "",
+    )

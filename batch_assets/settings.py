@@ -1,0 +1,224 @@
+"""Every setting of the project: its name in the environment, its default and what is allowed.
+
+Nothing is read when this module is imported; `load_settings` reads once, and what it returns does
+not change. The numbers' defaults are `Policy`'s. What each setting is for stands in
+`docs/configuration.md`, whose table a test compares with this one.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.policy import Caps, Policy
+from batch_assets.openai_batch import limits
+from batch_assets.openai_batch.operations import Timeouts
+
+_DEFAULTS = Policy()
+_LONGEST_CALL_SECONDS = Timeouts().longest_creating_call
+
+
+_MANY = 100_000_000
+_DAY = 24 * 60 * 60
+_STACK_NAME = "^[a-z0-9][a-z0-9_-]{0,39}$"
+
+
+def _parse_allowances(text: Any) -> Any:
+    """`gpt-4o-mini=2000000,gpt-4.1=900000` as a mapping; whatever is no text is left as it is."""
+    if not isinstance(text, str):
+        return text
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    return {model.strip(): tokens.strip() for model, _, tokens in pairs}
+
+
+def _check_absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError
+    return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_check_absolute)]
+ModelName = Annotated[str, Field(min_length=1)]
+TokenAllowance = Annotated[int, Field(ge=1)]
+TokenAllowances = Annotated[dict[ModelName, TokenAllowance], BeforeValidator(_parse_allowances)]
+
+
+def _setting(name: str, allowed: str, default: Any = None, **limits: Any) -> Any:
+    return Field(default, alias=name, description=allowed, **limits)
+
+
+def _whole(name: str, default: int | None, low: int, high: int) -> Any:
+    allowed = f"a whole number from {low:,} to {high:,}"
+    return _setting(name, allowed, default, ge=low, le=high)
+
+
+def _number(name: str, default: float | None, low: float, high: float) -> Any:
+    allowed = f"a number from {low:,} to {high:,}"
+    return _setting(name, allowed, default, ge=low, le=high, allow_inf_nan=False)
+
+
+class Settings(BaseModel):
+    """The settings, checked one by one and against each other."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    database_url: SecretStr | None = _setting("DATABASE_URL", "a URL postgresql://…")
+    dagster_database_url: SecretStr | None = _setting(
+        "DAGSTER_DATABASE_URL", "a URL postgresql://…"
+    )
+    openai_api_key: SecretStr | None = _setting("OPENAI_API_KEY", "a key of the API")
+    openai_base_url: SecretStr | None = _setting("OPENAI_BASE_URL", "a URL http://… or https://…")
+    local_stack: str | None = _setting(
+        "BATCH_LOCAL_STACK", "up to 40 of a-z, 0-9, - and _", pattern=_STACK_NAME
+    )
+    spool_dir: AbsolutePath | None = _setting("BATCH_SPOOL_DIR", "an absolute path")
+
+    processing_enabled: bool = _setting("BATCH_PROCESSING_ENABLED", "true or false", default=True)
+    schedule: str = _setting(
+        "BATCH_SCHEDULE", "a cron expression with five fields", default="*/2 * * * *"
+    )
+    op_seconds: float = _number("BATCH_OP_SECONDS", _DEFAULTS.op_seconds, 1, _DAY)
+    rows_per_run: int = _whole("BATCH_ROWS_PER_RUN", _DEFAULTS.rows_per_run, 1, _MANY)
+
+    min_batch_requests: int = _whole(
+        "BATCH_MIN_SIZE", _DEFAULTS.min_batch_requests, 1, limits.MAX_REQUESTS
+    )
+    max_wait_minutes: float = _number(
+        "BATCH_MAX_WAIT_MINUTES", _DEFAULTS.max_wait_seconds / 60, 0, 10_080
+    )
+    max_batch_requests: int = _whole(
+        "BATCH_MAX_REQUESTS", _DEFAULTS.max_batch_requests, 1, limits.MAX_REQUESTS
+    )
+    max_batch_bytes: int = _whole(
+        "BATCH_MAX_BYTES", _DEFAULTS.max_batch_bytes, 1_000, limits.MAX_FILE_BYTES
+    )
+    default_token_allowance: int = _whole(
+        "BATCH_TOKEN_ALLOWANCE", _DEFAULTS.default_token_allowance, 1, 100_000_000_000
+    )
+    token_allowances: TokenAllowances = _setting(
+        "BATCH_TOKEN_ALLOWANCES", "pairs such as gpt-4o-mini=2000000,gpt-4.1=900000", default={}
+    )
+    model_pause_seconds: float = _number(
+        "BATCH_MODEL_PAUSE_SECONDS", _DEFAULTS.model_pause_seconds, 0, _DAY
+    )
+
+    run_max_requests: int | None = _whole("BATCH_RUN_MAX_REQUESTS", None, 0, _MANY)
+    day_max_requests: int | None = _whole("BATCH_DAY_MAX_REQUESTS", None, 0, _MANY)
+    company_day_max_requests: int | None = _whole("BATCH_COMPANY_DAY_MAX_REQUESTS", None, 0, _MANY)
+    run_max_cost_eur: float | None = _number("BATCH_RUN_MAX_COST_EUR", None, 0, _MANY)
+    day_max_cost_eur: float | None = _number("BATCH_DAY_MAX_COST_EUR", None, 0, _MANY)
+    company_day_max_cost_eur: float | None = _number(
+        "BATCH_COMPANY_DAY_MAX_COST_EUR", None, 0, _MANY
+    )
+    usd_to_eur: float = _number("USD_TO_EUR_RATE", _DEFAULTS.usd_to_eur, 0.01, 100)
+
+    max_attempts: int = _whole("BATCH_MAX_ATTEMPTS", _DEFAULTS.max_attempts, 1, 100)
+    retry_base_seconds: float = _number(
+        "BATCH_RETRY_BASE_SECONDS", _DEFAULTS.retry_base_seconds, 0, _DAY
+    )
+    retry_max_seconds: float = _number(
+        "BATCH_RETRY_MAX_SECONDS", _DEFAULTS.retry_max_seconds, 0, 7 * _DAY
+    )
+    lease_seconds: float = _number("BATCH_LEASE_SECONDS", _DEFAULTS.lease_seconds, 1, _DAY)
+    absence_grace_seconds: float = _number(
+        "BATCH_ABSENCE_GRACE_SECONDS", _DEFAULTS.absence_grace_seconds, 0, _DAY
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        conflicts = list(self._conflicts())
+        if conflicts:
+            raise ValueError("\n".join(conflicts))
+        return self
+
+    def _conflicts(self) -> Iterator[str]:
+        if self.min_batch_requests > self.max_batch_requests:
+            yield (
+                f"BATCH_MIN_SIZE is {self.min_batch_requests} and BATCH_MAX_REQUESTS is "
+                f"{self.max_batch_requests}: the first must not be more than the second."
+            )
+        if self.retry_base_seconds > self.retry_max_seconds:
+            yield (
+                f"BATCH_RETRY_BASE_SECONDS is {self.retry_base_seconds:g} and "
+                f"BATCH_RETRY_MAX_SECONDS is {self.retry_max_seconds:g}: "
+                "the first must not be more than the second."
+            )
+        if self.lease_seconds <= _LONGEST_CALL_SECONDS:
+            yield (
+                f"BATCH_LEASE_SECONDS is {self.lease_seconds:g}: it must be more than "
+                f"{_LONGEST_CALL_SECONDS:g}, which the longest call may take."
+            )
+
+    def policy(self) -> Policy:
+        """The numbers that the pipeline goes by."""
+        return Policy(
+            min_batch_requests=self.min_batch_requests,
+            max_wait_seconds=self.max_wait_minutes * 60,
+            max_batch_requests=self.max_batch_requests,
+            max_batch_bytes=self.max_batch_bytes,
+            default_token_allowance=self.default_token_allowance,
+            token_allowances=self.token_allowances,
+            caps=Caps(
+                run_requests=self.run_max_requests,
+                day_requests=self.day_max_requests,
+                company_day_requests=self.company_day_max_requests,
+                run_cost_eur=self.run_max_cost_eur,
+                day_cost_eur=self.day_max_cost_eur,
+                company_day_cost_eur=self.company_day_max_cost_eur,
+            ),
+            usd_to_eur=self.usd_to_eur,
+            max_attempts=self.max_attempts,
+            retry_base_seconds=self.retry_base_seconds,
+            retry_max_seconds=self.retry_max_seconds,
+            model_pause_seconds=self.model_pause_seconds,
+            lease_seconds=self.lease_seconds,
+            absence_grace_seconds=self.absence_grace_seconds,
+            rows_per_run=self.rows_per_run,
+            op_seconds=self.op_seconds,
+        )
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of an environment, by default of this process's own; empty means unset.
+
+    Raises `ConfigurationError` with one line for each wrong value: its name, the value and what is
+    allowed. The settings that may hold a secret are not judged here but by whoever uses them.
+    """
+    given = os.environ if environ is None else environ
+    values = {name: given[name].strip() for name in _fields() if given.get(name, "").strip()}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        lines = dict.fromkeys(_sentence(detail, values) for detail in details)
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def allowed_values() -> dict[str, str]:
+    """What each setting may be, by its name in the environment."""
+    return {name: str(field.description) for name, field in _fields().items()}
+
+
+def _fields() -> dict[str, FieldInfo]:
+    return {str(field.alias): field for field in Settings.model_fields.values()}
+
+
+def _sentence(detail: ErrorDetails, values: Mapping[str, str]) -> str:
+    if not detail["loc"]:
+        return str(detail["ctx"]["error"])
+    name = str(detail["loc"][0])
+    return f"{name} is '{values[name]}': it must be {allowed_values()[name]}."

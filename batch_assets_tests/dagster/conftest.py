@@ -1,0 +1,78 @@
+"""What the tests of the Dagster layer share: an instance, a server, and the job on both."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from batch_assets.definitions import build_definitions
+from batch_assets.local.batch_server.config import ServerConfig
+from batch_assets.local.batch_server.running import RunningServer, running_server
+from batch_assets.resources.wiring import WiringResource
+from batch_assets.settings import load_settings
+from batch_assets.wiring import Endpoints
+
+RunJob = Callable[..., dg.ExecuteInProcessResult]
+
+NOWHERE = "http://127.0.0.1:9/v1"
+"""Port 9 is refused at once: nothing listens there."""
+
+ANSWER = {
+    "language": "nl",
+    "sentiment": "POSITIVE",
+    "escalated": False,
+    "forwarded_hr": True,
+    "category": "SCHEDULE_HOURS",
+    "questions": ["Kan ik vrijdag vrij krijgen?"],
+    "summary": "De medewerker vraagt vrijdag vrij.",
+}
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Shared by a module's tests, since it takes a second to make."""
+    with dg.instance_for_test() as made:
+        yield made
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[RunningServer]:
+    """A Batch API server that gives the same analysis for every conversation, at once."""
+
+    def answer(_messages: list[dict[str, Any]], _format: dict[str, Any] | None) -> str:
+        return json.dumps(ANSWER)
+
+    with running_server(
+        tmp_path / "server", config=ServerConfig.instant(), answerer=answer
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
+    """Runs the job in this process: on a database, an API server, and with settings."""
+
+    def run(
+        database_url: str,
+        *,
+        base_url: str = NOWHERE,
+        api_key: str = "sk-test",
+        environ: Mapping[str, str] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        endpoints = Endpoints(
+            database_url=database_url,
+            dagster_database_url=database_url,
+            api_key=api_key,
+            base_url=base_url,
+            spool_dir=tmp_path / "spool",
+            is_local=False,
+        )
+        wiring = WiringResource(load_settings(environ or {}), endpoints)
+        definitions = build_definitions(resource_overrides={"wiring": wiring})
+        job = definitions.resolve_job_def("batch_processing_job")
+        return job.execute_in_process(instance=instance, raise_on_error=False)
+
+    return run

@@ -1,0 +1,121 @@
+"""The definitions as Dagster loads them."""
+
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from batch_assets.definitions import build_definitions, defs
+from batch_assets.domain.errors import ConfigurationError
+
+OPS = {
+    "check_batch_statuses",
+    "fetch_pending_requests",
+    "ingest_results",
+    "load_companies",
+    "retry_failed_requests",
+    "submit_batches",
+}
+
+
+@pytest.fixture(scope="module")
+def job() -> dg.JobDefinition:
+    return defs.resolve_job_def("batch_processing_job")
+
+
+def test_they_name_every_job_schedule_and_resource() -> None:
+    repository = defs.get_repository_def()
+    assert set(repository.job_names) == {"batch_processing_job"}
+    assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
+        "batch_processing_schedule": "*/2 * * * *"
+    }
+    assert set(repository.get_top_level_resources()) == {
+        "company_lookup",
+        "database",
+        "openai",
+        "pipeline",
+        "query_strategy",
+        "wiring",
+    }
+    assert not repository.sensor_defs
+
+
+def test_they_can_be_loaded() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_they_load_with_an_empty_environment_and_start_nothing() -> None:
+    program = (
+        "import sys, batch_assets.definitions; "
+        "print([name for name in sys.modules if name.startswith('batch_assets.local')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_job_has_two_branches_that_share_nothing(job: dg.JobDefinition) -> None:
+    edges = {
+        node.name: {
+            handle.node_name
+            for handles in job.graph.dependency_structure.input_to_upstream_outputs_for_node(
+                node.name
+            ).values()
+            for handle in handles
+        }
+        for node in job.nodes
+    }
+    assert edges == {
+        "check_batch_statuses": set(),
+        "ingest_results": {"check_batch_statuses"},
+        "retry_failed_requests": {"ingest_results"},
+        "load_companies": set(),
+        "fetch_pending_requests": {"load_companies"},
+        "submit_batches": {"fetch_pending_requests"},
+    }
+
+
+def test_every_op_says_what_it_does(job: dg.JobDefinition) -> None:
+    ops = {node.name: node.definition.description for node in job.nodes}
+    assert set(ops) == OPS
+    assert all(ops.values())
+
+
+def test_resources_have_no_fields_that_a_launchpad_could_show() -> None:
+    for name, resource in defs.get_repository_def().get_top_level_resources().items():
+        assert resource.config_schema.default_provided, name
+        assert resource.description, name
+
+
+def test_the_job_outlasts_the_budgets_of_its_ops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_OP_SECONDS", "100")
+    job = build_definitions().resolve_job_def("batch_processing_job")
+    assert job.run_tags == {
+        "batch_assets/exclusive": "batch_processing_job",
+        "dagster/max_runtime": "1460",
+    }
+
+
+def test_the_cron_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_SCHEDULE", "*/15 6-20 * * *")
+    schedule = build_definitions().resolve_schedule_def("batch_processing_schedule")
+    assert schedule.cron_schedule == "*/15 6-20 * * *"
+
+
+@pytest.mark.parametrize("cron", ["every minute", "* * * *", "99 * * * *"])
+def test_a_wrong_cron_is_named(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    monkeypatch.setenv("BATCH_SCHEDULE", cron)
+    with pytest.raises(ConfigurationError) as caught:
+        build_definitions()
+    assert str(caught.value) == (
+        f"BATCH_SCHEDULE is '{cron}': it must be a cron expression with five fields, "
+        "such as */2 * * * *."
+    )
+
+
+def test_a_wrong_setting_keeps_them_from_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_MIN_SIZE", "ten")
+    with pytest.raises(ConfigurationError, match="BATCH_MIN_SIZE is 'ten'"):
+        build_definitions()

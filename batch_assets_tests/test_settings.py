@@ -1,0 +1,160 @@
+"""The settings: defaults, limits, sentences, and the table that documents them."""
+
+from pathlib import Path
+
+import pytest
+
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.policy import Caps, Policy
+from batch_assets.settings import Settings, allowed_values, load_settings
+
+DOCUMENTATION = Path(__file__).parents[1] / "docs" / "configuration.md"
+
+
+def refusal(**environ: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environ)
+    return str(caught.value).split("\n")
+
+
+def test_an_empty_environment_gives_the_policys_own_defaults() -> None:
+    assert load_settings({}).policy() == Policy()
+
+
+def test_an_empty_value_is_no_value() -> None:
+    assert load_settings({"BATCH_MIN_SIZE": " ", "OPENAI_API_KEY": ""}) == load_settings({})
+
+
+def test_it_reads_this_process_environment_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BATCH_MIN_SIZE", "7")
+    assert load_settings().min_batch_requests == 7
+    assert load_settings({}).min_batch_requests == 10
+
+
+def test_every_number_reaches_the_policy() -> None:
+    environ = {
+        "BATCH_MIN_SIZE": "11",
+        "BATCH_MAX_WAIT_MINUTES": "2.5",
+        "BATCH_MAX_REQUESTS": "900",
+        "BATCH_MAX_BYTES": "5000",
+        "BATCH_TOKEN_ALLOWANCE": "90000",
+        "BATCH_TOKEN_ALLOWANCES": "gpt-4o-mini=2000000, gpt-4.1=900000",
+        "BATCH_MODEL_PAUSE_SECONDS": "61",
+        "BATCH_RUN_MAX_REQUESTS": "1",
+        "BATCH_DAY_MAX_REQUESTS": "2",
+        "BATCH_COMPANY_DAY_MAX_REQUESTS": "3",
+        "BATCH_RUN_MAX_COST_EUR": "4.5",
+        "BATCH_DAY_MAX_COST_EUR": "5.5",
+        "BATCH_COMPANY_DAY_MAX_COST_EUR": "6.5",
+        "USD_TO_EUR_RATE": "0.9",
+        "BATCH_MAX_ATTEMPTS": "4",
+        "BATCH_RETRY_BASE_SECONDS": "10",
+        "BATCH_RETRY_MAX_SECONDS": "20",
+        "BATCH_LEASE_SECONDS": "1000",
+        "BATCH_ABSENCE_GRACE_SECONDS": "30",
+        "BATCH_ROWS_PER_RUN": "50",
+        "BATCH_OP_SECONDS": "40",
+    }
+    assert load_settings(environ).policy() == Policy(
+        min_batch_requests=11,
+        max_wait_seconds=150,
+        max_batch_requests=900,
+        max_batch_bytes=5000,
+        default_token_allowance=90_000,
+        token_allowances={"gpt-4o-mini": 2_000_000, "gpt-4.1": 900_000},
+        model_pause_seconds=61,
+        caps=Caps(
+            run_requests=1,
+            day_requests=2,
+            company_day_requests=3,
+            run_cost_eur=4.5,
+            day_cost_eur=5.5,
+            company_day_cost_eur=6.5,
+        ),
+        usd_to_eur=0.9,
+        max_attempts=4,
+        retry_base_seconds=10,
+        retry_max_seconds=20,
+        lease_seconds=1000,
+        absence_grace_seconds=30,
+        rows_per_run=50,
+        op_seconds=40,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("BATCH_MIN_SIZE", "ten", "a whole number from 1 to 50,000"),
+        ("BATCH_MIN_SIZE", "0", "a whole number from 1 to 50,000"),
+        ("BATCH_MAX_REQUESTS", "50001", "a whole number from 1 to 50,000"),
+        ("USD_TO_EUR_RATE", "nan", "a number from 0.01 to 100"),
+        ("USD_TO_EUR_RATE", "0,85", "a number from 0.01 to 100"),
+        ("BATCH_PROCESSING_ENABLED", "perhaps", "true or false"),
+        ("BATCH_SPOOL_DIR", "spool", "an absolute path"),
+        ("BATCH_LOCAL_STACK", "../up", "up to 40 of a-z, 0-9, - and _"),
+        (
+            "BATCH_TOKEN_ALLOWANCES",
+            "gpt-4o-mini",
+            "pairs such as gpt-4o-mini=2000000,gpt-4.1=900000",
+        ),
+        ("BATCH_TOKEN_ALLOWANCES", "=5", "pairs such as gpt-4o-mini=2000000,gpt-4.1=900000"),
+        ("BATCH_TOKEN_ALLOWANCES", "a=0", "pairs such as gpt-4o-mini=2000000,gpt-4.1=900000"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, sentence: str) -> None:
+    assert refusal(**{name: value}) == [f"{name} is '{value}': it must be {sentence}."]
+
+
+def test_several_wrong_values_get_a_line_each() -> None:
+    lines = refusal(
+        BATCH_MIN_SIZE="ten", BATCH_OP_SECONDS="0", BATCH_TOKEN_ALLOWANCES="a=1,b=x,c=y"
+    )
+    assert [line.split(" ")[0] for line in lines] == [
+        "BATCH_OP_SECONDS",
+        "BATCH_MIN_SIZE",
+        "BATCH_TOKEN_ALLOWANCES",
+    ]
+
+
+def test_values_that_contradict_each_other_are_all_named() -> None:
+    assert refusal(
+        BATCH_MIN_SIZE="2000", BATCH_RETRY_MAX_SECONDS="60", BATCH_LEASE_SECONDS="860"
+    ) == [
+        "BATCH_MIN_SIZE is 2000 and BATCH_MAX_REQUESTS is 1000: "
+        "the first must not be more than the second.",
+        "BATCH_RETRY_BASE_SECONDS is 300 and BATCH_RETRY_MAX_SECONDS is 60: "
+        "the first must not be more than the second.",
+        "BATCH_LEASE_SECONDS is 860: it must be more than 860, which the longest call may take.",
+    ]
+
+
+def test_secrets_are_shown_nowhere() -> None:
+    secret = "canary-3f1b"
+    names = ("DATABASE_URL", "DAGSTER_DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+    environ = dict.fromkeys(names, f"postgresql://user:{secret}@host/name")
+    assert secret not in repr(load_settings(environ))
+    assert secret not in str(load_settings(environ).model_dump())
+    assert secret not in "\n".join(refusal(**environ, BATCH_MIN_SIZE="ten"))
+
+
+def test_the_documentation_lists_every_setting_with_default_and_limits() -> None:
+    allowed = allowed_values()
+    defaults = {str(field.alias): field.default for field in Settings.model_fields.values()}
+    expected = [f"| `{name}` | {_shown(defaults[name])} | {allowed[name]} |" for name in allowed]
+    rows = [
+        line
+        for line in DOCUMENTATION.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `") and line.count("|") == 5
+    ]
+    assert [row.rpartition("|")[0].rpartition("|")[0] + "|" for row in rows] == expected
+
+
+def _shown(default: object) -> str:
+    if default is None or default == {}:
+        return "none"
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) and default < 1e6 else str(default)

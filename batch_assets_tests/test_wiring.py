@@ -1,0 +1,131 @@
+"""The wiring: what is configured, what is missing, and the local stack."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from batch_assets import wiring
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.local.stack import detach, reset
+from batch_assets.openai_batch.client import DEFAULT_BASE_URL, BatchApi
+from batch_assets.settings import load_settings
+from batch_assets.store.dagster_schema import require_dagster_schema
+from batch_assets.store.engine import open_engine
+from batch_assets.store.migrate import require_current
+from batch_assets.wiring import connect, connect_local, local_environment
+
+DATABASE = "postgresql://livedash:canary-90be@db.example.com/livedash"
+STACK = "wired"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project folder whose local stack ends with the test."""
+    monkeypatch.setattr(wiring, "PROJECT_DIR", tmp_path)
+    yield tmp_path
+    detach(tmp_path, name=STACK)
+    reset(tmp_path, name=STACK)
+
+
+def test_what_is_configured_is_used() -> None:
+    endpoints = connect(load_settings({"DATABASE_URL": DATABASE, "OPENAI_API_KEY": "sk-canary"}))
+    assert endpoints.database_url == endpoints.dagster_database_url == DATABASE
+    assert endpoints.api_key == "sk-canary"
+    assert endpoints.base_url == DEFAULT_BASE_URL
+    assert not endpoints.is_local
+    assert "canary" not in repr(endpoints)
+
+
+def test_dagster_may_have_a_database_of_its_own_and_the_api_another_address() -> None:
+    endpoints = connect(
+        load_settings(
+            {
+                "DATABASE_URL": DATABASE,
+                "DAGSTER_DATABASE_URL": "postgresql://dagster@db.example.com/dagster",
+                "OPENAI_API_KEY": "sk-canary",
+                "OPENAI_BASE_URL": "https://api.example.com/v1",
+                "BATCH_SPOOL_DIR": "/srv/spool",
+            }
+        )
+    )
+    assert endpoints.dagster_database_url == "postgresql://dagster@db.example.com/dagster"
+    assert endpoints.base_url == "https://api.example.com/v1"
+    assert endpoints.spool_dir == Path("/srv/spool")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["DATABASE_URL"], "OPENAI_API_KEY is missing although DATABASE_URL is set"),
+        (["OPENAI_API_KEY"], "DATABASE_URL is missing although OPENAI_API_KEY is set"),
+        (
+            ["OPENAI_BASE_URL"],
+            "DATABASE_URL and OPENAI_API_KEY are missing although OPENAI_BASE_URL is set",
+        ),
+        (
+            ["DAGSTER_DATABASE_URL", "OPENAI_API_KEY"],
+            "DATABASE_URL is missing although DAGSTER_DATABASE_URL and OPENAI_API_KEY are set",
+        ),
+    ],
+)
+def test_a_part_alone_is_refused(given: list[str], sentence: str, project: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        connect(load_settings(dict.fromkeys(given, DATABASE)))
+    assert str(caught.value).startswith(sentence)
+    assert "canary" not in str(caught.value)
+    assert list(project.iterdir()) == []
+
+
+def test_the_local_stack_is_ready_for_use_and_whatever_is_configured_stays_out(
+    project: Path,
+) -> None:
+    settings = load_settings(
+        {"DATABASE_URL": DATABASE, "OPENAI_API_KEY": "sk-canary", "BATCH_LOCAL_STACK": STACK}
+    )
+    endpoints = connect(settings)
+    assert endpoints.is_local
+    assert endpoints == connect_local(STACK)
+    assert endpoints.spool_dir == project / ".local" / STACK / "spool"
+    engine = open_engine(endpoints.database_url)
+    require_current(engine)
+    engine.dispose()
+    require_dagster_schema(endpoints.dagster_database_url)
+    with BatchApi(endpoints.api_key, endpoints.base_url) as api:
+        api.check_account()
+
+
+def test_a_local_environment_holds_nothing_that_is_configured() -> None:
+    given = {
+        "DATABASE_URL": DATABASE,
+        "DAGSTER_DATABASE_URL": DATABASE,
+        "OPENAI_API_KEY": "sk-canary",
+        "OPENAI_BASE_URL": "https://api.example.com/v1",
+        "BATCH_LOCAL_STACK": "another",
+        "BATCH_MIN_SIZE": "3",
+        "PATH": "/bin",
+    }
+    assert local_environment(given, name="demo") == {
+        "BATCH_LOCAL_STACK": "demo",
+        "BATCH_MIN_SIZE": "3",
+        "PATH": "/bin",
+    }
+    assert local_environment() == {**os.environ, "BATCH_LOCAL_STACK": "default"}
+
+
+def test_transactions_give_up_waiting_and_keep_nothing_in_the_session(database_url: str) -> None:
+    limits = text(
+        "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'),"
+        " current_setting('idle_in_transaction_session_timeout')"
+    )
+    engine = open_engine(database_url)
+    with engine.connect() as connection:
+        assert tuple(connection.execute(limits).one()) == ("30s", "5min", "5min")
+        connection.rollback()
+        # Asked without the engine's own statement, as PgBouncer's next client would ask.
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        assert driver.execute("SHOW lock_timeout").fetchone() == ("0",)
+    engine.dispose()
