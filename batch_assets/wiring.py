@@ -22,9 +22,6 @@ PROJECT_DIR = Path(__file__).resolve().parents[1]
 
 DEFAULT_STACK = "default"
 
-LOCAL_API_KEY = "local"
-"""What the local server is given as a key: it bills nobody."""
-
 CONFIGURED_BY = ("DATABASE_URL", "DAGSTER_DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 """What is real: each of these rules the local stack out, unless that is asked for by name."""
 
@@ -85,7 +82,7 @@ def connect_local(name: str = DEFAULT_STACK, *, spool_dir: Path | None = None) -
     return Endpoints(
         database_url=stack.database_url,
         dagster_database_url=stack.database_url,
-        api_key=LOCAL_API_KEY,
+        api_key=stack.api_key,
         base_url=stack.api_base_url,
         spool_dir=spool_dir or stack.state_dir / "spool",
         is_local=True,

@@ -106,6 +106,7 @@ class Keeper:
         stack = record.LocalStack(
             database_url=self._postgres.url(),
             api_base_url=self._server.url(),
+            api_key=self._server.key(),
             state_dir=self._state_dir,
             keeper_pid=os.getpid(),
         )

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from batch_assets.local.locks import is_locked
@@ -17,6 +17,9 @@ class LocalStack:
 
     api_base_url: str
     """Ends in `/v1`, as the openai SDK wants it."""
+
+    api_key: str = field(repr=False)
+    """The one key that this stack's server lets in: it never answers for another database."""
 
     state_dir: Path
     keeper_pid: int
@@ -45,6 +48,7 @@ def read(state_dir: Path) -> LocalStack | None:
     return LocalStack(
         database_url=str(said["database_url"]),
         api_base_url=str(said["api_base_url"]),
+        api_key=str(said["api_key"]),
         state_dir=state_dir,
         keeper_pid=int(said["keeper_pid"]),
     )

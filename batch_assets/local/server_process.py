@@ -1,6 +1,7 @@
 """The local Batch API server as a process: started, found again and stopped."""
 
 import contextlib
+import secrets
 import signal
 import socket
 import time
@@ -30,6 +31,8 @@ class BatchServerProcess:
         self, state_dir: Path, *, port: int | None = None, program: Sequence[str] = BATCH_SERVER
     ) -> None:
         self._own_dir = state_dir / "batch-server"
+        # Its own convention: where there is this file, no other key is let in.
+        self._key_file = self._own_dir / "key"
         self._port_file = state_dir / "batch-server.port"
         self._log = processes.Log(state_dir / "batch-server.log")
         self._port = port
@@ -45,6 +48,10 @@ class BatchServerProcess:
         """The base URL for the openai SDK."""
         return f"http://{HOST}:{self._written_port()}/v1"
 
+    def key(self) -> str:
+        """The key that it lets in and no other; kept where only this user may read it."""
+        return self._key_file.read_text(encoding="ascii")
+
     def launch(self) -> None:
         """Take over the server that an earlier launcher left, or start one; does not wait."""
         left = self._find_left()
@@ -57,7 +64,7 @@ class BatchServerProcess:
             return
         self._end(left)
         port = self._choose_port()
-        self._own_dir.mkdir(mode=0o700, exist_ok=True)
+        self._make_own_dir()
         self._port_file.unlink(missing_ok=True)
         self._process = processes.spawn((*self._command, str(port)), log=self._log)
 
@@ -80,6 +87,13 @@ class BatchServerProcess:
         self._end(self._find_left())
         self.is_alive()  # reaps our own child
         self._process = None
+
+    def _make_own_dir(self) -> None:
+        self._own_dir.mkdir(mode=0o700, exist_ok=True)
+        if not self._key_file.exists():
+            self._key_file.touch(mode=0o600)
+        if not self.key():
+            self._key_file.write_text(f"sk-local-{secrets.token_urlsafe(24)}", encoding="ascii")
 
     def _choose_port(self) -> int:
         if self._port is None:

@@ -1,0 +1,131 @@
+"""`/v1/batches`: create, retrieve, list, cancel."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from batch_assets.local.batch_server import parameters
+from batch_assets.local.batch_server.api_errors import ApiError, bad_request
+from batch_assets.local.batch_server.batch_record import BatchRecord
+from batch_assets.local.batch_server.batches import NewBatch
+from batch_assets.local.batch_server.file_routes import list_page
+from batch_assets.local.batch_server.identifiers import new_batch_id
+from batch_assets.local.batch_server.operations import Endpoint, Prepared
+from batch_assets.local.batch_server.service import BatchService
+
+_ENDPOINTS = ("/v1/chat/completions",)
+_PARAMETERS = frozenset(
+    {"input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after"}
+)
+_HOUR = 3600
+
+
+class BatchRoutes:
+    """The operations on batches."""
+
+    def __init__(self, service: BatchService) -> None:
+        """Serve the service's batches."""
+        self._service = service
+        self._batches = service.batches
+
+    def routes(self) -> list[Route]:
+        """The routes, under `/v1`."""
+        service = self._service
+        many, one = "/v1/batches", "/v1/batches/{batch_id}"
+        return [
+            Route(many, Endpoint(service, "batches.create", self._create), methods=["POST"]),
+            Route(many, Endpoint(service, "batches.list", self._list), methods=["GET"]),
+            Route(one, Endpoint(service, "batches.retrieve", self._retrieve), methods=["GET"]),
+            Route(
+                f"{one}/cancel",
+                Endpoint(service, "batches.cancel", self._cancel),
+                methods=["POST"],
+            ),
+        ]
+
+    async def _create(self, request: Request) -> Prepared:
+        body = parameters.json_object(await parameters.json_body(request), _PARAMETERS)
+        wanted = _wanted(body)
+        return Prepared(lambda: self._create_now(wanted))
+
+    def _create_now(self, wanted: dict[str, Any]) -> Response:
+        file_id = wanted["input_file_id"]
+        file = self._service.files.find(file_id)
+        if file is None:
+            message = f"No such File object: {file_id[:64]}"
+            raise bad_request(message, param="input_file_id")
+        if file.purpose != "batch":
+            message = (
+                f"Invalid file purpose: '{file.purpose}'. The input file of a batch must have the "
+                "purpose 'batch'."
+            )
+            raise bad_request(message, param="input_file_id", code="invalid_value")
+        self._check_rate()
+        batch_id = new_batch_id()
+        rule = self._service.rules.for_new_batch(wanted["metadata"])
+        self._service.files.keep_input(file_id, batch_id)
+        fate = None if rule is None else rule.model_dump_json()
+        batch = self._batches.add(NewBatch(id=batch_id, fate=fate, **wanted))
+        self._service.worker.wake()
+        return self._shown(batch)
+
+    def _check_rate(self) -> None:
+        most = self._service.config.current.limits.batches_per_hour
+        if self._batches.created_since(self._service.config.now() - _HOUR) < most:
+            return
+        message = f"Rate limit reached for batches. Limit: {most} batches per hour."
+        raise ApiError(
+            429,
+            message,
+            kind="requests",
+            code="rate_limit_exceeded",
+            headers={"retry-after": "60"},
+        )
+
+    async def _list(self, request: Request) -> Prepared:
+        query = request.query_params
+        limit = parameters.limit(query, default=20, most=100)
+
+        def act() -> Response:
+            batches, has_more = self._batches.page(limit=limit, after=query.get("after"))
+            return JSONResponse(
+                list_page([self._as_json(batch) for batch in batches], has_more=has_more)
+            )
+
+        return Prepared(act)
+
+    async def _retrieve(self, request: Request) -> Prepared:
+        batch_id = request.path_params["batch_id"]
+        return Prepared(lambda: self._shown(self._batches.require(batch_id)))
+
+    async def _cancel(self, request: Request) -> Prepared:
+        batch_id = request.path_params["batch_id"]
+
+        def act() -> Response:
+            batch = self._batches.cancel(batch_id)
+            self._service.worker.wake()
+            return self._shown(batch)
+
+        return Prepared(act)
+
+    def _as_json(self, batch: BatchRecord) -> dict[str, Any]:
+        config = self._service.config
+        return batch.as_json(config.current.quirks, config.now())
+
+    def _shown(self, batch: BatchRecord) -> Response:
+        return JSONResponse(self._as_json(batch))
+
+
+def _wanted(body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `NewBatch` that the body decides, checked."""
+    return {
+        "input_file_id": parameters.required_string(body, "input_file_id"),
+        "endpoint": parameters.one_of(body, "endpoint", _ENDPOINTS),
+        "completion_window": parameters.one_of(body, "completion_window", ("24h",)),
+        "metadata": parameters.metadata(body.get("metadata")),
+        "output_expires_seconds": parameters.lifetime(
+            body.get("output_expires_after"), "output_expires_after"
+        ),
+    }

@@ -1,0 +1,182 @@
+"""Fault rules: which calls, batches and rows are struck, and how. rules.py draws from them."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from batch_assets.local.batch_server.config_base import Count, Seconds, Settings
+
+Operation = Literal[
+    "files.create",
+    "files.list",
+    "files.retrieve",
+    "files.content",
+    "files.delete",
+    "batches.create",
+    "batches.list",
+    "batches.retrieve",
+    "batches.cancel",
+    "chat",
+    "models.list",
+    "models.retrieve",
+]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class ErrorBody(Settings):
+    """The inside of an OpenAI error; what is unset follows from the status."""
+
+    message: str | None = None
+    type: str | None = None
+    param: str | None = None
+    code: str | None = None
+
+
+class AnswerEffect(Settings):
+    """Answer with a status instead; with `work_done` the request was carried out all the same."""
+
+    kind: Literal["answer"]
+    status: Annotated[int, Field(ge=400, le=599)]
+    error: ErrorBody = ErrorBody()
+    headers: dict[str, str] = Field(default_factory=dict)
+    work_done: bool = False
+
+
+class DelayEffect(Settings):
+    """Wait, before the work or between the work and its answer; the work is done in any case."""
+
+    kind: Literal["delay"]
+    seconds: Seconds
+    when: Literal["before", "after"] = "before"
+
+
+class DropEffect(Settings):
+    """Close the connection without an answer; the work is done never, before that, or later."""
+
+    kind: Literal["drop"]
+    work: Literal["never", "done", "later"] = "never"
+    later_seconds: Seconds = 1
+
+
+class TruncateEffect(Settings):
+    """Send the first `after_bytes` of the answer's body only.
+
+    `content_length` promises the whole and closes early, `chunked` breaks off between chunks,
+    `silent` ends properly, so that only the content can tell.
+    """
+
+    kind: Literal["truncate"]
+    after_bytes: Count
+    framing: Literal["content_length", "chunked", "silent"] = "content_length"
+
+
+CallEffect = Annotated[
+    AnswerEffect | DelayEffect | DropEffect | TruncateEffect, Field(discriminator="kind")
+]
+
+
+class Chance(Settings):
+    """Which of the matching occasions a rule strikes: skip `after`, then at most `count`."""
+
+    name: str = ""
+    after: Count = 0
+    count: Count | None = None
+    probability: Probability = 1
+    seed: int = 0
+
+
+class CallRule(Chance):
+    """A fault of HTTP calls; `operation` `*` matches every call of the API."""
+
+    operation: Operation | Literal["*"]
+    effect: CallEffect
+
+
+class BatchRule(Chance):
+    """A fate decided when a batch is created, for those whose metadata has all of `metadata`.
+
+    `failed` strikes in validation; the others end the batch once `after_rows` rows have run.
+    """
+
+    metadata: dict[str, str] = Field(default_factory=dict)
+    end_as: Literal["failed", "expired", "cancelled"]
+    after_rows: Count = 0
+    code: str = "invalid_request"
+    message: str = "The batch failed because a rule of the local server says so."
+
+
+class HttpErrorEffect(Settings):
+    """The row gets an HTTP error; status 0 is what some servers write. Not billed."""
+
+    kind: Literal["http_error"]
+    status: Annotated[int, Field(ge=0, le=599)]
+    error: ErrorBody = ErrorBody()
+
+
+class ErrorLineEffect(Settings):
+    """The row never ran: `response` is null and `error` says why. Not billed."""
+
+    kind: Literal["error_line"]
+    code: str = "request_timeout"
+    message: str = "The request timed out before it could be completed."
+
+
+class LineEffect(Settings):
+    """The row ran and was billed, but its line is lost, doubled, someone else's or broken."""
+
+    kind: Literal["missing", "duplicate", "unknown_custom_id", "invalid_json"]
+
+
+class ContentEffect(Settings):
+    """The model answered `content`, whatever was asked; the default fits no schema. Billed."""
+
+    kind: Literal["content"]
+    content: str = '{"unexpected": "shape"}'
+
+
+class FinishEffect(Settings):
+    """The model refused, or its answer was cut off. Billed."""
+
+    kind: Literal["refusal", "length"]
+
+
+RowEffect = Annotated[
+    HttpErrorEffect | ErrorLineEffect | LineEffect | ContentEffect | FinishEffect,
+    Field(discriminator="kind"),
+]
+
+
+class RowRule(Settings):
+    """A fault of rows: those of a batch, or with `where` `live` the calls of the live endpoint.
+
+    `custom_id` is a regular expression that is searched in the row's; `lines` are 1-based. With
+    `sticky` the same custom_id is always struck or always spared, else each batch throws anew.
+    """
+
+    name: str = ""
+    where: Literal["batch", "live"] = "batch"
+    custom_id: str | None = None
+    lines: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    probability: Probability = 1
+    seed: int = 0
+    sticky: bool = False
+    effect: RowEffect
+
+    @model_validator(mode="after")
+    def _live_rules_fit(self) -> Self:
+        if self.where == "live" and isinstance(self.effect, ErrorLineEffect | LineEffect):
+            raise ValueError(f"the effect {self.effect.kind!r} exists in batches only")
+        if self.where == "live" and (self.custom_id or self.lines):
+            raise ValueError("a live call has no custom_id and no line")
+        return self
+
+    @field_validator("custom_id")
+    @classmethod
+    def _is_a_pattern(cls, expression: str | None) -> str | None:
+        if expression is not None:
+            try:
+                re.compile(expression)
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {error}") from None
+        return expression

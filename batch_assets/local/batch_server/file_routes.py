@@ -1,0 +1,158 @@
+"""`/v1/files`: upload, list, retrieve, download, delete."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from batch_assets.local.batch_server import parameters
+from batch_assets.local.batch_server.api_errors import (
+    bad_request,
+    invalid_type,
+    invalid_value,
+    missing_parameter,
+)
+from batch_assets.local.batch_server.files import read_blocks
+from batch_assets.local.batch_server.identifiers import new_request_id
+from batch_assets.local.batch_server.operations import Endpoint, Prepared
+from batch_assets.local.batch_server.service import BatchService
+from batch_assets.local.batch_server.uploads import Upload, receive_upload
+
+_PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
+_THIRTY_DAYS = 30 * 24 * 3600
+_PAGE_SIZE = 10_000
+
+
+class FileRoutes:
+    """The operations on files."""
+
+    def __init__(self, service: BatchService) -> None:
+        """Serve the service's files."""
+        self._service = service
+        self._files = service.files
+
+    def routes(self) -> list[Route]:
+        """The routes, under `/v1`."""
+        service = self._service
+        one = "/v1/files/{file_id}"
+        return [
+            Route("/v1/files", Endpoint(service, "files.create", self._create), methods=["POST"]),
+            Route("/v1/files", Endpoint(service, "files.list", self._list), methods=["GET"]),
+            Route(one, Endpoint(service, "files.retrieve", self._retrieve), methods=["GET"]),
+            Route(one, Endpoint(service, "files.delete", self._delete), methods=["DELETE"]),
+            Route(
+                f"{one}/content",
+                Endpoint(service, "files.content", self._content),
+                methods=["GET"],
+            ),
+        ]
+
+    async def _create(self, request: Request) -> Prepared:
+        limits = self._service.config.current.limits
+        spooled = self._files.spool / new_request_id()
+        upload = await receive_upload(request, spooled, limits.max_file_bytes)
+        discard = partial(spooled.unlink, missing_ok=True)
+        try:
+            purpose, lifetime = _check_upload(upload)
+        except BaseException:
+            discard()
+            raise
+
+        def act() -> Response:
+            file = self._files.add(
+                upload.path,
+                filename=upload.filename or "upload",
+                purpose=purpose,
+                lifetime=lifetime,
+            )
+            return JSONResponse(file.as_json())
+
+        return Prepared(act, discard)
+
+    async def _list(self, request: Request) -> Prepared:
+        query = request.query_params
+        limit = parameters.limit(query, default=_PAGE_SIZE, most=_PAGE_SIZE)
+        order = query.get("order", "desc")
+        if order not in {"asc", "desc"}:
+            raise invalid_value("order", order, ("asc", "desc"))
+
+        def act() -> Response:
+            files, has_more = self._files.page(
+                purpose=query.get("purpose"),
+                limit=limit,
+                after=query.get("after"),
+                descending=order == "desc",
+            )
+            return JSONResponse(list_page([file.as_json() for file in files], has_more=has_more))
+
+        return Prepared(act)
+
+    async def _retrieve(self, request: Request) -> Prepared:
+        file_id = request.path_params["file_id"]
+        return Prepared(lambda: JSONResponse(self._files.require(file_id).as_json()))
+
+    async def _delete(self, request: Request) -> Prepared:
+        file_id = request.path_params["file_id"]
+
+        def act() -> Response:
+            self._files.delete(file_id)
+            return JSONResponse({"object": "file", "id": file_id, "deleted": True})
+
+        return Prepared(act)
+
+    async def _content(self, request: Request) -> Prepared:
+        file_id = request.path_params["file_id"]
+
+        def act() -> Response:
+            file = self._files.require(file_id)
+            headers = {
+                "content-length": str(file.bytes),
+                "content-disposition": f'attachment; filename="{file.id}.jsonl"',
+            }
+            blocks = read_blocks(self._files.path(file_id))
+            return StreamingResponse(blocks, headers=headers, media_type="application/octet-stream")
+
+        return Prepared(act)
+
+
+def list_page(objects: list[dict[str, object]], *, has_more: bool) -> dict[str, object]:
+    """A page of a list as OpenAI shows it."""
+    return {
+        "object": "list",
+        "data": objects,
+        "first_id": objects[0]["id"] if objects else None,
+        "last_id": objects[-1]["id"] if objects else None,
+        "has_more": has_more,
+    }
+
+
+def _check_upload(upload: Upload) -> tuple[str, int | None]:
+    """The purpose and the lifetime in seconds that a form asks for."""
+    if upload.filename is None:
+        raise missing_parameter("file")
+    purpose = parameters.one_of(upload.fields, "purpose", _PURPOSES)
+    if purpose == "batch" and Path(upload.filename).suffix != ".jsonl":
+        message = "Invalid file format for Batch API. Must be .jsonl"
+        raise bad_request(message, param="file")
+    lifetime = parameters.lifetime(_expires_after(upload.fields), "expires_after")
+    if lifetime is None and purpose == "batch":
+        lifetime = _THIRTY_DAYS
+    return purpose, lifetime
+
+
+def _expires_after(fields: Mapping[str, str]) -> dict[str, object] | None:
+    """Put `expires_after[anchor]` and `expires_after[seconds]` together again."""
+    given: dict[str, object] = {
+        part: fields[f"expires_after[{part}]"]
+        for part in ("anchor", "seconds")
+        if f"expires_after[{part}]" in fields
+    }
+    seconds = given.get("seconds")
+    if isinstance(seconds, str):
+        if not (seconds.isascii() and seconds.isdigit()):
+            raise invalid_type("expires_after.seconds", "an integer", seconds)
+        given["seconds"] = int(seconds)
+    return given or None

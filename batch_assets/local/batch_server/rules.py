@@ -1,0 +1,119 @@
+"""Which configured rule strikes: chances that are drawn by seed and counted in the database."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from batch_assets.local.batch_server.database import Database
+from batch_assets.local.batch_server.fault_rules import (
+    AnswerEffect,
+    BatchRule,
+    Chance,
+    DelayEffect,
+    DropEffect,
+    RowEffect,
+    RowRule,
+    TruncateEffect,
+)
+from batch_assets.local.batch_server.identifiers import fraction
+from batch_assets.local.batch_server.live_config import LiveConfig
+
+_COUNT = """
+INSERT INTO rule_counter (rule, asked, fired) VALUES (:rule, 1, 0)
+ON CONFLICT (rule) DO UPDATE SET asked = asked + 1
+"""
+_READ = "SELECT asked, fired FROM rule_counter WHERE rule = :rule"
+_FIRED = "UPDATE rule_counter SET fired = fired + 1 WHERE rule = :rule"
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """What shall happen to one HTTP call; without an outcome it is answered as usual."""
+
+    delay_before: float = 0
+    delay_after: float = 0
+    outcome: AnswerEffect | DropEffect | TruncateEffect | None = None
+
+
+class Rules:
+    """Draws from the configured rules; how often each was asked and struck outlives restarts."""
+
+    def __init__(self, database: Database, config: LiveConfig) -> None:
+        """Draw by the configuration in force, count in the database."""
+        self._database = database
+        self._config = config
+
+    def reset(self) -> None:
+        """Start all counting anew, as when a configuration is put in force."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM rule_counter")
+
+    def for_call(self, operation: str) -> CallPlan:
+        """The plan for a call: delays add up, the first other effect is the outcome."""
+        struck = [
+            rule.effect
+            for index, rule in enumerate(self._config.current.calls)
+            if rule.operation in {operation, "*"} and self._strikes(index, rule)
+        ]
+        delays = [effect for effect in struck if isinstance(effect, DelayEffect)]
+        outcomes = [effect for effect in struck if not isinstance(effect, DelayEffect)]
+        return CallPlan(
+            delay_before=sum(delay.seconds for delay in delays if delay.when == "before"),
+            delay_after=sum(delay.seconds for delay in delays if delay.when == "after"),
+            outcome=outcomes[0] if outcomes else None,
+        )
+
+    def for_new_batch(self, metadata: dict[str, str] | None) -> BatchRule | None:
+        """The fate of a batch that is being created, or None."""
+        labels = metadata or {}
+        for index, rule in enumerate(self._config.current.batches):
+            if rule.metadata.items() <= labels.items() and self._strikes(index, rule):
+                return rule
+        return None
+
+    def for_row(self, batch_seq: int, line: int, custom_id: str) -> RowEffect | None:
+        """The effect on a row of a batch, or None; depends on its place alone, not on time."""
+        for index, rule in enumerate(self._config.current.rows):
+            if rule.where == "batch" and _matches(rule, line, custom_id):
+                drawn_for = custom_id if rule.sticky else f"{batch_seq}/{custom_id}"
+                if fraction("row", rule.seed, index, drawn_for) < rule.probability:
+                    return rule.effect
+        return None
+
+    def for_live_row(self, request_id: str) -> RowEffect | None:
+        """The effect on a live call, or None."""
+        for index, rule in enumerate(self._config.current.rows):
+            drawn = fraction("row", rule.seed, index, request_id)
+            if rule.where == "live" and drawn < rule.probability:
+                return rule.effect
+        return None
+
+    def _strikes(self, index: int, rule: Chance) -> bool:
+        key = f"{type(rule).__name__} {index} {_identity(rule)}"
+        with self._database.transaction() as connection:
+            connection.execute(_COUNT, {"rule": key})
+            asked, fired = connection.execute(_READ, {"rule": key}).fetchone()
+            strikes = (
+                asked > rule.after
+                and (rule.count is None or fired < rule.count)
+                and fraction("call", rule.seed, index, asked) < rule.probability
+            )
+            if strikes:
+                connection.execute(_FIRED, {"rule": key})
+        return strikes
+
+
+def _matches(rule: RowRule, line: int, custom_id: str) -> bool:
+    if rule.lines is not None and line not in rule.lines:
+        return False
+    return rule.custom_id is None or _pattern(rule.custom_id).search(custom_id) is not None
+
+
+@lru_cache(maxsize=128)
+def _pattern(expression: str) -> re.Pattern[str]:
+    return re.compile(expression)
+
+
+def _identity(rule: Chance) -> str:
+    return json.dumps(rule.model_dump(mode="json"), sort_keys=True)
