@@ -1,0 +1,49 @@
+# What people type here. `make` alone lists the targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PORT ?= 3000
+RUN := .venv/bin/python -m
+
+.PHONY: help setup setup-dev demo dev test real-text check format lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: ## Make .venv with what it takes to run (demo and dev do it)
+	@sh scripts/setup.sh demo
+
+setup-dev: ## Make .venv with the tools, too (test and check do it)
+	@sh scripts/setup.sh dev
+
+demo: setup ## See it work: sample conversations through the job
+	@$(RUN) batch_assets.cli demo
+
+dev: setup ## Open Dagster's UI, schedule on, until Ctrl-C (PORT=3000)
+	@$(RUN) batch_assets.cli dev --port "$(PORT)"
+
+test: setup-dev ## Run the tests (ARGS="-k name" for some of them)
+	@$(RUN) pytest -n 2 $(ARGS)
+
+real-text: setup ## Send real conversations through the job (DATA=file)
+	@$(RUN) benchmarks.real_text "$(DATA)"
+
+check: setup-dev ## Check format, lint, types, imports and requirements
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	.venv/bin/lint-imports
+	$(RUN) pip check
+	.venv/bin/python scripts/check_requirements.py
+
+format: setup-dev ## Put the code into its format
+	@$(RUN) ruff format .
+	@$(RUN) ruff check --fix .
+
+lock: setup-dev ## Compile requirements*.txt (ARGS=--upgrade: the newest)
+	@sh scripts/lock.sh $(ARGS)
+
+clean: ## Stop and remove the local stack, .venv and all caches
+	@sh scripts/clean.sh

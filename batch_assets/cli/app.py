@@ -1,0 +1,133 @@
+"""All commands with their options, and how an error is shown."""
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from batch_assets.cli.output import errors
+from batch_assets.domain.errors import BatchAssetsError
+
+TRACEBACK = "--traceback"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Settings come from the environment: see docs/configuration.md.",
+)
+local = typer.Typer(no_args_is_help=True, help="Stop or empty the local stack.")
+app.add_typer(local, name="local")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="The UI's port on 127.0.0.1.")]
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one sentence on stderr and an exit code."""
+    try:
+        app()
+    except BatchAssetsError as error:
+        errors().print(str(error))
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if TRACEBACK in sys.argv:
+            raise
+        # Its own text is not shown: a database error, say, may quote a row.
+        errors().print(
+            f"An unexpected error ended the command ({type(error).__name__}): type "
+            f"`batch-assets {TRACEBACK} …` to see where it came from."
+        )
+        sys.exit(1)
+
+
+@app.callback()
+def batch_assets(
+    _traceback: Annotated[  # main() looks for it by itself, since anything may fail
+        bool, typer.Option(TRACEBACK, help="Show where an unexpected error came from.")
+    ] = False,
+) -> None:
+    """LiveDash's conversation analysis through the OpenAI Batch API."""
+
+
+@app.command()
+def demo() -> None:
+    """See it work: sample conversations through the job, on the local stack."""
+    _work("demo").run_demo()
+
+
+@app.command()
+def dev(port: Port = 3000) -> None:
+    """Open Dagster's UI and start the schedule, until Ctrl-C."""
+    _work("dev").run_dev(port)
+
+
+@app.command()
+def migrate(
+    downgrade: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="Go back to this revision; base: take all back."),
+    ] = None,
+    drop_livedash: Annotated[
+        bool, typer.Option(help="With --downgrade: drop LiveDash's tables even if they hold data.")
+    ] = False,
+) -> None:
+    """Make the tables that this version needs, safely beside LiveDash."""
+    _work("migration").migrate(downgrade, drop_livedash=drop_livedash)
+
+
+@app.command()
+def plan(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say so: planning never submits anything.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would be sent now: requests, tokens and money."""
+    _work("planning").show_plan(dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def confirm(
+    copy: Annotated[
+        bool, typer.Option("--copy", help="This database is a copy and both live on.")
+    ] = False,
+    moved: Annotated[
+        bool, typer.Option("--moved", help="This database has moved; the original is retired.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Allow the job to submit from this database."""
+    _work("confirmation").confirm(copy=copy, moved=moved, yes=yes)
+
+
+@app.command()
+def run() -> None:
+    """Run the job once, here and now; the run is in Dagster's history."""
+    _work("job").run_once()
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show where each company's requests are and what they cost."""
+    _work("status").show_status(as_json=as_json)
+
+
+@local.command()
+def stop() -> None:
+    """Stop the local stack now, whoever uses it. Its data stay."""
+    _work("local_stack").stop()
+
+
+@local.command()
+def reset(yes: Yes = False) -> None:
+    """Stop the local stack and delete all that is in it."""
+    _work("local_stack").reset(yes=yes)
+
+
+def _work(name: str) -> Any:
+    """The module of this package that does a command's work; see the package on why only now."""
+    return import_module(f"batch_assets.cli.{name}")

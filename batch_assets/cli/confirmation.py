@@ -1,0 +1,67 @@
+"""`batch-assets confirm`."""
+
+import getpass
+import socket
+import sys
+
+import typer
+
+from batch_assets.cli.opening import OpenDatabase, open_database, require_account
+from batch_assets.cli.output import console, plural
+from batch_assets.domain.errors import ConfigurationError, SubmissionHeldError
+from batch_assets.store.registry import Installation
+
+
+def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
+    """Allow submissions, after showing from where and what; asks unless `yes`."""
+    if copy and moved:
+        raise ConfigurationError("--copy and --moved contradict each other: choose one.")
+    with open_database() as database:
+        installation = database.registry.installation()
+        _check(installation, decided=copy or moved)
+        shown = console()
+        _describe(database)
+        if installation.is_at_home and installation.is_confirmed:
+            shown.print("Submissions from it are allowed already.")
+            return
+        require_account(database.endpoints)
+        if not yes and not _asked("Allow the job to submit from this database?"):
+            shown.print("Nothing was changed.")
+            raise typer.Exit(1)
+        who = f"{getpass.getuser()} on {socket.gethostname()}"
+        if installation.is_at_home:
+            database.registry.confirm(who)
+        else:
+            database.registry.settle_here(who, as_copy=copy)
+        shown.print("Submissions from it are allowed now: the next run of the job begins.")
+
+
+def _check(installation: Installation, *, decided: bool) -> None:
+    if not installation.is_at_home and not decided:
+        raise SubmissionHeldError(installation.hold_reason or "")
+    if installation.is_at_home and decided:
+        raise ConfigurationError(
+            "This database is the one that was installed, no copy, and has not moved: "
+            "leave --copy and --moved out."
+        )
+
+
+def _describe(database: OpenDatabase) -> None:
+    companies = [row for row in database.queries.statistics() if row.status == "ACTIVE"]
+    pending = sum(row.waiting for row in companies)
+    charged = "nobody" if database.endpoints.is_local else "the account of OPENAI_API_KEY"
+    shown = console()
+    shown.print(f"The {database.place}:", soft_wrap=True)
+    shown.print(
+        f"  {plural(pending, 'request')} of "
+        f"{plural(len(companies), 'active company', 'active companies')} waiting now"
+    )
+    shown.print(f"  charged to {charged}")
+
+
+def _asked(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            "There is no terminal to ask on: type `batch-assets confirm --yes` to allow it."
+        )
+    return typer.confirm(question)

@@ -1,0 +1,38 @@
+"""Where Dagster finds its `dagster.yaml` and keeps what is not in the database."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.wiring import PROJECT_DIR
+
+
+def dagster_home() -> Path:
+    """DAGSTER_HOME if it is set, else a directory of ours that leads to the project's file.
+
+    Also makes the project the working directory, since paths in `dagster.yaml` begin there.
+    Raises `ConfigurationError`.
+    """
+    os.chdir(PROJECT_DIR)
+    given = os.environ.get("DAGSTER_HOME")
+    if given:
+        home = Path(given).expanduser()
+        if not (home / "dagster.yaml").is_file():
+            raise ConfigurationError(
+                f"DAGSTER_HOME is '{given}', where there is no dagster.yaml: copy the project's "
+                "there, or leave DAGSTER_HOME unset."
+            )
+        return home
+    home = PROJECT_DIR / ".local" / "dagster"
+    try:
+        home.parent.mkdir(mode=0o700, exist_ok=True)
+        home.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            (home / "dagster.yaml").symlink_to(Path("..", "..", "dagster.yaml"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"Dagster's files cannot be kept in {home} ({error.strerror}): "
+            "set DAGSTER_HOME to a directory with a copy of dagster.yaml in it."
+        ) from None
+    return home

@@ -1,0 +1,107 @@
+"""`batch-assets dev`: Dagster's UI, daemon and schedule, started and stopped as one."""
+
+import os
+import socket
+import sys
+import time
+from contextlib import suppress
+
+import psutil
+
+from batch_assets.cli.dagster_home import dagster_home
+from batch_assets.cli.job import open_instance
+from batch_assets.cli.opening import open_database
+from batch_assets.cli.output import console
+from batch_assets.cli.process_session import TICK_SECONDS, ProcessSession, StopSignals
+from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.local import stack
+from batch_assets.settings import load_settings
+from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR, local_environment
+
+HOST = "127.0.0.1"
+NO_ADVICE = "ignore:Function `dev_command` is superseded"
+"""For PYTHONWARNINGS: that there is `dg dev`, too, helps nobody who typed `make dev`."""
+KEEPER_SECONDS = 15.0
+"""How long the local stack may take to see that nobody uses it any more, and to end."""
+
+
+def run_dev(port: int) -> None:
+    """Show Dagster's UI until told to stop, and leave no process behind.
+
+    Whatever would keep it from working is found first: the port, the settings, the database.
+    """
+    _check_port(port)
+    home = dagster_home()
+    with open_database() as database, open_instance():
+        is_local = database.endpoints.is_local
+        console().print(f"Starting Dagster on the {database.place} …", soft_wrap=True)
+    environment = local_environment(name=_stack_name()) if is_local else dict(os.environ)
+    with StopSignals() as signals:
+        dagster = ProcessSession(
+            [
+                *(sys.executable, "-m", "dagster", "dev"),
+                *("--workspace", "workspace.yaml"),
+                *("--host", HOST, "--port", str(port)),
+            ],
+            directory=PROJECT_DIR,
+            environment={**environment, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": NO_ADVICE},
+        )
+        try:
+            _watch(dagster, signals, port)
+            ended_by_itself = dagster.has_ended
+        finally:
+            asked = signals.count
+            dagster.stop(is_urgent=lambda: signals.count > asked)
+            if is_local:
+                _leave_stack()
+    if ended_by_itself:
+        raise BatchAssetsError("Dagster has ended by itself: see its messages above.")
+    _say("Everything has ended.")
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        # As the web server does: a port that has just been left counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise ConfigurationError(
+                f"Port {port} of {HOST} is in use: end the program that uses it, or choose "
+                "another port, as in `make dev PORT=3001`."
+            ) from None
+
+
+def _watch(dagster: ProcessSession, signals: StopSignals, port: int) -> None:
+    """Return when told to stop, or when Dagster has ended; say once when the UI answers."""
+    is_open = False
+    while not (signals.count or dagster.has_ended):
+        if not is_open and _answers(port):
+            is_open = True
+            _say(f"\n  The UI is at http://{HOST}:{port} — Ctrl-C ends everything.\n")
+        time.sleep(TICK_SECONDS)
+    _say("\nStopping …")
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False
+
+
+def _leave_stack() -> None:
+    """Let go of the local stack, and wait for its end unless someone else uses it."""
+    attached = stack.attach(PROJECT_DIR, name=_stack_name())
+    stack.detach(PROJECT_DIR, name=_stack_name())
+    with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+        psutil.Process(attached.keeper_pid).wait(KEEPER_SECONDS)
+
+
+def _stack_name() -> str:
+    return load_settings().local_stack or DEFAULT_STACK
+
+
+def _say(sentence: str) -> None:
+    """Print, also when the terminal is gone."""
+    with suppress(OSError):
+        console().print(sentence, soft_wrap=True)

@@ -1,0 +1,150 @@
+"""`batch-assets run`: the job in this process, as real as any run in Dagster's history."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import dagster as dg
+import psutil
+import typer
+
+from batch_assets.cli.dagster_home import dagster_home
+from batch_assets.cli.opening import open_database, require_account
+from batch_assets.cli.output import console, errors, table
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.jobs import batch_processing_job
+from batch_assets.resources.defaults import default_resources
+from batch_assets.schedules import ACTIVE
+from batch_assets.settings import load_settings
+
+JOB_NAME = "batch_processing_job"
+PROCESS_TAG = "batch_assets/process"
+"""In which process of which host a run is, so that one whose process was killed is not waited
+for."""
+
+# Dagster shows a run under its job when it knows from which code location it came.
+_LOCATION = {".dagster/repository": "__repository__@batch_assets"}
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended: what each op did, and what went wrong, by op."""
+
+    id: str
+    numbers: dict[str, dict[str, float]]
+    """Non-zero numbers of each op's output metadata."""
+    failures: dict[str, str]
+
+
+def run_once() -> None:
+    """Run the job and show what each op did; exits with 1 if an op has failed."""
+    with open_database() as database, open_instance() as instance:
+        active = active_run(instance)
+        if active is not None:
+            raise BatchAssetsError(f"Run {active} of the job is active: wait until it has ended.")
+        require_account(database.endpoints)
+        shown = console()
+        shown.print(f"Running the job on the {database.place} …", soft_wrap=True)
+        run = run_job(instance)
+    made = table(["Op", "What it did"], [])
+    for op, numbers in run.numbers.items():
+        did = ", ".join(f"{name} {number:,g}" for name, number in numbers.items())
+        made.add_row(op, did or "nothing to do")
+    shown.print(made)
+    show_failures(run)
+    shown.print(f"Run {run.id} {'failed' if run.failures else 'succeeded'}.")
+    if run.failures:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def open_instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance, with runs given up that died with their process."""
+    with dg.DagsterInstance.from_config(str(dagster_home())) as instance:
+        for run in _active_runs(instance):
+            if _has_died(run.tags.get(PROCESS_TAG)):
+                instance.report_run_failed(run, "The process of this run has ended before it.")
+        yield instance
+
+
+def active_run(instance: dg.DagsterInstance) -> str | None:
+    """The id of a run of the job that has not ended."""
+    active = _active_runs(instance)
+    return active[0].run_id if active else None
+
+
+def job_definition() -> dg.JobDefinition:
+    """The job with its resources, as the definitions have it; made anew for each run."""
+    job = batch_processing_job(load_settings())
+    definitions = dg.Definitions(jobs=[job], resources=default_resources())
+    return definitions.resolve_job_def(JOB_NAME)
+
+
+def run_job(instance: dg.DagsterInstance) -> Run:
+    """Run the job to its end. Raises `KeyboardInterrupt` when Ctrl-C has ended it before."""
+    # Not as a context manager: that would open the resources a second time.
+    result = dg.execute_job(
+        dg.reconstructable(job_definition),
+        instance=instance,
+        tags={**_LOCATION, PROCESS_TAG: _this_process()},
+        run_config=_QUIET,
+        raise_on_error=False,
+    )
+    outputs = result.filter_events(lambda event: event.is_successful_output)
+    failed = result.filter_events(lambda event: event.is_step_failure)
+    if any(_was_interrupted(event) for event in failed):
+        raise KeyboardInterrupt
+    return Run(
+        id=result.run_id,
+        numbers={str(event.step_key): _numbers(event) for event in outputs},
+        failures={str(event.step_key): _sentence(event) for event in failed},
+    )
+
+
+def show_failures(run: Run) -> None:
+    """Say on stderr why ops have failed."""
+    for op, sentence in run.failures.items():
+        errors().print(f"{op}: {sentence}")
+
+
+def _active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    return list(instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=ACTIVE)))
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
+
+
+def _has_died(process: str | None) -> bool:
+    """Whether a process of this host has ended; False for one that cannot be looked up."""
+    host, number, created = (process or "  ").rsplit(" ", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        return f"{psutil.Process(int(number)).create_time():.2f}" != created
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _numbers(event: dg.DagsterEvent) -> dict[str, float]:
+    values = {
+        name: entry.value for name, entry in event.step_output_data.metadata.items() if entry.value
+    }
+    return {name: value for name, value in values.items() if isinstance(value, int | float)}
+
+
+def _was_interrupted(event: dg.DagsterEvent) -> bool:
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
+
+
+def _sentence(event: dg.DagsterEvent) -> str:
+    """The sentence of an op's `Failure`; of any other error its type alone, as it may hold data."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None:
+        return str(data.user_failure_data.description)
+    name = data.error.cls_name if data.error is not None else "an error"
+    return f"ended with {name}: see this run in Dagster's UI."

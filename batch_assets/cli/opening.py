@@ -1,0 +1,79 @@
+"""What most commands begin with: the settings, the endpoints, and a database that is ready."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.settings import Settings, load_settings
+from batch_assets.store.engine import open_engine
+from batch_assets.store.migrate import require_current
+from batch_assets.store.original import OriginalQueries
+from batch_assets.store.protocol import Queries
+from batch_assets.store.registry import Registry
+from batch_assets.store.urls import describe
+from batch_assets.wiring import Endpoints, connect
+
+
+@dataclass(frozen=True)
+class OpenDatabase:
+    """A database that answers and is migrated, and how it was found."""
+
+    settings: Settings
+    endpoints: Endpoints
+    engine: Engine
+
+    @property
+    def place(self) -> str:
+        """Which database this is, for people; without the password."""
+        if self.endpoints.is_local:
+            return "database of the local stack"
+        return describe(self.endpoints.database_url)
+
+    @property
+    def queries(self) -> Queries:
+        """The operations on it."""
+        return OriginalQueries(self.engine)
+
+    @property
+    def registry(self) -> Registry:
+        """The installation."""
+        return Registry(self.engine, self.settings.policy().foreign_quiet_seconds)
+
+
+@contextmanager
+def open_database() -> Iterator[OpenDatabase]:
+    """The database that the environment leads to, until the end of the context.
+
+    Raises `ConfigurationError`, `DatabaseUnavailableError`, `MigrationsMissingError` or
+    `LocalStackError`.
+    """
+    settings = load_settings()
+    endpoints = connect(settings)
+    engine = open_engine(endpoints.database_url)
+    try:
+        require_current(engine)
+        yield OpenDatabase(settings, endpoints, engine)
+    finally:
+        engine.dispose()
+
+
+def require_account(endpoints: Endpoints) -> None:
+    """Raise `AccountRefusedError` if the API refuses the key, or `BatchAssetsError` without it."""
+    with BatchApi(endpoints.api_key, endpoints.base_url) as api:
+        try:
+            api.check_account()
+        except ApiError as error:
+            if error.failure.kind is FailureKind.ACCOUNT:
+                raise AccountRefusedError(
+                    f"The API refuses the account ({error.failure.code}: {error.failure.reason}): "
+                    "check OPENAI_API_KEY, and the key's permissions and quota."
+                ) from None
+            raise BatchAssetsError(
+                f"The API at {endpoints.base_url} does not answer as it should "
+                f"({error.failure.reason}): check OPENAI_BASE_URL and the network, and try again."
+            ) from None

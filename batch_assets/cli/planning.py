@@ -1,0 +1,116 @@
+"""`batch-assets plan`."""
+
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import groupby
+
+from batch_assets.cli.opening import OpenDatabase, open_database
+from batch_assets.cli.output import console, count, errors, euros, plural, print_json, table, total
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.plan import PlannedBatch, PlanPreview, preview
+
+
+@dataclass(frozen=True)
+class Line:
+    """What would be sent for one company and one model. Tokens and cost are estimates."""
+
+    company: str
+    model: str
+    requests: int
+    batches: int
+    tokens: int
+    cost_eur: float
+
+
+def show_plan(*, dry_run: bool, as_json: bool) -> None:
+    """Print what a run of the job would send now; changes nothing."""
+    if not dry_run:
+        errors().print(
+            "Planning is all that this command does, with or without --dry-run: "
+            "the job submits (`batch-assets run`, or the schedule)."
+        )
+    with open_database() as database:
+        companies = {company.id: company.name for company in database.queries.active_companies()}
+        plan = preview(_pipeline(database), list(companies))
+        lines = list(_lines(plan.batches, companies))
+        held_because = database.registry.installation().hold_reason
+    if as_json:
+        print_json(_document(lines, plan, held_because))
+    else:
+        _show(database.place, lines, plan, held_because)
+
+
+def _pipeline(database: OpenDatabase) -> Pipeline:
+    endpoints = database.endpoints
+    return Pipeline(
+        queries=database.queries,
+        registry=database.registry,
+        api=BatchApi(endpoints.api_key, endpoints.base_url),
+        policy=database.settings.policy(),
+        spool_dir=endpoints.spool_dir,
+        owner=f"{socket.gethostname()}:{os.getpid()}:plan",
+    )
+
+
+def _lines(batches: Iterable[PlannedBatch], companies: dict[str, str]) -> Iterable[Line]:
+    def key(batch: PlannedBatch) -> tuple[str, str]:
+        return companies[batch.company_id], batch.model
+
+    for (company, model), group in groupby(sorted(batches, key=key), key):
+        ones = list(group)
+        yield Line(
+            company=company,
+            model=model,
+            requests=sum(batch.requests for batch in ones),
+            batches=len(ones),
+            tokens=sum(batch.tokens for batch in ones),
+            cost_eur=sum(batch.cost_eur for batch in ones),
+        )
+
+
+def _totals(lines: list[Line]) -> dict[str, float]:
+    return {
+        "requests": sum(line.requests for line in lines),
+        "batches": sum(line.batches for line in lines),
+        "tokens": sum(line.tokens for line in lines),
+        "cost_eur": sum(line.cost_eur for line in lines),
+    }
+
+
+def _document(lines: list[Line], plan: PlanPreview, held_because: str | None) -> dict[str, object]:
+    return {
+        "would_send": [asdict(line) for line in lines],
+        "totals": _totals(lines),
+        "refused": dict(plan.rejected),
+        "held_back": dict(plan.held),
+        "submission_held_because": held_because,
+    }
+
+
+def _show(place: str, lines: list[Line], plan: PlanPreview, held_because: str | None) -> None:
+    shown = console()
+    shown.print(f"What a run of the job would send now from the {place}:\n", soft_wrap=True)
+    made = table(["Company", "Model"], ["Requests", "Batches", "Tokens", "EUR"])
+    for line in lines:
+        made.add_row(line.company, line.model, *_numbers(asdict(line)))
+    if lines:
+        made.add_section()
+        made.add_row(*total("Total", "", *_numbers(_totals(lines))))
+        shown.print(made)
+        shown.print("\nPrompt tokens and cost (batch prices) are estimates.")
+    else:
+        shown.print("Nothing: no company has enough requests waiting, or an old enough one.")
+    for code, requests in plan.rejected.items():
+        shown.print(f"Would be refused for good: {plural(requests, 'request')} ({code})")
+    for reason, requests in plan.held.items():
+        shown.print(f"Would be held back: {plural(requests, 'request')} ({reason})")
+    if held_because is not None:
+        shown.print(f"\nBut nothing is submitted now. {held_because}", soft_wrap=True)
+
+
+def _numbers(values: dict[str, float]) -> list[str]:
+    whole = [count(int(values[name])) for name in ("requests", "batches", "tokens")]
+    return [*whole, euros(values["cost_eur"])]

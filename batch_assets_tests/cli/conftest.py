@@ -1,0 +1,88 @@
+"""Typing a command, in this process or in a copy of the project, and reading what it says."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from batch_assets.cli import main
+from batch_assets.local import stack
+from batch_assets.local.batch_server import RunningServer, ServerConfig, running_server
+from batch_assets.wiring import PROJECT_DIR
+
+KEY = "sk-canary-key-0123456789"
+PARTS = ["batch_assets", "migrations", "dagster.yaml", "pyproject.toml", "workspace.yaml"]
+"""What of the project a running program needs."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+Type = Callable[..., Outcome]
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
+    """Types a command on a terminal of 80 columns; keyword arguments are its environment."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(PROJECT_DIR)  # some commands change it
+
+    def type_(*arguments: str, **environ: str) -> Outcome:
+        with monkeypatch.context() as patch:
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["batch-assets", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        said = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), said.out, said.err)
+
+    return type_
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[RunningServer]:
+    """A local Batch API server that is done with a batch at once."""
+    with running_server(tmp_path / "server", config=ServerConfig.instant()) as server:
+        yield server
+
+
+@pytest.fixture
+def dagster_home(tmp_path: Path) -> str:
+    """A DAGSTER_HOME of the test's own, with the project's configuration."""
+    home = tmp_path / "dagster"
+    home.mkdir()
+    text = (PROJECT_DIR / "dagster.yaml").read_text(encoding="utf-8")
+    (home / "dagster.yaml").write_text(text.replace(".local/dagster", str(home)), encoding="utf-8")
+    return str(home)
+
+
+@pytest.fixture
+def copied_database_url(database_url: str) -> str:
+    """A database that was installed under another name: a clone, or one that has moved."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE batch_assets.installation SET database_name = 'original'")
+    return database_url
+
+
+@pytest.fixture
+def project_copy(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the project, with a local stack of its own that is gone after the test."""
+    copy = tmp_path / "a copy with spaces"
+    copy.mkdir()
+    for name in PARTS:
+        source = PROJECT_DIR / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy / name)
+    yield copy
+    stack.reset(copy)

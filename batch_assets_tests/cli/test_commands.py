@@ -1,0 +1,175 @@
+"""The commands as one types them one after the other, on a database that LiveDash made."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+from batch_assets.local.batch_server import RunningServer
+from batch_assets.store.urls import application_url
+from batch_assets_tests.cli.conftest import KEY, Type
+from batch_assets_tests.factories import make_company, make_request, make_requests, make_session
+
+COMPANY = "Zorggroep [bold]Oost"
+"""What looks like markup is a name like any other."""
+
+
+@pytest.fixture
+def configured(
+    livedash_database_url: str, api: RunningServer, dagster_home: str, tmp_path: Path
+) -> dict[str, str]:
+    return {
+        "DATABASE_URL": livedash_database_url,
+        "OPENAI_API_KEY": KEY,
+        "OPENAI_BASE_URL": api.base_url,
+        "DAGSTER_HOME": dagster_home,
+        "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
+    }
+
+
+def add_requests(url: str) -> None:
+    """Twelve requests of an active company, one of them without messages; two of a suspended."""
+    engine = create_engine(application_url(url))
+    with engine.begin() as connection:
+        active = make_company(connection, name=COMPANY)
+        make_requests(connection, active, 11)
+        make_request(
+            connection, make_session(connection, active, messages=0), age=timedelta(hours=1)
+        )
+        make_requests(connection, make_company(connection, status="SUSPENDED"), 2)
+    engine.dispose()
+
+
+def migrated(typed: Type, configured: dict[str, str]) -> None:
+    assert typed("migrate", **configured).code == 0
+    add_requests(configured["DATABASE_URL"])
+
+
+def finish(typed: Type, configured: dict[str, str]) -> dict[str, int]:
+    """Run the job until nothing of the active company is under way; the totals then."""
+    for _ in range(30):
+        assert typed("run", **configured).code == 0
+        company = json.loads(typed("status", "--json", **configured).out)["companies"][0]
+        if not company["waiting"] + company["in_batch"]:
+            return dict(company)
+    raise AssertionError(f"still under way: {company}")
+
+
+def test_from_migration_to_analyses(typed: Type, configured: dict[str, str]) -> None:
+    migrated(typed, configured)
+
+    planned = typed("plan", "--dry-run", **configured)
+    assert COMPANY in planned.out
+    assert "Would be refused for good: 1 request (no_messages)" in planned.out
+    assert "nothing is submitted now" in planned.out
+
+    held = typed("run", **configured)
+    assert held.code == 0
+    assert json.loads(typed("status", "--json", **configured).out)["totals"]["in_batch"] == 0
+
+    confirmed = typed("confirm", "--yes", **configured)
+    assert confirmed.code == 0
+    assert "are allowed now" in confirmed.out
+    assert "are allowed already" in typed("confirm", "--yes", **configured).out
+
+    company = finish(typed, configured)
+    assert (company["complete"], company["dead"]) == (11, 1)
+    assert company["saved_eur"] > 0
+
+    shown = typed("status", **configured).out
+    assert COMPANY in shown
+    assert "(50% saved)" in shown
+    for said in (planned, held, confirmed):
+        assert KEY not in said.out
+
+
+def test_each_run_is_in_dagsters_history(typed: Type, configured: dict[str, str]) -> None:
+    migrated(typed, configured)
+    ran = typed("run", **configured)
+    assert "succeeded" in ran.out
+    with psycopg.connect(configured["DATABASE_URL"]) as connection:
+        rows = connection.execute("SELECT run_id, status FROM dagster.runs").fetchall()
+    assert [status for _, status in rows] == ["SUCCESS"]
+    assert str(rows[0][0]) in ran.out
+
+
+def test_a_failed_run_says_why(typed: Type, configured: dict[str, str], api: RunningServer) -> None:
+    migrated(typed, configured)
+    assert typed("confirm", "--yes", **configured).code == 0
+    api.set_config(
+        {
+            "calls": [
+                {"operation": "files.create", "effect": {"kind": "answer", "status": 403}},
+            ]
+        }
+    )
+    ran = typed("run", **configured)
+    assert ran.code == 1
+    assert ran.err.startswith("submit_batches: The API refuses the account")
+    assert "failed." in ran.out
+
+
+def test_json_is_one_document_and_nothing_else(typed: Type, configured: dict[str, str]) -> None:
+    migrated(typed, configured)
+    plan = typed("plan", "--dry-run", "--json", **configured)
+    assert plan.err == ""
+    document = json.loads(plan.out)
+    (line,) = document["would_send"]
+    assert (line["company"], line["requests"], line["batches"]) == (COMPANY, 11, 1)
+    assert document["totals"]["tokens"] == line["tokens"] > 0
+    assert document["refused"] == {"no_messages": 1}
+    assert document["submission_held_because"].startswith("Nothing has been submitted")
+
+    status = typed("status", "--json", **configured)
+    assert status.err == ""
+    totals = json.loads(status.out)["totals"]
+    assert (totals["sessions"], totals["waiting"]) == (14, 14)
+
+
+def test_planning_changes_nothing_and_says_that_it_is_no_submission(
+    typed: Type, configured: dict[str, str]
+) -> None:
+    migrated(typed, configured)
+    before = typed("status", "--json", **configured).out
+    planned = typed("plan", **configured)
+    assert planned.code == 0
+    assert "Planning is all that this command does" in planned.err
+    assert typed("status", "--json", **configured).out == before
+
+
+def test_confirm_asks_nobody_where_nobody_is(typed: Type, configured: dict[str, str]) -> None:
+    migrated(typed, configured)
+    outcome = typed("confirm", **configured)
+    assert outcome.code == 2
+    assert "`batch-assets confirm --yes`" in outcome.err
+    assert '"' + configured["DATABASE_URL"].split("/")[-1].split("?")[0] in outcome.out
+    assert "12 requests of 1 active company waiting" in outcome.out
+
+
+def test_a_copy_has_to_be_told_from_a_move(
+    typed: Type, configured: dict[str, str], copied_database_url: str
+) -> None:
+    copied = {**configured, "DATABASE_URL": copied_database_url}
+    outcome = typed("confirm", "--yes", **copied)
+    assert outcome.code == 6
+    assert "`batch-assets confirm --copy`" in outcome.err
+    assert typed("confirm", "--copy", "--moved", **copied).code == 2
+    assert typed("confirm", "--copy", "--yes", **copied).code == 0
+    assert typed("confirm", "--copy", "--yes", **copied).code == 2
+
+
+def test_migrate_says_what_it_did_and_takes_it_back(
+    typed: Type, configured: dict[str, str]
+) -> None:
+    first = typed("migrate", **configured)
+    assert "Done: it was at revision none" in first.out
+    assert "Nothing to do" in typed("migrate", **configured).out
+    back = typed("migrate", "--downgrade", "base", **configured)
+    assert "is at none now" in back.out
+    assert typed("status", **configured).code == 4
+    unknown = typed("migrate", "--downgrade", "9999", **configured)
+    assert unknown.code == 8
+    assert unknown.err.count("\n") == 1

@@ -1,0 +1,84 @@
+"""`batch-assets dev`: the UI answers, the schedule is on, and nothing is left of it afterwards."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+from batch_assets.local import stack
+
+PATIENCE_SECONDS = 90
+QUERY = """{
+    schedulesOrError(repositorySelector: {
+        repositoryName: "__repository__", repositoryLocationName: "batch_assets"
+    }) { ... on Schedules { results { name scheduleState { status } } } }
+}"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def ask(port: int) -> dict[str, object]:
+    """What Dagster's GraphQL says of the schedules; empty while it does not answer."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/graphql",
+        json.dumps({"query": QUERY}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return dict(json.load(answer)["data"]["schedulesOrError"])
+    except OSError:
+        return {}
+
+
+def processes_of(project: Path) -> set[int]:
+    """Processes that work in the project's folder or on its local stack."""
+    found = set()
+    for process in psutil.process_iter(["cwd", "cmdline", "status"]):
+        mentioned = [process.info["cwd"] or "", *(process.info["cmdline"] or [])]
+        if process.info["status"] != psutil.STATUS_ZOMBIE and any(
+            text.startswith(str(project)) for text in mentioned
+        ):
+            found.add(process.pid)
+    return found
+
+
+def test_it_starts_everything_and_ends_everything(project_copy: Path, tmp_path: Path) -> None:
+    port = free_port()
+    with (tmp_path / "output").open("w+", encoding="utf-8") as output:
+        program = subprocess.Popen(
+            [sys.executable, "-m", "batch_assets.cli", "dev", "--port", str(port)],
+            cwd=project_copy,
+            env={**os.environ, "COLUMNS": "80"},
+            stdout=output,
+            stderr=output,
+        )
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while not (schedules := ask(port)) and time.monotonic() < give_up:
+            assert program.poll() is None
+            time.sleep(0.3)
+        assert schedules == {
+            "results": [
+                {"name": "batch_processing_schedule", "scheduleState": {"status": "RUNNING"}}
+            ]
+        }
+        assert len(processes_of(project_copy)) > 3
+
+        program.send_signal(signal.SIGINT)
+        assert program.wait(PATIENCE_SECONDS) == 0
+        assert processes_of(project_copy) == set()
+        output.seek(0)
+        said = output.read()
+    assert f"The UI is at http://127.0.0.1:{port}" in said
+    assert "Everything has ended." in said
+    stack.attach(project_copy)  # and it can be started again

@@ -1,0 +1,153 @@
+"""What a person can put right is one sentence on stderr, with an exit code of its own."""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from sqlalchemy.exc import ProgrammingError
+
+from batch_assets.local.batch_server import RunningServer, ServerConfig
+from batch_assets_tests.cli.conftest import KEY, Outcome, Type
+
+PASSWORD = "canary-password"
+SSL_REQUEST = 80877103
+
+
+def assert_one_sentence(outcome: Outcome, code: int, *parts: str) -> None:
+    """One line on stderr that says all of `parts`, and neither a secret nor a stack trace."""
+    assert outcome.err.count("\n") == 1, outcome.err
+    for part in parts:
+        assert part in outcome.err
+    assert outcome.err.rstrip().endswith(".")
+    for secret in (PASSWORD, KEY, "Traceback"):
+        assert secret not in outcome.err + outcome.out
+    assert outcome.code == code
+
+
+@contextmanager
+def server_that_refuses_the_password() -> Iterator[int]:
+    """A port that speaks PostgreSQL's protocol as far as to refuse a login."""
+    fields = b'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user "u"\0\0'
+    refusal = b"E" + struct.pack("!i", 4 + len(fields)) + fields
+
+    def refuse(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                while len(start := connection.recv(1024)) >= 8:
+                    if struct.unpack("!i", start[4:8])[0] != SSL_REQUEST:
+                        connection.sendall(refusal)
+                        break
+                    connection.sendall(b"N")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse, args=[listener])
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.mark.parametrize("command", ["status", "plan --dry-run", "migrate", "confirm", "run"])
+def test_a_database_that_does_not_answer(typed: Type, command: str) -> None:
+    url = f"postgresql://u:{PASSWORD}@127.0.0.1:9/livedash"
+    outcome = typed(*command.split(), DATABASE_URL=url, OPENAI_API_KEY=KEY)
+    assert_one_sentence(outcome, 3, '"livedash" at 127.0.0.1, port 9', "does not answer")
+
+
+def test_a_host_that_is_not_there(typed: Type) -> None:
+    url = f"postgresql://u:{PASSWORD}@/livedash?host=/nowhere"
+    outcome = typed("status", DATABASE_URL=url, OPENAI_API_KEY=KEY)
+    assert_one_sentence(outcome, 3, "/nowhere", "check the host in DATABASE_URL")
+
+
+def test_a_wrong_password(typed: Type) -> None:
+    with server_that_refuses_the_password() as port:
+        url = f"postgresql://u:{PASSWORD}@127.0.0.1:{port}/livedash"
+        outcome = typed("status", DATABASE_URL=url, OPENAI_API_KEY=KEY)
+    assert_one_sentence(outcome, 3, f"port {port}", "refuses the user name or the password")
+
+
+def test_missing_migrations(typed: Type, livedash_database_url: str) -> None:
+    outcome = typed("status", DATABASE_URL=livedash_database_url, OPENAI_API_KEY=KEY)
+    assert_one_sentence(outcome, 4, "run `batch-assets migrate`")
+
+
+def test_a_database_without_a_key(typed: Type) -> None:
+    outcome = typed("status", DATABASE_URL=f"postgresql://u:{PASSWORD}@127.0.0.1/livedash")
+    assert_one_sentence(outcome, 2, "OPENAI_API_KEY is missing although DATABASE_URL is set")
+
+
+def test_a_key_without_a_database(typed: Type) -> None:
+    outcome = typed("status", OPENAI_API_KEY=KEY)
+    assert_one_sentence(outcome, 2, "DATABASE_URL is missing although OPENAI_API_KEY is set")
+
+
+@pytest.mark.parametrize("command", ["confirm", "run"])
+def test_a_refused_key(
+    typed: Type, livedash_database_url: str, api: RunningServer, dagster_home: str, command: str
+) -> None:
+    configured = {
+        "DATABASE_URL": livedash_database_url,
+        "OPENAI_API_KEY": KEY,
+        "OPENAI_BASE_URL": api.base_url,
+        "DAGSTER_HOME": dagster_home,
+    }
+    assert typed("migrate", **configured).code == 0
+    api.set_config(ServerConfig.instant(keys={"refused": [KEY]}))
+    outcome = typed(command, **configured)
+    assert_one_sentence(outcome, 5, "invalid_api_key", "check OPENAI_API_KEY")
+
+
+def test_an_api_that_is_not_there(typed: Type, copied_database_url: str) -> None:
+    outcome = typed(
+        *("confirm", "--copy", "--yes"),
+        DATABASE_URL=copied_database_url,
+        OPENAI_API_KEY=KEY,
+        OPENAI_BASE_URL="http://127.0.0.1:9/v1",
+    )
+    assert_one_sentence(outcome, 1, "http://127.0.0.1:9/v1", "check OPENAI_BASE_URL")
+
+
+def test_a_wrong_value_is_named_with_what_is_allowed(typed: Type) -> None:
+    outcome = typed("status", BATCH_MIN_SIZE="ten")
+    assert_one_sentence(outcome, 2, "BATCH_MIN_SIZE is 'ten'", "a whole number from 1 to 50,000")
+
+
+def test_a_port_in_use_is_told_before_anything_starts(typed: Type) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        outcome = typed("dev", "--port", str(port))
+    assert_one_sentence(outcome, 2, f"Port {port} of 127.0.0.1 is in use", "make dev PORT=")
+    assert outcome.out == ""
+
+
+def test_an_unexpected_error_is_a_sentence_too(typed: Type, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP TABLE batch_assets.installation")
+    configured = {"DATABASE_URL": database_url, "OPENAI_API_KEY": KEY}
+    outcome = typed("status", **configured)
+    assert_one_sentence(outcome, 1, "ProgrammingError", "--traceback")
+    assert "installation" not in outcome.err
+
+
+def test_its_details_can_be_seen(
+    typed: Type, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP TABLE batch_assets.installation")
+    with pytest.raises(ProgrammingError, match=r"batch_assets\.installation"):
+        typed("--traceback", "status", DATABASE_URL=database_url, OPENAI_API_KEY=KEY)
+
+
+def test_a_wrong_option_is_a_usage_error(typed: Type) -> None:
+    outcome = typed("plan", "--dryrun")
+    assert outcome.code == 2
+    assert "--dry-run" in outcome.err

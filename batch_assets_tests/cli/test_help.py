@@ -1,0 +1,29 @@
+"""Help fits a terminal of 80 columns and comes at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+from batch_assets_tests.cli.conftest import Type
+
+SLOW_TO_IMPORT = {"alembic", "dagster", "openai", "pydantic", "sqlalchemy"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "confirm", "demo", "dev", "local", "local reset", "migrate", "plan", "run", "status"],
+)
+def test_help_fits_80_columns(typed: Type, command: str) -> None:
+    outcome = typed(*command.split(), "--help")
+    assert outcome.code == 0
+    assert f"Usage: batch-assets {command}" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_help_imports_nothing_that_takes_long() -> None:
+    program = "import sys, batch_assets.cli; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert SLOW_TO_IMPORT.isdisjoint(loaded)

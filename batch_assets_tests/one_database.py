@@ -1,0 +1,48 @@
+"""One migrated database for many tests: emptying it is quicker than making another one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, text
+
+from batch_assets.store.engine import open_engine
+from batch_assets_tests.databases import TestDatabases
+
+_EMPTY = text("""
+    DELETE FROM public."AIProcessingRequest";
+    DELETE FROM public."AIBatchRequest";
+    DELETE FROM public."AIModelPricing";
+    DELETE FROM public."AIModel";
+    DELETE FROM public."Company";
+    DELETE FROM public."Question";
+    DELETE FROM batch_assets.attempt;
+    DELETE FROM batch_assets.batch;
+    DELETE FROM batch_assets.intake;
+    DELETE FROM batch_assets.retry;
+    DELETE FROM batch_assets.dead_letter;
+    DELETE FROM batch_assets.model_pause;
+    UPDATE batch_assets.installation
+    SET id = gen_random_uuid()::text,
+        system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
+        database_name = current_database(),
+        confirmed_at = CURRENT_TIMESTAMP,
+        confirmed_by = 'the tests'
+""")
+
+
+@contextmanager
+def one_database(databases: TestDatabases) -> Iterator[Engine]:
+    """The product's own engine on a new database, which is dropped on the way out."""
+    url = databases.clone_migrated()
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+        databases.drop(url)
+
+
+def empty(engine: Engine) -> None:
+    """Take every row away, and make the database a new and confirmed installation's home."""
+    with engine.begin() as connection:
+        connection.execute(_EMPTY)

@@ -1,0 +1,72 @@
+"""Checks that requirements.txt and requirements-dev.txt fit pyproject.toml, without a registry.
+
+Each requirement of pyproject.toml has to be pinned to a version that it allows, every pin has to
+carry hashes, the two files have to agree, and neither may name an address.
+"""
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PROJECT = Path(__file__).resolve().parents[1]
+Pins = dict[str, set[str]]
+
+
+def main() -> int:
+    """0 if all fits; else 1, and a line on stderr for each thing that does not."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    runtime = [*project["dependencies"], *extras["build"]]
+    wanted = {
+        "requirements.txt": runtime,
+        "requirements-dev.txt": [*runtime, *extras["dev"]],
+    }
+    texts = {name: (PROJECT / name).read_text(encoding="utf-8") for name in wanted}
+    complaints = [
+        f"{name}: {complaint}"
+        for name, text in texts.items()
+        for complaint in _complaints(text, wanted[name])
+    ]
+    pinned, pinned_dev = (_pins(text) for text in texts.values())
+    complaints += [
+        f"{name} is {sorted(versions)} in requirements.txt and {sorted(pinned_dev.get(name, ()))} "
+        "in requirements-dev.txt"
+        for name, versions in pinned.items()
+        if pinned_dev.get(name) != versions
+    ]
+    for complaint in complaints:
+        sys.stderr.write(f"{complaint}\n")
+    if complaints:
+        sys.stderr.write("Run `make lock` after a change of pyproject.toml.\n")
+    return 1 if complaints else 0
+
+
+def _complaints(text: str, wanted: list[str]) -> Iterator[str]:
+    if "://" in text or re.search(r"^\s*-", text.replace("--hash=", ""), re.MULTILINE):
+        yield "it names an address or holds an option"
+    blocks = re.split(r"^(?=\S)", text, flags=re.MULTILINE)
+    for block in blocks:
+        if "==" in block and "--hash=sha256:" not in block:
+            yield f"{block.split()[0]} has no hash"
+    pins = _pins(text)
+    for requirement in map(Requirement, wanted):
+        found = pins.get(canonicalize_name(requirement.name), set())
+        if not found or not all(map(requirement.specifier.contains, found)):
+            yield f"pyproject.toml asks for {requirement}, pinned is {sorted(found) or 'nothing'}"
+
+
+def _pins(text: str) -> Pins:
+    """The versions of each package; several where they depend on the version of Python."""
+    pins: Pins = {}
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", text, re.MULTILINE):
+        pins.setdefault(canonicalize_name(name), set()).add(version)
+    return pins
+
+
+if __name__ == "__main__":
+    sys.exit(main())
