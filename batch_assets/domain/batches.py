@@ -27,7 +27,10 @@ class ClaimedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one call of `claim` did. Companies in `remaining` have not been visited yet."""
+    """What one call of `claim` did. Companies in `remaining` are still to be visited.
+
+    `held` counts requests that were looked at: behind a cap there may be more.
+    """
 
     batches: tuple[ClaimedBatch, ...]
     rejected: Mapping[str, int]
@@ -116,7 +119,7 @@ class UnresolvedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Files of a settled batch that are still to be deleted on the server."""
+    """Files of a settled or released batch that are still to be deleted on the server."""
 
     batch_id: str
     file_ids: tuple[str, ...]

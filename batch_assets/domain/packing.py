@@ -73,14 +73,14 @@ class Room:
     paused_models: dict[str, str] = field(default_factory=dict)
     """Models of which nothing more may be sent now, with the reason; packing adds to them."""
 
-    def take(self, model: str, requests: int, tokens: int, cost_eur: float) -> None:
-        """Use up what some requests of one model need."""
+    def take(self, model: str, estimate: "Estimate") -> None:
+        """Use up what one request of a model needs."""
         if model in self.model_tokens:
-            self.model_tokens[model] -= tokens
+            self.model_tokens[model] -= estimate.tokens
         for scope, left in self.requests.items():
-            self.requests[scope] = None if left is None else left - requests
+            self.requests[scope] = None if left is None else left - 1
         for scope, left in self.cost_eur.items():
-            self.cost_eur[scope] = None if left is None else left - cost_eur
+            self.cost_eur[scope] = None if left is None else left - (estimate.cost_eur or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
             draft = drafts[candidate.model] = Draft(candidate.company_id, candidate.model)
             packing.drafts.append(draft)
         draft.add(candidate, size)
-        room.take(candidate.model, 1, size.tokens, size.cost_eur or 0.0)
+        room.take(candidate.model, size)
     return packing
 
 
@@ -166,19 +166,32 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
 
 def _hold(candidate: Candidate, size: Estimate, terms: Terms, room: Room) -> str | None:
     """Why a request has to wait although it could be sent, or `None`."""
+    if candidate.model not in room.paused_models:
+        rest = _rest(candidate.model, size, terms, room)
+        if rest is not None:
+            room.paused_models[candidate.model] = rest
     if candidate.model in room.paused_models:
-        return f"model {candidate.model} rests: {room.paused_models[candidate.model]}"
-    if size.cost_eur is None and terms.policy.caps.limits_cost:
-        return f"model {candidate.model} has no price, and costs are capped"
-    if room.model_tokens.get(candidate.model, size.tokens) < size.tokens:
-        room.paused_models[candidate.model] = "its token allowance is used up"
-        return f"model {candidate.model} rests: {room.paused_models[candidate.model]}"
+        return held_by_rest(candidate.model, room.paused_models[candidate.model])
     if any(left is not None and left < 1 for left in room.requests.values()):
         return "cap on requests"
     cost = size.cost_eur or 0.0
     if any(left is not None and left < cost for left in room.cost_eur.values()):
         return "cap on estimated cost"
     return None
+
+
+def _rest(model: str, size: Estimate, terms: Terms, room: Room) -> str | None:
+    """Why nothing more of a model can be sent from here on, or `None`."""
+    if size.cost_eur is None and terms.policy.caps.limits_cost:
+        return "it has no price, and costs are capped"
+    if room.model_tokens.get(model, size.tokens) < size.tokens:
+        return "its token allowance is used up"
+    return None
+
+
+def held_by_rest(model: str, reason: str) -> str:
+    """The reason with which requests of a resting model are counted as held."""
+    return f"model {model} rests: {reason}"
 
 
 def _is_full(draft: Draft, size: Estimate, policy: Policy) -> bool:

@@ -81,24 +81,23 @@ class _Ingestion:
         keeper = LeaseKeeper(self._queries, [batch.lease], seconds)
         reader = LineReader(batch, self._price_of, self._pipeline.policy.usd_to_eur)
         read = 0
+        lost: list[str] = []
         try:
-            for lines in _in_sets(self._lines(batch), self._pipeline.policy.rows_per_write):
+            for lines in _in_sets(self._lines(batch, lost), self._pipeline.policy.rows_per_write):
                 budget.spend(len(lines))
                 read += len(lines)
                 if not keeper.holds(batch.lease) or not self._write(reader, lines):
                     return False
             if self._may_be_cut(batch, read):
                 return False
-            rest = _failure_of_the_rest(batch)
         except ApiError as error:
             log.warning("Reading the results of batch %s: %s", batch.id, error)
             if error.failure.kind is FailureKind.ACCOUNT:
                 self._queries.expire([batch.lease])
                 raise
-            if error.failure.code != codes.NOT_FOUND:
-                return False
-            rest = _RESULTS_LOST
-        return self._settle(batch, rest)
+            return False
+        is_lost = batch.output_file_id in lost
+        return self._settle(batch, _RESULTS_LOST if is_lost else _failure_of_the_rest(batch))
 
     def _may_be_cut(self, batch: EndedBatch, read: int) -> bool:
         """Fewer lines than the server says it made, and not for long enough to believe them."""
@@ -110,13 +109,20 @@ class _Ingestion:
             )
         return is_cut
 
-    def _lines(self, batch: EndedBatch) -> Iterator[ResultLine | BrokenLine]:
+    def _lines(self, batch: EndedBatch, lost: list[str]) -> Iterator[ResultLine | BrokenLine]:
+        """The lines of both files; the ids of those that the server no longer has go to `lost`."""
         files = ((batch.output_file_id, False), (batch.error_file_id, True))
         for file_id, is_error_file in files:
-            if file_id is not None:
-                yield from read_results(
-                    self._pipeline.api.download(file_id), error_file=is_error_file
-                )
+            if file_id is None:
+                continue
+            download = self._pipeline.api.download(file_id)
+            try:
+                yield from read_results(download, error_file=is_error_file)
+            except ApiError as error:
+                if error.failure.code != codes.NOT_FOUND:
+                    raise
+                log.warning("Batch %s has lost its file %s", batch.id, file_id)
+                lost.append(file_id)
 
     def _write(self, reader: LineReader, lines: Iterable[ResultLine | BrokenLine]) -> bool:
         batch = reader.batch

@@ -55,6 +55,11 @@ class Budget:
         self.rows -= rows
 
     @property
+    def is_late(self) -> bool:
+        """Whether the time is up: what is begun is put down, too."""
+        return self.clock() >= self._deadline
+
+    @property
     def is_spent(self) -> bool:
         """Whether the stage has to leave the rest to the next run."""
-        return self.rows <= 0 or self.clock() >= self._deadline
+        return self.rows <= 0 or self.is_late

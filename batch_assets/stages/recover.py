@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from batch_assets.domain.batches import SubmittedBatch, UnresolvedBatch
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
+from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.stages.naming import batch_of, batch_of_file
 from batch_assets.stages.pipeline import Budget, Pipeline
 
@@ -23,6 +24,7 @@ _CLOCK_MARGIN = timedelta(minutes=5)
 _NEEDED_ABSENCES = 2
 """Listings, a grace period apart, that have to miss a batch before it counts as absent."""
 _DYING = frozenset({"cancelling", "cancelled", "failed"})
+_BEYOND_CANCELLING = SERVER_ENDED | {"cancelling", "finalizing"}
 
 
 @dataclass(slots=True)
@@ -88,16 +90,26 @@ class _Recovery:
 
     def adopt(self) -> None:
         """Go on with the batches that the server has; a second one of the same id is cancelled."""
-        found = []
+        found: list[SubmittedBatch] = []
+        others: list[RemoteBatch] = []
         for batch in self._unresolved:
             remotes = self._remote.get(batch.id, ())
             found += [SubmittedBatch(batch.lease, first) for first in remotes[:1]]
-            for other in remotes[1:]:
-                if other.status not in _DYING:
-                    log.warning("Batch %s exists twice: cancelling %s", batch.id, other.id)
-                    self._pipeline.api.cancel(other.id)
-                    self._report.duplicates_cancelled += 1
+            others += remotes[1:]
         self._report.adopted = len(self._pipeline.queries.record_submissions(found))
+        for other in others:
+            if other.status not in _BEYOND_CANCELLING:
+                self._cancel(other)
+
+    def _cancel(self, duplicate: RemoteBatch) -> None:
+        """Cancel a batch that was bought twice; what has run of it is paid for in any case."""
+        log.warning("A batch exists twice: cancelling %s", duplicate.id)
+        try:
+            self._pipeline.api.cancel(duplicate.id)
+        except ApiError as error:
+            log.warning("The second batch %s runs on: %s", duplicate.id, error)
+        else:
+            self._report.duplicates_cancelled += 1
 
     def let_go(self) -> None:
         """Delete the files of absent batches; release those that were missed for long enough."""

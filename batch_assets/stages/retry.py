@@ -16,10 +16,9 @@ def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
     """Requeue what is due, in bounded steps, until nothing is left or the budget is spent."""
     report = RetryReport()
     while not budget.is_spent:
-        step = min(pipeline.policy.rows_per_write, budget.rows)
-        requeued = pipeline.queries.requeue_due(step)
+        requeued = pipeline.queries.requeue_due(min(pipeline.policy.rows_per_write, budget.rows))
+        if not requeued:
+            break
         report.requeued += requeued
         budget.spend(requeued)
-        if requeued < step:
-            break
     return report

@@ -25,7 +25,7 @@ class SubmitReport:
     estimated_tokens: int = 0
     estimated_cost_eur: float = 0.0
     released: int = 0
-    """Batches whose requests wait again, since the server refused or had no room."""
+    """Batches whose requests wait again: the server refused, had no room, or time was up."""
     unresolved: int = 0
     """Batches whose outcome is not known: a later run looks them up."""
     rejected: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
             cost_eur=spent.cost_eur + sum(batch.cost_eur for batch in claim.batches),
         )
         budget.spend(requests)
-        wave = Wave(pipeline, installation.id)
+        wave = Wave(pipeline, installation.id, budget)
         wave.send(claim.batches)
         _count(report, wave)
         if wave.stopped_by is not None:

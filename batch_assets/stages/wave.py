@@ -10,7 +10,7 @@ from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.spool import InputFile
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.naming import file_name, metadata_of
-from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.pipeline import Budget, Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Wave:
     A batch whose lease is lost on the way is in none: whoever took it over settles it.
     """
 
-    def __init__(self, pipeline: Pipeline, installation_id: str) -> None:
+    def __init__(self, pipeline: Pipeline, installation_id: str, budget: Budget) -> None:
         self.submitted: list[ClaimedBatch] = []
         self.given_back: list[Lease] = []
         self.unresolved: list[Lease] = []
@@ -32,9 +32,12 @@ class Wave:
         """The failure after which nothing more was sent."""
         self._pipeline = pipeline
         self._installation_id = installation_id
+        self._budget = budget
+        self._full_models: set[str] = set()
+        """Models for which the server has no room."""
 
     def send(self, batches: Sequence[ClaimedBatch]) -> None:
-        """Upload and create all of them, in order."""
+        """Upload and create all of them, in order, as far as the budget's time allows."""
         queries = self._pipeline.queries
         seconds = self._pipeline.policy.lease_seconds
         keeper = LeaseKeeper(queries, [batch.lease for batch in batches], seconds)
@@ -51,8 +54,8 @@ class Wave:
     ) -> dict[str, UploadedBatch]:
         uploads = {}
         for batch in batches:
-            if self.stopped_by is not None:
-                self.given_back.append(batch.lease)
+            if self._has_to_wait(batch):
+                self._give_back(batch.lease)
             elif keeper.holds(batch.lease):
                 try:
                     upload = self._upload(batch)
@@ -74,7 +77,7 @@ class Wave:
             upload = uploads.get(batch.id)
             if upload is None or not keeper.holds(batch.lease):
                 continue
-            if self.stopped_by is not None:
+            if self._has_to_wait(batch):
                 self._give_back(batch.lease, upload.input_file_id)
                 continue
             try:
@@ -101,7 +104,7 @@ class Wave:
                 if not is_in:
                     dropped.append(conversation.request_id)
             if spool.requests == 0:
-                self.given_back.append(batch.lease)
+                self._give_back(batch.lease)
                 return None
             file_id = self._pipeline.api.upload(
                 spool.finish(), file_name(self._installation_id, batch.id)
@@ -118,14 +121,24 @@ class Wave:
         if failure.kind in _STOPPING:
             self.stopped_by = error
         else:
+            if failure.kind is FailureKind.CAPACITY:
+                self._full_models.add(batch.model)
             seconds = failure.retry_after_seconds or self._pipeline.policy.model_pause_seconds
             self._pipeline.registry.pause_model(batch.model, seconds, failure.code)
         self._give_back(batch.lease, input_file_id)
 
-    def _give_back(self, lease: Lease, input_file_id: str | None) -> None:
-        """Let a batch's requests wait again, its uploaded file deleted if that can be done now."""
+    @property
+    def _is_over(self) -> bool:
+        return self.stopped_by is not None or self._budget.is_late
+
+    def _has_to_wait(self, batch: ClaimedBatch) -> bool:
+        """Whether another call for this batch would not help or would come too late."""
+        return self._is_over or batch.model in self._full_models
+
+    def _give_back(self, lease: Lease, input_file_id: str | None = None) -> None:
+        """Let a batch's requests wait again; its uploaded file goes now or with the leftovers."""
         self.given_back.append(lease)
-        if input_file_id is not None:
+        if input_file_id is not None and not self._is_over:
             try:
                 self._pipeline.api.delete_file(input_file_id)
             except ApiError as error:

@@ -157,7 +157,7 @@ class Queries(Protocol):
         ...
 
     def leftovers(self, limit: int) -> list[Leftover]:
-        """Settled batches of ours whose files are still on the server, oldest first."""
+        """Settled and released batches of ours whose files may be on the server, oldest first."""
         ...
 
     def record_deleted(self, batch_ids: Sequence[str]) -> None:

@@ -2,16 +2,16 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from batch_assets.domain.batches import Claim, ClaimedBatch
-from batch_assets.domain.packing import Candidate, Draft, Packing, Rejection, Room, Terms, pack
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.packing import Draft, Packing, Rejection, Terms
 from batch_assets.domain.records import Backlog, Conversation, Lease, Message
 from batch_assets.store.original.base import EngineQueries, expect_one
+from batch_assets.store.original.visits import total, visit_company
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sql import load
 
@@ -44,35 +44,42 @@ class ClaimQueries(EngineQueries):
         rejected: Counter[str] = Counter()
         held: Counter[str] = Counter()
         queue = list(company_ids)
+        resting: Mapping[str, str] = {}
         while queue and len(claimed) < terms.policy.batches_per_claim:
-            company_id = queue.pop(0)
             already = Spent(
                 requests=spent.requests + sum(batch.requests for batch in claimed),
                 cost_eur=spent.cost_eur + sum(batch.cost_eur for batch in claimed),
             )
             with self.engine.begin() as connection:
-                packing, is_full = _pack_company(connection, company_id, terms, already)
-                claimed += [_claim_batch(connection, draft, holder) for draft in packing.drafts]
-                for rejection in packing.rejections:
+                connection.execute(SQL["one_claim_at_a_time"])
+                visit = visit_company(connection, queue[0], terms, already, resting)
+                claimed += [
+                    _claim_batch(connection, draft, holder) for draft in visit.packing.drafts
+                ]
+                for rejection in visit.packing.rejections:
                     _reject(connection, rejection)
                     rejected[rejection.code] += 1
-            held += packing.held
-            if is_full and (packing.drafts or packing.rejections):
-                queue.insert(0, company_id)
+            resting = visit.resting
+            if visit.is_last:
+                held += visit.packing.held
+                resting = {}
+                queue.pop(0)
         return Claim(tuple(claimed), rejected, held, tuple(queue))
 
     def preview(self, company_ids: Sequence[str], terms: Terms) -> list[Packing]:
-        """See `Queries.preview`: the claim's own steps in a transaction that is rolled back."""
+        """See `Queries.preview`: the claim's own steps in transactions that are rolled back."""
         packings: list[Packing] = []
         foreseen: list[Draft] = []
-        with self.engine.connect() as connection, connection.begin() as transaction:
+        with self.engine.connect() as connection:
             for company_id in company_ids:
-                _notice(connection, company_id, terms.policy.max_batch_requests)
-                if terms.policy.is_due(_backlog(connection, company_id)):
-                    packing, _ = _pack_company(connection, company_id, terms, Spent(), foreseen)
-                    foreseen += packing.drafts
-                    packings.append(packing)
-            transaction.rollback()
+                # One for each company, so that nobody waits long for what is locked here.
+                with connection.begin() as transaction:
+                    _notice(connection, company_id, terms.policy.rows_per_run)
+                    if terms.policy.is_due(_backlog(connection, company_id)):
+                        packing = _foresee(connection, company_id, terms, foreseen)
+                        foreseen += packing.drafts
+                        packings.append(packing)
+                    transaction.rollback()
         return packings
 
     def conversations(self, batch_id: str) -> Iterator[Conversation]:
@@ -105,58 +112,27 @@ def _backlog(connection: Connection, company_id: str) -> Backlog:
     return Backlog(company_id, row.requests, row.oldest_wait_seconds)
 
 
-def _pack_company(
-    connection: Connection,
-    company_id: str,
-    terms: Terms,
-    spent: Spent,
-    foreseen: Sequence[Draft] = (),
-) -> tuple[Packing, bool]:
-    """Pack what one company has, and whether there may be more of it than was read.
-
-    `foreseen` drafts are not in the database yet but count as if they were.
-    """
-    connection.execute(SQL["one_claim_at_a_time"])
-    room = _room(connection, company_id, terms.policy, spent)
-    limit = terms.policy.max_batch_requests
-    rows = connection.execute(
-        SQL["candidates"],
-        {"company_id": company_id, "limit": limit, "resting_models": list(room.paused_models)},
-    ).all()
-    candidates = [Candidate(**row._mapping) for row in rows]
-    for candidate in candidates:
-        room.model_tokens.setdefault(candidate.model, terms.policy.token_allowance(candidate.model))
-    for draft in foreseen:
-        room.take(draft.model, len(draft.candidates), draft.tokens, draft.cost_eur)
-    return pack(candidates, terms, room), len(candidates) == limit
-
-
-def _room(connection: Connection, company_id: str, policy: Policy, spent: Spent) -> Room:
-    """What the caps and allowances leave for one company at this moment."""
-    used = connection.execute(SQL["claimed_today"], {"company_id": company_id}).one()
-    caps = policy.caps
-    enqueued = {row.model: row.tokens for row in connection.execute(SQL["enqueued_tokens"])}
-    paused = {row.model: row.reason for row in connection.execute(SQL["paused_models"])}
-    return Room(
-        requests={
-            "run": _left(caps.run_requests, spent.requests),
-            "day": _left(caps.day_requests, used.day_requests),
-            "company": _left(caps.company_day_requests, used.company_day_requests),
-        },
-        cost_eur={
-            "run": _left(caps.run_cost_eur, spent.cost_eur),
-            "day": _left(caps.day_cost_eur, used.day_cost_eur),
-            "company": _left(caps.company_day_cost_eur, used.company_day_cost_eur),
-        },
-        model_tokens={
-            model: policy.token_allowance(model) - tokens for model, tokens in enqueued.items()
-        },
-        paused_models=paused,
-    )
-
-
-def _left(cap: float | None, used: float) -> float | None:
-    return None if cap is None else cap - used
+def _foresee(
+    connection: Connection, company_id: str, terms: Terms, foreseen: Sequence[Draft]
+) -> Packing:
+    """What all visits to one company would pack; takes that out of the intake."""
+    whole = Packing()
+    resting: Mapping[str, str] = {}
+    while True:
+        drafts = [*foreseen, *whole.drafts]
+        visit = visit_company(
+            connection, company_id, terms, total(drafts), resting, foreseen=drafts
+        )
+        whole.drafts += visit.packing.drafts
+        whole.rejections += visit.packing.rejections
+        if visit.is_last:
+            whole.held = visit.packing.held
+            return whole
+        resting = visit.resting
+        packed = [rejection.candidate for rejection in visit.packing.rejections]
+        packed += [one for draft in visit.packing.drafts for one in draft.candidates]
+        which = {"request_ids": [candidate.request_id for candidate in packed]}
+        connection.execute(SQL["forget_packed"], which)
 
 
 def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatch:

@@ -37,57 +37,9 @@ WHERE i.company_id = :company_id
 -- Caps and allowances are sums over other rows: without this two claims could both fit under them.
 SELECT pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0))
 
--- name: claimed_today
-SELECT
-    coalesce(sum(b.requests), 0)::bigint AS day_requests,
-    coalesce(sum(b.estimated_cost_eur), 0) AS day_cost_eur,
-    coalesce(sum(b.requests) FILTER (WHERE b.company_id = :company_id), 0)::bigint
-        AS company_day_requests,
-    coalesce(sum(b.estimated_cost_eur) FILTER (WHERE b.company_id = :company_id), 0)
-        AS company_day_cost_eur
-FROM batch_assets.batch AS b
-WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.state <> 'released'
-
--- name: enqueued_tokens
-SELECT b.model, sum(b.estimated_tokens)::bigint AS tokens
-FROM batch_assets.batch AS b
-WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
-GROUP BY b.model
-
--- name: paused_models
-SELECT p.model, p.reason
-FROM batch_assets.model_pause AS p
-WHERE p.until > clock_timestamp()
-
--- name: candidates
--- The live rows and the live company decide: the intake only says where to look.
-SELECT
-    r.id AS request_id,
-    s.id AS session_id,
-    s."companyId" AS company_id,
-    r.model,
-    r."processingType" AS processing_type,
-    m.message_count,
-    m.content_bytes
-FROM batch_assets.intake AS i
-JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
-JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
-JOIN public."Company" AS c ON c.id = s."companyId"
-CROSS JOIN LATERAL (
-    SELECT
-        count(*) AS message_count,
-        coalesce(sum(octet_length(m.content)), 0)::bigint AS content_bytes
-    FROM public."Message" AS m
-    WHERE m."sessionId" = s.id
-) AS m
-WHERE i.company_id = :company_id
-    AND c.status = 'ACTIVE'
-    AND r."processingStatus" = 'PENDING_BATCHING'
-    AND r."batchId" IS NULL
-    AND r.model <> ALL(:resting_models)
-ORDER BY i.requested_at, i.request_id
-LIMIT :limit
-FOR UPDATE OF r SKIP LOCKED
+-- name: forget_packed
+DELETE FROM batch_assets.intake AS i
+WHERE i.request_id = ANY(:request_ids)
 
 -- name: insert_livedash_batch
 -- Both ids are NOT NULL in LiveDash: the placeholders can never be an id of the server's.
@@ -107,6 +59,7 @@ VALUES
     :requests, :tokens, :cost_eur)
 
 -- name: claim_row
+-- LiveDash may have reset a row that we had given up or put off: it is in one bucket only.
 WITH moved AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'BATCHING_IN_PROGRESS', "batchId" = :batch_id
@@ -116,6 +69,10 @@ WITH moved AS (
     RETURNING r.id, r."sessionId"
 ), forgotten AS (
     DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
+), not_put_off AS (
+    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
+), not_dead AS (
+    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
 ), begun AS (
     INSERT INTO public."SessionProcessingStatus" AS p
         (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage")
@@ -146,6 +103,8 @@ WITH moved AS (
     RETURNING r.id, r."sessionId"
 ), forgotten AS (
     DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
+), not_put_off AS (
+    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
 ), failed AS (
     INSERT INTO public."SessionProcessingStatus" AS p
         (id, "sessionId", stage, status, "completedAt", "errorMessage", "retryCount")
@@ -163,7 +122,12 @@ INSERT INTO batch_assets.dead_letter
 SELECT moved.id, :company_id, 0, 'permanent', :code, :reason
 FROM moved
 ON CONFLICT (request_id) DO UPDATE
-SET code = excluded.code, reason = excluded.reason, dead_at = excluded.dead_at
+SET batch_id = excluded.batch_id,
+    attempts = excluded.attempts,
+    failure_kind = excluded.failure_kind,
+    code = excluded.code,
+    reason = excluded.reason,
+    dead_at = excluded.dead_at
 
 -- name: conversation_heads
 SELECT

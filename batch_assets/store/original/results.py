@@ -67,11 +67,13 @@ class ResultQueries(EngineQueries):
         with self.engine.begin() as connection:
             if not holds(connection, lease, [BatchState.ENDED]):
                 return None
+            asked: dict[str, Sequence[str]] = {}
             paid = [
                 outcome
                 for outcome in outcomes
-                if _write_row(connection, lease.batch_id, outcome, policy, written)
+                if _write_row(connection, lease.batch_id, outcome, policy, written, asked=asked)
             ]
+            _write_questions(connection, asked)
             _add_money(written, paid)
             connection.execute(
                 SQL["add_to_batch"],
@@ -136,9 +138,15 @@ class ResultQueries(EngineQueries):
 
 
 def _write_row(
-    connection: Connection, batch_id: str, outcome: RowOutcome, policy: Policy, written: Written
+    connection: Connection,
+    batch_id: str,
+    outcome: RowOutcome,
+    policy: Policy,
+    written: Written,
+    *,
+    asked: dict[str, Sequence[str]],
 ) -> bool:
-    """Apply one outcome and count it; whether the batch's money grew by it."""
+    """Apply one outcome, count it and note its questions; whether the batch's money grew by it."""
     which = {"batch_id": batch_id, "request_id": outcome.request_id}
     if outcome.findings is not None:
         kind = "completed"
@@ -160,17 +168,25 @@ def _write_row(
         connection.execute(SQL["discard_row"], which)
         kind = "discarded"
     elif outcome.findings is not None and outcome.findings.questions is not None:
-        _write_questions(connection, row.session_id, outcome.findings.questions)
+        asked[row.session_id] = outcome.findings.questions
     setattr(written, kind, getattr(written, kind) + 1)
     return True
 
 
-def _write_questions(connection: Connection, session_id: str, questions: Sequence[str]) -> None:
-    which = {"session_id": session_id, "questions": list(questions)}
-    connection.execute(SQL["clear_questions"], which)
-    if questions:
-        connection.execute(SQL["add_questions"], which)
-        connection.execute(SQL["link_questions"], which)
+def _write_questions(connection: Connection, asked: Mapping[str, Sequence[str]]) -> None:
+    """Replace the questions of sessions, given by their ids.
+
+    The texts of all of them go first and sorted, since sessions share them: two writers that took
+    their locks in different orders would lock each other out.
+    """
+    texts = {text for questions in asked.values() for text in questions}
+    if texts:
+        connection.execute(SQL["add_questions"], {"questions": sorted(texts)})
+    for session_id, questions in asked.items():
+        which = {"session_id": session_id, "questions": list(questions)}
+        connection.execute(SQL["clear_questions"], which)
+        if questions:
+            connection.execute(SQL["link_questions"], which)
 
 
 def _failure_columns(

@@ -96,11 +96,11 @@ DELETE FROM public."SessionQuestion" AS q
 WHERE q."sessionId" = :session_id
 
 -- name: add_questions
--- Sorted, so that two writers of the same questions take their locks in the same order.
+-- In the order in which they come, which is that of the locks.
 INSERT INTO public."Question" (id, content)
 SELECT gen_random_uuid()::text, q.content
-FROM unnest(CAST(:questions AS text[])) AS q (content)
-ORDER BY q.content
+FROM unnest(CAST(:questions AS text[])) WITH ORDINALITY AS q (content, position)
+ORDER BY q.position
 ON CONFLICT (content) DO NOTHING
 
 -- name: link_questions
@@ -231,12 +231,15 @@ SET status = 'PROCESSED', "processedAt" = CURRENT_TIMESTAMP
 WHERE l.id = :batch_id AND l.status = 'COMPLETED'
 
 -- name: leftovers
--- Only files that we made, or that were made for a batch of ours, are ours to delete.
+-- Only files that we made, or that were made for a batch of ours, are ours to delete. A batch that
+-- was given back may have left its input file, if that could not be deleted then.
 SELECT b.id AS batch_id, b.input_file_id, b.output_file_id, b.error_file_id
 FROM batch_assets.batch AS b
 JOIN batch_assets.installation AS i ON i.id = b.installation_id
-WHERE b.state = 'settled' AND b.files_deleted_at IS NULL
-ORDER BY b.settled_at, b.id
+WHERE b.state IN ('settled', 'released')
+    AND b.input_file_id IS NOT NULL
+    AND b.files_deleted_at IS NULL
+ORDER BY coalesce(b.settled_at, b.released_at), b.id
 LIMIT :limit
 
 -- name: deleted

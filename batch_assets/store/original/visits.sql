@@ -1,0 +1,64 @@
+-- name: claimed_today
+SELECT
+    coalesce(sum(b.requests), 0)::bigint AS day_requests,
+    coalesce(sum(b.estimated_cost_eur), 0) AS day_cost_eur,
+    coalesce(sum(b.requests) FILTER (WHERE b.company_id = :company_id), 0)::bigint
+        AS company_day_requests,
+    coalesce(sum(b.estimated_cost_eur) FILTER (WHERE b.company_id = :company_id), 0)
+        AS company_day_cost_eur
+FROM batch_assets.batch AS b
+WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.state <> 'released'
+
+-- name: enqueued_tokens
+SELECT b.model, sum(b.estimated_tokens)::bigint AS tokens
+FROM batch_assets.batch AS b
+WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
+GROUP BY b.model
+
+-- name: paused_models
+SELECT p.model, p.reason
+FROM batch_assets.model_pause AS p
+WHERE p.until > clock_timestamp()
+
+-- name: candidates
+-- The live rows and the live company decide: the intake only says where to look.
+SELECT
+    r.id AS request_id,
+    s.id AS session_id,
+    s."companyId" AS company_id,
+    r.model,
+    r."processingType" AS processing_type,
+    m.message_count,
+    m.content_bytes
+FROM batch_assets.intake AS i
+JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
+JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
+JOIN public."Company" AS c ON c.id = s."companyId"
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS message_count,
+        coalesce(sum(octet_length(m.content)), 0)::bigint AS content_bytes
+    FROM public."Message" AS m
+    WHERE m."sessionId" = s.id
+) AS m
+WHERE i.company_id = :company_id
+    AND c.status = 'ACTIVE'
+    AND r."processingStatus" = 'PENDING_BATCHING'
+    AND r."batchId" IS NULL
+    AND r.model <> ALL(:resting_models)
+ORDER BY i.requested_at, i.request_id
+LIMIT :limit
+FOR UPDATE OF r SKIP LOCKED
+
+-- name: resting
+SELECT r.model, count(*) AS requests
+FROM batch_assets.intake AS i
+JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
+JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
+JOIN public."Company" AS c ON c.id = s."companyId"
+WHERE i.company_id = :company_id
+    AND c.status = 'ACTIVE'
+    AND r."processingStatus" = 'PENDING_BATCHING'
+    AND r."batchId" IS NULL
+    AND r.model = ANY(:resting_models)
+GROUP BY r.model

@@ -1,0 +1,199 @@
+"""Packing: which of a company's waiting requests go into which batch, and why others stay."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from batch_assets.domain.money import Price, livedash_price
+from batch_assets.domain.packing import Candidate, Room, Sizes, Terms, pack
+from batch_assets.domain.policy import Caps, Policy
+
+PRICE = livedash_price(0.01, 0.02)
+OVERHEAD = 100
+ANSWER_TOKENS = 50
+
+MakeCandidate = Callable[..., Candidate]
+
+
+@pytest.fixture
+def candidate() -> MakeCandidate:
+    """Makes candidates r1, r2, … of 200 bytes (100 of text and the rest overhead)."""
+    numbers = iter(range(1, 1_000_000))
+
+    def make(
+        model: str = "m1",
+        *,
+        content_bytes: int = 52,
+        message_count: int = 1,
+        processing_type: str = "summary",
+    ) -> Candidate:
+        number = next(numbers)
+        return Candidate(
+            request_id=f"r{number}",
+            session_id=f"s{number}",
+            company_id="c1",
+            model=model,
+            processing_type=processing_type,
+            message_count=message_count,
+            content_bytes=content_bytes,
+        )
+
+    return make
+
+
+def terms(policy: Policy | None = None, prices: Mapping[str, Price | None] | None = None) -> Terms:
+    return Terms(
+        policy=policy or Policy(),
+        price_of=lambda model: (prices or {}).get(model, PRICE),
+        sizes_of=lambda kind, model: Sizes(OVERHEAD, ANSWER_TOKENS) if kind == "summary" else None,
+    )
+
+
+def ids(candidates: list[Candidate]) -> list[str]:
+    return [candidate.request_id for candidate in candidates]
+
+
+def test_a_draft_ends_at_its_number_of_requests(candidate: MakeCandidate) -> None:
+    packing = pack([candidate() for _ in range(5)], terms(Policy(max_batch_requests=2)), Room())
+    assert [ids(draft.candidates) for draft in packing.drafts] == [
+        ["r1", "r2"],
+        ["r3", "r4"],
+        ["r5"],
+    ]
+
+
+def test_a_draft_ends_at_its_bytes(candidate: MakeCandidate) -> None:
+    packing = pack([candidate() for _ in range(5)], terms(Policy(max_batch_bytes=401)), Room())
+    assert [ids(draft.candidates) for draft in packing.drafts] == [
+        ["r1", "r2"],
+        ["r3", "r4"],
+        ["r5"],
+    ]
+    assert [draft.bytes for draft in packing.drafts] == [400, 400, 200]
+
+
+def test_a_draft_may_fill_its_bytes_exactly(candidate: MakeCandidate) -> None:
+    packing = pack([candidate(), candidate()], terms(Policy(max_batch_bytes=400)), Room())
+    assert [draft.bytes for draft in packing.drafts] == [400]
+
+
+def test_each_model_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
+    mixed = [candidate("m1"), candidate("m2"), candidate("m1"), candidate("m2")]
+    packing = pack(mixed, terms(), Room())
+    assert [(draft.model, ids(draft.candidates)) for draft in packing.drafts] == [
+        ("m1", ["r1", "r3"]),
+        ("m2", ["r2", "r4"]),
+    ]
+    assert {draft.company_id for draft in packing.drafts} == {"c1"}
+
+
+def test_the_estimate_counts_text_messages_prompt_and_answer(candidate: MakeCandidate) -> None:
+    (draft,) = pack([candidate(message_count=2, content_bytes=304)], terms(), Room()).drafts
+    assert draft.bytes == 304 + 2 * 48 + OVERHEAD
+    assert draft.tokens == 167, "a third of the bytes, rounded up"
+    usd = (167 * 0.01 + ANSWER_TOKENS * 0.02) / 2
+    assert draft.cost_eur == pytest.approx(usd * 0.85)
+
+
+def test_a_session_without_messages_can_never_be_sent(candidate: MakeCandidate) -> None:
+    packing = pack([candidate(message_count=0, content_bytes=0)], terms(), Room())
+    (rejection,) = packing.rejections
+    assert (rejection.code, rejection.reason) == ("no_messages", "The session has no messages.")
+    assert not packing.drafts
+
+
+def test_an_unknown_processing_type_can_never_be_sent(candidate: MakeCandidate) -> None:
+    packing = pack([candidate(processing_type="horoscope")], terms(), Room())
+    (rejection,) = packing.rejections
+    assert rejection.code == "unknown_processing_type"
+    assert "horoscope" not in rejection.reason
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Policy(max_batch_bytes=199), Policy(default_token_allowance=66)],
+    ids=["bytes", "tokens"],
+)
+def test_what_fits_into_no_batch_can_never_be_sent(
+    candidate: MakeCandidate, policy: Policy
+) -> None:
+    packing = pack([candidate()], terms(policy), Room())
+    assert [rejection.code for rejection in packing.rejections] == ["too_large"]
+
+
+@pytest.mark.parametrize("code", ["no_messages", "unknown_processing_type", "too_large"])
+def test_a_rejection_uses_up_no_room(candidate: MakeCandidate, code: str) -> None:
+    bad = {
+        "no_messages": candidate(message_count=0, content_bytes=0),
+        "unknown_processing_type": candidate(processing_type="horoscope"),
+        "too_large": candidate(content_bytes=10_000),
+    }[code]
+    good = candidate()
+    room = Room(requests={"run": 1}, cost_eur={"run": 10.0}, model_tokens={"m1": 67})
+    packing = pack([bad, good], terms(Policy(max_batch_bytes=1_000)), room)
+    assert [rejection.code for rejection in packing.rejections] == [code]
+    assert [ids(draft.candidates) for draft in packing.drafts] == [[good.request_id]]
+
+
+def test_the_token_allowance_of_a_model_ends_its_turn(candidate: MakeCandidate) -> None:
+    room = Room(model_tokens={"m1": 2 * 67})
+    waiting = [candidate("m1") for _ in range(4)] + [candidate("m2")]
+    packing = pack(waiting, terms(), room)
+    assert {draft.model: len(draft.candidates) for draft in packing.drafts} == {"m1": 2, "m2": 1}
+    assert packing.held == {"model m1 rests: its token allowance is used up": 2}
+    assert room.model_tokens == {"m1": 0}
+
+
+def test_no_small_request_overtakes_a_large_one_of_its_model(candidate: MakeCandidate) -> None:
+    room = Room(model_tokens={"m1": 100})
+    packing = pack([candidate(content_bytes=500), candidate()], terms(), room)
+    assert not packing.drafts
+    assert packing.held.total() == 2
+
+
+def test_a_resting_model_holds_its_requests_with_the_reason(candidate: MakeCandidate) -> None:
+    room = Room(paused_models={"m1": "token_limit_exceeded"})
+    packing = pack([candidate("m1"), candidate("m2")], terms(), room)
+    assert [draft.model for draft in packing.drafts] == ["m2"]
+    assert packing.held == {"model m1 rests: token_limit_exceeded": 1}
+
+
+@pytest.mark.parametrize("scope", ["run", "day", "company"])
+def test_a_cap_on_requests_holds_the_rest(candidate: MakeCandidate, scope: str) -> None:
+    room = Room(requests={"run": None, "day": None, "company": None} | {scope: 3})
+    packing = pack([candidate() for _ in range(5)], terms(), room)
+    assert [len(draft.candidates) for draft in packing.drafts] == [3]
+    assert packing.held == {"cap on requests": 2}
+    assert room.requests[scope] == 0
+
+
+@pytest.mark.parametrize("scope", ["run", "day", "company"])
+def test_a_cap_on_cost_holds_the_rest(candidate: MakeCandidate, scope: str) -> None:
+    one = (67 * 0.01 + ANSWER_TOKENS * 0.02) / 2 * 0.85
+    room = Room(cost_eur={"run": None, "day": None, "company": None} | {scope: 2.5 * one})
+    packing = pack([candidate() for _ in range(4)], terms(), room)
+    assert [len(draft.candidates) for draft in packing.drafts] == [2]
+    assert packing.held == {"cap on estimated cost": 2}
+
+
+def test_a_used_up_cap_lets_nothing_through(candidate: MakeCandidate) -> None:
+    packing = pack([candidate()], terms(), Room(requests={"day": -7}))
+    assert not packing.drafts
+    assert packing.held == {"cap on requests": 1}
+
+
+def test_a_model_without_a_price_waits_only_while_costs_are_capped(
+    candidate: MakeCandidate,
+) -> None:
+    unknown = {"m1": None}
+    capped = terms(Policy(caps=Caps(day_cost_eur=1_000_000.0)), unknown)
+    assert pack([candidate()], capped, Room()).held == {
+        "model m1 rests: it has no price, and costs are capped": 1
+    }
+    (draft,) = pack([candidate()], terms(prices=unknown), Room()).drafts
+    assert draft.cost_eur == 0.0
+
+
+def test_counting_requests_alone_does_not_ask_for_a_price(candidate: MakeCandidate) -> None:
+    counted = terms(Policy(caps=Caps(day_requests=5)), {"m1": None})
+    assert len(pack([candidate()], counted, Room(requests={"day": 5})).drafts) == 1

@@ -1,0 +1,91 @@
+"""When a company is due, how long a failed request waits, and which failures count."""
+
+import random
+
+import pytest
+
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.policy import Caps, Policy
+from batch_assets.domain.records import Backlog
+
+POLICY = Policy(min_batch_requests=10, max_wait_seconds=1_800)
+
+
+@pytest.mark.parametrize(
+    ("requests", "oldest", "due"),
+    [
+        (0, 0.0, False),
+        (0, 9_999.0, False),
+        (1, 0.0, False),
+        (9, 1_799.9, False),
+        (10, 0.0, True),
+        (1, 1_800.0, True),
+        (5_000, 86_400.0, True),
+    ],
+)
+def test_a_company_is_due_with_enough_requests_or_an_old_one(
+    requests: int, oldest: float, due: bool
+) -> None:
+    assert POLICY.is_due(Backlog("c1", requests, oldest)) is due
+
+
+@pytest.mark.parametrize("attempts", range(1, 12))
+def test_the_delay_doubles_with_jitter_up_to_its_end(attempts: int) -> None:
+    policy = Policy(retry_base_seconds=100, retry_max_seconds=3_000)
+    ceiling = min(3_000, 100 * 2 ** (attempts - 1))
+    jitter = random.Random(attempts)
+    delays = [policy.retry_delay_seconds(attempts, jitter) for _ in range(200)]
+    assert all(ceiling / 2 <= delay <= ceiling for delay in delays)
+    assert max(delays) - min(delays) > ceiling / 3, "they are spread"
+
+
+def test_a_huge_number_of_attempts_does_not_overflow() -> None:
+    assert POLICY.retry_delay_seconds(900, random.Random(1)) <= POLICY.retry_max_seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts"),
+    [
+        (FailureKind.TRANSIENT, True),
+        (FailureKind.PERMANENT, True),
+        (FailureKind.INDETERMINATE, True),
+        (FailureKind.CAPACITY, False),
+        (FailureKind.ACCOUNT, False),
+    ],
+)
+def test_what_is_not_the_requests_fault_uses_up_no_attempt(kind: FailureKind, counts: bool) -> None:
+    assert POLICY.counts_as_attempt(Failure(kind, "x", "x")) is counts
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempts", "final"),
+    [
+        (FailureKind.PERMANENT, 1, True),
+        (FailureKind.TRANSIENT, 1, False),
+        (FailureKind.TRANSIENT, 2, False),
+        (FailureKind.TRANSIENT, 3, True),
+        (FailureKind.CAPACITY, 2, False),
+        (FailureKind.ACCOUNT, 0, False),
+    ],
+)
+def test_a_request_is_given_up_after_its_last_attempt(
+    kind: FailureKind, attempts: int, final: bool
+) -> None:
+    assert Policy(max_attempts=3).is_final(Failure(kind, "x", "x"), attempts) is final
+
+
+def test_an_allowance_is_by_model_or_the_default() -> None:
+    policy = Policy(default_token_allowance=7, token_allowances={"m1": 3})
+    assert (policy.token_allowance("m1"), policy.token_allowance("m2")) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    "caps",
+    [Caps(run_cost_eur=0.0), Caps(day_cost_eur=0.0), Caps(company_day_cost_eur=0.0)],
+)
+def test_any_cap_on_cost_limits_cost(caps: Caps) -> None:
+    assert caps.limits_cost
+
+
+def test_caps_on_requests_do_not_limit_cost() -> None:
+    assert not Caps(run_requests=1, day_requests=1, company_day_requests=1).limits_cost

@@ -1,0 +1,259 @@
+"""Ingesting: ended batches become rows, whatever their end; what was paid for is kept."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.stages.ingest import ingest_results
+from batch_assets.stages.pipeline import Budget
+from batch_assets.store.original import OriginalQueries
+from batch_assets_tests.stages.support import Lab, call_rule, refusal
+
+AT_ONCE = {"retry-after-ms": "1"}
+
+
+def ended(lab: Lab, count: int = 4, **parts: Any) -> list[str]:
+    """Requests of one batch that has ended on a server configured with `parts`."""
+    _, ids = lab.company(count)
+    lab.configure(**parts)
+    lab.submit()
+    lab.poll_to_the_end()
+    lab.configure()
+    return ids
+
+
+@pytest.mark.parametrize("ending", ["expired", "cancelled"])
+def test_what_ran_before_a_batch_ended_early_is_kept_and_the_rest_waits(
+    lab: Lab, ending: str
+) -> None:
+    ids = ended(lab, batches=[{"end_as": ending, "after_rows": 3, "count": 1}])
+    report = lab.ingest()
+    assert (report.settled, report.rows.completed, report.rows.returned) == (1, 3, 1)
+    assert (report.rows.retry, report.rows.dead, report.failures) == (0, 0, {})
+    assert lab.bucket_counts() == {"complete": 3, "waiting": 1}
+    lab.finish()
+    assert lab.bucket_counts() == {"complete": 4}
+    assert lab.times_billed(ids) == [1] * 4
+
+
+@pytest.mark.parametrize("ending", ["expired", "cancelled"])
+def test_of_a_batch_that_never_ran_everything_waits_again(lab: Lab, ending: str) -> None:
+    ids = ended(lab, batches=[{"end_as": ending, "after_rows": 0, "count": 1}])
+    assert lab.ingest().rows.returned == 4
+    assert {lab.desk.attempt(row).counted for row in ids} == {False}
+    assert lab.bucket_counts() == {"waiting": 4}
+
+
+@pytest.mark.parametrize("code", ["invalid_request", "model_not_found", "something_new"])
+def test_of_a_batch_that_validation_refused_everything_is_tried_again_a_few_times(
+    lab: Lab, code: str
+) -> None:
+    _, ids = lab.company(2)
+    lab = lab.under(max_attempts=2)
+    rule = {"end_as": "failed", "code": code}
+    buckets = []
+    for _ in range(2):
+        lab.configure(batches=[rule])
+        lab.retry()
+        lab.submit()
+        lab.read_to_the_end()
+        buckets.append(lab.bucket_counts())
+    assert buckets == [{"retry": 2}, {"dead": 2}]
+    letter = lab.desk.dead_letter(ids[0])
+    assert letter.code == "batch_refused"
+    assert code in letter.reason
+    assert lab.times_billed(ids) == [0, 0]
+
+
+@pytest.mark.parametrize("code", ["token_limit_exceeded", "insufficient_quota"])
+def test_a_batch_without_room_or_quota_costs_its_rows_no_attempt(lab: Lab, code: str) -> None:
+    ids = ended(lab, 2, batches=[{"end_as": "failed", "code": code}])
+    assert lab.ingest().rows.returned == 2
+    assert {lab.desk.attempt(row).counted for row in ids} == {False}
+    assert lab.bucket_counts() == {"waiting": 2}
+
+
+@pytest.mark.parametrize("framing", ["content_length", "chunked"])
+def test_a_download_that_breaks_off_is_postponed_and_read_again(lab: Lab, framing: str) -> None:
+    ids = ended(lab)
+    lab.configure(
+        calls=[
+            call_rule(
+                "files.content",
+                {"kind": "truncate", "after_bytes": 2_500, "framing": framing},
+            )
+        ]
+    )
+    few = lab.under(rows_per_write=1)
+    report = few.ingest()
+    assert (report.settled, report.postponed) == (0, 1)
+    assert report.rows.completed == 2, "whole lines before the break are kept"
+    (batch_id,) = lab.batches("ended")
+    cost = lab.desk.batch(batch_id).cost_eur
+    assert cost > 0
+    assert few.ingest().postponed == 1, "it is tried again by every run"
+    assert lab.desk.batch(batch_id).cost_eur == cost
+    lab.configure()
+    report = few.ingest()
+    assert (report.settled, report.rows.completed) == (1, 2)
+    assert lab.bucket_counts() == {"complete": 4}
+    assert lab.times_billed(ids) == [1] * 4
+    assert lab.desk.batch(batch_id).cost_eur == pytest.approx(2 * cost, rel=0.01)
+    total = sum(float(lab.desk.attempt(row).cost_eur) for row in ids)
+    assert lab.desk.batch(batch_id).cost_eur == pytest.approx(total)
+
+
+def test_a_download_that_ends_silently_in_a_line_is_postponed_too(lab: Lab) -> None:
+    ended(lab)
+    cut = {"kind": "truncate", "after_bytes": 1_500, "framing": "silent"}
+    lab.configure(calls=[call_rule("files.content", cut)])
+    assert (lab.ingest().postponed, lab.bucket_counts()) == (1, {"in_batch": 4})
+    lab.configure()
+    assert lab.ingest().settled == 1
+    assert lab.bucket_counts() == {"complete": 4}
+
+
+def test_a_postponed_batch_does_not_keep_others_from_being_read(lab: Lab) -> None:
+    lab.company(1)
+    lab.company(1)
+    lab.submit()
+    lab.poll_to_the_end()
+    failing = refusal(400)
+    lab.configure(calls=[call_rule("files.content", failing, count=1)])
+    report = lab.ingest()
+    assert (report.settled, report.postponed) == (1, 1)
+    assert lab.ingest().settled == 1
+
+
+def test_a_refused_account_stops_the_reading_and_loses_nothing(lab: Lab) -> None:
+    lab.company(1)
+    lab.company(1)
+    lab.submit()
+    lab.poll_to_the_end()
+    lab.configure(calls=[call_rule("files.content", refusal(401), after=1)])
+    with pytest.raises(ApiError) as refused:
+        lab.ingest()
+    assert refused.value.failure.kind is FailureKind.ACCOUNT
+    assert lab.bucket_counts() == {"complete": 1, "in_batch": 1}
+    lab.configure()
+    assert lab.ingest().settled == 1, "its lease was given up"
+    assert lab.bucket_counts() == {"complete": 2}
+
+
+def test_results_that_the_server_lost_are_given_up(lab: Lab) -> None:
+    ids = ended(lab, 2)
+    (batch_id,) = lab.batches("ended")
+    lab.pipeline.api.delete_file(lab.desk.batch(batch_id).output_file_id)
+    report = lab.ingest()
+    assert (report.settled, report.failures) == (1, {"results_lost": 2})
+    assert lab.bucket_counts() == {"dead": 2}
+    assert lab.desk.request(ids[0]).errorMessage is not None
+
+
+def test_a_lost_output_file_does_not_cost_what_the_error_file_says(lab: Lab) -> None:
+    ended(lab, batches=[{"end_as": "expired", "after_rows": 1, "count": 1}])
+    (batch_id,) = lab.batches("ended")
+    lab.pipeline.api.delete_file(lab.desk.batch(batch_id).output_file_id)
+    report = lab.ingest()
+    assert report.failures == {"results_lost": 1}
+    assert report.rows.returned == 3
+    assert lab.bucket_counts() == {"dead": 1, "waiting": 3}
+
+
+def test_an_owner_that_lost_its_lease_while_reading_writes_nothing_more(lab: Lab) -> None:
+    ended(lab)
+
+    class Frozen(OriginalQueries):
+        """Falls asleep before its second set; meanwhile another takes the batch over."""
+
+        def rows_of(self, batch_id: str, request_ids: Sequence[str]) -> Mapping[str, str | None]:
+            if lab.bucket_counts().get("complete") == 1:
+                lab.desk.lapse(batch_id)
+                lab.desk.take(batch_id)
+            return super().rows_of(batch_id, request_ids)
+
+    report = lab.under(rows_per_write=1).asking(Frozen(lab.desk.engine)).ingest()
+    assert (report.settled, report.postponed, report.rows.completed) == (0, 1, 1)
+    assert lab.bucket_counts() == {"complete": 1, "in_batch": 3}
+    (batch_id,) = lab.batches("ended")
+    row = lab.desk.batch(batch_id)
+    assert (row.fence, row.lease_owner) == (3, "host:1"), "the new owner's lease stays"
+
+
+def test_a_batch_is_read_by_one_run_at_a_time(lab: Lab) -> None:
+    ended(lab)
+    (batch,) = lab.desk.queries.take_ended(lab.desk.holder, 1)
+    assert lab.ingest().settled == 0
+    lab.desk.queries.expire([batch.lease])
+    assert lab.ingest().settled == 1
+
+
+def test_reading_stops_between_batches_when_the_budget_is_spent(lab: Lab) -> None:
+    for _ in range(3):
+        lab.company(2)
+    lab.submit()
+    lab.poll_to_the_end()
+    assert ingest_results(lab.pipeline, Budget(seconds=60, rows=3)).settled == 2
+    assert ingest_results(lab.pipeline, Budget(seconds=0, rows=1_000)).settled == 0
+    assert ingest_results(lab.pipeline, Budget(seconds=60, rows=1_000)).settled == 1
+
+
+def test_a_session_deleted_meanwhile_costs_and_leaves_nothing_else(lab: Lab) -> None:
+    _, (deleted, stays) = lab.company(2)
+    lab.submit()
+    lab.poll_to_the_end()
+    lab.desk.delete_session(deleted)
+    report = lab.ingest()
+    assert (report.rows.completed, report.rows.discarded) == (1, 1)
+    assert lab.desk.attempt(deleted).outcome == "discarded"
+    assert lab.desk.attempt(deleted).cost_eur > 0
+    assert lab.statuses([stays]) == ["PROCESSING_COMPLETE"]
+
+
+def test_results_are_written_in_sets_of_the_size_that_is_set(lab: Lab) -> None:
+    ended(lab, 5)
+    report = lab.under(rows_per_write=2).ingest()
+    assert (report.settled, report.rows.completed) == (1, 5)
+
+
+def test_a_lease_is_renewed_while_a_long_file_is_read(lab: Lab) -> None:
+    ended(lab, 6)
+    ends = set()
+
+    class Slow(OriginalQueries):
+        def rows_of(self, batch_id: str, request_ids: Sequence[str]) -> Mapping[str, str | None]:
+            time.sleep(0.1)
+            ends.add(lab.desk.batch(batch_id).lease_expires_at)
+            return super().rows_of(batch_id, request_ids)
+
+    slow = lab.under(lease_seconds=0.3, rows_per_write=1).asking(Slow(lab.desk.engine))
+    assert slow.ingest().settled == 1
+    assert len(ends) > 2
+    assert lab.desk.batch(lab.batches("settled")[0]).fence == 2
+
+
+def test_fewer_lines_than_the_server_answered_are_waited_for(lab: Lab) -> None:
+    patient = lab.under(absence_grace_seconds=600)
+    ids = ended(lab, rows=[{"lines": [1], "effect": {"kind": "missing"}}])
+    report = patient.ingest()
+    assert (report.postponed, report.rows.completed, report.failures) == (1, 3, {})
+    assert lab.bucket_counts() == {"complete": 3, "in_batch": 1}
+    lab.desk.do("UPDATE batch_assets.batch SET ended_at = ended_at - interval '601 seconds'")
+    assert patient.ingest().failures == {"missing_result": 1}
+    assert lab.bucket_counts() == {"complete": 3, "retry": 1}
+    lab.finish()
+    assert sorted(lab.times_billed(ids)) == [1, 1, 1, 2], "a lost line is bought again"
+
+
+def test_a_file_that_is_not_there_yet_is_waited_for(lab: Lab) -> None:
+    patient = lab.under(absence_grace_seconds=600)
+    ids = ended(lab)
+    lab.configure(calls=[call_rule("files.content", refusal(404))])
+    assert patient.ingest().postponed == 1
+    assert lab.bucket_counts() == {"in_batch": 4}
+    lab.configure()
+    assert patient.ingest().rows.completed == 4
+    assert lab.times_billed(ids) == [1] * 4

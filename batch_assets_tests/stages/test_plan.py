@@ -1,0 +1,71 @@
+"""Planning: who is due, and what would be sent."""
+
+from datetime import timedelta
+
+import pytest
+
+from batch_assets.stages.pipeline import Budget
+from batch_assets.stages.plan import find_due, preview
+from batch_assets_tests.stages.support import Lab
+
+
+def test_the_survey_notices_and_says_who_is_due(lab: Lab) -> None:
+    lab = lab.under(min_batch_requests=3, max_wait_seconds=1_800)
+    many, _ = lab.company(3)
+    few, _ = lab.company(2, age=timedelta(minutes=29))
+    old, _ = lab.company(1, age=timedelta(minutes=31))
+    none, _ = lab.company(0)
+    report = find_due(lab.pipeline, [many, few, old, none])
+    assert [backlog.company_id for backlog in report.due] == [old, many]
+    assert (report.noticed, report.waiting_requests, report.waiting_companies) == (6, 6, 3)
+    assert report.oldest_wait_seconds == pytest.approx(31 * 60, abs=60)
+    again = find_due(lab.pipeline, [many, few, old, none])
+    assert (again.noticed, again.waiting_requests) == (0, 6)
+
+
+def test_nothing_waits_for_nobody(lab: Lab) -> None:
+    report = find_due(lab.pipeline, [])
+    assert (report.due, report.oldest_wait_seconds) == ((), 0.0)
+
+
+def test_a_preview_shows_batches_money_and_reasons_and_changes_nothing(lab: Lab) -> None:
+    company_id, _ = lab.company(3)
+    lab.more(company_id, 1, messages=0)
+    lab.more(company_id, 1, processing_type="horoscope")
+    lab.more(company_id, 2, model="gpt-4.1")
+    lab.pipeline.registry.pause_model("gpt-4.1", 600, "token_limit_exceeded")
+    before = lab.desk.everything()
+    shown = preview(lab.under(max_batch_requests=2).pipeline, [company_id])
+    assert lab.desk.everything() == before
+    assert [(one.company_id, one.model, one.requests) for one in shown.batches] == [
+        (company_id, "gpt-4o-mini", 2),
+        (company_id, "gpt-4o-mini", 1),
+    ]
+    assert shown.rejected == {"no_messages": 1, "unknown_processing_type": 1}
+    assert shown.held == {"model gpt-4.1 rests: token_limit_exceeded": 2}
+    assert all(one.tokens > 0 and one.cost_eur > 0 and one.bytes > 0 for one in shown.batches)
+
+
+def test_the_estimate_is_near_what_is_sent_and_not_below_it(lab: Lab) -> None:
+    company_id, _ = lab.company(5)
+    (planned,) = preview(lab.pipeline, [company_id]).batches
+    lab.submit()
+    lab.read_to_the_end()
+    (batch_id,) = lab.batches()
+    sent = lab.desk.batch(batch_id)
+    assert planned.bytes == pytest.approx(sent.input_bytes, rel=0.1)
+    assert sent.prompt_tokens <= planned.tokens <= 2 * sent.prompt_tokens
+    assert sent.cost_eur <= planned.cost_eur <= 3 * sent.cost_eur
+
+
+def test_a_budget_ends_with_its_rows_or_its_time() -> None:
+    now = [100.0]
+    budget = Budget(seconds=10, rows=5, clock=lambda: now[0])
+    assert not budget.is_spent
+    budget.spend(5)
+    assert budget.is_spent
+    budget = Budget(seconds=10, rows=5, clock=lambda: now[0])
+    now[0] = 109.9
+    assert not budget.is_spent
+    now[0] = 110.0
+    assert budget.is_spent

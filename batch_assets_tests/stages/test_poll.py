@@ -1,0 +1,223 @@
+"""Polling: the server's word is kept; a call that fails changes nothing."""
+
+import time
+from typing import Any
+
+import pytest
+
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.operations import Timeouts
+from batch_assets.stages.pipeline import Budget
+from batch_assets.stages.poll import check_statuses
+from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal, wait_until
+
+AT_ONCE = {"retry-after-ms": "1"}
+"""The SDK repeats a reading call after its own backoff, unless the server names a time."""
+
+HELD = {"hold_after_rows": 0}
+
+
+def remote_status(lab: Lab, status: str) -> None:
+    """Wait for all batches of ours to have a status on the server."""
+    wait_until(lambda: {one.status for one in lab.remote_batches()} == {status})
+
+
+def test_nothing_in_flight_asks_nothing(lab: Lab) -> None:
+    lab.configure(calls=[call_rule("*", refusal(500))])
+    report = lab.poll()
+    assert (report.in_flight, report.ended, report.changed, report.unseen) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("batches", [2, 6], ids=["one by one", "by the list"])
+def test_every_batch_is_followed_to_its_end(lab: Lab, batches: int) -> None:
+    lab.configure(timing=HELD)
+    for _ in range(batches):
+        lab.company(1)
+    lab.submit()
+    remote_status(lab, "in_progress")
+    report = lab.poll()
+    assert (report.in_flight, report.ended, report.changed) == (batches, 0, batches)
+    again = lab.poll()
+    assert (again.in_flight, again.changed) == (batches, 0)
+    lab.configure()
+    remote_status(lab, "completed")
+    done = lab.poll()
+    assert (done.in_flight, done.ended, done.unseen) == (0, batches, 0)
+    assert len(lab.batches("ended")) == batches
+
+
+def test_many_batches_are_asked_for_by_the_list_alone(lab: Lab) -> None:
+    for _ in range(6):
+        lab.company(1)
+    lab.submit()
+    remote_status(lab, "completed")
+    lab.configure(calls=[call_rule("batches.retrieve", refusal(500, headers=AT_ONCE))])
+    assert lab.poll().ended == 6
+
+
+def test_what_the_list_does_not_show_yet_is_asked_for_alone(lab: Lab) -> None:
+    for _ in range(6):
+        lab.company(1)
+    lab.submit()
+    remote_status(lab, "completed")
+    lab.configure(quirks={"batch_list_lag_seconds": 3_600})
+    assert lab.poll().ended == 6
+
+
+@pytest.mark.parametrize("batches", [1, 5], ids=["one by one", "by the list"])
+@pytest.mark.parametrize("status", [429, 500, 503, 400, 404])
+def test_a_failed_call_changes_nothing_about_a_batch(lab: Lab, batches: int, status: int) -> None:
+    for _ in range(batches):
+        lab.company(1)
+    lab.submit()
+    failing = refusal(status, headers=AT_ONCE)
+    lab.configure(
+        calls=[call_rule("batches.retrieve", failing), call_rule("batches.list", failing)]
+    )
+    before = lab.desk.everything()
+    with pytest.raises(ApiError):
+        lab.poll()
+    assert lab.desk.everything() == before
+    lab.configure()
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"complete": batches}
+
+
+def test_a_listing_that_breaks_off_keeps_what_it_showed(lab: Lab) -> None:
+    for _ in range(3):
+        lab.company(1)
+    lab.submit()
+    remote_status(lab, "completed")
+    lab.configure(calls=[call_rule("batches.retrieve", refusal(400, headers=AT_ONCE), after=1)])
+    report = lab.poll()
+    assert (report.ended, report.unseen, report.in_flight) == (1, 2, 2)
+    assert len(lab.batches("ended")) == 1
+
+
+@pytest.mark.parametrize("batches", [2, 5])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_account_is_raised_with_nothing_changed(
+    lab: Lab, batches: int, status: int
+) -> None:
+    for _ in range(batches):
+        lab.company(1)
+    lab.submit()
+    lab.configure(calls=[call_rule("*", refusal(status))])
+    before = lab.desk.everything()
+    with pytest.raises(ApiError) as refused:
+        lab.poll()
+    assert refused.value.failure.kind is FailureKind.ACCOUNT
+    assert lab.desk.everything() == before
+
+
+def test_a_connection_that_is_dropped_changes_nothing(lab: Lab) -> None:
+    lab.company(1)
+    lab.submit()
+    lab.configure(calls=[call_rule("*", {"kind": "drop"})])
+    before = lab.desk.everything()
+    with pytest.raises(ApiError):
+        lab.poll()
+    assert lab.desk.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("ending", "after_rows", "livedash"),
+    [
+        ("expired", 0, "COMPLETED"),
+        ("expired", 1, "COMPLETED"),
+        ("cancelled", 1, "COMPLETED"),
+        ("failed", 0, "FAILED"),
+    ],
+)
+def test_other_ends_are_ends(lab: Lab, ending: str, after_rows: int, livedash: str) -> None:
+    lab.company(2)
+    lab.configure(batches=[{"end_as": ending, "after_rows": after_rows}])
+    lab.submit()
+    assert lab.poll_to_the_end().ended == 1
+    (batch_id,) = lab.batches("ended")
+    assert lab.desk.batch(batch_id).server_status == ending
+    assert lab.desk.livedash_batch(batch_id).status == livedash
+
+
+def test_a_batch_that_validation_refused_is_rested_for_when_there_was_no_room(lab: Lab) -> None:
+    lab.company(2)
+    lab.configure(limits={"enqueued_tokens": {"gpt-4o-mini": 10}})
+    lab.submit()
+    lab.poll_to_the_end()
+    (batch_id,) = lab.batches("ended")
+    assert lab.desk.batch(batch_id).server_errors == ["token_limit_exceeded"]
+    pauses = lab.desk.column_pairs("SELECT model, reason FROM batch_assets.model_pause")
+    assert pauses == [("gpt-4o-mini", "token_limit_exceeded")]
+    read = lab.ingest()
+    assert (read.settled, read.rows.returned, read.rows.retry) == (1, 2, 0)
+    assert lab.bucket_counts() == {"waiting": 2}
+    assert lab.submit().requests == 0
+
+
+def test_a_word_that_nobody_knows_means_that_it_still_runs(lab: Lab) -> None:
+    lab.company(1)
+    lab.configure(quirks={"rename_status": {"completed": "scheduling"}})
+    lab.submit()
+    remote_status(lab, "scheduling")
+    assert lab.poll().in_flight == 1
+    (batch_id,) = lab.batches("submitted")
+    assert lab.desk.batch(batch_id).server_status == "scheduling"
+    assert lab.desk.livedash_batch(batch_id).status == "IN_PROGRESS"
+    lab.configure()
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"complete": 1}
+
+
+def test_a_completed_batch_is_waited_for_until_its_files_are_there(lab: Lab) -> None:
+    patient = lab.under(absence_grace_seconds=600)
+    lab.company(1)
+    lab.configure(quirks={"output_file_lag_seconds": 3_600})
+    lab.submit()
+    remote_status(lab, "completed")
+    for _ in range(2):
+        assert patient.poll().in_flight == 1
+    (batch_id,) = lab.batches("submitted")
+    assert lab.desk.livedash_batch(batch_id).status == "FINALIZING"
+    lab.configure()
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"complete": 1}
+
+
+def test_a_completed_batch_without_files_is_given_up_after_the_grace(lab: Lab) -> None:
+    lab.company(1)
+    lab.configure(quirks={"output_file_lag_seconds": 3_600})
+    lab.submit()
+    remote_status(lab, "completed")
+    assert lab.poll().in_flight == 1, "the first time it is waited for in any case"
+    assert lab.poll().ended == 1
+    (batch_id,) = lab.batches("ended")
+    assert lab.desk.livedash_batch(batch_id).status == "FAILED"
+    assert lab.ingest().failures == {"missing_result": 1}
+    assert lab.bucket_counts() == {"retry": 1}
+
+
+def test_empty_file_ids_and_missing_fields_are_understood(lab: Lab) -> None:
+    lab.company(1)
+    quirks: dict[str, Any] = {
+        "empty_string_file_ids": True,
+        "empty_error_file": True,
+        "omit_batch_fields": ["request_counts", "usage", "model", "errors", "expires_at"],
+    }
+    lab.configure(quirks=quirks)
+    lab.submit()
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"complete": 1}
+
+
+def test_polling_ends_when_its_time_is_up(lab: Lab) -> None:
+    for _ in range(3):
+        lab.company(1)
+    lab.submit()
+    remote_status(lab, "completed")
+    lab.configure(calls=[call_rule("batches.retrieve", {"kind": "delay", "seconds": 0.2})])
+    began = time.monotonic()
+    with BatchApi(API_KEY, lab.server.base_url, timeouts=Timeouts()) as api:
+        report = check_statuses(lab.using(api).pipeline, Budget(seconds=0.1, rows=1))
+    assert (report.ended, report.unseen) == (1, 2)
+    assert time.monotonic() - began < 1

@@ -1,0 +1,231 @@
+"""Submitting: claim, commit, call, record."""
+
+import json
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from batch_assets.domain.errors import SubmissionHeldError
+from batch_assets.domain.records import RemoteBatch
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.operations import Timeouts
+from batch_assets.stages.clean import delete_leftovers
+from batch_assets.stages.naming import batch_of
+from batch_assets.stages.pipeline import Budget
+from batch_assets.stages.submit import submit_due
+from batch_assets_tests.factories import make_company, make_foreign_batch
+from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, plenty
+
+
+@dataclass
+class Look:
+    """What the database shows at the moment of a call."""
+
+    call: str
+    states: set[str]
+    open_transactions: int
+    waiting: int
+
+
+@dataclass
+class WatchedApi(BatchApi):
+    """The real client, which looks into the database right before each creating call."""
+
+    lab: Lab
+    looks: list[Look] = field(default_factory=list)
+    files: list[list[dict[str, object]]] = field(default_factory=list)
+    modes: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        super().__init__(API_KEY, self.lab.server.base_url)
+
+    def upload(self, path: Path, name: str) -> str:
+        self._look("upload")
+        self.modes |= {stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent)}
+        self.files.append([json.loads(line) for line in path.read_text().splitlines()])
+        return super().upload(path, name)
+
+    def create_batch(
+        self, input_file_id: str, metadata: Mapping[str, str], output_expires_after_seconds: int
+    ) -> RemoteBatch:
+        self._look("create")
+        return super().create_batch(input_file_id, metadata, output_expires_after_seconds)
+
+    def _look(self, call: str) -> None:
+        states = set(self.lab.desk.column("SELECT DISTINCT state FROM batch_assets.batch"))
+        waiting = self.lab.bucket_counts().get("waiting", 0)
+        self.looks.append(Look(call, states, self.lab.open_transactions(), waiting))
+
+
+def watched(lab: Lab) -> WatchedApi:
+    return WatchedApi(lab)
+
+
+def test_an_intent_is_committed_and_no_transaction_open_when_a_call_is_made(lab: Lab) -> None:
+    lab.company(2)
+    lab.company(2)
+    with watched(lab) as api:
+        assert lab.using(api).submit().batches == 2
+    assert [(look.call, look.states) for look in api.looks] == [
+        ("upload", {"claimed"}),
+        ("upload", {"claimed"}),
+        ("create", {"uploaded"}),
+        ("create", {"uploaded"}),
+    ]
+    assert {(look.open_transactions, look.waiting) for look in api.looks} == {(0, 0)}
+
+
+def test_the_file_holds_one_line_a_request_and_is_for_our_eyes_only(lab: Lab) -> None:
+    _, ids = lab.company(3, messages=[("user", 'I said "no"\n'), ("assistant", "Fine.")])
+    with watched(lab) as api:
+        lab.using(api).submit()
+    (lines,) = api.files
+    assert [line["custom_id"] for line in lines] == ids
+    assert {line["url"] for line in lines} == {"/v1/chat/completions"}
+    assert api.modes == {0o600, 0o700}
+    assert list(lab.pipeline.spool_dir.iterdir()) == []
+
+
+def test_batch_and_file_carry_our_ids_and_the_output_expires(lab: Lab) -> None:
+    lab.company(2)
+    lab.submit()
+    (batch_id,) = lab.batches("submitted")
+    (remote,) = lab.remote_batches()
+    (file,) = lab.remote_files()
+    installation_id = lab.desk.holder.installation_id
+    assert batch_of(remote, installation_id) == batch_id
+    assert file.name == f"batch-assets_{installation_id}_{batch_id}.jsonl"
+    assert (remote.input_file_id, remote.id) == (file.id, lab.desk.batch(batch_id).openai_batch_id)
+
+
+def test_companies_and_models_are_never_in_one_file(lab: Lab) -> None:
+    first, of_first = lab.company(2)
+    large = lab.more(first, 2, model="gpt-4.1")
+    _, of_second = lab.company(2)
+    with watched(lab) as api:
+        lab.using(api).submit()
+    files = {frozenset(str(line["custom_id"]) for line in lines) for lines in api.files}
+    assert files == {frozenset(of_first), frozenset(large), frozenset(of_second)}
+
+
+@pytest.mark.parametrize("reason", ["a copy", "unconfirmed", "LiveDash beside us"])
+def test_nothing_is_claimed_while_submission_is_held(lab: Lab, reason: str) -> None:
+    lab.company(2)
+    if reason == "a copy":
+        lab.desk.do("UPDATE batch_assets.installation SET database_name = 'another'")
+    elif reason == "unconfirmed":
+        lab.desk.do("UPDATE batch_assets.installation SET confirmed_at = NULL")
+    else:
+        with lab.desk.engine.begin() as connection:
+            make_foreign_batch(connection, make_company(connection))
+    with pytest.raises(SubmissionHeldError) as held:
+        lab.submit()
+    assert str(held.value) == lab.pipeline.registry.installation().hold_reason
+    assert lab.bucket_counts() == {"waiting": 2}
+    assert lab.batches() == []
+    assert lab.remote_files() == []
+    assert submit_due(lab.pipeline, [], plenty()).batches == 0
+
+
+def test_what_can_never_be_sent_is_given_up_and_not_sent(lab: Lab) -> None:
+    company_id, _ = lab.company(1, messages=0)
+    lab.more(company_id, 1, processing_type="horoscope")
+    good = lab.more(company_id, 1)
+    report = lab.submit()
+    assert report.rejected == {"no_messages": 1, "unknown_processing_type": 1}
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"dead": 2, "complete": 1}
+    assert lab.server.ledger().totals().requests >= 1
+    assert lab.times_billed(good) == [1]
+
+
+def test_what_was_emptied_or_deleted_since_the_claim_is_not_sent(lab: Lab) -> None:
+    _, (emptied, deleted, whole) = lab.company(3)
+    batches = lab.claim()
+    session_id = lab.desk.session_id(emptied)
+    lab.desk.do('DELETE FROM public."Message" WHERE "sessionId" = :id', id=session_id)
+    lab.desk.delete_session(deleted)
+    with watched(lab) as api:
+        wave = lab.using(api).send(batches)
+    assert [line["custom_id"] for (line,) in api.files] == [whole]
+    assert len(wave.submitted) == 1
+    assert lab.desk.batch(batches[0].id).requests == 2, "the deleted one is found out at the end"
+    assert lab.statuses([emptied, whole]) == ["PENDING_BATCHING", "BATCHING_IN_PROGRESS"]
+    assert lab.submit().rejected == {"no_messages": 1}
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"dead": 1, "complete": 1}
+
+
+def test_a_batch_of_which_nothing_is_left_is_not_sent(lab: Lab) -> None:
+    _, ids = lab.company(2)
+    batches = lab.claim()
+    lab.desk.delete_session(ids[0])
+    lab.desk.do('DELETE FROM public."Message"')
+    wave = lab.send(batches)
+    assert (len(wave.given_back), wave.submitted, wave.unresolved) == (1, [], [])
+    assert lab.batches("released") == [batches[0].id]
+    assert lab.remote_files() == []
+    assert lab.bucket_counts() == {"waiting": 1}
+
+
+def test_what_does_not_fit_into_the_file_after_all_goes_with_the_next(lab: Lab) -> None:
+    _, ids = lab.company(3, messages=[("user", '"' * 2_000)])
+    tight = lab.under(max_batch_bytes=25_000)
+    (batch,) = tight.claim()
+    assert batch.requests == 3, "quotes are escaped twice, which the estimate does not foresee"
+    tight.send([batch])
+    assert lab.bucket_counts() == {"in_batch": 2, "waiting": 1}
+    tight.submit()
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"complete": 3}
+    assert lab.times_billed(ids) == [1, 1, 1]
+
+
+def test_a_batch_whose_lease_is_lost_before_the_upload_is_not_sent(lab: Lab) -> None:
+    lab.company(2)
+    (batch,) = lab.under(lease_seconds=0).claim()
+    lab.desk.queries.take_unresolved(lab.desk.holder, 10)
+    wave = lab.under(lease_seconds=0).send([batch])
+    assert (wave.submitted, wave.given_back, wave.unresolved) == ([], [], [])
+    assert lab.remote_files() == []
+    assert lab.bucket_counts() == {"in_batch": 2}
+
+
+def test_a_server_that_hangs_does_not_hold_up_the_run_beyond_its_time(lab: Lab) -> None:
+    for _ in range(12):
+        lab.company(1)
+    lab.configure(calls=[call_rule("files.create", {"kind": "delay", "seconds": 0.5})])
+    with BatchApi(API_KEY, lab.server.base_url, timeouts=Timeouts(create=0.1)) as api:
+        report = lab.using(api).submit(Budget(seconds=0.3, rows=100_000))
+    assert report.unresolved in range(1, 6)
+    assert report.unresolved + report.released == 12
+    assert len(lab.batches("released")) == report.released
+    lab.finish()
+    assert lab.bucket_counts() == {"complete": 12}
+
+
+def test_what_was_uploaded_when_time_ran_out_is_given_back_with_its_file(lab: Lab) -> None:
+    lab.company(1)
+    lab.company(1)
+    lab.configure(
+        calls=[call_rule("files.create", {"kind": "delay", "seconds": 0.5}, count=1, after=1)]
+    )
+    report = lab.submit(Budget(seconds=0.4, rows=100_000))
+    assert (report.batches, report.released) == (0, 2)
+    assert lab.remote_batches() == []
+    assert len(lab.remote_files()) == 2
+    assert delete_leftovers(lab.pipeline, plenty()) == 2
+    assert lab.remote_files() == []
+    assert lab.bucket_counts() == {"waiting": 2}
+
+
+def test_leftover_input_files_of_dead_runs_are_swept(lab: Lab) -> None:
+    spool = lab.pipeline.spool_dir
+    spool.mkdir(mode=0o700)
+    (spool / "batch-input-0.jsonl").write_text("a conversation")
+    lab.company(1)
+    lab.under(lease_seconds=0).submit()
+    assert list(spool.iterdir()) == []

@@ -1,0 +1,45 @@
+"""What the conformance suite of `Queries` needs: a database, and each implementation in turn."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from batch_assets.store.original import OriginalQueries
+from batch_assets.store.protocol import Queries
+from batch_assets.store.registry import Registry
+from batch_assets_tests.databases import TestDatabases
+from batch_assets_tests.one_database import empty, one_database
+from batch_assets_tests.store.queries.support import Desk
+
+IMPLEMENTATIONS: dict[str, Callable[[Engine], Queries]] = {"original": OriginalQueries}
+"""Another implementation is added here, and all of this directory holds for it too."""
+
+
+@pytest.fixture(scope="module")
+def module_engine(databases: TestDatabases) -> Iterator[Engine]:
+    with one_database(databases) as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine(module_engine: Engine) -> Engine:
+    """An engine on the module's database, which is empty."""
+    empty(module_engine)
+    return module_engine
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def queries(request: pytest.FixtureRequest, engine: Engine) -> Queries:
+    return IMPLEMENTATIONS[request.param](engine)
+
+
+@pytest.fixture
+def desk(engine: Engine, queries: Queries) -> Desk:
+    """Makes rows and brings batches as far as a test needs them."""
+    return Desk(engine, queries)
+
+
+@pytest.fixture
+def registry(engine: Engine) -> Registry:
+    return Registry(engine, foreign_quiet_seconds=900)

@@ -1,0 +1,113 @@
+"""Caps on requests and estimated cost, checked in the claim's own transaction."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from batch_assets.domain.batches import Claim
+from batch_assets.domain.policy import Caps, Policy
+from batch_assets.store.protocol import Spent
+from batch_assets_tests.store.queries.support import Desk
+
+
+def requests(claim: Claim) -> int:
+    return sum(batch.requests for batch in claim.batches)
+
+
+def capped(**caps: float) -> Policy:
+    return Policy(caps=Caps(**caps))  # type: ignore[arg-type] # counts and costs in one test
+
+
+@pytest.fixture
+def unit_cost(desk: Desk) -> float:
+    """What one request is estimated to cost."""
+    company_id, _ = desk.company(1)
+    (batch,) = desk.claim(company_id).batches
+    desk.queries.release([batch.lease])
+    desk.do('DELETE FROM public."AIProcessingRequest"')
+    return batch.cost_eur
+
+
+def test_a_run_counts_what_it_has_spent_already(desk: Desk) -> None:
+    company_id, _ = desk.company(5)
+    claim = desk.claim(company_id, policy=capped(run_requests=7), spent=Spent(requests=4))
+    assert requests(claim) == 3
+    assert claim.held == {"cap on requests": 2}
+
+
+def test_a_run_is_one_over_all_companies_of_a_claim(desk: Desk) -> None:
+    companies = [desk.company(4)[0] for _ in range(3)]
+    assert requests(desk.claim(*companies, policy=capped(run_requests=6))) == 6
+
+
+def test_a_day_counts_what_was_claimed_in_it_and_not_what_was_released(desk: Desk) -> None:
+    released, _ = desk.claimed(4)
+    desk.queries.release([released.lease])
+    desk.claimed(3)
+    company_id, _ = desk.company(9)
+    assert requests(desk.claim(company_id, policy=capped(day_requests=5))) == 2
+
+
+def test_yesterday_does_not_count(desk: Desk) -> None:
+    batch, _ = desk.claimed(3)
+    desk.do(
+        "UPDATE batch_assets.batch SET claimed_at = date_trunc('day', now(), 'UTC')"
+        " - interval '1 second' WHERE id = :id",
+        id=batch.id,
+    )
+    company_id, _ = desk.company(9)
+    assert requests(desk.claim(company_id, policy=capped(day_requests=5))) == 5
+
+
+def test_each_company_has_a_cap_of_its_own(desk: Desk) -> None:
+    companies = [desk.company(4)[0] for _ in range(2)]
+    policy = capped(company_day_requests=3)
+    assert [batch.requests for batch in desk.claim(*companies, policy=policy).batches] == [3, 3]
+    assert requests(desk.claim(*companies, policy=policy)) == 0
+
+
+@pytest.mark.parametrize("cap", ["run_cost_eur", "day_cost_eur", "company_day_cost_eur"])
+def test_costs_are_capped_the_same_way(desk: Desk, unit_cost: float, cap: str) -> None:
+    company_id, _ = desk.company(5)
+    policy = capped(**{cap: 3.5 * unit_cost})
+    first = desk.claim(company_id, policy=policy)
+    assert requests(first) == 3
+    assert first.held == {"cap on estimated cost": 2}
+    spent = Spent(requests(first), sum(batch.cost_eur for batch in first.batches))
+    assert requests(desk.claim(company_id, policy=policy, spent=spent)) == 0
+
+
+def test_a_model_without_a_price_is_held_while_costs_are_capped(desk: Desk) -> None:
+    company_id, _ = desk.company(2)
+    claim = desk.claim(company_id, policy=capped(day_cost_eur=1_000.0), price=None)
+    assert claim.batches == ()
+    assert claim.held == {"model gpt-4o-mini rests: it has no price, and costs are capped": 2}
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Policy(caps=Caps(day_requests=7)), 7),
+        (Policy(default_token_allowance=7 * 520), 7),
+        (Policy(), 40),
+    ],
+    ids=["cap", "token allowance", "no cap"],
+)
+def test_claims_at_one_time_stay_under_a_limit_together(
+    desk: Desk, policy: Policy, expected: int
+) -> None:
+    companies = [desk.company(4)[0] for _ in range(10)]
+    ready = threading.Barrier(4)
+
+    def claim(order: list[str]) -> Claim:
+        ready.wait()
+        return desk.claim(*order, policy=policy)
+
+    orders = [companies, companies[::-1], companies[5:] + companies[:5], companies]
+    with ThreadPoolExecutor(4) as pool:
+        claims = list(pool.map(claim, orders))
+    assert sum(map(requests, claims)) == expected
+    claimed = 'SELECT count(*) FROM public."AIProcessingRequest" WHERE "batchId" IS NOT NULL'
+    assert desk.value(claimed) == expected
+    assert desk.value("SELECT sum(requests) FROM batch_assets.batch") == expected
