@@ -75,7 +75,6 @@ REQUEST_MOVES: tuple[Move, ...] = (
         "its batch was never created, or ended without an answer for it",
     ),
     Move(Bucket.RETRY, Bucket.WAITING, "retry", "its retry date has come"),
-    Move(Bucket.DEAD, Bucket.WAITING, "operator", "requeued by hand"),
 )
 
 BATCH_MOVES: tuple[Move, ...] = (

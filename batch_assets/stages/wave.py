@@ -38,6 +38,14 @@ class Wave:
 
     def send(self, batches: Sequence[ClaimedBatch]) -> None:
         """Upload and create all of them, in order, as far as the budget's time allows."""
+        try:
+            self._send(batches)
+        except BaseException:
+            # Interrupted, or broken off by something unforeseen: whoever recovers need not wait.
+            self._pipeline.queries.expire([batch.lease for batch in batches])
+            raise
+
+    def _send(self, batches: Sequence[ClaimedBatch]) -> None:
         queries = self._pipeline.queries
         seconds = self._pipeline.policy.lease_seconds
         keeper = LeaseKeeper(queries, [batch.lease for batch in batches], seconds)

@@ -90,8 +90,10 @@ CREATE UNIQUE INDEX batch_openai_batch_id_key ON batch_assets.batch (openai_batc
 -- The open batches only, so that no hot query reads in proportion to the history.
 CREATE INDEX batch_open_idx ON batch_assets.batch (state, claimed_at)
     WHERE state IN ('claimed', 'uploaded', 'submitted', 'ended');
-CREATE INDEX batch_leftover_idx ON batch_assets.batch (settled_at)
-    WHERE state = 'settled' AND files_deleted_at IS NULL;
+-- Those whose files may still be on the server, and are ours to delete.
+CREATE INDEX batch_leftover_idx ON batch_assets.batch (claimed_at, id)
+    WHERE state IN ('settled', 'released') AND installation_id IS NOT NULL
+    AND input_file_id IS NOT NULL AND files_deleted_at IS NULL;
 CREATE INDEX batch_claimed_at_idx ON batch_assets.batch (claimed_at);
 CREATE INDEX batch_company_id_idx ON batch_assets.batch (company_id);
 

@@ -237,9 +237,10 @@ SELECT b.id AS batch_id, b.input_file_id, b.output_file_id, b.error_file_id
 FROM batch_assets.batch AS b
 JOIN batch_assets.installation AS i ON i.id = b.installation_id
 WHERE b.state IN ('settled', 'released')
+    AND b.installation_id IS NOT NULL
     AND b.input_file_id IS NOT NULL
     AND b.files_deleted_at IS NULL
-ORDER BY coalesce(b.settled_at, b.released_at), b.id
+ORDER BY b.claimed_at, b.id
 LIMIT :limit
 
 -- name: deleted

@@ -129,8 +129,12 @@ Index("batch_claimed_at_idx", batch.c.claimed_at)
 Index("batch_company_id_idx", batch.c.company_id)
 Index(
     "batch_leftover_idx",
-    batch.c.settled_at,
-    postgresql_where=text("state = 'settled' AND files_deleted_at IS NULL"),
+    batch.c.claimed_at,
+    batch.c.id,
+    postgresql_where=text(
+        "state IN ('settled', 'released') AND installation_id IS NOT NULL"
+        " AND input_file_id IS NOT NULL AND files_deleted_at IS NULL"
+    ),
 )
 
 attempt = Table(
