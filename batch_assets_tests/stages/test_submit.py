@@ -229,3 +229,27 @@ def test_leftover_input_files_of_dead_runs_are_swept(lab: Lab) -> None:
     lab.company(1)
     lab.under(lease_seconds=0).submit()
     assert list(spool.iterdir()) == []
+
+
+class InterruptedApi(BatchApi):
+    """The real client, until somebody presses Ctrl-C after the first batch was created."""
+
+    def create_batch(
+        self, input_file_id: str, metadata: Mapping[str, str], output_expires_after_seconds: int
+    ) -> RemoteBatch:
+        super().create_batch(input_file_id, metadata, output_expires_after_seconds)
+        raise KeyboardInterrupt
+
+
+def test_what_an_interrupted_submission_held_is_recovered_at_once(lab: Lab) -> None:
+    _, first = lab.company(2)
+    _, second = lab.company(2)
+    with (
+        InterruptedApi(API_KEY, lab.server.base_url) as api,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        lab.using(api).submit()
+    recovered = lab.recover()
+    assert (recovered.taken_over, recovered.adopted) == (2, 1)
+    lab.finish()
+    assert lab.times_billed([*first, *second]) == [1, 1, 1, 1]
