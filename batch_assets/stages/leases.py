@@ -10,14 +10,24 @@ from batch_assets.store.protocol import Queries
 class LeaseKeeper:
     """Leases that were just taken or renewed; they are renewed together at half of their time.
 
-    Time is measured on a clock that runs on while the process is frozen: one that wakes too late
-    asks the database before it goes on, and learns what it has lost.
+    They are renewed sooner if less than `longest_call` seconds would be left, so that no call that
+    is made after `holds` outlasts its lease. Time is measured on a clock that runs on while the
+    process is frozen: one that wakes too late asks the database before it goes on, and learns what
+    it has lost.
     """
 
-    def __init__(self, queries: Queries, leases: Sequence[Lease], seconds: float) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        leases: Sequence[Lease],
+        seconds: float,
+        *,
+        longest_call: float = 0.0,
+    ) -> None:
         self._queries = queries
         self._leases = list(leases)
         self._seconds = seconds
+        self._renew_after = seconds - max(seconds / 2, longest_call)
         self._held = {lease.batch_id for lease in leases}
         self._renewed_at = time.monotonic()
 
@@ -29,6 +39,6 @@ class LeaseKeeper:
 
     def holds(self, lease: Lease) -> bool:
         """Whether a lease is still ours."""
-        if time.monotonic() - self._renewed_at > self._seconds / 2:
+        if time.monotonic() - self._renewed_at > self._renew_after:
             self.renewed(self._queries.renew(self._leases, self._seconds))
         return lease.batch_id in self._held

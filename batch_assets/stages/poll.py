@@ -9,6 +9,7 @@ from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
+from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.pipeline import Budget, Pipeline
 
@@ -99,6 +100,10 @@ class _Asked:
                 self.seen[batch.openai_batch_id] = self._api.retrieve(batch.openai_batch_id)
             except ApiError as error:
                 log.warning("Asking for batch %s: %s", batch.id, error)
+                # One that the server does not know, made with another key perhaps, stays as it is
+                # and keeps no other from being read.
+                if error.failure.code == codes.NOT_FOUND:
+                    continue
                 self.error = error
                 if error.failure.kind is FailureKind.ACCOUNT:
                     break

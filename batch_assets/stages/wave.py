@@ -48,7 +48,12 @@ class Wave:
     def _send(self, batches: Sequence[ClaimedBatch]) -> None:
         queries = self._pipeline.queries
         seconds = self._pipeline.policy.lease_seconds
-        keeper = LeaseKeeper(queries, [batch.lease for batch in batches], seconds)
+        keeper = LeaseKeeper(
+            queries,
+            [batch.lease for batch in batches],
+            seconds,
+            longest_call=self._pipeline.api.timeouts.longest_creating_call,
+        )
         uploads = self._upload_all(batches, keeper)
         keeper.renewed(queries.record_uploads(list(uploads.values()), seconds))
         created = self._create_all(batches, uploads, keeper)

@@ -2,20 +2,24 @@
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from batch_assets.domain.errors import SubmissionHeldError
-from batch_assets.domain.records import RemoteBatch
+from batch_assets.domain.policy import Caps
+from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.clean import delete_leftovers
 from batch_assets.stages.naming import batch_of
 from batch_assets.stages.pipeline import Budget
+from batch_assets.stages.plan import preview
 from batch_assets.stages.submit import submit_due
+from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.factories import make_company, make_foreign_batch
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, plenty
 
@@ -194,32 +198,73 @@ def test_a_batch_whose_lease_is_lost_before_the_upload_is_not_sent(lab: Lab) -> 
     assert lab.bucket_counts() == {"in_batch": 2}
 
 
+class TickingApi(BatchApi):
+    """The real client, for which each upload takes a second of `clock`."""
+
+    seconds = 0.0
+
+    def clock(self) -> float:
+        return self.seconds
+
+    def upload(self, path: Path, name: str) -> str:
+        self.seconds += 1
+        return super().upload(path, name)
+
+
 def test_a_server_that_hangs_does_not_hold_up_the_run_beyond_its_time(lab: Lab) -> None:
-    for _ in range(12):
+    for _ in range(8):
         lab.company(1)
     lab.configure(calls=[call_rule("files.create", {"kind": "delay", "seconds": 0.5})])
-    with BatchApi(API_KEY, lab.server.base_url, timeouts=Timeouts(create=0.1)) as api:
-        report = lab.using(api).submit(Budget(seconds=0.3, rows=100_000))
-    assert report.unresolved in range(1, 6)
-    assert report.unresolved + report.released == 12
-    assert len(lab.batches("released")) == report.released
+    with TickingApi(API_KEY, lab.server.base_url, timeouts=Timeouts(create=0.1)) as api:
+        report = lab.using(api).submit(Budget(seconds=3, rows=100_000, clock=api.clock))
+    assert (report.batches, report.unresolved, report.released) == (0, 3, 5)
+    assert len(lab.batches("claimed")) == 3
+    assert len(lab.batches("released")) == 5
     lab.finish()
-    assert lab.bucket_counts() == {"complete": 12}
+    assert lab.bucket_counts() == {"complete": 8}
 
 
 def test_what_was_uploaded_when_time_ran_out_is_given_back_with_its_file(lab: Lab) -> None:
     lab.company(1)
     lab.company(1)
-    lab.configure(
-        calls=[call_rule("files.create", {"kind": "delay", "seconds": 0.5}, count=1, after=1)]
-    )
-    report = lab.submit(Budget(seconds=0.4, rows=100_000))
+    with TickingApi(API_KEY, lab.server.base_url) as api:
+        report = lab.using(api).submit(Budget(seconds=2, rows=100_000, clock=api.clock))
     assert (report.batches, report.released) == (0, 2)
     assert lab.remote_batches() == []
     assert len(lab.remote_files()) == 2
     assert delete_leftovers(lab.pipeline, plenty()) == 2
     assert lab.remote_files() == []
     assert lab.bucket_counts() == {"waiting": 2}
+
+
+def test_a_batch_that_was_taken_over_during_its_upload_is_not_created(lab: Lab) -> None:
+    _, ids = lab.company(2)
+
+    class Slow(BatchApi):
+        def upload(self, path: Path, name: str) -> str:
+            file_id = super().upload(path, name)
+            (batch_id,) = lab.batches("claimed")
+            lab.desk.lapse(batch_id)
+            assert len(lab.desk.queries.take_unresolved(lab.desk.holder, 1)) == 1
+            return file_id
+
+    with Slow(API_KEY, lab.server.base_url, timeouts=lab.pipeline.api.timeouts) as api:
+        report = lab.using(api).submit()
+    assert (report.batches, report.released, report.unresolved) == (0, 0, 0)
+    assert lab.remote_batches() == []
+    (batch_id,) = lab.batches("claimed")
+    lab.desk.lapse(batch_id)
+    lab.finish()
+    assert lab.times_billed(ids) == [1, 1]
+
+
+@pytest.mark.parametrize("kind", ["requests", "cost"])
+def test_a_cap_of_a_run_counts_all_its_claims(lab: Lab, kind: str) -> None:
+    for _ in range(4):
+        lab.company(1)
+    one = preview(lab.pipeline, [lab.company(1)[0]]).batches[0].cost_eur
+    caps = Caps(run_requests=2) if kind == "requests" else Caps(run_cost_eur=2.5 * one)
+    assert lab.under(batches_per_claim=1, caps=caps).submit().batches == 2
 
 
 def test_leftover_input_files_of_dead_runs_are_swept(lab: Lab) -> None:
@@ -253,3 +298,41 @@ def test_what_an_interrupted_submission_held_is_recovered_at_once(lab: Lab) -> N
     assert (recovered.taken_over, recovered.adopted) == (2, 1)
     lab.finish()
     assert lab.times_billed([*first, *second]) == [1, 1, 1, 1]
+
+
+def test_an_interrupted_run_gives_its_leases_up(lab: Lab) -> None:
+    _, ids = lab.company(2)
+
+    class Interrupted(BatchApi):
+        def create_batch(self, *arguments: Any) -> RemoteBatch:
+            super().create_batch(*arguments)
+            raise KeyboardInterrupt
+
+    with (
+        Interrupted(API_KEY, lab.server.base_url) as api,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        lab.using(api).submit()
+    assert lab.recover().adopted == 1
+    lab.read_to_the_end()
+    assert lab.times_billed(ids) == [1, 1]
+
+
+def test_no_call_is_made_with_less_left_of_a_lease_than_it_may_take(lab: Lab) -> None:
+    renewed = []
+
+    class Counting(OriginalQueries):
+        def renew(self, leases: Sequence[Lease], seconds: float) -> set[str]:
+            renewed.append(len(leases))
+            return super().renew(leases, seconds)
+
+    for _ in range(3):
+        lab.company(1)
+    counting = lab.asking(Counting(lab.desk.engine))
+    longest = lab.pipeline.api.timeouts.longest_creating_call
+    assert counting.under(lease_seconds=longest + 60).submit().batches == 3
+    assert renewed == [], "a fresh lease is long enough"
+    for _ in range(3):
+        lab.company(1)
+    assert counting.under(lease_seconds=longest).submit().batches == 3
+    assert renewed == [3] * 6, "before each upload and each create"

@@ -1,4 +1,5 @@
 -- name: claimed_today
+-- Batches of LiveDash's own are watched, not claimed: they count for nothing here.
 SELECT
     coalesce(sum(b.requests), 0)::bigint AS day_requests,
     coalesce(sum(b.estimated_cost_eur), 0) AS day_cost_eur,
@@ -7,7 +8,9 @@ SELECT
     coalesce(sum(b.estimated_cost_eur) FILTER (WHERE b.company_id = :company_id), 0)
         AS company_day_cost_eur
 FROM batch_assets.batch AS b
-WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.state <> 'released'
+WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC')
+    AND b.state <> 'released'
+    AND b.installation_id IS NOT NULL
 
 -- name: enqueued_tokens
 SELECT b.model, sum(b.estimated_tokens)::bigint AS tokens

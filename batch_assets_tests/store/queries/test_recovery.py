@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from batch_assets.domain.policy import Caps
 from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
 from batch_assets_tests.store.queries.support import POLICY, Desk, completed
 
@@ -105,12 +106,12 @@ def test_a_foreign_batch_is_read_to_the_end_but_its_files_stay(desk: Desk) -> No
     assert desk.queries.leftovers(10) == []
 
 
-def test_a_foreign_batch_uses_up_none_of_our_token_allowance(desk: Desk) -> None:
+def test_a_foreign_batch_uses_up_none_of_our_allowances_and_caps(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 2)
         make_foreign_batch(connection, company_id, request_ids=ids)
     desk.queries.adopt_foreign()
     other, _ = desk.company(1)
-    policy = replace(POLICY, default_token_allowance=600)
+    policy = replace(POLICY, default_token_allowance=600, caps=Caps(day_requests=1))
     assert len(desk.claim(other, policy=policy).batches) == 1
