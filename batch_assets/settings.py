@@ -91,6 +91,9 @@ class Settings(BaseModel):
     schedule: str = _setting(
         "BATCH_SCHEDULE", "a cron expression with five fields", default="*/2 * * * *"
     )
+    optimization_enabled: bool = _setting(
+        "ENABLE_BATCH_OPTIMIZATION", "true or false", default=True
+    )
     op_seconds: float = _number("BATCH_OP_SECONDS", _DEFAULTS.op_seconds, 1, _DAY)
     rows_per_run: int = _whole("BATCH_ROWS_PER_RUN", _DEFAULTS.rows_per_run, 1, _MANY)
 

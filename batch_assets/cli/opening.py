@@ -12,9 +12,9 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.settings import Settings, load_settings
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
-from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
+from batch_assets.store.strategy import choose_queries
 from batch_assets.store.urls import describe
 from batch_assets.wiring import Endpoints, connect
 
@@ -37,7 +37,7 @@ class OpenDatabase:
     @property
     def queries(self) -> Queries:
         """The operations on it."""
-        return OriginalQueries(self.engine)
+        return choose_queries(self.engine, optimized=self.settings.optimization_enabled)
 
     @property
     def registry(self) -> Registry:

@@ -53,6 +53,7 @@ class Policy:
     output_expires_seconds: int = 7 * 24 * 60 * 60
     batches_per_claim: int = 50
     batches_per_poll: int = 5_000
+    rows_per_look: int = 20_000
     rows_per_write: int = 500
     rows_per_run: int = 100_000
     op_seconds: float = 10 * 60

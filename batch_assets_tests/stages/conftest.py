@@ -10,8 +10,8 @@ from batch_assets.local.batch_server import RunningServer, ServerConfig, running
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.pipeline import Pipeline
-from batch_assets.store.original import OriginalQueries
 from batch_assets.store.registry import Registry
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.moves import (
     ALLOWED_OF_BATCHES,
@@ -64,10 +64,12 @@ def api(module_server: RunningServer) -> Iterator[BatchApi]:
         yield client
 
 
-@pytest.fixture
-def pipeline(engine: Engine, api: BatchApi, tmp_path: Path) -> Pipeline:
+@pytest.fixture(params=["optimized", "original"])
+def pipeline(
+    request: pytest.FixtureRequest, engine: Engine, api: BatchApi, tmp_path: Path
+) -> Pipeline:
     return Pipeline(
-        queries=OriginalQueries(engine),
+        queries=choose_queries(engine, optimized=request.param == "optimized"),
         registry=Registry(engine, foreign_quiet_seconds=900),
         api=api,
         policy=QUICK,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -105,25 +106,29 @@ class BatchQueries(EngineQueries):
         """See `Queries.record_statuses`."""
         changed = 0
         for batch, remote in seen:
-            readable = remote.output_file_id is not None or remote.error_file_id is not None
-            has_ended = batch.id in ended
-            word = remote.status if has_ended else _running_word(remote.status)
-            which = {
-                "batch_id": batch.id,
-                "fence": batch.fence,
-                "ended": has_ended,
-                "server_status": remote.status,
-                "server_errors": sorted({error.code for error in remote.errors}),
-                "server_answered": remote.completed + remote.failed,
-                "output_file_id": remote.output_file_id,
-                "error_file_id": remote.error_file_id,
-                "status": livedash_status(word, readable=readable),
-            }
+            which = seen_columns(batch, remote, has_ended=batch.id in ended)
             with self.engine.begin() as connection:
                 if connection.execute(SQL["status"], which).rowcount:
                     connection.execute(SQL["livedash_status"], which)
                     changed += 1
         return changed
+
+
+def seen_columns(batch: InFlightBatch, remote: RemoteBatch, *, has_ended: bool) -> dict[str, Any]:
+    """What the server said of a batch, as the columns of both rows of it."""
+    readable = remote.output_file_id is not None or remote.error_file_id is not None
+    word = remote.status if has_ended else _running_word(remote.status)
+    return {
+        "batch_id": batch.id,
+        "fence": batch.fence,
+        "ended": has_ended,
+        "server_status": remote.status,
+        "server_errors": sorted({error.code for error in remote.errors}),
+        "server_answered": remote.completed + remote.failed,
+        "output_file_id": remote.output_file_id,
+        "error_file_id": remote.error_file_id,
+        "status": livedash_status(word, readable=readable),
+    }
 
 
 def _running_word(server_status: str) -> str:

@@ -51,7 +51,7 @@ class ClaimQueries(EngineQueries):
                 cost_eur=spent.cost_eur + sum(batch.cost_eur for batch in claimed),
             )
             with self.engine.begin() as connection:
-                connection.execute(SQL["one_claim_at_a_time"])
+                one_claim_at_a_time(connection)
                 visit = visit_company(connection, queue[0], terms, already, resting)
                 claimed += [
                     _claim_batch(connection, draft, holder) for draft in visit.packing.drafts
@@ -99,6 +99,11 @@ class ClaimQueries(EngineQueries):
                     processing_type=head.processing_type,
                     messages=messages,
                 )
+
+
+def one_claim_at_a_time(connection: Connection) -> None:
+    """Wait until no other transaction claims, and keep others from it until this one ends."""
+    connection.execute(SQL["one_claim_at_a_time"])
 
 
 def _notice(connection: Connection, company_id: str, limit: int) -> int:

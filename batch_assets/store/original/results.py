@@ -1,21 +1,23 @@
 """Results back into rows, one row at a time."""
 
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection
 
 from batch_assets.domain.batches import EndedBatch, Leftover, Written
-from batch_assets.domain.failures import Failure
-from batch_assets.domain.money import Usage
 from batch_assets.domain.policy import Policy
-from batch_assets.domain.records import Findings, Lease, RowOutcome
+from batch_assets.domain.records import Lease, RowOutcome
 from batch_assets.domain.states import BatchState
 from batch_assets.store.original.base import EngineQueries, holds
 from batch_assets.store.original.batches import return_open_rows, return_rows
+from batch_assets.store.outcomes import (
+    add_money,
+    batch_columns,
+    failure_columns,
+    findings_columns,
+    paid_columns,
+)
 from batch_assets.store.protocol import Holder
 from batch_assets.store.sql import load
 
@@ -74,21 +76,10 @@ class ResultQueries(EngineQueries):
                 if _write_row(connection, lease.batch_id, outcome, policy, written, asked=asked)
             ]
             _write_questions(connection, asked)
-            _add_money(written, paid)
+            add_money(written, paid)
             connection.execute(
                 SQL["add_to_batch"],
-                {
-                    "batch_id": lease.batch_id,
-                    "completed": written.completed,
-                    "failed": written.retry + written.dead,
-                    "returned": written.returned,
-                    "discarded": written.discarded,
-                    "refused": refused + written.refused.total(),
-                    "prompt_tokens": written.prompt_tokens,
-                    "completion_tokens": written.completion_tokens,
-                    "cost_eur": written.cost_eur,
-                    "live_cost_eur": written.live_cost_eur,
-                },
+                {"batch_id": lease.batch_id} | batch_columns(written, refused),
             )
         return written
 
@@ -152,12 +143,15 @@ def _write_row(
         kind = "completed"
         row = connection.execute(
             SQL["complete_row"],
-            which | _paid_columns(outcome) | _findings_columns(outcome.findings),
+            which | paid_columns(outcome) | findings_columns(outcome.findings),
         ).one()
     elif outcome.failure is not None:
-        failure = _failure_columns(connection, outcome.request_id, outcome.failure, policy)
+        before = connection.execute(
+            SQL["counted_attempts"], {"request_id": outcome.request_id}
+        ).scalar_one()
+        failure = failure_columns(outcome.failure, before, policy)
         kind = "dead" if failure["delay_seconds"] is None else "retry"
-        row = connection.execute(SQL["fail_row"], which | _paid_columns(outcome) | failure).one()
+        row = connection.execute(SQL["fail_row"], which | paid_columns(outcome) | failure).one()
     else:
         written.returned += return_rows(connection, batch_id, [outcome.request_id], "unanswered")
         return False
@@ -187,51 +181,3 @@ def _write_questions(connection: Connection, asked: Mapping[str, Sequence[str]])
         connection.execute(SQL["clear_questions"], which)
         if questions:
             connection.execute(SQL["link_questions"], which)
-
-
-def _failure_columns(
-    connection: Connection, request_id: str, failure: Failure, policy: Policy
-) -> dict[str, Any]:
-    which = {"request_id": request_id}
-    before: int = connection.execute(SQL["counted_attempts"], which).scalar_one()
-    counted = policy.counts_as_attempt(failure)
-    attempts = before + int(counted)
-    delay = None
-    if not policy.is_final(failure, attempts):
-        delay = policy.retry_delay_seconds(max(attempts, 1), random.SystemRandom())
-    return {
-        "failure_kind": failure.kind,
-        "code": failure.code,
-        "reason": failure.reason,
-        "counted": counted,
-        "attempts": attempts,
-        "delay_seconds": delay,
-    }
-
-
-def _paid_columns(outcome: RowOutcome) -> dict[str, Any]:
-    response = outcome.response
-    return {
-        "openai_request_id": response.request_id if response else None,
-        "service_tier": response.service_tier if response else None,
-        "system_fingerprint": response.system_fingerprint if response else None,
-        **asdict(response.usage if response else Usage()),
-        "prompt_token_cost": outcome.cost.rates.prompt,
-        "completion_token_cost": outcome.cost.rates.completion,
-        "cost_eur": outcome.cost.eur,
-        "live_cost_eur": outcome.cost.live_eur,
-    }
-
-
-def _findings_columns(findings: Findings) -> dict[str, Any]:
-    columns = asdict(findings)
-    del columns["questions"]
-    return columns
-
-
-def _add_money(written: Written, paid: Sequence[RowOutcome]) -> None:
-    usages = [outcome.response.usage for outcome in paid if outcome.response is not None]
-    written.prompt_tokens = sum(usage.prompt_tokens for usage in usages)
-    written.completion_tokens = sum(usage.completion_tokens for usage in usages)
-    written.cost_eur = sum(outcome.cost.eur for outcome in paid)
-    written.live_cost_eur = sum(outcome.cost.live_eur for outcome in paid)

@@ -50,7 +50,7 @@ def visit_company(
     room = _room(connection, company_id, terms.policy, spent, foreseen)
     room.paused_models.update(resting)
     passed_over = dict(room.paused_models)
-    limit = terms.policy.max_batch_requests
+    limit = terms.policy.rows_per_look
     which = {"company_id": company_id, "resting_models": list(passed_over)}
     rows = connection.execute(SQL["candidates"], which | {"limit": limit}).all()
     candidates = [Candidate(**row._mapping) for row in rows]
@@ -92,14 +92,14 @@ def _room(
     paused = {row.model: row.reason for row in connection.execute(SQL["paused_models"])}
     return Room(
         requests={
-            "run": _left(caps.run_requests, spent.requests),
-            "day": _left(caps.day_requests, used.day_requests + today.requests),
-            "company": _left(caps.company_day_requests, used.company_day_requests + own.requests),
+            "run": left(caps.run_requests, spent.requests),
+            "day": left(caps.day_requests, used.day_requests + today.requests),
+            "company": left(caps.company_day_requests, used.company_day_requests + own.requests),
         },
         cost_eur={
-            "run": _left(caps.run_cost_eur, spent.cost_eur),
-            "day": _left(caps.day_cost_eur, used.day_cost_eur + today.cost_eur),
-            "company": _left(caps.company_day_cost_eur, used.company_day_cost_eur + own.cost_eur),
+            "run": left(caps.run_cost_eur, spent.cost_eur),
+            "day": left(caps.day_cost_eur, used.day_cost_eur + today.cost_eur),
+            "company": left(caps.company_day_cost_eur, used.company_day_cost_eur + own.cost_eur),
         },
         model_tokens={
             model: policy.token_allowance(model) - tokens for model, tokens in enqueued.items()
@@ -108,5 +108,6 @@ def _room(
     )
 
 
-def _left(cap: float | None, used: float) -> float | None:
+def left(cap: float | None, used: float) -> float | None:
+    """What a cap leaves; `None`: no cap."""
     return None if cap is None else cap - used

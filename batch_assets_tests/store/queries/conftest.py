@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Engine
 
+from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
@@ -12,7 +13,10 @@ from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.one_database import empty, one_database
 from batch_assets_tests.store.queries.support import Desk
 
-IMPLEMENTATIONS: dict[str, Callable[[Engine], Queries]] = {"original": OriginalQueries}
+IMPLEMENTATIONS: dict[str, Callable[[Engine], Queries]] = {
+    "original": OriginalQueries,
+    "optimized": OptimizedQueries,
+}
 """Another implementation is added here, and all of this directory holds for it too."""
 
 

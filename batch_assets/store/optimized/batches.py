@@ -1,0 +1,102 @@
+"""Batches on their way to the server and on it, all at once."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from batch_assets.domain.batches import InFlightBatch, SubmittedBatch, UploadedBatch
+from batch_assets.domain.records import Lease, RemoteBatch
+from batch_assets.store.optimized.base import columns_of
+from batch_assets.store.original.batches import BatchQueries as OriginalBatchQueries
+from batch_assets.store.original.batches import seen_columns
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+class BatchQueries(OriginalBatchQueries):
+    """The part of `store.protocol.Queries` that moves batches.
+
+    Those that only read are one statement in the original, too.
+    """
+
+    def renew(self, leases: Sequence[Lease], seconds: float) -> set[str]:
+        """See `Queries.renew`; one statement."""
+        with self.engine.begin() as connection:
+            which = columns_of(leases) | {"seconds": seconds}
+            return set(connection.execute(SQL["renew"], which).scalars())
+
+    def expire(self, leases: Sequence[Lease]) -> None:
+        """See `Queries.expire`; one statement."""
+        if leases:
+            with self.engine.begin() as connection:
+                connection.execute(SQL["expire"], columns_of(leases))
+
+    def record_uploads(self, uploaded: Sequence[UploadedBatch], seconds: float) -> set[str]:
+        """See `Queries.record_uploads`; two statements."""
+        which = columns_of(batch.lease for batch in uploaded) | {
+            "input_file_ids": [batch.input_file_id for batch in uploaded],
+            "input_bytes": [batch.input_bytes for batch in uploaded],
+            "dropped": [len(batch.dropped) for batch in uploaded],
+            "seconds": seconds,
+        }
+        with self.engine.begin() as connection:
+            held = set(connection.execute(SQL["uploaded"], which).scalars())
+            still_ours = [batch for batch in uploaded if batch.lease.batch_id in held]
+            dropped = [request_id for batch in still_ours for request_id in batch.dropped]
+            if dropped:
+                return_rows(connection, sorted(held), "released", dropped)
+        return held
+
+    def record_submissions(self, submitted: Sequence[SubmittedBatch]) -> set[str]:
+        """See `Queries.record_submissions`; one statement."""
+        if not submitted:
+            return set()
+        which = columns_of(batch.lease for batch in submitted) | {
+            "openai_batch_ids": [batch.remote.id for batch in submitted],
+            "input_file_ids": [batch.remote.input_file_id for batch in submitted],
+            "server_statuses": [batch.remote.status for batch in submitted],
+        }
+        with self.engine.begin() as connection:
+            return set(connection.execute(SQL["submitted"], which).scalars())
+
+    def release(self, leases: Sequence[Lease]) -> int:
+        """See `Queries.release`; two statements."""
+        if not leases:
+            return 0
+        with self.engine.begin() as connection:
+            released = list(connection.execute(SQL["released"], columns_of(leases)).scalars())
+            return return_rows(connection, released, "released")
+
+    def record_statuses(
+        self, seen: Sequence[tuple[InFlightBatch, RemoteBatch]], ended: frozenset[str]
+    ) -> int:
+        """See `Queries.record_statuses`; one statement."""
+        if not seen:
+            return 0
+        columns = [
+            seen_columns(batch, remote, has_ended=batch.id in ended) for batch, remote in seen
+        ]
+        with self.engine.begin() as connection:
+            which = {"seen": json.dumps(columns)}
+            return int(connection.execute(SQL["statuses"], which).scalar_one())
+
+
+def return_rows(
+    connection: Connection,
+    batch_ids: Sequence[str],
+    outcome: str,
+    request_ids: Sequence[str] | None = None,
+) -> int:
+    """Rows of batches wait again, their attempts ended with `outcome`; how many.
+
+    Those that are named, or all that have no outcome yet; one statement.
+    """
+    which = {
+        "batch_ids": list(batch_ids),
+        "request_ids": None if request_ids is None else list(request_ids),
+        "outcome": outcome,
+    }
+    return connection.execute(SQL["return_rows"], which).rowcount

@@ -1,0 +1,161 @@
+-- name: renew
+UPDATE batch_assets.batch AS b
+SET lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+FROM unnest(CAST(:batch_ids AS text[]), CAST(:fences AS bigint[])) AS g (id, fence)
+WHERE b.id = g.id AND b.fence = g.fence AND b.lease_owner IS NOT NULL
+RETURNING b.id
+
+-- name: expire
+UPDATE batch_assets.batch AS b
+SET lease_owner = NULL, lease_expires_at = NULL
+FROM unnest(CAST(:batch_ids AS text[]), CAST(:fences AS bigint[])) AS g (id, fence)
+WHERE b.id = g.id AND b.fence = g.fence
+
+-- name: uploaded
+WITH moved AS (
+    UPDATE batch_assets.batch AS b
+    SET state = 'uploaded',
+        input_file_id = g.input_file_id,
+        input_bytes = g.input_bytes,
+        requests = b.requests - g.dropped,
+        uploaded_at = clock_timestamp(),
+        lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+    FROM unnest(
+        CAST(:batch_ids AS text[]), CAST(:fences AS bigint[]), CAST(:input_file_ids AS text[]),
+        CAST(:input_bytes AS bigint[]), CAST(:dropped AS integer[])
+    ) AS g (id, fence, input_file_id, input_bytes, dropped)
+    WHERE b.id = g.id AND b.fence = g.fence AND b.state = 'claimed'
+    RETURNING b.id, b.input_file_id
+), told AS (
+    UPDATE public."AIBatchRequest" AS l
+    SET status = 'UPLOADING', "inputFileId" = moved.input_file_id
+    FROM moved
+    WHERE l.id = moved.id AND l.status = 'PENDING'
+)
+SELECT moved.id FROM moved
+
+-- name: submitted
+WITH moved AS (
+    UPDATE batch_assets.batch AS b
+    SET state = 'submitted',
+        openai_batch_id = g.openai_batch_id,
+        input_file_id = coalesce(g.input_file_id, b.input_file_id),
+        server_status = g.server_status,
+        server_status_since = clock_timestamp(),
+        submitted_at = clock_timestamp(),
+        lease_owner = NULL,
+        lease_expires_at = NULL
+    FROM unnest(
+        CAST(:batch_ids AS text[]), CAST(:fences AS bigint[]), CAST(:openai_batch_ids AS text[]),
+        CAST(:input_file_ids AS text[]), CAST(:server_statuses AS text[])
+    ) AS g (id, fence, openai_batch_id, input_file_id, server_status)
+    WHERE b.id = g.id AND b.fence = g.fence AND b.state IN ('claimed', 'uploaded')
+    RETURNING b.id, b.openai_batch_id, g.input_file_id
+), told AS (
+    UPDATE public."AIBatchRequest" AS l
+    SET status = 'VALIDATING',
+        "openaiBatchId" = moved.openai_batch_id,
+        "inputFileId" = coalesce(moved.input_file_id, l."inputFileId")
+    FROM moved
+    WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
+)
+SELECT moved.id FROM moved
+
+-- name: released
+WITH moved AS (
+    UPDATE batch_assets.batch AS b
+    SET state = 'released',
+        released_at = clock_timestamp(),
+        lease_owner = NULL,
+        lease_expires_at = NULL
+    FROM unnest(CAST(:batch_ids AS text[]), CAST(:fences AS bigint[])) AS g (id, fence)
+    WHERE b.id = g.id AND b.fence = g.fence AND b.state IN ('claimed', 'uploaded')
+    RETURNING b.id
+), told AS (
+    UPDATE public."AIBatchRequest" AS l
+    SET status = 'CANCELLED', "completedAt" = CURRENT_TIMESTAMP
+    FROM moved
+    WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
+)
+SELECT moved.id FROM moved
+
+-- name: return_rows
+-- Rows of batches that gave them no answer wait again; they were not paid for and no attempt is
+-- counted. Without request ids: all that have no outcome yet.
+WITH ended AS (
+    UPDATE batch_assets.attempt AS a
+    SET outcome = :outcome, ended_at = CURRENT_TIMESTAMP
+    WHERE a.batch_id = ANY(CAST(:batch_ids AS text[]))
+        AND (
+            CAST(:request_ids AS text[]) IS NULL
+            OR a.request_id = ANY(CAST(:request_ids AS text[]))
+        )
+        AND a.outcome IS NULL
+    RETURNING a.batch_id, a.request_id, a.company_id
+), moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
+    FROM ended
+    WHERE r.id = ended.request_id
+        AND r."batchId" = ended.batch_id
+        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+    RETURNING r.id, r."sessionId", r."requestedAt", ended.company_id
+), waiting AS (
+    UPDATE public."SessionProcessingStatus" AS p
+    SET status = 'PENDING', "startedAt" = NULL
+    FROM moved
+    WHERE p."sessionId" = moved."sessionId"
+        AND p.stage = 'AI_ANALYSIS'
+        AND p.status = 'IN_PROGRESS'
+)
+INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
+SELECT moved.id, moved.company_id, moved."requestedAt"
+FROM moved
+ON CONFLICT (request_id) DO NOTHING
+
+-- name: statuses
+-- A word that says nothing new changes nothing, so that an idle poll writes nothing.
+WITH given AS (
+    SELECT
+        g.batch_id AS id, g.fence, g.ended, g.server_status, g.server_answered, g.output_file_id,
+        g.error_file_id, g.status,
+        ARRAY(SELECT json_array_elements_text(g.server_errors)) AS server_errors
+    FROM json_to_recordset(CAST(:seen AS json)) AS g (
+        batch_id text, fence bigint, ended boolean, server_status text, server_errors json,
+        server_answered bigint, output_file_id text, error_file_id text, status text
+    )
+), moved AS (
+    UPDATE batch_assets.batch AS b
+    SET state = CASE WHEN g.ended THEN 'ended' ELSE b.state END,
+        ended_at = CASE WHEN g.ended THEN clock_timestamp() END,
+        server_status = g.server_status,
+        server_status_since = CASE
+            WHEN b.server_status = g.server_status THEN b.server_status_since
+            ELSE clock_timestamp()
+        END,
+        server_errors = g.server_errors,
+        server_answered = g.server_answered,
+        output_file_id = g.output_file_id,
+        error_file_id = g.error_file_id
+    FROM given AS g
+    WHERE b.id = g.id
+        AND b.state = 'submitted'
+        AND b.fence = g.fence
+        AND (
+            g.ended
+            OR b.server_status <> g.server_status
+            OR b.output_file_id IS DISTINCT FROM g.output_file_id
+            OR b.error_file_id IS DISTINCT FROM g.error_file_id
+        )
+    RETURNING b.id
+), told AS (
+    UPDATE public."AIBatchRequest" AS l
+    SET status = CAST(g.status AS public."AIBatchRequestStatus"),
+        "outputFileId" = g.output_file_id,
+        "errorFileId" = g.error_file_id,
+        "completedAt" = CASE WHEN g.ended THEN CURRENT_TIMESTAMP ELSE l."completedAt" END
+    FROM moved
+    JOIN given AS g ON g.id = moved.id
+    WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
+)
+SELECT count(*) FROM moved

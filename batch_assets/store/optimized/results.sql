@@ -1,0 +1,255 @@
+-- name: counted_attempts
+SELECT a.request_id, count(*) AS attempts
+FROM batch_assets.attempt AS a
+WHERE a.request_id = ANY(CAST(:request_ids AS text[])) AND a.counted AND a.outcome = 'failed'
+GROUP BY a.request_id
+
+-- name: write_rows
+-- The attempts are closed first: they are what says that this batch was paid for a row, once, and
+-- what they give back decides what moves. Each step finds its rows by their key from what the step
+-- before gave back: steps joined with each other would be read once for every row, since how many
+-- there are is not known when this is planned. Rows of one set are distinct.
+WITH closed AS (
+    UPDATE batch_assets.attempt AS a
+    SET outcome = g.outcome,
+        counted = g.counted,
+        failure_kind = g.failure_kind,
+        code = g.code,
+        reason = g.reason,
+        cost_eur = g.cost_eur,
+        live_cost_eur = g.live_cost_eur,
+        ended_at = CURRENT_TIMESTAMP
+    FROM json_to_recordset(CAST(:rows AS json)) AS g (
+        request_id text, outcome text, counted boolean, failure_kind text, code text, reason text,
+        attempts integer, delay_seconds float8,
+        openai_request_id text, service_tier text, system_fingerprint text,
+        prompt_tokens integer, completion_tokens integer, total_tokens integer,
+        cached_tokens integer, audio_tokens_prompt integer, reasoning_tokens integer,
+        audio_tokens_completion integer, accepted_prediction_tokens integer,
+        rejected_prediction_tokens integer,
+        prompt_token_cost float8, completion_token_cost float8,
+        cost_eur float8, live_cost_eur float8
+    )
+    WHERE a.batch_id = :batch_id AND a.request_id = g.request_id AND a.outcome IS NULL
+    RETURNING
+        a.request_id, a.company_id, a.outcome, a.failure_kind, a.code, a.reason, a.cost_eur,
+        g.attempts, g.delay_seconds, g.openai_request_id, g.service_tier, g.system_fingerprint,
+        g.prompt_tokens, g.completion_tokens, g.total_tokens, g.cached_tokens,
+        g.audio_tokens_prompt, g.reasoning_tokens, g.audio_tokens_completion,
+        g.accepted_prediction_tokens, g.rejected_prediction_tokens,
+        g.prompt_token_cost, g.completion_token_cost
+), answered AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = CASE closed.outcome
+            WHEN 'completed' THEN CAST('PROCESSING_COMPLETE' AS public."AIRequestStatus")
+            ELSE 'PROCESSING_FAILED'
+        END,
+        success = closed.outcome = 'completed',
+        "errorMessage" = closed.reason,
+        "completedAt" = greatest(CURRENT_TIMESTAMP, r."requestedAt"),
+        "openaiRequestId" = closed.openai_request_id,
+        "serviceTier" = closed.service_tier,
+        "systemFingerprint" = closed.system_fingerprint,
+        "promptTokens" = closed.prompt_tokens,
+        "completionTokens" = closed.completion_tokens,
+        "totalTokens" = closed.total_tokens,
+        "cachedTokens" = closed.cached_tokens,
+        "audioTokensPrompt" = closed.audio_tokens_prompt,
+        "reasoningTokens" = closed.reasoning_tokens,
+        "audioTokensCompletion" = closed.audio_tokens_completion,
+        "acceptedPredictionTokens" = closed.accepted_prediction_tokens,
+        "rejectedPredictionTokens" = closed.rejected_prediction_tokens,
+        "promptTokenCost" = closed.prompt_token_cost,
+        "completionTokenCost" = closed.completion_token_cost,
+        "totalCostEur" = closed.cost_eur
+    FROM closed
+    WHERE closed.outcome <> 'unanswered'
+        AND r.id = closed.request_id
+        AND r."batchId" = :batch_id
+        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+    RETURNING
+        r.id, r."sessionId", closed.company_id, closed.outcome, closed.attempts,
+        closed.failure_kind, closed.code, closed.reason, closed.delay_seconds
+), returned AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
+    FROM closed
+    WHERE closed.outcome = 'unanswered'
+        AND r.id = closed.request_id
+        AND r."batchId" = :batch_id
+        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+    RETURNING r.id, r."sessionId", r."requestedAt", closed.company_id
+), waiting AS (
+    INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
+    SELECT returned.id, returned.company_id, returned."requestedAt"
+    FROM returned
+    ON CONFLICT (request_id) DO NOTHING
+    RETURNING request_id
+), later AS (
+    INSERT INTO batch_assets.retry
+        (request_id, company_id, attempts, failure_kind, code, reason, retry_at)
+    SELECT
+        answered.id, answered.company_id, answered.attempts, answered.failure_kind, answered.code,
+        answered.reason, CURRENT_TIMESTAMP + make_interval(secs => answered.delay_seconds)
+    FROM answered
+    WHERE answered.outcome = 'failed' AND answered.delay_seconds IS NOT NULL
+    ON CONFLICT (request_id) DO UPDATE
+    SET attempts = excluded.attempts,
+        failure_kind = excluded.failure_kind,
+        code = excluded.code,
+        reason = excluded.reason,
+        failed_at = excluded.failed_at,
+        retry_at = excluded.retry_at
+), dead AS (
+    INSERT INTO batch_assets.dead_letter
+        (request_id, company_id, batch_id, attempts, failure_kind, code, reason)
+    SELECT
+        answered.id, answered.company_id, :batch_id, answered.attempts, answered.failure_kind,
+        answered.code, answered.reason
+    FROM answered
+    WHERE answered.outcome = 'failed' AND answered.delay_seconds IS NULL
+    ON CONFLICT (request_id) DO UPDATE
+    SET batch_id = excluded.batch_id,
+        attempts = excluded.attempts,
+        failure_kind = excluded.failure_kind,
+        code = excluded.code,
+        reason = excluded.reason,
+        dead_at = excluded.dead_at
+)
+SELECT 'closed' AS step, closed.request_id, NULL AS session_id FROM closed
+UNION ALL
+SELECT 'moved', answered.id, answered."sessionId" FROM answered
+UNION ALL
+SELECT 'moved', returned.id, returned."sessionId" FROM returned
+UNION ALL
+SELECT 'waiting', waiting.request_id, NULL FROM waiting
+
+-- name: discard_rows
+-- These left the batch while it ran: what they cost is kept, their answers are not.
+UPDATE batch_assets.attempt AS a
+SET outcome = 'discarded'
+WHERE a.batch_id = :batch_id
+    AND a.request_id = ANY(CAST(:request_ids AS text[]))
+    AND a.outcome IN ('completed', 'failed')
+
+-- name: write_sessions
+-- Sessions are locked in the order of their ids: two writers that have some in common and took
+-- their locks in different orders would lock each other out. As arrays and not as JSON, since an
+-- error of the JSON reader quotes what it read, and summaries are conversation.
+WITH given AS (
+    SELECT
+        g.session_id, g.analysed, g.language, g.sentiment, g.category, g.escalated,
+        g.forwarded_hr, g.summary, g.status, g.error, g.attempts, g.new_attempts, g.began_waiting
+    FROM unnest(
+        CAST(:session_id AS text[]), CAST(:analysed AS boolean[]), CAST(:language AS text[]),
+        CAST(:sentiment AS text[]), CAST(:category AS text[]), CAST(:escalated AS boolean[]),
+        CAST(:forwarded_hr AS boolean[]), CAST(:summary AS text[]), CAST(:status AS text[]),
+        CAST(:error AS text[]), CAST(:attempts AS integer[]), CAST(:new_attempts AS integer[]),
+        CAST(:began_waiting AS boolean[])
+    ) AS g (
+        session_id, analysed, language, sentiment, category, escalated, forwarded_hr, summary,
+        status, error, attempts, new_attempts, began_waiting
+    )
+), locked AS (
+    SELECT
+        s.id, given.language, given.sentiment, given.category, given.escalated,
+        given.forwarded_hr, given.summary
+    FROM given
+    JOIN public."Session" AS s ON s.id = given.session_id
+    WHERE given.analysed
+    ORDER BY s.id
+    FOR NO KEY UPDATE OF s
+), analysed AS (
+    UPDATE public."Session" AS s
+    SET language = coalesce(locked.language, s.language),
+        sentiment = coalesce(
+            CAST(locked.sentiment AS public."SentimentCategory"), s.sentiment
+        ),
+        category = coalesce(CAST(locked.category AS public."SessionCategory"), s.category),
+        escalated = coalesce(locked.escalated, s.escalated),
+        "forwardedHr" = coalesce(locked.forwarded_hr, s."forwardedHr"),
+        summary = coalesce(locked.summary, s.summary),
+        "updatedAt" = CURRENT_TIMESTAMP
+    FROM locked
+    WHERE s.id = locked.id
+    RETURNING s.id
+), unasked AS (
+    DELETE FROM public."SessionQuestion" AS q
+    WHERE q."sessionId" = ANY(CAST(:asked AS text[]))
+), told AS (
+    UPDATE public."SessionProcessingStatus" AS p
+    SET status = coalesce(CAST(given.status AS public."ProcessingStatus"), 'PENDING'),
+        "startedAt" = CASE
+            WHEN given.began_waiting AND p.status = 'IN_PROGRESS' THEN NULL
+            ELSE p."startedAt"
+        END,
+        "completedAt" = CASE
+            WHEN given.status IS NULL THEN p."completedAt"
+            ELSE CURRENT_TIMESTAMP
+        END,
+        "errorMessage" = CASE
+            WHEN given.status IS NULL THEN p."errorMessage"
+            ELSE given.error
+        END,
+        "retryCount" = coalesce(given.attempts, p."retryCount")
+    FROM given
+    WHERE p."sessionId" = given.session_id
+        AND p.stage = 'AI_ANALYSIS'
+        AND (given.status IS NOT NULL OR p.status = 'IN_PROGRESS')
+    RETURNING p."sessionId"
+), begun AS (
+    INSERT INTO public."SessionProcessingStatus" AS p
+        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage", "retryCount")
+    SELECT
+        gen_random_uuid()::text, given.session_id, 'AI_ANALYSIS',
+        CAST(given.status AS public."ProcessingStatus"), CURRENT_TIMESTAMP, CURRENT_TIMESTAMP,
+        given.error, given.new_attempts
+    FROM given
+    WHERE given.analysed AND given.session_id NOT IN (SELECT told."sessionId" FROM told)
+    ORDER BY given.session_id
+    ON CONFLICT ("sessionId", stage) DO UPDATE
+    SET status = excluded.status,
+        "completedAt" = excluded."completedAt",
+        "errorMessage" = excluded."errorMessage"
+)
+SELECT analysed.id FROM analysed
+
+-- name: link_questions
+INSERT INTO public."SessionQuestion" (id, "sessionId", "questionId", "order")
+SELECT gen_random_uuid()::text, g.session_id, k.id, g.position
+FROM unnest(
+    CAST(:session_ids AS text[]), CAST(:questions AS text[]), CAST(:positions AS integer[])
+) AS g (session_id, content, position)
+JOIN public."Question" AS k ON k.content = g.content
+
+-- name: deleted
+UPDATE batch_assets.batch AS b
+SET files_deleted_at = clock_timestamp()
+WHERE b.id = ANY(CAST(:batch_ids AS text[])) AND b.files_deleted_at IS NULL
+
+-- name: requeue_due
+-- A row that LiveDash moved meanwhile is no longer ours to retry: only its entry goes. The moment
+-- is that of the statement, since the index cannot be asked for one that goes on changing.
+WITH due AS (
+    SELECT f.request_id
+    FROM batch_assets.retry AS f
+    WHERE f.retry_at <= statement_timestamp()
+    ORDER BY f.retry_at, f.request_id
+    LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+), taken AS (
+    DELETE FROM batch_assets.retry AS f
+    USING due
+    WHERE f.request_id = due.request_id
+    RETURNING f.request_id, f.company_id
+), moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL, "completedAt" = NULL
+    FROM taken
+    WHERE r.id = taken.request_id AND r."processingStatus" = 'PROCESSING_FAILED'
+    RETURNING r.id, r."requestedAt", taken.company_id
+)
+INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
+SELECT moved.id, moved.company_id, moved."requestedAt"
+FROM moved
+ON CONFLICT (request_id) DO NOTHING

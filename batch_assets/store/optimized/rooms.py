@@ -1,0 +1,66 @@
+"""What caps, allowances and rests leave, read once and kept up to date while packing goes on."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Row
+
+from batch_assets.domain.packing import Draft, Room
+from batch_assets.domain.policy import Policy
+from batch_assets.store.original.visits import left
+from batch_assets.store.protocol import Spent
+
+
+class Rooms:
+    """The room of each company, with all that was drafted so far counted in."""
+
+    def __init__(self, used: "Row[tuple[object, ...]]", policy: Policy, spent: Spent) -> None:
+        today: Mapping[str, Sequence[float]] = used.today
+        self._policy = policy
+        self._run = spent
+        self._day = Spent(
+            requests=round(sum(requests for requests, _ in today.values())),
+            cost_eur=sum(cost for _, cost in today.values()),
+        )
+        self._companies = {
+            company_id: Spent(round(requests), cost)
+            for company_id, (requests, cost) in today.items()
+        }
+        self._enqueued: Counter[str] = Counter(used.enqueued)
+        self.paused_models: dict[str, str] = used.paused
+
+    def room(self, company_id: str, resting: Mapping[str, str], models: Iterable[str]) -> Room:
+        """What may still be sent for a company, of these models without those in `resting`."""
+        caps = self._policy.caps
+        own = self._companies.get(company_id, Spent())
+        return Room(
+            requests={
+                "run": left(caps.run_requests, self._run.requests),
+                "day": left(caps.day_requests, self._day.requests),
+                "company": left(caps.company_day_requests, own.requests),
+            },
+            cost_eur={
+                "run": left(caps.run_cost_eur, self._run.cost_eur),
+                "day": left(caps.day_cost_eur, self._day.cost_eur),
+                "company": left(caps.company_day_cost_eur, own.cost_eur),
+            },
+            model_tokens={
+                model: self._policy.token_allowance(model) - self._enqueued[model]
+                for model in models
+            },
+            paused_models={**self.paused_models, **resting},
+        )
+
+    def take(self, drafts: Sequence[Draft]) -> None:
+        """Count drafts that are about to be claimed."""
+        for draft in drafts:
+            more = Spent(len(draft.candidates), draft.cost_eur)
+            self._run = _sum(self._run, more)
+            self._day = _sum(self._day, more)
+            own = self._companies.get(draft.company_id, Spent())
+            self._companies[draft.company_id] = _sum(own, more)
+            self._enqueued[draft.model] += draft.tokens
+
+
+def _sum(one: Spent, other: Spent) -> Spent:
+    return Spent(one.requests + other.requests, one.cost_eur + other.cost_eur)

@@ -1,0 +1,78 @@
+"""What an outcome comes to before it is written: both implementations read it from here."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from batch_assets.domain.batches import Written
+from batch_assets.domain.failures import Failure
+from batch_assets.domain.money import Usage
+from batch_assets.domain.policy import Policy
+from batch_assets.domain.records import Findings, RowOutcome
+
+
+def paid_columns(outcome: RowOutcome) -> dict[str, Any]:
+    """What the server said of an answer and what it cost; zeros and nulls without an answer."""
+    response = outcome.response
+    return {
+        "openai_request_id": response.request_id if response else None,
+        "service_tier": response.service_tier if response else None,
+        "system_fingerprint": response.system_fingerprint if response else None,
+        **asdict(response.usage if response else Usage()),
+        "prompt_token_cost": outcome.cost.rates.prompt,
+        "completion_token_cost": outcome.cost.rates.completion,
+        "cost_eur": outcome.cost.eur,
+        "live_cost_eur": outcome.cost.live_eur,
+    }
+
+
+def findings_columns(findings: Findings) -> dict[str, Any]:
+    """The session's columns; its questions are rows of their own."""
+    columns = asdict(findings)
+    del columns["questions"]
+    return columns
+
+
+def failure_columns(failure: Failure, failed_before: int, policy: Policy) -> dict[str, Any]:
+    """A failure after so many counted ones, and when to try again.
+
+    `delay_seconds` is `None` for a dead letter, and drawn at random for the others.
+    """
+    counted = policy.counts_as_attempt(failure)
+    attempts = failed_before + int(counted)
+    delay = None
+    if not policy.is_final(failure, attempts):
+        delay = policy.retry_delay_seconds(max(attempts, 1), random.SystemRandom())
+    return {
+        "failure_kind": failure.kind,
+        "code": failure.code,
+        "reason": failure.reason,
+        "counted": counted,
+        "attempts": attempts,
+        "delay_seconds": delay,
+    }
+
+
+def batch_columns(written: Written, refused: int) -> dict[str, Any]:
+    """What is added to the batch's counters, `refused` lines that never were a row included."""
+    return {
+        "completed": written.completed,
+        "failed": written.retry + written.dead,
+        "returned": written.returned,
+        "discarded": written.discarded,
+        "refused": refused + written.refused.total(),
+        "prompt_tokens": written.prompt_tokens,
+        "completion_tokens": written.completion_tokens,
+        "cost_eur": written.cost_eur,
+        "live_cost_eur": written.live_cost_eur,
+    }
+
+
+def add_money(written: Written, paid: Sequence[RowOutcome]) -> None:
+    """Set what was paid for the outcomes that were applied, in their order."""
+    usages = [outcome.response.usage for outcome in paid if outcome.response is not None]
+    written.prompt_tokens = sum(usage.prompt_tokens for usage in usages)
+    written.completion_tokens = sum(usage.completion_tokens for usage in usages)
+    written.cost_eur = sum(outcome.cost.eur for outcome in paid)
+    written.live_cost_eur = sum(outcome.cost.live_eur for outcome in paid)

@@ -1,0 +1,179 @@
+"""Whatever a set of outcomes holds, both implementations leave the same rows behind."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event
+
+from batch_assets.domain.money import Cost, Rates
+from batch_assets.domain.policy import Policy
+from batch_assets.domain.records import Findings, RowOutcome
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.original import OriginalQueries
+from batch_assets.store.protocol import Queries
+from batch_assets_tests.databases import TestDatabases
+from batch_assets_tests.one_database import one_database
+from batch_assets_tests.store.queries.support import (
+    CAPACITY,
+    PERMANENT,
+    RESPONSE,
+    TRANSIENT,
+    completed,
+    failed,
+)
+from batch_assets_tests.store.worlds import FATES, LEASE, World, rows_left
+
+# Without a delay, so that the retry date is the moment of the write, whatever the jitter.
+POLICY = Policy(max_attempts=3, retry_base_seconds=0)
+QUESTIONS = ("Who decides?", "Can I have Friday off?", "Où est mon badge ?", "Wann?")
+STATUSES = (None, "PENDING", "IN_PROGRESS", "COMPLETED", "FAILED")
+
+
+@dataclass(frozen=True)
+class Play:
+    """A world and the sets of outcomes that come into it, each with its count of refused lines."""
+
+    world: World
+    sets: Sequence[tuple[Sequence[RowOutcome], int]]
+
+
+euros = st.integers(0, 10**9).map(lambda billionths: billionths / 1e9)
+costs = st.builds(Cost, eur=euros, live_eur=euros, rates=st.just(Rates(5e-7, 2.5e-7, 2e-6)))
+kinds = st.sampled_from([TRANSIENT, PERMANENT, CAPACITY])
+found = st.builds(
+    Findings,
+    language=st.sampled_from([None, "nl", "de"]),
+    sentiment=st.sampled_from([None, "POSITIVE", "NEGATIVE"]),
+    category=st.sampled_from([None, "ONBOARDING"]),
+    escalated=st.sampled_from([None, True, False]),
+    forwarded_hr=st.sampled_from([None, True, False]),
+    summary=st.sampled_from([None, "", 'Says "no" \\ yes,\n{or} NULL — naïve 🌍.', "Short."]),
+    questions=st.none() | st.lists(st.sampled_from(QUESTIONS), unique=True).map(tuple),
+)
+
+
+def outcomes(request_id: str) -> st.SearchStrategy[RowOutcome]:
+    row = st.just(request_id)
+    return st.one_of(
+        st.builds(completed, row, found, costs),
+        st.builds(failed, row, kinds),
+        st.builds(RowOutcome, row, st.just(RESPONSE), costs, failure=kinds),
+        st.builds(RowOutcome, row),
+    )
+
+
+def of_each(count: int, one: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(one, min_size=count, max_size=count)
+
+
+@st.composite
+def plays(draw: st.DrawFn) -> Play:
+    sessions, requests = draw(st.integers(1, 4)), draw(st.integers(1, 9))
+    world = World(
+        statuses=draw(of_each(sessions, st.sampled_from(STATUSES))),
+        sessions=draw(of_each(requests, st.integers(0, sessions - 1))),
+        fates=draw(of_each(requests, st.just("open") | st.sampled_from(("open", *FATES)))),
+        failed_before=draw(of_each(requests, st.integers(0, 3))),
+    )
+    row = st.sampled_from([*world.request_ids, "foreign", "unknown"])
+    lines = st.lists(row.flatmap(outcomes), max_size=14)
+    return Play(world, draw(st.lists(st.tuples(lines, st.integers(0, 2)), min_size=1, max_size=2)))
+
+
+@pytest.fixture(scope="module")
+def original_engine(databases: TestDatabases) -> Iterator[Engine]:
+    with one_database(databases) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def optimized_engine(databases: TestDatabases) -> Iterator[Engine]:
+    with one_database(databases) as opened:
+        yield opened
+
+
+def acted(play: Play, queries: Queries, engine: Engine) -> list[object]:
+    """What every operation of the play answers, and the rows that each leaves."""
+    seen: list[object] = []
+    play.world.make(engine)
+
+    def keep(answer: object) -> None:
+        seen.append((answer, rows_left(engine, queries)))
+
+    for lines, refused in play.sets:
+        keep(queries.write_results(LEASE, lines, refused, POLICY))
+    keep(queries.open_rows(LEASE.batch_id, 5))
+    keep(queries.settle(LEASE))
+    keep(queries.requeue_due(2))
+    keep(queries.requeue_due(100))
+    return seen
+
+
+@settings(max_examples=15, deadline=None)
+@given(play=plays())
+def test_the_same_outcomes_leave_the_same_rows(
+    play: Play, original_engine: Engine, optimized_engine: Engine
+) -> None:
+    original = acted(play, OriginalQueries(original_engine), original_engine)
+    optimized = acted(play, OptimizedQueries(optimized_engine), optimized_engine)
+    assert optimized == original
+
+
+def statements(engine: Engine, act: Callable[[], object]) -> int:
+    """How many statements an act sends, BEGIN and COMMIT left out."""
+    sent: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        sent.append(arguments[2])
+
+    event.listen(engine, "before_cursor_execute", note)
+    act()
+    event.remove(engine, "before_cursor_execute", note)
+    return len(sent)
+
+
+def mixed(count: int) -> list[RowOutcome]:
+    """Outcomes of every kind, in equal parts."""
+    makers = (completed, failed, lambda row: failed(row, PERMANENT, paid=True), RowOutcome)
+    return [makers[number % 4](f"r{number}") for number in range(count)]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Statements of each operation; the transaction's limits are one of them."""
+
+    write_results: int
+    settle: int
+    requeue_due: int
+
+
+def counted(implementation: Callable[[Engine], Queries], engine: Engine, rows: int) -> Counts:
+    """Half of a batch is written, among it one answer to discard; the rest waits again."""
+    queries = implementation(engine)
+    World(
+        statuses=["IN_PROGRESS"] * 2 * rows,
+        sessions=range(2 * rows),
+        fates=["session deleted", *["open"] * (2 * rows - 1)],
+        failed_before=[0] * 2 * rows,
+    ).make(engine)
+    return Counts(
+        statements(engine, lambda: queries.write_results(LEASE, mixed(rows), 0, POLICY)),
+        statements(engine, lambda: queries.settle(LEASE)),
+        statements(engine, lambda: queries.requeue_due(rows)),
+    )
+
+
+def test_the_number_of_statements_does_not_depend_on_the_rows(optimized_engine: Engine) -> None:
+    few = counted(OptimizedQueries, optimized_engine, 10)
+    assert few == Counts(write_results=9, settle=5, requeue_due=2)
+    assert counted(OptimizedQueries, optimized_engine, 400) == few
+
+
+def test_the_original_needs_a_few_statements_a_row(original_engine: Engine) -> None:
+    counts = counted(OriginalQueries, original_engine, 40)
+    assert 40 < counts.write_results <= 4 * 40
+    assert counts.settle > 40
