@@ -71,7 +71,7 @@ REQUEST_MOVES: tuple[Move, ...] = (
     Move(
         Bucket.IN_BATCH,
         Bucket.WAITING,
-        "submit, recover, ingest",
+        "submit, recover, ingest, confirm",
         "its batch was never created, or ended without an answer for it",
     ),
     Move(Bucket.RETRY, Bucket.WAITING, "retry", "its retry date has come"),
@@ -83,11 +83,16 @@ BATCH_MOVES: tuple[Move, ...] = (
     Move(
         BatchState.CLAIMED,
         BatchState.RELEASED,
-        "submit, recover",
-        "refused, nothing left to send, or proved absent",
+        "submit, recover, confirm",
+        "refused, nothing left to send, proved absent, or left to the original of this copy",
     ),
     Move(BatchState.UPLOADED, BatchState.SUBMITTED, "submit, recover", "the server has the batch"),
-    Move(BatchState.UPLOADED, BatchState.RELEASED, "submit, recover", "refused or proved absent"),
+    Move(
+        BatchState.UPLOADED,
+        BatchState.RELEASED,
+        "submit, recover, confirm",
+        "refused, proved absent, or left to the original of this copy",
+    ),
     Move(BatchState.SUBMITTED, BatchState.ENDED, "poll", "the server says that it ended"),
     Move(BatchState.ENDED, BatchState.SETTLED, "ingest", "every row has left the batch"),
 )

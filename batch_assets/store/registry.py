@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from batch_assets.store.optimized.batches import return_rows
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -72,9 +73,15 @@ class Registry:
             connection.execute(SQL["confirm"], {"confirmed_by": confirmed_by})
 
     def settle_here(self, confirmed_by: str, *, as_copy: bool) -> None:
-        """Make this database the installation's home; a copy gets an id of its own."""
+        """Make this database the installation's home; a copy gets an id of its own.
+
+        In a copy, requests of batches that the original had not submitted yet wait again.
+        """
         with self.engine.begin() as connection:
             connection.execute(SQL["settle_here"], {"as_copy": as_copy})
+            if as_copy:
+                left = connection.execute(SQL["leave_unresolved_to_the_original"]).scalars()
+                return_rows(connection, list(left), "released")
             connection.execute(SQL["confirm"], {"confirmed_by": confirmed_by})
 
     def pause_model(self, model: str, seconds: float, reason: str) -> None:

@@ -33,6 +33,27 @@ SET id = CASE WHEN :as_copy THEN gen_random_uuid()::text ELSE i.id END,
     ),
     database_name = current_database()
 
+-- name: leave_unresolved_to_the_original
+-- What the original has not submitted yet is the original's to submit: the copy's rows are its own
+-- and wait again. What the original has submitted is read here as well, and never touched.
+WITH moved AS (
+    UPDATE batch_assets.batch AS b
+    SET state = 'released',
+        released_at = clock_timestamp(),
+        files_deleted_at = clock_timestamp(),
+        fence = b.fence + 1,
+        lease_owner = NULL,
+        lease_expires_at = NULL
+    WHERE b.state IN ('claimed', 'uploaded')
+    RETURNING b.id
+), told AS (
+    UPDATE public."AIBatchRequest" AS l
+    SET status = 'CANCELLED', "completedAt" = CURRENT_TIMESTAMP
+    FROM moved
+    WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
+)
+SELECT moved.id FROM moved
+
 -- name: pause_model
 INSERT INTO batch_assets.model_pause (model, until, reason)
 VALUES (:model, clock_timestamp() + make_interval(secs => :seconds), :reason)

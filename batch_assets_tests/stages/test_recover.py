@@ -222,10 +222,11 @@ def test_nothing_is_touched_from_a_copy(lab: Lab) -> None:
     for _ in range(2):
         assert lab.recover().taken_over == 0
     assert lab.desk.everything() == before
-    assert len(lab.remote_files()) == 1
+    (file,) = lab.remote_files()
     lab.pipeline.registry.settle_here("me", as_copy=True)
     assert lab.recover().taken_over == 0
-    assert lab.desk.batch(batch_id).state == "claimed"
+    assert lab.desk.batch(batch_id).state == "released"
+    assert file.id in lab.all_file_ids()
 
 
 def test_a_moved_database_carries_on_with_what_it_had(lab: Lab) -> None:
@@ -246,3 +247,13 @@ def test_nobody_answers_and_nothing_changes(lab: Lab) -> None:
     row = lab.desk.batch(batch_id)
     assert (row.state, row.absences, row.lease_owner) == ("uploaded", 0, None)
     assert lab.recover().adopted == 1
+
+
+def test_what_the_original_had_not_submitted_waits_again_in_a_copy(lab: Lab) -> None:
+    _, ids = lab.company(3)
+    lab.claim()
+    lab.pipeline.registry.settle_here("me", as_copy=True)
+    assert lab.bucket_counts() == {"waiting": 3}
+    assert lab.desk.column('SELECT status::text FROM public."AIBatchRequest"') == ["CANCELLED"]
+    lab.finish()
+    assert lab.times_billed(ids) == [1, 1, 1]

@@ -72,16 +72,19 @@ def of_each(count: int, one: st.SearchStrategy[Any]) -> st.SearchStrategy[list[A
 
 @st.composite
 def plays(draw: st.DrawFn) -> Play:
-    sessions, requests = draw(st.integers(1, 4)), draw(st.integers(1, 9))
+    """Crowded on purpose: few sessions, an outcome for every request, and a second for some."""
+    sessions, requests = draw(st.integers(1, 4)), draw(st.integers(6, 12))
     world = World(
         statuses=draw(of_each(sessions, st.sampled_from(STATUSES))),
         sessions=draw(of_each(requests, st.integers(0, sessions - 1))),
         fates=draw(of_each(requests, st.just("open") | st.sampled_from(("open", *FATES)))),
         failed_before=draw(of_each(requests, st.integers(0, 3))),
     )
-    row = st.sampled_from([*world.request_ids, "foreign", "unknown"])
-    lines = st.lists(row.flatmap(outcomes), max_size=14)
-    return Play(world, draw(st.lists(st.tuples(lines, st.integers(0, 2)), min_size=1, max_size=2)))
+    rows = [*world.request_ids, *world.request_ids[:4], "foreign", "unknown"]
+    lines = [draw(outcomes(row)) for row in draw(st.permutations(rows))]
+    cut = draw(st.integers(0, len(lines)))
+    refused = st.integers(0, 2)
+    return Play(world, [(lines[:cut], draw(refused)), (lines[cut:], draw(refused))])
 
 
 @pytest.fixture(scope="module")
