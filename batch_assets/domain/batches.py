@@ -94,11 +94,6 @@ class EndedBatch:
         """The batch's own id."""
         return self.lease.batch_id
 
-    @property
-    def is_readable(self) -> bool:
-        """Whether the server made a file for it."""
-        return self.output_file_id is not None or self.error_file_id is not None
-
 
 @dataclass(frozen=True, slots=True)
 class UnresolvedBatch:

@@ -97,13 +97,6 @@ BATCH_MOVES: tuple[Move, ...] = (
     Move(BatchState.ENDED, BatchState.SETTLED, "ingest", "every row has left the batch"),
 )
 
-OPEN_BATCH_STATES: tuple[BatchState, ...] = (
-    BatchState.CLAIMED,
-    BatchState.UPLOADED,
-    BatchState.SUBMITTED,
-    BatchState.ENDED,
-)
-
 UNRESOLVED_BATCH_STATES: tuple[BatchState, ...] = (BatchState.CLAIMED, BatchState.UPLOADED)
 """States in which a call may be under way, or may have been lost with its answer."""
 

@@ -133,10 +133,12 @@ def _write_rows(
 ) -> _Moves:
     """Close the attempts and move the requests; one statement, and one more if any is discarded."""
     moves = _Moves()
-    columns = [_row_columns(row, failures.get(row.request_id)) for row in rows]
+    columns = [
+        {"batch_id": batch_id} | _row_columns(row, failures.get(row.request_id)) for row in rows
+    ]
     if not columns:
         return moves
-    which = {"batch_id": batch_id, "rows": json.dumps(columns, ensure_ascii=False)}
+    which = {"rows": json.dumps(columns, ensure_ascii=False)}
     for step in connection.execute(SQL["write_rows"], which):
         match step.step:
             case "closed":

@@ -1,14 +1,20 @@
+-- However large a set is, its rows are found by their keys, one by one. The planner must not do
+-- better than that: the rows of a batch change together, so that what it believes of states and
+-- batches is always late, and "nothing is in progress" makes it read a set once for each row.
+-- Hence arrays come as sub-selects, whose length it does not see; the states of rows are compared
+-- in a form that has no index and no statistics (a cast, IS NOT DISTINCT FROM, coalesce); and no two
+-- steps of a statement are joined with each other.
+
 -- name: counted_attempts
 SELECT a.request_id, count(*) AS attempts
-FROM batch_assets.attempt AS a
-WHERE a.request_id = ANY(CAST(:request_ids AS text[])) AND a.counted AND a.outcome = 'failed'
+FROM unnest((SELECT CAST(:request_ids AS text[]))) AS g (request_id)
+JOIN batch_assets.attempt AS a ON a.request_id = g.request_id
+WHERE a.counted AND a.outcome = 'failed'
 GROUP BY a.request_id
 
 -- name: write_rows
 -- The attempts are closed first: they are what says that this batch was paid for a row, once, and
--- what they give back decides what moves. Each step finds its rows by their key from what the step
--- before gave back: steps joined with each other would be read once for every row, since how many
--- there are is not known when this is planned. Rows of one set are distinct.
+-- what they give back decides what moves. Rows of one set are distinct.
 WITH closed AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = g.outcome,
@@ -20,8 +26,8 @@ WITH closed AS (
         live_cost_eur = g.live_cost_eur,
         ended_at = CURRENT_TIMESTAMP
     FROM json_to_recordset(CAST(:rows AS json)) AS g (
-        request_id text, outcome text, counted boolean, failure_kind text, code text, reason text,
-        attempts integer, delay_seconds float8,
+        batch_id text, request_id text, outcome text, counted boolean, failure_kind text,
+        code text, reason text, attempts integer, delay_seconds float8,
         openai_request_id text, service_tier text, system_fingerprint text,
         prompt_tokens integer, completion_tokens integer, total_tokens integer,
         cached_tokens integer, audio_tokens_prompt integer, reasoning_tokens integer,
@@ -30,10 +36,13 @@ WITH closed AS (
         prompt_token_cost float8, completion_token_cost float8,
         cost_eur float8, live_cost_eur float8
     )
-    WHERE a.batch_id = :batch_id AND a.request_id = g.request_id AND a.outcome IS NULL
+    WHERE a.batch_id = g.batch_id
+        AND a.request_id = g.request_id
+        AND coalesce(a.outcome, '') = ''
     RETURNING
-        a.request_id, a.company_id, a.outcome, a.failure_kind, a.code, a.reason, a.cost_eur,
-        g.attempts, g.delay_seconds, g.openai_request_id, g.service_tier, g.system_fingerprint,
+        a.batch_id, a.request_id, a.company_id, a.outcome, a.failure_kind, a.code, a.reason,
+        a.cost_eur, g.attempts, g.delay_seconds,
+        g.openai_request_id, g.service_tier, g.system_fingerprint,
         g.prompt_tokens, g.completion_tokens, g.total_tokens, g.cached_tokens,
         g.audio_tokens_prompt, g.reasoning_tokens, g.audio_tokens_completion,
         g.accepted_prediction_tokens, g.rejected_prediction_tokens,
@@ -65,10 +74,10 @@ WITH closed AS (
     FROM closed
     WHERE closed.outcome <> 'unanswered'
         AND r.id = closed.request_id
-        AND r."batchId" = :batch_id
-        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        AND r."batchId" IS NOT DISTINCT FROM closed.batch_id
+        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
     RETURNING
-        r.id, r."sessionId", closed.company_id, closed.outcome, closed.attempts,
+        r.id, r."sessionId", r."batchId", closed.company_id, closed.outcome, closed.attempts,
         closed.failure_kind, closed.code, closed.reason, closed.delay_seconds
 ), returned AS (
     UPDATE public."AIProcessingRequest" AS r
@@ -76,8 +85,8 @@ WITH closed AS (
     FROM closed
     WHERE closed.outcome = 'unanswered'
         AND r.id = closed.request_id
-        AND r."batchId" = :batch_id
-        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        AND r."batchId" IS NOT DISTINCT FROM closed.batch_id
+        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
     RETURNING r.id, r."sessionId", r."requestedAt", closed.company_id
 ), waiting AS (
     INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
@@ -104,8 +113,8 @@ WITH closed AS (
     INSERT INTO batch_assets.dead_letter
         (request_id, company_id, batch_id, attempts, failure_kind, code, reason)
     SELECT
-        answered.id, answered.company_id, :batch_id, answered.attempts, answered.failure_kind,
-        answered.code, answered.reason
+        answered.id, answered.company_id, answered."batchId", answered.attempts,
+        answered.failure_kind, answered.code, answered.reason
     FROM answered
     WHERE answered.outcome = 'failed' AND answered.delay_seconds IS NULL
     ON CONFLICT (request_id) DO UPDATE
@@ -136,16 +145,20 @@ WHERE a.batch_id = :batch_id
 -- Sessions are locked in the order of their ids: two writers that have some in common and took
 -- their locks in different orders would lock each other out. As arrays and not as JSON, since an
 -- error of the JSON reader quotes what it read, and summaries are conversation.
-WITH given AS (
+WITH given AS MATERIALIZED (
     SELECT
-        g.session_id, g.analysed, g.language, g.sentiment, g.category, g.escalated,
-        g.forwarded_hr, g.summary, g.status, g.error, g.attempts, g.new_attempts, g.began_waiting
+        g.session_id, CAST('AI_ANALYSIS' AS public."ProcessingStage") AS stage, g.analysed,
+        g.language, g.sentiment, g.category, g.escalated, g.forwarded_hr, g.summary,
+        CAST(g.status AS public."ProcessingStatus") AS status, g.error, g.attempts,
+        g.new_attempts, g.began_waiting
     FROM unnest(
-        CAST(:session_id AS text[]), CAST(:analysed AS boolean[]), CAST(:language AS text[]),
-        CAST(:sentiment AS text[]), CAST(:category AS text[]), CAST(:escalated AS boolean[]),
-        CAST(:forwarded_hr AS boolean[]), CAST(:summary AS text[]), CAST(:status AS text[]),
-        CAST(:error AS text[]), CAST(:attempts AS integer[]), CAST(:new_attempts AS integer[]),
-        CAST(:began_waiting AS boolean[])
+        (SELECT CAST(:session_id AS text[])), (SELECT CAST(:analysed AS boolean[])),
+        (SELECT CAST(:language AS text[])), (SELECT CAST(:sentiment AS text[])),
+        (SELECT CAST(:category AS text[])), (SELECT CAST(:escalated AS boolean[])),
+        (SELECT CAST(:forwarded_hr AS boolean[])), (SELECT CAST(:summary AS text[])),
+        (SELECT CAST(:status AS text[])), (SELECT CAST(:error AS text[])),
+        (SELECT CAST(:attempts AS integer[])), (SELECT CAST(:new_attempts AS integer[])),
+        (SELECT CAST(:began_waiting AS boolean[]))
     ) AS g (
         session_id, analysed, language, sentiment, category, escalated, forwarded_hr, summary,
         status, error, attempts, new_attempts, began_waiting
@@ -175,10 +188,11 @@ WITH given AS (
     RETURNING s.id
 ), unasked AS (
     DELETE FROM public."SessionQuestion" AS q
-    WHERE q."sessionId" = ANY(CAST(:asked AS text[]))
+    USING unnest((SELECT CAST(:asked AS text[]))) AS g (session_id)
+    WHERE q."sessionId" = g.session_id
 ), told AS (
     UPDATE public."SessionProcessingStatus" AS p
-    SET status = coalesce(CAST(given.status AS public."ProcessingStatus"), 'PENDING'),
+    SET status = coalesce(given.status, 'PENDING'),
         "startedAt" = CASE
             WHEN given.began_waiting AND p.status = 'IN_PROGRESS' THEN NULL
             ELSE p."startedAt"
@@ -194,16 +208,15 @@ WITH given AS (
         "retryCount" = coalesce(given.attempts, p."retryCount")
     FROM given
     WHERE p."sessionId" = given.session_id
-        AND p.stage = 'AI_ANALYSIS'
+        AND p.stage = given.stage
         AND (given.status IS NOT NULL OR p.status = 'IN_PROGRESS')
     RETURNING p."sessionId"
 ), begun AS (
     INSERT INTO public."SessionProcessingStatus" AS p
         (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage", "retryCount")
     SELECT
-        gen_random_uuid()::text, given.session_id, 'AI_ANALYSIS',
-        CAST(given.status AS public."ProcessingStatus"), CURRENT_TIMESTAMP, CURRENT_TIMESTAMP,
-        given.error, given.new_attempts
+        gen_random_uuid()::text, given.session_id, given.stage, given.status, CURRENT_TIMESTAMP,
+        CURRENT_TIMESTAMP, given.error, given.new_attempts
     FROM given
     WHERE given.analysed AND given.session_id NOT IN (SELECT told."sessionId" FROM told)
     ORDER BY given.session_id
@@ -218,7 +231,8 @@ SELECT analysed.id FROM analysed
 INSERT INTO public."SessionQuestion" (id, "sessionId", "questionId", "order")
 SELECT gen_random_uuid()::text, g.session_id, k.id, g.position
 FROM unnest(
-    CAST(:session_ids AS text[]), CAST(:questions AS text[]), CAST(:positions AS integer[])
+    (SELECT CAST(:session_ids AS text[])), (SELECT CAST(:questions AS text[])),
+    (SELECT CAST(:positions AS integer[]))
 ) AS g (session_id, content, position)
 JOIN public."Question" AS k ON k.content = g.content
 
@@ -246,7 +260,8 @@ WITH due AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL, "completedAt" = NULL
     FROM taken
-    WHERE r.id = taken.request_id AND r."processingStatus" = 'PROCESSING_FAILED'
+    WHERE r.id = taken.request_id
+        AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
     RETURNING r.id, r."requestedAt", taken.company_id
 )
 INSERT INTO batch_assets.intake (request_id, company_id, requested_at)

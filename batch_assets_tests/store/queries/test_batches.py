@@ -166,7 +166,7 @@ def test_an_end_is_kept_with_files_and_errors(
     assert desk.statuses(ids) == {"BATCHING_IN_PROGRESS"}
     taken = desk.take(batch.id)
     assert taken.server_errors == ("invalid_json_line", "model_not_found")
-    assert (taken.is_ours, taken.is_readable) == (True, output is not None)
+    assert (taken.is_ours, taken.output_file_id) == (True, output)
 
 
 def test_an_end_is_kept_once(desk: Desk) -> None:
