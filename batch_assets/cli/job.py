@@ -49,11 +49,14 @@ def run_once() -> None:
         shown = console()
         shown.print(f"Running the job on the {database.place} …", soft_wrap=True)
         run = run_job(instance)
+        held = database.registry.installation().hold_reason
     made = table(["Op", "What it did"], [])
     for op, numbers in run.numbers.items():
         did = ", ".join(f"{name} {number:,g}" for name, number in numbers.items())
         made.add_row(op, did or "nothing to do")
     shown.print(made)
+    if held is not None:
+        shown.print(f"Nothing was submitted. {held}", soft_wrap=True)
     show_failures(run)
     shown.print(f"Run {run.id} {'failed' if run.failures else 'succeeded'}.")
     if run.failures:

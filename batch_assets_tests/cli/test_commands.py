@@ -67,6 +67,7 @@ def test_from_migration_to_analyses(typed: Type, configured: dict[str, str]) -> 
     assert "nothing is submitted now" in planned.out
 
     held = typed("run", **configured)
+    assert "Nothing was submitted. Nothing has been submitted from this database yet" in held.out
     assert held.code == 0
     assert json.loads(typed("status", "--json", **configured).out)["totals"]["in_batch"] == 0
 
