@@ -1,17 +1,19 @@
 """Whatever a set of outcomes holds, both implementations leave the same rows behind."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
+from batch_assets.domain.batches import Written
 from batch_assets.domain.money import Cost, Rates
 from batch_assets.domain.policy import Policy
-from batch_assets.domain.records import Findings, RowOutcome
+from batch_assets.domain.records import Findings, Lease, RowOutcome
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
@@ -31,6 +33,15 @@ from batch_assets_tests.store.worlds import FATES, LEASE, World, rows_left
 POLICY = Policy(max_attempts=3, retry_base_seconds=0)
 QUESTIONS = ("Who decides?", "Can I have Friday off?", "Où est mon badge ?", "Wann?")
 STATUSES = (None, "PENDING", "IN_PROGRESS", "COMPLETED", "FAILED")
+
+
+INTO_OTHER_BATCH = text("""
+    WITH moved AS (
+        UPDATE batch_assets.attempt SET batch_id = 'other'
+        WHERE request_id = ANY(:request_ids)
+    )
+    UPDATE public."AIProcessingRequest" SET "batchId" = 'other' WHERE id = ANY(:request_ids)
+""")
 
 
 @dataclass(frozen=True)
@@ -180,3 +191,28 @@ def test_the_original_needs_a_few_statements_a_row(original_engine: Engine) -> N
     counts = counted(OriginalQueries, original_engine, 40)
     assert 40 < counts.write_results <= 4 * 40
     assert counts.settle > 40
+
+
+def test_two_writers_may_write_the_same_sessions_at_one_time(optimized_engine: Engine) -> None:
+    sessions = 150
+    World(
+        statuses=["IN_PROGRESS"] * sessions,
+        sessions=[*range(sessions)] * 2,
+        fates=["open"] * 2 * sessions,
+        failed_before=[0] * 2 * sessions,
+    ).make(optimized_engine)
+    later = [f"r{number}" for number in range(sessions, 2 * sessions)]
+    with optimized_engine.begin() as connection:
+        connection.execute(INTO_OTHER_BATCH, {"request_ids": later})
+    makers = (completed, failed)
+    sets = {
+        LEASE: [makers[number % 2](f"r{number}") for number in range(sessions)],
+        Lease("other", 1): [makers[number % 2](row) for number, row in enumerate(later)][::-1],
+    }
+
+    def write(one: tuple[Lease, list[RowOutcome]]) -> Written | None:
+        return OptimizedQueries(optimized_engine).write_results(*one, refused=0, policy=POLICY)
+
+    with ThreadPoolExecutor(2) as pool:
+        written = list(pool.map(write, sets.items()))
+    assert [one and (one.completed, one.retry) for one in written] == [(75, 75), (75, 75)]

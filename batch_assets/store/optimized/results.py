@@ -164,32 +164,38 @@ def _row_columns(row: RowOutcome, failure: Mapping[str, Any] | None) -> dict[str
 
 
 def _write_sessions(connection: Connection, changes: Mapping[str, SessionChange]) -> None:
-    """Write the sessions and replace their questions; at most three statements.
-
-    The texts of all questions go sorted, since sessions share them: two writers that took their
-    locks in different orders would lock each other out.
-    """
+    """Write the sessions and replace their questions; at most three statements."""
     if not changes:
         return
+    analysed = connection.execute(SQL["write_sessions"], session_columns(changes))
+    expect(analysed, sum(change.analysed for change in changes.values()), "write_sessions")
     asked = {
         session_id: change.questions
         for session_id, change in changes.items()
         if change.questions is not None
     }
-    columns = session_columns(changes) | {"asked": list(asked)}
-    analysed = connection.execute(SQL["write_sessions"], columns)
-    expect(analysed, sum(change.analysed for change in changes.values()), "write_sessions")
+    if asked:
+        _replace_questions(connection, asked)
+
+
+def _replace_questions(connection: Connection, asked: Mapping[str, Sequence[str]]) -> None:
+    """Replace the questions of sessions, given by their ids; at most two statements.
+
+    The texts of all of them go sorted, since sessions share them: two writers that took their
+    locks in different orders would lock each other out.
+    """
+    texts = {text for questions in asked.values() for text in questions}
+    which = {"asked": list(asked), "questions": sorted(texts)}
+    connection.execute(SQL["replace_questions"], which)
     links = [
-        (session_id, question, position)
+        (session_id, text, position)
         for session_id, questions in asked.items()
-        for position, question in enumerate(questions)
+        for position, text in enumerate(questions)
     ]
-    if not links:
-        return
-    session_ids, questions, positions = map(list, zip(*links, strict=True))
-    connection.execute(ORIGINAL_SQL["add_questions"], {"questions": sorted(set(questions))})
-    which = {"session_ids": session_ids, "questions": questions, "positions": positions}
-    expect(connection.execute(SQL["link_questions"], which), len(links), "link_questions")
+    if links:
+        session_ids, questions, positions = map(list, zip(*links, strict=True))
+        which = {"session_ids": session_ids, "questions": questions, "positions": positions}
+        expect(connection.execute(SQL["link_questions"], which), len(links), "link_questions")
 
 
 def _count(

@@ -142,9 +142,9 @@ WHERE a.batch_id = :batch_id
     AND a.outcome IN ('completed', 'failed')
 
 -- name: write_sessions
--- Sessions are locked in the order of their ids: two writers that have some in common and took
--- their locks in different orders would lock each other out. As arrays and not as JSON, since an
--- error of the JSON reader quotes what it read, and summaries are conversation.
+-- All sessions are locked first and in the order of their ids: two writers that have some in
+-- common and took their locks in different orders would lock each other out. As arrays and not as
+-- JSON, since an error of the JSON reader quotes what it read, and summaries are conversation.
 WITH given AS MATERIALIZED (
     SELECT
         g.session_id, CAST('AI_ANALYSIS' AS public."ProcessingStage") AS stage, g.analysed,
@@ -165,11 +165,10 @@ WITH given AS MATERIALIZED (
     )
 ), locked AS (
     SELECT
-        s.id, given.language, given.sentiment, given.category, given.escalated,
+        s.id, given.analysed, given.language, given.sentiment, given.category, given.escalated,
         given.forwarded_hr, given.summary
     FROM given
     JOIN public."Session" AS s ON s.id = given.session_id
-    WHERE given.analysed
     ORDER BY s.id
     FOR NO KEY UPDATE OF s
 ), analysed AS (
@@ -184,12 +183,8 @@ WITH given AS MATERIALIZED (
         summary = coalesce(locked.summary, s.summary),
         "updatedAt" = CURRENT_TIMESTAMP
     FROM locked
-    WHERE s.id = locked.id
+    WHERE s.id = locked.id AND locked.analysed
     RETURNING s.id
-), unasked AS (
-    DELETE FROM public."SessionQuestion" AS q
-    USING unnest((SELECT CAST(:asked AS text[]))) AS g (session_id)
-    WHERE q."sessionId" = g.session_id
 ), told AS (
     UPDATE public."SessionProcessingStatus" AS p
     SET status = coalesce(given.status, 'PENDING'),
@@ -226,6 +221,20 @@ WITH given AS MATERIALIZED (
         "errorMessage" = excluded."errorMessage"
 )
 SELECT analysed.id FROM analysed
+
+-- name: replace_questions
+-- After the sessions are locked, and not in the same statement, which would not see what a writer
+-- that it waited for has linked. The texts go in the order in which they come, as do their locks.
+WITH unasked AS (
+    DELETE FROM public."SessionQuestion" AS q
+    USING unnest((SELECT CAST(:asked AS text[]))) AS g (session_id)
+    WHERE q."sessionId" = g.session_id
+)
+INSERT INTO public."Question" (id, content)
+SELECT gen_random_uuid()::text, q.content
+FROM unnest(CAST(:questions AS text[])) WITH ORDINALITY AS q (content, position)
+ORDER BY q.position
+ON CONFLICT (content) DO NOTHING
 
 -- name: link_questions
 INSERT INTO public."SessionQuestion" (id, "sessionId", "questionId", "order")
