@@ -84,7 +84,7 @@ def of_each(count: int, one: st.SearchStrategy[Any]) -> st.SearchStrategy[list[A
 @st.composite
 def plays(draw: st.DrawFn) -> Play:
     """Crowded on purpose: few sessions, an outcome for every request, and a second for some."""
-    sessions, requests = draw(st.integers(1, 4)), draw(st.integers(6, 12))
+    sessions, requests = draw(st.integers(3, 8)), draw(st.integers(14, 20))
     world = World(
         statuses=draw(of_each(sessions, st.sampled_from(STATUSES))),
         sessions=draw(of_each(requests, st.integers(0, sessions - 1))),

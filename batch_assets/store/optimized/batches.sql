@@ -81,7 +81,9 @@ SELECT moved.id FROM moved
 
 -- name: return_rows
 -- Rows of batches that gave them no answer wait again; they were not paid for and no attempt is
--- counted. Without request ids: all that have no outcome yet.
+-- counted. Without request ids: all that have no outcome yet. The states are compared in ways that
+-- no index offers: where statistics say that nothing is in progress, the planner would otherwise
+-- read the set once for every row, and not each row by its key.
 WITH ended AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = :outcome, ended_at = CURRENT_TIMESTAMP
@@ -97,16 +99,16 @@ WITH ended AS (
     SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
     FROM ended
     WHERE r.id = ended.request_id
-        AND r."batchId" = ended.batch_id
-        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        AND r."batchId" IS NOT DISTINCT FROM ended.batch_id
+        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
     RETURNING r.id, r."sessionId", r."requestedAt", ended.company_id
 ), waiting AS (
     UPDATE public."SessionProcessingStatus" AS p
     SET status = 'PENDING', "startedAt" = NULL
     FROM moved
     WHERE p."sessionId" = moved."sessionId"
-        AND p.stage = 'AI_ANALYSIS'
-        AND p.status = 'IN_PROGRESS'
+        AND CAST(p.stage AS text) = 'AI_ANALYSIS'
+        AND CAST(p.status AS text) = 'IN_PROGRESS'
 )
 INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
 SELECT moved.id, moved.company_id, moved."requestedAt"
