@@ -6,12 +6,14 @@ is left as it is. Expired, cancelled and partly failed batches are read like com
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 
 from batch_assets.domain.batches import EndedBatch, Written
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.money import Price
 from batch_assets.domain.records import Lease, ResultLine, RowOutcome
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.results import BrokenLine, read_results
@@ -73,7 +75,11 @@ class _Ingestion:
         self._pipeline = pipeline
         self._queries = pipeline.queries
         self._report = report
-        self._price_of = price_finder(pipeline.queries)
+
+    @cached_property
+    def _price_of(self) -> Callable[[str], Price | None]:
+        """Asked for with the first batch: most runs have nothing to read."""
+        return price_finder(self._queries)
 
     def read(self, batch: EndedBatch, budget: Budget) -> bool:
         """Read a batch to its end and settle it; whether that was possible."""

@@ -57,10 +57,7 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
         report.rejected.update(claim.rejected)
         report.held.update(claim.held)
         requests = sum(batch.requests for batch in claim.batches)
-        spent = Spent(
-            requests=spent.requests + requests,
-            cost_eur=spent.cost_eur + sum(batch.cost_eur for batch in claim.batches),
-        )
+        spent += Spent(requests, sum(batch.cost_eur for batch in claim.batches))
         budget.spend(requests)
         wave = Wave(pipeline, installation.id, budget)
         wave.send(claim.batches)

@@ -46,10 +46,13 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What this run has claimed already, which its own caps count."""
+    """Requests and their estimated cost that count against a cap."""
 
     requests: int = 0
     cost_eur: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.requests + other.requests, self.cost_eur + other.cost_eur)
 
 
 class Queries(Protocol):

@@ -7,7 +7,7 @@ from sqlalchemy import Row
 
 from batch_assets.domain.packing import Draft, Room
 from batch_assets.domain.policy import Policy
-from batch_assets.store.original.visits import left
+from batch_assets.store.original.visits import room_within, total
 from batch_assets.store.protocol import Spent
 
 
@@ -31,19 +31,11 @@ class Rooms:
 
     def room(self, company_id: str, resting: Mapping[str, str], models: Iterable[str]) -> Room:
         """What may still be sent for a company, of these models without those in `resting`."""
-        caps = self._policy.caps
-        own = self._companies.get(company_id, Spent())
-        return Room(
-            requests={
-                "run": left(caps.run_requests, self._run.requests),
-                "day": left(caps.day_requests, self._day.requests),
-                "company": left(caps.company_day_requests, own.requests),
-            },
-            cost_eur={
-                "run": left(caps.run_cost_eur, self._run.cost_eur),
-                "day": left(caps.day_cost_eur, self._day.cost_eur),
-                "company": left(caps.company_day_cost_eur, own.cost_eur),
-            },
+        return room_within(
+            self._policy.caps,
+            run=self._run,
+            day=self._day,
+            company=self._companies.get(company_id, Spent()),
             model_tokens={
                 model: self._policy.token_allowance(model) - self._enqueued[model]
                 for model in models
@@ -54,13 +46,9 @@ class Rooms:
     def take(self, drafts: Sequence[Draft]) -> None:
         """Count drafts that are about to be claimed."""
         for draft in drafts:
-            more = Spent(len(draft.candidates), draft.cost_eur)
-            self._run = _sum(self._run, more)
-            self._day = _sum(self._day, more)
+            more = total([draft])
+            self._run += more
+            self._day += more
             own = self._companies.get(draft.company_id, Spent())
-            self._companies[draft.company_id] = _sum(own, more)
+            self._companies[draft.company_id] = own + more
             self._enqueued[draft.model] += draft.tokens
-
-
-def _sum(one: Spent, other: Spent) -> Spent:
-    return Spent(one.requests + other.requests, one.cost_eur + other.cost_eur)

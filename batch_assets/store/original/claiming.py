@@ -46,19 +46,16 @@ class ClaimQueries(EngineQueries):
         queue = list(company_ids)
         resting: Mapping[str, str] = {}
         while queue and len(claimed) < terms.policy.batches_per_claim:
-            already = Spent(
-                requests=spent.requests + sum(batch.requests for batch in claimed),
-                cost_eur=spent.cost_eur + sum(batch.cost_eur for batch in claimed),
-            )
             with self.engine.begin() as connection:
                 one_claim_at_a_time(connection)
-                visit = visit_company(connection, queue[0], terms, already, resting)
+                visit = visit_company(connection, queue[0], terms, spent, resting)
                 claimed += [
                     _claim_batch(connection, draft, holder) for draft in visit.packing.drafts
                 ]
                 for rejection in visit.packing.rejections:
                     _reject(connection, rejection)
                     rejected[rejection.code] += 1
+            spent += total(visit.packing.drafts)
             resting = visit.resting
             if visit.is_last:
                 held += visit.packing.held

@@ -16,7 +16,7 @@ from batch_assets.domain.packing import (
     held_by_rest,
     pack,
 )
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.policy import Caps, Policy
 from batch_assets.store.protocol import Spent
 from batch_assets.store.sql import load
 
@@ -81,7 +81,6 @@ def _room(
 ) -> Room:
     """What the caps and allowances leave for one company at this moment."""
     used = connection.execute(SQL["claimed_today"], {"company_id": company_id}).one()
-    caps = policy.caps
     today = total(foreseen)
     own = total([draft for draft in foreseen if draft.company_id == company_id])
     enqueued = Counter(
@@ -90,17 +89,11 @@ def _room(
     for draft in foreseen:
         enqueued[draft.model] += draft.tokens
     paused = {row.model: row.reason for row in connection.execute(SQL["paused_models"])}
-    return Room(
-        requests={
-            "run": left(caps.run_requests, spent.requests),
-            "day": left(caps.day_requests, used.day_requests + today.requests),
-            "company": left(caps.company_day_requests, used.company_day_requests + own.requests),
-        },
-        cost_eur={
-            "run": left(caps.run_cost_eur, spent.cost_eur),
-            "day": left(caps.day_cost_eur, used.day_cost_eur + today.cost_eur),
-            "company": left(caps.company_day_cost_eur, used.company_day_cost_eur + own.cost_eur),
-        },
+    return room_within(
+        policy.caps,
+        run=spent,
+        day=Spent(used.day_requests, used.day_cost_eur) + today,
+        company=Spent(used.company_day_requests, used.company_day_cost_eur) + own,
         model_tokens={
             model: policy.token_allowance(model) - tokens for model, tokens in enqueued.items()
         },
@@ -108,6 +101,31 @@ def _room(
     )
 
 
-def left(cap: float | None, used: float) -> float | None:
-    """What a cap leaves; `None`: no cap."""
+def room_within(
+    caps: Caps,
+    *,
+    run: Spent,
+    day: Spent,
+    company: Spent,
+    model_tokens: dict[str, int],
+    paused_models: dict[str, str],
+) -> Room:
+    """The room that the caps leave after what the run, the day and the company have spent."""
+    return Room(
+        requests={
+            "run": _left(caps.run_requests, run.requests),
+            "day": _left(caps.day_requests, day.requests),
+            "company": _left(caps.company_day_requests, company.requests),
+        },
+        cost_eur={
+            "run": _left(caps.run_cost_eur, run.cost_eur),
+            "day": _left(caps.day_cost_eur, day.cost_eur),
+            "company": _left(caps.company_day_cost_eur, company.cost_eur),
+        },
+        model_tokens=model_tokens,
+        paused_models=paused_models,
+    )
+
+
+def _left(cap: float | None, used: float) -> float | None:
     return None if cap is None else cap - used
