@@ -167,13 +167,26 @@ intake = Table(
     Column("company_id", Text, nullable=False),
     Column("requested_at", DateTime(timezone=True), nullable=False),
     _moment("noticed_at", required=True),
+    Column("model", Text, nullable=False),
     schema=OWN_SCHEMA,
 )
 Index(
-    "intake_company_id_requested_at_idx",
+    "intake_company_id_model_requested_at_idx",
     intake.c.company_id,
+    intake.c.model,
     intake.c.requested_at,
     intake.c.request_id,
+)
+
+intake_progress = Table(
+    "intake_progress",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    _moment("noticed_until"),
+    _moment("swept_at"),
+    Column("checked_id", Text),
+    CheckConstraint("only_row", name="only_row"),
+    schema=OWN_SCHEMA,
 )
 
 retry = Table(

@@ -1,0 +1,52 @@
+"""How the operations on the database fared: what the performance tracker remembers."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    Table,
+    Text,
+    text,
+)
+
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata
+
+_NOW = text("CURRENT_TIMESTAMP")
+_IMPLEMENTATIONS = "implementation IN ('original', 'optimized')"
+
+operation_run = Table(
+    "operation_run",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("implementation", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("fallbacks", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("statements", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    CheckConstraint(_IMPLEMENTATIONS, name="implementation"),
+    CheckConstraint("purpose IN ('work', 'probe')", name="purpose"),
+    Index(None, "operation", "implementation", "recorded_at"),
+    Index(None, "recorded_at"),
+    schema=OWN_SCHEMA,
+)
+
+operation_choice = Table(
+    "operation_choice",
+    metadata,
+    Column("operation", Text, primary_key=True),
+    Column("implementation", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    CheckConstraint(_IMPLEMENTATIONS, name="implementation"),
+    schema=OWN_SCHEMA,
+)
