@@ -1,13 +1,14 @@
-"""The input file on disk: written line by line, readable by nobody else, gone afterwards.
+"""Files on their way to the server and from it: readable by nobody else, gone afterwards.
 
-A file lies in a directory that only its owner may enter and is locked by the process that writes
-it. The kernel drops that lock with the process, however it ends, so `sweep` can tell what is left
-over from what is in use, also across containers that share the directory.
+They lie in a directory of their own, which is locked by the process that made it. The kernel drops
+that lock with the process, however it ends, so `sweep` can tell what is left over from what is in
+use, also across containers that share the parent directory.
 """
 
 import fcntl
 import json
 import os
+import shutil
 import stat
 import time
 from collections.abc import Mapping
@@ -19,42 +20,27 @@ from uuid import uuid4
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.openai_batch import limits
 
-_PREFIX = "batch-input-"
-_SUFFIX = ".jsonl"
+_PREFIX = "batch-files-"
 
 _LINE_SEPARATORS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 """Legal inside a JSON string, but a line break to many a reader of lines: sent escaped."""
 
 
-class InputFile:
-    """One input file, from its first line to its removal; use it as a context manager.
+class Spool:
+    """A directory for the files of one piece of work, from its first file to the removal of all.
 
-    Lines go to disk as they come, so memory holds one of them. `add` takes a line or leaves it:
-    what is on disk never exceeds the two limits.
+    Use it as a context manager. Raises `ConfigurationError` if the parent is open to others.
     """
 
-    def __init__(
-        self,
-        spool_dir: Path,
-        *,
-        max_bytes: int = limits.MAX_FILE_BYTES,
-        max_requests: int = limits.MAX_REQUESTS,
-    ) -> None:
+    def __init__(self, spool_dir: Path) -> None:
         self._spool_dir = spool_dir
-        self._max_bytes = max_bytes
-        self._max_requests = max_requests
-        self.path = spool_dir / f"{_PREFIX}{uuid4().hex}{_SUFFIX}"
-        self.requests = 0
-        """Lines written."""
-        self.bytes = 0
-        """Bytes written, line ends included: what the upload will send."""
+        self.path = spool_dir / f"{_PREFIX}{uuid4().hex}"
 
     def __enter__(self) -> Self:
         _private_directory(self._spool_dir)
-        # O_EXCL also refuses a symbolic link that someone put in the way.
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        self._file = os.fdopen(descriptor, "wb")
+        self.path.mkdir(mode=0o700)
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self
 
     def __exit__(
@@ -63,9 +49,57 @@ class InputFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Removed first: closing writes what is buffered and fails on a full disk.
-        self.path.unlink(missing_ok=True)
-        self._file.close()
+        shutil.rmtree(self.path)
+        os.close(self._lock)
+
+    def new_path(self) -> Path:
+        """Where another file may be made."""
+        return self.path / f"{uuid4().hex}.jsonl"
+
+    def input_file(
+        self,
+        *,
+        max_bytes: int = limits.MAX_FILE_BYTES,
+        max_requests: int = limits.MAX_REQUESTS,
+    ) -> "InputFile":
+        """A new input file, to be written in a context and uploaded after it."""
+        return InputFile(self.new_path(), max_bytes, max_requests)
+
+
+class InputFile:
+    """One input file. It is complete, and closed, when its context ends; an error removes it.
+
+    Lines go to disk as they come, so memory holds one of them. `add` takes a line or leaves it:
+    what is on disk never exceeds the two limits.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, max_requests: int) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._max_requests = max_requests
+        self.requests = 0
+        """Lines written."""
+        self.bytes = 0
+        """Bytes written, line ends included: what the upload will send."""
+
+    def __enter__(self) -> Self:
+        self._file = open(self.path, "xb", opener=_private)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            # Writes what is buffered, and fails on a full disk.
+            self._file.close()
+        except OSError:
+            self.remove()
+            raise
+        if kind is not None:
+            self.remove()
 
     def add(self, custom_id: str, body: Mapping[str, object]) -> bool:
         """Append one request. False: it would exceed a limit, and nothing was written.
@@ -81,38 +115,40 @@ class InputFile:
         self.bytes += len(line)
         return True
 
-    def finish(self) -> Path:
-        """Hand what is buffered to the system; the file can be uploaded until the context ends."""
-        self._file.flush()
-        return self.path
+    def remove(self) -> None:
+        """Take the file away before its spool goes."""
+        self.path.unlink(missing_ok=True)
 
 
 def sweep(spool_dir: Path, older_than_seconds: float) -> int:
-    """Remove input files whose process is gone and that are older; how many were removed.
+    """Remove spools whose process is gone and that are older; how many were removed.
 
-    The age protects a file in the instant between its creation and its lock.
+    The age protects one in the instant between its creation and its lock.
     """
     newest = time.time() - older_than_seconds
-    leftovers = spool_dir.glob(f"{_PREFIX}*{_SUFFIX}")
-    return sum(_removed(path, newest) for path in leftovers)
+    return sum(_removed(path, newest) for path in spool_dir.glob(f"{_PREFIX}*"))
 
 
 def _removed(path: Path, newest: float) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        # Another sweep was faster, or it is a link, which is never ours.
+        # Another sweep was faster, or it is a link or a file, which is never ours.
         return False
     try:
         if os.fstat(descriptor).st_mtime > newest:
             return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
+        shutil.rmtree(path)
     except BlockingIOError:
         return False
     finally:
         os.close(descriptor)
     return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _line(custom_id: str, body: Mapping[str, object]) -> bytes:

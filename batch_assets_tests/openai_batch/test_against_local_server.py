@@ -15,7 +15,7 @@ from batch_assets.local.batch_server import RunningServer, ServerConfig, running
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.openai_batch.results import read_results
-from batch_assets.openai_batch.spool import InputFile
+from batch_assets.openai_batch.spool import Spool
 
 BODY = {
     "model": "gpt-4o-mini",
@@ -56,10 +56,11 @@ def serve(local_server: RunningServer, local_api: BatchApi) -> Iterator[Serve]:
 
 
 def upload(api: BatchApi, tmp_path: Path, requests: int = 5, name: str = "ours.jsonl") -> str:
-    with InputFile(tmp_path / "spool") as file:
-        for number in range(1, requests + 1):
-            assert file.add(f"r{number}", BODY)
-        return api.upload(file.finish(), name)
+    with Spool(tmp_path / "spool") as spool:
+        with spool.input_file() as file:
+            for number in range(1, requests + 1):
+                assert file.add(f"r{number}", BODY)
+        return api.upload(file.path, name)
 
 
 def ended(api: BatchApi, batch_id: str) -> RemoteBatch:
@@ -175,10 +176,11 @@ def test_rows_that_fail(
 
 def test_a_batch_that_fails_validation_says_where(serve: Serve, tmp_path: Path) -> None:
     api = serve()
-    with InputFile(tmp_path / "spool") as file:
-        file.add("twice", BODY)
-        file.add("twice", BODY)
-        file_id = api.upload(file.finish(), "ours.jsonl")
+    with Spool(tmp_path / "spool") as spool:
+        with spool.input_file() as file:
+            file.add("twice", BODY)
+            file.add("twice", BODY)
+        file_id = api.upload(file.path, "ours.jsonl")
     batch = ended(api, api.create_batch(file_id, {}, MONTH).id)
     assert batch.status == "failed"
     assert [(error.code, error.line) for error in batch.errors] == [("duplicate_custom_id", 2)]

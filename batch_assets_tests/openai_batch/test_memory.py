@@ -14,7 +14,7 @@ PROLOGUE = """
 import pathlib, sys, tracemalloc
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.results import read_results
-from batch_assets.openai_batch.spool import InputFile
+from batch_assets.openai_batch.spool import Spool
 
 def peak_of(work):
     work("small")  # whatever is imported or kept once is not counted
@@ -34,10 +34,11 @@ print(*peak_of(fetch))
 
 UPLOAD = """
 def send(size):
-    with InputFile(pathlib.Path(sys.argv[2])) as file:
-        for number in range(10 if size == "small" else 5_000):
-            file.add(str(number), {"text": "x" * 10_000})
-        api.upload(file.finish(), "input.jsonl")
+    with Spool(pathlib.Path(sys.argv[2])) as spool:
+        with spool.input_file() as file:
+            for number in range(10 if size == "small" else 5_000):
+                file.add(str(number), {"text": "x" * 10_000})
+        api.upload(file.path, "input.jsonl")
         return file.bytes
 
 print(*peak_of(send))
