@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from batch_assets import wiring
 from batch_assets.domain.errors import ConfigurationError
@@ -16,6 +17,7 @@ from batch_assets.store.dagster_schema import require_dagster_schema
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
 from batch_assets.wiring import connect, connect_local, local_environment
+from batch_assets_tests.transaction_pooler import transaction_pooler
 
 DATABASE = "postgresql://livedash:canary-90be@db.example.com/livedash"
 STACK = "wired"
@@ -115,17 +117,39 @@ def test_a_local_environment_holds_nothing_that_is_configured() -> None:
     assert local_environment() == {**os.environ, "BATCH_LOCAL_STACK": "default"}
 
 
-def test_transactions_give_up_waiting_and_keep_nothing_in_the_session(database_url: str) -> None:
-    limits = text(
-        "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'),"
-        " current_setting('idle_in_transaction_session_timeout')"
-    )
+LIMITS = text(
+    "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'),"
+    " current_setting('idle_in_transaction_session_timeout'), current_setting('jit')"
+)
+IN_FORCE = ("30s", "5min", "5min", "off")
+
+
+def test_every_statement_gives_up_waiting(database_url: str) -> None:
     engine = open_engine(database_url)
     with engine.connect() as connection:
-        assert tuple(connection.execute(limits).one()) == ("30s", "5min", "5min")
-        connection.rollback()
-        # Asked without the engine's own statement, as PgBouncer's next client would ask.
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        assert driver.execute("SHOW lock_timeout").fetchone() == ("0",)
+        assert tuple(connection.execute(LIMITS).one()) == IN_FORCE
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        assert tuple(connection.execute(LIMITS).one()) == IN_FORCE
+    engine.dispose()
+
+
+def test_behind_a_pooler_transactions_give_up_waiting_and_keep_nothing_in_the_session(
+    database_url: str,
+) -> None:
+    with transaction_pooler(database_url) as pooled:
+        engine = open_engine(pooled)
+        with engine.connect() as connection:
+            assert tuple(connection.execute(LIMITS).one()) == IN_FORCE
+            connection.rollback()
+            # Asked without the engine's own statement, as the pooler's next client would ask.
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            assert driver.execute("SHOW lock_timeout").fetchone() == ("0",)
+        engine.dispose()
+
+
+def test_a_login_that_fails_for_another_reason_is_not_tried_without_limits() -> None:
+    engine = open_engine("postgresql://nobody@127.0.0.1:9/nowhere")
+    with pytest.raises(OperationalError, match="refused"):
+        engine.connect()
     engine.dispose()

@@ -2,7 +2,7 @@
 
 It speaks PostgreSQL's own protocol. The first client's login goes through to the server; later
 clients are let in with what the server said then. As PgBouncer does, it tells every client a
-process number that is not the server session's.
+process number that is not the server session's, and refuses settings at login.
 """
 
 import contextlib
@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from sqlalchemy import URL, make_url
 
 _NO_ENCRYPTION = (80877103, 80877104)  # SSLRequest, GSSENCRequest
+_REFUSED = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
+_REFUSAL = b"E" + struct.pack("!I", len(_REFUSED) + 4) + _REFUSED
 _READY, _KEY, _TERMINATE, _SYNC, _QUERY = b"Z", b"K", b"X", b"S", b"Q"
 
 
@@ -74,6 +76,9 @@ class _Pooler:
     def _attend(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError), client:
             startup = _startup(client)
+            if b"\0options\0" in startup:
+                client.sendall(_REFUSAL)
+                return
             with self._turn:
                 if not self._welcome:
                     self._welcome = self._log_in(client, startup)

@@ -18,6 +18,7 @@ from batch_assets.domain.errors import (
     MigrationRefusedError,
     MigrationsMissingError,
 )
+from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.migrating.project import (
     Report,
     alembic_config,
@@ -88,9 +89,10 @@ def require_current(engine: Engine) -> None:
     )
 
 
+@retry_lost
 def _revision(engine: Engine) -> str | None:
     try:
-        with engine.connect() as connection:
+        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             return connection.execute(_REVISION).scalar_one_or_none()
     except DBAPIError as error:
         if isinstance(error.orig, errors.UndefinedTable | errors.InvalidSchemaName):
