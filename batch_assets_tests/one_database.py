@@ -18,9 +18,12 @@ _EMPTY = text("""
     DELETE FROM batch_assets.attempt;
     DELETE FROM batch_assets.batch;
     DELETE FROM batch_assets.intake;
+    DELETE FROM batch_assets.intake_progress;
     DELETE FROM batch_assets.retry;
     DELETE FROM batch_assets.dead_letter;
     DELETE FROM batch_assets.model_pause;
+    DELETE FROM batch_assets.operation_run;
+    DELETE FROM batch_assets.operation_choice;
     UPDATE batch_assets.installation
     SET id = gen_random_uuid()::text,
         system_identifier = (SELECT system_identifier::text FROM pg_control_system()),

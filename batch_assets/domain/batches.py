@@ -1,11 +1,14 @@
 """Records of batches on their way: what the store hands to a stage and gets back from it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from batch_assets.domain.records import Lease, RemoteBatch
+from batch_assets.domain.records import Lease, RemoteBatch, RowOutcome
+
+BatchRow = tuple[str, str]
+"""A row of a batch: the batch's id and the request's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,16 @@ class ClaimedBatch:
 class Claim:
     """What one call of `claim` did. Companies in `remaining` are still to be visited.
 
-    `held` counts requests that were looked at: behind a cap there may be more.
+    `held` counts requests that were looked at: behind a cap, or of a model that rests, there may be
+    more.
     """
 
     batches: tuple[ClaimedBatch, ...]
     rejected: Mapping[str, int]
     held: Mapping[str, int]
     remaining: tuple[str, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Companies for which nothing could be claimed because the database refused, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +126,19 @@ class Leftover:
     file_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BatchOutcomes:
+    """What was read of one batch and is to be written, with the lines that belong to none of its
+    rows."""
+
+    lease: Lease
+    outcomes: Sequence[RowOutcome]
+    refused: int = 0
+
+
 @dataclass(slots=True)
 class Written:
-    """What one call of `write_results` did with the outcomes that it was given."""
+    """What one call of `write_results` did with the outcomes of a batch."""
 
     completed: int = 0
     retry: int = 0
@@ -136,6 +152,8 @@ class Written:
     completion_tokens: int = 0
     cost_eur: float = 0.0
     live_cost_eur: float = 0.0
+    error: str = ""
+    """The error's class if the database refused the outcomes: nothing of them was written."""
 
     def __add__(self, other: "Written") -> "Written":
         return Written(

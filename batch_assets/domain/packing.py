@@ -19,6 +19,10 @@ JSON_BYTES_PER_MESSAGE = 48
 """What one message adds to the request line beside its text: keys, quotes, escaped twice."""
 
 
+CAP_ON_REQUESTS = "cap on requests"
+CAP_ON_COST = "cap on estimated cost"
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A waiting request, locked by the claim that reads it; counts are of its messages."""
@@ -63,7 +67,8 @@ class Terms:
 class Room:
     """What may still be sent for one company; packing takes from it.
 
-    The scopes of `requests` and `cost_eur` are "run", "day" and "company"; `None` is no limit.
+    The scopes of `requests` and `cost_eur` are "run", "day" and "company", in this order; `None` is
+    no limit.
     """
 
     requests: dict[str, float | None] = field(default_factory=dict)
@@ -173,10 +178,10 @@ def _hold(candidate: Candidate, size: Estimate, terms: Terms, room: Room) -> str
     if candidate.model in room.paused_models:
         return held_by_rest(candidate.model, room.paused_models[candidate.model])
     if any(left is not None and left < 1 for left in room.requests.values()):
-        return "cap on requests"
+        return CAP_ON_REQUESTS
     cost = size.cost_eur or 0.0
     if any(left is not None and left < cost for left in room.cost_eur.values()):
-        return "cap on estimated cost"
+        return CAP_ON_COST
     return None
 
 

@@ -51,13 +51,17 @@ class Policy:
     lease_seconds: float = 15 * 60
     absence_grace_seconds: float = 10 * 60
     output_expires_seconds: int = 7 * 24 * 60 * 60
-    batches_per_claim: int = 50
+    batches_per_claim: int = 500
+    rows_per_claim: int = 20_000
+    bytes_per_claim: int = 500_000_000
     batches_per_poll: int = 5_000
-    rows_per_look: int = 20_000
-    rows_per_write: int = 500
+    batches_per_read: int = 500
+    rows_per_look: int = 5_000
+    rows_per_write: int = 5_000
     rows_per_run: int = 100_000
     op_seconds: float = 10 * 60
     foreign_quiet_seconds: float = 15 * 60
+    concurrent_companies: int = 5
 
     def token_allowance(self, model: str) -> int:
         """Prompt tokens that may be enqueued for a model at one time, all its batches together."""

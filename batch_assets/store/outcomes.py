@@ -2,14 +2,18 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import fields
+from typing import Any, Final
 
 from batch_assets.domain.batches import Written
 from batch_assets.domain.failures import Failure
 from batch_assets.domain.money import Usage
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Findings, RowOutcome
+
+_USAGE: Final = tuple(field.name for field in fields(Usage))
+_NO_USAGE: Final = Usage()
+_FINDINGS: Final = tuple(field.name for field in fields(Findings) if field.name != "questions")
 
 
 def paid_columns(outcome: RowOutcome) -> dict[str, Any]:
@@ -19,7 +23,7 @@ def paid_columns(outcome: RowOutcome) -> dict[str, Any]:
         "openai_request_id": response.request_id if response else None,
         "service_tier": response.service_tier if response else None,
         "system_fingerprint": response.system_fingerprint if response else None,
-        **asdict(response.usage if response else Usage()),
+        **_values(response.usage if response else _NO_USAGE, _USAGE),
         "prompt_token_cost": outcome.cost.rates.prompt,
         "completion_token_cost": outcome.cost.rates.completion,
         "cost_eur": outcome.cost.eur,
@@ -29,9 +33,12 @@ def paid_columns(outcome: RowOutcome) -> dict[str, Any]:
 
 def findings_columns(findings: Findings) -> dict[str, Any]:
     """The session's columns; its questions are rows of their own."""
-    columns = asdict(findings)
-    del columns["questions"]
-    return columns
+    return _values(findings, _FINDINGS)
+
+
+def _values(record: object, names: Sequence[str]) -> dict[str, Any]:
+    """Fields by name; `dataclasses.asdict` copies each value, which is most of its time here."""
+    return {name: getattr(record, name) for name in names}
 
 
 def failure_columns(failure: Failure, failed_before: int, policy: Policy) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from batch_assets.domain.batches import (
+    BatchOutcomes,
+    BatchRow,
     Claim,
     CompanyStatistics,
     EndedBatch,
@@ -30,7 +32,6 @@ from batch_assets.domain.records import (
     Conversation,
     Lease,
     RemoteBatch,
-    RowOutcome,
 )
 
 
@@ -66,8 +67,12 @@ class Queries(Protocol):
         """LiveDash's prices that are in effect now, by the model's name."""
         ...
 
-    def notice_pending(self, company_ids: Sequence[str], limit: int) -> int:
-        """Bring the intake up to date: at most `limit` new rows a company; how many came in."""
+    def notice_pending(self, limit: int) -> int:
+        """Bring the intake up to date: at most `limit` new rows; how many came in.
+
+        Of every company, whatever its status: one that is made active again finds its rows there.
+        Entries of requests that no longer wait go, a bounded number of them at a time.
+        """
         ...
 
     def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
@@ -77,11 +82,12 @@ class Queries(Protocol):
     def claim(
         self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
     ) -> Claim:
-        """Claim due requests into batches, at most `policy.batches_per_claim` or a few more.
+        """Claim due requests into batches, until `policy.batches_per_claim`, `rows_per_claim` or
+        `bytes_per_claim` is reached or a little exceeded.
 
-        One transaction a company: caps, token allowances, pauses and the company's status are
-        checked in it, under a lock that lets one claim run at a time. Rows that can never be sent
-        become dead letters.
+        All that is claimed for a company is one transaction: caps, token allowances, pauses and the
+        company's status are checked in it, under a lock that lets one claim run at a time. Rows
+        that can never be sent become dead letters.
         """
         ...
 
@@ -89,10 +95,12 @@ class Queries(Protocol):
         """What `claim` would do for each company in turn; changes nothing."""
         ...
 
-    def conversations(self, batch_id: str) -> Iterator[Conversation]:
-        """The conversations of a claimed batch, oldest request first, streamed.
+    def conversations(self, batch_ids: Sequence[str]) -> Iterator[Conversation]:
+        """The conversations of claimed batches, streamed: batches in the order in which they are
+        given, and each with its oldest request first.
 
-        A request whose session was deleted meanwhile is not among them.
+        A request whose session was deleted meanwhile is not among them. A transaction may be open
+        until the last one was taken: nothing is called over the network before.
         """
         ...
 
@@ -133,30 +141,33 @@ class Queries(Protocol):
         """Take leases on ended batches that nobody works on, oldest first."""
         ...
 
-    def rows_of(self, batch_id: str, request_ids: Sequence[str]) -> Mapping[str, str | None]:
-        """The processing type of each of these requests that is a row of the batch.
+    def rows_of(self, rows: Sequence[BatchRow]) -> Mapping[BatchRow, str | None]:
+        """The processing type of each of these that is a row of its batch.
 
-        `None`: the request was deleted with its session. An id that is missing here belongs to
-        another batch, or to none.
+        `None`: the request was deleted with its session. A pair that is missing here is a request
+        of another batch, or of none.
         """
         ...
 
     def write_results(
-        self, lease: Lease, outcomes: Sequence[RowOutcome], refused: int, policy: Policy
-    ) -> Written | None:
-        """Apply outcomes in one transaction, and count `refused` lines with the batch.
+        self, results: Sequence[BatchOutcomes], policy: Policy
+    ) -> Mapping[str, Written]:
+        """Apply the outcomes of some batches, each batch once; what was done, by the batch's id.
 
-        Idempotent: a row whose attempt has ended is counted as a duplicate and left as it is.
-        `None`: the lease was lost and nothing was written.
+        Idempotent: a row whose attempt has ended is counted as a duplicate and left as it is. Of a
+        batch that is missing in the answer the lease was lost, and nothing was written.
         """
         ...
 
-    def open_rows(self, batch_id: str, limit: int) -> list[str]:
-        """Requests of a batch that have no outcome yet, by id."""
+    def open_rows(self, batch_ids: Sequence[str], limit: int) -> list[BatchRow]:
+        """At most `limit` rows of these batches that have no outcome yet, by batch and request."""
         ...
 
-    def settle(self, lease: Lease) -> int | None:
-        """ended -> settled: rows without an answer wait again; how many. `None`: lease lost."""
+    def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
+        """ended -> settled: rows without an answer wait again; how many, by the batch's id.
+
+        Of a batch that is missing in the answer the lease was lost.
+        """
         ...
 
     def leftovers(self, limit: int) -> list[Leftover]:

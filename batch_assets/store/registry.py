@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine
-
+from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.optimized.batches import return_rows
+from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -47,31 +47,62 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
-class Registry:
+class Glance:
+    """What one statement sees of everything, so that a run without work asks little more."""
+
+    installation: Installation
+    has_unwatched: bool
+    """LiveDash has batches in flight that are not watched yet."""
+    has_in_flight: bool
+    has_ended: bool
+    """Batches have ended that nobody reads."""
+    has_unresolved: bool
+    """Batches were claimed and not submitted, and nobody works on them."""
+    has_leftovers: bool
+    """Files of finished batches may be on the server."""
+    has_due_retries: bool
+
+
+@dataclass(frozen=True)
+class Registry(EngineQueries):
     """Reads and moves the installation's one row and the models' pauses."""
 
-    engine: Engine
     foreign_quiet_seconds: float
 
     def installation(self) -> Installation:
         """The installation as it is now; one statement."""
-        with self.engine.begin() as connection:
+        return self.glance().installation
+
+    @retry_lost
+    def glance(self) -> Glance:
+        """What there is to do at this moment; one statement."""
+        with self.autocommit.connect() as connection:
             row = connection.execute(
-                SQL["installation"], {"quiet_seconds": self.foreign_quiet_seconds}
+                SQL["glance"], {"quiet_seconds": self.foreign_quiet_seconds}
             ).one()
-        return Installation(
-            id=row.id,
-            is_confirmed=row.is_confirmed,
-            is_at_home=row.is_at_home,
-            home_database=row.database_name,
-            foreign_batches=row.foreign_batches,
+        return Glance(
+            installation=Installation(
+                id=row.id,
+                is_confirmed=row.is_confirmed,
+                is_at_home=row.is_at_home,
+                home_database=row.database_name,
+                foreign_batches=row.foreign_batches,
+            ),
+            has_unwatched=row.has_unwatched,
+            has_in_flight=row.has_in_flight,
+            has_ended=row.has_ended,
+            has_unresolved=row.has_unresolved,
+            has_leftovers=row.has_leftovers,
+            has_due_retries=row.has_due_retries,
         )
 
+    @retry_lost
     def confirm(self, confirmed_by: str) -> None:
         """Allow submissions from this database."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             connection.execute(SQL["confirm"], {"confirmed_by": confirmed_by})
 
+    @retry_lost
     def settle_here(self, confirmed_by: str, *, as_copy: bool) -> None:
         """Make this database the installation's home; a copy gets an id of its own.
 
@@ -84,9 +115,10 @@ class Registry:
                 return_rows(connection, list(left), "released")
             connection.execute(SQL["confirm"], {"confirmed_by": confirmed_by})
 
+    @retry_lost
     def pause_model(self, model: str, seconds: float, reason: str) -> None:
         """Let a model rest; a longer rest that is under way stays."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             connection.execute(
                 SQL["pause_model"], {"model": model, "seconds": seconds, "reason": reason}
             )

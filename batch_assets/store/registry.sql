@@ -1,5 +1,7 @@
--- name: installation
--- Read at once: who we are, whether this is still that database, and what LiveDash does beside us.
+-- name: glance
+-- Read at once: who we are, whether this is still that database, what LiveDash does beside us, and
+-- for which stages there is anything to do. LiveDash's batches are looked at company by company,
+-- since its index on their status begins with the company; one that ended unseen is not counted.
 SELECT
     i.id,
     i.confirmed_at IS NOT NULL AS is_confirmed,
@@ -10,14 +12,68 @@ SELECT
         ) AS is_at_home,
     (
         SELECT count(*)
-        FROM public."AIBatchRequest" AS l
-        WHERE l."createdAt" > CURRENT_TIMESTAMP - make_interval(secs => :quiet_seconds)
-            AND NOT EXISTS (
-                SELECT
-                FROM batch_assets.batch AS b
-                WHERE b.id = l.id AND b.installation_id IS NOT NULL
-            )
-    ) AS foreign_batches
+        FROM (
+            SELECT l.id
+            FROM public."Company" AS c
+            CROSS JOIN LATERAL (
+                SELECT f.id
+                FROM public."AIBatchRequest" AS f
+                WHERE f."companyId" = c.id
+                    AND f.status IN (
+                        'PENDING', 'UPLOADING', 'VALIDATING', 'IN_PROGRESS', 'FINALIZING',
+                        'COMPLETED'
+                    )
+                    AND f."createdAt" > CURRENT_TIMESTAMP - make_interval(secs => :quiet_seconds)
+                    AND NOT EXISTS (
+                        SELECT
+                        FROM batch_assets.batch AS b
+                        WHERE b.id = f.id AND b.installation_id IS NOT NULL
+                    )
+                OFFSET 0
+            ) AS l
+            UNION
+            SELECT b.id
+            FROM batch_assets.batch AS b
+            WHERE b.claimed_at > CURRENT_TIMESTAMP - make_interval(secs => :quiet_seconds)
+                AND b.installation_id IS NULL
+        ) AS foreign_batch
+    ) AS foreign_batches,
+    EXISTS (
+        SELECT
+        FROM public."Company" AS c
+        CROSS JOIN LATERAL (
+            SELECT
+            FROM public."AIBatchRequest" AS f
+            WHERE f."companyId" = c.id
+                AND f.status IN ('VALIDATING', 'IN_PROGRESS', 'FINALIZING', 'COMPLETED')
+                AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = f.id)
+            LIMIT 1
+        ) AS l
+    ) AS has_unwatched,
+    EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.state = 'submitted') AS has_in_flight,
+    EXISTS (
+        SELECT
+        FROM batch_assets.batch AS b
+        WHERE b.state = 'ended'
+            AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
+    ) AS has_ended,
+    EXISTS (
+        SELECT
+        FROM batch_assets.batch AS b
+        WHERE b.state IN ('claimed', 'uploaded')
+            AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
+    ) AS has_unresolved,
+    EXISTS (
+        SELECT
+        FROM batch_assets.batch AS b
+        WHERE b.state IN ('settled', 'released')
+            AND b.installation_id IS NOT NULL
+            AND b.input_file_id IS NOT NULL
+            AND b.files_deleted_at IS NULL
+    ) AS has_leftovers,
+    EXISTS (
+        SELECT FROM batch_assets.retry AS f WHERE f.retry_at <= statement_timestamp()
+    ) AS has_due_retries
 FROM batch_assets.installation AS i
 
 -- name: confirm

@@ -1,6 +1,6 @@
 """Whatever a set of outcomes holds, both implementations leave the same rows behind."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 
-from batch_assets.domain.batches import Written
+from batch_assets.domain.batches import BatchOutcomes, Written
 from batch_assets.domain.money import Cost, Rates
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Findings, Lease, RowOutcome
@@ -119,9 +119,9 @@ def acted(play: Play, queries: Queries, engine: Engine) -> list[object]:
         seen.append((answer, rows_left(engine, queries)))
 
     for lines, refused in play.sets:
-        keep(queries.write_results(LEASE, lines, refused, POLICY))
-    keep(queries.open_rows(LEASE.batch_id, 5))
-    keep(queries.settle(LEASE))
+        keep(queries.write_results([BatchOutcomes(LEASE, lines, refused)], POLICY))
+    keep(queries.open_rows([LEASE.batch_id], 5))
+    keep(queries.settle([LEASE]))
     keep(queries.requeue_due(2))
     keep(queries.requeue_due(100))
     return seen
@@ -158,7 +158,7 @@ def mixed(count: int) -> list[RowOutcome]:
 
 @dataclass(frozen=True)
 class Counts:
-    """Statements of each operation; the transaction's limits are one of them."""
+    """Statements of each operation."""
 
     write_results: int
     settle: int
@@ -175,15 +175,17 @@ def counted(implementation: Callable[[Engine], Queries], engine: Engine, rows: i
         failed_before=[0] * 2 * rows,
     ).make(engine)
     return Counts(
-        statements(engine, lambda: queries.write_results(LEASE, mixed(rows), 0, POLICY)),
-        statements(engine, lambda: queries.settle(LEASE)),
+        statements(
+            engine, lambda: queries.write_results([BatchOutcomes(LEASE, mixed(rows))], POLICY)
+        ),
+        statements(engine, lambda: queries.settle([LEASE])),
         statements(engine, lambda: queries.requeue_due(rows)),
     )
 
 
 def test_the_number_of_statements_does_not_depend_on_the_rows(optimized_engine: Engine) -> None:
     few = counted(OptimizedQueries, optimized_engine, 10)
-    assert few == Counts(write_results=9, settle=5, requeue_due=2)
+    assert few == Counts(write_results=8, settle=1, requeue_due=1)
     assert counted(OptimizedQueries, optimized_engine, 400) == few
 
 
@@ -210,9 +212,10 @@ def test_two_writers_may_write_the_same_sessions_at_one_time(optimized_engine: E
         Lease("other", 1): [makers[number % 2](row) for number, row in enumerate(later)][::-1],
     }
 
-    def write(one: tuple[Lease, list[RowOutcome]]) -> Written | None:
-        return OptimizedQueries(optimized_engine).write_results(*one, refused=0, policy=POLICY)
+    def write(one: tuple[Lease, list[RowOutcome]]) -> Mapping[str, Written]:
+        return OptimizedQueries(optimized_engine).write_results([BatchOutcomes(*one)], POLICY)
 
     with ThreadPoolExecutor(2) as pool:
-        written = list(pool.map(write, sets.items()))
-    assert [one and (one.completed, one.retry) for one in written] == [(75, 75), (75, 75)]
+        answers = list(pool.map(write, sets.items()))
+    written = [one for answer in answers for one in answer.values()]
+    assert [(one.completed, one.retry) for one in written] == [(75, 75), (75, 75)]

@@ -85,8 +85,8 @@ UPDATE batch_assets.attempt SET outcome = 'failed', counted = true, ended_at = :
 WHERE batch_id = 'batch' AND request_id = ANY(CAST(:closed AS text[]))
 
 -- name: in_intake
-INSERT INTO batch_assets.intake (request_id, company_id, requested_at, noticed_at)
-SELECT id, 'company', :long_ago, :long_ago FROM unnest(CAST(:in_intake AS text[])) AS id
+INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at, noticed_at)
+SELECT id, 'company', 'before', :long_ago, :long_ago FROM unnest(CAST(:in_intake AS text[])) AS id
 
 -- name: put_off
 INSERT INTO batch_assets.retry

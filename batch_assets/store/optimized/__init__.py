@@ -7,11 +7,21 @@ many companies or rows there are.
 from batch_assets.store.optimized.batches import BatchQueries
 from batch_assets.store.optimized.claiming import ClaimQueries
 from batch_assets.store.optimized.companies import CompanyQueries
+from batch_assets.store.optimized.conversations import ConversationQueries
+from batch_assets.store.optimized.intake import IntakeQueries
 from batch_assets.store.optimized.recovery import RecoveryQueries
 from batch_assets.store.optimized.results import ResultQueries
 
 __all__ = ["OptimizedQueries"]
 
 
-class OptimizedQueries(CompanyQueries, ClaimQueries, BatchQueries, ResultQueries, RecoveryQueries):
+class OptimizedQueries(
+    CompanyQueries,
+    IntakeQueries,
+    ClaimQueries,
+    ConversationQueries,
+    BatchQueries,
+    ResultQueries,
+    RecoveryQueries,
+):
     """`store.protocol.Queries`, in sets."""

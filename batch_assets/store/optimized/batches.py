@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from batch_assets.domain.batches import InFlightBatch, SubmittedBatch, UploadedBatch
+from batch_assets.domain.batches import BatchRow, InFlightBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.store.optimized.base import columns_of
 from batch_assets.store.original.batches import BatchQueries as OriginalBatchQueries
@@ -24,28 +24,29 @@ class BatchQueries(OriginalBatchQueries):
 
     def renew(self, leases: Sequence[Lease], seconds: float) -> set[str]:
         """See `Queries.renew`; one statement."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             which = columns_of(leases) | {"seconds": seconds}
             return set(connection.execute(SQL["renew"], which).scalars())
 
     def expire(self, leases: Sequence[Lease]) -> None:
         """See `Queries.expire`; one statement."""
         if leases:
-            with self.engine.begin() as connection:
+            with self.autocommit.connect() as connection:
                 connection.execute(SQL["expire"], columns_of(leases))
 
     def record_uploads(self, uploaded: Sequence[UploadedBatch], seconds: float) -> set[str]:
-        """See `Queries.record_uploads`; two statements."""
+        """See `Queries.record_uploads`; one statement, and a second one if rows were dropped."""
+        if not uploaded:
+            return set()
         which = columns_of(batch.lease for batch in uploaded) | {
             "input_file_ids": [batch.input_file_id for batch in uploaded],
             "input_bytes": [batch.input_bytes for batch in uploaded],
             "dropped": [len(batch.dropped) for batch in uploaded],
             "seconds": seconds,
         }
-        with self.engine.begin() as connection:
+        dropped = [request_id for batch in uploaded for request_id in batch.dropped]
+        with (self.engine if dropped else self.autocommit).begin() as connection:
             held = set(connection.execute(SQL["uploaded"], which).scalars())
-            still_ours = [batch for batch in uploaded if batch.lease.batch_id in held]
-            dropped = [request_id for batch in still_ours for request_id in batch.dropped]
             if dropped:
                 return_rows(connection, sorted(held), "released", dropped)
         return held
@@ -59,7 +60,7 @@ class BatchQueries(OriginalBatchQueries):
             "input_file_ids": [batch.remote.input_file_id for batch in submitted],
             "server_statuses": [batch.remote.status for batch in submitted],
         }
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             return set(connection.execute(SQL["submitted"], which).scalars())
 
     def release(self, leases: Sequence[Lease]) -> int:
@@ -70,6 +71,13 @@ class BatchQueries(OriginalBatchQueries):
             released = list(connection.execute(SQL["released"], columns_of(leases)).scalars())
             return return_rows(connection, released, "released")
 
+    def open_rows(self, batch_ids: Sequence[str], limit: int) -> list[BatchRow]:
+        """See `Queries.open_rows`; one statement."""
+        which = {"batch_ids": list(batch_ids), "limit": limit}
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["open_rows"], which)
+            return [(row.batch_id, row.request_id) for row in rows]
+
     def record_statuses(
         self, seen: Sequence[tuple[InFlightBatch, RemoteBatch]], ended: frozenset[str]
     ) -> int:
@@ -79,7 +87,7 @@ class BatchQueries(OriginalBatchQueries):
         columns = [
             seen_columns(batch, remote, has_ended=batch.id in ended) for batch, remote in seen
         ]
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             which = {"seen": json.dumps(columns)}
             return int(connection.execute(SQL["statuses"], which).scalar_one())
 

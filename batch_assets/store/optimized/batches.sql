@@ -1,14 +1,18 @@
 -- name: renew
 UPDATE batch_assets.batch AS b
 SET lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
-FROM unnest(CAST(:batch_ids AS text[]), CAST(:fences AS bigint[])) AS g (id, fence)
+FROM unnest(
+    (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
+) AS g (id, fence)
 WHERE b.id = g.id AND b.fence = g.fence AND b.lease_owner IS NOT NULL
 RETURNING b.id
 
 -- name: expire
 UPDATE batch_assets.batch AS b
 SET lease_owner = NULL, lease_expires_at = NULL
-FROM unnest(CAST(:batch_ids AS text[]), CAST(:fences AS bigint[])) AS g (id, fence)
+FROM unnest(
+    (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
+) AS g (id, fence)
 WHERE b.id = g.id AND b.fence = g.fence
 
 -- name: uploaded
@@ -21,8 +25,9 @@ WITH moved AS (
         uploaded_at = clock_timestamp(),
         lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
     FROM unnest(
-        CAST(:batch_ids AS text[]), CAST(:fences AS bigint[]), CAST(:input_file_ids AS text[]),
-        CAST(:input_bytes AS bigint[]), CAST(:dropped AS integer[])
+        (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[])),
+        (SELECT CAST(:input_file_ids AS text[])), (SELECT CAST(:input_bytes AS bigint[])),
+        (SELECT CAST(:dropped AS integer[]))
     ) AS g (id, fence, input_file_id, input_bytes, dropped)
     WHERE b.id = g.id AND b.fence = g.fence AND b.state = 'claimed'
     RETURNING b.id, b.input_file_id
@@ -46,8 +51,9 @@ WITH moved AS (
         lease_owner = NULL,
         lease_expires_at = NULL
     FROM unnest(
-        CAST(:batch_ids AS text[]), CAST(:fences AS bigint[]), CAST(:openai_batch_ids AS text[]),
-        CAST(:input_file_ids AS text[]), CAST(:server_statuses AS text[])
+        (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[])),
+        (SELECT CAST(:openai_batch_ids AS text[])), (SELECT CAST(:input_file_ids AS text[])),
+        (SELECT CAST(:server_statuses AS text[]))
     ) AS g (id, fence, openai_batch_id, input_file_id, server_status)
     WHERE b.id = g.id AND b.fence = g.fence AND b.state IN ('claimed', 'uploaded')
     RETURNING b.id, b.openai_batch_id, g.input_file_id
@@ -68,7 +74,9 @@ WITH moved AS (
         released_at = clock_timestamp(),
         lease_owner = NULL,
         lease_expires_at = NULL
-    FROM unnest(CAST(:batch_ids AS text[]), CAST(:fences AS bigint[])) AS g (id, fence)
+    FROM unnest(
+        (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
+    ) AS g (id, fence)
     WHERE b.id = g.id AND b.fence = g.fence AND b.state IN ('claimed', 'uploaded')
     RETURNING b.id
 ), told AS (
@@ -101,7 +109,7 @@ WITH ended AS (
     WHERE r.id = ended.request_id
         AND r."batchId" IS NOT DISTINCT FROM ended.batch_id
         AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
-    RETURNING r.id, r."sessionId", r."requestedAt", ended.company_id
+    RETURNING r.id, r."sessionId", r.model, r."requestedAt", ended.company_id
 ), waiting AS (
     UPDATE public."SessionProcessingStatus" AS p
     SET status = 'PENDING', "startedAt" = NULL
@@ -110,10 +118,18 @@ WITH ended AS (
         AND CAST(p.stage AS text) = 'AI_ANALYSIS'
         AND CAST(p.status AS text) = 'IN_PROGRESS'
 )
-INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
-SELECT moved.id, moved.company_id, moved."requestedAt"
+INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
 FROM moved
-ON CONFLICT (request_id) DO NOTHING
+ON CONFLICT (request_id) DO UPDATE
+SET company_id = excluded.company_id, model = excluded.model, requested_at = excluded.requested_at
+
+-- name: open_rows
+SELECT a.batch_id, a.request_id
+FROM batch_assets.attempt AS a
+WHERE a.batch_id = ANY(CAST(:batch_ids AS text[])) AND coalesce(a.outcome, '') = ''
+ORDER BY a.batch_id, a.request_id
+LIMIT :limit
 
 -- name: statuses
 -- A word that says nothing new changes nothing, so that an idle poll writes nothing.

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -13,73 +13,42 @@ from batch_assets.domain.batches import Claim, ClaimedBatch
 from batch_assets.domain.packing import (
     Candidate,
     Draft,
+    Packing,
     Rejection,
     Terms,
     held_by_rest,
     pack,
 )
-from batch_assets.domain.records import Backlog, Conversation, Lease, Message
+from batch_assets.domain.records import Lease
 from batch_assets.store.optimized.base import expect
 from batch_assets.store.optimized.rooms import Rooms
 from batch_assets.store.original.claiming import ClaimQueries as OriginalClaimQueries
-from batch_assets.store.original.claiming import one_claim_at_a_time
+from batch_assets.store.original.visits import Load, is_used_up
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
-CONVERSATIONS_A_FETCH = 100
-
 
 class ClaimQueries(OriginalClaimQueries):
-    """The part of `store.protocol.Queries` that fills the intake and claims from it.
+    """The part of `store.protocol.Queries` that claims from the intake.
 
     The preview is the original's: it is for people, who look at it now and then.
     """
 
-    def notice_pending(self, company_ids: Sequence[str], limit: int) -> int:
-        """See `Queries.notice_pending`; two statements."""
-        which = {"company_ids": list(company_ids)}
-        with self.engine.begin() as connection:
-            connection.execute(SQL["forget_gone"], which)
-            return connection.execute(SQL["notice_pending"], which | {"limit": limit}).rowcount
-
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
-        """See `Queries.pending_by_company`; one statement."""
-        with self.engine.begin() as connection:
-            rows = connection.execute(SQL["pending_by_company"], {"company_ids": list(company_ids)})
-            return [Backlog(**row._mapping) for row in rows]
-
     def claim(
         self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
     ) -> Claim:
-        """See `Queries.claim`; one transaction, and some five statements for each look."""
+        """See `Queries.claim`; one transaction, and two or three statements for each look."""
         with self.engine.begin() as connection:
-            one_claim_at_a_time(connection)
+            connection.execute(SQL["one_claim_at_a_time"])
             claiming = _Claiming(connection, company_ids, terms, holder, spent)
-            while claiming.queue and not claiming.is_enough:
+            while not claiming.is_over:
                 claiming.look()
+            claiming.count_passed_over()
         return Claim(
             tuple(claiming.batches), claiming.rejected, claiming.held, tuple(claiming.queue)
         )
-
-    def conversations(self, batch_id: str) -> Iterator[Conversation]:
-        """See `Queries.conversations`; one statement, fetched in parts by a cursor."""
-        in_parts = {"yield_per": CONVERSATIONS_A_FETCH}
-        with self.engine.begin() as connection:
-            rows = connection.execute(
-                SQL["conversations"], {"batch_id": batch_id}, execution_options=in_parts
-            )
-            for row in rows:
-                pairs = zip(row.roles or (), row.contents or (), strict=True)
-                yield Conversation(
-                    request_id=row.request_id,
-                    session_id=row.session_id,
-                    batch_id=batch_id,
-                    model=row.model,
-                    processing_type=row.processing_type,
-                    messages=tuple(Message(role, content) for role, content in pairs),
-                )
 
 
 class _Claiming:
@@ -94,6 +63,7 @@ class _Claiming:
         spent: Spent,
     ) -> None:
         self.queue = list(company_ids)
+        self.load = Load(terms.policy)
         self.batches: list[ClaimedBatch] = []
         self.rejected: Counter[str] = Counter()
         self.held: Counter[str] = Counter()
@@ -101,39 +71,41 @@ class _Claiming:
         self._terms = terms
         self._holder = holder
         self._rooms = Rooms(connection.execute(SQL["used"]).one(), terms.policy, spent)
-        self._resting: dict[str, Mapping[str, str]] = {}
-        """By company: models that an earlier look found to have no room left."""
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether the next batch is for the next claim."""
-        return len(self.batches) >= self._terms.policy.batches_per_claim
+        self._passed_over: dict[str, Mapping[str, str]] = {}
+        """By company that is finished: models of which nothing was read, with the reason."""
 
     def look(self) -> None:
         """Read what waits for the companies in the queue, and claim what can be packed of it."""
         candidates, visited, is_cut = self._read()
-        finished: list[tuple[str, Mapping[str, str]]] = []
         drafts: list[Draft] = []
         rejections: list[Rejection] = []
         for company_id in visited:
-            if len(self.batches) + len(drafts) >= self._terms.policy.batches_per_claim:
-                break
-            found = candidates.get(company_id, ())
-            models = {candidate.model for candidate in found}
-            room = self._rooms.room(company_id, self._resting.get(company_id, {}), models)
-            passed_over = dict(room.paused_models)
-            packing = pack(found, self._terms, room)
-            self._rooms.take(packing.drafts)
+            packing = self._pack(company_id, candidates.get(company_id, ()), is_cut=is_cut)
             drafts += packing.drafts
             rejections += packing.rejections
-            self._resting[company_id] = room.paused_models
-            rests_more = len(room.paused_models) > len(passed_over)
-            if not (is_cut and (packing.drafts or packing.rejections or rests_more)):
-                finished.append((company_id, passed_over))
-                self.held += packing.held
-        self.queue = self.queue[len(finished) :]
+            if self.is_over:
+                break
         self._write(drafts, rejections)
-        self._count_passed_over(finished)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nobody to look at, or enough in hand."""
+        return not self.queue or self.load.is_enough
+
+    def count_passed_over(self) -> None:
+        """Count requests of models that were passed over, as many as one look may read."""
+        pairs = [
+            (company_id, model)
+            for company_id, models in self._passed_over.items()
+            for model in sorted(models)
+        ]
+        if pairs:
+            company_ids, models = (list(column) for column in zip(*pairs, strict=True))
+            which = {"company_ids": company_ids, "models": models}
+            limit = {"limit": self._terms.policy.rows_per_look}
+            for row in self._connection.execute(SQL["passed_over"], which | limit):
+                reason = self._passed_over[row.company_id][row.model]
+                self.held[held_by_rest(row.model, reason)] += row.requests
 
     def _read(self) -> tuple[Mapping[str, Sequence[Candidate]], Sequence[str], bool]:
         """Candidates by company, and the companies that were read to their end.
@@ -143,8 +115,8 @@ class _Claiming:
         limit = self._terms.policy.rows_per_look
         which = {
             "company_ids": self.queue,
+            "resting_models": list(self._rooms.paused_models),
             "limit": limit,
-            **_pairs((company_id, self._passed_over(company_id)) for company_id in self.queue),
         }
         rows = self._connection.execute(SQL["candidates"], which)
         found = [Candidate(**row._mapping) for row in rows]
@@ -156,8 +128,23 @@ class _Claiming:
         whole = self.queue[: self.queue.index(found[-1].company_id)]
         return by_company, whole or self.queue[:1], not whole
 
-    def _passed_over(self, company_id: str) -> Mapping[str, str]:
-        return {**self._rooms.paused_models, **self._resting.get(company_id, {})}
+    def _pack(self, company_id: str, found: Sequence[Candidate], *, is_cut: bool) -> Packing:
+        """Pack what was found for the first company in the queue; it stays there if that is not all
+        and something of it was moved."""
+        passed_over = dict(self._rooms.paused_models)
+        candidates = [candidate for candidate in found if candidate.model not in passed_over]
+        room = self._rooms.room(company_id, {candidate.model for candidate in candidates})
+        packing = pack(candidates, self._terms, room)
+        self._rooms.take(packing.drafts, room)
+        self.load.add(packing.drafts)
+        is_end = is_used_up(room, packing)
+        rests_more = len(room.paused_models) > len(passed_over)
+        has_moved = packing.drafts or packing.rejections or rests_more
+        if is_end or not (is_cut and has_moved):
+            self.held += packing.held
+            self._passed_over[company_id] = passed_over
+            self.queue = [] if is_end else self.queue[1:]
+        return packing
 
     def _write(self, drafts: Sequence[Draft], rejections: Sequence[Rejection]) -> None:
         if drafts:
@@ -177,8 +164,14 @@ class _Claiming:
             )
             for draft in drafts
         ]
-        self._connection.execute(
-            SQL["insert_batches"],
+        rows = [
+            (candidate.request_id, batch.id, batch.company_id)
+            for batch, draft in zip(batches, drafts, strict=True)
+            for candidate in draft.candidates
+        ]
+        request_ids, of_batches, of_companies = (list(column) for column in zip(*rows, strict=True))
+        claimed = self._connection.execute(
+            SQL["claim"],
             {
                 "batch_ids": [batch.id for batch in batches],
                 "company_ids": [batch.company_id for batch in batches],
@@ -190,23 +183,12 @@ class _Claiming:
                 "run_id": self._holder.run_id,
                 "owner": self._holder.owner,
                 "lease_seconds": self._holder.lease_seconds,
-            },
-        )
-        rows = [
-            (candidate.request_id, batch.id, batch.company_id)
-            for batch, draft in zip(batches, drafts, strict=True)
-            for candidate in draft.candidates
-        ]
-        request_ids, of_batches, of_companies = (list(column) for column in zip(*rows, strict=True))
-        claimed = self._connection.execute(
-            SQL["claim_rows"],
-            {
                 "request_ids": request_ids,
                 "of_batches": of_batches,
                 "of_companies": of_companies,
             },
         )
-        expect(claimed, len(rows), "claim_rows")
+        expect(claimed, len(rows), "claim")
         self.batches += batches
 
     def _reject(self, rejections: Sequence[Rejection]) -> None:
@@ -221,21 +203,3 @@ class _Claiming:
         )
         expect(rejected, len(rejections), "reject_rows")
         self.rejected.update(one.code for one in rejections)
-
-    def _count_passed_over(self, finished: Sequence[tuple[str, Mapping[str, str]]]) -> None:
-        """Count the requests of models that were passed over, for companies that are finished."""
-        reasons = dict(finished)
-        which = _pairs(finished)
-        if which["resting_models"]:
-            for row in self._connection.execute(SQL["resting"], which):
-                reason = reasons[row.company_id][row.model]
-                self.held[held_by_rest(row.model, reason)] += row.requests
-
-
-def _pairs(resting: Iterable[tuple[str, Iterable[str]]]) -> dict[str, list[str]]:
-    """Companies and models that rest for them, as two arrays of one length."""
-    pairs = [(company_id, model) for company_id, models in resting for model in models]
-    return {
-        "resting_companies": [company_id for company_id, _ in pairs],
-        "resting_models": [model for _, model in pairs],
-    }

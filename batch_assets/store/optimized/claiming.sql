@@ -1,90 +1,15 @@
--- name: forget_gone
--- What LiveDash took back, deleted or finished itself no longer waits for us.
-DELETE FROM batch_assets.intake AS i
-WHERE i.company_id = ANY(CAST(:company_ids AS text[]))
-    AND NOT EXISTS (
-        SELECT
-        FROM public."AIProcessingRequest" AS r
-        JOIN public."Session" AS s ON s.id = r."sessionId"
-        WHERE r.id = i.request_id
-            AND s."companyId" = i.company_id
-            AND r."processingStatus" = 'PENDING_BATCHING'
-            AND r."batchId" IS NULL
-    )
-
--- name: notice_pending
-INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
-SELECT fresh.id, c.company_id, fresh."requestedAt"
-FROM unnest(CAST(:company_ids AS text[])) AS c (company_id)
-CROSS JOIN LATERAL (
-    SELECT r.id, r."requestedAt"
-    FROM public."Session" AS s
-    JOIN public."AIProcessingRequest" AS r ON r."sessionId" = s.id
-    WHERE s."companyId" = c.company_id
-        AND r."processingStatus" = 'PENDING_BATCHING'
-        AND r."batchId" IS NULL
-        AND NOT EXISTS (SELECT FROM batch_assets.intake AS i WHERE i.request_id = r.id)
-    ORDER BY r."requestedAt", r.id
-    LIMIT :limit
-) AS fresh
-ON CONFLICT (request_id) DO NOTHING
-
--- name: pending_by_company
+-- name: one_claim_at_a_time
+-- Caps and allowances are sums over other rows: without this two claims could both fit under them.
+-- What a claim reads and writes is found by key, or by an index in its order. Rows change together
+-- here, so statistics are always late, and plans that trust them read a backlog or the history:
+-- until the transaction ends the planner may only use indexes.
 SELECT
-    i.company_id,
-    count(*) AS requests,
-    extract(epoch FROM clock_timestamp() - min(i.requested_at))::float8 AS oldest_wait_seconds
-FROM batch_assets.intake AS i
-WHERE i.company_id = ANY(CAST(:company_ids AS text[]))
-GROUP BY i.company_id
-ORDER BY min(i.requested_at)
-
--- name: candidates
--- Company by company in the given order, each with its oldest requests first: the live rows and the
--- live company decide, the intake only says where to look. A model that rests is passed over.
-SELECT
-    c.company_id,
-    w.request_id,
-    w.session_id,
-    w.model,
-    w.processing_type,
-    w.message_count,
-    w.content_bytes
-FROM unnest(CAST(:company_ids AS text[])) WITH ORDINALITY AS c (company_id, position)
-CROSS JOIN LATERAL (
-    SELECT
-        r.id AS request_id,
-        s.id AS session_id,
-        r.model,
-        r."processingType" AS processing_type,
-        m.message_count,
-        m.content_bytes
-    FROM batch_assets.intake AS i
-    JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
-    JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
-    JOIN public."Company" AS live ON live.id = s."companyId"
-    CROSS JOIN LATERAL (
-        SELECT
-            count(*) AS message_count,
-            coalesce(sum(octet_length(m.content)), 0)::bigint AS content_bytes
-        FROM public."Message" AS m
-        WHERE m."sessionId" = s.id
-    ) AS m
-    WHERE i.company_id = c.company_id
-        AND live.status = 'ACTIVE'
-        AND r."processingStatus" = 'PENDING_BATCHING'
-        AND r."batchId" IS NULL
-        AND NOT EXISTS (
-            SELECT
-            FROM unnest(CAST(:resting_companies AS text[]), CAST(:resting_models AS text[]))
-                AS p (company_id, model)
-            WHERE p.company_id = c.company_id AND p.model = r.model
-        )
-    ORDER BY i.requested_at, i.request_id
-    LIMIT :limit
-    FOR UPDATE OF r SKIP LOCKED
-) AS w
-LIMIT :limit
+    pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0)),
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('jit', 'off', true)
 
 -- name: used
 -- What caps, allowances and rests depend on, in one row. Batches of LiveDash's own count for nothing.
@@ -115,26 +40,116 @@ SELECT
         WHERE p.until > clock_timestamp()
     ) AS paused
 
--- name: resting
-SELECT i.company_id, r.model, count(*) AS requests
-FROM unnest(CAST(:resting_companies AS text[]), CAST(:resting_models AS text[]))
-    AS p (company_id, model)
-JOIN batch_assets.intake AS i ON i.company_id = p.company_id
-JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id AND r.model = p.model
-JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
-JOIN public."Company" AS c ON c.id = s."companyId"
-WHERE c.status = 'ACTIVE'
-    AND r."processingStatus" = 'PENDING_BATCHING'
-    AND r."batchId" IS NULL
-GROUP BY i.company_id, r.model
+-- name: candidates
+-- Company by company in the given order, each with its oldest requests first: the live rows and the
+-- live company decide, the intake only says where to look. Of each company the models that wait are
+-- found by steps from one to the next, so that nothing is read of those that rest; each of the
+-- others is read in its order, no further than needed. What is asked of the live row stands in a
+-- coalesce(), so that no index offers it and no statistics are asked: a row is always reached by its
+-- key, from the intake.
+SELECT
+    c.company_id,
+    w.request_id,
+    w.session_id,
+    w.model,
+    w.processing_type,
+    m.message_count,
+    m.content_bytes
+FROM unnest(CAST(:company_ids AS text[])) AS c (company_id)
+CROSS JOIN LATERAL (
+    WITH RECURSIVE waiting AS (
+        (
+            SELECT i.model
+            FROM batch_assets.intake AS i
+            WHERE i.company_id = c.company_id
+            ORDER BY i.model
+            LIMIT 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT i.model
+            FROM batch_assets.intake AS i
+            WHERE i.company_id = c.company_id AND i.model > waiting.model
+            ORDER BY i.model
+            LIMIT 1
+        )
+        FROM waiting
+        WHERE waiting.model IS NOT NULL
+    )
+    SELECT o.request_id, o.session_id, o.model, o.processing_type
+    FROM waiting
+    CROSS JOIN LATERAL (
+        SELECT
+            r.id AS request_id,
+            r."sessionId" AS session_id,
+            r.model,
+            r."processingType" AS processing_type,
+            i.requested_at
+        FROM batch_assets.intake AS i
+        JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
+        WHERE i.company_id = c.company_id
+            AND i.model = waiting.model
+            AND (
+                SELECT live.status FROM public."Company" AS live WHERE live.id = c.company_id
+            ) = 'ACTIVE'
+            AND r.model = i.model
+            AND coalesce(
+                r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false
+            )
+            AND (
+                SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId"
+            ) = c.company_id
+        ORDER BY i.requested_at, i.request_id
+        LIMIT :limit
+        FOR UPDATE OF r SKIP LOCKED
+    ) AS o
+    WHERE waiting.model <> ALL(CAST(:resting_models AS text[]))
+    ORDER BY o.requested_at, o.request_id
+    LIMIT :limit
+) AS w
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS message_count,
+        coalesce(sum(octet_length(m.content)), 0)::bigint AS content_bytes
+    FROM public."Message" AS m
+    WHERE m."sessionId" = w.session_id
+) AS m
+LIMIT :limit
 
--- name: insert_batches
--- LiveDash's two ids are NOT NULL: the placeholders can never be an id of the server's.
+-- name: passed_over
+-- Only how many there are is asked: the intake knows, if not to the last one.
+SELECT w.company_id, w.model, count(*) AS requests
+FROM (
+    SELECT p.company_id, p.model
+    FROM unnest(CAST(:company_ids AS text[]), CAST(:models AS text[])) AS p (company_id, model)
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM batch_assets.intake AS i
+        WHERE i.company_id = p.company_id
+            AND i.model = p.model
+            AND (
+                SELECT live.status FROM public."Company" AS live WHERE live.id = p.company_id
+            ) = 'ACTIVE'
+        OFFSET 0
+    ) AS waiting
+    LIMIT :limit
+) AS w
+GROUP BY w.company_id, w.model
+
+-- name: claim
+-- The intents and their rows. LiveDash's two ids are NOT NULL: the placeholders can never be an id
+-- of the server's. LiveDash may have reset rows that we had given up or put off: each is in one
+-- bucket only. How long the arrays are is hidden from the planner, which otherwise reads a table
+-- once for every row of them.
 WITH given AS (
     SELECT g.*
     FROM unnest(
-        CAST(:batch_ids AS text[]), CAST(:company_ids AS text[]), CAST(:models AS text[]),
-        CAST(:requests AS integer[]), CAST(:tokens AS bigint[]), CAST(:costs_eur AS float8[])
+        (SELECT CAST(:batch_ids AS text[])),
+        (SELECT CAST(:company_ids AS text[])),
+        (SELECT CAST(:models AS text[])),
+        (SELECT CAST(:requests AS integer[])),
+        (SELECT CAST(:tokens AS bigint[])),
+        (SELECT CAST(:costs_eur AS float8[]))
     ) AS g (id, company_id, model, requests, tokens, cost_eur)
 ), told AS (
     INSERT INTO public."AIBatchRequest"
@@ -142,31 +157,26 @@ WITH given AS (
     SELECT
         g.id, g.company_id, 'unsent:' || g.id, 'unsent:' || g.id, 'PENDING', CURRENT_TIMESTAMP
     FROM given AS g
-)
-INSERT INTO batch_assets.batch
-    (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at, fence,
-    requests, estimated_tokens, estimated_cost_eur)
-SELECT
-    g.id, :installation_id, g.company_id, g.model, 'claimed', :run_id, :owner,
-    clock_timestamp() + make_interval(secs => :lease_seconds), 1,
-    g.requests, g.tokens, g.cost_eur
-FROM given AS g
-
--- name: claim_rows
--- LiveDash may have reset rows that we had given up or put off: each is in one bucket only.
-WITH given AS (
-    SELECT g.*
-    FROM unnest(
-        CAST(:request_ids AS text[]), CAST(:of_batches AS text[]), CAST(:of_companies AS text[])
-    ) AS g (request_id, batch_id, company_id)
+), intended AS (
+    INSERT INTO batch_assets.batch
+        (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at,
+        fence, requests, estimated_tokens, estimated_cost_eur)
+    SELECT
+        g.id, :installation_id, g.company_id, g.model, 'claimed', :run_id, :owner,
+        clock_timestamp() + make_interval(secs => :lease_seconds),
+        1, g.requests, g.tokens, g.cost_eur
+    FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = 'BATCHING_IN_PROGRESS', "batchId" = g.batch_id
-    FROM given AS g
-    WHERE r.id = g.request_id
-        AND r."processingStatus" = 'PENDING_BATCHING'
-        AND r."batchId" IS NULL
-    RETURNING r.id, r."sessionId", g.batch_id, g.company_id
+    SET "processingStatus" = 'BATCHING_IN_PROGRESS', "batchId" = w.batch_id
+    FROM unnest(
+        (SELECT CAST(:request_ids AS text[])),
+        (SELECT CAST(:of_batches AS text[])),
+        (SELECT CAST(:of_companies AS text[]))
+    ) AS w (request_id, batch_id, company_id)
+    WHERE r.id = w.request_id
+        AND coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
+    RETURNING r.id, r."sessionId", w.batch_id, w.company_id
 ), forgotten AS (
     DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
 ), not_put_off AS (
@@ -190,22 +200,20 @@ SELECT moved.batch_id, moved.id, moved.company_id
 FROM moved
 
 -- name: reject_rows
-WITH given AS (
-    SELECT g.*
-    FROM unnest(
-        CAST(:request_ids AS text[]), CAST(:company_ids AS text[]), CAST(:codes AS text[]),
-        CAST(:reasons AS text[])
-    ) AS g (request_id, company_id, code, reason)
-), moved AS (
+WITH moved AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'PROCESSING_FAILED',
         success = false,
         "errorMessage" = g.reason,
         "completedAt" = greatest(CURRENT_TIMESTAMP, r."requestedAt")
-    FROM given AS g
+    FROM unnest(
+        (SELECT CAST(:request_ids AS text[])),
+        (SELECT CAST(:company_ids AS text[])),
+        (SELECT CAST(:codes AS text[])),
+        (SELECT CAST(:reasons AS text[]))
+    ) AS g (request_id, company_id, code, reason)
     WHERE r.id = g.request_id
-        AND r."processingStatus" = 'PENDING_BATCHING'
-        AND r."batchId" IS NULL
+        AND coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
     RETURNING r.id, r."sessionId", r."requestedAt", g.company_id, g.code, g.reason
 ), forgotten AS (
     DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
@@ -238,33 +246,3 @@ SET batch_id = excluded.batch_id,
     code = excluded.code,
     reason = excluded.reason,
     dead_at = excluded.dead_at
-
--- name: conversations
--- The requests are put in order before their messages are joined, so that nothing large is sorted.
-SELECT
-    h.request_id,
-    h.session_id,
-    h.model,
-    h.processing_type,
-    m.roles,
-    m.contents
-FROM (
-    SELECT
-        r.id AS request_id,
-        r."sessionId" AS session_id,
-        r.model,
-        r."processingType" AS processing_type,
-        r."requestedAt" AS requested_at
-    FROM batch_assets.attempt AS a
-    JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
-    WHERE a.batch_id = :batch_id AND a.outcome IS NULL
-    ORDER BY r."requestedAt", r.id
-) AS h
-CROSS JOIN LATERAL (
-    SELECT
-        array_agg(m.role::text ORDER BY m."order") AS roles,
-        array_agg(m.content ORDER BY m."order") AS contents
-    FROM public."Message" AS m
-    WHERE m."sessionId" = h.session_id
-) AS m
-ORDER BY h.requested_at, h.request_id

@@ -14,6 +14,6 @@ class CompanyQueries(OriginalCompanyQueries):
 
     def statistics(self) -> list[CompanyStatistics]:
         """See `Queries.statistics`; one statement."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["statistics"])
             return [CompanyStatistics(**row._mapping) for row in rows]

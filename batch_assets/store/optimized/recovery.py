@@ -19,10 +19,11 @@ class RecoveryQueries(OriginalRecoveryQueries):
 
     def record_absences(self, leases: Sequence[Lease]) -> None:
         """See `Queries.record_absences`; one statement."""
-        with self.engine.begin() as connection:
-            connection.execute(SQL["absent"], columns_of(leases))
+        if leases:
+            with self.autocommit.connect() as connection:
+                connection.execute(SQL["absent"], columns_of(leases))
 
     def adopt_foreign(self) -> int:
         """See `Queries.adopt_foreign`; one statement."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             return int(connection.execute(SQL["adopt_foreign"]).scalar_one())

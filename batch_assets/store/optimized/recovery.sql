@@ -4,12 +4,14 @@ SET absences = b.absences + 1,
     absent_since = coalesce(b.absent_since, clock_timestamp()),
     lease_owner = NULL,
     lease_expires_at = NULL
-FROM unnest(CAST(:batch_ids AS text[]), CAST(:fences AS bigint[])) AS g (id, fence)
+FROM unnest(
+    (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
+) AS g (id, fence)
 WHERE b.id = g.id AND b.fence = g.fence AND b.state IN ('claimed', 'uploaded')
 
 -- name: adopt_foreign
 -- No installation id: they are read to the end like ours, but never cancelled and nothing of them
--- is deleted.
+-- is deleted. Company by company, since LiveDash's index on the status begins with the company.
 WITH adopted AS (
     INSERT INTO batch_assets.batch
         (id, company_id, state, requests, input_file_id, openai_batch_id, server_status,
@@ -19,9 +21,15 @@ WITH adopted AS (
         (SELECT count(*) FROM public."AIProcessingRequest" AS r WHERE r."batchId" = l.id),
         l."inputFileId", l."openaiBatchId", 'in_progress',
         clock_timestamp(), l."createdAt", l."createdAt"
-    FROM public."AIBatchRequest" AS l
-    WHERE l.status IN ('VALIDATING', 'IN_PROGRESS', 'FINALIZING', 'COMPLETED')
-        AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = l.id)
+    FROM public."Company" AS c
+    CROSS JOIN LATERAL (
+        SELECT f.id, f."companyId", f."inputFileId", f."openaiBatchId", f."createdAt"
+        FROM public."AIBatchRequest" AS f
+        WHERE f."companyId" = c.id
+            AND f.status IN ('VALIDATING', 'IN_PROGRESS', 'FINALIZING', 'COMPLETED')
+            AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = f.id)
+        OFFSET 0
+    ) AS l
     ORDER BY l."createdAt", l.id
     ON CONFLICT DO NOTHING
     RETURNING id, company_id
@@ -30,6 +38,7 @@ WITH adopted AS (
     SELECT adopted.id, r.id, adopted.company_id
     FROM adopted
     JOIN public."AIProcessingRequest" AS r
-        ON r."batchId" = adopted.id AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        ON r."batchId" = adopted.id
+        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
 )
 SELECT count(*) FROM adopted

@@ -1,22 +1,18 @@
-"""Results back into rows, a set of rows at a time."""
+"""Results back into rows, a set of rows of any number of batches at a time."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from batch_assets.domain.batches import Written
+from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease, RowOutcome
-from batch_assets.domain.states import BatchState
-from batch_assets.store.optimized.base import expect
-from batch_assets.store.optimized.batches import return_rows
+from batch_assets.store.optimized.base import columns_of, expect
 from batch_assets.store.optimized.sessions import SessionChange, session_changes, session_columns
-from batch_assets.store.original.base import holds
-from batch_assets.store.original.results import SQL as ORIGINAL_SQL
 from batch_assets.store.original.results import ResultQueries as OriginalResultQueries
 from batch_assets.store.outcomes import add_money, batch_columns, failure_columns, paid_columns
 from batch_assets.store.sql import load
@@ -27,70 +23,69 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 class ResultQueries(OriginalResultQueries):
     """The part of `store.protocol.Queries` that writes results and retries failures.
 
-    Taking ended batches, and what only reads, is one statement in the original, too.
+    Taking ended batches, and listing leftovers, is one statement in the original, too.
     """
 
-    def write_results(
-        self, lease: Lease, outcomes: Sequence[RowOutcome], refused: int, policy: Policy
-    ) -> Written | None:
-        """See `Queries.write_results`; at most eight statements."""
-        with self.engine.begin() as connection:
-            if not holds(connection, lease, [BatchState.ENDED]):
-                return None
-            firsts = _first_of_each(outcomes)
-            failures = _failures(connection, firsts.values(), policy)
-            moves = _write_rows(connection, lease.batch_id, firsts.values(), failures)
-            _write_sessions(
-                connection, session_changes(firsts.values(), moves.session_of, failures)
-            )
-            written = _count(outcomes, moves, failures)
-            counters = {"batch_id": lease.batch_id} | batch_columns(written, refused)
-            expect(connection.execute(ORIGINAL_SQL["add_to_batch"], counters), 1, "add_to_batch")
-        return written
+    def rows_of(self, rows: Sequence[BatchRow]) -> Mapping[BatchRow, str | None]:
+        """See `Queries.rows_of`; one statement."""
+        with self.autocommit.connect() as connection:
+            found = connection.execute(SQL["rows_of"], _pair_columns(rows))
+            return {(row.batch_id, row.request_id): row.processing_type for row in found}
 
-    def settle(self, lease: Lease) -> int | None:
-        """See `Queries.settle`; four statements."""
-        which = {"batch_id": lease.batch_id}
+    def write_results(
+        self, results: Sequence[BatchOutcomes], policy: Policy
+    ) -> Mapping[str, Written]:
+        """See `Queries.write_results`; one transaction of at most ten statements."""
+        which = columns_of(result.lease for result in results)
         with self.engine.begin() as connection:
-            if not holds(connection, lease, [BatchState.ENDED]):
-                return None
-            returned = return_rows(connection, [lease.batch_id], "unanswered")
-            settled = connection.execute(ORIGINAL_SQL["settled"], which | {"returned": returned})
-            expect(settled, 1, "settled")
-            connection.execute(ORIGINAL_SQL["livedash_settled"], which)
-        return returned
+            held = set(connection.execute(SQL["hold"], which).scalars())
+            return _write(
+                connection, [one for one in results if one.lease.batch_id in held], policy
+            )
+
+    def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
+        """See `Queries.settle`; one statement."""
+        if not leases:
+            return {}
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["settle"], columns_of(leases))
+            return {row.id: row.returned for row in rows}
 
     def record_deleted(self, batch_ids: Sequence[str]) -> None:
         """See `Queries.record_deleted`; one statement."""
         if batch_ids:
-            with self.engine.begin() as connection:
+            with self.autocommit.connect() as connection:
                 connection.execute(SQL["deleted"], {"batch_ids": list(batch_ids)})
 
     def requeue_due(self, limit: int) -> int:
         """See `Queries.requeue_due`; one statement, which passes over what another run requeues."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             return connection.execute(SQL["requeue_due"], {"limit": limit}).rowcount
+
+
+def _pair_columns(rows: Iterable[BatchRow]) -> dict[str, list[str]]:
+    taken = list(rows)
+    return {
+        "batch_ids": [batch_id for batch_id, _ in taken],
+        "request_ids": [request_id for _, request_id in taken],
+    }
 
 
 @dataclass(slots=True)
 class _Moves:
-    """What a set of rows did, by request id."""
+    """What a set of rows did."""
 
-    closed: set[str] = field(default_factory=set)
+    closed: set[BatchRow] = field(default_factory=set)
     """Those whose attempt was open and ended now."""
-    session_of: dict[str, str] = field(default_factory=dict)
+    session_of: dict[BatchRow, str] = field(default_factory=dict)
     """Those of them that were still in the batch and left it, with their sessions."""
-    waiting: int = 0
-    """How many came into the intake."""
 
-    def discarded(self, rows: Iterable[RowOutcome]) -> list[str]:
+    def discarded(self, rows: Mapping[BatchRow, RowOutcome]) -> list[BatchRow]:
         """Those that were answered and had left the batch before."""
         return [
-            row.request_id
-            for row in rows
-            if not _is_unanswered(row)
-            and row.request_id in self.closed
-            and row.request_id not in self.session_of
+            row
+            for row, outcome in rows.items()
+            if not _is_unanswered(outcome) and row in self.closed and row not in self.session_of
         ]
 
 
@@ -98,69 +93,91 @@ def _is_unanswered(outcome: RowOutcome) -> bool:
     return outcome.findings is None and outcome.failure is None
 
 
-def _first_of_each(outcomes: Iterable[RowOutcome]) -> dict[str, RowOutcome]:
-    """The first outcome of each request, in their order: the first line closes the attempt."""
-    firsts: dict[str, RowOutcome] = {}
-    for outcome in outcomes:
-        firsts.setdefault(outcome.request_id, outcome)
+def _write(
+    connection: Connection, results: Sequence[BatchOutcomes], policy: Policy
+) -> dict[str, Written]:
+    """Apply the outcomes of batches, whose rows are locked."""
+    if not results:
+        return {}
+    firsts = _first_of_each(results)
+    failures = _failures(connection, firsts, policy)
+    moves = _write_rows(connection, firsts, failures)
+    _write_sessions(connection, session_changes(firsts, moves.session_of, failures))
+    written = {result.lease.batch_id: _count(result, moves, failures) for result in results}
+    counters = [
+        {"batch_id": result.lease.batch_id}
+        | batch_columns(written[result.lease.batch_id], result.refused)
+        for result in results
+    ]
+    added = connection.execute(SQL["add_to_batches"], {"batches": json.dumps(counters)})
+    expect(added, len(results), "add_to_batches")
+    return written
+
+
+def _first_of_each(results: Iterable[BatchOutcomes]) -> dict[BatchRow, RowOutcome]:
+    """The first outcome of each row, in their order: the first line closes the attempt."""
+    firsts: dict[BatchRow, RowOutcome] = {}
+    for result in results:
+        for outcome in result.outcomes:
+            firsts.setdefault((result.lease.batch_id, outcome.request_id), outcome)
     return firsts
 
 
 def _failures(
-    connection: Connection, rows: Iterable[RowOutcome], policy: Policy
-) -> dict[str, dict[str, Any]]:
-    """The columns of the rows that failed, by request id."""
+    connection: Connection, rows: Mapping[BatchRow, RowOutcome], policy: Policy
+) -> dict[BatchRow, dict[str, Any]]:
+    """The columns of the rows that failed."""
     failures = {
-        row.request_id: row.failure
-        for row in rows
-        if row.failure is not None and row.findings is None
+        row: outcome.failure
+        for row, outcome in rows.items()
+        if outcome.failure is not None and outcome.findings is None
     }
     if not failures:
         return {}
-    found = connection.execute(SQL["counted_attempts"], {"request_ids": list(failures)})
+    which = {"request_ids": list({request_id for _, request_id in failures})}
+    found = connection.execute(SQL["counted_attempts"], which)
     before = {row.request_id: row.attempts for row in found}
     return {
-        request_id: failure_columns(failure, before.get(request_id, 0), policy)
-        for request_id, failure in failures.items()
+        row: failure_columns(failure, before.get(row[1], 0), policy)
+        for row, failure in failures.items()
     }
 
 
 def _write_rows(
     connection: Connection,
-    batch_id: str,
-    rows: Collection[RowOutcome],
-    failures: Mapping[str, Mapping[str, Any]],
+    rows: Mapping[BatchRow, RowOutcome],
+    failures: Mapping[BatchRow, Mapping[str, Any]],
 ) -> _Moves:
     """Close the attempts and move the requests; one statement, and one more if any is discarded."""
     moves = _Moves()
-    columns = [
-        {"batch_id": batch_id} | _row_columns(row, failures.get(row.request_id)) for row in rows
-    ]
-    if not columns:
+    if not rows:
         return moves
+    columns = [_row_columns(row, outcome, failures.get(row)) for row, outcome in rows.items()]
     which = {"rows": json.dumps(columns, ensure_ascii=False)}
     for step in connection.execute(SQL["write_rows"], which):
-        match step.step:
-            case "closed":
-                moves.closed.add(step.request_id)
-            case "moved":
-                moves.session_of[step.request_id] = step.session_id
-            case _:
-                moves.waiting += 1
+        row = (step.batch_id, step.request_id)
+        if step.step == "closed":
+            moves.closed.add(row)
+        else:
+            moves.session_of[row] = step.session_id
     discarded = moves.discarded(rows)
     if discarded:
-        gone = {"batch_id": batch_id, "request_ids": discarded}
-        expect(connection.execute(SQL["discard_rows"], gone), len(discarded), "discard_rows")
+        gone = connection.execute(SQL["discard_rows"], _pair_columns(discarded))
+        expect(gone, len(discarded), "discard_rows")
     return moves
 
 
-def _row_columns(row: RowOutcome, failure: Mapping[str, Any] | None) -> dict[str, Any]:
-    columns: dict[str, Any] = {"request_id": row.request_id, "outcome": "unanswered"}
-    if row.findings is not None:
-        return columns | paid_columns(row) | {"outcome": "completed", "counted": True}
+def _row_columns(
+    row: BatchRow, outcome: RowOutcome, failure: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    batch_id, request_id = row
+    columns: dict[str, Any] = {"batch_id": batch_id, "request_id": request_id}
+    if outcome.findings is not None:
+        return columns | paid_columns(outcome) | {"outcome": "completed", "counted": True}
     if failure is not None:
-        return columns | paid_columns(row) | {"outcome": "failed", **failure}
-    return columns | {"counted": False, "cost_eur": 0, "live_cost_eur": 0}
+        return columns | paid_columns(outcome) | {"outcome": "failed", **failure}
+    unpaid = {"counted": False, "cost_eur": 0, "live_cost_eur": 0}
+    return columns | unpaid | {"outcome": "unanswered"}
 
 
 def _write_sessions(connection: Connection, changes: Mapping[str, SessionChange]) -> None:
@@ -199,26 +216,28 @@ def _replace_questions(connection: Connection, asked: Mapping[str, Sequence[str]
 
 
 def _count(
-    outcomes: Iterable[RowOutcome], moves: _Moves, failures: Mapping[str, Mapping[str, Any]]
+    result: BatchOutcomes, moves: _Moves, failures: Mapping[BatchRow, Mapping[str, Any]]
 ) -> Written:
-    """What was done with each outcome, and what those that were applied have cost."""
-    written = Written(returned=moves.waiting)
+    """What was done with each outcome of a batch, and what those that were applied have cost."""
+    written = Written()
     paid: list[RowOutcome] = []
-    unseen = set(moves.closed)
-    for outcome in outcomes:
-        is_applied = outcome.request_id in unseen
-        unseen.discard(outcome.request_id)
+    seen: set[str] = set()
+    for outcome in result.outcomes:
+        row = (result.lease.batch_id, outcome.request_id)
+        is_applied = row in moves.closed and outcome.request_id not in seen
+        seen.add(outcome.request_id)
         if _is_unanswered(outcome):
+            written.returned += is_applied and row in moves.session_of
             continue
         if not is_applied:
             written.refused["duplicate"] += 1
             continue
         paid.append(outcome)
-        if outcome.request_id not in moves.session_of:
+        if row not in moves.session_of:
             written.discarded += 1
         elif outcome.findings is not None:
             written.completed += 1
-        elif failures[outcome.request_id]["delay_seconds"] is None:
+        elif failures[row]["delay_seconds"] is None:
             written.dead += 1
         else:
             written.retry += 1

@@ -5,6 +5,26 @@
 -- in a form that has no index and no statistics (a cast, IS NOT DISTINCT FROM, coalesce); and no two
 -- steps of a statement are joined with each other.
 
+-- name: rows_of
+-- A request that was deleted with its session has no type any more, but was a row of the batch.
+SELECT a.batch_id, a.request_id, r."processingType" AS processing_type
+FROM unnest(
+    (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:request_ids AS text[]))
+) AS g (batch_id, request_id)
+JOIN batch_assets.attempt AS a ON a.batch_id = g.batch_id AND a.request_id = g.request_id
+LEFT JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
+
+-- name: hold
+-- In the order of their ids: two writers that have batches in common never wait for each other.
+SELECT b.id
+FROM unnest(
+    (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
+) AS g (id, fence)
+JOIN batch_assets.batch AS b ON b.id = g.id AND b.fence = g.fence
+WHERE b.state = 'ended'
+ORDER BY b.id
+FOR UPDATE OF b
+
 -- name: counted_attempts
 SELECT a.request_id, count(*) AS attempts
 FROM unnest((SELECT CAST(:request_ids AS text[]))) AS g (request_id)
@@ -87,13 +107,15 @@ WITH closed AS (
         AND r.id = closed.request_id
         AND r."batchId" IS NOT DISTINCT FROM closed.batch_id
         AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
-    RETURNING r.id, r."sessionId", r."requestedAt", closed.company_id
+    RETURNING r.id, r."sessionId", r.model, r."requestedAt", closed.batch_id, closed.company_id
 ), waiting AS (
-    INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
-    SELECT returned.id, returned.company_id, returned."requestedAt"
+    INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+    SELECT returned.id, returned.company_id, returned.model, returned."requestedAt"
     FROM returned
-    ON CONFLICT (request_id) DO NOTHING
-    RETURNING request_id
+    ON CONFLICT (request_id) DO UPDATE
+    SET company_id = excluded.company_id,
+        model = excluded.model,
+        requested_at = excluded.requested_at
 ), later AS (
     INSERT INTO batch_assets.retry
         (request_id, company_id, attempts, failure_kind, code, reason, retry_at)
@@ -125,21 +147,104 @@ WITH closed AS (
         reason = excluded.reason,
         dead_at = excluded.dead_at
 )
-SELECT 'closed' AS step, closed.request_id, NULL AS session_id FROM closed
+SELECT 'closed' AS step, closed.batch_id, closed.request_id, NULL AS session_id FROM closed
 UNION ALL
-SELECT 'moved', answered.id, answered."sessionId" FROM answered
+SELECT 'moved', answered."batchId", answered.id, answered."sessionId" FROM answered
 UNION ALL
-SELECT 'moved', returned.id, returned."sessionId" FROM returned
-UNION ALL
-SELECT 'waiting', waiting.request_id, NULL FROM waiting
+SELECT 'moved', returned.batch_id, returned.id, returned."sessionId" FROM returned
 
 -- name: discard_rows
 -- These left the batch while it ran: what they cost is kept, their answers are not.
 UPDATE batch_assets.attempt AS a
 SET outcome = 'discarded'
-WHERE a.batch_id = :batch_id
-    AND a.request_id = ANY(CAST(:request_ids AS text[]))
+FROM unnest(
+    (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:request_ids AS text[]))
+) AS g (batch_id, request_id)
+WHERE a.batch_id = g.batch_id
+    AND a.request_id = g.request_id
     AND a.outcome IN ('completed', 'failed')
+
+-- name: add_to_batches
+UPDATE batch_assets.batch AS b
+SET completed = b.completed + g.completed,
+    failed = b.failed + g.failed,
+    returned = b.returned + g.returned,
+    discarded = b.discarded + g.discarded,
+    refused = b.refused + g.refused,
+    prompt_tokens = b.prompt_tokens + g.prompt_tokens,
+    completion_tokens = b.completion_tokens + g.completion_tokens,
+    cost_eur = b.cost_eur + g.cost_eur,
+    live_cost_eur = b.live_cost_eur + g.live_cost_eur
+FROM json_to_recordset(CAST(:batches AS json)) AS g (
+    batch_id text, completed bigint, failed bigint, returned bigint, discarded bigint,
+    refused bigint, prompt_tokens bigint, completion_tokens bigint, cost_eur float8,
+    live_cost_eur float8
+)
+WHERE b.id = g.batch_id
+
+-- name: settle
+-- The leases are checked and the rows locked first: whoever took a batch over has raised its fence.
+-- What is left of a batch without an outcome waits again, and so do its sessions.
+WITH held AS MATERIALIZED (
+    SELECT b.id
+    FROM unnest(
+        (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
+    ) AS g (id, fence)
+    JOIN batch_assets.batch AS b ON b.id = g.id AND b.fence = g.fence
+    WHERE b.state = 'ended'
+    ORDER BY b.id
+    FOR UPDATE OF b
+), unanswered AS (
+    UPDATE batch_assets.attempt AS a
+    SET outcome = 'unanswered', ended_at = CURRENT_TIMESTAMP
+    FROM held
+    WHERE a.batch_id = held.id AND coalesce(a.outcome, '') = ''
+    RETURNING a.batch_id, a.request_id, a.company_id
+), moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
+    FROM unanswered
+    WHERE r.id = unanswered.request_id
+        AND r."batchId" IS NOT DISTINCT FROM unanswered.batch_id
+        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+    RETURNING
+        r.id, r."sessionId", r.model, r."requestedAt", unanswered.batch_id, unanswered.company_id
+), waiting AS (
+    UPDATE public."SessionProcessingStatus" AS p
+    SET status = 'PENDING', "startedAt" = NULL
+    FROM moved
+    WHERE p."sessionId" = moved."sessionId"
+        AND CAST(p.stage AS text) = 'AI_ANALYSIS'
+        AND CAST(p.status AS text) = 'IN_PROGRESS'
+), noticed AS (
+    INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+    SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
+    FROM moved
+    ON CONFLICT (request_id) DO UPDATE
+    SET company_id = excluded.company_id,
+        model = excluded.model,
+        requested_at = excluded.requested_at
+), counted AS MATERIALIZED (
+    SELECT held.id, count(moved.id) AS returned
+    FROM held
+    LEFT JOIN moved ON moved.batch_id = held.id
+    GROUP BY held.id
+), settled AS (
+    UPDATE batch_assets.batch AS b
+    SET state = 'settled',
+        settled_at = clock_timestamp(),
+        returned = b.returned + counted.returned,
+        lease_owner = NULL,
+        lease_expires_at = NULL
+    FROM counted
+    WHERE b.id = counted.id
+), told AS (
+    UPDATE public."AIBatchRequest" AS l
+    SET status = 'PROCESSED', "processedAt" = CURRENT_TIMESTAMP
+    FROM held
+    WHERE l.id = held.id AND CAST(l.status AS text) = 'COMPLETED'
+)
+SELECT counted.id, counted.returned FROM counted
 
 -- name: write_sessions
 -- All sessions are locked first and in the order of their ids: two writers that have some in
@@ -271,9 +376,10 @@ WITH due AS (
     FROM taken
     WHERE r.id = taken.request_id
         AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
-    RETURNING r.id, r."requestedAt", taken.company_id
+    RETURNING r.id, r.model, r."requestedAt", taken.company_id
 )
-INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
-SELECT moved.id, moved.company_id, moved."requestedAt"
+INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
 FROM moved
-ON CONFLICT (request_id) DO NOTHING
+ON CONFLICT (request_id) DO UPDATE
+SET company_id = excluded.company_id, model = excluded.model, requested_at = excluded.requested_at

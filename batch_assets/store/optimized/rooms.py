@@ -28,9 +28,10 @@ class Rooms:
         }
         self._enqueued: Counter[str] = Counter(used.enqueued)
         self.paused_models: dict[str, str] = used.paused
+        """Models that rest, with the reason; more of them as their allowances are used up."""
 
-    def room(self, company_id: str, resting: Mapping[str, str], models: Iterable[str]) -> Room:
-        """What may still be sent for a company, of these models without those in `resting`."""
+    def room(self, company_id: str, models: Iterable[str]) -> Room:
+        """What may still be sent for a company, of these models without those that rest."""
         return room_within(
             self._policy.caps,
             run=self._run,
@@ -40,11 +41,12 @@ class Rooms:
                 model: self._policy.token_allowance(model) - self._enqueued[model]
                 for model in models
             },
-            paused_models={**self.paused_models, **resting},
+            paused_models=dict(self.paused_models),
         )
 
-    def take(self, drafts: Sequence[Draft]) -> None:
-        """Count drafts that are about to be claimed."""
+    def take(self, drafts: Sequence[Draft], room: Room) -> None:
+        """Count drafts that are about to be claimed, and models that have no room left since."""
+        self.paused_models.update(room.paused_models)
         for draft in drafts:
             more = total([draft])
             self._run += more

@@ -1,9 +1,10 @@
 """What the outcomes of a set come to for each session: a session is written once a statement."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from batch_assets.domain.batches import BatchRow
 from batch_assets.domain.records import Findings, RowOutcome
 from batch_assets.store.outcomes import findings_columns
 
@@ -55,18 +56,18 @@ class SessionChange:
 
 
 def session_changes(
-    outcomes: Iterable[RowOutcome],
-    session_of: Mapping[str, str],
-    failures: Mapping[str, Mapping[str, Any]],
+    outcomes: Mapping[BatchRow, RowOutcome],
+    session_of: Mapping[BatchRow, str],
+    failures: Mapping[BatchRow, Mapping[str, Any]],
 ) -> dict[str, SessionChange]:
     """What to write, by session id.
 
-    `session_of` names the sessions of the requests that moved; `failures` holds the columns of the
-    requests that failed. Outcomes of other requests are passed over.
+    `session_of` names the sessions of the rows that moved; `failures` holds the columns of the
+    rows that failed. Outcomes of other rows are passed over.
     """
     changes: dict[str, SessionChange] = {}
-    for outcome in outcomes:
-        session_id = session_of.get(outcome.request_id)
+    for row, outcome in outcomes.items():
+        session_id = session_of.get(row)
         if session_id is None:
             continue
         waits = outcome.findings is None and outcome.failure is None
@@ -74,7 +75,7 @@ def session_changes(
         if outcome.findings is not None:
             change.complete(outcome.findings)
         elif outcome.failure is not None:
-            failure = failures[outcome.request_id]
+            failure = failures[row]
             change.fail(failure["reason"], failure["attempts"])
     return changes
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, text
@@ -17,11 +18,16 @@ _HOLD = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EngineQueries:
     """Holds the engine; every method opens and commits its own transactions."""
 
     engine: Engine
+
+    @cached_property
+    def autocommit(self) -> Engine:
+        """For what is one statement: it needs no BEGIN and no COMMIT, which are statements, too."""
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def holds(connection: Connection, lease: Lease, states: Sequence[BatchState]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from batch_assets.domain.batches import InFlightBatch, SubmittedBatch, UploadedBatch
+from batch_assets.domain.batches import BatchRow, InFlightBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.domain.states import UNRESOLVED_BATCH_STATES, BatchState, livedash_status
 from batch_assets.store.original.base import EngineQueries, holds
@@ -21,20 +21,19 @@ class BatchQueries(EngineQueries):
     def renew(self, leases: Sequence[Lease], seconds: float) -> set[str]:
         """See `Queries.renew`."""
         held = set()
-        for lease in leases:
-            which = {"batch_id": lease.batch_id, "fence": lease.fence, "seconds": seconds}
-            with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
+            for lease in leases:
+                which = {"batch_id": lease.batch_id, "fence": lease.fence, "seconds": seconds}
                 if connection.execute(SQL["renew"], which).rowcount == 1:
                     held.add(lease.batch_id)
         return held
 
     def expire(self, leases: Sequence[Lease]) -> None:
         """See `Queries.expire`."""
-        for lease in leases:
-            with self.engine.begin() as connection:
-                connection.execute(
-                    SQL["expire"], {"batch_id": lease.batch_id, "fence": lease.fence}
-                )
+        with self.autocommit.connect() as connection:
+            for lease in leases:
+                which = {"batch_id": lease.batch_id, "fence": lease.fence}
+                connection.execute(SQL["expire"], which)
 
     def record_uploads(self, uploaded: Sequence[UploadedBatch], seconds: float) -> set[str]:
         """See `Queries.record_uploads`."""
@@ -88,15 +87,19 @@ class BatchQueries(EngineQueries):
                 connection.execute(SQL["livedash_released"], which)
         return returned
 
-    def open_rows(self, batch_id: str, limit: int) -> list[str]:
+    def open_rows(self, batch_ids: Sequence[str], limit: int) -> list[BatchRow]:
         """See `Queries.open_rows`."""
-        with self.engine.begin() as connection:
-            which = {"batch_id": batch_id, "limit": limit}
-            return list(connection.execute(SQL["open_rows"], which).scalars())
+        found: list[BatchRow] = []
+        with self.autocommit.connect() as connection:
+            for batch_id in sorted(batch_ids):
+                which = {"batch_id": batch_id, "limit": limit - len(found)}
+                rows = connection.execute(SQL["open_rows"], which).scalars()
+                found += [(batch_id, request_id) for request_id in rows]
+        return found
 
     def batches_in_flight(self, limit: int) -> list[InFlightBatch]:
         """See `Queries.batches_in_flight`."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["in_flight"], {"limit": limit})
             return [InFlightBatch(**row._mapping) for row in rows]
 

@@ -22,7 +22,7 @@ WITH ended AS (
     WHERE r.id = ended.request_id
         AND r."batchId" = :batch_id
         AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
-    RETURNING r.id, r."sessionId", r."requestedAt", ended.company_id
+    RETURNING r.id, r."sessionId", r.model, r."requestedAt", ended.company_id
 ), waiting AS (
     UPDATE public."SessionProcessingStatus" AS p
     SET status = 'PENDING', "startedAt" = NULL
@@ -31,10 +31,11 @@ WITH ended AS (
         AND p.stage = 'AI_ANALYSIS'
         AND p.status = 'IN_PROGRESS'
 )
-INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
-SELECT moved.id, moved.company_id, moved."requestedAt"
+INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
 FROM moved
-ON CONFLICT (request_id) DO NOTHING
+ON CONFLICT (request_id) DO UPDATE
+SET company_id = excluded.company_id, model = excluded.model, requested_at = excluded.requested_at
 
 -- name: open_rows
 SELECT a.request_id

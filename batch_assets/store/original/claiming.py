@@ -2,39 +2,28 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import Claim, ClaimedBatch
 from batch_assets.domain.packing import Draft, Packing, Rejection, Terms
-from batch_assets.domain.records import Backlog, Conversation, Lease, Message
+from batch_assets.domain.records import Lease
 from batch_assets.store.original.base import EngineQueries, expect_one
-from batch_assets.store.original.visits import total, visit_company
+from batch_assets.store.original.intake import backlog_of, forget_gone, notice
+from batch_assets.store.original.visits import Course, Load, Visit, total, visit_company
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sql import load
+from batch_assets.store.unavailable import is_connection_failure
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 class ClaimQueries(EngineQueries):
-    """The part of `store.protocol.Queries` that fills the intake and claims from it."""
-
-    def notice_pending(self, company_ids: Sequence[str], limit: int) -> int:
-        """See `Queries.notice_pending`."""
-        noticed = 0
-        for company_id in company_ids:
-            with self.engine.begin() as connection:
-                noticed += _notice(connection, company_id, limit)
-        return noticed
-
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
-        """See `Queries.pending_by_company`."""
-        with self.engine.begin() as connection:
-            found = [_backlog(connection, company_id) for company_id in company_ids]
-        waiting = [backlog for backlog in found if backlog.requests]
-        return sorted(waiting, key=lambda backlog: -backlog.oldest_wait_seconds)
+    """The part of `store.protocol.Queries` that claims from the intake."""
 
     def claim(
         self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
@@ -43,59 +32,53 @@ class ClaimQueries(EngineQueries):
         claimed: list[ClaimedBatch] = []
         rejected: Counter[str] = Counter()
         held: Counter[str] = Counter()
+        failed: dict[str, str] = {}
         queue = list(company_ids)
-        resting: Mapping[str, str] = {}
-        while queue and len(claimed) < terms.policy.batches_per_claim:
-            with self.engine.begin() as connection:
+        load = Load(terms.policy)
+        course = Course(countable=terms.policy.rows_per_look)
+        while queue and not load.is_enough:
+            with self.engine.connect() as connection, connection.begin() as transaction:
                 one_claim_at_a_time(connection)
-                visit = visit_company(connection, queue[0], terms, spent, resting)
-                claimed += [
-                    _claim_batch(connection, draft, holder) for draft in visit.packing.drafts
-                ]
-                for rejection in visit.packing.rejections:
-                    _reject(connection, rejection)
-                    rejected[rejection.code] += 1
+                try:
+                    visit = visit_company(connection, queue[0], terms, spent, course)
+                    batches = _claim_packed(connection, visit.packing, holder)
+                except DBAPIError as error:
+                    if is_connection_failure(error):
+                        raise
+                    transaction.rollback()
+                    failed[queue.pop(0)] = type(error.orig).__name__
+                    continue
+            claimed += batches
+            rejected.update(rejection.code for rejection in visit.packing.rejections)
+            load.add(visit.packing.drafts)
             spent += total(visit.packing.drafts)
-            resting = visit.resting
+            course = visit.course
             if visit.is_last:
                 held += visit.packing.held
-                resting = {}
-                queue.pop(0)
-        return Claim(tuple(claimed), rejected, held, tuple(queue))
+                queue = [] if visit.is_end else queue[1:]
+        return Claim(tuple(claimed), rejected, held, tuple(queue), failed)
 
     def preview(self, company_ids: Sequence[str], terms: Terms) -> list[Packing]:
         """See `Queries.preview`: the claim's own steps in transactions that are rolled back."""
         packings: list[Packing] = []
         foreseen: list[Draft] = []
+        course = Course(countable=terms.policy.rows_per_look)
+        queue = list(company_ids)
         with self.engine.connect() as connection:
-            for company_id in company_ids:
+            while queue:
                 # One for each company, so that nobody waits long for what is locked here.
                 with connection.begin() as transaction:
-                    _notice(connection, company_id, terms.policy.rows_per_run)
-                    if terms.policy.is_due(_backlog(connection, company_id)):
-                        packing = _foresee(connection, company_id, terms, foreseen)
-                        foreseen += packing.drafts
-                        packings.append(packing)
+                    company_id = queue.pop(0)
+                    forget_gone(connection, company_id)
+                    notice(connection, company_id, terms.policy.rows_per_run)
+                    if terms.policy.is_due(backlog_of(connection, company_id)):
+                        visit = _foresee(connection, company_id, terms, course, foreseen)
+                        foreseen += visit.packing.drafts
+                        packings.append(visit.packing)
+                        course = visit.course
+                        queue = [] if visit.is_end else queue
                     transaction.rollback()
         return packings
-
-    def conversations(self, batch_id: str) -> Iterator[Conversation]:
-        """See `Queries.conversations`."""
-        with self.engine.connect() as connection:
-            heads = connection.execute(SQL["conversation_heads"], {"batch_id": batch_id}).all()
-            for head in heads:
-                lines = connection.execute(
-                    SQL["messages_of_session"], {"session_id": head.session_id}
-                )
-                messages = tuple(Message(line.role, line.content) for line in lines)
-                yield Conversation(
-                    request_id=head.request_id,
-                    session_id=head.session_id,
-                    batch_id=batch_id,
-                    model=head.model,
-                    processing_type=head.processing_type,
-                    messages=messages,
-                )
 
 
 def one_claim_at_a_time(connection: Connection) -> None:
@@ -103,38 +86,35 @@ def one_claim_at_a_time(connection: Connection) -> None:
     connection.execute(SQL["one_claim_at_a_time"])
 
 
-def _notice(connection: Connection, company_id: str, limit: int) -> int:
-    connection.execute(SQL["forget_gone"], {"company_id": company_id})
-    parameters = {"company_id": company_id, "limit": limit}
-    return connection.execute(SQL["notice_pending"], parameters).rowcount
-
-
-def _backlog(connection: Connection, company_id: str) -> Backlog:
-    row = connection.execute(SQL["pending_of_company"], {"company_id": company_id}).one()
-    return Backlog(company_id, row.requests, row.oldest_wait_seconds)
-
-
 def _foresee(
-    connection: Connection, company_id: str, terms: Terms, foreseen: Sequence[Draft]
-) -> Packing:
-    """What all visits to one company would pack; takes that out of the intake."""
+    connection: Connection,
+    company_id: str,
+    terms: Terms,
+    course: Course,
+    foreseen: Sequence[Draft],
+) -> Visit:
+    """The last visit to one company, with what all visits would pack; the intake loses that."""
     whole = Packing()
-    resting: Mapping[str, str] = {}
     while True:
         drafts = [*foreseen, *whole.drafts]
-        visit = visit_company(
-            connection, company_id, terms, total(drafts), resting, foreseen=drafts
-        )
+        visit = visit_company(connection, company_id, terms, total(drafts), course, foreseen=drafts)
         whole.drafts += visit.packing.drafts
         whole.rejections += visit.packing.rejections
         if visit.is_last:
             whole.held = visit.packing.held
-            return whole
-        resting = visit.resting
+            return replace(visit, packing=whole)
+        course = visit.course
         packed = [rejection.candidate for rejection in visit.packing.rejections]
         packed += [one for draft in visit.packing.drafts for one in draft.candidates]
         which = {"request_ids": [candidate.request_id for candidate in packed]}
         connection.execute(SQL["forget_packed"], which)
+
+
+def _claim_packed(connection: Connection, packing: Packing, holder: Holder) -> list[ClaimedBatch]:
+    batches = [_claim_batch(connection, draft, holder) for draft in packing.drafts]
+    for rejection in packing.rejections:
+        _reject(connection, rejection)
+    return batches
 
 
 def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatch:

@@ -1,38 +1,3 @@
--- name: notice_pending
-INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
-SELECT r.id, s."companyId", r."requestedAt"
-FROM public."Session" AS s
-JOIN public."AIProcessingRequest" AS r ON r."sessionId" = s.id
-WHERE s."companyId" = :company_id
-    AND r."processingStatus" = 'PENDING_BATCHING'
-    AND r."batchId" IS NULL
-    AND NOT EXISTS (SELECT FROM batch_assets.intake AS i WHERE i.request_id = r.id)
-ORDER BY r."requestedAt", r.id
-LIMIT :limit
-ON CONFLICT (request_id) DO NOTHING
-
--- name: forget_gone
--- What LiveDash took back, deleted or finished itself no longer waits for us.
-DELETE FROM batch_assets.intake AS i
-WHERE i.company_id = :company_id
-    AND NOT EXISTS (
-        SELECT
-        FROM public."AIProcessingRequest" AS r
-        JOIN public."Session" AS s ON s.id = r."sessionId"
-        WHERE r.id = i.request_id
-            AND s."companyId" = i.company_id
-            AND r."processingStatus" = 'PENDING_BATCHING'
-            AND r."batchId" IS NULL
-    )
-
--- name: pending_of_company
-SELECT
-    count(*) AS requests,
-    coalesce(extract(epoch FROM clock_timestamp() - min(i.requested_at)), 0)::float8
-        AS oldest_wait_seconds
-FROM batch_assets.intake AS i
-WHERE i.company_id = :company_id
-
 -- name: one_claim_at_a_time
 -- Caps and allowances are sums over other rows: without this two claims could both fit under them.
 SELECT pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0))
@@ -128,20 +93,3 @@ SET batch_id = excluded.batch_id,
     code = excluded.code,
     reason = excluded.reason,
     dead_at = excluded.dead_at
-
--- name: conversation_heads
-SELECT
-    r.id AS request_id,
-    r."sessionId" AS session_id,
-    r.model,
-    r."processingType" AS processing_type
-FROM batch_assets.attempt AS a
-JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
-WHERE a.batch_id = :batch_id AND a.outcome IS NULL
-ORDER BY r."requestedAt", r.id
-
--- name: messages_of_session
-SELECT m.role, m.content
-FROM public."Message" AS m
-WHERE m."sessionId" = :session_id
-ORDER BY m."order"

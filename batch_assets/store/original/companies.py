@@ -17,19 +17,19 @@ class CompanyQueries(EngineQueries):
 
     def active_companies(self) -> list[Company]:
         """See `Queries.active_companies`."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["active_companies"])
             return [Company(row.id, row.name) for row in rows]
 
     def model_prices(self) -> Mapping[str, Price]:
         """See `Queries.model_prices`."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["model_prices"])
             return {row.name: livedash_price(row.prompt, row.completion) for row in rows}
 
     def statistics(self) -> list[CompanyStatistics]:
         """See `Queries.statistics`."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             found = []
             for company in connection.execute(SQL["all_companies"]).all():
                 which = {"company_id": company.id}

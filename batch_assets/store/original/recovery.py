@@ -22,7 +22,7 @@ class RecoveryQueries(EngineQueries):
             "lease_seconds": holder.lease_seconds,
             "limit": limit,
         }
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["take_unresolved"], which).all()
         return [
             UnresolvedBatch(
@@ -37,17 +37,15 @@ class RecoveryQueries(EngineQueries):
 
     def record_absences(self, leases: Sequence[Lease]) -> None:
         """See `Queries.record_absences`."""
-        for lease in leases:
-            with self.engine.begin() as connection:
-                connection.execute(
-                    SQL["absent"], {"batch_id": lease.batch_id, "fence": lease.fence}
-                )
+        with self.autocommit.connect() as connection:
+            for lease in leases:
+                which = {"batch_id": lease.batch_id, "fence": lease.fence}
+                connection.execute(SQL["absent"], which)
 
     def adopt_foreign(self) -> int:
         """See `Queries.adopt_foreign`."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             foreign = connection.execute(SQL["foreign_batches"]).scalars().all()
-        for batch_id in foreign:
-            with self.engine.begin() as connection:
+            for batch_id in foreign:
                 connection.execute(SQL["adopt_foreign"], {"batch_id": batch_id})
         return len(foreign)

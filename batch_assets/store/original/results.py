@@ -1,11 +1,19 @@
 """Results back into rows, one row at a time."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from batch_assets.domain.batches import EndedBatch, Leftover, Written
+from batch_assets.domain.batches import (
+    BatchOutcomes,
+    BatchRow,
+    EndedBatch,
+    Leftover,
+    Written,
+)
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease, RowOutcome
 from batch_assets.domain.states import BatchState
@@ -20,6 +28,7 @@ from batch_assets.store.outcomes import (
 )
 from batch_assets.store.protocol import Holder
 from batch_assets.store.sql import load
+from batch_assets.store.unavailable import is_connection_failure
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
@@ -34,7 +43,7 @@ class ResultQueries(EngineQueries):
             "lease_seconds": holder.lease_seconds,
             "limit": limit,
         }
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["take_ended"], which).all()
         return [
             EndedBatch(
@@ -54,49 +63,56 @@ class ResultQueries(EngineQueries):
             for row in rows
         ]
 
-    def rows_of(self, batch_id: str, request_ids: Sequence[str]) -> Mapping[str, str | None]:
+    def rows_of(self, rows: Sequence[BatchRow]) -> Mapping[BatchRow, str | None]:
         """See `Queries.rows_of`."""
-        which = {"batch_id": batch_id, "request_ids": list(request_ids)}
-        with self.engine.begin() as connection:
-            rows = connection.execute(SQL["rows_of"], which)
-            return {row.request_id: row.processing_type for row in rows}
+        asked: defaultdict[str, list[str]] = defaultdict(list)
+        for batch_id, request_id in rows:
+            asked[batch_id].append(request_id)
+        found: dict[BatchRow, str | None] = {}
+        with self.autocommit.connect() as connection:
+            for batch_id, request_ids in asked.items():
+                which = {"batch_id": batch_id, "request_ids": request_ids}
+                for row in connection.execute(SQL["rows_of"], which):
+                    found[batch_id, row.request_id] = row.processing_type
+        return found
 
     def write_results(
-        self, lease: Lease, outcomes: Sequence[RowOutcome], refused: int, policy: Policy
-    ) -> Written | None:
-        """See `Queries.write_results`."""
-        written = Written()
-        with self.engine.begin() as connection:
-            if not holds(connection, lease, [BatchState.ENDED]):
-                return None
-            asked: dict[str, Sequence[str]] = {}
-            paid = [
-                outcome
-                for outcome in outcomes
-                if _write_row(connection, lease.batch_id, outcome, policy, written, asked=asked)
-            ]
-            _write_questions(connection, asked)
-            add_money(written, paid)
-            connection.execute(
-                SQL["add_to_batch"],
-                {"batch_id": lease.batch_id} | batch_columns(written, refused),
-            )
+        self, results: Sequence[BatchOutcomes], policy: Policy
+    ) -> Mapping[str, Written]:
+        """See `Queries.write_results`; a transaction for each batch.
+
+        What the database refuses of one batch does not keep the others from being written.
+        """
+        written = {}
+        for result in results:
+            batch_id = result.lease.batch_id
+            try:
+                with self.engine.begin() as connection:
+                    if holds(connection, result.lease, [BatchState.ENDED]):
+                        written[batch_id] = _write(connection, result, policy)
+            except DBAPIError as error:
+                if is_connection_failure(error):
+                    raise
+                written[batch_id] = Written(error=type(error.orig).__name__)
         return written
 
-    def settle(self, lease: Lease) -> int | None:
-        """See `Queries.settle`."""
-        which = {"batch_id": lease.batch_id}
-        with self.engine.begin() as connection:
-            if not holds(connection, lease, [BatchState.ENDED]):
-                return None
-            returned = return_open_rows(connection, lease.batch_id, "unanswered")
-            connection.execute(SQL["settled"], which | {"returned": returned})
-            connection.execute(SQL["livedash_settled"], which)
+    def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
+        """See `Queries.settle`; a transaction for each batch."""
+        returned = {}
+        for lease in leases:
+            which = {"batch_id": lease.batch_id}
+            with self.engine.begin() as connection:
+                if not holds(connection, lease, [BatchState.ENDED]):
+                    continue
+                rows = return_open_rows(connection, lease.batch_id, "unanswered")
+                connection.execute(SQL["settled"], which | {"returned": rows})
+                connection.execute(SQL["livedash_settled"], which)
+            returned[lease.batch_id] = rows
         return returned
 
     def leftovers(self, limit: int) -> list[Leftover]:
         """See `Queries.leftovers`."""
-        with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["leftovers"], {"limit": limit}).all()
         return [
             Leftover(
@@ -112,20 +128,36 @@ class ResultQueries(EngineQueries):
 
     def record_deleted(self, batch_ids: Sequence[str]) -> None:
         """See `Queries.record_deleted`."""
-        for batch_id in batch_ids:
-            with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
+            for batch_id in batch_ids:
                 connection.execute(SQL["deleted"], {"batch_id": batch_id})
 
     def requeue_due(self, limit: int) -> int:
         """See `Queries.requeue_due`."""
-        with self.engine.begin() as connection:
-            due = connection.execute(SQL["due_retries"], {"limit": limit}).scalars().all()
         requeued = 0
-        for request_id in due:
-            with self.engine.begin() as connection:
+        with self.autocommit.connect() as connection:
+            due = connection.execute(SQL["due_retries"], {"limit": limit}).scalars().all()
+            for request_id in due:
                 which = {"request_id": request_id}
                 requeued += connection.execute(SQL["requeue_row"], which).rowcount
         return requeued
+
+
+def _write(connection: Connection, result: BatchOutcomes, policy: Policy) -> Written:
+    """Apply the outcomes of one batch, whose row is locked."""
+    batch_id = result.lease.batch_id
+    written = Written()
+    asked: dict[str, Sequence[str]] = {}
+    paid = [
+        outcome
+        for outcome in result.outcomes
+        if _write_row(connection, batch_id, outcome, policy, written, asked=asked)
+    ]
+    _write_questions(connection, asked)
+    add_money(written, paid)
+    counters = {"batch_id": batch_id} | batch_columns(written, result.refused)
+    connection.execute(SQL["add_to_batch"], counters)
+    return written
 
 
 def _write_row(
@@ -173,11 +205,17 @@ def _write_questions(connection: Connection, asked: Mapping[str, Sequence[str]])
     The texts of all of them go first and sorted, since sessions share them: two writers that took
     their locks in different orders would lock each other out.
     """
-    texts = {text for questions in asked.values() for text in questions}
-    if texts:
-        connection.execute(SQL["add_questions"], {"questions": sorted(texts)})
-    for session_id, questions in asked.items():
-        which = {"session_id": session_id, "questions": list(questions)}
-        connection.execute(SQL["clear_questions"], which)
-        if questions:
-            connection.execute(SQL["link_questions"], which)
+    if not asked:
+        return
+    connection.execute(SQL["clear_questions"], {"session_ids": list(asked)})
+    links = [
+        (session_id, text, position)
+        for session_id, questions in asked.items()
+        for position, text in enumerate(questions)
+    ]
+    if links:
+        texts = sorted({text for _, text, _ in links})
+        connection.execute(SQL["add_questions"], {"questions": texts})
+        session_ids, questions, positions = map(list, zip(*links, strict=True))
+        which = {"session_ids": session_ids, "questions": questions, "positions": positions}
+        connection.execute(SQL["link_questions"], which)

@@ -93,7 +93,7 @@ SELECT
 
 -- name: clear_questions
 DELETE FROM public."SessionQuestion" AS q
-WHERE q."sessionId" = :session_id
+WHERE q."sessionId" = ANY(:session_ids)
 
 -- name: add_questions
 -- In the order in which they come, which is that of the locks.
@@ -105,8 +105,10 @@ ON CONFLICT (content) DO NOTHING
 
 -- name: link_questions
 INSERT INTO public."SessionQuestion" (id, "sessionId", "questionId", "order")
-SELECT gen_random_uuid()::text, :session_id, k.id, q.position - 1
-FROM unnest(CAST(:questions AS text[])) WITH ORDINALITY AS q (content, position)
+SELECT gen_random_uuid()::text, q.session_id, k.id, q.position
+FROM unnest(
+    CAST(:session_ids AS text[]), CAST(:questions AS text[]), CAST(:positions AS integer[])
+) AS q (session_id, content, position)
 JOIN public."Question" AS k ON k.content = q.content
 
 -- name: counted_attempts
@@ -251,7 +253,7 @@ WHERE b.id = :batch_id AND b.files_deleted_at IS NULL
 -- name: due_retries
 SELECT f.request_id
 FROM batch_assets.retry AS f
-WHERE f.retry_at <= clock_timestamp()
+WHERE f.retry_at <= statement_timestamp()
 ORDER BY f.retry_at, f.request_id
 LIMIT :limit
 
@@ -266,9 +268,10 @@ WITH due AS (
     SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL, "completedAt" = NULL
     FROM due
     WHERE r.id = due.request_id AND r."processingStatus" = 'PROCESSING_FAILED'
-    RETURNING r.id, r."requestedAt", due.company_id
+    RETURNING r.id, r.model, r."requestedAt", due.company_id
 )
-INSERT INTO batch_assets.intake (request_id, company_id, requested_at)
-SELECT moved.id, moved.company_id, moved."requestedAt"
+INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
 FROM moved
-ON CONFLICT (request_id) DO NOTHING
+ON CONFLICT (request_id) DO UPDATE
+SET company_id = excluded.company_id, model = excluded.model, requested_at = excluded.requested_at

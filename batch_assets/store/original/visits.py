@@ -1,13 +1,16 @@
 """One look at what a company has waiting, and what can be packed of it now."""
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from batch_assets.domain.packing import (
+    CAP_ON_COST,
+    CAP_ON_REQUESTS,
     Candidate,
     Draft,
     Packing,
@@ -24,14 +27,27 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """What a claim knows on its way from company to company."""
+
+    countable: int
+    """How many requests of models that rest may still be counted."""
+    resting: Mapping[str, str] = field(default_factory=dict)
+    """Models that have turned out to have no room left, for whatever company, with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """What was packed of one company's oldest waiting requests."""
 
     packing: Packing
-    resting: Mapping[str, str]
-    """Models to pass over in the next visit, with the reason."""
+    """Held requests of models that rest are counted in the last visit only."""
+    course: Course
+    """What is known after it."""
     is_last: bool
-    """Whether another visit would find nothing to pack."""
+    """Whether another visit to the company would find nothing to pack."""
+    is_end: bool
+    """Whether a cap is reached that is for all companies."""
 
 
 def visit_company(
@@ -39,16 +55,16 @@ def visit_company(
     company_id: str,
     terms: Terms,
     spent: Spent,
-    resting: Mapping[str, str],
+    course: Course,
     *,
     foreseen: Sequence[Draft] = (),
 ) -> Visit:
-    """Pack what one company has, without the models in `resting`.
+    """Pack what one company has, without the models that rest.
 
     `foreseen` drafts are not in the database yet but count as if they were.
     """
     room = _room(connection, company_id, terms.policy, spent, foreseen)
-    room.paused_models.update(resting)
+    room.paused_models.update(course.resting)
     passed_over = dict(room.paused_models)
     limit = terms.policy.rows_per_look
     which = {"company_id": company_id, "resting_models": list(passed_over)}
@@ -57,11 +73,71 @@ def visit_company(
     for candidate in candidates:
         room.model_tokens.setdefault(candidate.model, terms.policy.token_allowance(candidate.model))
     packing = pack(candidates, terms, room)
-    if passed_over:
-        for row in connection.execute(SQL["resting"], which):
-            packing.held[held_by_rest(row.model, passed_over[row.model])] += row.requests
     has_moved = packing.drafts or packing.rejections or len(room.paused_models) > len(passed_over)
-    return Visit(packing, room.paused_models, not (has_moved and len(rows) == limit))
+    is_end = is_used_up(room, packing)
+    is_last = is_end or not (has_moved and len(rows) == limit)
+    countable = course.countable
+    if is_last:
+        counted = _count_passed_over(connection, company_id, passed_over, countable)
+        packing.held += counted
+        countable -= counted.total()
+    return Visit(packing, Course(countable, room.paused_models), is_last, is_end)
+
+
+def _count_passed_over(
+    connection: Connection, company_id: str, passed_over: Mapping[str, str], limit: int
+) -> Counter[str]:
+    """How many requests were passed over because their model rests; at most `limit`."""
+    held: Counter[str] = Counter()
+    for model in sorted(passed_over):
+        which = {"company_id": company_id, "model": model, "limit": limit - held.total()}
+        requests = connection.execute(SQL["passed_over"], which).scalar_one()
+        if requests:
+            held[held_by_rest(model, passed_over[model])] += requests
+    return held
+
+
+def is_used_up(room: Room, packing: Packing) -> bool:
+    """Whether something was held by a cap that leaves no more to any other company.
+
+    That it was held is enough: nobody looks through a whole backlog for a request that is cheap
+    enough to fit in after all.
+    """
+    return any(
+        packing.held[reason] and _tightest(left) != "company"
+        for reason, left in ((CAP_ON_REQUESTS, room.requests), (CAP_ON_COST, room.cost_eur))
+    )
+
+
+def _tightest(left: Mapping[str, float | None]) -> str:
+    """The scope with the least room; of two that are equal, the wider one."""
+    return min(left, key=lambda scope: math.inf if (room := left[scope]) is None else room)
+
+
+@dataclass(slots=True)
+class Load:
+    """What one claim has in hand; with enough of it, the rest is for the next claim."""
+
+    policy: Policy
+    batches: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+    def add(self, drafts: Iterable[Draft]) -> None:
+        """Count drafts that are claimed."""
+        for draft in drafts:
+            self.batches += 1
+            self.rows += len(draft.candidates)
+            self.bytes += draft.bytes
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether no other company is to be looked at."""
+        return (
+            self.batches >= self.policy.batches_per_claim
+            or self.rows >= self.policy.rows_per_claim
+            or self.bytes >= self.policy.bytes_per_claim
+        )
 
 
 def total(drafts: Sequence[Draft]) -> Spent:

@@ -26,42 +26,51 @@ WHERE p.until > clock_timestamp()
 -- name: candidates
 -- The live rows and the live company decide: the intake only says where to look.
 SELECT
-    r.id AS request_id,
-    s.id AS session_id,
-    s."companyId" AS company_id,
-    r.model,
-    r."processingType" AS processing_type,
+    w.request_id,
+    w.session_id,
+    w.company_id,
+    w.model,
+    w.processing_type,
     m.message_count,
     m.content_bytes
-FROM batch_assets.intake AS i
-JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
-JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
-JOIN public."Company" AS c ON c.id = s."companyId"
+FROM (
+    SELECT
+        r.id AS request_id,
+        s.id AS session_id,
+        s."companyId" AS company_id,
+        r.model,
+        r."processingType" AS processing_type,
+        i.requested_at
+    FROM batch_assets.intake AS i
+    JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
+    JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
+    JOIN public."Company" AS c ON c.id = s."companyId"
+    WHERE i.company_id = :company_id
+        AND c.status = 'ACTIVE'
+        AND r."processingStatus" = 'PENDING_BATCHING'
+        AND r."batchId" IS NULL
+        AND r.model = i.model
+        AND i.model <> ALL(:resting_models)
+    ORDER BY i.requested_at, i.request_id
+    LIMIT :limit
+    FOR UPDATE OF r SKIP LOCKED
+) AS w
 CROSS JOIN LATERAL (
     SELECT
         count(*) AS message_count,
         coalesce(sum(octet_length(m.content)), 0)::bigint AS content_bytes
     FROM public."Message" AS m
-    WHERE m."sessionId" = s.id
+    WHERE m."sessionId" = w.session_id
 ) AS m
-WHERE i.company_id = :company_id
-    AND c.status = 'ACTIVE'
-    AND r."processingStatus" = 'PENDING_BATCHING'
-    AND r."batchId" IS NULL
-    AND r.model <> ALL(:resting_models)
-ORDER BY i.requested_at, i.request_id
-LIMIT :limit
-FOR UPDATE OF r SKIP LOCKED
+ORDER BY w.requested_at, w.request_id
 
--- name: resting
-SELECT r.model, count(*) AS requests
-FROM batch_assets.intake AS i
-JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
-JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
-JOIN public."Company" AS c ON c.id = s."companyId"
-WHERE i.company_id = :company_id
-    AND c.status = 'ACTIVE'
-    AND r."processingStatus" = 'PENDING_BATCHING'
-    AND r."batchId" IS NULL
-    AND r.model = ANY(:resting_models)
-GROUP BY r.model
+-- name: passed_over
+-- Only how many there are is asked: the intake knows, if not to the last one.
+SELECT count(*) AS requests
+FROM (
+    SELECT i.request_id
+    FROM batch_assets.intake AS i
+    JOIN public."Company" AS c ON c.id = i.company_id
+    WHERE i.company_id = :company_id AND i.model = :model AND c.status = 'ACTIVE'
+    LIMIT :limit
+) AS w

@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, text
 
 from batch_assets.domain.batches import (
+    BatchOutcomes,
     Claim,
     ClaimedBatch,
     EndedBatch,
     InFlightBatch,
     SubmittedBatch,
     UploadedBatch,
+    Written,
 )
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.money import Cost, Price, Rates, Usage, livedash_price
@@ -94,14 +96,14 @@ class Desk:
         with self.engine.begin() as connection:
             company_id = make_company(connection)
             ids = make_requests(connection, company_id, count, **options) if count else []
-        self.queries.notice_pending([company_id], 10_000)
+        self.queries.notice_pending(10_000)
         return company_id, ids
 
     def more(self, company_id: str, count: int, **options: Any) -> list[str]:
         """More noticed requests of a company."""
         with self.engine.begin() as connection:
             ids = make_requests(connection, company_id, count, **options)
-        self.queries.notice_pending([company_id], 10_000)
+        self.queries.notice_pending(10_000)
         return ids
 
     def claim(
@@ -159,6 +161,21 @@ class Desk:
         taken = self.queries.take_ended(self.holder, 1_000)
         (found,) = [one for one in taken if one.id == batch_id]
         return found
+
+    def write(
+        self,
+        lease: Lease,
+        outcomes: Sequence[RowOutcome],
+        refused: int = 0,
+        policy: Policy = POLICY,
+    ) -> Written | None:
+        """Write the outcomes of one batch; `None` if its lease was lost."""
+        written = self.queries.write_results([BatchOutcomes(lease, outcomes, refused)], policy)
+        return written.get(lease.batch_id)
+
+    def settle(self, lease: Lease) -> int | None:
+        """Settle one batch; how many rows wait again, `None` if its lease was lost."""
+        return self.queries.settle([lease]).get(lease.batch_id)
 
     def lapse(self, batch_id: str) -> None:
         """Let the lease of a batch run out."""

@@ -85,6 +85,31 @@ def test_a_model_without_a_price_is_held_while_costs_are_capped(desk: Desk) -> N
     assert claim.held == {"model gpt-4o-mini rests: it has no price, and costs are capped": 2}
 
 
+@pytest.mark.parametrize("cap", ["run_requests", "day_requests", "run_cost_eur", "day_cost_eur"])
+def test_a_cap_that_is_for_all_ends_the_claim_where_it_is_reached(
+    desk: Desk, unit_cost: float, cap: str
+) -> None:
+    companies = [desk.company(4)[0] for _ in range(3)]
+    most = 5.5 * unit_cost if cap.endswith("eur") else 5
+    claim = desk.claim(*companies, policy=capped(**{cap: most}))
+    assert [(batch.company_id, batch.requests) for batch in claim.batches] == [
+        (companies[0], 4),
+        (companies[1], 1),
+    ]
+    # What waits for the third company was not looked at.
+    assert sum(claim.held.values()) == 3
+    assert claim.remaining == ()
+
+
+@pytest.mark.parametrize("cap", ["company_day_requests", "company_day_cost_eur"])
+def test_a_companys_cap_ends_nothing_for_others(desk: Desk, unit_cost: float, cap: str) -> None:
+    companies = [desk.company(4)[0] for _ in range(3)]
+    most = 2.5 * unit_cost if cap.endswith("eur") else 2
+    claim = desk.claim(*companies, policy=capped(**{cap: most, "day_requests": 1_000}))
+    assert [batch.company_id for batch in claim.batches] == companies
+    assert sum(claim.held.values()) == 6
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [

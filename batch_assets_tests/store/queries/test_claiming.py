@@ -230,7 +230,7 @@ def test_two_requests_of_one_session_are_claimed_together(desk: Desk) -> None:
             make_request(connection, session_id, processing_type=kind)
             for kind in ("summary", "categorization")
         ]
-    desk.queries.notice_pending([company_id], 10)
+    desk.queries.notice_pending(10)
     (batch,) = desk.claim(company_id).batches
     assert members(desk, batch.id) == sorted(ids)
 
@@ -250,6 +250,6 @@ def test_a_request_that_livedash_reset_leaves_its_dead_letter_behind(desk: Desk)
         session=session_id,
     )
     desk.do('UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PENDING_BATCHING\'')
-    desk.queries.notice_pending([company_id], 10)
+    desk.queries.notice_pending(10)
     assert len(desk.claim(company_id).batches) == 1
     assert desk.value("SELECT count(*) FROM batch_assets.dead_letter") == 0

@@ -80,7 +80,7 @@ def test_each_request_is_counted_in_one_bucket(desk: Desk) -> None:
     due = Policy(retry_base_seconds=0)
     batch, (done, later, dead, _open, never_ran) = desk.ended(5)
     outcomes = [completed(done), failed(later), failed(dead, PERMANENT), RowOutcome(never_ran)]
-    desk.queries.write_results(batch.lease, outcomes, 0, due)
+    desk.write(batch.lease, outcomes, policy=due)
     with desk.engine.begin() as connection:
         session_id = make_session(connection, batch.company_id)
         for _ in range(2):
@@ -123,17 +123,17 @@ def test_buckets_add_up_when_livedash_resets_what_had_failed(desk: Desk, rounds:
         desk.end(desk.in_flight(claimed.id))
         batch = desk.take(claimed.id)
         outcome = failed(row, failure) if failure else failed(row)
-        desk.queries.write_results(batch.lease, [outcome], 0, policy)
+        desk.write(batch.lease, [outcome], policy=policy)
         desk.do(
             'UPDATE public."AIProcessingRequest"'
             ' SET "processingStatus" = \'PENDING_BATCHING\', "batchId" = NULL'
         )
-        desk.queries.notice_pending([company_id], 10)
+        desk.queries.notice_pending(10)
     (claimed,) = desk.claim(company_id, policy=policy).batches
     desk.upload(claimed.lease)
     desk.submit(claimed)
     desk.end(desk.in_flight(claimed.id))
-    desk.queries.write_results(desk.take(claimed.id).lease, [failed(row)], 0, policy)
+    desk.write(desk.take(claimed.id).lease, [failed(row)], policy=policy)
     (found,) = desk.queries.statistics()
     assert found.retry + found.dead + found.failed_elsewhere + found.waiting == 1
     assert found.retry == 1

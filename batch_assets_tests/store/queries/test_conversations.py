@@ -13,7 +13,7 @@ def test_conversations_come_oldest_first_with_their_lines_in_order(desk: Desk) -
         company_id, 1, age=timedelta(hours=1), messages=[("user", 'Say "no"\n'), ("bot", "")]
     )
     (batch,) = desk.claim(company_id).batches
-    first, second = desk.queries.conversations(batch.id)
+    first, second = desk.queries.conversations([batch.id])
     assert (first.request_id, second.request_id) == (old, young)
     assert first.messages == (Message("user", 'Say "no"\n'), Message("bot", ""))
     assert second.messages == (Message("user", "Hoi"), Message("assistant", "Dag"))
@@ -31,9 +31,9 @@ def test_lines_are_ordered_by_their_number_not_by_their_writing(desk: Desk) -> N
         session_id = make_session(connection, company_id, messages=12)
         make_request(connection, session_id)
     desk.do('UPDATE public."Message" SET "order" = 100 - "order"')
-    desk.queries.notice_pending([company_id], 10)
+    desk.queries.notice_pending(10)
     (batch,) = desk.claim(company_id).batches
-    (conversation,) = desk.queries.conversations(batch.id)
+    (conversation,) = desk.queries.conversations([batch.id])
     wanted = desk.column('SELECT content FROM public."Message" ORDER BY "order"')
     assert [message.content for message in conversation.messages] == wanted
 
@@ -45,14 +45,14 @@ def test_a_deleted_session_is_left_out_and_an_emptied_one_comes_empty(desk: Desk
         'DELETE FROM public."Message" WHERE "sessionId" = :session',
         session=desk.session_id(emptied),
     )
-    found = {one.request_id: len(one.messages) for one in desk.queries.conversations(batch.id)}
+    found = {one.request_id: len(one.messages) for one in desk.queries.conversations([batch.id])}
     assert found == {emptied: 0, whole: 4}
 
 
 def test_only_rows_that_are_still_open_are_read(desk: Desk) -> None:
     batch, ids = desk.claimed(2)
     desk.queries.release([batch.lease])
-    assert list(desk.queries.conversations(batch.id)) == []
+    assert list(desk.queries.conversations([batch.id])) == []
     assert desk.statuses(ids) == {"PENDING_BATCHING"}
 
 
@@ -60,12 +60,15 @@ def test_two_batches_are_not_mixed(desk: Desk) -> None:
     first, ids_of_first = desk.claimed(2)
     second, ids_of_second = desk.claimed(2)
     for batch, ids in ((first, ids_of_first), (second, ids_of_second)):
-        read = [one.request_id for one in desk.queries.conversations(batch.id)]
+        read = [one.request_id for one in desk.queries.conversations([batch.id])]
         assert read == ids
+    both = [one.request_id for one in desk.queries.conversations([second.id, first.id])]
+    assert both == [*ids_of_second, *ids_of_first], "in the order in which they were asked for"
+    assert list(desk.queries.conversations([])) == []
 
 
 def test_text_never_shows_in_a_repr(desk: Desk) -> None:
     batch, _ = desk.claimed(1, messages=[("user", "my secret")])
-    (conversation,) = desk.queries.conversations(batch.id)
+    (conversation,) = desk.queries.conversations([batch.id])
     assert "my secret" not in repr(conversation)
     assert "my secret" not in repr(conversation.messages[0])

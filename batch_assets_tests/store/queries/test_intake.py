@@ -3,8 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
-from batch_assets_tests.factories import make_foreign_batch, make_request, make_session
+from batch_assets_tests.factories import (
+    make_company,
+    make_foreign_batch,
+    make_request,
+    make_requests,
+    make_session,
+)
 from batch_assets_tests.store.queries.support import Desk
 
 
@@ -20,7 +27,7 @@ def test_only_pending_requests_without_a_batch_are_noticed(desk: Desk) -> None:
         " WHERE id = :id",
         id=held,
     )
-    assert desk.queries.notice_pending([company_id], 100) == 0
+    assert desk.queries.notice_pending(100) == 0
     assert desk.intake() == {pending}
 
 
@@ -29,30 +36,88 @@ def test_each_request_is_noticed_once_and_says_how_many_came_in(desk: Desk) -> N
     with desk.engine.begin() as connection:
         for _ in range(3):
             make_request(connection, make_session(connection, company_id))
-    assert desk.queries.notice_pending([company_id], 100) == 3
-    assert desk.queries.notice_pending([company_id], 100) == 0
+    assert desk.queries.notice_pending(100) == 3
+    assert desk.queries.notice_pending(100) == 0
 
 
-def test_the_limit_is_for_each_company_and_takes_the_oldest(desk: Desk) -> None:
-    old, other = desk.company()[0], desk.company()[0]
-    oldest = {}
+def test_no_more_come_in_than_asked_for_and_the_oldest_first(desk: Desk) -> None:
+    company_id, _ = desk.company()
     with desk.engine.begin() as connection:
-        for company_id in (old, other):
-            made = [
-                make_request(connection, make_session(connection, company_id), age=age)
-                for age in (timedelta(0), timedelta(hours=2), timedelta(hours=1))
-            ]
-            oldest[company_id] = {made[1], made[2]}
-    assert desk.queries.notice_pending([old, other], 2) == 4
-    assert desk.intake() == oldest[old] | oldest[other]
+        young, oldest, old = (
+            make_request(connection, make_session(connection, company_id), age=age)
+            for age in (timedelta(0), timedelta(hours=2), timedelta(hours=1))
+        )
+    assert desk.queries.notice_pending(2) == 2
+    assert desk.intake() == {oldest, old}
+    assert desk.queries.notice_pending(2) == 1
+    assert desk.intake() == {oldest, old, young}
+    assert desk.queries.notice_pending(0) == 0
 
 
-def test_a_company_that_is_not_named_is_left_alone(desk: Desk) -> None:
-    named, other = desk.company()[0], desk.company()[0]
+def test_a_limit_is_for_all_companies_together(desk: Desk) -> None:
     with desk.engine.begin() as connection:
-        make_request(connection, make_session(connection, other))
-    assert desk.queries.notice_pending([named], 100) == 0
-    assert desk.queries.notice_pending([], 100) == 0
+        for _ in range(3):
+            make_requests(connection, make_company(connection), 4)
+    assert desk.queries.notice_pending(5) == 5
+    assert desk.queries.notice_pending(5) == 5
+    assert desk.queries.notice_pending(5) == 2
+
+
+def test_an_entry_has_the_company_the_model_and_the_date(desk: Desk) -> None:
+    company_id, (request_id,) = desk.company(1, model="gpt-4.1")
+    with desk.engine.begin() as connection:
+        (entry,) = connection.execute(
+            text("SELECT request_id, company_id, model, requested_at FROM batch_assets.intake")
+        )
+    expected = (request_id, company_id, "gpt-4.1", desk.request(request_id).requestedAt)
+    assert tuple(entry) == expected
+
+
+def test_requests_of_a_suspended_company_are_there_when_it_is_active_again(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        company_id = make_company(connection, status="SUSPENDED")
+        ids = make_requests(connection, company_id, 3)
+    assert desk.queries.notice_pending(100) == 3
+    assert desk.claim(company_id).batches == ()
+    desk.do("UPDATE public.\"Company\" SET status = 'ACTIVE'")
+    assert desk.queries.notice_pending(100) == 0
+    assert [batch.requests for batch in desk.claim(company_id).batches] == [3]
+    assert desk.statuses(ids) == {"BATCHING_IN_PROGRESS"}
+
+
+def test_a_request_whose_date_lies_in_the_future_is_noticed_with_those_after_it(
+    desk: Desk,
+) -> None:
+    company_id, (future,) = desk.company(1, age=-timedelta(days=400))
+    (young,) = desk.more(company_id, 1)
+    assert desk.intake() == {future, young}
+
+
+def test_a_request_that_is_committed_long_after_its_date_is_noticed(desk: Desk) -> None:
+    company_id, (young,) = desk.company(1)
+    (late,) = desk.more(company_id, 1, age=timedelta(days=3))
+    assert desk.intake() == {young, late}
+
+
+def test_a_request_that_livedash_puts_back_is_noticed_again(desk: Desk) -> None:
+    _, (request_id,) = desk.company(1, age=timedelta(days=3))
+    desk.do('UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PROCESSING_FAILED\'')
+    assert desk.queries.notice_pending(100) == 0
+    assert desk.intake() == set()
+    desk.do('UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PENDING_BATCHING\'')
+    assert desk.queries.notice_pending(100) == 1
+    assert desk.intake() == {request_id}
+
+
+def test_a_request_that_is_given_another_model_waits_for_that_one(desk: Desk) -> None:
+    company_id, (request_id,) = desk.company(1, model="gpt-4o-mini")
+    desk.do("UPDATE public.\"AIProcessingRequest\" SET model = 'gpt-4.1'")
+    assert desk.claim(company_id).batches == ()
+    assert desk.queries.notice_pending(100) == 1
+    assert desk.column_pairs("SELECT request_id, model FROM batch_assets.intake") == [
+        (request_id, "gpt-4.1")
+    ]
+    assert [batch.model for batch in desk.claim(company_id).batches] == ["gpt-4.1"]
 
 
 @pytest.mark.parametrize(
@@ -63,13 +128,17 @@ def test_a_company_that_is_not_named_is_left_alone(desk: Desk) -> None:
         'DELETE FROM public."AIProcessingRequest" WHERE id = :id',
         'UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PROCESSING_COMPLETE\''
         " WHERE id = :id",
+        'DELETE FROM public."Company" AS c USING public."AIProcessingRequest" AS r,'
+        ' public."Session" AS s WHERE r.id = :id AND s.id = r."sessionId"'
+        ' AND c.id = s."companyId"',
     ],
-    ids=["session deleted", "request deleted", "done by LiveDash"],
+    ids=["session deleted", "request deleted", "done by LiveDash", "company deleted"],
 )
 def test_what_livedash_takes_back_is_forgotten(desk: Desk, change: str) -> None:
-    company_id, (gone, stays) = desk.company(2)
+    _, (gone,) = desk.company(1)
+    _, (stays,) = desk.company(1)
     desk.do(change, id=gone)
-    desk.queries.notice_pending([company_id], 100)
+    desk.queries.notice_pending(100)
     assert desk.intake() == {stays}
 
 
@@ -81,7 +150,7 @@ def test_a_session_that_moved_to_another_company_waits_for_that_one(desk: Desk) 
         company=after,
         id=desk.session_id(request_id),
     )
-    desk.queries.notice_pending([before, after], 100)
+    desk.queries.notice_pending(100)
     backlogs = desk.queries.pending_by_company([before, after])
     assert [(backlog.company_id, backlog.requests) for backlog in backlogs] == [(after, 1)]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from batch_assets.domain.batches import SubmittedBatch, UploadedBatch
+from batch_assets.domain.batches import BatchOutcomes, SubmittedBatch, UploadedBatch
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease
 from batch_assets.store.protocol import Queries
@@ -82,9 +82,9 @@ def test_a_stale_lease_moves_nothing_before_the_submission(desk: Desk, move: str
 
 STALE_AFTER_THE_END: dict[str, Move] = {
     "write_results": lambda queries, lease, row: queries.write_results(
-        lease, [completed(row)], 1, Policy()
+        [BatchOutcomes(lease, [completed(row)], 1)], Policy()
     ),
-    "settle": lambda queries, lease, _: queries.settle(lease),
+    "settle": lambda queries, lease, _: queries.settle([lease]),
 }
 
 
@@ -94,7 +94,7 @@ def test_a_stale_lease_moves_nothing_after_the_end(desk: Desk, move: str) -> Non
     desk.lapse(batch.id)
     desk.take(batch.id)
     before = desk.everything()
-    assert STALE_AFTER_THE_END[move](desk.queries, batch.lease, row) is None
+    assert STALE_AFTER_THE_END[move](desk.queries, batch.lease, row) == {}
     assert desk.everything() == before
 
 

@@ -27,7 +27,7 @@ def test_what_runs_has_ended_or_is_held_is_not_taken_over(desk: Desk) -> None:
     desk.submitted()
     desk.ended()
     settled, _ = desk.ended()
-    desk.queries.settle(settled.lease)
+    desk.settle(settled.lease)
     released, _ = desk.claimed()
     desk.queries.release([released.lease])
     assert desk.queries.take_unresolved(desk.holder, 10) == []
@@ -73,7 +73,7 @@ def test_livedashs_own_batches_are_watched_from_now_on(desk: Desk, status: str) 
     assert theirs.status == status
     in_flight = desk.in_flight(batch_id)
     assert in_flight.submitted_at == theirs.createdAt
-    assert sorted(desk.queries.open_rows(batch_id, 10)) == sorted(ids)
+    assert desk.queries.open_rows([batch_id], 10) == [(batch_id, row) for row in sorted(ids)]
 
 
 @pytest.mark.parametrize("status", ["PENDING", "UPLOADING", "PROCESSED", "FAILED", "CANCELLED"])
@@ -98,8 +98,8 @@ def test_a_foreign_batch_is_read_to_the_end_but_its_files_stay(desk: Desk) -> No
     desk.end(desk.in_flight(batch_id))
     batch = desk.take(batch_id)
     assert (batch.is_ours, batch.model) == (False, None)
-    desk.queries.write_results(batch.lease, [completed(first)], 0, POLICY)
-    assert desk.queries.settle(batch.lease) == 1
+    desk.write(batch.lease, [completed(first)])
+    assert desk.settle(batch.lease) == 1
     assert desk.request(first).processingStatus == "PROCESSING_COMPLETE"
     assert desk.intake() == {second}
     assert desk.livedash_batch(batch_id).status == "PROCESSED"

@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
-from batch_assets.domain.batches import Written
+from batch_assets.domain.batches import BatchOutcomes
 from batch_assets.domain.money import Cost, Usage
-from batch_assets.domain.records import Findings, Lease, RowOutcome
+from batch_assets.domain.records import Findings, RowOutcome
 from batch_assets_tests.factories import make_request, make_session
 from batch_assets_tests.store.queries.support import (
     COST,
@@ -32,7 +33,7 @@ def questions(desk: Desk, request_id: str) -> list[tuple[int, str]]:
 
 def test_an_answer_fills_every_column_of_its_request(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    written = desk.queries.write_results(batch.lease, [completed(row)], 0, POLICY)
+    written = desk.write(batch.lease, [completed(row)])
     assert written is not None
     assert written.completed == 1
 
@@ -63,7 +64,7 @@ def test_an_answer_fills_every_column_of_its_request(desk: Desk) -> None:
 def test_an_answer_fills_every_column_of_its_session(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
     before = desk.session(row)
-    desk.queries.write_results(batch.lease, [completed(row)], 0, POLICY)
+    desk.write(batch.lease, [completed(row)])
     session = desk.session(row)
     assert (session.language, session.sentiment, session.category) == (
         "nl",
@@ -83,24 +84,24 @@ def test_questions_keep_their_order(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
     asked = ("Zzz?", "Aaa?", "Mmm?")
     findings = replace(FINDINGS, questions=asked)
-    desk.queries.write_results(batch.lease, [completed(row, findings)], 0, POLICY)
+    desk.write(batch.lease, [completed(row, findings)])
     assert questions(desk, row) == list(enumerate(asked))
 
 
 def test_sessions_share_the_text_of_a_question(desk: Desk) -> None:
     batch, (first, second, _) = desk.ended()
-    desk.queries.write_results(batch.lease, [completed(first), completed(second)], 0, POLICY)
+    desk.write(batch.lease, [completed(first), completed(second)])
     assert questions(desk, first) == questions(desk, second)
     assert desk.value('SELECT count(*) FROM public."Question"') == 2
 
 
 def test_a_second_analysis_replaces_the_questions_of_the_first(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    desk.queries.write_results(batch.lease, [completed(row)], 0, POLICY)
+    desk.write(batch.lease, [completed(row)])
     session_id = desk.session_id(row)
     with desk.engine.begin() as connection:
         again = make_request(connection, session_id)
-    desk.queries.notice_pending([batch.company_id], 10)
+    desk.queries.notice_pending(10)
     (claimed,) = desk.claim(batch.company_id).batches
     assert claimed.requests == 1
     desk.do(
@@ -110,7 +111,7 @@ def test_a_second_analysis_replaces_the_questions_of_the_first(desk: Desk) -> No
         id=claimed.id,
     )
     answer = completed(again, replace(FINDINGS, questions=("Another one?",)))
-    desk.queries.write_results(claimed.lease, [answer], 0, POLICY)
+    desk.write(claimed.lease, [answer])
     assert questions(desk, again) == [(0, "Another one?")]
 
 
@@ -129,7 +130,7 @@ def test_no_questions_are_not_the_same_as_none_looked_for(
         " VALUES ('sq', :session, 'q', 0)",
         session=desk.session_id(row),
     )
-    desk.queries.write_results(batch.lease, [completed(row, findings)], 0, POLICY)
+    desk.write(batch.lease, [completed(row, findings)])
     assert questions(desk, row) == asked
 
 
@@ -154,7 +155,7 @@ def test_what_was_not_asked_for_is_left_as_it_is(
         " category = 'OFFBOARDING', escalated = true, \"forwardedHr\" = false, summary = 'Before.'"
     )
     before = dict(desk.session(row)._mapping)
-    desk.queries.write_results(batch.lease, [completed(row, findings)], 0, POLICY)
+    desk.write(batch.lease, [completed(row, findings)])
     after = dict(desk.session(row)._mapping)
     changed = {key for key in after if after[key] != before[key]}
     assert changed == {column, "updatedAt"}
@@ -164,7 +165,7 @@ def test_what_was_not_asked_for_is_left_as_it_is(
 def test_money_and_counts_are_kept_with_the_batch(desk: Desk) -> None:
     batch, (first, second, third) = desk.ended()
     outcomes = [completed(first), failed(second, paid=True), RowOutcome(third)]
-    written = desk.queries.write_results(batch.lease, outcomes, 2, POLICY)
+    written = desk.write(batch.lease, outcomes, 2)
     assert written is not None
     assert (written.completed, written.retry, written.returned) == (1, 1, 1)
     assert written.prompt_tokens == 2 * USAGE.prompt_tokens
@@ -185,16 +186,16 @@ def test_money_and_counts_are_kept_with_the_batch(desk: Desk) -> None:
 def test_a_small_cost_is_not_rounded_away_in_our_sums(desk: Desk) -> None:
     batch, ids = desk.ended()
     cost = Cost(eur=1e-9, live_eur=2e-9)
-    desk.queries.write_results(batch.lease, [completed(row, cost=cost) for row in ids], 0, POLICY)
+    desk.write(batch.lease, [completed(row, cost=cost) for row in ids])
     assert desk.batch(batch.id).cost_eur == pytest.approx(3e-9, rel=1e-9)
 
 
 def test_the_same_answers_written_twice_change_nothing_and_cost_once(desk: Desk) -> None:
     batch, (first, second, third) = desk.ended()
     outcomes = [completed(first), failed(second, paid=True), RowOutcome(third)]
-    desk.queries.write_results(batch.lease, outcomes, 0, POLICY)
+    desk.write(batch.lease, outcomes)
     before = desk.everything()
-    written = desk.queries.write_results(batch.lease, outcomes, 0, POLICY)
+    written = desk.write(batch.lease, outcomes)
     assert written is not None
     assert (written.completed, written.retry, written.cost_eur) == (0, 0, 0.0)
     assert written.returned == 0
@@ -205,9 +206,7 @@ def test_the_same_answers_written_twice_change_nothing_and_cost_once(desk: Desk)
 
 def test_a_row_that_comes_twice_in_one_set_is_written_once(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    written = desk.queries.write_results(
-        batch.lease, [completed(row), failed(row), completed(row)], 0, POLICY
-    )
+    written = desk.write(batch.lease, [completed(row), failed(row), completed(row)])
     assert written is not None
     assert (written.completed, written.retry) == (1, 0)
     assert written.refused == {"duplicate": 2}
@@ -219,15 +218,43 @@ def test_a_set_is_written_whole_or_not_at_all(desk: Desk) -> None:
     batch, (first, second, _) = desk.ended()
     before = desk.everything()
     impossible = completed(second, replace(FINDINGS, language="far too long for the column"))
-    with pytest.raises(Exception, match="character varying"):
-        desk.queries.write_results(batch.lease, [completed(first), impossible], 0, POLICY)
+    try:
+        written = desk.write(batch.lease, [completed(first), impossible])
+    except DBAPIError as error:
+        refused_with = type(error.orig).__name__
+    else:
+        refused_with = written.error if written else ""
+    assert refused_with == "StringDataRightTruncation"
     assert desk.everything() == before
+
+
+def test_sets_of_several_batches_are_each_counted_with_their_own(desk: Desk) -> None:
+    first, (one, two, _) = desk.ended()
+    second, (other, *_) = desk.ended()
+    lost, (never, *_) = desk.ended()
+    stale = replace(lost.lease, fence=lost.lease.fence - 1)
+    written = desk.queries.write_results(
+        [
+            BatchOutcomes(second.lease, [completed(other), completed(one)], refused=2),
+            BatchOutcomes(stale, [completed(never)]),
+            BatchOutcomes(first.lease, [completed(one), failed(two)]),
+        ],
+        POLICY,
+    )
+    assert set(written) == {first.id, second.id}
+    assert (written[first.id].completed, written[first.id].retry) == (1, 1)
+    assert (written[second.id].completed, written[second.id].refused) == (1, {"duplicate": 1})
+    counters = [
+        (desk.batch(one.id).completed, desk.batch(one.id).refused) for one in (first, second)
+    ]
+    assert counters == [(1, 0), (1, 3)]
+    assert desk.statuses([never]) == {"BATCHING_IN_PROGRESS"}
 
 
 def test_only_rows_of_the_batch_are_written(desk: Desk) -> None:
     batch, _ = desk.ended()
     _, (other, *_) = desk.claimed()
-    written = desk.queries.write_results(batch.lease, [completed(other)], 0, POLICY)
+    written = desk.write(batch.lease, [completed(other)])
     assert written is not None
     assert written.completed == 0
     assert written.cost_eur == 0.0
@@ -238,7 +265,7 @@ def test_only_rows_of_the_batch_are_written(desk: Desk) -> None:
 def test_an_answer_for_a_deleted_session_is_dropped_and_its_cost_kept(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
     desk.delete_session(row)
-    written = desk.queries.write_results(batch.lease, [completed(row)], 0, POLICY)
+    written = desk.write(batch.lease, [completed(row)])
     assert written is not None
     assert (written.completed, written.discarded) == (0, 1)
     assert written.cost_eur == pytest.approx(COST.eur)
@@ -246,7 +273,7 @@ def test_an_answer_for_a_deleted_session_is_dropped_and_its_cost_kept(desk: Desk
     assert (attempt.outcome, attempt.cost_eur) == ("discarded", pytest.approx(COST.eur))
     assert desk.batch(batch.id).discarded == 1
     assert desk.value('SELECT count(*) FROM public."Question"') == 0
-    written = desk.queries.write_results(batch.lease, [completed(row)], 0, POLICY)
+    written = desk.write(batch.lease, [completed(row)])
     assert written is not None
     assert (written.discarded, written.cost_eur) == (0, 0.0)
 
@@ -267,7 +294,7 @@ def test_a_row_that_livedash_changed_meanwhile_is_left_to_it(
     batch, (row, *_) = desk.ended()
     desk.do(f'UPDATE public."AIProcessingRequest" SET {change} WHERE id = :id', id=row)
     before = desk.everything()
-    written = desk.queries.write_results(batch.lease, [answer(row)], 0, POLICY)
+    written = desk.write(batch.lease, [answer(row)])
     assert written is not None
     assert written.discarded == 1
     after = desk.everything()
@@ -280,7 +307,7 @@ def test_two_requests_of_one_session_are_both_written(desk: Desk) -> None:
         session_id = make_session(connection, company_id)
         first = make_request(connection, session_id, processing_type="summary")
         second = make_request(connection, session_id, processing_type="sentiment_analysis")
-    desk.queries.notice_pending([company_id], 10)
+    desk.queries.notice_pending(10)
     (claimed,) = desk.claim(company_id).batches
     desk.upload(claimed.lease)
     desk.submit(claimed)
@@ -290,7 +317,7 @@ def test_two_requests_of_one_session_are_both_written(desk: Desk) -> None:
         completed(first, Findings(summary="A summary.")),
         completed(second, Findings(sentiment="POSITIVE")),
     ]
-    written = desk.queries.write_results(batch.lease, outcomes, 0, POLICY)
+    written = desk.write(batch.lease, outcomes)
     assert written is not None
     assert written.completed == 2
     session = desk.session(first)
@@ -300,17 +327,17 @@ def test_two_requests_of_one_session_are_both_written(desk: Desk) -> None:
 def test_writers_of_the_same_questions_do_not_lock_each_other_out(desk: Desk) -> None:
     batches = [desk.ended(12) for _ in range(2)]
     texts = [f"Question {number}?" for number in range(12)]
-    sets: list[tuple[Lease, list[RowOutcome]]] = []
+    sets: list[BatchOutcomes] = []
     for (batch, ids), order in zip(batches, (texts, texts[::-1]), strict=True):
         outcomes = [
             completed(row, replace(FINDINGS, questions=(asked,)))
             for row, asked in zip(ids, order, strict=True)
         ]
-        sets.append((batch.lease, outcomes))
+        sets.append(BatchOutcomes(batch.lease, outcomes))
 
-    def write(one: tuple[Lease, list[RowOutcome]]) -> Written | None:
-        return desk.queries.write_results(*one, refused=0, policy=POLICY)
+    def write(one: BatchOutcomes) -> int:
+        return desk.queries.write_results([one], POLICY)[one.lease.batch_id].completed
 
     with ThreadPoolExecutor(2) as pool:
         written = list(pool.map(write, sets))
-    assert [one and one.completed for one in written] == [12, 12]
+    assert written == [12, 12]

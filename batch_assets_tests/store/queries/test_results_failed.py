@@ -21,7 +21,7 @@ from batch_assets_tests.store.queries.support import (
 def test_a_transient_failure_is_retried_later(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
     policy = Policy(retry_base_seconds=100, retry_max_seconds=1_000)
-    written = desk.queries.write_results(batch.lease, [failed(row)], 0, policy)
+    written = desk.write(batch.lease, [failed(row)], policy=policy)
     assert written is not None
     assert (written.retry, written.dead) == (1, 0)
     request = desk.request(row)
@@ -44,7 +44,7 @@ def test_a_transient_failure_is_retried_later(desk: Desk) -> None:
 
 def test_a_permanent_failure_is_a_dead_letter_at_once(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    written = desk.queries.write_results(batch.lease, [failed(row, PERMANENT)], 0, POLICY)
+    written = desk.write(batch.lease, [failed(row, PERMANENT)])
     assert written is not None
     assert (written.retry, written.dead) == (0, 1)
     letter = desk.dead_letter(row)
@@ -65,9 +65,9 @@ def test_the_last_attempt_ends_in_the_dead_letters(desk: Desk) -> None:
         desk.submit(claimed)
         desk.end(desk.in_flight(claimed.id))
         batch = desk.take(claimed.id)
-        written = desk.queries.write_results(batch.lease, [failed(row)], 0, policy)
+        written = desk.write(batch.lease, [failed(row)], policy=policy)
         assert written is not None
-        desk.queries.settle(batch.lease)
+        desk.settle(batch.lease)
         buckets.append((written.retry, written.dead))
     assert buckets == [(1, 0), (1, 0), (0, 1)]
     assert desk.dead_letter(row).attempts == 3
@@ -77,14 +77,14 @@ def test_the_last_attempt_ends_in_the_dead_letters(desk: Desk) -> None:
 
 def test_no_room_on_the_server_uses_up_no_attempt(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    desk.queries.write_results(batch.lease, [failed(row, CAPACITY)], 0, Policy(max_attempts=1))
+    desk.write(batch.lease, [failed(row, CAPACITY)], policy=Policy(max_attempts=1))
     assert desk.retry(row).attempts == 0
     assert not desk.attempt(row).counted
 
 
 def test_what_an_unusable_answer_cost_is_kept(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    desk.queries.write_results(batch.lease, [failed(row, PERMANENT, paid=True)], 0, POLICY)
+    desk.write(batch.lease, [failed(row, PERMANENT, paid=True)])
     request = desk.request(row)
     assert (request.promptTokens, request.cachedTokens) == (1_200, 1_024)
     assert request.openaiRequestId == RESPONSE.request_id
@@ -96,7 +96,7 @@ def test_what_an_unusable_answer_cost_is_kept(desk: Desk) -> None:
 
 def test_a_failure_without_an_answer_costs_nothing(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    written = desk.queries.write_results(batch.lease, [failed(row)], 0, POLICY)
+    written = desk.write(batch.lease, [failed(row)])
     assert written is not None
     assert written.cost_eur == 0.0
     request = desk.request(row)
@@ -105,7 +105,7 @@ def test_a_failure_without_an_answer_costs_nothing(desk: Desk) -> None:
 
 def test_a_row_that_never_ran_waits_again_uncounted(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    written = desk.queries.write_results(batch.lease, [RowOutcome(row)], 0, POLICY)
+    written = desk.write(batch.lease, [RowOutcome(row)])
     assert written is not None
     assert written.returned == 1
     assert desk.statuses([row]) == {"PENDING_BATCHING"}
@@ -118,7 +118,7 @@ def test_a_row_that_never_ran_waits_again_uncounted(desk: Desk) -> None:
 def test_a_failure_of_a_deleted_session_is_discarded(desk: Desk, failure: Failure) -> None:
     batch, (row, *_) = desk.ended()
     desk.delete_session(row)
-    written = desk.queries.write_results(batch.lease, [failed(row, failure, paid=True)], 0, POLICY)
+    written = desk.write(batch.lease, [failed(row, failure, paid=True)])
     assert written is not None
     assert (written.discarded, written.retry, written.dead) == (1, 0, 0)
     assert written.cost_eur == pytest.approx(COST.eur)
@@ -129,14 +129,14 @@ def test_a_failure_of_a_deleted_session_is_discarded(desk: Desk, failure: Failur
 def test_a_row_that_never_ran_and_whose_session_is_gone_is_gone(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
     desk.delete_session(row)
-    desk.queries.write_results(batch.lease, [RowOutcome(row)], 0, POLICY)
+    desk.write(batch.lease, [RowOutcome(row)])
     assert desk.intake() == set()
     assert desk.attempt(row).outcome == "unanswered"
 
 
 def test_due_retries_wait_again_at_their_old_place(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    desk.queries.write_results(batch.lease, [failed(row)], 0, Policy(retry_base_seconds=0))
+    desk.write(batch.lease, [failed(row)], policy=Policy(retry_base_seconds=0))
     assert desk.queries.requeue_due(10) == 1
     request = desk.request(row)
     assert (request.processingStatus, request.batchId) == ("PENDING_BATCHING", None)
@@ -151,8 +151,8 @@ def test_due_retries_wait_again_at_their_old_place(desk: Desk) -> None:
 def test_nothing_is_requeued_before_its_time_or_beyond_the_limit(desk: Desk) -> None:
     batch, (first, second, third) = desk.ended()
     due = Policy(retry_base_seconds=0)
-    desk.queries.write_results(batch.lease, [failed(first), failed(second)], 0, due)
-    desk.queries.write_results(batch.lease, [failed(third)], 0, POLICY)
+    desk.write(batch.lease, [failed(first), failed(second)], policy=due)
+    desk.write(batch.lease, [failed(third)])
     assert desk.queries.requeue_due(1) == 1
     assert desk.queries.requeue_due(10) == 1
     assert desk.statuses([third]) == {"PROCESSING_FAILED"}
@@ -169,7 +169,7 @@ def test_nothing_is_requeued_before_its_time_or_beyond_the_limit(desk: Desk) -> 
 )
 def test_a_retry_of_what_livedash_moved_is_forgotten(desk: Desk, change: str) -> None:
     batch, (row, *_) = desk.ended()
-    desk.queries.write_results(batch.lease, [failed(row)], 0, Policy(retry_base_seconds=0))
+    desk.write(batch.lease, [failed(row)], policy=Policy(retry_base_seconds=0))
     desk.do(change, id=row)
     assert desk.queries.requeue_due(10) == 0
     assert desk.value("SELECT count(*) FROM batch_assets.retry") == 0
@@ -185,7 +185,7 @@ def test_the_reason_of_an_earlier_failure_is_gone_after_a_good_answer(desk: Desk
         desk.submit(claimed)
         desk.end(desk.in_flight(claimed.id))
         batch = desk.take(claimed.id)
-        desk.queries.write_results(batch.lease, [outcome], 0, Policy(retry_base_seconds=0))
+        desk.write(batch.lease, [outcome], policy=Policy(retry_base_seconds=0))
     request, status = desk.request(row), desk.analysis_status(row)
     assert (request.processingStatus, request.errorMessage) == ("PROCESSING_COMPLETE", None)
     assert status is not None
@@ -195,7 +195,7 @@ def test_the_reason_of_an_earlier_failure_is_gone_after_a_good_answer(desk: Desk
 def test_a_failure_that_counts_never_waits_less_for_coming_later(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
     forever = Failure(FailureKind.ACCOUNT, "insufficient_quota", "The server refused the account.")
-    desk.queries.write_results(batch.lease, [failed(row, forever)], 0, POLICY)
+    desk.write(batch.lease, [failed(row, forever)])
     later = desk.retry(row)
     waits = (later.retry_at - later.failed_at).total_seconds()
     assert POLICY.retry_base_seconds / 2 <= waits <= POLICY.retry_base_seconds

@@ -1,0 +1,60 @@
+"""The conversations of claimed batches: one ordered read, fetched in parts by a cursor."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Row
+
+from batch_assets.domain.records import Conversation, Message
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+FIRST_FETCH: Final = 200
+MOST_ROWS_A_FETCH: Final = 4_000
+BYTES_A_FETCH: Final = 16_000_000
+
+
+class ConversationQueries(EngineQueries):
+    """The part of `store.protocol.Queries` that reads what is sent."""
+
+    def conversations(self, batch_ids: Sequence[str]) -> Iterator[Conversation]:
+        """See `Queries.conversations`; one statement, on a server-side cursor.
+
+        Each fetch asks for as many rows as the last ones let expect of `BYTES_A_FETCH`, so that
+        memory is bounded by bytes and not by a number of conversations of any length.
+        """
+        with (
+            self.engine.begin() as connection,
+            connection.execute(
+                SQL["conversations"],
+                {"batch_ids": list(batch_ids)},
+                execution_options={"yield_per": FIRST_FETCH},
+            ) as rows,
+        ):
+            wanted = FIRST_FETCH
+            while fetched := rows.fetchmany(wanted):
+                found = [_conversation(row) for row in fetched]
+                yield from found
+                if len(fetched) < wanted:
+                    break
+                wanted = _next_fetch(found)
+
+
+def _conversation(row: "Row[tuple[object, ...]]") -> Conversation:
+    pairs = zip(row.roles or (), row.contents or (), strict=True)
+    return Conversation(
+        request_id=row.request_id,
+        session_id=row.session_id,
+        batch_id=row.batch_id,
+        model=row.model,
+        processing_type=row.processing_type,
+        messages=tuple(Message(role, content) for role, content in pairs),
+    )
+
+
+def _next_fetch(last: Sequence[Conversation]) -> int:
+    characters = sum(len(line.content) for one in last for line in one.messages)
+    return max(1, min(MOST_ROWS_A_FETCH, BYTES_A_FETCH * len(last) // (characters + len(last))))

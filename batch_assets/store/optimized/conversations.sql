@@ -1,0 +1,32 @@
+-- name: conversations
+-- Each batch's requests are put in order before their messages are joined, and the batches come in
+-- the order in which they were given: nothing large is sorted, and the cursor begins at once.
+SELECT
+    g.batch_id,
+    h.request_id,
+    h.session_id,
+    h.model,
+    h.processing_type,
+    m.roles,
+    m.contents
+FROM unnest((SELECT CAST(:batch_ids AS text[]))) WITH ORDINALITY AS g (batch_id, position)
+CROSS JOIN LATERAL (
+    SELECT
+        r.id AS request_id,
+        r."sessionId" AS session_id,
+        r.model,
+        r."processingType" AS processing_type,
+        r."requestedAt" AS requested_at
+    FROM batch_assets.attempt AS a
+    JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
+    WHERE a.batch_id = g.batch_id AND coalesce(a.outcome, '') = ''
+    ORDER BY r."requestedAt", r.id
+    OFFSET 0
+) AS h
+CROSS JOIN LATERAL (
+    SELECT
+        array_agg(m.role::text ORDER BY m."order") AS roles,
+        array_agg(m.content ORDER BY m."order") AS contents
+    FROM public."Message" AS m
+    WHERE m."sessionId" = h.session_id
+) AS m

@@ -1,0 +1,65 @@
+"""The intake, for all companies at once: in bounded parts, so that a tick costs what is new."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from batch_assets.domain.records import Backlog
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How much of what waits is read at one time.
+
+    A request that LiveDash commits more than `overlap_seconds` after its date, or puts back among
+    the waiting, is found by the sweep: within as many calls as there are `swept_rows` waiting.
+    """
+
+    overlap_seconds: float = 10 * 60
+    noticed_rows: int = 20_000
+    swept_rows: int = 5_000
+    checked_entries: int = 5_000
+
+
+class IntakeQueries(EngineQueries):
+    """The part of `store.protocol.Queries` that fills the intake and counts what is in it."""
+
+    def notice_pending(self, limit: int) -> int:
+        """See `Queries.notice_pending`; two statements, and one more for each 20,000 new rows."""
+        return notice_pending(self.autocommit, limit, Reading())
+
+    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+        """See `Queries.pending_by_company`; one statement."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["pending_by_company"], {"company_ids": list(company_ids)})
+            return [Backlog(**row._mapping) for row in rows]
+
+
+def notice_pending(autocommit: Engine, limit: int, reading: Reading) -> int:
+    """See `Queries.notice_pending`; each statement is a transaction of its own."""
+    noticed = 0
+    resume_at: datetime | None = None
+    with autocommit.connect() as connection:
+        connection.execute(SQL["forget_gone"], {"entries": reading.checked_entries})
+        while noticed < limit:
+            row = connection.execute(
+                SQL["notice_pending"],
+                {
+                    "resume_at": resume_at,
+                    "overlap_seconds": reading.overlap_seconds,
+                    "swept_rows": reading.swept_rows,
+                    "most": min(reading.noticed_rows, limit - noticed),
+                },
+            ).one()
+            noticed += row.noticed
+            if not row.is_full:
+                break
+            resume_at = row.last_at
+    return noticed

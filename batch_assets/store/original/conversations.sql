@@ -1,0 +1,16 @@
+-- name: conversation_heads
+SELECT
+    r.id AS request_id,
+    r."sessionId" AS session_id,
+    r.model,
+    r."processingType" AS processing_type
+FROM batch_assets.attempt AS a
+JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
+WHERE a.batch_id = :batch_id AND a.outcome IS NULL
+ORDER BY r."requestedAt", r.id
+
+-- name: messages_of_session
+SELECT m.role, m.content
+FROM public."Message" AS m
+WHERE m."sessionId" = :session_id
+ORDER BY m."order"

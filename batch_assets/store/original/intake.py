@@ -1,0 +1,52 @@
+"""The intake, a company at a time: what waits is noticed there, and forgotten with its row."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from batch_assets.domain.records import Backlog
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+class IntakeQueries(EngineQueries):
+    """The part of `store.protocol.Queries` that fills the intake and counts what is in it."""
+
+    def notice_pending(self, limit: int) -> int:
+        """See `Queries.notice_pending`."""
+        noticed = 0
+        with self.autocommit.connect() as connection:
+            company_ids = connection.execute(SQL["companies"]).scalars().all()
+            # All that is gone goes first: a session may have moved from one company to another.
+            for company_id in company_ids:
+                forget_gone(connection, company_id)
+            for company_id in company_ids:
+                noticed += notice(connection, company_id, limit - noticed)
+        return noticed
+
+    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+        """See `Queries.pending_by_company`."""
+        with self.autocommit.connect() as connection:
+            found = [backlog_of(connection, company_id) for company_id in company_ids]
+        waiting = [backlog for backlog in found if backlog.requests]
+        return sorted(waiting, key=lambda backlog: -backlog.oldest_wait_seconds)
+
+
+def forget_gone(connection: Connection, company_id: str) -> None:
+    """Take out what no longer waits for a company."""
+    connection.execute(SQL["forget_gone"], {"company_id": company_id})
+
+
+def notice(connection: Connection, company_id: str, limit: int) -> int:
+    """Take in what waits for a company, at most `limit` requests; how many came in."""
+    which = {"company_id": company_id, "limit": limit}
+    return connection.execute(SQL["notice_pending"], which).rowcount
+
+
+def backlog_of(connection: Connection, company_id: str) -> Backlog:
+    """What waits in the intake for a company."""
+    row = connection.execute(SQL["pending_of_company"], {"company_id": company_id}).one()
+    return Backlog(company_id, row.requests, row.oldest_wait_seconds)

@@ -1,0 +1,151 @@
+"""Where a claim stops, and how far the trouble of one company goes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from batch_assets.domain.policy import Policy
+from batch_assets.store.counting import Tally, count_statements, counted_into
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.original import OriginalQueries
+from batch_assets.store.protocol import Spent
+from batch_assets_tests.store.queries.support import Desk, terms
+
+
+@contextmanager
+def refusing(desk: Desk, company_id: str) -> Iterator[None]:
+    """Let the database refuse every attempt of one company."""
+    with desk.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "ALTER TABLE batch_assets.attempt"
+            f" ADD CONSTRAINT refusing CHECK (company_id <> '{company_id}')"
+        )
+    try:
+        yield
+    finally:
+        desk.do("ALTER TABLE batch_assets.attempt DROP CONSTRAINT refusing")
+
+
+@pytest.mark.parametrize(
+    ("policy", "companies"),
+    [
+        (Policy(batches_per_claim=2), 2),
+        (Policy(rows_per_claim=7), 3),
+        (Policy(rows_per_claim=6), 2),
+        (Policy(bytes_per_claim=1), 1),
+        (Policy(bytes_per_claim=5 * 1_000), 2),
+        (Policy(), 5),
+    ],
+    ids=["batches", "rows", "rows to the last", "bytes at once", "bytes", "nothing to stop it"],
+)
+def test_a_claim_stops_when_it_has_enough(desk: Desk, policy: Policy, companies: int) -> None:
+    ids = [desk.company(3)[0] for _ in range(5)]
+    claim = desk.claim(*ids, policy=policy)
+    assert [batch.company_id for batch in claim.batches] == ids[:companies]
+    assert claim.remaining == tuple(ids[companies:])
+    assert desk.value("SELECT count(*) FROM batch_assets.intake") == 3 * (5 - companies)
+
+
+def test_a_claim_that_has_enough_leaves_the_rest_of_a_company_to_the_next(desk: Desk) -> None:
+    company_id, _ = desk.company(7)
+    other, _ = desk.company(2)
+    policy = Policy(rows_per_look=3, rows_per_claim=5)
+    claim = desk.claim(company_id, other, policy=policy)
+    assert [batch.requests for batch in claim.batches] == [3, 3]
+    assert claim.remaining == (company_id, other)
+    rest = desk.claim(*claim.remaining, policy=policy)
+    assert [(batch.company_id, batch.requests) for batch in rest.batches] == [
+        (company_id, 1),
+        (other, 2),
+    ]
+    assert rest.remaining == ()
+
+
+def test_a_model_whose_allowance_is_used_up_rests_for_all_that_follow(desk: Desk) -> None:
+    companies = [desk.company(2)[0] for _ in range(3)]
+    other = desk.more(companies[2], 1, model="gpt-4.1")
+    claim = desk.claim(*companies, policy=Policy(token_allowances={"gpt-4o-mini": 600}))
+    assert [(batch.company_id, batch.model) for batch in claim.batches] == [
+        (companies[0], "gpt-4o-mini"),
+        (companies[2], "gpt-4.1"),
+    ]
+    assert claim.held == {"model gpt-4o-mini rests: its token allowance is used up": 5}
+    assert claim.remaining == ()
+    assert desk.statuses(other) == {"BATCHING_IN_PROGRESS"}
+
+
+def test_the_database_refusing_one_company_does_not_touch_anothers_work(engine: Engine) -> None:
+    desk = Desk(engine, OriginalQueries(engine))
+    first, bad, last = (desk.company(2)[0] for _ in range(3))
+    with refusing(desk, bad):
+        claim = desk.claim(first, bad, last)
+    assert claim.failed == {bad: "CheckViolation"}
+    assert [batch.company_id for batch in claim.batches] == [first, last]
+    assert claim.remaining == ()
+    assert desk.value('SELECT count(*) FROM public."AIBatchRequest"') == 2
+    assert desk.value("SELECT count(*) FROM batch_assets.intake") == 2
+    assert [batch.company_id for batch in desk.claim(bad).batches] == [bad]
+
+
+def test_a_claim_for_all_at_once_leaves_nothing_behind_when_it_is_refused(engine: Engine) -> None:
+    desk = Desk(engine, OptimizedQueries(engine))
+    first, bad = (desk.company(2)[0] for _ in range(2))
+    before = desk.everything()
+    with refusing(desk, bad), pytest.raises(DBAPIError):
+        desk.claim(first, bad)
+    assert desk.everything() == before
+
+
+def test_a_lost_connection_is_nobodys_trouble_and_ends_the_claim(engine: Engine) -> None:
+    desk = Desk(engine, OriginalQueries(engine))
+    company_id, _ = desk.company(2)
+    desk.do(
+        "CREATE FUNCTION batch_assets.hang_up() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END'"
+    )
+    desk.do(
+        "CREATE TRIGGER hang_up BEFORE INSERT ON batch_assets.attempt"
+        " EXECUTE FUNCTION batch_assets.hang_up()"
+    )
+    try:
+        with pytest.raises(DBAPIError) as lost:
+            desk.claim(company_id)
+        assert lost.value.connection_invalidated
+    finally:
+        desk.do("DROP TRIGGER hang_up ON batch_assets.attempt")
+        desk.do("DROP FUNCTION batch_assets.hang_up()")
+
+
+def statements(desk: Desk, *company_ids: str, policy: Policy) -> int:
+    """How many statements one claim sends, BEGIN and COMMIT among them."""
+    count_statements(desk.engine)
+    holder, tally = desk.holder, Tally()
+    with counted_into(tally):
+        desk.queries.claim(company_ids, terms(policy), holder, Spent())
+    return tally.statements
+
+
+@pytest.mark.parametrize(("looks", "policy"), [(1, Policy()), (3, Policy(rows_per_look=13))])
+def test_a_claim_for_all_at_once_sends_two_statements_a_look(
+    engine: Engine, looks: int, policy: Policy
+) -> None:
+    desk = Desk(engine, OptimizedQueries(engine))
+    ids = [desk.company(4)[0] for _ in range(8)]
+    always = len(["BEGIN", "one_claim_at_a_time", "used", "COMMIT"])
+    assert statements(desk, *ids, policy=policy) == always + 2 * looks
+    # The second time there is nothing left.
+    assert statements(desk, *ids, policy=policy) == always + 1
+
+
+def test_what_rests_is_counted_once_in_a_claim_for_all_at_once(engine: Engine) -> None:
+    desk = Desk(engine, OptimizedQueries(engine))
+    ids = [desk.company(4)[0] for _ in range(8)]
+    desk.do(
+        "INSERT INTO batch_assets.model_pause (model, until, reason)"
+        " VALUES ('gpt-4.1', clock_timestamp() + interval '1 hour', 'token_limit_exceeded')"
+    )
+    desk.more(ids[0], 2, model="gpt-4.1")
+    assert statements(desk, *ids, policy=Policy(rows_per_look=13)) == 4 + 2 * 3 + 1
