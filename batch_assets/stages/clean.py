@@ -2,7 +2,9 @@
 
 import logging
 
+from batch_assets.domain.batches import Leftover
 from batch_assets.domain.failures import ApiError
+from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.pipeline import Budget, Pipeline
 
 log = logging.getLogger(__name__)
@@ -14,12 +16,14 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
     Only files of our own batches, and only from the database that made them. A file that cannot be
     deleted now is left for a later run; the server's own expiry is the backstop.
     """
-    if not pipeline.registry.installation().is_at_home:
+    glance = pipeline.glance
+    if not (glance.has_leftovers and glance.installation.is_at_home):
         return 0
-    deleted = []
-    for leftover in pipeline.queries.leftovers(pipeline.policy.batches_per_poll):
+    deleted: list[str] = []
+
+    def delete(leftover: Leftover) -> None:
         if budget.is_spent:
-            break
+            return
         try:
             for file_id in leftover.file_ids:
                 pipeline.api.delete_file(file_id)
@@ -27,5 +31,13 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
             log.warning("Files of batch %s are left behind: %s", leftover.batch_id, error)
         else:
             deleted.append(leftover.batch_id)
-    pipeline.queries.record_deleted(deleted)
+
+    side_by_side(
+        pipeline.queries.leftovers(pipeline.policy.batches_per_poll),
+        lambda leftover: leftover.batch_id,
+        delete,
+        at_a_time=pipeline.policy.concurrent_companies,
+    )
+    if deleted:
+        pipeline.queries.record_deleted(deleted)
     return len(deleted)

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.pricing import price_finder
 from batch_assets.store.protocol import Holder, Queries
-from batch_assets.store.registry import Registry
+from batch_assets.store.registry import Glance, Registry
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,23 @@ class Pipeline:
     """Who holds the leases that this run takes: host, process and run."""
     run_id: str = ""
     """The Dagster run, kept with each batch that it claims; empty outside Dagster."""
+
+    @cached_property
+    def glance(self) -> Glance:
+        """What there is to do, as it was when this was first asked for: one statement a run.
+
+        A stage that makes work for another one says `look_again`.
+        """
+        return self.registry.glance()
+
+    def look_again(self) -> None:
+        """Let the next `glance` be a new one."""
+        self.__dict__.pop("glance", None)
+
+    @cached_property
+    def price_of(self) -> Callable[[str], Price | None]:
+        """What a model costs; read when first asked for, since most runs need no price."""
+        return price_finder(self.queries)
 
     def holder(self, installation_id: str) -> Holder:
         """Who takes leases in this run."""

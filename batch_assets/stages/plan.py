@@ -8,7 +8,6 @@ from batch_assets import analysis
 from batch_assets.domain.packing import Sizes, Terms
 from batch_assets.domain.records import Backlog
 from batch_assets.stages.pipeline import Pipeline
-from batch_assets.stages.pricing import price_finder
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,8 @@ class PlanPreview:
 
 
 def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
-    """Bring the intake of these companies up to date and say which of them are due."""
-    noticed = pipeline.queries.notice_pending(company_ids, pipeline.policy.rows_per_run)
+    """Bring the intake up to date and say which of these companies are due."""
+    noticed = pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
     backlogs = pipeline.queries.pending_by_company(company_ids)
     return DueReport(
         due=tuple(backlog for backlog in backlogs if pipeline.policy.is_due(backlog)),
@@ -83,7 +82,7 @@ def claim_terms(pipeline: Pipeline) -> Terms:
     """What packing has to know of policy, prices and processing types."""
     return Terms(
         policy=pipeline.policy,
-        price_of=price_finder(pipeline.queries),
+        price_of=pipeline.price_of,
         sizes_of=_sizes_of,
     )
 

@@ -40,9 +40,9 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
 
     Raises ApiError when the server refuses the account, or could not be asked about any batch.
     """
-    batches = pipeline.queries.batches_in_flight(pipeline.policy.batches_per_poll)
-    if not batches:
+    if not pipeline.glance.has_in_flight:
         return PollReport()
+    batches = pipeline.queries.batches_in_flight(pipeline.policy.batches_per_poll)
     asked = _Asked(pipeline.api, budget)
     if len(batches) > _SINGLE_CALLS:
         asked.list(batches)
@@ -55,6 +55,8 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
     ]
     ended = frozenset(batch.id for batch, remote in pairs if _has_ended(pipeline, batch, remote))
     changed = pipeline.queries.record_statuses(pairs, ended)
+    if ended:
+        pipeline.look_again()
     _rest_full_models(pipeline, pairs)
     if asked.error is not None and (not pairs or asked.error.failure.kind is FailureKind.ACCOUNT):
         raise asked.error
@@ -127,8 +129,10 @@ def _rest_full_models(
     pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]
 ) -> None:
     """Let models rest for which the server had too many tokens enqueued already."""
-    for batch, remote in pairs:
-        if batch.model is not None and any(error.code == _NO_ROOM for error in remote.errors):
-            pipeline.registry.pause_model(
-                batch.model, pipeline.policy.model_pause_seconds, _NO_ROOM
-            )
+    full = {
+        batch.model
+        for batch, remote in pairs
+        if batch.model is not None and any(error.code == _NO_ROOM for error in remote.errors)
+    }
+    for model in sorted(full):
+        pipeline.registry.pause_model(model, pipeline.policy.model_pause_seconds, _NO_ROOM)

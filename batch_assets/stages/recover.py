@@ -50,9 +50,12 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     On a copy of the database nothing is touched. Raises ApiError when the lists cannot be read:
     nothing has changed then, and the batches are looked up by a later run.
     """
-    report = RecoverReport(foreign=pipeline.queries.adopt_foreign())
-    installation = pipeline.registry.installation()
-    if not installation.is_at_home:
+    glance = pipeline.glance
+    report = RecoverReport()
+    if glance.has_unwatched:
+        report.foreign = pipeline.queries.adopt_foreign()
+    installation = glance.installation
+    if not (glance.has_unresolved and installation.is_at_home):
         return report
     unresolved = pipeline.queries.take_unresolved(
         pipeline.holder(installation.id), pipeline.policy.batches_per_claim
@@ -60,6 +63,7 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     if not unresolved:
         return report
     report.taken_over = len(unresolved)
+    pipeline.look_again()
     budget.spend(len(unresolved))
     try:
         recovery = _Recovery(pipeline, installation.id, unresolved, report)

@@ -15,8 +15,11 @@ class RetryReport:
 def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
     """Requeue what is due, in bounded steps, until nothing is left or the budget is spent."""
     report = RetryReport()
+    if not pipeline.glance.has_due_retries:
+        return report
     while not budget.is_spent:
-        requeued = pipeline.queries.requeue_due(min(pipeline.policy.rows_per_write, budget.rows))
+        most = min(pipeline.policy.rows_per_write, budget.rows)
+        requeued = pipeline.queries.requeue_due(most)
         if not requeued:
             break
         report.requeued += requeued

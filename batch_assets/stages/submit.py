@@ -32,6 +32,8 @@ class SubmitReport:
     """Requests that can never be sent, by code."""
     held: Counter[str] = field(default_factory=Counter)
     """Requests that stay waiting although they are due, by reason."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Companies whose requests could not be claimed or written, and the error's class."""
 
 
 def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -> SubmitReport:
@@ -44,7 +46,8 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
     report = SubmitReport()
     if not company_ids:
         return report
-    installation = pipeline.registry.installation()
+    pipeline.look_again()
+    installation = pipeline.glance.installation
     if installation.hold_reason is not None:
         raise SubmissionHeldError(installation.hold_reason)
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
@@ -56,10 +59,14 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
         remaining = claim.remaining
         report.rejected.update(claim.rejected)
         report.held.update(claim.held)
+        report.failed.update(claim.failed)
         requests = sum(batch.requests for batch in claim.batches)
         spent += Spent(requests, sum(batch.cost_eur for batch in claim.batches))
         budget.spend(requests)
+        if not claim.batches:
+            continue
         wave = Wave(pipeline, installation.id, budget)
+        pipeline.look_again()
         wave.send(claim.batches)
         _count(report, wave)
         if wave.stopped_by is not None:
@@ -74,3 +81,4 @@ def _count(report: SubmitReport, wave: Wave) -> None:
     report.estimated_cost_eur += sum(batch.cost_eur for batch in wave.submitted)
     report.released += len(wave.given_back)
     report.unresolved += len(wave.unresolved)
+    report.failed.update(wave.broken)

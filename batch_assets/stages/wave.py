@@ -1,13 +1,22 @@
-"""One wave of claimed batches on its way to the server: upload all, record, create all, record."""
+"""One wave of claimed batches on its way to the server: write all, upload all, record, create all,
+record.
+
+Companies are served side by side, a bounded number at a time; what fails for one of them is no
+other's failure.
+"""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from batch_assets import analysis
 from batch_assets.domain.batches import ClaimedBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.failures import ApiError, FailureKind
-from batch_assets.domain.records import Lease
-from batch_assets.openai_batch.spool import InputFile
+from batch_assets.domain.records import Conversation, Lease
+from batch_assets.openai_batch.spool import InputFile, Spool
+from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.naming import file_name, metadata_of
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -16,6 +25,14 @@ log = logging.getLogger(__name__)
 
 _STOPPING = frozenset({FailureKind.ACCOUNT, FailureKind.TRANSIENT})
 """Refused for good, or not reachable at all: the next batch would fare no better."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A batch's input file on disk, and the rows that did not go into it."""
+
+    file: InputFile
+    dropped: tuple[str, ...]
 
 
 class Wave:
@@ -28,6 +45,8 @@ class Wave:
         self.submitted: list[ClaimedBatch] = []
         self.given_back: list[Lease] = []
         self.unresolved: list[Lease] = []
+        self.broken: dict[str, str] = {}
+        """Companies with a request that could not be written, and the error's class."""
         self.stopped_by: ApiError | None = None
         """The failure after which nothing more was sent."""
         self._pipeline = pipeline
@@ -35,94 +54,126 @@ class Wave:
         self._budget = budget
         self._full_models: set[str] = set()
         """Models for which the server has no room."""
+        self._pauses: dict[str, tuple[float, str]] = {}
+        """Models that are to rest: for how long, and why."""
+        self._written: dict[str, _Written] = {}
+        self._uploads: dict[str, UploadedBatch] = {}
+        self._created: dict[str, SubmittedBatch] = {}
 
     def send(self, batches: Sequence[ClaimedBatch]) -> None:
-        """Upload and create all of them, in order, as far as the budget's time allows."""
-        try:
-            self._send(batches)
-        except BaseException:
-            # Interrupted, or broken off by something unforeseen: whoever recovers need not wait.
-            self._pipeline.queries.expire([batch.lease for batch in batches])
-            raise
+        """Upload and create all of them, as far as the budget's time allows.
 
-    def _send(self, batches: Sequence[ClaimedBatch]) -> None:
-        queries = self._pipeline.queries
-        seconds = self._pipeline.policy.lease_seconds
-        keeper = LeaseKeeper(
-            queries,
-            [batch.lease for batch in batches],
-            seconds,
+        A company's batches go in their order.
+        """
+        leases = [batch.lease for batch in batches]
+        self._keeper = LeaseKeeper(
+            self._pipeline.queries,
+            leases,
+            self._pipeline.policy.lease_seconds,
             longest_call=self._pipeline.api.timeouts.longest_creating_call,
         )
-        uploads = self._upload_all(batches, keeper)
-        keeper.renewed(queries.record_uploads(list(uploads.values()), seconds))
-        created = self._create_all(batches, uploads, keeper)
-        recorded = queries.record_submissions(created)
-        self.submitted = [batch for batch in batches if batch.id in recorded]
-        queries.release(self.given_back)
-        queries.expire(self.unresolved)
+        try:
+            with Spool(self._pipeline.spool_dir) as spool:
+                self._write_all(batches, spool)
+                self._each(batches, self._upload)
+            self._record_uploads(batches)
+            self._each(batches, self._create)
+            self._record_submissions(batches)
+        except BaseException:
+            # Interrupted, or broken off by something unforeseen: whoever recovers need not wait.
+            self._pipeline.queries.expire(leases)
+            raise
 
-    def _upload_all(
-        self, batches: Sequence[ClaimedBatch], keeper: LeaseKeeper
-    ) -> dict[str, UploadedBatch]:
-        uploads = {}
-        for batch in batches:
-            if self._has_to_wait(batch):
-                self._give_back(batch.lease)
-            elif keeper.holds(batch.lease):
-                try:
-                    upload = self._upload(batch)
-                except ApiError as error:
-                    self._fail(batch, error)
-                else:
-                    if upload is not None:
-                        uploads[batch.id] = upload
-        return uploads
+    def _write_all(self, batches: Sequence[ClaimedBatch], spool: Spool) -> None:
+        """Write every batch's input file, all from one read: no call is made meanwhile."""
+        company_of = {batch.id: batch.company_id for batch in batches}
+        conversations = self._pipeline.queries.conversations([batch.id for batch in batches])
+        for batch_id, some in groupby(conversations, key=attrgetter("batch_id")):
+            self._write(batch_id, company_of[batch_id], some, spool)
 
-    def _create_all(
-        self,
-        batches: Sequence[ClaimedBatch],
-        uploads: dict[str, UploadedBatch],
-        keeper: LeaseKeeper,
-    ) -> list[SubmittedBatch]:
-        created = []
-        for batch in batches:
-            upload = uploads.get(batch.id)
-            if upload is None or not keeper.holds(batch.lease):
-                continue
-            if self._has_to_wait(batch):
-                self._give_back(batch.lease, upload.input_file_id)
-                continue
-            try:
-                remote = self._pipeline.api.create_batch(
-                    upload.input_file_id,
-                    metadata_of(self._installation_id, batch.id),
-                    self._pipeline.policy.output_expires_seconds,
-                )
-            except ApiError as error:
-                self._fail(batch, error, upload.input_file_id)
-            else:
-                created.append(SubmittedBatch(batch.lease, remote))
-        return created
-
-    def _upload(self, batch: ClaimedBatch) -> UploadedBatch | None:
-        """Write and upload one input file; `None` if nothing of the batch is left to send."""
-        policy = self._pipeline.policy
+    def _write(
+        self, batch_id: str, company_id: str, conversations: Iterable[Conversation], spool: Spool
+    ) -> None:
         dropped = []
-        with InputFile(self._pipeline.spool_dir, max_bytes=policy.max_batch_bytes) as spool:
-            for conversation in self._pipeline.queries.conversations(batch.id):
-                is_in = bool(conversation.messages) and spool.add(
-                    conversation.request_id, analysis.request_body(conversation)
-                )
+        max_bytes = self._pipeline.policy.max_batch_bytes
+        with spool.input_file(max_bytes=max_bytes) as file:
+            for conversation in conversations:
+                try:
+                    is_in = bool(conversation.messages) and file.add(
+                        conversation.request_id, analysis.request_body(conversation)
+                    )
+                except (LookupError, TypeError, ValueError) as error:
+                    # Nothing of the error goes on but its class: it may quote the conversation.
+                    self.broken[company_id] = type(error).__name__
+                    log.warning("Batch %s cannot be written: %s", batch_id, type(error).__name__)
+                    return
                 if not is_in:
                     dropped.append(conversation.request_id)
-            if spool.requests == 0:
-                self._give_back(batch.lease)
-                return None
+        if file.requests:
+            self._written[batch_id] = _Written(file, tuple(dropped))
+
+    def _each(self, batches: Sequence[ClaimedBatch], call: Callable[[ClaimedBatch], None]) -> None:
+        side_by_side(
+            batches,
+            lambda batch: batch.company_id,
+            call,
+            at_a_time=self._pipeline.policy.concurrent_companies,
+        )
+
+    def _upload(self, batch: ClaimedBatch) -> None:
+        written = self._written.get(batch.id)
+        if written is None or self._has_to_wait(batch):
+            self._give_back(batch.lease)
+            return
+        if not self._keeper.holds(batch.lease):
+            return
+        try:
             file_id = self._pipeline.api.upload(
-                spool.finish(), file_name(self._installation_id, batch.id)
+                written.file.path, file_name(self._installation_id, batch.id)
             )
-            return UploadedBatch(batch.lease, file_id, spool.bytes, tuple(dropped))
+        except ApiError as error:
+            self._fail(batch, error)
+        else:
+            self._uploads[batch.id] = UploadedBatch(
+                batch.lease, file_id, written.file.bytes, written.dropped
+            )
+        finally:
+            written.file.remove()
+
+    def _record_uploads(self, batches: Sequence[ClaimedBatch]) -> None:
+        uploaded = [self._uploads[batch.id] for batch in batches if batch.id in self._uploads]
+        seconds = self._pipeline.policy.lease_seconds
+        self._keeper.renewed(self._pipeline.queries.record_uploads(uploaded, seconds))
+
+    def _create(self, batch: ClaimedBatch) -> None:
+        upload = self._uploads.get(batch.id)
+        if upload is None or not self._keeper.holds(batch.lease):
+            return
+        if self._has_to_wait(batch):
+            self._give_back(batch.lease, upload.input_file_id)
+            return
+        try:
+            remote = self._pipeline.api.create_batch(
+                upload.input_file_id,
+                metadata_of(self._installation_id, batch.id),
+                self._pipeline.policy.output_expires_seconds,
+            )
+        except ApiError as error:
+            self._fail(batch, error, upload.input_file_id)
+        else:
+            self._created[batch.id] = SubmittedBatch(batch.lease, remote)
+
+    def _record_submissions(self, batches: Sequence[ClaimedBatch]) -> None:
+        queries = self._pipeline.queries
+        created = [self._created[batch.id] for batch in batches if batch.id in self._created]
+        recorded = queries.record_submissions(created)
+        self.submitted = [batch for batch in batches if batch.id in recorded]
+        if self.given_back:
+            queries.release(self.given_back)
+        if self.unresolved:
+            queries.expire(self.unresolved)
+        for model, (seconds, reason) in self._pauses.items():
+            self._pipeline.registry.pause_model(model, seconds, reason)
 
     def _fail(self, batch: ClaimedBatch, error: ApiError, input_file_id: str | None = None) -> None:
         """Put a batch that was not sent where it belongs, and see whether others may follow."""
@@ -137,7 +188,7 @@ class Wave:
             if failure.kind is FailureKind.CAPACITY:
                 self._full_models.add(batch.model)
             seconds = failure.retry_after_seconds or self._pipeline.policy.model_pause_seconds
-            self._pipeline.registry.pause_model(batch.model, seconds, failure.code)
+            self._pauses.setdefault(batch.model, (seconds, failure.code))
         self._give_back(batch.lease, input_file_id)
 
     @property

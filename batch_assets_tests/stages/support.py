@@ -14,7 +14,8 @@ from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.ingest import IngestReport, ingest_results
+from batch_assets.stages.clean import delete_leftovers
+from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.naming import batch_of, batch_of_file
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms, find_due
@@ -24,6 +25,7 @@ from batch_assets.stages.recover import recover as recover_batches
 from batch_assets.stages.retry import RetryReport, requeue_due
 from batch_assets.stages.submit import SubmitReport, submit_due
 from batch_assets.stages.wave import Wave
+from batch_assets.stages.writing import IngestReport
 from batch_assets.store.protocol import Queries, Spent
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.store.queries.support import Desk
@@ -44,6 +46,7 @@ QUICK = Policy(
     absence_grace_seconds=0,
     retry_base_seconds=0,
     caps=Caps(),
+    concurrent_companies=1,
 )
 
 
@@ -103,6 +106,7 @@ class Lab:
 
     def submit(self, budget: Budget | None = None) -> SubmitReport:
         """Find what is due for all active companies, and submit it."""
+        self.pipeline.look_again()
         companies = [company.id for company in self.pipeline.queries.active_companies()]
         due = find_due(self.pipeline, companies).due
         company_ids = [backlog.company_id for backlog in due]
@@ -124,16 +128,25 @@ class Lab:
         return wave
 
     def poll(self) -> PollReport:
+        self.pipeline.look_again()
         return check_statuses(self.pipeline, plenty())
 
-    def ingest(self) -> IngestReport:
-        return ingest_results(self.pipeline, plenty())
+    def ingest(self, budget: Budget | None = None) -> IngestReport:
+        self.pipeline.look_again()
+        return ingest_results(self.pipeline, budget or plenty())
 
     def recover(self) -> RecoverReport:
+        self.pipeline.look_again()
         return recover_batches(self.pipeline, plenty())
 
     def retry(self) -> RetryReport:
+        self.pipeline.look_again()
         return requeue_due(self.pipeline, plenty())
+
+    def clean(self, budget: Budget | None = None) -> int:
+        """Delete the files of finished batches on the server; of how many."""
+        self.pipeline.look_again()
+        return delete_leftovers(self.pipeline, budget or plenty())
 
     def poll_to_the_end(self) -> PollReport:
         """Poll until no batch is in flight; the last report, with all that ended counted."""

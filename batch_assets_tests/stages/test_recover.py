@@ -5,7 +5,7 @@ import pytest
 from batch_assets import analysis
 from batch_assets.domain.failures import ApiError
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.openai_batch.spool import InputFile
+from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.naming import metadata_of
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal, wait_until
 
@@ -156,10 +156,11 @@ def test_a_duplicate_that_cannot_be_cancelled_does_not_stop_the_adoption(lab: La
 
 def upload(lab: Lab, batch_id: str, name: str) -> str:
     """A real input file for a claimed batch, uploaded by hand; its id."""
-    with InputFile(lab.pipeline.spool_dir) as spool:
-        for conversation in lab.desk.queries.conversations(batch_id):
-            spool.add(conversation.request_id, analysis.request_body(conversation))
-        return lab.pipeline.api.upload(spool.finish(), name)
+    with Spool(lab.pipeline.spool_dir) as spool:
+        with spool.input_file() as file:
+            for conversation in lab.desk.queries.conversations([batch_id]):
+                file.add(conversation.request_id, analysis.request_body(conversation))
+        return lab.pipeline.api.upload(file.path, name)
 
 
 def test_a_running_batch_is_preferred_to_one_that_failed(lab: Lab) -> None:

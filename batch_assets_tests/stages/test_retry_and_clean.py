@@ -4,11 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from batch_assets.stages.clean import delete_leftovers
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.retry import requeue_due
 from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
-from batch_assets_tests.stages.support import Lab, call_rule, plenty, refusal
+from batch_assets_tests.stages.support import Lab, call_rule, refusal
 
 AT_ONCE = {"retry-after-ms": "1"}
 
@@ -71,9 +70,9 @@ def test_all_files_of_settled_batches_are_deleted_once(lab: Lab, count: int) -> 
     files = {row.input_file_id, row.output_file_id, row.error_file_id}
     assert len(files) == 3
     assert None not in files
-    assert delete_leftovers(lab.pipeline, plenty()) == 1
+    assert lab.clean() == 1
     assert not any(lab.pipeline.api.delete_file(file_id) for file_id in files)
-    assert delete_leftovers(lab.pipeline, plenty()) == 0
+    assert lab.clean() == 0
     assert lab.desk.batch(batch_id).files_deleted_at is not None
 
 
@@ -83,7 +82,7 @@ def test_files_that_are_gone_already_are_as_good_as_deleted(lab: Lab) -> None:
     lab.read_to_the_end()
     (batch_id,) = lab.batches("settled")
     lab.pipeline.api.delete_file(lab.desk.batch(batch_id).output_file_id)
-    assert delete_leftovers(lab.pipeline, plenty()) == 1
+    assert lab.clean() == 1
 
 
 def test_what_cannot_be_deleted_now_is_deleted_later(lab: Lab) -> None:
@@ -93,8 +92,8 @@ def test_what_cannot_be_deleted_now_is_deleted_later(lab: Lab) -> None:
     lab.read_to_the_end()
     failing = refusal(500, headers=AT_ONCE)
     lab.configure(calls=[call_rule("files.delete", failing, count=3)])
-    assert delete_leftovers(lab.pipeline, plenty()) == 1
-    assert delete_leftovers(lab.pipeline, plenty()) == 1
+    assert lab.clean() == 1
+    assert lab.clean() == 1
     assert lab.remote_files() == []
 
 
@@ -102,7 +101,7 @@ def test_nothing_is_deleted_when_the_time_is_up(lab: Lab) -> None:
     lab.company(1)
     lab.submit()
     lab.read_to_the_end()
-    assert delete_leftovers(lab.pipeline, Budget(seconds=0, rows=1)) == 0
+    assert lab.clean(Budget(seconds=0, rows=1)) == 0
     assert len(lab.remote_files()) == 1
 
 
@@ -111,10 +110,10 @@ def test_nothing_is_deleted_from_a_copy(lab: Lab) -> None:
     lab.submit()
     lab.read_to_the_end()
     lab.desk.do("UPDATE batch_assets.installation SET database_name = 'elsewhere'")
-    assert delete_leftovers(lab.pipeline, plenty()) == 0
+    assert lab.clean() == 0
     assert len(lab.remote_files()) == 1
     lab.pipeline.registry.settle_here("me", as_copy=True)
-    assert delete_leftovers(lab.pipeline, plenty()) == 0
+    assert lab.clean() == 0
 
 
 def test_livedashs_files_are_never_deleted(lab: Lab) -> None:
@@ -136,5 +135,5 @@ def test_livedashs_files_are_never_deleted(lab: Lab) -> None:
         )
     lab.recover()
     lab.read_to_the_end()
-    assert delete_leftovers(lab.pipeline, plenty()) == 0
+    assert lab.clean() == 0
     assert remote.input_file_id in lab.all_file_ids()

@@ -142,16 +142,20 @@ def test_what_the_database_refuses(lab: Lab, nothing_leaks: Callable[..., None])
     (batch,) = lab.desk.queries.take_ended(lab.desk.holder, 1)
     for findings in (Findings(language=f"{WRITTEN} too long"), Findings(summary=f"{WRITTEN}\0")):
         outcome = completed(ids[0], findings)
-        with pytest.raises((DBAPIError, ValueError)) as refused:
-            lab.desk.queries.write_results(batch.lease, [outcome], 0, lab.pipeline.policy)
-        shown = "".join(traceback.format_exception(refused.value))
-        nothing_leaks(shown)
+        try:
+            written = lab.desk.write(batch.lease, [outcome], policy=lab.pipeline.policy)
+        except (DBAPIError, ValueError) as refused:
+            nothing_leaks("".join(traceback.format_exception(refused)))
+        else:
+            assert written is not None
+            assert written.error
+            nothing_leaks(written.error)
 
 
 def test_records_do_not_show_what_they_hold(lab: Lab) -> None:
     talk(lab)
     (batch,) = lab.claim()
-    (conversation, *_) = lab.desk.queries.conversations(batch.id)
+    (conversation, *_) = lab.desk.queries.conversations([batch.id])
     assert SPOKEN not in repr(conversation)
     assert SPOKEN in repr(asdict(conversation)), "it does hold it"
     assert API_KEY not in repr(lab.pipeline)

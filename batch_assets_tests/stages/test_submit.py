@@ -14,7 +14,6 @@ from batch_assets.domain.policy import Caps
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
-from batch_assets.stages.clean import delete_leftovers
 from batch_assets.stages.naming import batch_of
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.plan import preview
@@ -232,7 +231,7 @@ def test_what_was_uploaded_when_time_ran_out_is_given_back_with_its_file(lab: La
     assert (report.batches, report.released) == (0, 2)
     assert lab.remote_batches() == []
     assert len(lab.remote_files()) == 2
-    assert delete_leftovers(lab.pipeline, plenty()) == 2
+    assert lab.clean() == 2
     assert lab.remote_files() == []
     assert lab.bucket_counts() == {"waiting": 2}
 
@@ -270,7 +269,9 @@ def test_a_cap_of_a_run_counts_all_its_claims(lab: Lab, kind: str) -> None:
 def test_leftover_input_files_of_dead_runs_are_swept(lab: Lab) -> None:
     spool = lab.pipeline.spool_dir
     spool.mkdir(mode=0o700)
-    (spool / "batch-input-0.jsonl").write_text("a conversation")
+    dead = spool / "batch-files-0"
+    dead.mkdir(mode=0o700)
+    (dead / "0.jsonl").write_text("a conversation")
     lab.company(1)
     lab.under(lease_seconds=0).submit()
     assert list(spool.iterdir()) == []

@@ -6,8 +6,7 @@ import pytest
 
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.clean import delete_leftovers
-from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, plenty, refusal
+from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal
 
 CALLS = ("files.create", "batches.create")
 NOBODY = "http://127.0.0.1:9/v1"
@@ -50,7 +49,7 @@ def test_an_unknown_outcome_is_left_to_be_looked_up(lab: Lab, call: str, failure
     assert lab.bucket_counts() == {"complete": 2}
     assert lab.times_billed(ids) == [1, 1]
     assert len(lab.remote_batches()) == 1
-    delete_leftovers(lab.pipeline, plenty())
+    lab.clean()
     assert lab.remote_files() == []
 
 
@@ -115,7 +114,7 @@ def test_a_refused_account_stops_the_run_with_everything_given_back(
     assert len(lab.batches("submitted")) == sent
     assert len(lab.batches("released")) == 3 - sent
     lab.configure()
-    delete_leftovers(lab.pipeline, plenty())
+    lab.clean()
     assert len(lab.remote_files()) == sent
     lab.finish()
     assert lab.bucket_counts() == {"complete": 3}

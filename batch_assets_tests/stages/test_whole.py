@@ -3,9 +3,8 @@
 import pytest
 
 from batch_assets.domain.policy import Caps
-from batch_assets.stages.clean import delete_leftovers
 from batch_assets.stages.pipeline import Budget
-from batch_assets_tests.stages.support import ANSWER, Lab, plenty
+from batch_assets_tests.stages.support import ANSWER, Lab
 
 
 def test_rows_become_analyses_and_nothing_is_left_anywhere(lab: Lab) -> None:
@@ -33,7 +32,7 @@ def test_rows_become_analyses_and_nothing_is_left_anywhere(lab: Lab) -> None:
     assert [entry.prompt_tokens for entry in charged] == [request.promptTokens]
     assert {company.company_id for company in lab.pipeline.queries.statistics()} == {first, second}
 
-    assert delete_leftovers(lab.pipeline, plenty()) == 4
+    assert lab.clean() == 4
     assert lab.remote_files() == []
     assert list(lab.pipeline.spool_dir.iterdir()) == []
     nothing = lab.submit()

@@ -1,0 +1,148 @@
+"""Result lines of any number of batches, written a set at a time."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from batch_assets.domain.batches import BatchOutcomes, BatchRow, EndedBatch, Written
+from batch_assets.domain.failures import Failure
+from batch_assets.domain.records import ResultLine, RowOutcome
+from batch_assets.openai_batch.results import BrokenLine
+from batch_assets.stages.leases import LeaseKeeper
+from batch_assets.stages.outcomes import LineReader
+from batch_assets.stages.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What one run read and wrote."""
+
+    settled: int = 0
+    """Batches that are finished."""
+    postponed: int = 0
+    """Batches that could not be read to their end; a later run reads them again."""
+    rows: Written = field(default_factory=Written)
+    refused: Counter[str] = field(default_factory=Counter)
+    """Lines that belong to no open row of their batch, by what is wrong with them."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Failed rows by code."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Companies whose results could not be written, and the error's class."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """The lines of one batch that are not written yet."""
+
+    batch: EndedBatch
+    lines: list[ResultLine] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class ResultWriter:
+    """Collects lines until a set is full, and counts what became of them in the report.
+
+    A batch in `unwritten` has lost its lease, or could not be written: it is not to be settled.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, batches: Sequence[EndedBatch], report: IngestReport
+    ) -> None:
+        leases = [batch.lease for batch in batches]
+        self.unwritten: set[str] = set()
+        self._pipeline = pipeline
+        self._queries = pipeline.queries
+        self._keeper = LeaseKeeper(self._queries, leases, pipeline.policy.lease_seconds)
+        self._company_of = {batch.id: batch.company_id for batch in batches}
+        self._report = report
+        self._pending: dict[str, _Pending] = {}
+        self._size = 0
+
+    def add(self, batch: EndedBatch, line: ResultLine | BrokenLine) -> None:
+        """Take a line in, and write the set if that made it full."""
+        pending = self._pending.setdefault(batch.id, _Pending(batch))
+        if isinstance(line, BrokenLine):
+            pending.refused[line.code] += 1
+        else:
+            pending.lines.append(line)
+        self._size += 1
+        if self._size >= self._pipeline.policy.rows_per_write:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        taken = [one for one in self._pending.values() if self._may_write(one.batch)]
+        self._pending = {}
+        self._size = 0
+        if not taken:
+            return
+        rows = [(one.batch.id, line.custom_id) for one in taken for line in one.lines]
+        types = self._queries.rows_of(rows) if rows else {}
+        results = [result for one in taken if (result := self._outcomes(one, types)) is not None]
+        self._write(results)
+
+    def fail_rest(self, batches: Sequence[tuple[EndedBatch, Failure]]) -> None:
+        """Let the rows of batches that have no outcome yet fail; those of each with its failure."""
+        failures = {batch.id: failure for batch, failure in batches}
+        leases = {batch.id: batch.lease for batch, _ in batches}
+        size = self._pipeline.policy.rows_per_write
+        while ids := [batch_id for batch_id in failures if batch_id not in self.unwritten]:
+            rows = self._queries.open_rows(ids, size)
+            if rows:
+                outcomes: dict[str, list[RowOutcome]] = {}
+                for batch_id, request_id in rows:
+                    outcome = RowOutcome(request_id, failure=failures[batch_id])
+                    outcomes.setdefault(batch_id, []).append(outcome)
+                self._write([BatchOutcomes(leases[one], some) for one, some in outcomes.items()])
+            if len(rows) < size:
+                return
+
+    def _may_write(self, batch: EndedBatch) -> bool:
+        if not self._keeper.holds(batch.lease):
+            self.unwritten.add(batch.id)
+        return batch.id not in self.unwritten
+
+    def _outcomes(
+        self, pending: _Pending, types: Mapping[BatchRow, str | None]
+    ) -> BatchOutcomes | None:
+        batch = pending.batch
+        reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy.usd_to_eur)
+        ours = [line for line in pending.lines if (batch.id, line.custom_id) in types]
+        pending.refused["foreign"] += len(pending.lines) - len(ours)
+        try:
+            outcomes = [reader.outcome(line, types[batch.id, line.custom_id]) for line in ours]
+        except (LookupError, TypeError, ValueError) as error:
+            # Nothing of the error goes on but its class: it may quote an answer.
+            self._give_up(batch.id, type(error).__name__)
+            return None
+        self._report.refused.update(+pending.refused)
+        return BatchOutcomes(batch.lease, outcomes, pending.refused.total())
+
+    def _write(self, results: Sequence[BatchOutcomes]) -> None:
+        if not results:
+            return
+        written = self._queries.write_results(results, self._pipeline.policy)
+        for result in results:
+            batch_id = result.lease.batch_id
+            done = written.get(batch_id)
+            if done is None:
+                self.unwritten.add(batch_id)
+            elif done.error:
+                self._give_up(batch_id, done.error)
+            else:
+                self._count(result, done)
+
+    def _give_up(self, batch_id: str, error: str) -> None:
+        log.warning("The results of batch %s cannot be written: %s", batch_id, error)
+        self.unwritten.add(batch_id)
+        self._report.failed[self._company_of[batch_id]] = error
+
+    def _count(self, result: BatchOutcomes, done: Written) -> None:
+        self._report.rows += done
+        self._report.refused.update(done.refused)
+        self._report.failures.update(
+            outcome.failure.code for outcome in result.outcomes if outcome.failure is not None
+        )
