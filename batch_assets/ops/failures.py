@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 import dagster as dg
+import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
-from batch_assets.store.unavailable import is_connection_failure
+from batch_assets.store import counting
+from batch_assets.store.lost_connections import is_lost
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -28,7 +30,7 @@ def clear_failures() -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=False) from None
     except ApiError as error:
         raise dg.Failure(api_sentence(error), allow_retries=False) from None
-    except DBAPIError as error:
+    except (DBAPIError, psycopg.Error) as error:
         raise dg.Failure(database_sentence(error), allow_retries=False) from None
 
 
@@ -42,24 +44,33 @@ def api_sentence(error: ApiError) -> str:
     return f"The API did not answer as it should ({error}): the next run tries again."
 
 
-def database_sentence(error: DBAPIError) -> str:
-    """What the database refused: names and codes only, since its own message may quote a row."""
-    if is_connection_failure(error):
+def database_sentence(error: DBAPIError | psycopg.Error) -> str:
+    """What the database refused: names and codes only, since its own message may quote a row.
+
+    A COPY raises the driver's error as it is.
+    """
+    if is_lost(error):
         return "The connection to the database was lost: the next run carries on."
-    diagnosis = getattr(error.orig, "diag", None)
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    diagnosis = getattr(cause, "diag", None)
     parts = {
-        "SQLSTATE": getattr(error.orig, "sqlstate", None),
+        "SQLSTATE": getattr(cause, "sqlstate", None),
         "table": getattr(diagnosis, "table_name", None),
         "column": getattr(diagnosis, "column_name", None),
         "constraint": getattr(diagnosis, "constraint_name", None),
         "sent by": _sender(error),
     }
     known = ", ".join(f"{name} {value}" for name, value in parts.items() if value)
-    return f"The database refused a statement: {type(error.orig).__name__} ({known})."
+    return f"The database refused a statement: {type(cause).__name__} ({known})."
 
 
-def _sender(error: DBAPIError) -> str:
+def _sender(error: Exception) -> str:
     """Where in our code the statement was sent: file, line and function."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if PurePath(frame.filename).is_relative_to(_PACKAGE)]
+    ours = [frame for frame in frames if _is_ours(PurePath(frame.filename))]
     return "".join(f"{PurePath(at.filename).name}:{at.lineno} {at.name}" for at in ours[-1:])
+
+
+def _is_ours(path: PurePath) -> bool:
+    """Whether it is a place of our code; the cursors that count see every statement of everyone."""
+    return path.is_relative_to(_PACKAGE) and path != Path(counting.__file__)

@@ -1,33 +1,91 @@
 """Which implementation of the database operations runs."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from typing import Final
+
 import dagster as dg
 
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.store.protocol import Queries
-from batch_assets.store.strategy import choose_queries
+from batch_assets.store.strategy import QueryMode, Strategy, Toggle, Watch
+
+FROM_ENVIRONMENT: Final = "environment"
+
+_MODE = dg.Enum(
+    "QueryMode",
+    [
+        dg.EnumValue(FROM_ENVIRONMENT, description="As ENABLE_BATCH_OPTIMIZATION says."),
+        dg.EnumValue(QueryMode.OPTIMIZED.value, description="All companies at once, in sets."),
+        dg.EnumValue(QueryMode.ORIGINAL.value, description="Company by company, row by row."),
+        dg.EnumValue(QueryMode.AUTO.value, description="Each operation as it was measured."),
+    ],
+)
 
 
 class QueryStrategyResource:
-    """Gives the implementation of `Queries` that the settings ask for."""
+    """Opens one `Strategy` when first asked, and lets it write its history at the end."""
 
-    def __init__(self, wiring: WiringResource, database: DatabaseResource) -> None:
+    def __init__(
+        self,
+        wiring: WiringResource,
+        database: DatabaseResource,
+        *,
+        mode: str = FROM_ENVIRONMENT,
+        run_id: str = "",
+    ) -> None:
         self._wiring = wiring
         self._database = database
+        self._mode = mode
+        self._run_id = run_id
 
     @property
     def queries(self) -> Queries:
         """The operations on the database; raises what `DatabaseResource.engine` raises."""
-        return choose_queries(
-            self._database.engine, optimized=self._wiring.settings.optimization_enabled
-        )
+        return self._strategy.queries
+
+    def watch(self) -> Watch:
+        """Report, later, on what the operations do from now on; raises the same."""
+        return self._strategy.watch()
+
+    def close(self) -> None:
+        """Write what was measured."""
+        if "_strategy" in self.__dict__:
+            self._strategy.flush()
+
+    @cached_property
+    def _strategy(self) -> Strategy:
+        return Strategy(self._database.engine, self._toggle(), run_id=self._run_id)
+
+    def _toggle(self) -> Toggle:
+        toggle = self._wiring.settings.toggle()
+        if self._mode == FROM_ENVIRONMENT:
+            return toggle
+        return replace(toggle, mode=QueryMode(self._mode), asked_in="the Launchpad")
 
 
 @dg.resource(
-    config_schema={},
+    config_schema={
+        "mode": dg.Field(
+            _MODE,
+            default_value=FROM_ENVIRONMENT,
+            description="How this run works on the database. The results are the same.",
+        )
+    },
     required_resource_keys={"wiring", "database"},
     description="The database operations, in the implementation that is to be used.",
 )
-def query_strategy(context: dg.InitResourceContext) -> QueryStrategyResource:
-    """On the run's database."""
-    return QueryStrategyResource(context.resources.wiring, context.resources.database)
+def query_strategy(context: dg.InitResourceContext) -> Iterator[QueryStrategyResource]:
+    """On the run's database, until the end of the run."""
+    resource = QueryStrategyResource(
+        context.resources.wiring,
+        context.resources.database,
+        mode=context.resource_config["mode"],
+        run_id=context.run.run_id if context.run else "",
+    )
+    try:
+        yield resource
+    finally:
+        resource.close()

@@ -1,0 +1,20 @@
+"""Which implementation of the database operations runs, and what each of them costs."""
+
+from sqlalchemy import Engine
+
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.original import OriginalQueries
+from batch_assets.store.protocol import Queries
+from batch_assets.store.strategy.modes import QueryMode, Toggle
+from batch_assets.store.strategy.reporting import QueryReport
+from batch_assets.store.strategy.strategy import Strategy, Watch
+
+__all__ = ["QueryMode", "QueryReport", "Strategy", "Toggle", "Watch", "choose_queries"]
+
+
+def choose_queries(engine: Engine, *, optimized: bool) -> Queries:
+    """One implementation on a database, bare: neither measured nor with a fallback.
+
+    Both give the same results on the same tables, so the choice may change at any time.
+    """
+    return OptimizedQueries(engine) if optimized else OriginalQueries(engine)

@@ -1,0 +1,80 @@
+"""What the strategy has to know of each operation: whether it writes, and how many rows it moves.
+
+The rows are what both implementations would count alike: the answer's, or the argument's where an
+operation has no answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from batch_assets.domain.batches import Claim, Written
+from batch_assets.domain.packing import Packing
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.original import OriginalQueries
+
+READS: Final = frozenset(
+    {
+        "active_companies",
+        "batches_in_flight",
+        "conversations",
+        "leftovers",
+        "model_prices",
+        "open_rows",
+        "pending_by_company",
+        "preview",
+        "rows_of",
+        "statistics",
+    }
+)
+WRITES: Final = frozenset(
+    {
+        "adopt_foreign",
+        "claim",
+        "expire",
+        "notice_pending",
+        "record_absences",
+        "record_deleted",
+        "record_statuses",
+        "record_submissions",
+        "record_uploads",
+        "release",
+        "renew",
+        "requeue_due",
+        "settle",
+        "take_ended",
+        "take_unresolved",
+        "write_results",
+    }
+)
+HAVE_TWO: Final = frozenset(
+    operation
+    for operation in READS | WRITES
+    if getattr(OptimizedQueries, operation) is not getattr(OriginalQueries, operation)
+)
+"""The others are one statement in both, and inherited."""
+
+# Conversations are as many bytes as a run has, and a preview takes the claim's locks.
+PROBED: Final = (READS & HAVE_TWO) - {"conversations", "preview"}
+"""What may be done a second time, by the other implementation, only to measure it."""
+
+
+def rows_of_claim(claim: Claim) -> int:
+    """Requests that came into a batch or were refused."""
+    rejected = sum(claim.rejected.values())
+    return rejected + sum(batch.requests for batch in claim.batches)
+
+
+def rows_of_preview(packings: Sequence[Packing]) -> int:
+    """Requests that would come into a batch or be refused."""
+    return sum(
+        len(packing.rejections) + sum(len(draft.candidates) for draft in packing.drafts)
+        for packing in packings
+    )
+
+
+def rows_of_results(written: Mapping[str, Written]) -> int:
+    """Outcomes that were applied."""
+    return sum(
+        one.completed + one.retry + one.dead + one.returned + one.discarded
+        for one in written.values()
+    )

@@ -1,0 +1,79 @@
+"""What the operations did between two moments, in numbers and a sentence for people."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batch_assets.store.strategy.modes import Choice
+from batch_assets.store.strategy.tracking import Key, Purpose, Totals
+
+
+@dataclass(frozen=True, slots=True)
+class QueryReport:
+    """The work of some operations; probes stand in `query_operations` only."""
+
+    query_mode: str
+    query_choice_reason: str
+    query_statements: int
+    query_rows: int
+    query_seconds: float
+    query_fallbacks: int
+    query_operations: Mapping[str, Mapping[str, Any]]
+    """By operation: implementation and reason, calls, statements, rows, seconds, failures and
+    fallbacks, and what its probe cost."""
+
+
+def query_report(
+    mode: str, measured: Mapping[Key, Totals], choices: Mapping[str, Choice]
+) -> QueryReport:
+    """Put together what was measured; `choices` has every operation that was."""
+    work: defaultdict[str, Totals] = defaultdict(Totals)
+    probes: defaultdict[str, Totals] = defaultdict(Totals)
+    for key, totals in measured.items():
+        if key.purpose is Purpose.WORK:
+            work[key.operation] += totals
+        elif key.implementation is not choices[key.operation].implementation:
+            probes[key.operation] += totals
+    whole = sum(work.values(), Totals())
+    chosen = {operation: choices[operation] for operation in sorted(work)}
+    return QueryReport(
+        query_mode=mode,
+        query_choice_reason=_in_short(chosen),
+        query_statements=whole.statements,
+        query_rows=whole.rows,
+        query_seconds=round(whole.seconds, 6),
+        query_fallbacks=whole.fallbacks,
+        query_operations={
+            operation: _entry(choice, work[operation], probes[operation])
+            for operation, choice in chosen.items()
+        },
+    )
+
+
+def _entry(choice: Choice, work: Totals, probe: Totals) -> dict[str, Any]:
+    return {
+        "implementation": choice.implementation.value,
+        "reason": choice.reason,
+        # What the original does again is one call, and costs what both have cost.
+        "calls": work.calls - work.fallbacks,
+        "failures": work.failures,
+        "fallbacks": work.fallbacks,
+        "statements": work.statements,
+        "rows": work.rows,
+        "seconds": round(work.seconds, 6),
+        "probe_statements": probe.statements,
+        "probe_seconds": round(probe.seconds, 6),
+    }
+
+
+def _in_short(choices: Mapping[str, Choice]) -> str:
+    """`optimized: asked for in the environment`, or with the operations where there are several."""
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for operation, choice in choices.items():
+        alike[f"{choice.implementation}: {choice.reason}"].append(operation)
+    if not alike:
+        return "nothing was asked of the database"
+    if len(alike) == 1:
+        return next(iter(alike))
+    return "; ".join(f"{choice} ({', '.join(names)})" for choice, names in alike.items())

@@ -1,0 +1,100 @@
+"""The strategy as a whole: what a process opens, asks, and lets write its history at the end."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import psycopg
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from batch_assets.store.counting import count_statements
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.original import OriginalQueries
+from batch_assets.store.protocol import Queries
+from batch_assets.store.strategy.choosing import Chooser
+from batch_assets.store.strategy.history import read_history, write_history
+from batch_assets.store.strategy.modes import Implementation, Toggle
+from batch_assets.store.strategy.queries import StrategicQueries
+from batch_assets.store.strategy.reporting import QueryReport, query_report
+from batch_assets.store.strategy.running import Runner
+from batch_assets.store.strategy.tracking import Key, Totals, Tracker, since
+
+_logger = logging.getLogger(__name__)
+
+
+class Strategy:
+    """The operations on one database for one process, and what they have cost."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        toggle: Toggle,
+        *,
+        run_id: str = "",
+        optimized: Callable[[Engine], Queries] = OptimizedQueries,
+        original: Callable[[Engine], Queries] = OriginalQueries,
+    ) -> None:
+        count_statements(engine)
+        self._engine = engine
+        self._toggle = toggle
+        self._run_id = run_id
+        self._tracker = Tracker()
+        self._chooser = Chooser(toggle, partial(read_history, engine))
+        self._written: Mapping[Key, Totals] = {}
+        runner = Runner(
+            engine,
+            self._chooser,
+            self._tracker,
+            factories={
+                Implementation.OPTIMIZED: optimized,
+                Implementation.ORIGINAL: original,
+            },
+            falls_back=toggle.falls_back,
+        )
+        self.queries: Queries = StrategicQueries(runner)
+
+    def watch(self) -> "Watch":
+        """Report, later, on what is done from now on."""
+        return Watch(self, self.totals())
+
+    def totals(self) -> Mapping[Key, Totals]:
+        """What was measured up to now."""
+        return self._tracker.totals()
+
+    def report(self, before: Mapping[Key, Totals]) -> QueryReport:
+        """What was done since `before`."""
+        measured = since(before, self.totals())
+        choices = {key.operation: self._chooser.choose(key.operation) for key in measured}
+        return query_report(self._toggle.mode.value, measured, choices)
+
+    def flush(self) -> None:
+        """Write what was not written yet into the history: one statement, or none.
+
+        A history that cannot be written is no reason for anything to fail: it is logged.
+        """
+        totals = self.totals()
+        measured = since(self._written, totals)
+        if not measured:
+            return
+        try:
+            write_history(self._engine, self._run_id, measured, self._chooser.decided())
+        except (SQLAlchemyError, psycopg.Error) as error:
+            _logger.warning(
+                "The history of the queries cannot be written (%s).", type(error).__name__
+            )
+        else:
+            self._written = totals
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A moment, from which on a strategy's work is looked at."""
+
+    strategy: Strategy
+    before: Mapping[Key, Totals]
+
+    def report(self) -> QueryReport:
+        """What was done since then."""
+        return self.strategy.report(self.before)

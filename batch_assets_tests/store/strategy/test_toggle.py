@@ -1,0 +1,74 @@
+"""Each switch does what its name says."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from batch_assets.store.strategy import QueryMode, Strategy, Toggle, choose_queries
+from batch_assets.store.strategy.modes import Implementation
+from batch_assets.store.strategy.operations import HAVE_TWO, READS, WRITES
+from batch_assets_tests.one_database import empty
+from batch_assets_tests.store.queries.support import Desk
+from batch_assets_tests.store.strategy.scenes import SCENES
+
+
+def used(strategy: Strategy) -> dict[str, Implementation]:
+    return {key.operation: key.implementation for key in strategy.totals()}
+
+
+def play(strategy: Strategy, desk: Desk, *operations: str) -> None:
+    for operation in operations:
+        empty(desk.engine)
+        ask, judge = SCENES[operation](desk)
+        judge(ask(strategy.queries))
+
+
+@pytest.mark.parametrize("mode", [QueryMode.OPTIMIZED, QueryMode.ORIGINAL])
+def test_a_mode_holds_for_every_operation(engine: Engine, desk: Desk, mode: QueryMode) -> None:
+    strategy = Strategy(engine, Toggle(mode))
+    play(strategy, desk, "pending_by_company", "claim")
+    assert set(used(strategy).values()) == {Implementation(mode)}
+    assert strategy.report({}).query_choice_reason == f"{mode}: asked for in the environment"
+
+
+@pytest.mark.parametrize("mode", [QueryMode.OPTIMIZED, QueryMode.AUTO])
+def test_without_batch_operations_rows_are_written_one_by_one(
+    engine: Engine, desk: Desk, mode: QueryMode
+) -> None:
+    strategy = Strategy(engine, Toggle(mode, writes_in_sets=False))
+    play(strategy, desk, "pending_by_company", "claim")
+    assert used(strategy) == {
+        "pending_by_company": Implementation.OPTIMIZED,
+        "claim": Implementation.ORIGINAL,
+    }
+    reason = strategy.report({}).query_choice_reason
+    assert "original: ENABLE_BATCH_OPERATIONS is false (claim)" in reason
+
+
+def test_the_two_implementations_differ_where_it_matters() -> None:
+    assert {"claim", "write_results", "settle", "release"} <= HAVE_TWO & WRITES
+    assert {"pending_by_company", "conversations", "rows_of", "statistics"} <= HAVE_TWO & READS
+
+
+def statements(engine: Engine, desk: Desk, operation: str, **choice: bool) -> int:
+    """How many statements an implementation needs for a scene, BEGIN and COMMIT left out."""
+    empty(engine)
+    ask, judge = SCENES[operation](desk)
+    sent: list[Any] = []
+
+    def note(*arguments: Any) -> None:
+        sent.append(arguments[2])
+
+    queries = choose_queries(engine, **choice)
+    event.listen(engine, "before_cursor_execute", note)
+    answer = ask(queries)
+    event.remove(engine, "before_cursor_execute", note)
+    judge(answer)
+    return len(sent)
+
+
+def test_one_implementation_can_be_had_bare(engine: Engine, desk: Desk) -> None:
+    in_sets = statements(engine, desk, "settle", optimized=True)
+    row_by_row = statements(engine, desk, "settle", optimized=False)
+    assert in_sets < row_by_row
