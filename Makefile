@@ -7,7 +7,12 @@ MAKEFLAGS += --no-print-directory
 PORT ?= 3000
 RUN := .venv/bin/python -m
 
-.PHONY: help setup setup-dev demo dev test real-text check format lock clean
+COMPANIES ?= 25
+REQUESTS ?= 20
+MESSAGES ?= 12
+HISTORY ?= 10000
+
+.PHONY: help setup setup-dev demo dev test bench real-text check format lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -25,7 +30,11 @@ dev: setup ## Open Dagster's UI, schedule on, until Ctrl-C (PORT=3000)
 	@$(RUN) batch_assets.cli dev --port "$(PORT)"
 
 test: setup-dev ## Run the tests (ARGS="-k name" for some of them)
-	@$(RUN) pytest -n 2 $(ARGS)
+	@$(RUN) pytest -n 2 --dist loadgroup $(ARGS)
+
+bench: setup ## Compare original and optimized (COMPANIES= REQUESTS= MESSAGES= HISTORY=)
+	@$(RUN) benchmarks.comparison --companies $(COMPANIES) --requests $(REQUESTS) \
+		--messages $(MESSAGES) --history $(HISTORY) $(ARGS)
 
 real-text: setup ## Send real conversations through the job (DATA=file)
 	@$(RUN) benchmarks.real_text "$(DATA)"

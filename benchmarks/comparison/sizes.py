@@ -1,0 +1,43 @@
+"""How large a benchmark is, and the settings that let one run move all of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MODEL = "gpt-4o-mini"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a database holds before anything is measured."""
+
+    companies: int
+    requests: int
+    """Waiting requests of each company."""
+    messages: int
+    """Messages of each waiting request's session."""
+    history: int
+    """Finished requests, of all companies together."""
+
+    @property
+    def waiting(self) -> int:
+        """Waiting requests of all companies together."""
+        return self.companies * self.requests
+
+    def __str__(self) -> str:
+        return (
+            f"{self.companies:,} companies x {self.requests:,} requests x {self.messages} "
+            f"messages, {self.history:,} finished requests"
+        )
+
+    def settings(self) -> Mapping[str, str]:
+        """Settings under which nothing is left for the next run; all others are the defaults.
+
+        An operation that fails is not done again by the original: that would be measured, too.
+        """
+        return {
+            "FALLBACK_ON_ERRORS": "false",
+            "BATCH_MIN_SIZE": "1",
+            "BATCH_TOKEN_ALLOWANCE": "100000000000",
+            "BATCH_ROWS_PER_RUN": str(10 * self.waiting),
+            "BATCH_OP_SECONDS": "3600",
+        }

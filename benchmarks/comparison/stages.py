@@ -1,0 +1,41 @@
+"""What each measured stage does: the stages of the pipeline, as the job's ops call them."""
+
+from collections.abc import Callable, Mapping
+
+from batch_assets.stages.clean import delete_leftovers
+from batch_assets.stages.ingest import ingest_results
+from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.plan import find_due
+from batch_assets.stages.poll import check_statuses
+from batch_assets.stages.recover import recover
+from batch_assets.stages.retry import requeue_due
+from batch_assets.stages.submit import submit_due
+
+Step = Callable[[Pipeline, Budget], None]
+
+
+def _create(pipeline: Pipeline, budget: Budget) -> None:
+    companies = [company.id for company in pipeline.queries.active_companies()]
+    due = find_due(pipeline, companies).due
+    submit_due(pipeline, [backlog.company_id for backlog in due], budget)
+
+
+def _check(pipeline: Pipeline, budget: Budget) -> None:
+    check_statuses(pipeline, budget)
+    recover(pipeline, budget)
+
+
+def _ingest(pipeline: Pipeline, budget: Budget) -> None:
+    ingest_results(pipeline, budget)
+    delete_leftovers(pipeline, budget)
+    requeue_due(pipeline, budget)
+
+
+STEPS: Mapping[str, tuple[Step, ...]] = {
+    "create": (_create,),
+    "check": (_check,),
+    "ingest": (_ingest,),
+    "idle": (_check, _ingest, _create),
+    "total": (_create, _check, _ingest),
+}
+"""The steps of each stage. Before each one the server has ended what it had."""
