@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from batch_assets.jobs import batch_processing_job
+from batch_assets.jobs import batch_processing_job, refresh_companies_job
 from batch_assets.resources.defaults import default_resources
 from batch_assets.schedules import batch_processing_schedule
 from batch_assets.settings import load_settings
@@ -15,7 +15,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     settings = load_settings()
     job = batch_processing_job(settings)
     return dg.Definitions(
-        jobs=[job],
+        jobs=[job, refresh_companies_job()],
         schedules=[batch_processing_schedule(job, settings)],
         resources={**default_resources(), **(resource_overrides or {})},
     )

@@ -1,4 +1,4 @@
-"""The job: what it runs, in which order, and how long it may take."""
+"""The jobs: what they run, in which order, and how long it may take."""
 
 import dagster as dg
 
@@ -7,6 +7,7 @@ from batch_assets.ops.check_batch_statuses import check_batch_statuses
 from batch_assets.ops.fetch_pending_requests import fetch_pending_requests
 from batch_assets.ops.ingest_results import ingest_results
 from batch_assets.ops.load_companies import load_companies
+from batch_assets.ops.refresh_companies import refresh_companies
 from batch_assets.ops.retry_failed_requests import retry_failed_requests
 from batch_assets.ops.submit_batches import submit_batches
 from batch_assets.settings import Settings
@@ -36,4 +37,19 @@ def batch_processing_job(settings: Settings) -> dg.JobDefinition:
             "batch_assets/exclusive": "batch_processing_job",
             "dagster/max_runtime": str(round(most_seconds)),
         },
+    )
+
+
+@dg.graph
+def company_refresh() -> None:
+    """What is done after a company was made active or suspended, so as not to wait."""
+    refresh_companies()
+
+
+def refresh_companies_job() -> dg.JobDefinition:
+    """The job that lets the next run see which companies are active now."""
+    return company_refresh.to_job(
+        name="refresh_companies_job",
+        description="Asks which companies are active, whatever earlier runs were told.",
+        executor_def=dg.in_process_executor,
     )

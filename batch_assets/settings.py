@@ -8,7 +8,7 @@ not change. The numbers' defaults are `Policy`'s. What each setting is for stand
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,7 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.operations import Timeouts
+from batch_assets.store.strategy import QueryMode, Toggle
 
 _DEFAULTS = Policy()
 _LONGEST_CALL_SECONDS = Timeouts().longest_creating_call
@@ -91,11 +92,20 @@ class Settings(BaseModel):
     schedule: str = _setting(
         "BATCH_SCHEDULE", "a cron expression with five fields", default="*/2 * * * *"
     )
-    optimization_enabled: bool = _setting(
-        "ENABLE_BATCH_OPTIMIZATION", "true or false", default=True
+    optimization: bool | Literal["auto"] = _setting(
+        "ENABLE_BATCH_OPTIMIZATION", "true, false or auto", default=True
+    )
+    batch_operations: bool = _setting("ENABLE_BATCH_OPERATIONS", "true or false", default=True)
+    fallback_on_errors: bool = _setting("FALLBACK_ON_ERRORS", "true or false", default=True)
+    parallel_processing: bool = _setting(
+        "ENABLE_PARALLEL_PROCESSING", "true or false", default=True
+    )
+    max_concurrent_companies: int = _whole(
+        "MAX_CONCURRENT_COMPANIES", _DEFAULTS.concurrent_companies, 1, 50
     )
     op_seconds: float = _number("BATCH_OP_SECONDS", _DEFAULTS.op_seconds, 1, _DAY)
     rows_per_run: int = _whole("BATCH_ROWS_PER_RUN", _DEFAULTS.rows_per_run, 1, _MANY)
+    company_cache_seconds: float = _number("COMPANY_CACHE_SECONDS", 300, 0, 3_600)
 
     min_batch_requests: int = _whole(
         "BATCH_MIN_SIZE", _DEFAULTS.min_batch_requests, 1, limits.MAX_REQUESTS
@@ -192,6 +202,16 @@ class Settings(BaseModel):
             absence_grace_seconds=self.absence_grace_seconds,
             rows_per_run=self.rows_per_run,
             op_seconds=self.op_seconds,
+            concurrent_companies=self.max_concurrent_companies if self.parallel_processing else 1,
+        )
+
+    def toggle(self) -> Toggle:
+        """Which implementation of the database operations runs, and whether it may fall back."""
+        modes = {True: QueryMode.OPTIMIZED, False: QueryMode.ORIGINAL, "auto": QueryMode.AUTO}
+        return Toggle(
+            mode=modes[self.optimization],
+            writes_in_sets=self.batch_operations,
+            falls_back=self.fallback_on_errors,
         )
 
 

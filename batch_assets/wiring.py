@@ -39,6 +39,11 @@ class Endpoints:
     spool_dir: Path
     is_local: bool
 
+    @property
+    def cache_dir(self) -> Path:
+        """Where processes of this host keep answers for each other: within what is ours alone."""
+        return self.spool_dir / "companies"
+
 
 def connect(settings: Settings) -> Endpoints:
     """The configured endpoints, or those of the local stack when nothing is configured.

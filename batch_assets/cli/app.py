@@ -116,6 +116,17 @@ def status(as_json: AsJson = False) -> None:
     _work("status").show_status(as_json=as_json)
 
 
+@app.command()
+def companies(
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask the database now; the next runs go by it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show which companies runs take for active."""
+    _work("companies").show_companies(refresh=refresh, as_json=as_json)
+
+
 @local.command()
 def stop() -> None:
     """Stop the local stack now, whoever uses it. Its data stay."""

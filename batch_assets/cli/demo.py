@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from batch_assets.analysis.display import escaped
+from batch_assets.cli.companies import company_cache
 from batch_assets.cli.job import Run, active_run, open_instance, run_job, show_failures
 from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.output import plural
@@ -68,6 +69,8 @@ def _bring_in_conversations(database: OpenDatabase, shown: Console) -> None:
         if added.sessions:
             break
         seed += 1
+    # Runs before this may have found none of these companies.
+    company_cache(database).refresh()
     shown.print(f"{plural(added.sessions, 'conversation')} of HR chatbots came in.")
 
 

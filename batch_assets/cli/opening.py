@@ -14,7 +14,7 @@ from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
-from batch_assets.store.strategy import choose_queries
+from batch_assets.store.strategy import Strategy
 from batch_assets.store.urls import describe
 from batch_assets.wiring import Endpoints, connect
 
@@ -26,6 +26,7 @@ class OpenDatabase:
     settings: Settings
     endpoints: Endpoints
     engine: Engine
+    strategy: Strategy
 
     @property
     def place(self) -> str:
@@ -37,7 +38,7 @@ class OpenDatabase:
     @property
     def queries(self) -> Queries:
         """The operations on it."""
-        return choose_queries(self.engine, optimized=self.settings.optimization_enabled)
+        return self.strategy.queries
 
     @property
     def registry(self) -> Registry:
@@ -49,15 +50,19 @@ class OpenDatabase:
 def open_database() -> Iterator[OpenDatabase]:
     """The database that the environment leads to, until the end of the context.
 
-    Raises `ConfigurationError`, `DatabaseUnavailableError`, `MigrationsMissingError` or
-    `LocalStackError`.
+    What its operations have cost is written then. Raises `ConfigurationError`,
+    `DatabaseUnavailableError`, `MigrationsMissingError` or `LocalStackError`.
     """
     settings = load_settings()
     endpoints = connect(settings)
     engine = open_engine(endpoints.database_url)
     try:
         require_current(engine)
-        yield OpenDatabase(settings, endpoints, engine)
+        strategy = Strategy(engine, settings.toggle())
+        try:
+            yield OpenDatabase(settings, endpoints, engine, strategy)
+        finally:
+            strategy.flush()
     finally:
         engine.dispose()
 

@@ -4,7 +4,7 @@ import dagster as dg
 
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.ops.failures import api_sentence, clear_failures
-from batch_assets.ops.reporting import metadata_of
+from batch_assets.ops.reporting import add_metadata, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.poll import check_statuses
 from batch_assets.stages.recover import RecoverReport, recover
@@ -23,6 +23,7 @@ def check_batch_statuses(
     What cannot be settled now waits for a later run, and does not keep results from being read.
     """
     budget = pipeline.budget()
+    watch = pipeline.watch_queries()
     polled = check_statuses(pipeline.pipeline, budget)
     try:
         recovered = recover(pipeline.pipeline, budget)
@@ -31,5 +32,5 @@ def check_batch_statuses(
             raise
         context.log.warning(api_sentence(error))
         recovered = RecoverReport()
-    context.add_output_metadata({**metadata_of(polled), **metadata_of(recovered)})
+    add_metadata(context, metadata_of(polled) | metadata_of(recovered), watch)
     return polled.ended

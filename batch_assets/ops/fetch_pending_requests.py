@@ -3,6 +3,7 @@
 import dagster as dg
 
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import add_metadata
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.plan import find_due
 
@@ -15,14 +16,14 @@ def fetch_pending_requests(
     pipeline: dg.ResourceParam[PipelineResource],
 ) -> list[str]:
     """Take in new requests, and see which companies have enough of them or have waited enough."""
+    watch = pipeline.watch_queries()
     report = find_due(pipeline.pipeline, company_ids)
-    context.add_output_metadata(
-        {
-            "due_companies": len(report.due),
-            "due_requests": sum(backlog.requests for backlog in report.due),
-            "waiting_companies": report.waiting_companies,
-            "waiting_requests": report.waiting_requests,
-            "oldest_wait_seconds": report.oldest_wait_seconds,
-        }
-    )
+    waiting = {
+        "due_companies": len(report.due),
+        "due_requests": sum(backlog.requests for backlog in report.due),
+        "waiting_companies": report.waiting_companies,
+        "waiting_requests": report.waiting_requests,
+        "oldest_wait_seconds": report.oldest_wait_seconds,
+    }
+    add_metadata(context, waiting, watch)
     return [backlog.company_id for backlog in report.due]

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import metadata_of
+from batch_assets.ops.reporting import add_metadata, log_failed_companies, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages import clean, ingest
 
@@ -19,7 +19,10 @@ def ingest_results(
 ) -> int:
     """Read ended batches of every company, write the analyses, and delete the files after that."""
     budget = pipeline.budget()
+    watch = pipeline.watch_queries()
     report = ingest.ingest_results(pipeline.pipeline, budget)
     cleaned = clean.delete_leftovers(pipeline.pipeline, budget)
-    context.add_output_metadata({**metadata_of(report), "batches_with_deleted_files": cleaned})
+    log_failed_companies(context, report.failed)
+    deleted = {"batches_with_deleted_files": cleaned}
+    add_metadata(context, metadata_of(report) | deleted, watch)
     return report.settled

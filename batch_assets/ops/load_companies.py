@@ -11,14 +11,10 @@ from batch_assets.resources.company_lookup import CompanyLookupResource
 def load_companies(
     context: dg.OpExecutionContext, company_lookup: dg.ResourceParam[CompanyLookupResource]
 ) -> list[str]:
-    """Look up the active companies: only theirs are submitted."""
+    """Look up the active companies: only theirs are submitted.
+
+    The answer may be some minutes old. The claim looks at each company again.
+    """
     found = company_lookup.active()
-    context.add_output_metadata(
-        {
-            "companies": len(found.companies),
-            "cache_hits": found.hits,
-            "cache_misses": found.misses,
-            "cache_age_seconds": found.age_seconds,
-        }
-    )
+    context.add_output_metadata(found.numbers)
     return [company.id for company in found.companies]

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import metadata_of
+from batch_assets.ops.reporting import add_metadata, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.retry import requeue_due
 
@@ -18,6 +18,7 @@ def retry_failed_requests(
     context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
 ) -> int:
     """Let failed requests whose retry date has come wait for a batch again."""
+    watch = pipeline.watch_queries()
     report = requeue_due(pipeline.pipeline, pipeline.budget())
-    context.add_output_metadata(metadata_of(report))
+    add_metadata(context, metadata_of(report), watch)
     return report.requeued

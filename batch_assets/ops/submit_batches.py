@@ -4,7 +4,7 @@ import dagster as dg
 
 from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import metadata_of
+from batch_assets.ops.reporting import add_metadata, log_failed_companies, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.submit import SubmitReport, submit_due
 
@@ -20,11 +20,13 @@ def submit_batches(
 
     While an operator has not allowed submissions from this database, the requests just wait.
     """
+    watch = pipeline.watch_queries()
     held_because = ""
     try:
         report = submit_due(pipeline.pipeline, due_company_ids, pipeline.budget())
     except SubmissionHeldError as error:
         held_because, report = str(error), SubmitReport()
         context.log.warning(held_because)
-    context.add_output_metadata({**metadata_of(report), "held_because": held_because})
+    log_failed_companies(context, report.failed)
+    add_metadata(context, metadata_of(report) | {"held_because": held_because}, watch)
     return report.batches

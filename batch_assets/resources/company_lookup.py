@@ -1,43 +1,54 @@
-"""Which companies are active."""
+"""Which companies are active, for the ops of a run."""
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import dagster as dg
 
 from batch_assets.domain.records import Company
+from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
+from batch_assets.resources.company_file import CompanyFile
 from batch_assets.resources.query_strategy import QueryStrategyResource
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveCompanies:
-    """The active companies, by id, and how they were come by."""
-
-    companies: tuple[Company, ...]
-    hits: int
-    """Answers that were given without a query."""
-    misses: int
-    """Answers that took a query."""
-    age_seconds: float
-    """How old the answer is."""
+from batch_assets.resources.wiring import WiringResource
 
 
 class CompanyLookupResource:
-    """Asks the database each time. An answer is for the run that asked for it."""
+    """Looks into the file that all runs of this host share, and opens the database only if it must.
 
-    def __init__(self, strategy: QueryStrategyResource) -> None:
+    How long an answer lives, how stale it can be and for whom: see `resources.company_cache`. Both
+    methods raise what `DatabaseResource.engine` raises.
+    """
+
+    def __init__(self, wiring: WiringResource, strategy: QueryStrategyResource) -> None:
+        self._wiring = wiring
         self._strategy = strategy
 
     def active(self) -> ActiveCompanies:
-        """The companies that are active now; raises what `DatabaseResource.engine` raises."""
-        companies = tuple(self._strategy.queries.active_companies())
-        return ActiveCompanies(companies, hits=0, misses=1, age_seconds=0.0)
+        """The companies that are active, by an answer that is younger than its lifetime."""
+        return self._cache.active()
+
+    def refresh(self) -> ActiveCompanies:
+        """The companies that are active now, for this run and those that come; see the cache."""
+        return self._cache.refresh()
+
+    @cached_property
+    def _cache(self) -> CompanyCache:
+        endpoints = self._wiring.endpoints
+        return CompanyCache(
+            CompanyFile(endpoints.cache_dir, endpoints.database_url),
+            self._ask,
+            lifetime_seconds=self._wiring.settings.company_cache_seconds,
+            warn=dg.get_dagster_logger().warning,
+        )
+
+    def _ask(self) -> list[Company]:
+        return self._strategy.queries.active_companies()
 
 
 @dg.resource(
     config_schema={},
-    required_resource_keys={"query_strategy"},
-    description="The companies that are active.",
+    required_resource_keys={"wiring", "query_strategy"},
+    description="The companies that are active; an answer is shared by the runs of a host.",
 )
 def company_lookup(context: dg.InitResourceContext) -> CompanyLookupResource:
-    """On the run's query strategy."""
-    return CompanyLookupResource(context.resources.query_strategy)
+    """On the run's settings and query strategy."""
+    return CompanyLookupResource(context.resources.wiring, context.resources.query_strategy)

@@ -12,6 +12,7 @@ from batch_assets.resources.query_strategy import QueryStrategyResource
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.store.registry import Registry
+from batch_assets.store.strategy import Watch
 
 
 class PipelineResource:
@@ -44,6 +45,10 @@ class PipelineResource:
             owner=f"{socket.gethostname()}:{os.getpid()}:{self._run_id}",
             run_id=self._run_id,
         )
+
+    def watch_queries(self) -> Watch:
+        """Report, later, on what the database operations do from now on."""
+        return self._strategy.watch()
 
     def budget(self) -> Budget:
         """What one op may spend, from now on."""

@@ -12,7 +12,19 @@ SLOW_TO_IMPORT = {"alembic", "dagster", "openai", "pydantic", "sqlalchemy"}
 
 @pytest.mark.parametrize(
     "command",
-    ["", "confirm", "demo", "dev", "local", "local reset", "migrate", "plan", "run", "status"],
+    [
+        "",
+        "companies",
+        "confirm",
+        "demo",
+        "dev",
+        "local",
+        "local reset",
+        "migrate",
+        "plan",
+        "run",
+        "status",
+    ],
 )
 def test_help_fits_80_columns(typed: Type, command: str) -> None:
     outcome = typed(*command.split(), "--help")

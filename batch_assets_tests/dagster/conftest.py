@@ -53,11 +53,15 @@ def api(tmp_path: Path) -> Iterator[RunningServer]:
 
 @pytest.fixture
 def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
-    """Runs the job in this process: on a database, an API server, and with settings."""
+    """Runs the job in this process: on a database, an API server, and with settings.
+
+    Unless these say otherwise each run asks for the companies, since a test's come and go.
+    """
 
     def run(
         database_url: str,
         *,
+        job_name: str = "batch_processing_job",
         base_url: str = NOWHERE,
         api_key: str = "sk-test",
         environ: Mapping[str, str] | None = None,
@@ -70,9 +74,10 @@ def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
             spool_dir=tmp_path / "spool",
             is_local=False,
         )
-        wiring = WiringResource(load_settings(environ or {}), endpoints)
+        settings = load_settings({"COMPANY_CACHE_SECONDS": "0", **(environ or {})})
+        wiring = WiringResource(settings, endpoints)
         definitions = build_definitions(resource_overrides={"wiring": wiring})
-        job = definitions.resolve_job_def("batch_processing_job")
+        job = definitions.resolve_job_def(job_name)
         return job.execute_in_process(instance=instance, raise_on_error=False)
 
     return run

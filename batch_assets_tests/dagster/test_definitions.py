@@ -26,7 +26,7 @@ def job() -> dg.JobDefinition:
 
 def test_they_name_every_job_schedule_and_resource() -> None:
     repository = defs.get_repository_def()
-    assert set(repository.job_names) == {"batch_processing_job"}
+    assert set(repository.job_names) == {"batch_processing_job", "refresh_companies_job"}
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "batch_processing_schedule": "*/2 * * * *"
     }
@@ -83,10 +83,24 @@ def test_every_op_says_what_it_does(job: dg.JobDefinition) -> None:
     assert all(ops.values())
 
 
-def test_resources_have_no_fields_that_a_launchpad_could_show() -> None:
-    for name, resource in defs.get_repository_def().get_top_level_resources().items():
-        assert resource.config_schema.default_provided, name
-        assert resource.description, name
+def test_a_launchpad_shows_one_field_of_the_resources_and_no_key_or_address() -> None:
+    resources = defs.get_repository_def().get_top_level_resources()
+    fields = {name: resource_fields(resource) for name, resource in resources.items()}
+    assert {name: set(found) for name, found in fields.items() if found} == {
+        "query_strategy": {"mode"}
+    }
+    mode = fields["query_strategy"]["mode"]
+    assert (mode.default_value, mode.is_required) == ("environment", False)
+    assert mode.description
+    assert isinstance(mode.config_type, dg.Enum)
+    assert mode.config_type.config_values == ["environment", "optimized", "original", "auto"]
+    assert all(resource.description for resource in resources.values())
+
+
+def resource_fields(resource: dg.ResourceDefinition) -> dict[str, dg.Field]:
+    schema = resource.config_schema
+    assert schema.default_provided
+    return dict(schema.config_type.fields)  # type: ignore[union-attr] # a Shape
 
 
 def test_the_job_outlasts_the_budgets_of_its_ops(monkeypatch: pytest.MonkeyPatch) -> None:

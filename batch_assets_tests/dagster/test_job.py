@@ -93,7 +93,10 @@ def test_pending_requests_become_analyses(
         "companies": 1,
         "cache_hits": 0,
         "cache_misses": 1,
+        "cache_refreshes": 0,
         "cache_age_seconds": 0.0,
+        "cache_wait_seconds": 0.0,
+        "cache_bytes": 0,
     }
     assert metadata_of(first, "submit_batches")["requests"] == 12
     assert state_of(world.engine, company_id).in_batch == 12

@@ -1,0 +1,48 @@
+"""`batch-assets companies`."""
+
+from dataclasses import asdict
+
+from batch_assets.analysis.display import escaped
+from batch_assets.cli.opening import OpenDatabase, open_database
+from batch_assets.cli.output import console, errors, plural, print_json, table
+from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
+from batch_assets.resources.company_file import CompanyFile
+
+
+def show_companies(*, refresh: bool, as_json: bool) -> None:
+    """Print the companies that runs on this host take for active; with `refresh` as of now."""
+    with open_database() as database:
+        cache = company_cache(database)
+        found = cache.refresh() if refresh else cache.active()
+    if as_json:
+        companies = [asdict(company) for company in found.companies]
+        print_json({"active_companies": companies, "age_seconds": found.age_seconds})
+    else:
+        _show(database, found)
+
+
+def company_cache(database: OpenDatabase) -> CompanyCache:
+    """What the runs on this host share; what is wrong with it is said on stderr."""
+    return CompanyCache(
+        CompanyFile(database.endpoints.cache_dir, database.endpoints.database_url),
+        database.queries.active_companies,
+        lifetime_seconds=database.settings.company_cache_seconds,
+        warn=errors().print,
+    )
+
+
+def _show(database: OpenDatabase, found: ActiveCompanies) -> None:
+    shown = console()
+    made = table(["Company", "Id"], [])
+    for company in found.companies:
+        made.add_row(escaped(company.name), company.id)
+    if found.companies:
+        shown.print(made)
+    number = plural(len(found.companies), "company is", "companies are")
+    shown.print(f"{number} active in the {database.place}.", soft_wrap=True)
+    if found.hits:
+        shown.print(
+            f"That was the answer {found.age_seconds:.0f} s ago, by which runs on this host go: "
+            "`batch-assets companies --refresh` asks for a new one.",
+            soft_wrap=True,
+        )
