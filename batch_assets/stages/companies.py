@@ -25,20 +25,10 @@ def side_by_side(
     for item in items:
         queues[company_of(item)].append(item)
     interrupted = threading.Event()
-
-    def work_through(queue: list[_Item]) -> Exception | None:
-        for item in queue:
-            if interrupted.is_set():
-                break
-            try:
-                work(item)
-            except Exception as error:
-                return error
-        return None
-
     pool = ThreadPoolExecutor(max_workers=at_a_time)
     try:
-        errors = list(filter(None, pool.map(work_through, queues.values())))
+        answers = pool.map(lambda queue: _in_turn(queue, work, interrupted), queues.values())
+        errors = list(filter(None, answers))
     except BaseException:
         interrupted.set()
         raise
@@ -46,3 +36,20 @@ def side_by_side(
         pool.shutdown(wait=True, cancel_futures=True)
     if errors:
         raise errors[0]
+
+
+def _in_turn(
+    items: Iterable[_Item], work: Callable[[_Item], None], interrupted: threading.Event
+) -> Exception | None:
+    """Do `work` on one item after the other; the error that ended it, if any did."""
+    try:
+        for item in items:
+            if interrupted.is_set():
+                break
+            work(item)
+    except Exception as error:
+        return error
+    except BaseException:
+        interrupted.set()
+        raise
+    return None

@@ -1,7 +1,7 @@
 """What a result line means for its row: an analysis, a failure, or nothing at all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batch_assets import analysis
 from batch_assets.domain.batches import EndedBatch
@@ -25,16 +25,20 @@ class LineReader:
         if not line.answered:
             return RowOutcome(line.custom_id)
         cost = self._cost(line.response)
-        if line.failure is not None or line.response is None:
-            return RowOutcome(line.custom_id, line.response, cost, failure=line.failure)
+        if line.response is None:
+            return RowOutcome(line.custom_id, None, cost, failure=line.failure)
+        # What was read of the text is in the findings: nobody needs it any more.
+        billed = replace(line.response, content=None)
+        if line.failure is not None:
+            return RowOutcome(line.custom_id, billed, cost, failure=line.failure)
         if processing_type is None:
-            return RowOutcome(line.custom_id, line.response, cost, failure=_NO_SESSION)
+            return RowOutcome(line.custom_id, billed, cost, failure=_NO_SESSION)
         # LiveDash asks in words of its own: of its answers we take what we understand.
         read = analysis.read_answer if self.batch.is_ours else analysis.read_partial_answer
         answer = read(processing_type, line.response)
         if isinstance(answer, Failure):
-            return RowOutcome(line.custom_id, line.response, cost, failure=answer)
-        return RowOutcome(line.custom_id, line.response, cost, findings=answer)
+            return RowOutcome(line.custom_id, billed, cost, failure=answer)
+        return RowOutcome(line.custom_id, billed, cost, findings=answer)
 
     def _cost(self, response: Response | None) -> Cost:
         model = self.batch.model or (response.model if response is not None else None)

@@ -112,8 +112,14 @@ class ResultWriter:
         reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy.usd_to_eur)
         ours = [line for line in pending.lines if (batch.id, line.custom_id) in types]
         pending.refused["foreign"] += len(pending.lines) - len(ours)
+        # The lines go while they are read: the answers' texts are most of what a set takes.
+        pending.lines.clear()
+        ours.reverse()
+        outcomes = []
         try:
-            outcomes = [reader.outcome(line, types[batch.id, line.custom_id]) for line in ours]
+            while ours:
+                line = ours.pop()
+                outcomes.append(reader.outcome(line, types[batch.id, line.custom_id]))
         except (LookupError, TypeError, ValueError) as error:
             # Nothing of the error goes on but its class: it may quote an answer.
             self._give_up(batch.id, type(error).__name__)

@@ -13,8 +13,8 @@ from batch_assets.store.sql import load
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 FIRST_FETCH: Final = 200
-MOST_ROWS_A_FETCH: Final = 4_000
-BYTES_A_FETCH: Final = 16_000_000
+MOST_ROWS_A_FETCH: Final = 1_500
+BYTES_A_FETCH: Final = 4_000_000
 
 
 class ConversationQueries(EngineQueries):

@@ -152,9 +152,12 @@ def _write_rows(
     moves = _Moves()
     if not rows:
         return moves
-    columns = [_row_columns(row, outcome, failures.get(row)) for row, outcome in rows.items()]
-    which = {"rows": json.dumps(columns, ensure_ascii=False)}
-    for step in connection.execute(SQL["write_rows"], which):
+    # Row by row: all of them as Python's objects would take several times the memory of the text.
+    texts = (
+        json.dumps(_row_columns(row, outcome, failures.get(row)), ensure_ascii=False)
+        for row, outcome in rows.items()
+    )
+    for step in connection.execute(SQL["write_rows"], {"rows": f"[{','.join(texts)}]"}):
         row = (step.batch_id, step.request_id)
         if step.step == "closed":
             moves.closed.add(row)
