@@ -17,6 +17,36 @@ CREATE TABLE batch_assets.intake_progress (
     CONSTRAINT intake_progress_only_row_check CHECK (only_row)
 );
 
+-- Through which a set of outcomes comes in by COPY: written and emptied in one transaction, so that
+-- nobody ever sees a row of it, and not worth logging.
+CREATE UNLOGGED TABLE batch_assets.result_staging (
+    batch_id                    text             NOT NULL,
+    request_id                  text             NOT NULL,
+    outcome                     text             NOT NULL,
+    counted                     boolean          NOT NULL,
+    failure_kind                text,
+    code                        text,
+    reason                      text,
+    attempts                    integer,
+    delay_seconds               double precision,
+    openai_request_id           text,
+    service_tier                text,
+    system_fingerprint          text,
+    prompt_tokens               integer,
+    completion_tokens           integer,
+    total_tokens                integer,
+    cached_tokens               integer,
+    audio_tokens_prompt         integer,
+    reasoning_tokens            integer,
+    audio_tokens_completion     integer,
+    accepted_prediction_tokens  integer,
+    rejected_prediction_tokens  integer,
+    prompt_token_cost           double precision,
+    completion_token_cost       double precision,
+    cost_eur                    double precision NOT NULL,
+    live_cost_eur               double precision NOT NULL
+);
+
 -- What each run's operations took, by implementation.
 CREATE TABLE batch_assets.operation_run (
     id             bigint           NOT NULL GENERATED ALWAYS AS IDENTITY,

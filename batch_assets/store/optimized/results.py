@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -16,8 +16,11 @@ from batch_assets.store.optimized.sessions import SessionChange, session_changes
 from batch_assets.store.original.results import ResultQueries as OriginalResultQueries
 from batch_assets.store.outcomes import add_money, batch_columns, failure_columns, paid_columns
 from batch_assets.store.sql import load
+from batch_assets.store.tables.staging import result_staging
 
 SQL = load(Path(__file__).with_suffix(".sql"))
+
+_STAGED: Final = tuple(result_staging.columns.keys())
 
 
 class ResultQueries(OriginalResultQueries):
@@ -148,16 +151,17 @@ def _write_rows(
     rows: Mapping[BatchRow, RowOutcome],
     failures: Mapping[BatchRow, Mapping[str, Any]],
 ) -> _Moves:
-    """Close the attempts and move the requests; one statement, and one more if any is discarded."""
+    """Close the attempts and move the requests; a COPY and a statement, and one more if any row is
+    discarded.
+    """
     moves = _Moves()
     if not rows:
         return moves
-    # Row by row: all of them as Python's objects would take several times the memory of the text.
-    texts = (
-        json.dumps(_row_columns(row, outcome, failures.get(row)), ensure_ascii=False)
-        for row, outcome in rows.items()
+    _stage(
+        connection,
+        (_row_columns(row, outcome, failures.get(row)) for row, outcome in rows.items()),
     )
-    for step in connection.execute(SQL["write_rows"], {"rows": f"[{','.join(texts)}]"}):
+    for step in connection.execute(SQL["write_rows"]):
         row = (step.batch_id, step.request_id)
         if step.step == "closed":
             moves.closed.add(row)
@@ -168,6 +172,14 @@ def _write_rows(
         gone = connection.execute(SQL["discard_rows"], _pair_columns(discarded))
         expect(gone, len(discarded), "discard_rows")
     return moves
+
+
+def _stage(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """COPY rows into the staging table, one after the other, as they are made."""
+    driver_connection: Any = connection.connection.driver_connection
+    with driver_connection.cursor() as cursor, cursor.copy(SQL["stage_rows"].text) as copy:
+        for row in rows:
+            copy.write_row([row.get(name) for name in _STAGED])
 
 
 def _row_columns(

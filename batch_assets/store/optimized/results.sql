@@ -15,8 +15,14 @@ JOIN batch_assets.attempt AS a ON a.batch_id = g.batch_id AND a.request_id = g.r
 LEFT JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
 
 -- name: hold
--- In the order of their ids: two writers that have batches in common never wait for each other.
-SELECT b.id
+-- In the order of their ids: two writers that have batches in common never wait for each other. For
+-- the statements that follow in this transaction the planner is bound to look rows up by their keys:
+-- it sees how large a set is, and would rather read all attempts there ever were.
+SELECT
+    b.id,
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('enable_seqscan', 'off', true)
 FROM unnest(
     (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
 ) AS g (id, fence)
@@ -32,10 +38,29 @@ JOIN batch_assets.attempt AS a ON a.request_id = g.request_id
 WHERE a.counted AND a.outcome = 'failed'
 GROUP BY a.request_id
 
+-- name: stage_rows
+COPY batch_assets.result_staging (
+    batch_id, request_id, outcome, counted, failure_kind, code, reason, attempts, delay_seconds,
+    openai_request_id, service_tier, system_fingerprint, prompt_tokens, completion_tokens,
+    total_tokens, cached_tokens, audio_tokens_prompt, reasoning_tokens, audio_tokens_completion,
+    accepted_prediction_tokens, rejected_prediction_tokens, prompt_token_cost,
+    completion_token_cost, cost_eur, live_cost_eur
+) FROM STDIN
+
 -- name: write_rows
 -- The attempts are closed first: they are what says that this batch was paid for a row, once, and
--- what they give back decides what moves. Rows of one set are distinct.
-WITH closed AS (
+-- what they give back decides what moves. Rows of one set are distinct, and all that is visible of
+-- the staging table is this transaction's own.
+WITH taken AS (
+    DELETE FROM batch_assets.result_staging AS s
+    RETURNING
+        s.batch_id, s.request_id, s.outcome, s.counted, s.failure_kind, s.code, s.reason,
+        s.attempts, s.delay_seconds, s.openai_request_id, s.service_tier, s.system_fingerprint,
+        s.prompt_tokens, s.completion_tokens, s.total_tokens, s.cached_tokens,
+        s.audio_tokens_prompt, s.reasoning_tokens, s.audio_tokens_completion,
+        s.accepted_prediction_tokens, s.rejected_prediction_tokens, s.prompt_token_cost,
+        s.completion_token_cost, s.cost_eur, s.live_cost_eur
+), closed AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = g.outcome,
         counted = g.counted,
@@ -45,17 +70,7 @@ WITH closed AS (
         cost_eur = g.cost_eur,
         live_cost_eur = g.live_cost_eur,
         ended_at = CURRENT_TIMESTAMP
-    FROM json_to_recordset(CAST(:rows AS json)) AS g (
-        batch_id text, request_id text, outcome text, counted boolean, failure_kind text,
-        code text, reason text, attempts integer, delay_seconds float8,
-        openai_request_id text, service_tier text, system_fingerprint text,
-        prompt_tokens integer, completion_tokens integer, total_tokens integer,
-        cached_tokens integer, audio_tokens_prompt integer, reasoning_tokens integer,
-        audio_tokens_completion integer, accepted_prediction_tokens integer,
-        rejected_prediction_tokens integer,
-        prompt_token_cost float8, completion_token_cost float8,
-        cost_eur float8, live_cost_eur float8
-    )
+    FROM taken AS g
     WHERE a.batch_id = g.batch_id
         AND a.request_id = g.request_id
         AND coalesce(a.outcome, '') = ''

@@ -16,29 +16,43 @@ from batch_assets_tests.store.strategy.breaking import Broken
 from batch_assets_tests.store.strategy.scenes import SCENES
 
 CANARY = "canary-59d0"
+ARTEFACTS = {"intake_progress": "notice_pending", "result_staging": "write_results"}
+"""Tables that only one optimized operation uses, and which."""
 
 
 @contextmanager
-def without_progress(desk: Desk) -> Iterator[None]:
-    desk.do("ALTER TABLE batch_assets.intake_progress RENAME TO intake_progress_elsewhere")
+def without(table: str, desk: Desk) -> Iterator[None]:
+    desk.do(f"ALTER TABLE batch_assets.{table} RENAME TO elsewhere")
     yield
-    desk.do("ALTER TABLE batch_assets.intake_progress_elsewhere RENAME TO intake_progress")
+    desk.do(f"ALTER TABLE batch_assets.elsewhere RENAME TO {table}")
 
 
 @contextmanager
-def locked_progress(desk: Desk) -> Iterator[None]:
+def locked(table: str, desk: Desk) -> Iterator[None]:
     with desk.engine.begin() as connection:
-        connection.execute(text("LOCK TABLE batch_assets.intake_progress IN EXCLUSIVE MODE"))
+        connection.execute(text(f"LOCK TABLE batch_assets.{table} IN EXCLUSIVE MODE"))
         yield
 
 
-@pytest.mark.parametrize("harm", [without_progress, locked_progress])
+@contextmanager
+def refusing(table: str, desk: Desk) -> Iterator[None]:
+    desk.do(f"ALTER TABLE batch_assets.{table} ADD CONSTRAINT refuses CHECK (false) NOT VALID")
+    yield
+    desk.do(f"ALTER TABLE batch_assets.{table} DROP CONSTRAINT refuses")
+
+
+@pytest.mark.parametrize("harm", [without, locked, refusing])
+@pytest.mark.parametrize("artefact", ARTEFACTS)
 def test_an_artefact_that_cannot_be_used(
-    harm: Callable[[Desk], AbstractContextManager[None]], engine: Engine, desk: Desk, broken: Broken
+    artefact: str,
+    harm: Callable[[str, Desk], AbstractContextManager[None]],
+    engine: Engine,
+    desk: Desk,
+    broken: Broken,
 ) -> None:
-    ask, judge = SCENES["notice_pending"](desk)
+    ask, judge = SCENES[ARTEFACTS[artefact]](desk)
     strategy = broken.strategy(engine)
-    with harm(desk):
+    with harm(artefact, desk):
         judge(ask(strategy.queries))
     assert strategy.report({}).query_fallbacks == 1
 

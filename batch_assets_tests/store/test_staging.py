@@ -1,0 +1,47 @@
+"""The staging table of outcomes: what is copied in lies in the columns that it is meant for."""
+
+import re
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+
+from batch_assets.domain.batches import BatchOutcomes
+from batch_assets.domain.policy import Policy
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.optimized.results import SQL
+from batch_assets.store.tables.staging import result_staging
+from batch_assets_tests.store.queries.support import Desk, completed
+
+
+def test_the_copy_names_every_column_in_the_order_of_the_table() -> None:
+    statement = SQL["stage_rows"].text
+    named = re.findall(r"\w+", statement[statement.index("(") : statement.index(")")])
+    assert named == list(result_staging.columns.keys())
+
+
+def test_nothing_is_left_in_it(engine: Engine) -> None:
+    desk = Desk(engine, OptimizedQueries(engine))
+    batch, ids = desk.ended(3)
+    written = desk.write(batch.lease, [completed(row) for row in ids])
+    assert written is not None
+    assert written.completed == 3
+    assert desk.value("SELECT count(*) FROM batch_assets.result_staging") == 0
+
+
+def test_a_copy_that_the_database_refuses_leaves_nothing_behind(engine: Engine) -> None:
+    queries = OptimizedQueries(engine)
+    desk = Desk(engine, queries)
+    batch, (first, second, _) = desk.ended(3)
+    desk.do(
+        "ALTER TABLE batch_assets.result_staging"
+        f" ADD CONSTRAINT cut_short CHECK (request_id <> '{second}')"
+    )
+    before = desk.everything()
+    outcomes = [completed(first), completed(second)]
+    with pytest.raises(psycopg.errors.CheckViolation):
+        queries.write_results([BatchOutcomes(batch.lease, outcomes)], Policy())
+    assert desk.everything() == before
+    with engine.begin() as connection:
+        left = connection.execute(text("SELECT count(*) FROM batch_assets.result_staging"))
+        assert left.scalar_one() == 0
