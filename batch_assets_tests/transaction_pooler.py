@@ -18,7 +18,9 @@ from sqlalchemy import URL, make_url
 _NO_ENCRYPTION = (80877103, 80877104)  # SSLRequest, GSSENCRequest
 _REFUSED = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
 _REFUSAL = b"E" + struct.pack("!I", len(_REFUSED) + 4) + _REFUSED
-_READY, _KEY, _TERMINATE, _SYNC, _QUERY = b"Z", b"K", b"X", b"S", b"Q"
+_READY, _KEY, _TERMINATE, _COPYING = b"Z", b"K", b"X", b"G"
+_ANSWERED = (b"S", b"Q")  # Sync, Query
+_COPY_ENDS = (b"c", b"f")  # CopyDone, CopyFail
 
 
 @contextmanager
@@ -111,19 +113,23 @@ class _Pooler:
                 state = b"T"
                 while state != b"I":
                     self._server.sendall(message)
-                    if kind in (_SYNC, _QUERY):
+                    if kind in _ANSWERED or (state == _COPYING and kind in _COPY_ENDS):
                         state = self._answer(client)
                     if state != b"I":
                         kind, message = _message(client)
             kind, message = _message(client)
 
     def _answer(self, client: socket.socket) -> bytes:
-        """Pass the server's answer on; says whether a transaction is open (T, E) or not (I)."""
+        """Pass the server's answer on; says whether a transaction is open (T, E) or not (I), or
+        whether the server waits for the rows of a COPY.
+        """
         while True:
             kind, message = _message(self._server)
             client.sendall(message)
             if kind == _READY:
                 return message[5:6]
+            if kind == _COPYING:
+                return kind
 
 
 def _startup(client: socket.socket) -> bytes:
