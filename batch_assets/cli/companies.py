@@ -6,7 +6,7 @@ from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.output import console, errors, plural, print_json, table
 from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
-from batch_assets.resources.company_file import CompanyFile
+from batch_assets.resources.company_lookup import shared_cache
 
 
 def show_companies(*, refresh: bool, as_json: bool) -> None:
@@ -23,10 +23,10 @@ def show_companies(*, refresh: bool, as_json: bool) -> None:
 
 def company_cache(database: OpenDatabase) -> CompanyCache:
     """What the runs on this host share; what is wrong with it is said on stderr."""
-    return CompanyCache(
-        CompanyFile(database.endpoints.cache_dir, database.endpoints.database_url),
+    return shared_cache(
+        database.endpoints,
+        database.settings,
         database.queries.active_companies,
-        lifetime_seconds=database.settings.company_cache_seconds,
         warn=errors().print,
     )
 

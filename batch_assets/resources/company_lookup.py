@@ -1,5 +1,6 @@
 """Which companies are active, for the ops of a run."""
 
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 import dagster as dg
@@ -9,6 +10,8 @@ from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
 from batch_assets.resources.company_file import CompanyFile
 from batch_assets.resources.query_strategy import QueryStrategyResource
 from batch_assets.resources.wiring import WiringResource
+from batch_assets.settings import Settings
+from batch_assets.wiring import Endpoints
 
 
 class CompanyLookupResource:
@@ -32,16 +35,31 @@ class CompanyLookupResource:
 
     @cached_property
     def _cache(self) -> CompanyCache:
-        endpoints = self._wiring.endpoints
-        return CompanyCache(
-            CompanyFile(endpoints.cache_dir, endpoints.database_url),
+        return shared_cache(
+            self._wiring.endpoints,
+            self._wiring.settings,
             self._ask,
-            lifetime_seconds=self._wiring.settings.company_cache_seconds,
             warn=dg.get_dagster_logger().warning,
         )
 
     def _ask(self) -> list[Company]:
         return self._strategy.queries.active_companies()
+
+
+def shared_cache(
+    endpoints: Endpoints,
+    settings: Settings,
+    ask: Callable[[], Iterable[Company]],
+    *,
+    warn: Callable[[str], object],
+) -> CompanyCache:
+    """What all processes of this host share of the database that `endpoints` lead to."""
+    return CompanyCache(
+        CompanyFile(endpoints.cache_dir, endpoints.database_url),
+        ask,
+        lifetime_seconds=settings.company_cache_seconds,
+        warn=warn,
+    )
 
 
 @dg.resource(

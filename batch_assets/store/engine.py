@@ -24,10 +24,8 @@ _LIMITS: Final = {
 }
 _AT_LOGIN: Final = " ".join(f"-c {name}={value}" for name, value in _LIMITS.items())
 _IN_TRANSACTION: Final = (
-    "SELECT set_config('lock_timeout', '30s', true),"
-    " set_config('statement_timeout', '300s', true),"
-    " set_config('idle_in_transaction_session_timeout', '300s', true),"
-    " set_config('jit', 'off', true)"
+    "SELECT set_config(l.name, l.value, true)"
+    " FROM unnest(%(names)s::text[], %(values)s::text[]) AS l (name, value)"
 )
 _REFUSED: Final = "unsupported startup parameter"
 _HAS_LIMITS: Final = "batch_assets.has_limits"
@@ -78,4 +76,5 @@ def _limit(connection: Connection) -> None:
     """
     driver_connection: Any = connection.connection.driver_connection
     if not connection.info[_HAS_LIMITS] and not driver_connection.autocommit:
-        connection.exec_driver_sql(_IN_TRANSACTION)
+        limits = {"names": list(_LIMITS), "values": list(_LIMITS.values())}
+        connection.exec_driver_sql(_IN_TRANSACTION, limits)

@@ -112,7 +112,7 @@ class Registry(EngineQueries):
             connection.execute(SQL["settle_here"], {"as_copy": as_copy})
             if as_copy:
                 left = connection.execute(SQL["leave_unresolved_to_the_original"]).scalars()
-                return_rows(connection, list(left), "released")
+                return_rows(connection, list(left))
             connection.execute(SQL["confirm"], {"confirmed_by": confirmed_by})
 
     @retry_lost

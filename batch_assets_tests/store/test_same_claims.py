@@ -1,11 +1,10 @@
 """Whatever waits and whatever the limits, both implementations notice and claim the same."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -17,8 +16,7 @@ from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Holder, Queries, Spent
 from batch_assets.store.sql import load
-from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.one_database import empty, one_database
+from batch_assets_tests.one_database import empty
 from batch_assets_tests.store.queries.support import terms
 from batch_assets_tests.store.worlds import LONG_AGO, rows_left
 
@@ -96,18 +94,6 @@ def plays(draw: st.DrawFn) -> Play:
         "suspended": f"c{draw(st.integers(0, companies))}",
     }
     return Play(values, draw(policies()), Spent(draw(st.integers(0, 3)), 0.0))
-
-
-@pytest.fixture(scope="module")
-def original_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def optimized_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        yield opened
 
 
 def acted(play: Play, queries: Queries, engine: Engine) -> list[object]:

@@ -1,11 +1,10 @@
 """Whatever a set of outcomes holds, both implementations leave the same rows behind."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
@@ -17,8 +16,6 @@ from batch_assets.domain.records import Findings, Lease, RowOutcome
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
-from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.one_database import one_database
 from batch_assets_tests.store.queries.support import (
     CAPACITY,
     PERMANENT,
@@ -96,18 +93,6 @@ def plays(draw: st.DrawFn) -> Play:
     cut = draw(st.integers(0, len(lines)))
     refused = st.integers(0, 2)
     return Play(world, [(lines[:cut], draw(refused)), (lines[cut:], draw(refused))])
-
-
-@pytest.fixture(scope="module")
-def original_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def optimized_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        yield opened
 
 
 def acted(play: Play, queries: Queries, engine: Engine) -> list[object]:

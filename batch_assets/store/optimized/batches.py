@@ -48,7 +48,7 @@ class BatchQueries(OriginalBatchQueries):
         with (self.engine if dropped else self.autocommit).begin() as connection:
             held = set(connection.execute(SQL["uploaded"], which).scalars())
             if dropped:
-                return_rows(connection, sorted(held), "released", dropped)
+                return_rows(connection, sorted(held), dropped)
         return held
 
     def record_submissions(self, submitted: Sequence[SubmittedBatch]) -> set[str]:
@@ -69,7 +69,7 @@ class BatchQueries(OriginalBatchQueries):
             return 0
         with self.engine.begin() as connection:
             released = list(connection.execute(SQL["released"], columns_of(leases)).scalars())
-            return return_rows(connection, released, "released")
+            return return_rows(connection, released)
 
     def open_rows(self, batch_ids: Sequence[str], limit: int) -> list[BatchRow]:
         """See `Queries.open_rows`; one statement."""
@@ -95,16 +95,14 @@ class BatchQueries(OriginalBatchQueries):
 def return_rows(
     connection: Connection,
     batch_ids: Sequence[str],
-    outcome: str,
     request_ids: Sequence[str] | None = None,
 ) -> int:
-    """Rows of batches wait again, their attempts ended with `outcome`; how many.
+    """Rows of batches wait again, their attempts released; how many.
 
     Those that are named, or all that have no outcome yet; one statement.
     """
     which = {
         "batch_ids": list(batch_ids),
         "request_ids": None if request_ids is None else list(request_ids),
-        "outcome": outcome,
     }
     return connection.execute(SQL["return_rows"], which).rowcount

@@ -94,7 +94,7 @@ SELECT moved.id FROM moved
 -- read the set once for every row, and not each row by its key.
 WITH ended AS (
     UPDATE batch_assets.attempt AS a
-    SET outcome = :outcome, ended_at = CURRENT_TIMESTAMP
+    SET outcome = 'released', ended_at = CURRENT_TIMESTAMP
     WHERE a.batch_id = ANY(CAST(:batch_ids AS text[]))
         AND (
             CAST(:request_ids AS text[]) IS NULL

@@ -8,8 +8,7 @@ SELECT
     set_config('enable_seqscan', 'off', true),
     set_config('enable_bitmapscan', 'off', true),
     set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true),
-    set_config('jit', 'off', true)
+    set_config('enable_mergejoin', 'off', true)
 
 -- name: used
 -- What caps, allowances and rests depend on, in one row. Batches of LiveDash's own count for nothing.
