@@ -93,6 +93,10 @@ batch = Table(
     _moment("settled_at"),
     _moment("released_at"),
     _moment("files_deleted_at"),
+    Column("kind", Text, nullable=False, server_default=text("'batch'")),
+    Column("suspect_of", Text),
+    Column("server_error_lines", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
+    _moment("cancelled_at"),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'settled', 'released')",
         name="state",
@@ -111,6 +115,7 @@ batch = Table(
     CheckConstraint("(ended_at IS NOT NULL) = (state IN ('ended', 'settled'))", name="ended"),
     CheckConstraint("(settled_at IS NOT NULL) = (state = 'settled')", name="settled"),
     CheckConstraint("(released_at IS NOT NULL) = (state = 'released')", name="released"),
+    CheckConstraint("kind IN ('batch', 'live')", name="kind"),
     schema=OWN_SCHEMA,
 )
 Index(
@@ -127,6 +132,21 @@ Index(
 )
 Index("batch_claimed_at_idx", batch.c.claimed_at)
 Index("batch_company_id_idx", batch.c.company_id)
+Index(
+    "batch_suspect_of_idx",
+    batch.c.suspect_of,
+    postgresql_where=batch.c.suspect_of.is_not(None),
+)
+Index(
+    "batch_settled_at_idx",
+    batch.c.settled_at,
+    postgresql_where=batch.c.settled_at.is_not(None),
+)
+Index(
+    "batch_released_at_idx",
+    batch.c.released_at,
+    postgresql_where=batch.c.released_at.is_not(None),
+)
 Index(
     "batch_leftover_idx",
     batch.c.claimed_at,
@@ -151,6 +171,8 @@ attempt = Table(
     _money("cost_eur"),
     _money("live_cost_eur"),
     _moment("ended_at"),
+    Column("position", Integer),
+    _moment("called_at"),
     CheckConstraint(
         "outcome IN ('completed', 'failed', 'unanswered', 'released', 'discarded')",
         name="outcome",
@@ -218,6 +240,7 @@ dead_letter = Table(
     schema=OWN_SCHEMA,
 )
 Index("dead_letter_company_id_dead_at_idx", dead_letter.c.company_id, dead_letter.c.dead_at)
+Index("dead_letter_dead_at_idx", dead_letter.c.dead_at, dead_letter.c.request_id)
 
 model_pause = Table(
     "model_pause",

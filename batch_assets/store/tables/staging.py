@@ -1,6 +1,6 @@
-"""Where a set of outcomes lies between the COPY that brings it and the statement that takes it."""
+"""Where a set of outcomes lies between the statement that brings it and the one that takes it."""
 
-from sqlalchemy import Boolean, Column, Double, Integer, Table, Text
+from sqlalchemy import ARRAY, Boolean, Column, Double, Integer, Table, Text
 
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata
 
@@ -36,6 +36,23 @@ result_staging = Table(
     Column("completion_token_cost", Double),
     Column("cost_eur", Double, nullable=False),
     Column("live_cost_eur", Double, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("language", Text),
+    Column("sentiment", Text),
+    Column("category", Text),
+    Column("escalated", Boolean),
+    Column("forwarded_hr", Boolean),
+    Column("summary", Text),
+    Column("questions", ARRAY(Text)),
+    schema=OWN_SCHEMA,
+    prefixes=["UNLOGGED"],
+)
+
+question_staging = Table(
+    "question_staging",
+    metadata,
+    Column("session_id", Text, nullable=False),
+    Column("questions", ARRAY(Text), nullable=False),
     schema=OWN_SCHEMA,
     prefixes=["UNLOGGED"],
 )

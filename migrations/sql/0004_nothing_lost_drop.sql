@@ -1,0 +1,27 @@
+DROP TABLE batch_assets.question_staging;
+ALTER TABLE batch_assets.result_staging
+    DROP COLUMN questions,
+    DROP COLUMN summary,
+    DROP COLUMN forwarded_hr,
+    DROP COLUMN escalated,
+    DROP COLUMN category,
+    DROP COLUMN sentiment,
+    DROP COLUMN language,
+    DROP COLUMN line;
+DROP TABLE batch_assets.scheduler_pause;
+DROP TABLE batch_assets.breaker;
+DROP TABLE batch_assets.live_request;
+DROP TABLE batch_assets.duplicate_batch;
+DROP TABLE batch_assets.suspect;
+DROP INDEX batch_assets.dead_letter_dead_at_idx;
+DROP INDEX batch_assets.batch_released_at_idx;
+DROP INDEX batch_assets.batch_settled_at_idx;
+DROP INDEX batch_assets.batch_suspect_of_idx;
+ALTER TABLE batch_assets.batch
+    DROP COLUMN cancelled_at,
+    DROP COLUMN server_error_lines,
+    DROP COLUMN suspect_of,
+    DROP COLUMN kind;
+ALTER TABLE batch_assets.attempt
+    DROP COLUMN called_at,
+    DROP COLUMN position;
