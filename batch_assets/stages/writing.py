@@ -77,12 +77,7 @@ class ResultWriter:
         taken = [one for one in self._pending.values() if self._may_write(one.batch)]
         self._pending = {}
         self._size = 0
-        if not taken:
-            return
-        rows = [(one.batch.id, line.custom_id) for one in taken for line in one.lines]
-        types = self._queries.rows_of(rows) if rows else {}
-        results = [result for one in taken if (result := self._outcomes(one, types)) is not None]
-        self._write(results)
+        self._write(self._read(taken))
 
     def fail_rest(self, batches: Sequence[tuple[EndedBatch, Failure]]) -> None:
         """Let the rows of batches that have no outcome yet fail; those of each with its failure."""
@@ -99,6 +94,13 @@ class ResultWriter:
                 self._write([BatchOutcomes(leases[one], some) for one, some in outcomes.items()])
             if len(rows) < size:
                 return
+
+    def _read(self, taken: Sequence[_Pending]) -> list[BatchOutcomes]:
+        """What the lines of some batches mean for their rows."""
+        rows = [(one.batch.id, line.custom_id) for one in taken for line in one.lines]
+        types = self._queries.rows_of(rows) if rows else {}
+        found = [self._outcomes(one, types) for one in taken]
+        return [result for result in found if result is not None]
 
     def _may_write(self, batch: EndedBatch) -> bool:
         if not self._keeper.holds(batch.lease):

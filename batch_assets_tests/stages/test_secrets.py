@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
@@ -144,7 +145,7 @@ def test_what_the_database_refuses(lab: Lab, nothing_leaks: Callable[..., None])
         outcome = completed(ids[0], findings)
         try:
             written = lab.desk.write(batch.lease, [outcome], policy=lab.pipeline.policy)
-        except (DBAPIError, ValueError) as refused:
+        except (DBAPIError, psycopg.Error, ValueError) as refused:
             nothing_leaks("".join(traceback.format_exception(refused)))
         else:
             assert written is not None

@@ -170,7 +170,7 @@ def counted(implementation: Callable[[Engine], Queries], engine: Engine, rows: i
 
 def test_the_number_of_statements_does_not_depend_on_the_rows(optimized_engine: Engine) -> None:
     few = counted(OptimizedQueries, optimized_engine, 10)
-    assert few == Counts(write_results=8, settle=1, requeue_due=1)
+    assert few == Counts(write_results=7, settle=1, requeue_due=1)
     assert counted(OptimizedQueries, optimized_engine, 400) == few
 
 

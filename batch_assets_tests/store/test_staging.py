@@ -1,4 +1,4 @@
-"""The staging table of outcomes: what is copied in lies in the columns that it is meant for."""
+"""The staging tables: what comes in lies in the columns that it is meant for, and goes again."""
 
 import re
 
@@ -11,7 +11,7 @@ from batch_assets.domain.policy import Policy
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.optimized.results import SQL
 from batch_assets.store.tables.staging import result_staging
-from batch_assets_tests.store.queries.support import Desk, completed
+from batch_assets_tests.store.queries.support import FINDINGS, Desk, completed
 
 
 def test_the_copy_names_every_column_in_the_order_of_the_table() -> None:
@@ -20,13 +20,17 @@ def test_the_copy_names_every_column_in_the_order_of_the_table() -> None:
     assert named == list(result_staging.columns.keys())
 
 
-def test_nothing_is_left_in_it(engine: Engine) -> None:
+@pytest.mark.parametrize("table", ["result_staging", "question_staging"])
+def test_nothing_is_left_in_it(engine: Engine, table: str) -> None:
     desk = Desk(engine, OptimizedQueries(engine))
     batch, ids = desk.ended(3)
     written = desk.write(batch.lease, [completed(row) for row in ids])
     assert written is not None
     assert written.completed == 3
-    assert desk.value("SELECT count(*) FROM batch_assets.result_staging") == 0
+    assert FINDINGS.questions is not None
+    asked = desk.value('SELECT count(*) FROM public."SessionQuestion"')
+    assert asked == 3 * len(FINDINGS.questions)
+    assert desk.value(f"SELECT count(*) FROM batch_assets.{table}") == 0
 
 
 def test_a_copy_that_the_database_refuses_leaves_nothing_behind(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from batch_assets.store.sql import load
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 FIRST_FETCH: Final = 200
-MOST_ROWS_A_FETCH: Final = 1_500
+MOST_ROWS_A_FETCH: Final = 1_000
 BYTES_A_FETCH: Final = 4_000_000
 
 
@@ -35,12 +35,17 @@ class ConversationQueries(EngineQueries):
             ) as rows,
         ):
             wanted = FIRST_FETCH
-            while fetched := rows.fetchmany(wanted):
-                found = [_conversation(row) for row in fetched]
-                yield from found
-                if len(fetched) < wanted:
+            while fetched := list(rows.fetchmany(wanted)):
+                read, characters = len(fetched), 0
+                fetched.reverse()
+                # Row by row, so that a fetch is not in memory twice.
+                while fetched:
+                    found = _conversation(fetched.pop())
+                    characters += sum(len(line.content) for line in found.messages)
+                    yield found
+                if read < wanted:
                     break
-                wanted = _next_fetch(found)
+                wanted = min(MOST_ROWS_A_FETCH, 1 + BYTES_A_FETCH * read // (characters + read))
 
 
 def _conversation(row: "Row[tuple[object, ...]]") -> Conversation:
@@ -53,8 +58,3 @@ def _conversation(row: "Row[tuple[object, ...]]") -> Conversation:
         processing_type=row.processing_type,
         messages=tuple(Message(role, content) for role, content in pairs),
     )
-
-
-def _next_fetch(last: Sequence[Conversation]) -> int:
-    characters = sum(len(line.content) for one in last for line in one.messages)
-    return max(1, min(MOST_ROWS_A_FETCH, BYTES_A_FETCH * len(last) // (characters + len(last))))

@@ -12,9 +12,14 @@ from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease, RowOutcome
 from batch_assets.store.optimized.base import columns_of, expect
-from batch_assets.store.optimized.sessions import SessionChange, session_changes, session_columns
 from batch_assets.store.original.results import ResultQueries as OriginalResultQueries
-from batch_assets.store.outcomes import add_money, batch_columns, failure_columns, paid_columns
+from batch_assets.store.outcomes import (
+    add_money,
+    batch_columns,
+    failure_columns,
+    findings_columns,
+    paid_columns,
+)
 from batch_assets.store.sql import load
 from batch_assets.store.tables.staging import result_staging
 
@@ -33,7 +38,7 @@ class ResultQueries(OriginalResultQueries):
         """See `Queries.rows_of`; one statement."""
         with self.autocommit.connect() as connection:
             found = connection.execute(SQL["rows_of"], _pair_columns(rows))
-            return {(row.batch_id, row.request_id): row.processing_type for row in found}
+            return {rows[number - 1]: name for name, numbers in found for number in numbers}
 
     def write_results(
         self, results: Sequence[BatchOutcomes], policy: Policy
@@ -75,21 +80,17 @@ def _pair_columns(rows: Iterable[BatchRow]) -> dict[str, list[str]]:
 
 
 @dataclass(slots=True)
-class _Moves:
-    """What a set of rows did."""
+class _Exceptions:
+    """The rows of a set to which not everything happened."""
 
-    closed: set[BatchRow] = field(default_factory=set)
-    """Those whose attempt was open and ended now."""
-    session_of: dict[BatchRow, str] = field(default_factory=dict)
-    """Those of them that were still in the batch and left it, with their sessions."""
+    unclosed: set[BatchRow] = field(default_factory=set)
+    """Those whose attempt had ended before: another line closed it."""
+    unmoved: set[BatchRow] = field(default_factory=set)
+    """Those whose attempt ended now, and which had left the batch before."""
 
     def discarded(self, rows: Mapping[BatchRow, RowOutcome]) -> list[BatchRow]:
         """Those that were answered and had left the batch before."""
-        return [
-            row
-            for row, outcome in rows.items()
-            if not _is_unanswered(outcome) and row in self.closed and row not in self.session_of
-        ]
+        return [row for row in self.unmoved if not _is_unanswered(rows[row])]
 
 
 def _is_unanswered(outcome: RowOutcome) -> bool:
@@ -104,9 +105,8 @@ def _write(
         return {}
     firsts = _first_of_each(results)
     failures = _failures(connection, firsts, policy)
-    moves = _write_rows(connection, firsts, failures)
-    _write_sessions(connection, session_changes(firsts, moves.session_of, failures))
-    written = {result.lease.batch_id: _count(result, moves, failures) for result in results}
+    exceptions = _write_rows(connection, firsts, failures)
+    written = {result.lease.batch_id: _count(result, exceptions, failures) for result in results}
     counters = [
         {"batch_id": result.lease.batch_id}
         | batch_columns(written[result.lease.batch_id], result.refused)
@@ -150,28 +150,31 @@ def _write_rows(
     connection: Connection,
     rows: Mapping[BatchRow, RowOutcome],
     failures: Mapping[BatchRow, Mapping[str, Any]],
-) -> _Moves:
-    """Close the attempts and move the requests; a COPY and a statement, and one more if any row is
-    discarded.
+) -> _Exceptions:
+    """Close the attempts, move the requests and change their sessions; a COPY and a statement, two
+    more if questions were looked for, and one more if any row is discarded.
     """
-    moves = _Moves()
+    exceptions = _Exceptions()
     if not rows:
-        return moves
+        return exceptions
     _stage(
         connection,
-        (_row_columns(row, outcome, failures.get(row)) for row, outcome in rows.items()),
+        (
+            _row_columns(row, outcome, failures.get(row)) | {"line": line}
+            for line, (row, outcome) in enumerate(rows.items())
+        ),
     )
     for step in connection.execute(SQL["write_rows"]):
-        row = (step.batch_id, step.request_id)
-        if step.step == "closed":
-            moves.closed.add(row)
-        else:
-            moves.session_of[row] = step.session_id
-    discarded = moves.discarded(rows)
+        found = exceptions.unclosed if step.step == "unclosed" else exceptions.unmoved
+        found.add((step.batch_id, step.request_id))
+    if any(one.findings and one.findings.questions is not None for one in rows.values()):
+        connection.execute(SQL["replace_questions"])
+        connection.execute(SQL["link_questions"])
+    discarded = exceptions.discarded(rows)
     if discarded:
         gone = connection.execute(SQL["discard_rows"], _pair_columns(discarded))
         expect(gone, len(discarded), "discard_rows")
-    return moves
+    return exceptions
 
 
 def _stage(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -188,50 +191,20 @@ def _row_columns(
     batch_id, request_id = row
     columns: dict[str, Any] = {"batch_id": batch_id, "request_id": request_id}
     if outcome.findings is not None:
-        return columns | paid_columns(outcome) | {"outcome": "completed", "counted": True}
+        columns |= findings_columns(outcome.findings) | paid_columns(outcome)
+        questions = outcome.findings.questions
+        asked = None if questions is None else list(questions)
+        return columns | {"outcome": "completed", "counted": True, "questions": asked}
     if failure is not None:
         return columns | paid_columns(outcome) | {"outcome": "failed", **failure}
     unpaid = {"counted": False, "cost_eur": 0, "live_cost_eur": 0}
     return columns | unpaid | {"outcome": "unanswered"}
 
 
-def _write_sessions(connection: Connection, changes: Mapping[str, SessionChange]) -> None:
-    """Write the sessions and replace their questions; at most three statements."""
-    if not changes:
-        return
-    analysed = connection.execute(SQL["write_sessions"], session_columns(changes))
-    expect(analysed, sum(change.analysed for change in changes.values()), "write_sessions")
-    asked = {
-        session_id: change.questions
-        for session_id, change in changes.items()
-        if change.questions is not None
-    }
-    if asked:
-        _replace_questions(connection, asked)
-
-
-def _replace_questions(connection: Connection, asked: Mapping[str, Sequence[str]]) -> None:
-    """Replace the questions of sessions, given by their ids; at most two statements.
-
-    The texts of all of them go sorted, since sessions share them: two writers that took their
-    locks in different orders would lock each other out.
-    """
-    texts = {text for questions in asked.values() for text in questions}
-    which = {"asked": list(asked), "questions": sorted(texts)}
-    connection.execute(SQL["replace_questions"], which)
-    links = [
-        (session_id, text, position)
-        for session_id, questions in asked.items()
-        for position, text in enumerate(questions)
-    ]
-    if links:
-        session_ids, questions, positions = map(list, zip(*links, strict=True))
-        which = {"session_ids": session_ids, "questions": questions, "positions": positions}
-        expect(connection.execute(SQL["link_questions"], which), len(links), "link_questions")
-
-
 def _count(
-    result: BatchOutcomes, moves: _Moves, failures: Mapping[BatchRow, Mapping[str, Any]]
+    result: BatchOutcomes,
+    exceptions: _Exceptions,
+    failures: Mapping[BatchRow, Mapping[str, Any]],
 ) -> Written:
     """What was done with each outcome of a batch, and what those that were applied have cost."""
     written = Written()
@@ -239,16 +212,16 @@ def _count(
     seen: set[str] = set()
     for outcome in result.outcomes:
         row = (result.lease.batch_id, outcome.request_id)
-        is_applied = row in moves.closed and outcome.request_id not in seen
+        is_applied = row not in exceptions.unclosed and outcome.request_id not in seen
         seen.add(outcome.request_id)
         if _is_unanswered(outcome):
-            written.returned += is_applied and row in moves.session_of
+            written.returned += is_applied and row not in exceptions.unmoved
             continue
         if not is_applied:
             written.refused["duplicate"] += 1
             continue
         paid.append(outcome)
-        if row not in moves.session_of:
+        if row in exceptions.unmoved:
             written.discarded += 1
         elif outcome.findings is not None:
             written.completed += 1

@@ -7,12 +7,14 @@
 
 -- name: rows_of
 -- A request that was deleted with its session has no type any more, but was a row of the batch.
-SELECT a.batch_id, a.request_id, r."processingType" AS processing_type
+-- Answered by numbers: whoever asks has the ids already, and types are few.
+SELECT r."processingType" AS processing_type, array_agg(g.number) AS numbers
 FROM unnest(
     (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:request_ids AS text[]))
-) AS g (batch_id, request_id)
+) WITH ORDINALITY AS g (batch_id, request_id, number)
 JOIN batch_assets.attempt AS a ON a.batch_id = g.batch_id AND a.request_id = g.request_id
 LEFT JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
+GROUP BY r."processingType"
 
 -- name: hold
 -- In the order of their ids: two writers that have batches in common never wait for each other. For
@@ -44,13 +46,17 @@ COPY batch_assets.result_staging (
     openai_request_id, service_tier, system_fingerprint, prompt_tokens, completion_tokens,
     total_tokens, cached_tokens, audio_tokens_prompt, reasoning_tokens, audio_tokens_completion,
     accepted_prediction_tokens, rejected_prediction_tokens, prompt_token_cost,
-    completion_token_cost, cost_eur, live_cost_eur
+    completion_token_cost, cost_eur, live_cost_eur, line, language, sentiment, category, escalated,
+    forwarded_hr, summary, questions
 ) FROM STDIN
 
 -- name: write_rows
 -- The attempts are closed first: they are what says that this batch was paid for a row, once, and
 -- what they give back decides what moves. Rows of one set are distinct, and all that is visible of
--- the staging table is this transaction's own.
+-- the staging tables is this transaction's own. A session then becomes what its requests, in the
+-- order of their lines, say last. All sessions are locked first and in the order of their ids: two
+-- writers that have some in common and took their locks in different orders would lock each other
+-- out. What comes back are the rows to which not everything happened, which are few.
 WITH taken AS (
     DELETE FROM batch_assets.result_staging AS s
     RETURNING
@@ -59,7 +65,8 @@ WITH taken AS (
         s.prompt_tokens, s.completion_tokens, s.total_tokens, s.cached_tokens,
         s.audio_tokens_prompt, s.reasoning_tokens, s.audio_tokens_completion,
         s.accepted_prediction_tokens, s.rejected_prediction_tokens, s.prompt_token_cost,
-        s.completion_token_cost, s.cost_eur, s.live_cost_eur
+        s.completion_token_cost, s.cost_eur, s.live_cost_eur, s.line, s.language, s.sentiment,
+        s.category, s.escalated, s.forwarded_hr, s.summary, s.questions
 ), closed AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = g.outcome,
@@ -81,7 +88,8 @@ WITH taken AS (
         g.prompt_tokens, g.completion_tokens, g.total_tokens, g.cached_tokens,
         g.audio_tokens_prompt, g.reasoning_tokens, g.audio_tokens_completion,
         g.accepted_prediction_tokens, g.rejected_prediction_tokens,
-        g.prompt_token_cost, g.completion_token_cost
+        g.prompt_token_cost, g.completion_token_cost, g.line, g.language, g.sentiment,
+        g.category, g.escalated, g.forwarded_hr, g.summary, g.questions
 ), answered AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = CASE closed.outcome
@@ -112,8 +120,10 @@ WITH taken AS (
         AND r."batchId" IS NOT DISTINCT FROM closed.batch_id
         AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
     RETURNING
-        r.id, r."sessionId", r."batchId", closed.company_id, closed.outcome, closed.attempts,
-        closed.failure_kind, closed.code, closed.reason, closed.delay_seconds
+        r.id, r."sessionId", closed.batch_id, closed.company_id, closed.outcome, closed.attempts,
+        closed.failure_kind, closed.code, closed.reason, closed.delay_seconds, closed.line,
+        closed.language, closed.sentiment, closed.category, closed.escalated, closed.forwarded_hr,
+        closed.summary, closed.questions
 ), returned AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
@@ -122,7 +132,9 @@ WITH taken AS (
         AND r.id = closed.request_id
         AND r."batchId" IS NOT DISTINCT FROM closed.batch_id
         AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
-    RETURNING r.id, r."sessionId", r.model, r."requestedAt", closed.batch_id, closed.company_id
+    RETURNING
+        r.id, r."sessionId", r.model, r."requestedAt", closed.batch_id, closed.company_id,
+        closed.line
 ), waiting AS (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
     SELECT returned.id, returned.company_id, returned.model, returned."requestedAt"
@@ -150,7 +162,7 @@ WITH taken AS (
     INSERT INTO batch_assets.dead_letter
         (request_id, company_id, batch_id, attempts, failure_kind, code, reason)
     SELECT
-        answered.id, answered.company_id, answered."batchId", answered.attempts,
+        answered.id, answered.company_id, answered.batch_id, answered.attempts,
         answered.failure_kind, answered.code, answered.reason
     FROM answered
     WHERE answered.outcome = 'failed' AND answered.delay_seconds IS NULL
@@ -161,12 +173,128 @@ WITH taken AS (
         code = excluded.code,
         reason = excluded.reason,
         dead_at = excluded.dead_at
+), said AS (
+    SELECT
+        answered."sessionId" AS session_id, answered.line, answered.outcome, answered.reason,
+        answered.attempts, answered.language, answered.sentiment, answered.category,
+        answered.escalated, answered.forwarded_hr, answered.summary
+    FROM answered
+    UNION ALL
+    SELECT
+        returned."sessionId", returned.line, 'unanswered', NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL
+    FROM returned
+), given AS MATERIALIZED (
+    SELECT
+        said.session_id,
+        CAST('AI_ANALYSIS' AS public."ProcessingStage") AS stage,
+        bool_or(said.outcome = 'completed') AS analysed,
+        (array_agg(said.language ORDER BY said.line DESC)
+            FILTER (WHERE said.language IS NOT NULL))[1] AS language,
+        (array_agg(said.sentiment ORDER BY said.line DESC)
+            FILTER (WHERE said.sentiment IS NOT NULL))[1] AS sentiment,
+        (array_agg(said.category ORDER BY said.line DESC)
+            FILTER (WHERE said.category IS NOT NULL))[1] AS category,
+        (array_agg(said.escalated ORDER BY said.line DESC)
+            FILTER (WHERE said.escalated IS NOT NULL))[1] AS escalated,
+        (array_agg(said.forwarded_hr ORDER BY said.line DESC)
+            FILTER (WHERE said.forwarded_hr IS NOT NULL))[1] AS forwarded_hr,
+        (array_agg(said.summary ORDER BY said.line DESC)
+            FILTER (WHERE said.summary IS NOT NULL))[1] AS summary,
+        CAST(
+            CASE (array_agg(said.outcome ORDER BY said.line DESC)
+                FILTER (WHERE said.outcome <> 'unanswered'))[1]
+                WHEN 'completed' THEN 'COMPLETED'
+                WHEN 'failed' THEN 'FAILED'
+            END AS public."ProcessingStatus"
+        ) AS status,
+        (array_agg(said.reason ORDER BY said.line DESC)
+            FILTER (WHERE said.outcome <> 'unanswered'))[1] AS error,
+        (array_agg(said.attempts ORDER BY said.line DESC)
+            FILTER (WHERE said.outcome = 'failed'))[1] AS attempts,
+        max(said.line) FILTER (WHERE said.outcome = 'failed')
+            > min(said.line) FILTER (WHERE said.outcome = 'completed') AS failed_later,
+        (array_agg(said.outcome ORDER BY said.line))[1] = 'unanswered' AS began_waiting
+    FROM said
+    GROUP BY said.session_id
+), locked AS (
+    SELECT
+        s.id, given.analysed, given.language, given.sentiment, given.category, given.escalated,
+        given.forwarded_hr, given.summary
+    FROM given
+    JOIN public."Session" AS s ON s.id = given.session_id
+    ORDER BY s.id
+    FOR NO KEY UPDATE OF s
+), analysed AS (
+    UPDATE public."Session" AS s
+    SET language = coalesce(locked.language, s.language),
+        sentiment = coalesce(
+            CAST(locked.sentiment AS public."SentimentCategory"), s.sentiment
+        ),
+        category = coalesce(CAST(locked.category AS public."SessionCategory"), s.category),
+        escalated = coalesce(locked.escalated, s.escalated),
+        "forwardedHr" = coalesce(locked.forwarded_hr, s."forwardedHr"),
+        summary = coalesce(locked.summary, s.summary),
+        "updatedAt" = CURRENT_TIMESTAMP
+    FROM locked
+    WHERE s.id = locked.id AND locked.analysed
+), told AS (
+    UPDATE public."SessionProcessingStatus" AS p
+    SET status = coalesce(given.status, 'PENDING'),
+        "startedAt" = CASE
+            WHEN given.began_waiting AND p.status = 'IN_PROGRESS' THEN NULL
+            ELSE p."startedAt"
+        END,
+        "completedAt" = CASE
+            WHEN given.status IS NULL THEN p."completedAt"
+            ELSE CURRENT_TIMESTAMP
+        END,
+        "errorMessage" = CASE
+            WHEN given.status IS NULL THEN p."errorMessage"
+            ELSE given.error
+        END,
+        "retryCount" = coalesce(given.attempts, p."retryCount")
+    FROM given
+    WHERE p."sessionId" = given.session_id
+        AND p.stage = given.stage
+        AND (given.status IS NOT NULL OR p.status = 'IN_PROGRESS')
+    RETURNING p."sessionId"
+), begun AS (
+    INSERT INTO public."SessionProcessingStatus" AS p
+        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage", "retryCount")
+    SELECT
+        gen_random_uuid()::text, given.session_id, given.stage, given.status, CURRENT_TIMESTAMP,
+        CURRENT_TIMESTAMP, given.error,
+        CASE WHEN given.failed_later THEN given.attempts ELSE 0 END
+    FROM given
+    WHERE given.analysed AND given.session_id NOT IN (SELECT told."sessionId" FROM told)
+    ORDER BY given.session_id
+    ON CONFLICT ("sessionId", stage) DO UPDATE
+    SET status = excluded.status,
+        "completedAt" = excluded."completedAt",
+        "errorMessage" = excluded."errorMessage"
+), asked AS (
+    INSERT INTO batch_assets.question_staging (session_id, questions)
+    SELECT DISTINCT ON (answered."sessionId") answered."sessionId", answered.questions
+    FROM answered
+    WHERE answered.questions IS NOT NULL
+    ORDER BY answered."sessionId", answered.line DESC
 )
-SELECT 'closed' AS step, closed.batch_id, closed.request_id, NULL AS session_id FROM closed
+(
+    SELECT 'unclosed' AS step, taken.batch_id, taken.request_id FROM taken
+    EXCEPT
+    SELECT 'unclosed', closed.batch_id, closed.request_id FROM closed
+)
 UNION ALL
-SELECT 'moved', answered."batchId", answered.id, answered."sessionId" FROM answered
-UNION ALL
-SELECT 'moved', returned.batch_id, returned.id, returned."sessionId" FROM returned
+(
+    SELECT 'unmoved', closed.batch_id, closed.request_id FROM closed
+    EXCEPT
+    (
+        SELECT 'unmoved', answered.batch_id, answered.id FROM answered
+        UNION ALL
+        SELECT 'unmoved', returned.batch_id, returned.id FROM returned
+    )
+)
 
 -- name: discard_rows
 -- These left the batch while it ran: what they cost is kept, their answers are not.
@@ -200,8 +328,10 @@ WHERE b.id = g.batch_id
 -- name: settle
 -- The leases are checked and the rows locked first: whoever took a batch over has raised its fence.
 -- What is left of a batch without an outcome waits again, and so do its sessions.
+-- Suspects are cleared that the server took, or that have found their end: what was refused and waits
+-- stays suspect.
 WITH held AS MATERIALIZED (
-    SELECT b.id
+    SELECT b.id, b.suspect_of, b.server_status
     FROM unnest(
         (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
     ) AS g (id, fence)
@@ -209,6 +339,13 @@ WITH held AS MATERIALIZED (
     WHERE b.state = 'ended'
     ORDER BY b.id
     FOR UPDATE OF b
+), cleared AS (
+    DELETE FROM batch_assets.suspect AS q
+    USING held, batch_assets.attempt AS a
+    WHERE held.suspect_of IS NOT NULL
+        AND a.batch_id = held.id
+        AND q.request_id = a.request_id
+        AND (held.server_status <> 'failed' OR a.outcome IS NOT NULL)
 ), unanswered AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = 'unanswered', ended_at = CURRENT_TIMESTAMP
@@ -261,109 +398,35 @@ WITH held AS MATERIALIZED (
 )
 SELECT counted.id, counted.returned FROM counted
 
--- name: write_sessions
--- All sessions are locked first and in the order of their ids: two writers that have some in
--- common and took their locks in different orders would lock each other out. As arrays and not as
--- JSON, since an error of the JSON reader quotes what it read, and summaries are conversation.
-WITH given AS MATERIALIZED (
-    SELECT
-        g.session_id, CAST('AI_ANALYSIS' AS public."ProcessingStage") AS stage, g.analysed,
-        g.language, g.sentiment, g.category, g.escalated, g.forwarded_hr, g.summary,
-        CAST(g.status AS public."ProcessingStatus") AS status, g.error, g.attempts,
-        g.new_attempts, g.began_waiting
-    FROM unnest(
-        (SELECT CAST(:session_id AS text[])), (SELECT CAST(:analysed AS boolean[])),
-        (SELECT CAST(:language AS text[])), (SELECT CAST(:sentiment AS text[])),
-        (SELECT CAST(:category AS text[])), (SELECT CAST(:escalated AS boolean[])),
-        (SELECT CAST(:forwarded_hr AS boolean[])), (SELECT CAST(:summary AS text[])),
-        (SELECT CAST(:status AS text[])), (SELECT CAST(:error AS text[])),
-        (SELECT CAST(:attempts AS integer[])), (SELECT CAST(:new_attempts AS integer[])),
-        (SELECT CAST(:began_waiting AS boolean[]))
-    ) AS g (
-        session_id, analysed, language, sentiment, category, escalated, forwarded_hr, summary,
-        status, error, attempts, new_attempts, began_waiting
-    )
-), locked AS (
-    SELECT
-        s.id, given.analysed, given.language, given.sentiment, given.category, given.escalated,
-        given.forwarded_hr, given.summary
-    FROM given
-    JOIN public."Session" AS s ON s.id = given.session_id
-    ORDER BY s.id
-    FOR NO KEY UPDATE OF s
-), analysed AS (
-    UPDATE public."Session" AS s
-    SET language = coalesce(locked.language, s.language),
-        sentiment = coalesce(
-            CAST(locked.sentiment AS public."SentimentCategory"), s.sentiment
-        ),
-        category = coalesce(CAST(locked.category AS public."SessionCategory"), s.category),
-        escalated = coalesce(locked.escalated, s.escalated),
-        "forwardedHr" = coalesce(locked.forwarded_hr, s."forwardedHr"),
-        summary = coalesce(locked.summary, s.summary),
-        "updatedAt" = CURRENT_TIMESTAMP
-    FROM locked
-    WHERE s.id = locked.id AND locked.analysed
-    RETURNING s.id
-), told AS (
-    UPDATE public."SessionProcessingStatus" AS p
-    SET status = coalesce(given.status, 'PENDING'),
-        "startedAt" = CASE
-            WHEN given.began_waiting AND p.status = 'IN_PROGRESS' THEN NULL
-            ELSE p."startedAt"
-        END,
-        "completedAt" = CASE
-            WHEN given.status IS NULL THEN p."completedAt"
-            ELSE CURRENT_TIMESTAMP
-        END,
-        "errorMessage" = CASE
-            WHEN given.status IS NULL THEN p."errorMessage"
-            ELSE given.error
-        END,
-        "retryCount" = coalesce(given.attempts, p."retryCount")
-    FROM given
-    WHERE p."sessionId" = given.session_id
-        AND p.stage = given.stage
-        AND (given.status IS NOT NULL OR p.status = 'IN_PROGRESS')
-    RETURNING p."sessionId"
-), begun AS (
-    INSERT INTO public."SessionProcessingStatus" AS p
-        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage", "retryCount")
-    SELECT
-        gen_random_uuid()::text, given.session_id, given.stage, given.status, CURRENT_TIMESTAMP,
-        CURRENT_TIMESTAMP, given.error, given.new_attempts
-    FROM given
-    WHERE given.analysed AND given.session_id NOT IN (SELECT told."sessionId" FROM told)
-    ORDER BY given.session_id
-    ON CONFLICT ("sessionId", stage) DO UPDATE
-    SET status = excluded.status,
-        "completedAt" = excluded."completedAt",
-        "errorMessage" = excluded."errorMessage"
-)
-SELECT analysed.id FROM analysed
-
 -- name: replace_questions
 -- After the sessions are locked, and not in the same statement, which would not see what a writer
--- that it waited for has linked. The texts go in the order in which they come, as do their locks.
+-- that it waited for has linked. The texts go sorted, as do their locks, since sessions share them;
+-- in the order that the original sorts them in, too.
 WITH unasked AS (
     DELETE FROM public."SessionQuestion" AS q
-    USING unnest((SELECT CAST(:asked AS text[]))) AS g (session_id)
+    USING batch_assets.question_staging AS g
     WHERE q."sessionId" = g.session_id
 )
 INSERT INTO public."Question" (id, content)
 SELECT gen_random_uuid()::text, q.content
-FROM unnest(CAST(:questions AS text[])) WITH ORDINALITY AS q (content, position)
-ORDER BY q.position
+FROM (
+    SELECT DISTINCT u.content
+    FROM batch_assets.question_staging AS g
+    CROSS JOIN LATERAL unnest(g.questions) AS u (content)
+) AS q
+ORDER BY q.content COLLATE "C"
 ON CONFLICT (content) DO NOTHING
 
 -- name: link_questions
+WITH taken AS (
+    DELETE FROM batch_assets.question_staging AS g
+    RETURNING g.session_id, g.questions
+)
 INSERT INTO public."SessionQuestion" (id, "sessionId", "questionId", "order")
-SELECT gen_random_uuid()::text, g.session_id, k.id, g.position
-FROM unnest(
-    (SELECT CAST(:session_ids AS text[])), (SELECT CAST(:questions AS text[])),
-    (SELECT CAST(:positions AS integer[]))
-) AS g (session_id, content, position)
-JOIN public."Question" AS k ON k.content = g.content
+SELECT gen_random_uuid()::text, taken.session_id, k.id, u.position - 1
+FROM taken
+CROSS JOIN LATERAL unnest(taken.questions) WITH ORDINALITY AS u (content, position)
+JOIN public."Question" AS k ON k.content = u.content
 
 -- name: deleted
 UPDATE batch_assets.batch AS b
