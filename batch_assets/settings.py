@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.pauses import PauseRule
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.operations import Timeouts
@@ -140,13 +141,26 @@ class Settings(BaseModel):
     usd_to_eur: float = _number("USD_TO_EUR_RATE", _DEFAULTS.usd_to_eur, 0.01, 100)
 
     max_attempts: int = _whole("BATCH_MAX_ATTEMPTS", _DEFAULTS.max_attempts, 1, 100)
+    quarantine_submissions: int = _whole(
+        "BATCH_QUARANTINE_SUBMISSIONS", _DEFAULTS.quarantine_submissions, 0, 1_000
+    )
     retry_base_seconds: float = _number(
         "BATCH_RETRY_BASE_SECONDS", _DEFAULTS.retry_base_seconds, 0, _DAY
     )
     retry_max_seconds: float = _number(
         "BATCH_RETRY_MAX_SECONDS", _DEFAULTS.retry_max_seconds, 0, 7 * _DAY
     )
+    breaker_failures: int = _whole("BATCH_BREAKER_FAILURES", _DEFAULTS.breaker_failures, 1, 1_000)
+    breaker_seconds: float = _number(
+        "BATCH_BREAKER_SECONDS", _DEFAULTS.breaker_seconds, 0, _DEFAULTS.breaker_max_seconds
+    )
+    pause_after_failed_runs: int = _whole("BATCH_PAUSE_AFTER_FAILED_RUNS", 5, 1, 100)
+    pause_minutes: float = _number("BATCH_PAUSE_MINUTES", 30, 0, 1_440)
+
     lease_seconds: float = _number("BATCH_LEASE_SECONDS", _DEFAULTS.lease_seconds, 1, _DAY)
+    batch_timeout_hours: float = _number(
+        "BATCH_TIMEOUT_HOURS", _DEFAULTS.batch_timeout_seconds / 3_600, 0.01, 720
+    )
     absence_grace_seconds: float = _number(
         "BATCH_ABSENCE_GRACE_SECONDS", _DEFAULTS.absence_grace_seconds, 0, _DAY
     )
@@ -195,15 +209,23 @@ class Settings(BaseModel):
             ),
             usd_to_eur=self.usd_to_eur,
             max_attempts=self.max_attempts,
+            quarantine_submissions=self.quarantine_submissions,
             retry_base_seconds=self.retry_base_seconds,
             retry_max_seconds=self.retry_max_seconds,
             model_pause_seconds=self.model_pause_seconds,
+            breaker_failures=self.breaker_failures,
+            breaker_seconds=self.breaker_seconds,
             lease_seconds=self.lease_seconds,
             absence_grace_seconds=self.absence_grace_seconds,
+            batch_timeout_seconds=self.batch_timeout_hours * 3_600,
             rows_per_run=self.rows_per_run,
             op_seconds=self.op_seconds,
             concurrent_companies=self.max_concurrent_companies if self.parallel_processing else 1,
         )
+
+    def pause_rule(self) -> PauseRule:
+        """When the schedule rests after failed runs."""
+        return PauseRule(self.pause_after_failed_runs, self.pause_minutes)
 
     def toggle(self) -> Toggle:
         """Which implementation of the database operations runs, and whether it may fall back."""

@@ -22,6 +22,11 @@ _EMPTY = text("""
     DELETE FROM batch_assets.retry;
     DELETE FROM batch_assets.dead_letter;
     DELETE FROM batch_assets.model_pause;
+    DELETE FROM batch_assets.suspect;
+    DELETE FROM batch_assets.duplicate_batch;
+    DELETE FROM batch_assets.live_request;
+    DELETE FROM batch_assets.breaker;
+    DELETE FROM batch_assets.scheduler_pause;
     DELETE FROM batch_assets.operation_run;
     DELETE FROM batch_assets.operation_choice;
     UPDATE batch_assets.installation

@@ -121,13 +121,13 @@ def test_several_wrong_values_get_a_line_each() -> None:
 
 def test_values_that_contradict_each_other_are_all_named() -> None:
     assert refusal(
-        BATCH_MIN_SIZE="2000", BATCH_RETRY_MAX_SECONDS="60", BATCH_LEASE_SECONDS="860"
+        BATCH_MIN_SIZE="2000", BATCH_RETRY_MAX_SECONDS="60", BATCH_LEASE_SECONDS="880"
     ) == [
         "BATCH_MIN_SIZE is 2000 and BATCH_MAX_REQUESTS is 1000: "
         "the first must not be more than the second.",
         "BATCH_RETRY_BASE_SECONDS is 300 and BATCH_RETRY_MAX_SECONDS is 60: "
         "the first must not be more than the second.",
-        "BATCH_LEASE_SECONDS is 860: it must be more than 860, which the longest call may take.",
+        "BATCH_LEASE_SECONDS is 880: it must be more than 880, which the longest call may take.",
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from batch_assets.domain.records import Lease, RemoteBatch, RowOutcome
+from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
 
 BatchRow = tuple[str, str]
 """A row of a batch: the batch's id and the request's."""
@@ -52,6 +52,8 @@ class UploadedBatch:
     input_file_id: str
     input_bytes: int
     dropped: tuple[str, ...] = ()
+    is_whole: bool = True
+    """False if rows are missing that were not dropped: their sessions were deleted meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,10 @@ class InFlightBatch:
     server_status: str
     status_since: datetime
     submitted_at: datetime
+    is_ours: bool
+    """False for one that LiveDash made, or the database that this one is a copy of."""
+    age_seconds: float = field(compare=False)
+    """Since it was submitted, on the database's clock, at the moment of reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class EndedBatch:
     """The model that was asked for; `None` for a batch that LiveDash made."""
     openai_batch_id: str
     server_status: str
-    server_errors: tuple[str, ...]
+    server_errors: tuple[BatchErrorLine, ...]
     server_answered: int
     """Requests that the server says it has answered or failed; 0 where it did not say."""
     ended_seconds: float

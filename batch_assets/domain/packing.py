@@ -1,8 +1,9 @@
 """Which of a company's waiting requests go into which batch: a pure function of what was read.
 
-Requests are grouped by model and taken oldest first. A batch ends where the next request would
-exceed its request count or its bytes. Packing passes over what a cap, the model's token allowance
-or its rest forbids; that waits, with its reason counted.
+Requests are grouped by model and taken oldest first; suspects of a refused batch go by lots, apart
+from all others. A batch ends where the next request would exceed its request count or its bytes.
+Packing passes over what a cap, the model's token allowance or its rest forbids; that waits, with
+its reason counted.
 """
 
 from collections import Counter
@@ -34,6 +35,10 @@ class Candidate:
     processing_type: str
     message_count: int
     content_bytes: int
+    lot: str | None = None
+    """The suspects that it goes with: they share a batch, and nothing else goes into that."""
+    suspect_of: str | None = None
+    """The refused batch with which the suspicion began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +104,14 @@ class Estimate:
 
 @dataclass(slots=True)
 class Draft:
-    """A batch that is about to be claimed: requests of one company and one model, oldest first."""
+    """A batch that is about to be claimed: requests of one company and one model, oldest first.
+
+    Of suspects, only those of one lot, and `suspect_of` is the batch with which that began.
+    """
 
     company_id: str
     model: str
+    suspect_of: str | None = None
     candidates: list[Candidate] = field(default_factory=list)
     bytes: int = 0
     tokens: int = 0
@@ -129,7 +138,7 @@ class Packing:
 def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
     """Pack one company's candidates, given oldest first, taking what is used from `room`."""
     packing = Packing()
-    drafts: dict[str, Draft] = {}
+    drafts: dict[tuple[str, str | None], Draft] = {}
     for candidate in candidates:
         size = _size(candidate, terms)
         if isinstance(size, Rejection):
@@ -139,9 +148,11 @@ def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
         if hold is not None:
             packing.held[hold] += 1
             continue
-        draft = drafts.get(candidate.model)
+        together = (candidate.model, candidate.lot)
+        draft = drafts.get(together)
         if draft is None or _is_full(draft, size, terms.policy):
-            draft = drafts[candidate.model] = Draft(candidate.company_id, candidate.model)
+            draft = Draft(candidate.company_id, candidate.model, candidate.suspect_of)
+            drafts[together] = draft
             packing.drafts.append(draft)
         draft.add(candidate, size)
         room.take(candidate.model, size)

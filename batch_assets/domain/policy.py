@@ -50,6 +50,7 @@ class Policy:
     model_pause_seconds: float = 10 * 60
     lease_seconds: float = 15 * 60
     absence_grace_seconds: float = 10 * 60
+    batch_timeout_seconds: float = 24 * 60 * 60
     output_expires_seconds: int = 7 * 24 * 60 * 60
     batches_per_claim: int = 500
     rows_per_claim: int = 20_000
@@ -61,7 +62,11 @@ class Policy:
     rows_per_run: int = 100_000
     op_seconds: float = 10 * 60
     foreign_quiet_seconds: float = 15 * 60
+    quarantine_submissions: int = 32
     concurrent_companies: int = 5
+    breaker_failures: int = 5
+    breaker_seconds: float = 60
+    breaker_max_seconds: float = 30 * 60
 
     def token_allowance(self, model: str) -> int:
         """Prompt tokens that may be enqueued for a model at one time, all its batches together."""

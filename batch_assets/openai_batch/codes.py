@@ -7,6 +7,7 @@ from the server has to look like a name; anything else could be a piece of a con
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from http import HTTPStatus
 
 from batch_assets.domain.failures import Failure, FailureKind
@@ -45,6 +46,12 @@ _BY_NAME: tuple[tuple[FailureKind, frozenset[str]], ...] = (
         frozenset({"internal_server_error", "request_timeout", "server_error", "timeout"}),
     ),
 )
+
+_OF_EVERY_REQUEST = frozenset({"model_mismatch", "model_not_found", "url_mismatch"})
+"""Said of a whole batch, of which all requests have the same model and the same address."""
+
+_OF_THE_FILE = frozenset({"empty_batch", "empty_file"})
+"""The server did not get the file that was written for it."""
 
 _PERMANENT_NAMES = frozenset(
     {
@@ -128,6 +135,29 @@ def kind_of(status: int | None, error: ErrorDetails) -> FailureKind:
         return _BY_STATUS[status]
     refused = bool(names & _PERMANENT_NAMES) if status is None else 400 <= status < 500
     return FailureKind.PERMANENT if refused else FailureKind.TRANSIENT
+
+
+class Refusal(StrEnum):
+    """What it means for the requests of a batch that the server refused all of it."""
+
+    NOT_NOW = "not_now"
+    """No room, or no account: nothing is wrong with them."""
+    FOR_NOW = "for_now"
+    """The server or the file failed: another time may do."""
+    EVERY_REQUEST = "every_request"
+    """Each of them would be refused."""
+    SOME_REQUEST = "some_request"
+    """Some of them are wrong, and the code does not say which."""
+
+
+def refusal(code: str) -> Refusal:
+    """What a validation error means that names no line; of an unknown code: some are wrong."""
+    kind = next((kind for kind, names in _BY_NAME if code in names), None)
+    if kind in {FailureKind.CAPACITY, FailureKind.ACCOUNT}:
+        return Refusal.NOT_NOW
+    if kind is FailureKind.TRANSIENT or code in _OF_THE_FILE:
+        return Refusal.FOR_NOW
+    return Refusal.EVERY_REQUEST if code in _OF_EVERY_REQUEST else Refusal.SOME_REQUEST
 
 
 def row_failure(status: int | None, error: ErrorDetails) -> Failure:

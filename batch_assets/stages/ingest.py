@@ -11,11 +11,11 @@ from contextlib import closing
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import Lease
-from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.downloads import Fetched, fetch_results
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.refusals import quarantine
 from batch_assets.stages.writing import IngestReport, ResultWriter
 
 log = logging.getLogger(__name__)
@@ -133,32 +133,18 @@ class _Reading:
 
     def _settle(self) -> set[str]:
         """End the finished batches: rows without an answer fail, or wait again; which ended."""
-        failing = []
+        failing, refused = [], []
         for batch in self._finished:
-            is_lost = batch.output_file_id in self._lost
-            rest = _RESULTS_LOST if is_lost else _failure_of_the_rest(batch)
-            if rest is not None:
-                failing.append((batch, rest))
+            if batch.output_file_id in self._lost:
+                failing.append((batch, _RESULTS_LOST))
+            elif batch.server_status == "completed":
+                failing.append((batch, _NO_LINE))
+            elif batch.server_status == "failed":
+                refused.append(batch)
         self._writer.fail_rest(failing)
+        quarantine(self._pipeline, refused, self._writer)
         leases = [batch.lease for batch in self._finished if batch.id not in self._writer.unwritten]
         returned = self._pipeline.queries.settle(leases)
         self._report.rows.returned += sum(returned.values())
         self._report.settled += len(returned)
         return set(returned)
-
-
-def _failure_of_the_rest(batch: EndedBatch) -> Failure | None:
-    """What rows without a line have met; `None` if they were never tried and may simply wait."""
-    if batch.server_status == "completed":
-        return _NO_LINE
-    if batch.server_status != "failed":
-        return None
-    failures = [
-        codes.row_failure(None, codes.ErrorDetails(code=code)) for code in batch.server_errors
-    ]
-    if any(failure.kind in {FailureKind.CAPACITY, FailureKind.ACCOUNT} for failure in failures):
-        return None
-    named = ", ".join(batch.server_errors) or "no code"
-    return Failure(
-        FailureKind.TRANSIENT, "batch_refused", f"The server refused the whole batch ({named})."
-    )

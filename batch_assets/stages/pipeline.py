@@ -12,6 +12,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.pricing import price_finder
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.registry import Glance, Registry
+from batch_assets.store.suspects import Suspects
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Pipeline:
         A stage that makes work for another one says `look_again`.
         """
         return self.registry.glance()
+
+    @cached_property
+    def suspects(self) -> Suspects:
+        """Which requests of refused batches are sent apart from all others."""
+        return Suspects(self.registry.engine)
 
     def look_again(self) -> None:
         """Let the next `glance` be a new one."""

@@ -135,7 +135,11 @@ class Wave:
             self._fail(batch, error)
         else:
             self._uploads[batch.id] = UploadedBatch(
-                batch.lease, file_id, written.file.bytes, written.dropped
+                batch.lease,
+                file_id,
+                written.file.bytes,
+                written.dropped,
+                is_whole=written.file.requests + len(written.dropped) == batch.requests,
             )
         finally:
             written.file.remove()

@@ -97,7 +97,7 @@ class Queries(Protocol):
 
     def conversations(self, batch_ids: Sequence[str]) -> Iterator[Conversation]:
         """The conversations of claimed batches, streamed: batches in the order in which they are
-        given, and each with its oldest request first.
+        given, and each by its requests' positions, which is the oldest first.
 
         A request whose session was deleted meanwhile is not among them. A transaction may be open
         until the last one was taken: nothing is called over the network before.

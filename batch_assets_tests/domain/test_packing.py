@@ -26,6 +26,7 @@ def candidate() -> MakeCandidate:
         content_bytes: int = 52,
         message_count: int = 1,
         processing_type: str = "summary",
+        lot: str | None = None,
     ) -> Candidate:
         number = next(numbers)
         return Candidate(
@@ -36,6 +37,8 @@ def candidate() -> MakeCandidate:
             processing_type=processing_type,
             message_count=message_count,
             content_bytes=content_bytes,
+            lot=lot,
+            suspect_of=None if lot is None else "refused",
         )
 
     return make
@@ -85,6 +88,17 @@ def test_each_model_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
         ("m2", ["r2", "r4"]),
     ]
     assert {draft.company_id for draft in packing.drafts} == {"c1"}
+
+
+def test_each_lot_of_suspects_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
+    mixed = [candidate(lot=lot) for lot in ("a", None, "b", "a", None, "a")]
+    packing = pack(mixed, terms(Policy(max_batch_requests=2)), Room())
+    assert [(ids(draft.candidates), draft.suspect_of) for draft in packing.drafts] == [
+        (["r1", "r4"], "refused"),
+        (["r2", "r5"], None),
+        (["r3"], "refused"),
+        (["r6"], "refused"),
+    ]
 
 
 def test_the_estimate_counts_text_messages_prompt_and_answer(candidate: MakeCandidate) -> None:

@@ -47,7 +47,7 @@ def test_of_a_batch_that_never_ran_everything_waits_again(lab: Lab, ending: str)
     assert lab.bucket_counts() == {"waiting": 4}
 
 
-@pytest.mark.parametrize("code", ["invalid_request", "model_not_found", "something_new"])
+@pytest.mark.parametrize("code", ["empty_file", "server_error"])
 def test_of_a_batch_that_validation_refused_everything_is_tried_again_a_few_times(
     lab: Lab, code: str
 ) -> None:

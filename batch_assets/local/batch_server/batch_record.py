@@ -67,8 +67,19 @@ class BatchRecord:
         return None if self.metadata is None else json.loads(self.metadata)
 
     @property
-    def rule(self) -> BatchRule | None:
-        """The configured fate of this batch, if one was drawn."""
+    def refusal(self) -> BatchRule | None:
+        """The rule that may strike this batch in validation, if one was drawn."""
+        rule = self._rule
+        return rule if rule is not None and rule.end_as == "failed" else None
+
+    @property
+    def early_end(self) -> BatchRule | None:
+        """The rule that ends this batch while it runs, if one was drawn."""
+        rule = self._rule
+        return rule if rule is not None and rule.end_as != "failed" else None
+
+    @property
+    def _rule(self) -> BatchRule | None:
         return None if self.fate is None else BatchRule.model_validate_json(self.fate)
 
     def as_json(self, quirks: Quirks, now: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from batch_assets.local.batch_server.config_base import Count, Seconds, Settings
 
@@ -22,6 +22,18 @@ Operation = Literal[
     "models.retrieve",
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _checked_pattern(expression: str) -> str:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return expression
+
+
+Pattern = Annotated[str, AfterValidator(_checked_pattern)]
+"""A regular expression that is searched in a row's custom_id."""
 
 
 class ErrorBody(Settings):
@@ -96,7 +108,9 @@ class CallRule(Chance):
 class BatchRule(Chance):
     """A fate decided when a batch is created, for those whose metadata has all of `metadata`.
 
-    `failed` strikes in validation; the others end the batch once `after_rows` rows have run.
+    `failed` strikes in validation, with `custom_id` only a batch that has such a row, and with
+    `name_lines` it says which lines these are. The others end the batch once `after_rows` rows have
+    run.
     """
 
     metadata: dict[str, str] = Field(default_factory=dict)
@@ -104,6 +118,8 @@ class BatchRule(Chance):
     after_rows: Count = 0
     code: str = "invalid_request"
     message: str = "The batch failed because a rule of the local server says so."
+    custom_id: Pattern | None = None
+    name_lines: bool = False
 
 
 class HttpErrorEffect(Settings):
@@ -156,7 +172,7 @@ class RowRule(Settings):
 
     name: str = ""
     where: Literal["batch", "live"] = "batch"
-    custom_id: str | None = None
+    custom_id: Pattern | None = None
     lines: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     probability: Probability = 1
     seed: int = 0
@@ -170,13 +186,3 @@ class RowRule(Settings):
         if self.where == "live" and (self.custom_id or self.lines):
             raise ValueError("a live call has no custom_id and no line")
         return self
-
-    @field_validator("custom_id")
-    @classmethod
-    def _is_a_pattern(cls, expression: str | None) -> str | None:
-        if expression is not None:
-            try:
-                re.compile(expression)
-            except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from None
-        return expression

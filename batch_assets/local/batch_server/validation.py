@@ -1,5 +1,6 @@
 """What OpenAI checks in an input file before a batch starts, line by line, in flat memory."""
 
+import re
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -51,6 +52,17 @@ def inspect_input(path: Path, endpoint: str, limits: Limits, catalog: Catalog) -
         message = f"The input file has {size} bytes; {limits.max_input_bytes} are allowed."
         return InputReport(errors=[BatchError("invalid_request", message)])
     return _Inspection(endpoint, limits, catalog).read(path)
+
+
+def lines_with(path: Path, expression: str) -> list[int]:
+    """The 1-based lines of a valid input file whose custom_id matches a regular expression."""
+    pattern = re.compile(expression)
+    with path.open("rb") as stream:
+        return [
+            number
+            for number, line in enumerate(stream, start=1)
+            if pattern.search(strict_json.parse(line)["custom_id"])
+        ]
 
 
 class _Inspection:

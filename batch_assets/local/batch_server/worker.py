@@ -16,7 +16,7 @@ from batch_assets.local.batch_server.files import FileStore
 from batch_assets.local.batch_server.live_config import LiveConfig
 from batch_assets.local.batch_server.results import ResultFiles
 from batch_assets.local.batch_server.rows import RowRunner
-from batch_assets.local.batch_server.validation import BatchError, inspect_input
+from batch_assets.local.batch_server.validation import BatchError, inspect_input, lines_with
 
 _LONGEST_SLEEP = 1.0
 _PAUSE_AFTER_ERROR = 1.0
@@ -120,11 +120,16 @@ class Worker:
 
     def _refusal(self, batch: BatchRecord) -> str | None:
         """Why validation fails, as the JSON array of `errors.data`, or None."""
-        rule = batch.rule
-        if rule is not None and rule.end_as == "failed":
+        rule = batch.refusal
+        if rule is not None and rule.custom_id is None:
             return _as_json([BatchError(rule.code, rule.message)])
         if batch.errors is not None:
             return batch.errors
+        if rule is not None and rule.custom_id is not None:
+            lines = lines_with(self._files.input_path(batch.id), rule.custom_id)
+            named = lines if rule.name_lines else [None] * bool(lines)
+            if named:
+                return _as_json([BatchError(rule.code, rule.message, line=line) for line in named])
         limits = self._config.current.limits.enqueued_tokens
         model = self._config.catalog.find(batch.model or "")
         limit = limits.get(model.id if model else "", limits.get("*"))
@@ -140,7 +145,7 @@ class Worker:
         return _as_json([BatchError("token_limit_exceeded", message)])
 
     def _process(self, batch: BatchRecord) -> None:
-        rule = batch.rule
+        rule = batch.early_end
         if rule is not None and batch.rows_done >= rule.after_rows:
             if rule.end_as == "cancelled":
                 self._batches.cancel(batch.id)
@@ -174,8 +179,8 @@ class Worker:
         next_look = min(started + seconds, now + seconds / _STEPS_OF_PROCESSING)
         if timing.hold_after_rows is not None and allowed >= timing.hold_after_rows:
             allowed, next_look = timing.hold_after_rows, batch.expires_at
-        if batch.rule is not None:
-            allowed = min(allowed, batch.rule.after_rows)
+        if batch.early_end is not None:
+            allowed = min(allowed, batch.early_end.after_rows)
         return allowed - batch.rows_done, next_look
 
     def _end(self, batch: BatchRecord) -> None:

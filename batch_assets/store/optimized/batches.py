@@ -35,7 +35,9 @@ class BatchQueries(OriginalBatchQueries):
                 connection.execute(SQL["expire"], columns_of(leases))
 
     def record_uploads(self, uploaded: Sequence[UploadedBatch], seconds: float) -> set[str]:
-        """See `Queries.record_uploads`; one statement, and a second one if rows were dropped."""
+        """See `Queries.record_uploads`; one statement, and one more each if rows were dropped or
+        lost.
+        """
         if not uploaded:
             return set()
         which = columns_of(batch.lease for batch in uploaded) | {
@@ -45,10 +47,13 @@ class BatchQueries(OriginalBatchQueries):
             "seconds": seconds,
         }
         dropped = [request_id for batch in uploaded for request_id in batch.dropped]
-        with (self.engine if dropped else self.autocommit).begin() as connection:
+        cut = {batch.lease.batch_id for batch in uploaded if not batch.is_whole}
+        with (self.engine if dropped or cut else self.autocommit).begin() as connection:
             held = set(connection.execute(SQL["uploaded"], which).scalars())
             if dropped:
                 return_rows(connection, sorted(held), dropped)
+            if cut & held:
+                connection.execute(SQL["forget_positions"], {"batch_ids": sorted(cut & held)})
         return held
 
     def record_submissions(self, submitted: Sequence[SubmittedBatch]) -> set[str]:

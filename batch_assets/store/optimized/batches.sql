@@ -39,6 +39,12 @@ WITH moved AS (
 )
 SELECT moved.id FROM moved
 
+-- name: forget_positions
+-- Rows are missing in the input files, and nobody knows which: no line of these can be told.
+UPDATE batch_assets.attempt AS a
+SET position = NULL
+WHERE a.batch_id = ANY(CAST(:batch_ids AS text[]))
+
 -- name: submitted
 WITH moved AS (
     UPDATE batch_assets.batch AS b
@@ -137,10 +143,14 @@ WITH given AS (
     SELECT
         g.batch_id AS id, g.fence, g.ended, g.server_status, g.server_answered, g.output_file_id,
         g.error_file_id, g.status,
-        ARRAY(SELECT json_array_elements_text(g.server_errors)) AS server_errors
+        ARRAY(SELECT json_array_elements_text(g.server_errors)) AS server_errors,
+        ARRAY(
+            SELECT CAST(json_array_elements_text(g.server_error_lines) AS integer)
+        ) AS server_error_lines
     FROM json_to_recordset(CAST(:seen AS json)) AS g (
         batch_id text, fence bigint, ended boolean, server_status text, server_errors json,
-        server_answered bigint, output_file_id text, error_file_id text, status text
+        server_error_lines json, server_answered bigint, output_file_id text, error_file_id text,
+        status text
     )
 ), moved AS (
     UPDATE batch_assets.batch AS b
@@ -152,6 +162,7 @@ WITH given AS (
             ELSE clock_timestamp()
         END,
         server_errors = g.server_errors,
+        server_error_lines = g.server_error_lines,
         server_answered = g.server_answered,
         output_file_id = g.output_file_id,
         error_file_id = g.error_file_id

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from sys import intern
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from batch_assets.domain.batches import Claim, ClaimedBatch
 from batch_assets.domain.packing import (
@@ -119,7 +120,7 @@ class _Claiming:
             "limit": limit,
         }
         rows = self._connection.execute(SQL["candidates"], which)
-        found = [Candidate(**row._mapping) for row in rows]
+        found = [_candidate(row) for row in rows]
         by_company = {
             company_id: list(some) for company_id, some in groupby(found, attrgetter("company_id"))
         }
@@ -165,11 +166,13 @@ class _Claiming:
             for draft in drafts
         ]
         rows = [
-            (candidate.request_id, batch.id, batch.company_id)
+            (candidate.request_id, batch.id, batch.company_id, position)
             for batch, draft in zip(batches, drafts, strict=True)
-            for candidate in draft.candidates
+            for position, candidate in enumerate(draft.candidates, start=1)
         ]
-        request_ids, of_batches, of_companies = (list(column) for column in zip(*rows, strict=True))
+        request_ids, of_batches, of_companies, positions = (
+            list(column) for column in zip(*rows, strict=True)
+        )
         claimed = self._connection.execute(
             SQL["claim"],
             {
@@ -179,6 +182,7 @@ class _Claiming:
                 "requests": [batch.requests for batch in batches],
                 "tokens": [batch.tokens for batch in batches],
                 "costs_eur": [batch.cost_eur for batch in batches],
+                "suspect_of": [draft.suspect_of for draft in drafts],
                 "installation_id": self._holder.installation_id,
                 "run_id": self._holder.run_id,
                 "owner": self._holder.owner,
@@ -186,6 +190,7 @@ class _Claiming:
                 "request_ids": request_ids,
                 "of_batches": of_batches,
                 "of_companies": of_companies,
+                "positions": positions,
             },
         )
         expect(claimed, len(rows), "claim")
@@ -203,3 +208,9 @@ class _Claiming:
         )
         expect(rejected, len(rejections), "reject_rows")
         self.rejected.update(one.code for one in rejections)
+
+
+def _candidate(row: "Row[tuple[object, ...]]") -> Candidate:
+    """A look reads thousands, of few companies and models: these are kept once."""
+    shared = {name: intern(row._mapping[name]) for name in ("company_id", "model")}
+    return Candidate(**{**row._mapping, **shared})

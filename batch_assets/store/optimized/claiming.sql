@@ -53,7 +53,9 @@ SELECT
     w.model,
     w.processing_type,
     m.message_count,
-    m.content_bytes
+    m.content_bytes,
+    q.lot,
+    q.root_batch_id AS suspect_of
 FROM unnest(CAST(:company_ids AS text[])) AS c (company_id)
 CROSS JOIN LATERAL (
     WITH RECURSIVE waiting AS (
@@ -113,6 +115,12 @@ CROSS JOIN LATERAL (
     FROM public."Message" AS m
     WHERE m."sessionId" = w.session_id
 ) AS m
+LEFT JOIN LATERAL (
+    SELECT s.lot, s.root_batch_id
+    FROM batch_assets.suspect AS s
+    WHERE s.request_id = w.request_id
+    OFFSET 0
+) AS q ON true
 LIMIT :limit
 
 -- name: passed_over
@@ -148,8 +156,9 @@ WITH given AS (
         (SELECT CAST(:models AS text[])),
         (SELECT CAST(:requests AS integer[])),
         (SELECT CAST(:tokens AS bigint[])),
-        (SELECT CAST(:costs_eur AS float8[]))
-    ) AS g (id, company_id, model, requests, tokens, cost_eur)
+        (SELECT CAST(:costs_eur AS float8[])),
+        (SELECT CAST(:suspect_of AS text[]))
+    ) AS g (id, company_id, model, requests, tokens, cost_eur, suspect_of)
 ), told AS (
     INSERT INTO public."AIBatchRequest"
         (id, "companyId", "openaiBatchId", "inputFileId", status, "createdAt")
@@ -159,11 +168,11 @@ WITH given AS (
 ), intended AS (
     INSERT INTO batch_assets.batch
         (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at,
-        fence, requests, estimated_tokens, estimated_cost_eur)
+        fence, requests, estimated_tokens, estimated_cost_eur, suspect_of)
     SELECT
         g.id, :installation_id, g.company_id, g.model, 'claimed', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
-        1, g.requests, g.tokens, g.cost_eur
+        1, g.requests, g.tokens, g.cost_eur, g.suspect_of
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
@@ -171,11 +180,12 @@ WITH given AS (
     FROM unnest(
         (SELECT CAST(:request_ids AS text[])),
         (SELECT CAST(:of_batches AS text[])),
-        (SELECT CAST(:of_companies AS text[]))
-    ) AS w (request_id, batch_id, company_id)
+        (SELECT CAST(:of_companies AS text[])),
+        (SELECT CAST(:positions AS integer[]))
+    ) AS w (request_id, batch_id, company_id, position)
     WHERE r.id = w.request_id
         AND coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
-    RETURNING r.id, r."sessionId", w.batch_id, w.company_id
+    RETURNING r.id, r."sessionId", w.batch_id, w.company_id, w.position
 ), forgotten AS (
     DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
 ), not_put_off AS (
@@ -194,8 +204,8 @@ WITH given AS (
         "completedAt" = NULL,
         "errorMessage" = NULL
 )
-INSERT INTO batch_assets.attempt (batch_id, request_id, company_id)
-SELECT moved.batch_id, moved.id, moved.company_id
+INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
+SELECT moved.batch_id, moved.id, moved.company_id, moved.position
 FROM moved
 
 -- name: reject_rows

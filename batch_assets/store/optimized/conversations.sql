@@ -1,6 +1,7 @@
 -- name: conversations
 -- Each batch's requests are put in order before their messages are joined, and the batches come in
--- the order in which they were given: nothing large is sorted, and the cursor begins at once.
+-- the order in which they were given: nothing large is sorted, and the cursor begins at once. Their
+-- positions are the lines of the file; batches of before have none.
 SELECT
     g.batch_id,
     h.request_id,
@@ -20,7 +21,7 @@ CROSS JOIN LATERAL (
     FROM batch_assets.attempt AS a
     JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
     WHERE a.batch_id = g.batch_id AND coalesce(a.outcome, '') = ''
-    ORDER BY r."requestedAt", r.id
+    ORDER BY a.position, r."requestedAt", r.id
     OFFSET 0
 ) AS h
 CROSS JOIN LATERAL (

@@ -52,6 +52,10 @@ class BatchQueries(EngineQueries):
                 connection.execute(SQL["uploaded"], which)
                 connection.execute(SQL["livedash_uploaded"], which)
                 return_rows(connection, batch.lease.batch_id, batch.dropped, "released")
+                if not batch.is_whole:
+                    connection.execute(
+                        SQL["forget_positions"], {"batch_ids": [batch.lease.batch_id]}
+                    )
             held.add(batch.lease.batch_id)
         return held
 
@@ -121,12 +125,14 @@ def seen_columns(batch: InFlightBatch, remote: RemoteBatch, *, has_ended: bool) 
     """What the server said of a batch, as the columns of both rows of it."""
     readable = remote.output_file_id is not None or remote.error_file_id is not None
     word = remote.status if has_ended else _running_word(remote.status)
+    errors = sorted({(error.code, error.line or 0) for error in remote.errors})
     return {
         "batch_id": batch.id,
         "fence": batch.fence,
         "ended": has_ended,
         "server_status": remote.status,
-        "server_errors": sorted({error.code for error in remote.errors}),
+        "server_errors": [code for code, _ in errors],
+        "server_error_lines": [line for _, line in errors],
         "server_answered": remote.completed + remote.failed,
         "output_file_id": remote.output_file_id,
         "error_file_id": remote.error_file_id,

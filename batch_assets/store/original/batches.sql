@@ -54,6 +54,12 @@ SET state = 'uploaded',
     lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
 WHERE b.id = :batch_id
 
+-- name: forget_positions
+-- Rows are missing in the input file, and nobody knows which: no line of it can be told.
+UPDATE batch_assets.attempt AS a
+SET position = NULL
+WHERE a.batch_id = ANY(CAST(:batch_ids AS text[]))
+
 -- name: livedash_uploaded
 UPDATE public."AIBatchRequest" AS l
 SET status = 'UPLOADING', "inputFileId" = :input_file_id
@@ -94,7 +100,11 @@ WHERE l.id = :batch_id AND l.status IN ('PENDING', 'UPLOADING')
 -- name: in_flight
 SELECT
     b.id, b.fence, b.openai_batch_id, b.model, b.server_status,
-    b.server_status_since AS status_since, b.submitted_at
+    b.server_status_since AS status_since, b.submitted_at,
+    CAST(extract(epoch FROM clock_timestamp() - b.submitted_at) AS float8) AS age_seconds,
+    b.installation_id IS NOT DISTINCT FROM (
+        SELECT i.id FROM batch_assets.installation AS i
+    ) AS is_ours
 FROM batch_assets.batch AS b
 WHERE b.state = 'submitted'
 ORDER BY b.claimed_at, b.id
@@ -111,6 +121,7 @@ SET state = CASE WHEN :ended THEN 'ended' ELSE b.state END,
         ELSE clock_timestamp()
     END,
     server_errors = :server_errors,
+    server_error_lines = :server_error_lines,
     server_answered = :server_answered,
     output_file_id = :output_file_id,
     error_file_id = :error_file_id

@@ -127,6 +127,7 @@ def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> Claime
         | {
             "installation_id": holder.installation_id,
             "model": draft.model,
+            "suspect_of": draft.suspect_of,
             "run_id": holder.run_id,
             "owner": holder.owner,
             "lease_seconds": holder.lease_seconds,
@@ -135,8 +136,9 @@ def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> Claime
             "cost_eur": draft.cost_eur,
         },
     )
-    for candidate in draft.candidates:
-        claimed = connection.execute(SQL["claim_row"], which | {"request_id": candidate.request_id})
+    for position, candidate in enumerate(draft.candidates, start=1):
+        row = {"request_id": candidate.request_id, "position": position}
+        claimed = connection.execute(SQL["claim_row"], which | row)
         expect_one(claimed, "claim_row")
     return ClaimedBatch(
         lease=Lease(batch_id, fence=1),

@@ -17,11 +17,11 @@ VALUES
 -- name: insert_batch
 INSERT INTO batch_assets.batch
     (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at, fence,
-    requests, estimated_tokens, estimated_cost_eur)
+    requests, estimated_tokens, estimated_cost_eur, suspect_of)
 VALUES
     (:batch_id, :installation_id, :company_id, :model, 'claimed', :run_id, :owner,
     clock_timestamp() + make_interval(secs => :lease_seconds), 1,
-    :requests, :tokens, :cost_eur)
+    :requests, :tokens, :cost_eur, :suspect_of)
 
 -- name: claim_row
 -- LiveDash may have reset a row that we had given up or put off: it is in one bucket only.
@@ -51,8 +51,8 @@ WITH moved AS (
         "completedAt" = NULL,
         "errorMessage" = NULL
 )
-INSERT INTO batch_assets.attempt (batch_id, request_id, company_id)
-SELECT :batch_id, moved.id, :company_id
+INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
+SELECT :batch_id, moved.id, :company_id, :position
 FROM moved
 
 -- name: reject_row

@@ -1,4 +1,5 @@
 -- name: conversation_heads
+-- In the order of their positions, which are the lines of the file; batches of before have none.
 SELECT
     r.id AS request_id,
     r."sessionId" AS session_id,
@@ -7,7 +8,7 @@ SELECT
 FROM batch_assets.attempt AS a
 JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
 WHERE a.batch_id = :batch_id AND a.outcome IS NULL
-ORDER BY r."requestedAt", r.id
+ORDER BY a.position, r."requestedAt", r.id
 
 -- name: messages_of_session
 SELECT m.role, m.content

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -15,7 +16,7 @@ from batch_assets.domain.batches import (
     Written,
 )
 from batch_assets.domain.policy import Policy
-from batch_assets.domain.records import Lease, RowOutcome
+from batch_assets.domain.records import BatchErrorLine, Lease, RowOutcome
 from batch_assets.domain.states import BatchState
 from batch_assets.store.original.base import EngineQueries, holds
 from batch_assets.store.original.batches import return_open_rows, return_rows
@@ -53,7 +54,11 @@ class ResultQueries(EngineQueries):
                 model=row.model,
                 openai_batch_id=row.openai_batch_id,
                 server_status=row.server_status,
-                server_errors=tuple(row.server_errors),
+                server_errors=tuple(
+                    BatchErrorLine(code, line or None)
+                    # Batches of before have no lines.
+                    for code, line in zip_longest(row.server_errors, row.server_error_lines)
+                ),
                 server_answered=row.server_answered,
                 ended_seconds=row.ended_seconds,
                 input_file_id=row.input_file_id,
@@ -105,6 +110,7 @@ class ResultQueries(EngineQueries):
                 if not holds(connection, lease, [BatchState.ENDED]):
                     continue
                 rows = return_open_rows(connection, lease.batch_id, "unanswered")
+                connection.execute(SQL["clear_suspects"], which)
                 connection.execute(SQL["settled"], which | {"returned": rows})
                 connection.execute(SQL["livedash_settled"], which)
             returned[lease.batch_id] = rows

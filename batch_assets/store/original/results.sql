@@ -15,7 +15,7 @@ FROM (
 WHERE b.id = free.id
 RETURNING
     b.id, b.fence, b.installation_id, b.company_id, b.model, b.openai_batch_id, b.server_status,
-    b.server_errors, b.server_answered, b.input_file_id, b.output_file_id, b.error_file_id,
+    b.server_errors, b.server_error_lines, b.server_answered, b.input_file_id, b.output_file_id, b.error_file_id,
     extract(epoch FROM clock_timestamp() - b.ended_at)::float8 AS ended_seconds
 
 -- name: rows_of
@@ -217,6 +217,16 @@ SET completed = b.completed + :completed,
     cost_eur = b.cost_eur + :cost_eur,
     live_cost_eur = b.live_cost_eur + :live_cost_eur
 WHERE b.id = :batch_id
+
+-- name: clear_suspects
+-- The server took the lot, or a row of it has found its end: what was refused and waits stays suspect.
+DELETE FROM batch_assets.suspect AS q
+USING batch_assets.batch AS b, batch_assets.attempt AS a
+WHERE b.id = :batch_id
+    AND b.suspect_of IS NOT NULL
+    AND a.batch_id = b.id
+    AND q.request_id = a.request_id
+    AND (b.server_status <> 'failed' OR a.outcome <> 'unanswered')
 
 -- name: settled
 UPDATE batch_assets.batch AS b

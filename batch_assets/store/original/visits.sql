@@ -32,7 +32,9 @@ SELECT
     w.model,
     w.processing_type,
     m.message_count,
-    m.content_bytes
+    m.content_bytes,
+    q.lot,
+    q.root_batch_id AS suspect_of
 FROM (
     SELECT
         r.id AS request_id,
@@ -62,6 +64,7 @@ CROSS JOIN LATERAL (
     FROM public."Message" AS m
     WHERE m."sessionId" = w.session_id
 ) AS m
+LEFT JOIN batch_assets.suspect AS q ON q.request_id = w.request_id
 ORDER BY w.requested_at, w.request_id
 
 -- name: passed_over

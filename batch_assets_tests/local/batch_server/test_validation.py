@@ -123,3 +123,19 @@ def test_other_models_can_be_added(lab: Lab) -> None:
     lab.configure(models=[{"id": "house-model", "reasoning": True}])
     (line,) = lab.lines(lab.run(rows(1, model="house-model")).output_file_id)
     assert line["response"]["body"]["model"] == "house-model"
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        ({}, [("unheard_of", None)]),
+        ({"name_lines": True}, [("unheard_of", 2), ("unheard_of", 4)]),
+    ],
+)
+def test_a_rule_refuses_batches_that_have_certain_rows(
+    lab: Lab, rule: dict[str, Any], wanted: list[tuple[str, int | None]]
+) -> None:
+    refuses = {"end_as": "failed", "code": "unheard_of", "custom_id": "^r[24]$", **rule}
+    lab.configure(batches=[refuses])
+    assert lab.errors(failed(lab, rows(5))) == wanted
+    assert lab.run([row("r1"), row("r3")]).status == "completed"

@@ -201,6 +201,10 @@ class Desk:
         with self.engine.begin() as connection:
             return [(row[0], row[1]) for row in connection.execute(text(query), parameters)]
 
+    def rows(self, query: str, **parameters: Any) -> list[Row[Any]]:
+        with self.engine.begin() as connection:
+            return list(connection.execute(text(query), parameters))
+
     def batch(self, batch_id: str) -> Row[Any]:
         """Our row of a batch."""
         return self._row("SELECT * FROM batch_assets.batch WHERE id = :id", batch_id)
@@ -294,6 +298,7 @@ _TABLES = {
     "retry": "SELECT * FROM batch_assets.retry ORDER BY request_id",
     "dead_letter": "SELECT * FROM batch_assets.dead_letter ORDER BY request_id",
     "model_pause": "SELECT * FROM batch_assets.model_pause ORDER BY model",
+    "suspect": "SELECT * FROM batch_assets.suspect ORDER BY request_id",
 }
 
 

@@ -161,11 +161,12 @@ def test_an_end_is_kept_with_files_and_errors(
     ours, theirs = desk.batch(batch.id), desk.livedash_batch(batch.id)
     assert (ours.state, ours.server_status, ours.output_file_id) == ("ended", status, output)
     assert ours.server_errors == ["invalid_json_line", "model_not_found"]
+    assert ours.server_error_lines == [3, 0]
     assert (theirs.status, theirs.outputFileId) == (livedash, output)
     assert theirs.completedAt is not None
     assert desk.statuses(ids) == {"BATCHING_IN_PROGRESS"}
     taken = desk.take(batch.id)
-    assert taken.server_errors == ("invalid_json_line", "model_not_found")
+    assert taken.server_errors == errors
     assert (taken.is_ours, taken.output_file_id) == (True, output)
 
 
