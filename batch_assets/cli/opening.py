@@ -10,8 +10,10 @@ from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.settings import Settings, load_settings
+from batch_assets.store.breakers import Breakers
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
+from batch_assets.store.pauses import Pauses
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import Strategy
@@ -39,6 +41,16 @@ class OpenDatabase:
     def queries(self) -> Queries:
         """The operations on it."""
         return self.strategy.queries
+
+    @property
+    def breakers(self) -> Breakers:
+        """The breakers of the API's operations."""
+        return Breakers(self.engine)
+
+    @property
+    def pauses(self) -> Pauses:
+        """The schedule's and the models' pauses."""
+        return Pauses(self.engine)
 
     @property
     def registry(self) -> Registry:

@@ -8,6 +8,7 @@ from rich.table import Table
 from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import console, count, euros, plural, print_json, table, total
+from batch_assets.cli.stoppages import stoppages
 from batch_assets.domain.batches import CompanyStatistics
 
 _TEXTS = frozenset({"company_id", "name", "status"})
@@ -18,8 +19,9 @@ def show_status(*, as_json: bool) -> None:
     with open_database() as database:
         companies = database.queries.statistics()
         held_because = database.registry.installation().hold_reason
+        stopped = stoppages(database)
     if as_json:
-        print_json(_document(companies, held_because))
+        print_json(_document(companies, held_because) | stopped.document())
         return
     shown = console()
     shown.print(f"The {database.place}\n", soft_wrap=True)
@@ -33,6 +35,8 @@ def show_status(*, as_json: bool) -> None:
         )
     if held_because is not None:
         shown.print(f"Nothing is submitted now. {held_because}", soft_wrap=True)
+    for sentence in stopped.sentences():
+        shown.print(sentence)
 
 
 def in_all(companies: Sequence[CompanyStatistics]) -> CompanyStatistics:

@@ -38,7 +38,7 @@ class AccountRefusedError(BatchAssetsError):
 
 
 class SubmissionHeldError(BatchAssetsError):
-    """Nothing may be submitted from this database until an operator has confirmed it."""
+    """Nothing is submitted now: an operator has to confirm it, or the API is not well."""
 
     exit_code = 6
 

@@ -18,6 +18,7 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch import codes, limits, objects
+from batch_assets.openai_batch.gate import Gate, OpenGate
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.uploads import TimedFile
 
@@ -29,6 +30,7 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 _Item = TypeVar("_Item", RemoteBatch, RemoteFile)
 
 _DEFAULT_TIMEOUTS = Timeouts()
+_OPEN_GATE = OpenGate()
 _BATCHES_A_PAGE = 100
 _FILES_A_PAGE = 1_000
 
@@ -47,6 +49,7 @@ class BatchApi:
         *,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
         max_connections: int = 10,
+        gate: Gate = _OPEN_GATE,
     ) -> None:
         _check_key(api_key)
         _check_url(base_url)
@@ -54,6 +57,7 @@ class BatchApi:
         self._api_key = api_key
         self._base_url = base_url
         self._max_connections = max_connections
+        self._gate = gate
         self._connections: Connections | None = None
         self._lock = threading.Lock()
 
@@ -202,7 +206,7 @@ class BatchApi:
         with self._lock:
             if self._connections is None:
                 self._connections = Connections(
-                    self._api_key, self._base_url, self.timeouts, self._max_connections
+                    self._api_key, self._base_url, self.timeouts, self._max_connections, self._gate
                 )
             return self._connections
 

@@ -13,6 +13,7 @@ import openai
 
 from batch_assets.openai_batch.downloads import whole_lines
 from batch_assets.openai_batch.failures import API_ERRORS, classify
+from batch_assets.openai_batch.gate import Gate
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.results import read_json
 
@@ -33,7 +34,7 @@ class Connections:
     """Two clients with a pool each: one repeats calls that failed, the other never does."""
 
     def __init__(
-        self, api_key: str, base_url: str, timeouts: Timeouts, max_connections: int
+        self, api_key: str, base_url: str, timeouts: Timeouts, max_connections: int, gate: Gate
     ) -> None:
         def client(*, seconds: float, retries: int, follow_redirects: bool) -> openai.OpenAI:
             pool = httpx2.Client(
@@ -54,6 +55,7 @@ class Connections:
         )
         # A redirect can turn a POST into a GET, or send it a second time.
         self.creating = client(seconds=timeouts.create, retries=0, follow_redirects=False)
+        self._gate = gate
 
     def call(
         self,
@@ -63,26 +65,28 @@ class Connections:
     ) -> _Result:
         """What `read` makes of the JSON that `request` is answered with, `None` if with nothing.
 
-        ApiError if there is no answer, or none that `read` understands.
+        ApiError if there is no answer, or none that `read` understands, or if the gate is shut.
         """
-        try:
-            text = request().text
-            return read(read_json(text) if text else None)
-        except API_ERRORS as error:
-            failure = classify(error, operation)
-        # Raised out here, the error has no cause or context: those may quote a text or the key.
-        raise failure
+        with self._gate.attempt(operation):
+            try:
+                text = request().text
+                return read(read_json(text) if text else None)
+            except API_ERRORS as error:
+                failure = classify(error, operation)
+            # Raised out here, the error has no cause or context: those may quote a text or the key.
+            raise failure
 
     def lines(self, file_id: str) -> Iterator[bytes]:
         """The lines of a file as they arrive. ApiError, also in the middle of it."""
-        try:
-            with self.reading.files.with_streaming_response.content(file_id) as response:
-                yield from whole_lines(response.iter_bytes())
-        except API_ERRORS as error:
-            failure = classify(error, Operation.DOWNLOAD_FILE)
-        else:
-            return
-        raise failure
+        with self._gate.attempt(Operation.DOWNLOAD_FILE):
+            try:
+                with self.reading.files.with_streaming_response.content(file_id) as response:
+                    yield from whole_lines(response.iter_bytes())
+            except API_ERRORS as error:
+                failure = classify(error, Operation.DOWNLOAD_FILE)
+            else:
+                return
+            raise failure
 
     def close(self) -> None:
         """Give all connections back."""

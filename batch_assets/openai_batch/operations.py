@@ -33,8 +33,10 @@ class Timeouts:
     create: float = 120.0
     """Until a creating call, once it is sent, is answered."""
     upload: float = 600.0
+    turn: float = 20.0
+    """Until a call that is on trial has ended, for the one that waits for it."""
 
     @property
     def longest_creating_call(self) -> float:
         """What an upload or a create can take: a lease has to outlast it."""
-        return 2 * self.connect + self.upload + 2 * self.create
+        return self.turn + 2 * self.connect + self.upload + 2 * self.create

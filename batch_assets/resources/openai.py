@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.gate import Gate
 from batch_assets.resources.wiring import WiringResource
 
 
@@ -15,12 +16,14 @@ class OpenAIResource:
         self._wiring = wiring
         self._api: BatchApi | None = None
 
-    @property
-    def api(self) -> BatchApi:
-        """The client. It connects with its first call; raises `ConfigurationError`."""
+    def api(self, gate: Gate) -> BatchApi:
+        """The client, whose calls all go through the gate that was given first.
+
+        It connects with its first call; raises `ConfigurationError`.
+        """
         if self._api is None:
             endpoints = self._wiring.endpoints
-            self._api = BatchApi(endpoints.api_key, endpoints.base_url)
+            self._api = BatchApi(endpoints.api_key, endpoints.base_url, gate=gate)
         return self._api
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from functools import cached_property
 
 import dagster as dg
@@ -10,7 +11,9 @@ from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.openai import OpenAIResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
 from batch_assets.resources.wiring import WiringResource
+from batch_assets.stages.guarding import Guard
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.store.breakers import Breakers
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import Watch
 
@@ -31,15 +34,24 @@ class PipelineResource:
         self._openai = openai
         self._strategy = strategy
         self._run_id = run_id
+        self._began = time.monotonic()
+
+    @property
+    def run_seconds(self) -> float:
+        """How long ago the run began, in this process."""
+        return time.monotonic() - self._began
 
     @cached_property
     def pipeline(self) -> Pipeline:
         """The run's pipeline; raises what the resources that it is made of raise."""
         policy = self._wiring.settings.policy()
+        guard = Guard(
+            Breakers(self._database.engine), policy, known=lambda: self.pipeline.glance.breakers
+        )
         return Pipeline(
             queries=self._strategy.queries,
             registry=Registry(self._database.engine, policy.foreign_quiet_seconds),
-            api=self._openai.api,
+            api=self._openai.api(guard),
             policy=policy,
             spool_dir=self._wiring.endpoints.spool_dir,
             owner=f"{socket.gethostname()}:{os.getpid()}:{self._run_id}",

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,6 @@ def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
 
 
 def _save(api: BatchApi, file_id: str, path: Path) -> None:
-    with path.open("xb") as file:
-        for line in api.download(file_id):
+    with path.open("xb") as file, closing(api.download(file_id)) as lines:
+        for line in lines:
             file.write(line + b"\n")

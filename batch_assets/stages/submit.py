@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.openai_batch.spool import sweep
+from batch_assets.stages.guarding import submission_held_by
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms
 from batch_assets.stages.wave import Wave
@@ -39,9 +40,9 @@ class SubmitReport:
 def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -> SubmitReport:
     """Submit what these companies have waiting, until the budget is spent.
 
-    Raises SubmissionHeldError before anything is claimed while submission is not allowed, and
-    ApiError when the server refuses the account or cannot be reached; what was claimed by then
-    waits again or is looked up by the next run.
+    Raises SubmissionHeldError before anything is claimed while submission is not allowed or a
+    breaker would refuse its calls, and ApiError when the server refuses the account or cannot be
+    reached; what was claimed by then waits again or is looked up by the next run.
     """
     report = SubmitReport()
     if not company_ids:
@@ -50,6 +51,9 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
     installation = pipeline.glance.installation
     if installation.hold_reason is not None:
         raise SubmissionHeldError(installation.hold_reason)
+    refused = submission_held_by(pipeline.glance.breakers)
+    if refused is not None:
+        raise SubmissionHeldError(refused)
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
     terms = claim_terms(pipeline)
     spent = Spent()

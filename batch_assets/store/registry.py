@@ -1,8 +1,11 @@
 """What is ours alone and has one implementation: which installation this is, and what rests."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from batch_assets.domain.breakers import Breaker
+from batch_assets.store.breakers import breakers_in
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.optimized.batches import return_rows
 from batch_assets.store.original.base import EngineQueries
@@ -61,6 +64,8 @@ class Glance:
     has_leftovers: bool
     """Files of finished batches may be on the server."""
     has_due_retries: bool
+    breakers: tuple[Breaker, ...]
+    """Of the API operations whose last call failed."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ class Registry(EngineQueries):
             has_unresolved=row.has_unresolved,
             has_leftovers=row.has_leftovers,
             has_due_retries=row.has_due_retries,
+            breakers=breakers_in(row.breakers),
         )
 
     @retry_lost
@@ -114,6 +120,12 @@ class Registry(EngineQueries):
                 left = connection.execute(SQL["leave_unresolved_to_the_original"]).scalars()
                 return_rows(connection, list(left))
             connection.execute(SQL["confirm"], {"confirmed_by": confirmed_by})
+
+    @retry_lost
+    def note_cancelled(self, batch_ids: Sequence[str]) -> None:
+        """Keep when these batches were cancelled for the first time; they are still in flight."""
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["note_cancelled"], {"batch_ids": list(batch_ids)})
 
     @retry_lost
     def pause_model(self, model: str, seconds: float, reason: str) -> None:

@@ -73,7 +73,21 @@ SELECT
     ) AS has_leftovers,
     EXISTS (
         SELECT FROM batch_assets.retry AS f WHERE f.retry_at <= statement_timestamp()
-    ) AS has_due_retries
+    ) AS has_due_retries,
+    (
+        SELECT json_agg(json_build_object(
+            'operation', k.operation,
+            'state', k.state,
+            'failures', k.failures,
+            'code', k.code,
+            'reason', k.reason,
+            'retry_at', k.retry_at,
+            'changed_at', k.changed_at,
+            'seconds_left',
+            coalesce(extract(epoch FROM k.retry_at - clock_timestamp()), 0)::float8
+        ))
+        FROM batch_assets.breaker AS k
+    ) AS breakers
 FROM batch_assets.installation AS i
 
 -- name: confirm
@@ -109,6 +123,13 @@ WITH moved AS (
     WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
 )
 SELECT moved.id FROM moved
+
+-- name: note_cancelled
+UPDATE batch_assets.batch AS b
+SET cancelled_at = clock_timestamp()
+WHERE b.id = ANY(CAST(:batch_ids AS text[]))
+    AND b.state = 'submitted'
+    AND b.cancelled_at IS NULL
 
 -- name: pause_model
 INSERT INTO batch_assets.model_pause (model, until, reason)

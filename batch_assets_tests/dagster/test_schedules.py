@@ -7,7 +7,8 @@ import dagster as dg
 import pytest
 
 from batch_assets.definitions import build_definitions
-from batch_assets.schedules import ACTIVE, decide
+from batch_assets.schedules.active import ACTIVE
+from batch_assets.schedules.batch_processing import decide
 
 ENDED = [
     dg.DagsterRunStatus.SUCCESS,

@@ -1,0 +1,76 @@
+"""A circuit breaker's state, and what it makes of failures.
+
+A call is let through while its operation's breaker is closed, and refused at once while it is open.
+Then one call is let through on trial: it closes the breaker, or opens it for twice as long.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from batch_assets.domain.failures import Failure, FailureKind
+
+BREAKER_OPEN = "breaker_open"
+"""The code of the failure of a call that was refused by a breaker."""
+
+_OURS = frozenset({BREAKER_OPEN, "no_free_connection"})
+"""Codes of failures that never reached the server."""
+
+
+class BreakerState(StrEnum):
+    """What becomes of the next call of an operation."""
+
+    CLOSED = "closed"
+    """It is made; some calls before it may have failed in a row."""
+    OPEN = "open"
+    """It is refused until `retry_at`, and on trial from then on."""
+    HALF_OPEN = "half_open"
+    """It is refused, since another one is on trial; from `retry_at` on that one is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """The breaker of one operation as it was at one moment, on the database's clock."""
+
+    operation: str
+    state: BreakerState
+    failures: int
+    """Calls that failed in a row."""
+    code: str
+    """The last failure's code."""
+    reason: str
+    retry_at: datetime | None
+    changed_at: datetime
+    """Tells a trial from those before and after it."""
+    seconds_left: float
+    """How long calls are refused from that moment on; 0 where none are."""
+
+    @property
+    def history(self) -> str:
+        """What happened: how many calls failed, and the last one's code."""
+        calls = "the last call" if self.failures == 1 else f"{self.failures} calls in a row"
+        return f"{calls} failed ({self.code})"
+
+    @property
+    def refusal(self) -> str:
+        """Why a call is not made, until when, and what to do about it."""
+        if self.state is BreakerState.HALF_OPEN or self.retry_at is None:
+            until = "another run is trying one now"
+        else:
+            until = f"none is made before {self.retry_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return (
+            f"{self.history} and {until}; `batch-assets reset {self.operation}` allows them at once"
+        )
+
+
+def is_unwell(failure: Failure) -> bool:
+    """Whether a failure means that the server is not well, whatever it was asked."""
+    return (
+        failure.kind in {FailureKind.TRANSIENT, FailureKind.INDETERMINATE}
+        and failure.code not in _OURS
+    )
+
+
+def is_answer(failure: Failure) -> bool:
+    """Whether a failure is a well server's answer: a refusal, no room, no such thing."""
+    return failure.kind not in {FailureKind.TRANSIENT, FailureKind.INDETERMINATE}

@@ -1,0 +1,102 @@
+"""The breakers' state, which all runs share. Each operation here is one statement."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from batch_assets.domain.breakers import Breaker, BreakerState
+from batch_assets.domain.failures import Failure
+from batch_assets.domain.policy import Policy
+from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+@dataclass(frozen=True)
+class Breakers(EngineQueries):
+    """Reads and moves breakers. One that is closed, and whose last call was answered, has no row.
+
+    `trial` is the moment at which a trial began, as `begin_trial` gave it, or `None`: a move from
+    half open is made for the trial that is under way and for no other.
+    """
+
+    @retry_lost
+    def count(
+        self, operation: str, failure: Failure, policy: Policy, trial: datetime | None
+    ) -> Breaker | None:
+        """Note that a call failed, and open the breaker if it is time for that; how it is then.
+
+        It stays open for half to all of `policy.breaker_seconds`, doubled with every failed trial,
+        and at least for as long as the server asks. `None`: another run has opened it meanwhile.
+        """
+        parameters = {
+            "operation": operation,
+            "code": failure.code,
+            "reason": failure.reason,
+            "limit": policy.breaker_failures,
+            "seconds": policy.breaker_seconds,
+            "max_seconds": policy.breaker_max_seconds,
+            "asked_seconds": failure.retry_after_seconds or 0.0,
+            "trial": trial,
+        }
+        with self.autocommit.connect() as connection:
+            row = connection.execute(SQL["count_failure"], parameters).one_or_none()
+        return None if row is None else _breaker(row._asdict())
+
+    @retry_lost
+    def forget(self, operation: str, trial: datetime | None) -> bool:
+        """Note that a call was answered; False if there was nothing that it could change."""
+        parameters = {"operation": operation, "trial": trial}
+        with self.autocommit.connect() as connection:
+            return connection.execute(SQL["forget_failures"], parameters).rowcount > 0
+
+    @retry_lost
+    def begin_trial(self, operation: str, seconds: float) -> Breaker | None:
+        """Take the trial of a breaker whose time is up; it is ours alone for `seconds`.
+
+        `None`: another run has it, or has moved the breaker.
+        """
+        parameters = {"operation": operation, "seconds": seconds}
+        with self.autocommit.connect() as connection:
+            row = connection.execute(SQL["begin_trial"], parameters).one_or_none()
+        return None if row is None else _breaker(row._asdict())
+
+    @retry_lost
+    def all(self) -> list[Breaker]:
+        """Every breaker whose last call failed, by operation."""
+        with self.autocommit.connect() as connection:
+            return [_breaker(row._asdict()) for row in connection.execute(SQL["all"])]
+
+    @retry_lost
+    def reset(self, operations: Sequence[str]) -> list[str]:
+        """Close these breakers and forget their failures; the ones that were not closed."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["reset"], {"operations": list(operations)}).all()
+        return sorted(row.operation for row in rows if row.state != BreakerState.CLOSED)
+
+
+def breakers_in(document: Sequence[Mapping[str, Any]] | None) -> tuple[Breaker, ...]:
+    """The breakers in the JSON that another statement has gathered; `None` stands for none."""
+    times = ("retry_at", "changed_at")
+    return tuple(
+        _breaker({**one, **{name: _moment(one[name]) for name in times}}) for one in document or ()
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _breaker(row: Mapping[str, Any]) -> Breaker:
+    columns = {field.name: row[field.name] for field in fields(Breaker)}
+    return Breaker(
+        **{
+            **columns,
+            "state": BreakerState(row["state"]),
+            "seconds_left": max(row["seconds_left"], 0.0),
+        }
+    )

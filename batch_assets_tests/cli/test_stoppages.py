@@ -1,0 +1,96 @@
+"""What is stopped for a while: `batch-assets status` shows it, `batch-assets reset` ends it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.policy import Policy
+from batch_assets.openai_batch.operations import Operation
+from batch_assets.store.breakers import Breakers
+from batch_assets.store.pauses import Pauses, SchedulerPause
+from batch_assets.store.registry import Registry
+from batch_assets_tests.cli.conftest import KEY, Type
+
+FAILURE = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
+ONE = Policy(breaker_failures=1)
+
+
+@pytest.fixture
+def configured(database_url: str, tmp_path: Path) -> dict[str, str]:
+    return {
+        "DATABASE_URL": database_url,
+        "OPENAI_API_KEY": KEY,
+        "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
+    }
+
+
+@pytest.fixture
+def stopped(engine: Engine, configured: dict[str, str]) -> dict[str, str]:
+    """An open breaker, one that is due for a trial, a closed one, a model that rests, a pause."""
+    breakers = Breakers(engine)
+    breakers.count(Operation.CREATE_BATCH, FAILURE, ONE, None)
+    breakers.count(Operation.UPLOAD, FAILURE, Policy(breaker_failures=1, breaker_seconds=0), None)
+    breakers.count(Operation.CANCEL_BATCH, FAILURE, Policy(), None)
+    Registry(engine, 900).pause_model("gpt-4o-mini", 600, "rate_limit_exceeded")
+    until = datetime.now(UTC) + timedelta(minutes=30)
+    Pauses(engine).pause_scheduler(SchedulerPause(5, until, "The last 5 runs have failed"))
+    return configured
+
+
+def test_status_shows_what_is_stopped(typed: Type, stopped: dict[str, str]) -> None:
+    said = typed("status", **stopped).out
+    words = " ".join(said.split())
+    assert "The schedule rests until 20" in words
+    assert "UTC: the last 5 runs have failed. `batch-assets reset` ends it." in words
+    assert "No create_batch: the last call failed (timeout) and none is made before" in words
+    assert "`batch-assets reset create_batch` allows them at once." in words
+    assert "The next upload is on trial: the last call failed (timeout)." in words
+    assert "gpt-4o-mini rests until 20" in words
+    assert "cancel_batch" not in words
+    shown = said.split("\n\n", 1)[1]  # the first line names the database, however long
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_status_as_json_holds_the_same(typed: Type, stopped: dict[str, str]) -> None:
+    document = json.loads(typed("status", "--json", **stopped).out)
+    assert [(one["operation"], one["state"]) for one in document["breakers"]] == [
+        ("create_batch", "open"),
+        ("upload", "open"),
+    ]
+    assert [one["model"] for one in document["resting_models"]] == ["gpt-4o-mini"]
+    assert document["schedule_pause"]["failed_runs"] == 5
+    assert datetime.fromisoformat(document["schedule_pause"]["until"]) > datetime.now(UTC)
+
+
+def test_reset_ends_all_of_it_and_says_so(typed: Type, stopped: dict[str, str]) -> None:
+    outcome = typed("reset", **stopped)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.splitlines() == [
+        "Calls of create_batch are made again.",
+        "Calls of upload are made again.",
+        "The schedule starts runs again.",
+    ]
+    document = json.loads(typed("status", "--json", **stopped).out)
+    assert (document["breakers"], document["schedule_pause"]) == ([], None)
+    again = typed("reset", "--all", **stopped)
+    assert (again.code, again.out) == (0, "Nothing to do: nothing was stopped.\n")
+
+
+def test_reset_of_some_leaves_the_others(typed: Type, stopped: dict[str, str]) -> None:
+    assert typed("reset", "upload", **stopped).out == "Calls of upload are made again.\n"
+    document = json.loads(typed("status", "--json", **stopped).out)
+    assert [one["operation"] for one in document["breakers"]] == ["create_batch"]
+    assert document["schedule_pause"] is not None
+
+
+def test_reset_knows_the_operations(typed: Type, configured: dict[str, str]) -> None:
+    outcome = typed("reset", "uploads", **configured)
+    assert outcome.code == 2
+    assert outcome.err.startswith("There is no operation uploads: the operations are cancel_batch,")
+    assert outcome.err.count("\n") == 1
+    assert all(operation in outcome.err for operation in Operation)
+    assert typed("reset", "upload", "--all", **configured).code == 2
