@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from batch_assets.domain.batches import InFlightBatch
@@ -11,6 +11,7 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.overdue import OverdueReport, cancel_overdue
 from batch_assets.stages.pipeline import Budget, Pipeline
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class PollReport:
     changed: int = 0
     unseen: int = 0
     """Batches of which this run learned nothing; they stay as they are."""
+    late: OverdueReport = field(default_factory=OverdueReport)
 
 
 def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
@@ -58,13 +60,16 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
     if ended:
         pipeline.look_again()
     _rest_full_models(pipeline, pairs)
+    unseen = [batch for batch in batches if batch.openai_batch_id not in asked.seen]
+    late = cancel_overdue(pipeline, pairs, unseen, budget)
     if asked.error is not None and (not pairs or asked.error.failure.kind is FailureKind.ACCOUNT):
         raise asked.error
     return PollReport(
         in_flight=len(batches) - len(ended),
         ended=len(ended),
         changed=changed,
-        unseen=len(batches) - len(pairs),
+        unseen=len(unseen),
+        late=late,
     )
 
 

@@ -2,29 +2,26 @@
 
 A batch whose run ended before the server's word was kept is taken over once its lease has run out.
 The server's lists then decide: a batch that carries our id is adopted; one that is proved absent
-has its input file deleted, so that a late create is refused, and its requests wait again.
+has its input file deleted, so that a late create is refused, and its requests wait again. What else
+the lists show under our name is cleared.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from batch_assets.domain.batches import SubmittedBatch, UnresolvedBatch
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
-from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.stages.naming import batch_of, batch_of_file
 from batch_assets.stages.pipeline import Budget, Pipeline
-
-log = logging.getLogger(__name__)
+from batch_assets.stages.strays import StrayReport, clear_strays
 
 _CLOCK_MARGIN = timedelta(minutes=5)
 _NEEDED_ABSENCES = 2
 """Listings, a grace period apart, that have to miss a batch before it counts as absent."""
 _DYING = frozenset({"cancelling", "cancelled", "failed"})
-_BEYOND_CANCELLING = SERVER_ENDED | {"cancelling", "finalizing"}
 
 
 @dataclass(slots=True)
@@ -38,10 +35,11 @@ class RecoverReport:
     """Batches that were not listed; looked for again later."""
     released: int = 0
     """Batches proved absent: their requests wait again."""
-    duplicates_cancelled: int = 0
     files_deleted: int = 0
+    """Input files of absent batches."""
     foreign: int = 0
     """Batches that LiveDash itself has in flight, newly watched."""
+    strays: StrayReport = field(default_factory=StrayReport)
 
 
 def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
@@ -69,6 +67,7 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
         recovery = _Recovery(pipeline, installation.id, unresolved, report)
         recovery.adopt()
         recovery.let_go()
+        recovery.clear()
     except ApiError:
         pipeline.queries.expire([batch.lease for batch in unresolved])
         raise
@@ -93,27 +92,13 @@ class _Recovery:
         self._files = self._list_files(installation_id, since)
 
     def adopt(self) -> None:
-        """Go on with the batches that the server has; a second one of the same id is cancelled."""
-        found: list[SubmittedBatch] = []
-        others: list[RemoteBatch] = []
-        for batch in self._unresolved:
-            remotes = self._remote.get(batch.id, ())
-            found += [SubmittedBatch(batch.lease, first) for first in remotes[:1]]
-            others += remotes[1:]
+        """Go on with the batches that the server has."""
+        found = [
+            SubmittedBatch(batch.lease, self._remote[batch.id][0])
+            for batch in self._unresolved
+            if batch.id in self._remote
+        ]
         self._report.adopted = len(self._pipeline.queries.record_submissions(found))
-        for other in others:
-            if other.status not in _BEYOND_CANCELLING:
-                self._cancel(other)
-
-    def _cancel(self, duplicate: RemoteBatch) -> None:
-        """Cancel a batch that was bought twice; what has run of it is paid for in any case."""
-        log.warning("A batch exists twice: cancelling %s", duplicate.id)
-        try:
-            self._pipeline.api.cancel(duplicate.id)
-        except ApiError as error:
-            log.warning("The second batch %s runs on: %s", duplicate.id, error)
-        else:
-            self._report.duplicates_cancelled += 1
 
     def let_go(self) -> None:
         """Delete the files of absent batches; release those that were missed for long enough."""
@@ -128,6 +113,12 @@ class _Recovery:
         self._pipeline.queries.record_absences(doubtful)
         self._report.released = len(proved)
         self._report.absent = len(doubtful)
+
+    def clear(self) -> None:
+        """Put away what is on the server beside that; the files of absent batches are gone."""
+        absent = {batch.id for batch in self._unresolved} - set(self._remote)
+        files = {one: found for one, found in self._files.items() if one not in absent}
+        self._report.strays = clear_strays(self._pipeline, self._remote, files)
 
     def _is_proved(self, batch: UnresolvedBatch) -> bool:
         """This listing missed it too, and the first that did is long enough ago."""

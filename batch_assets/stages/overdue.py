@@ -1,0 +1,82 @@
+"""Batches that should have ended long ago: cancelled, so that what is left of them is sent again.
+
+What ran of a cancelled batch was paid for and is read like any other result; the rest waits again.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from batch_assets.domain.batches import InFlightBatch
+from batch_assets.domain.failures import ApiError
+from batch_assets.domain.records import RemoteBatch
+from batch_assets.domain.states import SERVER_ENDED
+from batch_assets.stages.pipeline import Budget, Pipeline
+
+log = logging.getLogger(__name__)
+
+_BEYOND_CANCELLING = SERVER_ENDED | {"cancelling", "finalizing"}
+
+
+@dataclass(slots=True)
+class OverdueReport:
+    """What one run saw of batches that were submitted before the time limit."""
+
+    overdue: int = 0
+    overdue_cancelled: int = 0
+    """Those that the server was asked to end now."""
+
+
+def cancel_overdue(
+    pipeline: Pipeline,
+    seen: Iterable[tuple[InFlightBatch, RemoteBatch]],
+    unseen: Sequence[InFlightBatch],
+    budget: Budget,
+) -> OverdueReport:
+    """Cancel batches of ours that run on after `policy.batch_timeout_seconds`.
+
+    Not those of LiveDash or of the database that this one is a copy of. `unseen` are batches of
+    which the server did not tell anything: they are named, and stay as they are.
+    """
+    report = OverdueReport()
+    late = [(batch, remote) for batch, remote in seen if _is_late(pipeline, batch)]
+    lost = [batch for batch in unseen if _is_late(pipeline, batch)]
+    report.overdue = len(late) + len(lost)
+    for batch in lost:
+        log.warning(
+            "Batch %s (%s) should have ended long ago, and the server says nothing of it: is "
+            "OPENAI_API_KEY one of the project that made it?",
+            batch.id,
+            batch.openai_batch_id,
+        )
+    if not (late and pipeline.glance.installation.is_at_home):
+        return report
+    cancelled = [
+        batch.id
+        for batch, remote in late
+        if remote.status not in _BEYOND_CANCELLING
+        and not budget.is_spent
+        and _cancel(pipeline, batch)
+    ]
+    if cancelled:
+        pipeline.registry.note_cancelled(cancelled)
+    report.overdue_cancelled = len(cancelled)
+    return report
+
+
+def _is_late(pipeline: Pipeline, batch: InFlightBatch) -> bool:
+    return batch.is_ours and batch.age_seconds > pipeline.policy.batch_timeout_seconds
+
+
+def _cancel(pipeline: Pipeline, batch: InFlightBatch) -> bool:
+    log.warning(
+        "Batch %s was submitted %.0f hours ago and runs on: cancelling it",
+        batch.id,
+        batch.age_seconds / 3_600,
+    )
+    try:
+        pipeline.api.cancel(batch.openai_batch_id)
+    except ApiError as error:
+        log.warning("Batch %s cannot be cancelled now: %s", batch.id, error)
+        return False
+    return True

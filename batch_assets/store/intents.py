@@ -1,0 +1,59 @@
+"""What we meant to make on the server, to be compared with what is there."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batch_assets.domain.states import BatchState
+from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A batch of ours, and what was recorded of it on the server."""
+
+    state: BatchState
+    openai_batch_id: str | None
+    input_file_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A batch on the server whose intent has another one, or was given up."""
+
+    openai_batch_id: str
+    batch_id: str
+    is_cancelled: bool
+    """Whether it was cancelled now; else it had ended, or could not be cancelled."""
+
+
+@dataclass(frozen=True)
+class Intents(EngineQueries):
+    """Reads batches of this database by their ids, and keeps the second ones; a statement each."""
+
+    @retry_lost
+    def known(self, batch_ids: Collection[str]) -> Mapping[str, Intent]:
+        """Those of these batches that this database has made, by id."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["known"], {"batch_ids": sorted(batch_ids)})
+            return {
+                row.id: Intent(BatchState(row.state), row.openai_batch_id, row.input_file_id)
+                for row in rows
+            }
+
+    @retry_lost
+    def record_duplicates(self, found: Sequence[Duplicate]) -> None:
+        """Keep second batches with what they would have cost; one that is known stays as it is."""
+        with self.autocommit.connect() as connection:
+            connection.execute(
+                SQL["record_duplicates"],
+                {
+                    "openai_batch_ids": [one.openai_batch_id for one in found],
+                    "batch_ids": [one.batch_id for one in found],
+                    "are_cancelled": [one.is_cancelled for one in found],
+                },
+            )
