@@ -4,6 +4,7 @@ import dagster as dg
 
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.ops.check_batch_statuses import check_batch_statuses
+from batch_assets.ops.conservation import audit_rows, check_row_conservation
 from batch_assets.ops.fetch_pending_requests import fetch_pending_requests
 from batch_assets.ops.ingest_results import ingest_results
 from batch_assets.ops.load_companies import load_companies
@@ -17,10 +18,12 @@ from batch_assets.settings import Settings
 def batch_processing() -> None:
     """Two branches that share nothing, so that what was paid for is read whatever else fails.
 
-    The first is run first: its ops have the higher priority.
+    The first is run first: its ops have the higher priority. Whatever came of both, the last op
+    proves that no request was lost.
     """
     retry_failed_requests(ingest_results(check_batch_statuses()))
     submit_batches(fetch_pending_requests(load_companies()))
+    check_row_conservation()
 
 
 def batch_processing_job(settings: Settings) -> dg.JobDefinition:
@@ -52,4 +55,21 @@ def refresh_companies_job() -> dg.JobDefinition:
         name="refresh_companies_job",
         description="Asks which companies are active, whatever earlier runs were told.",
         executor_def=dg.in_process_executor,
+    )
+
+
+@dg.graph
+def audit() -> None:
+    """One look at every row."""
+    audit_rows()
+
+
+def audit_job() -> dg.JobDefinition:
+    """The job that counts every row of every company, and changes none."""
+    return audit.to_job(
+        name="audit_job",
+        description="Proves over every row that each request is in exactly one bucket.",
+        executor_def=dg.in_process_executor,
+        # Its statements give up after half an hour each.
+        tags={"dagster/max_runtime": "7200"},
     )

@@ -23,9 +23,10 @@ CREATE FUNCTION watch.bucket(wanted text) RETURNS text LANGUAGE sql AS $$
         WHEN r."processingStatus" = 'PENDING_BATCHING' THEN 'waiting'
         WHEN r."processingStatus" = 'BATCHING_IN_PROGRESS' THEN 'in_batch'
         WHEN r."processingStatus" = 'PROCESSING_COMPLETE' THEN 'complete'
-        ELSE concat_ws(' and ',
+        ELSE coalesce(nullif(concat_ws(' and ',
             (SELECT 'retry' FROM batch_assets.retry WHERE request_id = r.id),
-            (SELECT 'dead' FROM batch_assets.dead_letter WHERE request_id = r.id))
+            (SELECT 'dead' FROM batch_assets.dead_letter WHERE request_id = r.id)), ''),
+            'failed_elsewhere')
     END
     FROM public."AIProcessingRequest" AS r WHERE r.id = wanted
 $$;

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.states import BATCH_MOVES, REQUEST_MOVES, Move
 from batch_assets.local.batch_server import ServerConfig, running_server
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.naming import metadata_of
 from batch_assets.stages.pipeline import Pipeline
+from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.registry import Registry
 from batch_assets_tests.databases import TestDatabases
+from batch_assets_tests.factories import make_request, make_session
 from batch_assets_tests.moves import (
     ALLOWED_OF_BATCHES,
     ALLOWED_OF_REQUESTS,
@@ -104,5 +107,13 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
 
     assert "waiting" not in lab.bucket_counts()
     assert "in_batch" not in lab.bucket_counts()
+    # An operator asks for what has died, and for what LiveDash itself has failed with.
+    with lab.desk.engine.begin() as connection:
+        session_id = make_session(connection, company_id)
+        make_request(connection, session_id, status="PROCESSING_FAILED")
+    letters = DeadLetters(lab.desk.engine)
+    asked = letters.requeue(Criteria(company_id=company_id), foreign=True)
+    assert (asked.requeued, asked.foreign) == (2, 1)
+
     assert seen_moves(lab.desk.engine, "request") == ALLOWED_OF_REQUESTS
     assert seen_moves(lab.desk.engine, "batch") == ALLOWED_OF_BATCHES

@@ -20,9 +20,22 @@ app = typer.Typer(
 )
 local = typer.Typer(no_args_is_help=True, help="Stop or empty the local stack.")
 app.add_typer(local, name="local")
+dead_letters = typer.Typer(
+    no_args_is_help=True, help="List, read and requeue requests that failed for good."
+)
+app.add_typer(dead_letters, name="dead-letters")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OfCompany = Annotated[str | None, typer.Option("--company", help="Of this company: id or name.")]
+OfCode = Annotated[str | None, typer.Option("--code", help="With this code, as listed.")]
+OfKind = Annotated[str | None, typer.Option("--kind", help="Of this kind, such as transient.")]
+OlderThan = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Dead for longer: 36h, 7d, or a date (UTC).")
+]
+NewerThan = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Dead since: 36h, 7d, or a date (UTC).")
+]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The UI's port on 127.0.0.1.")]
 
 
@@ -116,6 +129,20 @@ def status(as_json: AsJson = False) -> None:
     _work("status").show_status(as_json=as_json)
 
 
+@app.command("reset")
+def reset_breakers(
+    operations: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OPERATION]...", help="Close the breakers of these alone."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All breakers and the pause; so does no OPERATION.")
+    ] = False,
+) -> None:
+    """Let calls and scheduled runs go on now that were stopped after failures."""
+    _work("reset").reset(operations or [], every=every)
+
+
 @app.command()
 def companies(
     refresh: Annotated[
@@ -125,6 +152,67 @@ def companies(
 ) -> None:
     """Show which companies runs take for active."""
     _work("companies").show_companies(refresh=refresh, as_json=as_json)
+
+
+@app.command()
+def audit(as_json: AsJson = False) -> None:
+    """Prove that each request is in exactly one place; exit 1 if not."""
+    _work("audit").run_audit(as_json=as_json)
+
+
+@dead_letters.command("list")
+def list_dead_letters(
+    *,
+    company: OfCompany = None,
+    code: OfCode = None,
+    kind: OfKind = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show this many.")] = 20,
+    after: Annotated[str | None, typer.Option(metavar="ID", help="Go on after this one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters, newest first."""
+    given = {"company": company, "code": code, "kind": kind}
+    ages = {"older_than": older_than, "newer_than": newer_than}
+    _work("dead_letters").list_letters({**given, **ages}, limit, after, as_json=as_json)
+
+
+@dead_letters.command("show")
+def show_dead_letter(
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="The request's id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show why a request is dead and what was tried."""
+    _work("dead_letters").show_letter(request_id, as_json=as_json)
+
+
+@dead_letters.command("requeue")
+def requeue_dead_letters(
+    request_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="These requests alone.")
+    ] = None,
+    *,
+    company: OfCompany = None,
+    code: OfCode = None,
+    kind: OfKind = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
+    every: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
+    foreign: Annotated[
+        bool,
+        typer.Option("--foreign", help="Also what failed through LiveDash (with IDs, --company)."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many, by company and code.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let dead letters wait for a batch again, with all their tries."""
+    given = {"request_ids": request_ids, "company": company, "code": code, "kind": kind}
+    ages = {"older_than": older_than, "newer_than": newer_than}
+    how = {"every": every, "foreign": foreign, "dry_run": dry_run, "as_json": as_json}
+    _work("dead_letters").requeue({**given, **ages}, **how)
 
 
 @local.command()

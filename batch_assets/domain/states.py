@@ -32,13 +32,17 @@ class LiveDashBatchStatus(StrEnum):
 
 
 class Bucket(StrEnum):
-    """Where a request is. Each request is in exactly one bucket at any committed moment."""
+    """Where a request is. Each request is in exactly one bucket at any committed moment.
+
+    `FAILED_ELSEWHERE` has no row of ours: it failed through LiveDash itself, or before we came.
+    """
 
     WAITING = "waiting"
     IN_BATCH = "in_batch"
     COMPLETE = "complete"
     RETRY = "retry"
     DEAD = "dead"
+    FAILED_ELSEWHERE = "failed_elsewhere"
 
 
 class BatchState(StrEnum):
@@ -75,6 +79,8 @@ REQUEST_MOVES: tuple[Move, ...] = (
         "its batch was never created, or ended without an answer for it",
     ),
     Move(Bucket.RETRY, Bucket.WAITING, "retry", "its retry date has come"),
+    Move(Bucket.DEAD, Bucket.WAITING, "operator", "requeued, with all its tries again"),
+    Move(Bucket.FAILED_ELSEWHERE, Bucket.WAITING, "operator", "requeued with --foreign"),
 )
 
 BATCH_MOVES: tuple[Move, ...] = (

@@ -69,7 +69,8 @@ def test_it_starts_everything_and_ends_everything(project_copy: Path, tmp_path: 
             time.sleep(0.3)
         assert schedules == {
             "results": [
-                {"name": "batch_processing_schedule", "scheduleState": {"status": "RUNNING"}}
+                {"name": name, "scheduleState": {"status": "RUNNING"}}
+                for name in ("audit_schedule", "batch_processing_schedule")
             ]
         }
         assert len(processes_of(project_copy)) > 3

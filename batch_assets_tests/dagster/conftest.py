@@ -1,7 +1,7 @@
 """What the tests of the Dagster layer share: an instance, a server, and the job on both."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
         base_url: str = NOWHERE,
         api_key: str = "sk-test",
         environ: Mapping[str, str] | None = None,
+        checks: Sequence[str] | None = None,
     ) -> dg.ExecuteInProcessResult:
         endpoints = Endpoints(
             database_url=database_url,
@@ -78,6 +79,12 @@ def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
         wiring = WiringResource(settings, endpoints)
         definitions = build_definitions(resource_overrides={"wiring": wiring})
         job = definitions.resolve_job_def(job_name)
+        if checks is not None:
+            job = job.get_subset(
+                asset_check_selection={
+                    dg.AssetCheckKey(dg.AssetKey("row_conservation"), name) for name in checks
+                }
+            )
         return job.execute_in_process(instance=instance, raise_on_error=False)
 
     return run

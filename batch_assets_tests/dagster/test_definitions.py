@@ -11,6 +11,7 @@ from batch_assets.domain.errors import ConfigurationError
 
 OPS = {
     "check_batch_statuses",
+    "check_row_conservation",
     "fetch_pending_requests",
     "ingest_results",
     "load_companies",
@@ -26,9 +27,11 @@ def job() -> dg.JobDefinition:
 
 def test_they_name_every_job_schedule_and_resource() -> None:
     repository = defs.get_repository_def()
-    assert set(repository.job_names) == {"batch_processing_job", "refresh_companies_job"}
+    jobs = {name for name in repository.job_names if not name.startswith("__")}
+    assert jobs == {"audit_job", "batch_processing_job", "refresh_companies_job"}
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
-        "batch_processing_schedule": "*/2 * * * *"
+        "audit_schedule": "17 3 * * *",
+        "batch_processing_schedule": "*/2 * * * *",
     }
     assert set(repository.get_top_level_resources()) == {
         "company_lookup",
@@ -56,6 +59,20 @@ def test_they_load_with_an_empty_environment_and_start_nothing() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_what_is_watched_is_described_and_its_checks_are_known() -> None:
+    graph = defs.resolve_asset_graph()
+    (key,) = graph.get_all_asset_keys()
+    node = graph.get(key)
+    assert key == dg.AssetKey("row_conservation")
+    assert node.description
+    assert (node.group_name, node.owners) == ("batch_processing", ["team:batch-assets"])
+    assert node.tags == {"batch_assets/kind": "conservation", "dagster/kind/postgres": ""}
+    assert {check.name for check in graph.asset_check_keys} == {
+        "open_rows_conserved",
+        "all_rows_conserved",
+    }
+
+
 def test_the_job_has_two_branches_that_share_nothing(job: dg.JobDefinition) -> None:
     edges = {
         node.name: {
@@ -74,6 +91,7 @@ def test_the_job_has_two_branches_that_share_nothing(job: dg.JobDefinition) -> N
         "load_companies": set(),
         "fetch_pending_requests": {"load_companies"},
         "submit_batches": {"fetch_pending_requests"},
+        "check_row_conservation": set(),
     }
 
 
@@ -108,7 +126,7 @@ def test_the_job_outlasts_the_budgets_of_its_ops(monkeypatch: pytest.MonkeyPatch
     job = build_definitions().resolve_job_def("batch_processing_job")
     assert job.run_tags == {
         "batch_assets/exclusive": "batch_processing_job",
-        "dagster/max_runtime": "1460",
+        "dagster/max_runtime": "1580",
     }
 
 

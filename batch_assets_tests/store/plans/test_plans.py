@@ -4,17 +4,26 @@ from dataclasses import replace
 
 import pytest
 
-from batch_assets.domain.batches import Claim, SubmittedBatch, UploadedBatch
+from batch_assets.domain.batches import Claim, ClaimedBatch, SubmittedBatch, UploadedBatch
+from batch_assets.domain.conservation import Look
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.domain.records import Lease
+from batch_assets.store.conservation import Conservation
 from batch_assets.store.registry import Registry
+from batch_assets.store.suspects import Split, Suspects
 from batch_assets_tests.factories import make_foreign_batch, make_requests
 from batch_assets_tests.store.plans.explain import plans_of
 from batch_assets_tests.store.plans.world import (
     BACKLOG,
     COMPANIES,
 )
-from batch_assets_tests.store.queries.support import Desk, completed, failed, remote_batch
+from batch_assets_tests.store.queries.support import (
+    PERMANENT,
+    Desk,
+    completed,
+    failed,
+    remote_batch,
+)
 
 # The database is large: one of xdist's workers makes it, where they are told to look at groups.
 pytestmark = pytest.mark.xdist_group("plans")
@@ -184,6 +193,29 @@ def test_from_a_submitted_batch_to_a_settled_one(desk: Desk) -> None:
     assert desk.batch(in_flight.id).state == "settled"
 
 
+def test_a_refused_batch_in_two_lots(desk: Desk) -> None:
+    batch, ids = desk.ended(ROWS, status="failed", output_file_id=None)
+    suspects = Suspects(desk.engine)
+    lots: list[ClaimedBatch] = []
+    half = ROWS // 2
+    split = Split(batch.lease, (ids[:half], ids[half:]))
+    for act in (
+        lambda: suspects.rows_of([batch.id]),
+        lambda: suspects.split([split], most=2),
+        lambda: desk.queries.settle([batch.lease]),
+        lambda: lots.extend(desk.claim(batch.company_id, policy=ROOMY).batches),
+    ):
+        plans_of(desk, act, touching=LITTLE)
+    assert [lot.requests for lot in lots] == [half, ROWS - half]
+    for lot in lots:
+        desk.upload(lot.lease)
+        desk.submit(lot)
+        desk.end(desk.in_flight(lot.id))
+    leases = [ended.lease for ended in desk.queries.take_ended(desk.holder, 1_000)]
+    plans_of(desk, lambda: desk.queries.settle(leases), touching=LITTLE)
+    assert desk.value("SELECT count(*) FROM batch_assets.suspect") == 0
+
+
 def test_what_was_failed_waits_again(desk: Desk) -> None:
     batch, ids = desk.ended(ROWS)
     desk.write(batch.lease, [failed(request_id) for request_id in ids])
@@ -222,3 +254,27 @@ def test_what_livedash_has_in_flight(desk: Desk) -> None:
         touching=10 * ROWS + for_each_company,
     )
     assert adopted == [1]
+
+
+def test_a_look_at_what_is_open(desk: Desk) -> None:
+    batch, ids = desk.ended(ROWS)
+    desk.submitted(ROWS)
+    desk.write(
+        batch.lease,
+        [*map(failed, ids[:10]), *(failed(one, PERMANENT) for one in ids[10:20])],
+    )
+    desk.settle(batch.lease)
+    open_rows = desk.value(
+        "SELECT count(*) FROM batch_assets.attempt AS a JOIN batch_assets.batch AS b"
+        " ON b.id = a.batch_id WHERE a.outcome IS NULL"
+        " AND b.state IN ('claimed', 'uploaded', 'submitted', 'ended')"
+    )
+    seen: list[Look] = []
+    conservation = Conservation(desk.engine)
+    plans = plans_of(
+        desk,
+        lambda: seen.append(conservation.open_rows(finished_within_seconds=1)),
+        touching=10 * open_rows + LITTLE,
+    )
+    assert len(plans.all) == 1
+    assert (seen[0].seen["rows_in_batch"], seen[0].is_clean) == (open_rows, True), seen[0].misfits

@@ -1,0 +1,201 @@
+"""Row conservation: each request is in exactly one bucket, and the buckets add up to the rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Misfit(StrEnum):
+    """What does not fit. Its ids are those of requests, unless it is about a batch."""
+
+    IN_BATCH_WITHOUT_BATCH = "in_batch_without_batch"
+    IN_BATCH_WITHOUT_ATTEMPT = "in_batch_without_attempt"
+    ATTEMPT_WITHOUT_ROW = "attempt_without_row"
+    OPEN_IN_FINISHED_BATCH = "open_in_finished_batch"
+    OF_ANOTHER_COMPANY = "of_another_company"
+    WAITING_IN_BATCH = "waiting_in_batch"
+    FAILED_WITHOUT_ENTRY = "failed_without_entry"
+    RETRY_AND_DEAD = "retry_and_dead"
+    BATCH_COUNTERS = "batch_counters"
+    RETRY_OVERTAKEN = "retry_overtaken"
+    DEAD_OVERTAKEN = "dead_overtaken"
+    LEFT_BY_LIVEDASH = "left_by_livedash"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a misfit means and what a person does about it."""
+
+    is_error: bool
+    """False for what LiveDash has done beside us and what mends by itself or harms nothing."""
+    sentence: str
+    advice: str
+
+
+_REPORT: Final = "Keep the database as it is and report it: this should never happen."
+_TO_WAITING: Final = (
+    "Set its processingStatus to PENDING_BATCHING and its batchId to NULL to have it sent again."
+)
+
+MEANINGS: Final[Mapping[Misfit, Meaning]] = {
+    Misfit.IN_BATCH_WITHOUT_BATCH: Meaning(
+        True, "The request is BATCHING_IN_PROGRESS, but in no batch.", _TO_WAITING
+    ),
+    Misfit.IN_BATCH_WITHOUT_ATTEMPT: Meaning(
+        True, "The request is in a batch of ours that does not wait for its answer.", _REPORT
+    ),
+    Misfit.ATTEMPT_WITHOUT_ROW: Meaning(
+        True,
+        "A batch of ours waits for an answer to a request that is not in it: it might be paid "
+        "for twice.",
+        "If nobody changed the request by hand or in LiveDash, report it. The answer of this "
+        "batch will be discarded and its cost kept.",
+    ),
+    Misfit.OPEN_IN_FINISHED_BATCH: Meaning(
+        True, "The batch is finished, but an attempt in it has no outcome.", _REPORT
+    ),
+    Misfit.OF_ANOTHER_COMPANY: Meaning(
+        True, "The request is in a batch of another company.", _REPORT
+    ),
+    Misfit.WAITING_IN_BATCH: Meaning(
+        True, "The request is PENDING_BATCHING and has a batchId: nobody will take it.", _TO_WAITING
+    ),
+    Misfit.FAILED_WITHOUT_ENTRY: Meaning(
+        True,
+        "The request failed in a batch of ours and is neither to be retried nor a dead letter.",
+        "Send it again with `batch-assets dead-letters requeue ID --foreign`, and report it.",
+    ),
+    Misfit.RETRY_AND_DEAD: Meaning(
+        True,
+        "The request is to be retried and a dead letter at the same time.",
+        "`batch-assets dead-letters requeue ID` puts it in one place; report it.",
+    ),
+    Misfit.BATCH_COUNTERS: Meaning(
+        True, "The counters of the batch do not add up to its requests.", _REPORT
+    ),
+    Misfit.RETRY_OVERTAKEN: Meaning(
+        False,
+        "The request is to be retried, but LiveDash has changed it meanwhile.",
+        "Nothing: the entry goes when its date has come.",
+    ),
+    Misfit.DEAD_OVERTAKEN: Meaning(
+        False,
+        "The request is a dead letter, but LiveDash has changed it meanwhile.",
+        "`batch-assets dead-letters requeue ID` removes the entry and leaves the request alone.",
+    ),
+    Misfit.LEFT_BY_LIVEDASH: Meaning(
+        False,
+        "The request is in a batch of LiveDash's own that has ended: nobody waits for it.",
+        _TO_WAITING,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Misfits:
+    """All misfits of one kind."""
+
+    kind: Misfit
+    count: int
+    ids: Sequence[str]
+    """The first 20, sorted: of requests, or of batches."""
+
+    @property
+    def meaning(self) -> Meaning:
+        """What this kind means."""
+        return MEANINGS[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the rows has seen, and what did not fit."""
+
+    seen: Mapping[str, int]
+    """How many things of each kind were looked at; every kind is there, zeros too."""
+    misfits: Sequence[Misfits]
+    """Only kinds of which there are any; errors come first."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything fits."""
+        return not self.misfits
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether something does not fit that should never happen."""
+        return any(found.meaning.is_error for found in self.misfits)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """What was seen and the count of each kind of misfit; every key each time, zeros too."""
+        counts = {found.kind: found.count for found in self.misfits}
+        return {**self.seen, **{str(kind): counts.get(kind, 0) for kind in Misfit}}
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyRows:
+    """All requests of one company, by bucket; `failed_elsewhere` has no entry of ours."""
+
+    company_id: str
+    name: str
+    rows: int
+    waiting: int
+    in_batch: int
+    complete: int
+    retry: int
+    dead: int
+    failed_elsewhere: int
+
+    @property
+    def in_buckets(self) -> int:
+        """The sum of the buckets: `rows`, if each request is in exactly one."""
+        failed = self.retry + self.dead + self.failed_elsewhere
+        return self.waiting + self.in_batch + self.complete + failed
+
+
+BUCKETS: Final = ("waiting", "in_batch", "complete", "retry", "dead", "failed_elsewhere")
+"""The fields of `CompanyRows` that are buckets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Every row of every company at one moment."""
+
+    companies: Sequence[CompanyRows]
+    """Largest first."""
+    look: Look
+    rows: int
+    """All requests, counted by themselves."""
+
+    @property
+    def totals(self) -> CompanyRows:
+        """The sums over all companies, as one that is called Total."""
+        numbers = {
+            name: sum(getattr(company, name) for company in self.companies)
+            for name in ("rows", *BUCKETS)
+        }
+        return CompanyRows(company_id="", name="Total", **numbers)
+
+    @property
+    def not_adding_up(self) -> Sequence[CompanyRows]:
+        """Companies whose buckets do not add up to their rows."""
+        return [one for one in self.companies if one.in_buckets != one.rows]
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether each company's buckets add up, and the companies to all rows."""
+        return not self.not_adding_up and self.totals.rows == self.rows
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything adds up and fits."""
+        return self.adds_up and self.look.is_clean
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Rows, buckets, what was seen and misfits; every key each time, zeros too."""
+        totals = self.totals
+        buckets = {name: getattr(totals, name) for name in BUCKETS}
+        off = {"companies_not_adding_up": len(self.not_adding_up)}
+        return {"rows": self.rows, **buckets, **off, **self.look.numbers}

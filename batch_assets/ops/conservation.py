@@ -1,0 +1,131 @@
+"""The ops that look whether each request is in exactly one bucket, and how they tell."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows, Misfits
+from batch_assets.ops.failures import clear_failures
+from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.stages import conservation
+from batch_assets.store.conservation import Conservation
+
+ASSET = dg.AssetKey("row_conservation")
+OPEN_ROWS = "open_rows_conserved"
+ALL_ROWS = "all_rows_conserved"
+
+_MISFITS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("kind"),
+        dg.TableColumn("count", "int"),
+        dg.TableColumn("meaning"),
+        dg.TableColumn("what_to_do"),
+        dg.TableColumn("ids", description="The first 20, of requests or of batches."),
+    ]
+)
+
+
+@dg.op(
+    out=dg.Out(int, description="How many things do not fit."),
+    # It depends on nothing, so that it runs whatever failed, and it is the last that is chosen.
+    tags={"dagster/priority": "-1"},
+)
+@clear_failures()
+def check_row_conservation(
+    context: dg.OpExecutionContext,
+    database: dg.ResourceParam[DatabaseResource],
+    pipeline: dg.ResourceParam[PipelineResource],
+) -> int:
+    """Look whether each open request, and each that the run has moved, is in exactly one bucket."""
+    look = conservation.check_open_rows(Conservation(database.engine), pipeline.run_seconds)
+    _log(context, evaluation(OPEN_ROWS, look.misfits, look.numbers))
+    context.add_output_metadata(look.numbers)
+    return len(look.misfits)
+
+
+@dg.op(out=dg.Out(int, description="How many requests there are."))
+@clear_failures()
+def audit_rows(context: dg.OpExecutionContext, database: dg.ResourceParam[DatabaseResource]) -> int:
+    """Count every request of every company by bucket, and look whether everything fits."""
+    audit = conservation.audit_rows(Conservation(database.engine))
+    table = {"companies": buckets_table(audit)}
+    context.log_event(dg.AssetMaterialization(ASSET, metadata={**audit.numbers, **table}))
+    _log(context, audit_evaluation(audit))
+    context.add_output_metadata({**audit.numbers, **table})
+    return audit.rows
+
+
+def evaluation(
+    check: str, misfits: Sequence[Misfits], numbers: dict[str, int], *, adds_up: bool = True
+) -> dg.AssetCheckEvaluation:
+    """What a check says: it names what does not fit, and what to do about it.
+
+    What LiveDash has done beside us is a warning. Every number is there each time, zeros too.
+    """
+    is_error = not adds_up or any(found.meaning.is_error for found in misfits)
+    return dg.AssetCheckEvaluation(
+        asset_key=ASSET,
+        check_name=check,
+        passed=adds_up and not misfits,
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+        description=_sentence(misfits, adds_up=adds_up),
+        metadata={**numbers, "misfits": _misfits_table(misfits)},
+    )
+
+
+def audit_evaluation(audit: Audit) -> dg.AssetCheckEvaluation:
+    """What the check over every row says."""
+    return evaluation(ALL_ROWS, audit.look.misfits, audit.numbers, adds_up=audit.adds_up)
+
+
+def buckets_table(audit: Audit) -> dg.TableMetadataValue:
+    """Company by bucket, with the sums in the last row."""
+    columns = ["company_id", "company", *BUCKETS, "rows", "adds_up"]
+    schema = dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, "int" if name in {*BUCKETS, "rows"} else "string")
+            for name in columns
+        ]
+    )
+    records = [_record(company) for company in [*audit.companies, audit.totals]]
+    return dg.MetadataValue.table(records, schema=schema)
+
+
+def _log(context: dg.OpExecutionContext, said: dg.AssetCheckEvaluation) -> None:
+    context.log_event(said)  # type: ignore[arg-type] # Dagster takes it and stores it as a check
+
+
+def _record(company: CompanyRows) -> dg.TableRecord:
+    buckets = {name: getattr(company, name) for name in BUCKETS}
+    return dg.TableRecord(
+        {
+            "company_id": company.company_id,
+            "company": company.name,
+            **buckets,
+            "rows": company.rows,
+            "adds_up": "yes" if company.in_buckets == company.rows else "no",
+        }
+    )
+
+
+def _misfits_table(misfits: Sequence[Misfits]) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "kind": str(found.kind),
+                "count": found.count,
+                "meaning": found.meaning.sentence,
+                "what_to_do": found.meaning.advice,
+                "ids": ", ".join(found.ids),
+            }
+        )
+        for found in misfits
+    ]
+    return dg.MetadataValue.table(records, schema=_MISFITS)
+
+
+def _sentence(misfits: Sequence[Misfits], *, adds_up: bool) -> str:
+    said = [] if adds_up else ["The buckets do not add up to the rows."]
+    said += [f"{found.kind}: {found.count}. {found.meaning.sentence}" for found in misfits]
+    return " ".join(said) or "Each request is in exactly one bucket."

@@ -1,0 +1,63 @@
+"""Whether each request is in exactly one bucket: over what is open, and over every row."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Row
+
+from batch_assets.domain.conservation import Audit, CompanyRows, Look, Misfit, Misfits
+from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+_SEEN: Final = "seen_"
+
+
+class Conservation(EngineQueries):
+    """Looks at rows and changes none."""
+
+    @retry_lost
+    def open_rows(self, finished_within_seconds: float) -> Look:
+        """What is open, and what was finished so shortly ago; one statement, one moment.
+
+        What it reads grows with that and not with the history.
+        """
+        which = {"seconds": finished_within_seconds}
+        with self.autocommit.connect() as connection:
+            return _look(connection.execute(SQL["look"], which))
+
+    @retry_lost
+    def all_rows(self) -> Audit:
+        """Every row of every company, at one moment; four statements that lock nobody out.
+
+        What comes back is a row for each company and kind, whatever the number of requests.
+        """
+        reader = self.engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        with reader.begin() as connection:
+            connection.execute(SQL["patience"])
+            companies = [CompanyRows(**row._mapping) for row in connection.execute(SQL["buckets"])]
+            look = _look(connection.execute(SQL["look"], {"seconds": None}))
+            counted = connection.execute(SQL["rows_and_leftovers"]).one()
+        leftovers = {
+            "intake_leftovers": counted.intake_leftovers,
+            "entries_of_deleted": counted.entries_of_deleted,
+        }
+        look = Look({**look.seen, **leftovers}, look.misfits)
+        return Audit(companies=companies, look=look, rows=counted.rows)
+
+
+def _look(rows: Iterable[Row[Any]]) -> Look:
+    seen: dict[str, int] = {}
+    misfits = []
+    for row in rows:
+        if row.kind.startswith(_SEEN):
+            seen[row.kind.removeprefix(_SEEN)] = row.things
+        else:
+            misfits.append(Misfits(Misfit(row.kind), row.things, tuple(row.ids)))
+    misfits.sort(key=lambda found: (not found.meaning.is_error, found.kind))
+    return Look(seen, misfits)

@@ -1,0 +1,127 @@
+"""The job and the audit prove that nothing was lost, and their checks name what was."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text
+
+from batch_assets.domain.conservation import Misfit
+from batch_assets.local.batch_server import RunningServer
+from batch_assets_tests.dagster.conftest import RunJob
+from batch_assets_tests.dagster.reading import failed_ops, metadata_of
+from batch_assets_tests.factories import make_company, make_requests
+
+Run = Callable[..., dg.ExecuteInProcessResult]
+
+
+@pytest.fixture
+def run(run_job: RunJob, database_url: str, api: RunningServer) -> Run:
+    return partial(run_job, database_url, base_url=api.base_url)
+
+
+def checked(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+    """The only evaluation of a check in a run."""
+    (event,) = [
+        event for event in result.all_events if event.event_type_value == ("ASSET_CHECK_EVALUATION")
+    ]
+    assert isinstance(event.event_specific_data, dg.AssetCheckEvaluation)
+    return event.event_specific_data
+
+
+def numbers(said: dg.AssetCheckEvaluation) -> dict[str, object]:
+    return {name: entry.value for name, entry in said.metadata.items() if name != "misfits"}
+
+
+def misfits(said: dg.AssetCheckEvaluation) -> dict[str, dict[str, object]]:
+    """The table of misfits, by kind."""
+    return {str(record["kind"]): record for record in records(said.metadata["misfits"])}
+
+
+def records(table: dg.MetadataValue[Any]) -> list[dict[str, object]]:
+    assert isinstance(table, dg.TableMetadataValue)
+    return [dict(record.data) for record in table.records]
+
+
+def add_requests(engine: Engine, count: int) -> list[str]:
+    with engine.begin() as connection:
+        return make_requests(connection, make_company(connection), count)
+
+
+def test_an_idle_a_busy_and_a_broken_run(run: Run, engine: Engine) -> None:
+    idle = checked(run())
+    assert idle.passed
+    assert idle.check_name == "open_rows_conserved"
+    assert set(numbers(idle).values()) == {0}
+    assert set(map(str, Misfit)) < set(numbers(idle))
+
+    add_requests(engine, 10)
+    busy_run = run()
+    busy = checked(busy_run)
+    assert busy.passed, busy.description
+    assert numbers(busy).keys() == numbers(idle).keys()
+    assert (numbers(busy)["rows_in_batch"], numbers(busy)["open_attempts"]) == (10, 10)
+    assert metadata_of(busy_run, "check_row_conservation") == numbers(busy)
+
+    with engine.begin() as connection:
+        batch_id = connection.execute(
+            text("UPDATE batch_assets.batch SET completed = 1 RETURNING id")
+        ).scalar_one()
+    broken_run = run()
+    assert broken_run.success
+    broken = checked(broken_run)
+    assert not broken.passed
+    assert broken.severity is dg.AssetCheckSeverity.ERROR
+    assert misfits(broken)["batch_counters"]["ids"] == batch_id
+    assert "report it" in str(misfits(broken)["batch_counters"]["what_to_do"])
+    assert "batch_counters: 1." in str(broken.description)
+
+
+def test_it_is_proved_after_a_run_that_fails(
+    run_job: RunJob, database_url: str, engine: Engine
+) -> None:
+    add_requests(engine, 10)
+    result = run_job(database_url)  # with no server to send to
+    assert failed_ops(result) & {"check_batch_statuses", "submit_batches"}
+    assert checked(result).passed
+
+
+def test_the_audit_counts_every_row(run: Run, engine: Engine, instance: dg.DagsterInstance) -> None:
+    ids = add_requests(engine, 12)
+    add_requests(engine, 3)
+    run()
+    result = run(job_name="audit_job")
+    said = checked(result)
+    assert said.passed, said.description
+    assert said.check_name == "all_rows_conserved"
+    counted = numbers(said)
+    assert (counted["rows"], counted["in_batch"], counted["waiting"]) == (15, 12, 3)
+    (materialized,) = result.asset_materializations_for_node("audit_rows")
+    companies = records(materialized.metadata["companies"])
+    assert [(company["rows"], company["adds_up"]) for company in companies] == [
+        (12, "yes"),
+        (3, "yes"),
+        (15, "yes"),
+    ]
+
+    with engine.begin() as connection:
+        connection.execute(
+            text('UPDATE public."AIProcessingRequest" SET "batchId" = NULL WHERE id = :id'),
+            {"id": ids[3]},
+        )
+    broken = checked(run(job_name="audit_job"))
+    assert not broken.passed
+    assert misfits(broken)["in_batch_without_batch"]["ids"] == ids[3]
+    assert numbers(broken)["companies_not_adding_up"] == 1
+    key = dg.AssetCheckKey(dg.AssetKey("row_conservation"), "all_rows_conserved")
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
+    assert [record.status.value for record in history] == ["FAILED", "SUCCEEDED"]
+
+
+@pytest.mark.parametrize("check", ["open_rows_conserved", "all_rows_conserved"])
+def test_each_check_can_be_asked_by_itself(run: Run, check: str) -> None:
+    said = checked(run(job_name="__ASSET_JOB", checks=[check]))
+    assert said.passed
+    assert said.check_name == check
