@@ -12,7 +12,11 @@ REQUESTS ?= 20
 MESSAGES ?= 12
 HISTORY ?= 10000
 
-.PHONY: help setup setup-dev demo dev test bench real-text check format lock clean
+N ?= 200
+SEED ?= 1
+WORKERS ?= 4
+
+.PHONY: help setup setup-dev demo dev test bench drill real-text check format lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -35,6 +39,10 @@ test: setup-dev ## Run the tests (ARGS="-k name" for some of them)
 bench: setup ## Compare original and optimized (COMPANIES= REQUESTS= MESSAGES= HISTORY=)
 	@$(RUN) benchmarks.comparison --companies $(COMPANIES) --requests $(REQUESTS) \
 		--messages $(MESSAGES) --history $(HISTORY) $(ARGS)
+
+drill: setup ## Kill runs at every point and count what is lost (N=200 SEED=1 KINDS=)
+	@$(RUN) drills --schedules $(N) --seed $(SEED) --workers $(WORKERS) \
+		$(if $(KINDS),--kinds $(KINDS))
 
 real-text: setup ## Send real conversations through the job (DATA=file)
 	@$(RUN) benchmarks.real_text "$(DATA)"

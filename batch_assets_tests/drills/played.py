@@ -1,0 +1,76 @@
+"""The drill's short form and its sabotages, in a process that has no threads and so may fork.
+
+Started as `python -m batch_assets_tests.drills.played short|sabotaged DIRECTORY`; the databases'
+URLs come in on stdin, one a line.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from batch_assets.store.dagster_schema import create_dagster_schema
+from drills.command import drill
+from drills.kinds import CYCLE, rehearsals
+from drills.points import Strike
+from drills.sabotage import SABOTAGES
+from drills.schedule import Stage
+from drills.story import MODELS, Request, Story
+
+SEEDS = (*{kind: seed for seed, kind in reversed([*enumerate(CYCLE)])}.values(), 2, 4)
+"""One of each kind, and two kills more."""
+
+
+def short(urls: list[str], directory: Path) -> int:
+    for url in urls:
+        create_dagster_schema(url)
+    return drill(urls, directory, SEEDS, rehearsed=rehearsals()[1:2])
+
+
+def sabotaged(urls: list[str], directory: Path) -> int:
+    """Print what the drill finds, first without a bug and then with each."""
+    for name, story in stories().items():
+        for is_on in (False, True):
+            sabotage = SABOTAGES[name] if is_on else None
+            stage = Stage(urls[0], directory, sabotage)
+            try:
+                stage.warm_up(story)
+                verdict = stage.play(story)
+            finally:
+                stage.close()
+            found = {
+                "lost": verdict.lost,
+                "billed_twice": verdict.billed_twice,
+                "stuck": verdict.stuck,
+                "errors": verdict.errors,
+            }
+            sys.stdout.write(json.dumps({"name": name, "is_on": is_on, **found}) + "\n")
+    return 0
+
+
+def stories() -> dict[str, Story]:
+    """For each bug a story in which it matters."""
+    quiet = rehearsals()[0]
+    quiet = replace(
+        quiet,
+        requests=tuple(Request(f"r{number}-answered", "c", MODELS[0]) for number in range(5)),
+        server={**quiet.server, "batches": []},
+        policy=replace(quiet.policy, concurrent_companies=1),
+    )
+    lost_answer = {
+        "operation": "batches.create",
+        "count": 1,
+        "effect": {"kind": "drop", "work": "done"},
+    }
+    return {
+        "leases": replace(quiet, strikes=(Strike("submit:file:input_written:after", 1, "stop"),)),
+        "order": replace(quiet, strikes=(Strike("submit:call:create_batch:acted", 1, "kill"),)),
+        "create": replace(quiet, server={**quiet.server, "calls": [lost_answer]}),
+        "failures": replace(quiet, requests=(Request("r-error500", "c", MODELS[0]),)),
+    }
+
+
+if __name__ == "__main__":
+    told = sys.stdin.read().split()
+    form = {"short": short, "sabotaged": sabotaged}[sys.argv[1]]
+    sys.exit(form(told, Path(sys.argv[2])))

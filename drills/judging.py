@@ -1,0 +1,105 @@
+"""What became of every request: the server's ledger beside the database. docs/drill.md defines it.
+
+Lost: in no bucket, or billed with a good answer and yet not complete. Billed twice: more charges
+than one and those after which a failed attempt asked for another try. Stuck: neither complete nor
+dead when no more runs are made.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from drills.server import Server
+from drills.story import UNSPOILT, Request, Story
+from drills.world import World
+
+
+@dataclass
+class Verdict:
+    """One schedule's end."""
+
+    seed: int
+    kind: str
+    story: str
+    requests: int
+    lost: int = 0
+    billed_twice: int = 0
+    stuck: int = 0
+    in_two_buckets: int = 0
+    kills: list[str] = field(default_factory=list)
+    """Points at which a run was killed."""
+    struck: int = 0
+    missed: int = 0
+    """Strikes whose point was never reached so often."""
+    runs: int = 0
+    launched_runs: int = 0
+    seconds: float = 0.0
+    reached: Counter[str] = field(default_factory=Counter)
+    """How often each point was reached."""
+    errors: list[str] = field(default_factory=list)
+    """What no run may end with, and what the drill itself met."""
+    details: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong."""
+        wrong = self.lost + self.billed_twice + self.stuck + self.in_two_buckets
+        return not (wrong or self.errors)
+
+
+def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
+    """Account for every request of a schedule that is over."""
+    charges: Counter[str] = Counter()
+    charged_in: set[tuple[str, str]] = set()
+    for entry in server.ledger().entries():
+        if entry.custom_id is not None and entry.batch_id is not None:
+            charges[entry.custom_id] += 1
+            charged_in.add((entry.custom_id, entry.batch_id))
+    failed = {
+        (row.request_id, row.openai_batch_id) for row in world.rows("failed_attempts")
+    } & charged_in
+    explained = Counter(request_id for request_id, _ in failed)
+    rows = {row.id: row for row in world.rows("buckets")}
+    for request in story.requests:
+        row = rows.get(request.id)
+        buckets = list(row.buckets) if row is not None else []
+        _judge_money(request, charges[request.id], explained[request.id], verdict)
+        _judge_place(request, buckets, charges[request.id], verdict)
+        if row is not None and not _fits(row.status, row.open_attempts, row.completions, buckets):
+            verdict.details.append(f"{request.id}: the attempts do not fit {buckets}")
+            verdict.in_two_buckets += 1
+        elif row is not None and not (row.fits_batch and row.fits_status):
+            verdict.details.append(f"{request.id}: the row does not fit {buckets}")
+            verdict.in_two_buckets += 1
+
+
+def _judge_money(request: Request, charges: int, explained: int, verdict: Verdict) -> None:
+    allowed = 1 if request.fate in UNSPOILT else 1 + explained
+    if charges > allowed:
+        verdict.billed_twice += 1
+        verdict.details.append(f"{request.id}: billed {charges} times, {allowed} explained")
+
+
+def _judge_place(request: Request, buckets: Iterable[str], charges: int, verdict: Verdict) -> None:
+    found = list(buckets)
+    if not found:
+        verdict.lost += 1
+        verdict.details.append(f"{request.id}: in no bucket")
+    elif len(found) > 1:
+        verdict.in_two_buckets += 1
+        verdict.details.append(f"{request.id}: in {' and '.join(found)}")
+    elif found[0] not in {"complete", "dead"}:
+        verdict.stuck += 1
+        verdict.details.append(f"{request.id}: still {found[0]}")
+    elif request.fate in UNSPOILT and charges and found[0] != "complete":
+        verdict.lost += 1
+        verdict.details.append(f"{request.id}: paid and answered, and yet {found[0]}")
+
+
+def _fits(status: str, open_attempts: int, completions: int, buckets: Iterable[str]) -> bool:
+    """Whether the attempts say what the bucket says."""
+    return (
+        open_attempts == (status == "BATCHING_IN_PROGRESS")
+        and completions == (status == "PROCESSING_COMPLETE")
+        and bool(list(buckets))
+    ) or not list(buckets)

@@ -1,0 +1,229 @@
+"""The kinds of schedules, and the story of each number.
+
+A seed's kind is its place in `CYCLE`. Kills go round the points that the rehearsals have reached,
+so that each of them has its turn.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, Final
+
+from drills.points import Strike
+from drills.story import POLICY, Story, requests_of, server_config
+
+CYCLE: Final = (
+    *("kill", "answers", "kill", "freeze", "kill", "late-creates", "kill", "two-at-once"),
+    *("kill", "cut", "kill", "restart", "kill", "lists-lag", "kill", "four-at-once"),
+    *("kill", "kills", "mix", "launched-kill"),
+)
+_KILLS: Final = tuple(place for place, kind in enumerate(CYCLE) if kind == "kill")
+
+_LOST_ANSWER: Final = {"kind": "drop", "work": "done"}
+_UNSENT: Final = {"kind": "drop", "work": "never"}
+_LATER: Final = {"kind": "drop", "work": "later", "later_seconds": 0.7}
+_SLOW: Final = {"kind": "delay", "seconds": 0.8, "when": "before"}
+_SLOW_ANSWER: Final = {"kind": "delay", "seconds": 0.8, "when": "after"}
+_BUSY: Final = {"kind": "answer", "status": 429, "headers": {"Retry-After": "0"}}
+_UNAVAILABLE: Final = {"kind": "answer", "status": 503}
+_UNAVAILABLE_BUT_DONE: Final = {"kind": "answer", "status": 500, "work_done": True}
+_CUT: Final = {"kind": "truncate", "after_bytes": 400, "framing": "content_length"}
+_CUT_SILENTLY: Final = {"kind": "truncate", "after_bytes": 400, "framing": "silent"}
+_CUT_CHUNKED: Final = {"kind": "truncate", "after_bytes": 400, "framing": "chunked"}
+
+_EFFECTS: Final = (
+    *(_LOST_ANSWER, _UNSENT, _SLOW_ANSWER, _BUSY, _UNAVAILABLE, _UNAVAILABLE_BUT_DONE),
+    *(_CUT, _CUT_CHUNKED),
+)
+_OPERATIONS: Final = (
+    *("files.create", "files.list", "files.content", "files.delete"),
+    *("batches.create", "batches.create", "batches.list", "batches.retrieve"),
+)
+
+
+def _call(operation: str, effect: Mapping[str, Any], *, after: int = 0, count: int = 1) -> Any:
+    return {"operation": operation, "effect": effect, "after": after, "count": count}
+
+
+_REHEARSED: Final[tuple[tuple[Any, ...], ...]] = (
+    (),
+    (
+        _call("batches.create", _LOST_ANSWER),
+        _call("files.create", _LOST_ANSWER, after=1),
+        _call("batches.create", _UNSENT, after=2),
+    ),
+    (_call("files.create", _BUSY), _call("batches.create", _BUSY, after=1)),
+    (_call("batches.create", _LATER), _call("batches.create", _UNAVAILABLE_BUT_DONE, after=1)),
+)
+"""Faults of calls under which the points of recovery and refusal are reached."""
+
+
+_SOON: Final = ("check:", "clean:", "find:", "ingest:", "submit:call:", "submit:commit:claim")
+"""Points that the first runs of any story reach."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A point as the rehearsals met it."""
+
+    name: str
+    rehearsal: int
+    """The number of the rehearsal that reached it most often."""
+    times: int
+    rehearsals: int
+    """How many of them reached it."""
+
+
+def rehearsals() -> list[Story]:
+    """Stories that nothing strikes, from which the points are known."""
+    return [_rehearsal(number, seed=-1 - number) for number in range(2 * len(_REHEARSED))]
+
+
+def rehearsal_of(seed: int) -> int:
+    """The number of the rehearsal that has this seed."""
+    return -1 - seed
+
+
+def _rehearsal(number: int, seed: int) -> Story:
+    random = Random(f"world {number if seed < 0 else seed}")  # noqa: S311 (no secret hangs on it)
+    calls = _REHEARSED[number % len(_REHEARSED)]
+    return Story(
+        seed=seed,
+        kind="rehearsal",
+        requests=requests_of(seed, random, spoilt=True),
+        server=server_config(random, calls=calls),
+        policy=replace(
+            POLICY,
+            max_batch_requests=random.choice((10, 20, 20)),
+            batches_per_claim=random.choice((2, 100)),
+            rows_per_write=random.choice((4, 5_000)),
+            concurrent_companies=random.choice((1, 3)),
+        ),
+        mode="optimized" if number < len(_REHEARSED) else "original",
+    )
+
+
+def story_of(seed: int, seen: Sequence[Seen], kind: str | None = None) -> Story:
+    """The story of a number; of another kind than its own if one is named."""
+    place = seed % len(CYCLE)
+    chosen = kind or CYCLE[place]
+    random = Random(f"story {seed}")  # noqa: S311 (no secret hangs on it)
+    if chosen == "kill":
+        turn = _KILLS.index(place) if place in _KILLS else 0
+        target = seen[(seed // len(CYCLE) * len(_KILLS) + turn) % len(seen)]
+        return _struck(_rehearsal(target.rehearsal, seed), chosen, [_at(target, "kill", random)])
+    base = _rehearsal(random.randrange(2 * len(_REHEARSED)), seed)
+    often = max(point.rehearsals for point in seen)
+    usual = [point for point in seen if 2 * point.rehearsals > often]
+    return _MAKERS[chosen](base, usual, random)
+
+
+def _at(point: Seen, action: str, random: Random) -> Strike:
+    nth = 1 if random.random() < 0.6 else random.randint(1, max(1, point.times // 2))
+    return Strike(point.name, nth, action)
+
+
+def _struck(story: Story, kind: str, strikes: Sequence[Strike], **changes: Any) -> Story:
+    return replace(story, kind=kind, strikes=tuple(strikes), **changes)
+
+
+def _some(seen: Sequence[Seen], action: str, random: Random, most: int) -> list[Strike]:
+    return [_at(random.choice(seen), action, random) for _ in range(random.randint(1, most))]
+
+
+def _kills(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    return _struck(story, "kills", _some(seen, "kill", random, 4))
+
+
+def _launched(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    soon = [point for point in seen if point.name.startswith(_SOON)]
+    strikes = [Strike(random.choice(soon).name, 1, "kill")]
+    return _struck(story, "launched-kill", strikes, launched=True)
+
+
+def _cut(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    return _struck(story, "cut", _some(seen, "cut", random, 3))
+
+
+def _restart(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    return _struck(story, "restart", _some(seen, "restart", random, 2))
+
+
+def _freeze(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    worth = [point for point in seen if point.name.startswith(("submit:", "ingest:", "recover:"))]
+    # Only a kill leaves what recovery meets: a frozen run is stopped in the course of its own.
+    return _struck(story, "freeze", [_at(random.choice(worth), "stop", random)])
+
+
+def _together(number: int, kind: str) -> "Maker":
+    def make(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+        strikes = _some(seen, "kill", random, 2) if random.random() < 0.5 else []
+        return _struck(story, kind, strikes, at_once=number)
+
+    return make
+
+
+def _answers(story: Story, _seen: Sequence[Seen], random: Random) -> Story:
+    return _facing(story, "answers", _random_calls(random, random.randint(2, 6)))
+
+
+def _random_calls(random: Random, number: int) -> list[Any]:
+    made = []
+    for _ in range(number):
+        operation = random.choice(_OPERATIONS)
+        effects = (*_EFFECTS, _CUT_SILENTLY) if operation == "files.content" else _EFFECTS
+        after, count = random.randint(0, 4), random.randint(1, 2)
+        made.append(_call(operation, random.choice(effects), after=after, count=count))
+    return made
+
+
+def _late(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    calls = [
+        _call(operation, random.choice((_LATER, _SLOW)), after=random.randint(0, 2))
+        for operation in ("batches.create", "batches.create", "files.create")
+    ]
+    strikes = _some(seen, "kill", random, 1) if random.random() < 0.5 else []
+    return replace(_facing(story, "late-creates", calls), strikes=tuple(strikes))
+
+
+def _lag(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    lags = {"batch_list_lag_seconds": 0.3, "file_list_lag_seconds": 0.3}
+    sending = [point for point in seen if point.name.startswith("submit:call:")]
+    return replace(
+        story,
+        kind="lists-lag",
+        server={**story.server, "quirks": lags},
+        strikes=(_at(random.choice(sending), "kill", random),),
+    )
+
+
+def _mix(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    strikes = [
+        _at(random.choice(seen), random.choice(("kill", "kill", "cut", "restart", "stop")), random)
+        for _ in range(random.randint(1, 4))
+    ]
+    struck = _facing(story, "mix", _random_calls(random, random.randint(0, 4)))
+    return replace(struck, strikes=tuple(strikes), at_once=random.choice((1, 1, 2, 4)))
+
+
+def _facing(story: Story, kind: str, calls: Sequence[Any]) -> Story:
+    notes = tuple(f"{call['operation']}: {call['effect']}" for call in calls)
+    server = {**story.server, "calls": list(calls)}
+    return replace(story, kind=kind, server=server, notes=notes)
+
+
+Maker = Callable[[Story, Sequence[Seen], Random], Story]
+
+_MAKERS: Final[Mapping[str, Maker]] = {
+    "answers": _answers,
+    "cut": _cut,
+    "four-at-once": _together(4, "four-at-once"),
+    "freeze": _freeze,
+    "kills": _kills,
+    "late-creates": _late,
+    "launched-kill": _launched,
+    "lists-lag": _lag,
+    "mix": _mix,
+    "restart": _restart,
+    "two-at-once": _together(2, "two-at-once"),
+}

@@ -1,0 +1,75 @@
+"""The process of a launched run: the points are put in, and then it is `batch-assets run`."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from typing import Any, Final
+
+from batch_assets.cli.job import run_once
+from batch_assets.domain.policy import Caps, Policy
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.ops import (
+    check_batch_statuses,
+    fetch_pending_requests,
+    retry_failed_requests,
+    submit_batches,
+)
+from batch_assets.settings import Settings
+from batch_assets.stages import clean, ingest
+from drills import probes
+from drills.launching import ORDER
+from drills.points import Points, Strike
+from drills.probes import put_in
+from drills.run import striker
+from drills.story import TIMEOUTS
+from drills.world import World
+
+_STAGES: Final = (
+    (check_batch_statuses, "check_statuses", "check"),
+    (check_batch_statuses, "recover", "recover"),
+    (ingest, "ingest_results", "ingest"),
+    (clean, "delete_leftovers", "clean"),
+    (retry_failed_requests, "requeue_due", "retry"),
+    (fetch_pending_requests, "find_due", "find"),
+    (submit_batches, "submit_due", "submit"),
+)
+
+
+def main() -> int:
+    """Run the job once under the order in the environment."""
+    order = json.loads(os.environ.pop(ORDER))
+    strike = Strike(**order["strike"]) if order["strike"] else None
+    act = striker(World(order["database_url"]), order["server_pid"])
+    points = Points(order["pipe"], strike, act)
+    probes.install(points)
+    for module, name, stage in _STAGES:
+        put_in(module, name, _of_stage(getattr(module, name), stage, points))
+    policy = _policy(order["policy"])
+    put_in(Settings, "policy", lambda _settings: policy)
+    defaults = BatchApi.__init__.__kwdefaults__
+    if defaults is not None:
+        defaults["timeouts"] = TIMEOUTS
+    run_once()
+    return 0
+
+
+def _policy(given: dict[str, Any]) -> Policy:
+    known = {field.name for field in fields(Policy)}
+    values = {name: value for name, value in given.items() if name in known}
+    return Policy(**{**values, "caps": Caps(**given["caps"])})
+
+
+def _of_stage(act: Callable[..., Any], stage: str, points: Points) -> Callable[..., Any]:
+    @wraps(act)
+    def staged(*arguments: Any, **named: Any) -> Any:
+        points.stage = stage
+        return act(*arguments, **named)
+
+    return staged
+
+
+if __name__ == "__main__":
+    sys.exit(main())

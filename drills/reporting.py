@@ -1,0 +1,81 @@
+"""What people read of a drill, in eighty columns."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from drills.judging import Verdict
+
+Show = Callable[[str], None]
+_COLUMNS = ("plays", "runs", "kills", "missed", "asked", "lost", "twice", "two", "stuck")
+
+
+@dataclass
+class Report:
+    """Adds verdicts up."""
+
+    show: Show
+    verdicts: list[Verdict] = field(default_factory=list)
+    killed_at: Counter[str] = field(default_factory=Counter)
+
+    def add(self, verdict: Verdict) -> None:
+        """Count a verdict, and say at once what is wrong with it."""
+        self.verdicts.append(verdict)
+        self.killed_at.update(verdict.kills)
+        if not verdict.is_clean:
+            self.show(f"NOT CLEAN: {verdict.story}")
+            for line in [*verdict.details[:10], *verdict.errors[:3]]:
+                self.show(f"    {line}")
+            self.show(f"  again: make drill N=1 SEED={verdict.seed} KINDS='{verdict.kind}'")
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every schedule ended as it has to."""
+        return all(verdict.is_clean for verdict in self.verdicts)
+
+    def progress(self, seconds: float) -> str:
+        """Where the drill stands."""
+        wrong = sum(not verdict.is_clean for verdict in self.verdicts)
+        kills = self.killed_at.total()
+        return f"{seconds:5.0f} s: {len(self.verdicts)} schedules, {kills} kills, {wrong} not clean"
+
+    def table(self) -> list[str]:
+        """A line a kind, and one for all."""
+        kinds = sorted({verdict.kind for verdict in self.verdicts})
+        lines = [f"{'kind':<14}" + "".join(f"{name:>7}" for name in _COLUMNS)]
+        of_kinds = [
+            _line(kind, [one for one in self.verdicts if one.kind == kind]) for kind in kinds
+        ]
+        return [*lines, *of_kinds, _line("all", self.verdicts)]
+
+    def points(self, names: Iterable[str]) -> list[str]:
+        """Each named point with how often a run was killed there."""
+        known = sorted({*names, *self.killed_at})
+        return [f"  {name:<60} {self.killed_at[name]:>6}" for name in known]
+
+    def last_line(self) -> str:
+        """The figures that decide."""
+        total = {
+            "schedules": len(self.verdicts),
+            "kills": self.killed_at.total(),
+            **{
+                name: sum(getattr(one, name) for one in self.verdicts)
+                for name in ("requests", "lost", "billed_twice", "stuck")
+            },
+        }
+        return " ".join(f"{name}={value}" for name, value in total.items())
+
+
+def _line(kind: str, verdicts: Sequence[Verdict]) -> str:
+    figures = (
+        len(verdicts),
+        sum(one.runs for one in verdicts),
+        sum(len(one.kills) for one in verdicts),
+        sum(one.missed for one in verdicts),
+        sum(one.requests for one in verdicts),
+        sum(one.lost for one in verdicts),
+        sum(one.billed_twice for one in verdicts),
+        sum(one.in_two_buckets for one in verdicts),
+        sum(one.stuck for one in verdicts),
+    )
+    return f"{kind:<14}" + "".join(f"{figure:>7}" for figure in figures)

@@ -1,0 +1,163 @@
+"""One run of the stages, in a process that is forked from one where all is imported."""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+import batch_assets.openai_batch.connections  # noqa: F401 (loads the SDK, once for all runs)
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.clean import delete_leftovers
+from batch_assets.stages.guarding import Guard
+from batch_assets.stages.ingest import ingest_results
+from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.plan import find_due
+from batch_assets.stages.poll import check_statuses
+from batch_assets.stages.recover import recover
+from batch_assets.stages.retry import requeue_due
+from batch_assets.stages.submit import submit_due
+from batch_assets.store.breakers import Breakers
+from batch_assets.store.engine import open_engine
+from batch_assets.store.registry import Registry
+from batch_assets.store.strategy import QueryMode, Strategy, Toggle
+from drills import probes
+from drills.points import Points, Strike
+from drills.story import TIMEOUTS, Story
+from drills.world import World
+
+API_KEY: Final = "sk-drill-0123456789"
+_STORY_ENDS: Final = (ApiError, BatchAssetsError, SQLAlchemyError, psycopg.Error)
+"""What may end a branch of a run: the next one carries on."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a schedule's runs take place."""
+
+    world: World
+    base_url: str
+    server_pid: int
+    spool_dir: Path
+
+
+def warm_up(story: Story, scene: Scene) -> None:
+    """Make a run in this very process, without points: what is loaded late is then there.
+
+    Nothing stays open: neither a connection nor a thread.
+    """
+    with _open(story, scene) as pipeline:
+        _run(pipeline, Points(os.open(os.devnull, os.O_WRONLY), None, lambda _action: None))
+
+
+Sabotage = Callable[[], None]
+"""Puts a bug into the process that calls it."""
+
+
+def fork_run(
+    story: Story, scene: Scene, pipe: int, strike: Strike | None, sabotage: Sabotage | None
+) -> int:
+    """Begin a run; the id of its process, which writes the points that it reaches to `pipe`."""
+    pid = os.fork()
+    if pid == 0:
+        _run_and_exit(story, scene, pipe, strike, sabotage)
+    return pid
+
+
+def _run_and_exit(
+    story: Story, scene: Scene, pipe: int, strike: Strike | None, sabotage: Sabotage | None
+) -> NoReturn:
+    code = 1
+    try:
+        logging.disable(logging.CRITICAL)
+        points = Points(pipe, strike, striker(scene.world, scene.server_pid))
+        probes.install(points)
+        if sabotage is not None:
+            sabotage()
+        with _open(story, scene) as pipeline:
+            _run(pipeline, points)
+        code = 0
+    except BaseException as error:
+        os.write(pipe, f"?{type(error).__name__}: {str(error)[:300]}\n".encode())
+    finally:
+        os._exit(code)
+
+
+def striker(world: World, server_pid: int) -> Callable[[str], None]:
+    """What strikes this very process, or what it stands on."""
+
+    def act(action: str) -> None:
+        if action == "cut":
+            world.end_connections()
+        elif action == "restart":
+            os.kill(server_pid, signal.SIGKILL)
+        else:
+            os.kill(os.getpid(), signal.SIGKILL if action == "kill" else signal.SIGSTOP)
+            # Another thread may be the one that takes the signal first.
+            time.sleep(0.01)
+
+    return act
+
+
+@contextmanager
+def _open(story: Story, scene: Scene) -> Iterator[Pipeline]:
+    engine = open_engine(scene.world.url)
+    strategy = Strategy(engine, Toggle(mode=QueryMode(story.mode)))
+    guard = Guard(Breakers(engine), story.policy, known=lambda: pipeline.glance.breakers)
+    with BatchApi(API_KEY, scene.base_url, timeouts=TIMEOUTS, gate=guard) as api:
+        pipeline = Pipeline(
+            queries=strategy.queries,
+            registry=Registry(engine, story.policy.foreign_quiet_seconds),
+            api=api,
+            policy=story.policy,
+            spool_dir=scene.spool_dir,
+            owner=f"drill:{os.getpid()}",
+        )
+        yield pipeline
+    strategy.flush()
+    engine.dispose()
+
+
+def _run(pipeline: Pipeline, points: Points) -> None:
+    """Both branches of the job in their order; what ends one does not keep the other back."""
+    for branch in (_read, _send):
+        try:
+            branch(pipeline, points)
+        except _STORY_ENDS:
+            continue
+
+
+def _read(pipeline: Pipeline, points: Points) -> None:
+    budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
+    points.stage = "check"
+    check_statuses(pipeline, budget)
+    points.stage = "recover"
+    try:
+        recover(pipeline, budget)
+    except ApiError as error:
+        if error.failure.kind is FailureKind.ACCOUNT:
+            raise
+    points.stage = "ingest"
+    ingest_results(pipeline, budget)
+    points.stage = "clean"
+    delete_leftovers(pipeline, budget)
+    points.stage = "retry"
+    requeue_due(pipeline, budget)
+
+
+def _send(pipeline: Pipeline, points: Points) -> None:
+    points.stage = "find"
+    companies = [company.id for company in pipeline.queries.active_companies()]
+    due = find_due(pipeline, companies).due
+    points.stage = "submit"
+    budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
+    submit_due(pipeline, [backlog.company_id for backlog in due], budget)

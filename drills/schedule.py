@@ -1,0 +1,265 @@
+"""Plays a story: runs that are struck, and then runs to the end."""
+
+import logging
+import os
+import select
+import shutil
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from drills.judging import Verdict, judge
+from drills.launching import launch_run
+from drills.points import Strike
+from drills.probes import spare_certificates
+from drills.run import Sabotage, Scene, fork_run, warm_up
+from drills.server import Server
+from drills.story import Story
+from drills.world import World
+
+MOST_RUNS: Final = 60
+_LAUNCHED_RUNS: Final = 5
+_RUN_SECONDS: Final = 60.0
+_FROZEN_RUNS: Final = 4
+"""Runs that others make, past the lease, before a frozen one wakes."""
+
+
+@dataclass
+class _Child:
+    """A run under way, in its process."""
+
+    pid: int
+    pipe: int
+    strike: Strike | None
+    deadline: float
+    reached: Counter[str] = field(default_factory=Counter)
+    struck: bool = False
+    error: str | None = None
+    status: int | None = None
+    """As `waitpid` gives it, once it has ended."""
+    is_stopped: bool = False
+    _rest: bytes = b""
+
+    def hear(self) -> None:
+        """Take in what it has written."""
+        while select.select([self.pipe], [], [], 0)[0]:
+            text = os.read(self.pipe, 65_536)
+            if not text:
+                break
+            *lines, self._rest = (self._rest + text).split(b"\n")
+            for line in map(bytes.decode, lines):
+                if line == "!":
+                    self.struck = True
+                elif line.startswith("?"):
+                    self.error = line[1:]
+                else:
+                    self.reached[line] += 1
+
+    def look(self) -> None:
+        """See whether it has ended or was frozen."""
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+            if pid and os.WIFSTOPPED(status):
+                self.is_stopped = True
+            elif pid:
+                self.status = status
+        self.hear()
+
+    def end(self) -> None:
+        """Let go of it, whatever it does."""
+        if self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            _, self.status = os.waitpid(self.pid, 0)
+        os.close(self.pipe)
+
+
+class Stage:
+    """Where one worker plays its stories: a database, a server, a directory."""
+
+    def __init__(
+        self, database_url: str, directory: Path, sabotage: Sabotage | None = None
+    ) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._world = World(database_url)
+        self._server = Server(directory)
+        self._directory = directory
+        self._sabotage = sabotage
+
+    def warm_up(self, story: Story) -> None:
+        """Let this process load what runs load late, so that those forked from it need not."""
+        logging.disable(logging.CRITICAL)
+        spare_certificates()
+        self._server.begin(story.server)
+        self._world.begin(story.requests)
+        spool_dir = self._directory / "spool"
+        scene = Scene(self._world, self._server.base_url, self._server.pid, spool_dir)
+        for _ in range(2):
+            warm_up(story, scene)
+
+    def play(self, story: Story) -> Verdict:
+        """Play a story to its end and judge it."""
+        verdict = Verdict(story.seed, story.kind, str(story), len(story.requests))
+        began = time.monotonic()
+        self._server.begin(story.server)
+        self._world.begin(story.requests)
+        spool_dir = self._directory / "spool"
+        shutil.rmtree(spool_dir, ignore_errors=True)
+        playing = _Playing(
+            story,
+            verdict,
+            world=self._world,
+            server=self._server,
+            spool_dir=spool_dir,
+            sabotage=self._sabotage,
+        )
+        try:
+            playing.play()
+            self._world.end_connections()
+            judge(story, self._world, self._server, verdict)
+        finally:
+            playing.end()
+            verdict.seconds = time.monotonic() - began
+        return verdict
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.kill()
+
+
+class _Playing:
+    def __init__(
+        self,
+        story: Story,
+        verdict: Verdict,
+        *,
+        world: World,
+        server: Server,
+        spool_dir: Path,
+        sabotage: Sabotage | None,
+    ) -> None:
+        self._story = story
+        self._verdict = verdict
+        self._world = world
+        self._server = server
+        self._spool_dir = spool_dir
+        self._sabotage = sabotage
+        self._strikes = list(story.strikes)
+        self._reached: Counter[str] = Counter()
+        """Since the last strike."""
+        self._children: list[_Child] = []
+        self._frozen: list[_Child] = []
+
+    def play(self) -> None:
+        while self._verdict.runs < MOST_RUNS:
+            self._run_some()
+            still_open = self._world.open_work()
+            if not still_open.left_over and not self._frozen:
+                break
+            if self._frozen:
+                self._let_others_work()
+            elif still_open.lease_seconds is not None:
+                time.sleep(max(0.02, still_open.lease_seconds))
+            else:
+                time.sleep(0.03)
+        self._verdict.missed = len(self._strikes)
+
+    def end(self) -> None:
+        for child in [*self._children, *self._frozen]:
+            child.end()
+
+    def _run_some(self) -> None:
+        """As many runs at once as the story says, the first with the next strike."""
+        strike = self._next_strike()
+        started = [self._start(strike)]
+        started += [self._start(None) for _ in range(self._story.at_once - 1)]
+        self._children = started
+        self._wait(started)
+
+    def _next_strike(self) -> Strike | None:
+        if not self._strikes:
+            return None
+        strike = self._strikes[0]
+        left = strike.nth - self._reached[strike.name]
+        return Strike(strike.name, max(left, 1), strike.action)
+
+    def _start(self, strike: Strike | None) -> _Child:
+        hears, tells = os.pipe()
+        scene = Scene(self._world, self._server.base_url, self._server.pid, self._spool_dir)
+        try:
+            if self._is_launched:
+                pid = launch_run(self._story, scene, tells, strike)
+                self._verdict.launched_runs += 1
+            else:
+                pid = fork_run(self._story, scene, tells, strike, self._sabotage)
+        finally:
+            os.close(tells)
+        self._verdict.runs += 1
+        return _Child(pid, hears, strike, time.monotonic() + _RUN_SECONDS)
+
+    @property
+    def _is_launched(self) -> bool:
+        """Until what has to strike has struck, and once more: it is what takes longest."""
+        most = _LAUNCHED_RUNS if self._strikes else self._verdict.struck + 1
+        return self._story.launched and self._verdict.launched_runs < most
+
+    def _wait(self, children: list[_Child]) -> None:
+        """Until each has ended or was frozen."""
+        waiting = list(children)
+        while waiting:
+            select.select([child.pipe for child in waiting], [], [], 0.01)
+            self._server.keep_alive()
+            for child in list(waiting):
+                child.look()
+                if child.status is not None:
+                    waiting.remove(child)
+                    self._finish(child)
+                elif child.is_stopped:
+                    waiting.remove(child)
+                    self._children.remove(child)
+                    self._frozen.append(child)
+                    self._count_strike(child)
+                elif time.monotonic() > child.deadline:
+                    self._verdict.errors.append("a run did not end")
+                    waiting.remove(child)
+                    child.end()
+                    self._children.remove(child)
+            time.sleep(0.002)
+
+    def _finish(self, child: _Child) -> None:
+        child.hear()
+        os.close(child.pipe)
+        if child in self._children:
+            self._children.remove(child)
+        self._verdict.reached.update(child.reached)
+        self._reached.update(child.reached)
+        if child.error is not None:
+            self._verdict.errors.append(child.error)
+        if child.strike is not None and child.struck:
+            self._count_strike(child)
+
+    def _count_strike(self, child: _Child) -> None:
+        if child.strike is None or not self._strikes:
+            return
+        strike = self._strikes.pop(0)
+        self._reached.clear()
+        self._verdict.struck += 1
+        if strike.action == "kill":
+            self._verdict.kills.append(strike.name)
+
+    def _let_others_work(self) -> None:
+        """Go past the frozen run's lease, let others take over what it had, and wake it."""
+        time.sleep(self._story.policy.lease_seconds)
+        for _ in range(_FROZEN_RUNS):
+            self._run_some()
+            time.sleep(self._story.policy.absence_grace_seconds * 0.7)
+        for child in list(self._frozen):
+            self._frozen.remove(child)
+            child.is_stopped = False
+            child.strike = None
+            child.deadline = time.monotonic() + _RUN_SECONDS
+            os.kill(child.pid, signal.SIGCONT)
+            self._children.append(child)
+            self._wait([child])

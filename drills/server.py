@@ -1,0 +1,95 @@
+"""The local Batch API server in a process that is forked: killed and there again in no time."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from batch_assets.domain.errors import LocalStackError
+from batch_assets.local.batch_server import Ledger
+from batch_assets.local.batch_server.running import serve
+
+HOST: Final = "127.0.0.1"
+_START_SECONDS: Final = 20.0
+_ANSWER: Final = json.dumps({"sentiment": "NEUTRAL"})
+
+
+class Server:
+    """One server on one port, with a new state for each schedule."""
+
+    def __init__(self, directory: Path) -> None:
+        self.state_dir = directory / "server"
+        self._port_file = directory / "port"
+        self._port = _free_port()
+        self.pid = 0
+
+    @property
+    def base_url(self) -> str:
+        """For the client."""
+        return f"http://{HOST}:{self._port}/v1"
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Start it with nothing in it."""
+        self.kill()
+        shutil.rmtree(self.state_dir, ignore_errors=True)
+        self.state_dir.mkdir(mode=0o700, parents=True)
+        (self.state_dir / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        self.start()
+
+    def start(self) -> None:
+        """Start it on what it has."""
+        self._port_file.unlink(missing_ok=True)
+        self.pid = os.fork()
+        if self.pid == 0:
+            _serve(self.state_dir, self._port, self._port_file)
+        give_up = time.monotonic() + _START_SECONDS
+        while not self._port_file.exists():
+            if time.monotonic() > give_up or self._has_ended():
+                raise LocalStackError("The drill's server does not start.")
+            time.sleep(0.005)
+
+    def keep_alive(self) -> bool:
+        """Start it again if it was killed; whether it was."""
+        if not self._has_ended():
+            return False
+        self.start()
+        return True
+
+    def kill(self) -> None:
+        """End it, without a chance to put anything in order."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+
+    def ledger(self) -> Ledger:
+        """What it has billed."""
+        return Ledger(self.state_dir)
+
+    def _has_ended(self) -> bool:
+        ended, _ = os.waitpid(self.pid, os.WNOHANG)
+        return ended == self.pid
+
+
+def _serve(state_dir: Path, port: int, port_file: Path) -> NoReturn:
+    code = 1
+    try:
+        serve(state_dir, host=HOST, port=port, port_file=port_file, answerer=_answer)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _answer(_messages: list[dict[str, Any]], _response_format: dict[str, Any] | None) -> str:
+    return _ANSWER
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

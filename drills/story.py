@@ -1,0 +1,133 @@
+"""A schedule's story: its world, what the server does to it, and what strikes its runs.
+
+All of it follows from the seed, so that a story is told again by its number.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from batch_assets.domain.policy import Policy
+from batch_assets.openai_batch.operations import Timeouts
+from drills.points import Strike
+
+MODELS: Final = ("gpt-4o-mini", "gpt-4.1")
+TIMEOUTS: Final = Timeouts(connect=0.3, read=1.0, create=0.4, upload=0.3)
+"""Short, so that a lease can be short and still outlast the longest call."""
+
+POLICY: Final = Policy(
+    min_batch_requests=1,
+    max_wait_seconds=0,
+    max_attempts=3,
+    retry_base_seconds=0.05,
+    retry_max_seconds=0.1,
+    model_pause_seconds=0.1,
+    lease_seconds=TIMEOUTS.longest_creating_call + 0.1,
+    absence_grace_seconds=0.4,
+    output_expires_seconds=3_600,
+    op_seconds=30,
+    foreign_quiet_seconds=0,
+    breaker_seconds=0.2,
+    breaker_max_seconds=0.4,
+)
+
+FATES: Final[Mapping[str, dict[str, Any]]] = {
+    "answered": {},
+    "error500": {"kind": "http_error", "status": 500},
+    "error400": {"kind": "http_error", "status": 400},
+    "timeout": {"kind": "error_line"},
+    "missing": {"kind": "missing"},
+    "twice": {"kind": "duplicate"},
+    "stranger": {"kind": "unknown_custom_id"},
+    "broken": {"kind": "invalid_json"},
+    "misfit": {"kind": "content"},
+    "refusal": {"kind": "refusal"},
+}
+"""What the server does to a request's row each time, by the word that its id ends with."""
+
+UNSPOILT: Final = frozenset({"answered", "twice"})
+"""Fates with a good answer: such a request is billed once, and has to end complete."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of the world."""
+
+    id: str
+    company_id: str
+    model: str
+
+    @property
+    def fate(self) -> str:
+        """The word of `FATES` that says what becomes of its row."""
+        return self.id.rpartition("-")[2]
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything about one schedule that is decided beforehand."""
+
+    seed: int
+    kind: str
+    requests: tuple[Request, ...]
+    server: Mapping[str, Any]
+    policy: Policy
+    mode: str
+    """Which implementation of the database operations: `optimized` or `original`."""
+    strikes: tuple[Strike, ...] = ()
+    """One after the other, each for the first of the runs until it has struck."""
+    at_once: int = 1
+    """Runs that are started together."""
+    launched: bool = False
+    """Whether runs are Dagster's, as a process of their own, until nothing is left to strike."""
+    notes: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        companies = len({request.company_id for request in self.requests})
+        parts = [
+            f"seed {self.seed}, {self.kind}: {len(self.requests)} requests of {companies} "
+            f"companies, {self.mode}, {self.at_once} at once",
+            *map(str, self.strikes),
+            *self.notes,
+        ]
+        return "\n  ".join(parts)
+
+
+def requests_of(seed: int, random: Random, *, spoilt: bool) -> tuple[Request, ...]:
+    """A small world: two to four companies, two models, twenty to sixty requests."""
+    companies = [f"drill-{seed}-c{number}" for number in range(random.choice((2, 2, 3, 4)))]
+    made = []
+    for number in range(random.randint(20, 60)):
+        place = random.randrange(len(companies))
+        # One company has both models: each pair of them is a batch of its own.
+        model = random.choice(MODELS) if place == 0 else MODELS[place % 2]
+        is_spoilt = spoilt and random.random() < 0.12
+        fate = random.choice(list(FATES)) if is_spoilt else "answered"
+        company_id = companies[place]
+        made.append(Request(f"{company_id}-r{number}-{fate}", company_id, model))
+    return tuple(made)
+
+
+def server_config(
+    random: Random, *, endings: bool = True, calls: tuple[dict[str, Any], ...] = (), **parts: Any
+) -> dict[str, Any]:
+    """The local server's configuration: the rows' fates, and how some batches end."""
+    rows = [
+        {"custom_id": f"-{fate}$", "effect": effect} for fate, effect in FATES.items() if effect
+    ]
+    ends = [end for end in ("expired", "cancelled", "failed") if endings and random.random() < 0.5]
+    batches = [_ending(random, end) for end in ends]
+    timing = {
+        "validation_seconds": 0,
+        "processing_seconds": random.choice((0, 0, 0.05)),
+        "finalizing_seconds": 0,
+        "cancel_seconds": 0,
+    }
+    return {"timing": timing, "rows": rows, "batches": batches, "calls": list(calls), **parts}
+
+
+def _ending(random: Random, end: str) -> dict[str, Any]:
+    # A refused batch uses up an attempt of each row, and none may die of it.
+    chance = {"after": random.randint(0, 2), "count": 1}
+    return {"end_as": end, "after_rows": random.randint(0, 4), **chance}

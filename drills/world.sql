@@ -1,0 +1,105 @@
+-- name: empty
+-- Everything of the schedule before goes, whatever tables of ours there are by now; what identifies
+-- the database stays. TRUNCATE would make some hundred files anew each time.
+DO $$
+DECLARE
+    emptied record;
+BEGIN
+    DELETE FROM public."AIProcessingRequest";
+    DELETE FROM public."AIBatchRequest";
+    DELETE FROM public."Company";
+    DELETE FROM batch_assets.attempt;
+    FOR emptied IN
+        SELECT t.schemaname, t.tablename FROM pg_catalog.pg_tables AS t
+        WHERE t.schemaname = 'batch_assets'
+            AND t.tablename NOT IN ('installation', 'provenance', 'alembic_version', 'attempt')
+    LOOP
+        EXECUTE format('DELETE FROM %I.%I', emptied.schemaname, emptied.tablename);
+    END LOOP;
+END $$;
+
+-- name: settle_here
+-- A new installation: what the server has of other schedules is none of its.
+UPDATE batch_assets.installation
+SET id = gen_random_uuid()::text,
+    system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
+    database_name = current_database(),
+    confirmed_at = CURRENT_TIMESTAMP,
+    confirmed_by = 'the drill';
+
+-- name: companies
+INSERT INTO public."Company" ("id", "name", "status", "csvUrl", "updatedAt")
+SELECT c.id, c.id, 'ACTIVE', 'https://example.com/sessions.csv', clock_timestamp()
+FROM unnest(CAST(:company_ids AS text[])) AS c (id);
+
+-- name: sessions
+INSERT INTO public."Session" ("id", "companyId", "startTime", "endTime", "updatedAt")
+SELECT r.id, r.company_id, clock_timestamp(), clock_timestamp(), clock_timestamp()
+FROM unnest(CAST(:ids AS text[]), CAST(:of_companies AS text[])) AS r (id, company_id);
+
+-- name: messages
+INSERT INTO public."Message" ("id", "sessionId", "timestamp", "role", "content", "order")
+SELECT r.id || '-m' || m.position, r.id, clock_timestamp(), m.role, m.content, m.position
+FROM unnest(CAST(:ids AS text[])) AS r (id)
+CROSS JOIN (VALUES (0, 'user', 'May I take Friday off?'), (1, 'assistant', 'Yes, you may.'))
+    AS m (position, role, content);
+
+-- name: requests
+INSERT INTO public."AIProcessingRequest" (
+    "id", "sessionId", "model", "promptTokens", "completionTokens", "totalTokens",
+    "promptTokenCost", "completionTokenCost", "totalCostEur", "processingType", "success",
+    "requestedAt"
+)
+SELECT r.id, r.id, r.model, 0, 0, 0, 0, 0, 0, 'sentiment_analysis', false, clock_timestamp()
+FROM unnest(CAST(:ids AS text[]), CAST(:models AS text[])) AS r (id, model);
+
+-- name: end_connections
+-- What a killed run left: its last statement may still be under way.
+SELECT count(pg_terminate_backend(a.pid, 5000))
+FROM pg_stat_activity AS a
+WHERE a.datname = current_database() AND a.application_name = 'batch-assets';
+
+-- name: open_work
+-- What is still to be done, and in how many seconds something may be done about it.
+SELECT
+    (SELECT count(*) FROM public."AIProcessingRequest" AS r
+        WHERE r."processingStatus" IN ('PENDING_BATCHING', 'BATCHING_IN_PROGRESS'))
+    + (SELECT count(*) FROM batch_assets.retry)
+    + (SELECT count(*) FROM batch_assets.batch AS b
+        WHERE b.state NOT IN ('settled', 'released')) AS left_over,
+    EXTRACT(EPOCH FROM (
+        SELECT min(b.lease_expires_at) - clock_timestamp() FROM batch_assets.batch AS b
+        WHERE b.state NOT IN ('settled', 'released') AND b.lease_expires_at > clock_timestamp()
+    ))::float8 AS lease_seconds;
+
+-- name: buckets
+-- Each request with the buckets that it is in, of which there has to be one.
+SELECT r.id, r."processingStatus"::text AS status, r."batchId" AS batch_id,
+    array_remove(ARRAY[
+        CASE WHEN r."processingStatus" = 'PENDING_BATCHING' THEN 'waiting' END,
+        CASE WHEN r."processingStatus" = 'BATCHING_IN_PROGRESS' THEN 'in_batch' END,
+        CASE WHEN r."processingStatus" = 'PROCESSING_COMPLETE' THEN 'complete' END,
+        CASE WHEN f.request_id IS NOT NULL THEN 'retry' END,
+        CASE WHEN d.request_id IS NOT NULL THEN 'dead' END
+    ], NULL) AS buckets,
+    r."processingStatus" <> 'PENDING_BATCHING' OR r."batchId" IS NULL AS fits_batch,
+    r."processingStatus" = 'PROCESSING_FAILED'
+        OR (f.request_id IS NULL AND d.request_id IS NULL) AS fits_status,
+    (SELECT count(*) FROM batch_assets.attempt AS a
+        WHERE a.request_id = r.id AND a.outcome IS NULL) AS open_attempts,
+    (SELECT count(*) FROM batch_assets.attempt AS a
+        WHERE a.request_id = r.id AND a.outcome = 'completed') AS completions
+FROM public."AIProcessingRequest" AS r
+LEFT JOIN batch_assets.retry AS f ON f.request_id = r.id
+LEFT JOIN batch_assets.dead_letter AS d ON d.request_id = r.id
+ORDER BY r.id;
+
+-- name: failed_attempts
+-- Attempts that failed by what the server sent: with its id of the batch, which its ledger has too.
+SELECT a.request_id, b.openai_batch_id
+FROM batch_assets.attempt AS a
+JOIN batch_assets.batch AS b ON b.id = a.batch_id
+WHERE a.outcome = 'failed' AND b.openai_batch_id IS NOT NULL;
+
+-- name: installation
+SELECT i.id FROM batch_assets.installation AS i;
