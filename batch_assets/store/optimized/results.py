@@ -1,7 +1,7 @@
 """Results back into rows, a set of rows of any number of batches at a time."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,9 @@ from batch_assets.store.tables.staging import result_staging
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
+ROWS_A_QUESTION: Final = 2_500
+"""What the driver makes of an array of ids takes several times the memory of the ids."""
+
 _STAGED: Final = tuple(result_staging.columns.keys())
 
 
@@ -35,10 +38,14 @@ class ResultQueries(OriginalResultQueries):
     """
 
     def rows_of(self, rows: Sequence[BatchRow]) -> Mapping[BatchRow, str | None]:
-        """See `Queries.rows_of`; one statement."""
+        """See `Queries.rows_of`; a statement for each `ROWS_A_QUESTION`."""
+        types: dict[BatchRow, str | None] = {}
         with self.autocommit.connect() as connection:
-            found = connection.execute(SQL["rows_of"], _pair_columns(rows))
-            return {rows[number - 1]: name for name, numbers in found for number in numbers}
+            for start in range(0, len(rows), ROWS_A_QUESTION):
+                some = rows[start : start + ROWS_A_QUESTION]
+                for name, numbers in connection.execute(SQL["rows_of"], _pair_columns(some)):
+                    types.update((some[number - 1], name) for number in numbers)
+        return types
 
     def write_results(
         self, results: Sequence[BatchOutcomes], policy: Policy
@@ -88,9 +95,13 @@ class _Exceptions:
     unmoved: set[BatchRow] = field(default_factory=set)
     """Those whose attempt ended now, and which had left the batch before."""
 
-    def discarded(self, rows: Mapping[BatchRow, RowOutcome]) -> list[BatchRow]:
+    def discarded(self, firsts: Iterable[tuple[BatchRow, RowOutcome]]) -> list[BatchRow]:
         """Those that were answered and had left the batch before."""
-        return [row for row in self.unmoved if not _is_unanswered(rows[row])]
+        if not self.unmoved:
+            return []
+        return [
+            row for row, outcome in firsts if row in self.unmoved and not _is_unanswered(outcome)
+        ]
 
 
 def _is_unanswered(outcome: RowOutcome) -> bool:
@@ -103,9 +114,8 @@ def _write(
     """Apply the outcomes of batches, whose rows are locked."""
     if not results:
         return {}
-    firsts = _first_of_each(results)
-    failures = _failures(connection, firsts, policy)
-    exceptions = _write_rows(connection, firsts, failures)
+    failures = _failures(connection, results, policy)
+    exceptions = _write_rows(connection, results, failures)
     written = {result.lease.batch_id: _count(result, exceptions, failures) for result in results}
     counters = [
         {"batch_id": result.lease.batch_id}
@@ -117,22 +127,23 @@ def _write(
     return written
 
 
-def _first_of_each(results: Iterable[BatchOutcomes]) -> dict[BatchRow, RowOutcome]:
+def _first_of_each(results: Iterable[BatchOutcomes]) -> Iterator[tuple[BatchRow, RowOutcome]]:
     """The first outcome of each row, in their order: the first line closes the attempt."""
-    firsts: dict[BatchRow, RowOutcome] = {}
     for result in results:
+        seen: set[str] = set()
         for outcome in result.outcomes:
-            firsts.setdefault((result.lease.batch_id, outcome.request_id), outcome)
-    return firsts
+            if outcome.request_id not in seen:
+                seen.add(outcome.request_id)
+                yield (result.lease.batch_id, outcome.request_id), outcome
 
 
 def _failures(
-    connection: Connection, rows: Mapping[BatchRow, RowOutcome], policy: Policy
+    connection: Connection, results: Sequence[BatchOutcomes], policy: Policy
 ) -> dict[BatchRow, dict[str, Any]]:
     """The columns of the rows that failed."""
     failures = {
         row: outcome.failure
-        for row, outcome in rows.items()
+        for row, outcome in _first_of_each(results)
         if outcome.failure is not None and outcome.findings is None
     }
     if not failures:
@@ -148,33 +159,37 @@ def _failures(
 
 def _write_rows(
     connection: Connection,
-    rows: Mapping[BatchRow, RowOutcome],
+    results: Sequence[BatchOutcomes],
     failures: Mapping[BatchRow, Mapping[str, Any]],
 ) -> _Exceptions:
     """Close the attempts, move the requests and change their sessions; a COPY and a statement, two
     more if questions were looked for, and one more if any row is discarded.
     """
     exceptions = _Exceptions()
-    if not rows:
+    if not any(result.outcomes for result in results):
         return exceptions
     _stage(
         connection,
         (
             _row_columns(row, outcome, failures.get(row)) | {"line": line}
-            for line, (row, outcome) in enumerate(rows.items())
+            for line, (row, outcome) in enumerate(_first_of_each(results))
         ),
     )
     for step in connection.execute(SQL["write_rows"]):
         found = exceptions.unclosed if step.step == "unclosed" else exceptions.unmoved
         found.add((step.batch_id, step.request_id))
-    if any(one.findings and one.findings.questions is not None for one in rows.values()):
+    if any(_asks(outcome) for result in results for outcome in result.outcomes):
         connection.execute(SQL["replace_questions"])
         connection.execute(SQL["link_questions"])
-    discarded = exceptions.discarded(rows)
+    discarded = exceptions.discarded(_first_of_each(results))
     if discarded:
         gone = connection.execute(SQL["discard_rows"], _pair_columns(discarded))
         expect(gone, len(discarded), "discard_rows")
     return exceptions
+
+
+def _asks(outcome: RowOutcome) -> bool:
+    return outcome.findings is not None and outcome.findings.questions is not None
 
 
 def _stage(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
