@@ -109,6 +109,9 @@ UNRESOLVED_BATCH_STATES: tuple[BatchState, ...] = (BatchState.CLAIMED, BatchStat
 SERVER_ENDED: frozenset[str] = frozenset({"completed", "failed", "expired", "cancelled"})
 """The server's words for a batch that will not change again; any other: it still runs."""
 
+BEYOND_CANCELLING: frozenset[str] = SERVER_ENDED | {"cancelling", "finalizing"}
+"""The server's words for a batch that it is no use to cancel."""
+
 _LIVEDASH_RUNNING: dict[str, LiveDashBatchStatus] = {
     "validating": LiveDashBatchStatus.VALIDATING,
     "finalizing": LiveDashBatchStatus.FINALIZING,

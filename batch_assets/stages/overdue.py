@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
-from batch_assets.domain.states import SERVER_ENDED
+from batch_assets.domain.states import BEYOND_CANCELLING
 from batch_assets.stages.pipeline import Budget, Pipeline
 
 log = logging.getLogger(__name__)
-
-_BEYOND_CANCELLING = SERVER_ENDED | {"cancelling", "finalizing"}
 
 
 @dataclass(slots=True)
@@ -54,7 +52,7 @@ def cancel_overdue(
     cancelled = [
         batch.id
         for batch, remote in late
-        if remote.status not in _BEYOND_CANCELLING
+        if remote.status not in BEYOND_CANCELLING
         and not budget.is_spent
         and _cancel(pipeline, batch)
     ]

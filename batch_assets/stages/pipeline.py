@@ -10,6 +10,7 @@ from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.pricing import price_finder
+from batch_assets.store.intents import Intents
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.registry import Glance, Registry
 from batch_assets.store.suspects import Suspects
@@ -44,6 +45,11 @@ class Pipeline:
     def suspects(self) -> Suspects:
         """Which requests of refused batches are sent apart from all others."""
         return Suspects(self.registry.engine)
+
+    @cached_property
+    def intents(self) -> Intents:
+        """What we meant to make on the server."""
+        return Intents(self.registry.engine)
 
     def look_again(self) -> None:
         """Let the next `glance` be a new one."""

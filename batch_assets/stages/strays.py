@@ -11,13 +11,11 @@ from dataclasses import dataclass
 
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
-from batch_assets.domain.states import SERVER_ENDED, UNRESOLVED_BATCH_STATES
+from batch_assets.domain.states import BEYOND_CANCELLING, UNRESOLVED_BATCH_STATES
 from batch_assets.stages.pipeline import Pipeline
-from batch_assets.store.intents import Duplicate, Intent, Intents
+from batch_assets.store.intents import Duplicate, Intent
 
 log = logging.getLogger(__name__)
-
-_BEYOND_CANCELLING = SERVER_ENDED | {"cancelling", "finalizing"}
 
 
 @dataclass(slots=True)
@@ -45,15 +43,14 @@ def clear_strays(
     report = StrayReport()
     if not (batches or files):
         return report
-    intents = Intents(pipeline.registry.engine)
-    clearing = _Clearing(pipeline, intents.known({*batches, *files}), report)
+    clearing = _Clearing(pipeline, pipeline.intents.known({*batches, *files}), report)
     found = [
         duplicate
         for batch_id, remotes in batches.items()
         for duplicate in clearing.duplicates(batch_id, remotes)
     ]
     if found:
-        intents.record_duplicates(found)
+        pipeline.intents.record_duplicates(found)
         report.duplicates = len(found)
     for batch_id, file_ids in files.items():
         clearing.delete(batch_id, file_ids, batches.get(batch_id, ()))
@@ -104,7 +101,7 @@ class _Clearing:
 
     def _cancel(self, duplicate: RemoteBatch) -> bool:
         """Cancel it unless it has ended; what has run of it is paid for in any case."""
-        if duplicate.status in _BEYOND_CANCELLING:
+        if duplicate.status in BEYOND_CANCELLING:
             return False
         log.warning("Batch %s is on the server without need: cancelling it", duplicate.id)
         try:

@@ -55,6 +55,10 @@ def answer(messages: list[dict[str, Any]], response_format: dict[str, Any] | Non
     return json.dumps(ANSWER)
 
 
+AT_ONCE = {"retry-after-ms": "1"}
+"""The SDK repeats a reading call after its own backoff, unless the server names a time."""
+
+
 def plenty() -> Budget:
     return Budget(seconds=60, rows=100_000)
 

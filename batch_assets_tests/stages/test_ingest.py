@@ -12,8 +12,6 @@ from batch_assets.stages.pipeline import Budget
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.stages.support import Lab, call_rule, refusal
 
-AT_ONCE = {"retry-after-ms": "1"}
-
 
 def ended(lab: Lab, count: int = 4, **parts: Any) -> list[str]:
     """Requests of one batch that has ended on a server configured with `parts`."""

@@ -2,9 +2,7 @@
 
 import pytest
 
-from batch_assets_tests.stages.support import Lab, call_rule, refusal, wait_until
-
-AT_ONCE = {"retry-after-ms": "1"}
+from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal, wait_until
 
 
 def running(lab: Lab, rows_done: int = 0, count: int = 3) -> tuple[str, list[str]]:

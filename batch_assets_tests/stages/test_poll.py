@@ -10,10 +10,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.poll import check_statuses
-from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal, wait_until
-
-AT_ONCE = {"retry-after-ms": "1"}
-"""The SDK repeats a reading call after its own backoff, unless the server names a time."""
+from batch_assets_tests.stages.support import API_KEY, AT_ONCE, Lab, call_rule, refusal, wait_until
 
 HELD = {"hold_after_rows": 0}
 

@@ -7,10 +7,9 @@ from batch_assets.domain.failures import ApiError
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.naming import file_name, metadata_of
-from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal, wait_until
+from batch_assets_tests.stages.support import API_KEY, AT_ONCE, Lab, call_rule, refusal, wait_until
 
 DROPPED = {"kind": "drop", "work": "done"}
-AT_ONCE = {"retry-after-ms": "1"}
 
 
 def lost_create(lab: Lab, count: int = 2) -> tuple[str, list[str]]:

@@ -7,9 +7,7 @@ import pytest
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.retry import requeue_due
 from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
-from batch_assets_tests.stages.support import Lab, call_rule, refusal
-
-AT_ONCE = {"retry-after-ms": "1"}
+from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal
 
 
 def failed(lab: Lab, count: int) -> list[str]:

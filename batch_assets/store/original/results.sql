@@ -15,7 +15,8 @@ FROM (
 WHERE b.id = free.id
 RETURNING
     b.id, b.fence, b.installation_id, b.company_id, b.model, b.openai_batch_id, b.server_status,
-    b.server_errors, b.server_error_lines, b.server_answered, b.input_file_id, b.output_file_id, b.error_file_id,
+    b.server_errors, b.server_error_lines, b.server_answered,
+    b.input_file_id, b.output_file_id, b.error_file_id,
     extract(epoch FROM clock_timestamp() - b.ended_at)::float8 AS ended_seconds
 
 -- name: rows_of

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import MetaData
+from sqlalchemy import Column, DateTime, MetaData, text
 
 LIVEDASH_SCHEMA: Final = "public"
 OWN_SCHEMA: Final = "batch_assets"
@@ -17,3 +17,9 @@ metadata = MetaData(
         "ck": "%(table_name)s_%(constraint_name)s_check",
     }
 )
+
+
+def moment(name: str, *, required: bool = False) -> Column[object]:
+    """A moment with its time zone; one that is required is the transaction's unless it is given."""
+    default = text("CURRENT_TIMESTAMP") if required else None
+    return Column(name, DateTime(timezone=True), nullable=not required, server_default=default)

@@ -4,18 +4,15 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     Double,
     Identity,
     Index,
     Table,
     Text,
-    text,
 )
 
-from batch_assets.store.tables.base import OWN_SCHEMA, metadata
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
 
-_NOW = text("CURRENT_TIMESTAMP")
 _IMPLEMENTATIONS = "implementation IN ('original', 'optimized')"
 
 operation_run = Table(
@@ -32,7 +29,7 @@ operation_run = Table(
     Column("seconds", Double, nullable=False),
     Column("statements", BigInteger, nullable=False),
     Column("rows", BigInteger, nullable=False),
-    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    moment("recorded_at", required=True),
     CheckConstraint(_IMPLEMENTATIONS, name="implementation"),
     CheckConstraint("purpose IN ('work', 'probe')", name="purpose"),
     Index(None, "operation", "implementation", "recorded_at"),
@@ -46,7 +43,7 @@ operation_choice = Table(
     Column("operation", Text, primary_key=True),
     Column("implementation", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("since", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    moment("since", required=True),
     CheckConstraint(_IMPLEMENTATIONS, name="implementation"),
     schema=OWN_SCHEMA,
 )

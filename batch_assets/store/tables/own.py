@@ -19,14 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from batch_assets.store.tables.base import OWN_SCHEMA, metadata
-
-_NOW = text("CURRENT_TIMESTAMP")
-
-
-def _moment(name: str, *, required: bool = False) -> Column[object]:
-    default = _NOW if required else None
-    return Column(name, DateTime(timezone=True), nullable=not required, server_default=default)
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
 
 
 def _count(name: str) -> Column[int]:
@@ -44,8 +37,8 @@ installation = Table(
     Column("id", Text, nullable=False),
     Column("system_identifier", Text, nullable=False),
     Column("database_name", Text, nullable=False),
-    _moment("installed_at", required=True),
-    _moment("confirmed_at"),
+    moment("installed_at", required=True),
+    moment("confirmed_at"),
     Column("confirmed_by", Text),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
@@ -61,7 +54,7 @@ batch = Table(
     Column("state", Text, nullable=False),
     Column("run_id", Text, nullable=False, server_default=text("''")),
     Column("lease_owner", Text),
-    _moment("lease_expires_at"),
+    moment("lease_expires_at"),
     Column("fence", BigInteger, nullable=False, server_default=text("0")),
     Column("requests", Integer, nullable=False),
     _count("estimated_tokens"),
@@ -72,11 +65,11 @@ batch = Table(
     Column("output_file_id", Text),
     Column("error_file_id", Text),
     Column("server_status", Text),
-    _moment("server_status_since"),
+    moment("server_status_since"),
     Column("server_errors", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     _count("server_answered"),
     _count("absences"),
-    _moment("absent_since"),
+    moment("absent_since"),
     _count("completed"),
     _count("failed"),
     _count("returned"),
@@ -86,17 +79,17 @@ batch = Table(
     _count("completion_tokens"),
     _money("cost_eur"),
     _money("live_cost_eur"),
-    _moment("claimed_at", required=True),
-    _moment("uploaded_at"),
-    _moment("submitted_at"),
-    _moment("ended_at"),
-    _moment("settled_at"),
-    _moment("released_at"),
-    _moment("files_deleted_at"),
+    moment("claimed_at", required=True),
+    moment("uploaded_at"),
+    moment("submitted_at"),
+    moment("ended_at"),
+    moment("settled_at"),
+    moment("released_at"),
+    moment("files_deleted_at"),
     Column("kind", Text, nullable=False, server_default=text("'batch'")),
     Column("suspect_of", Text),
     Column("server_error_lines", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
-    _moment("cancelled_at"),
+    moment("cancelled_at"),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'settled', 'released')",
         name="state",
@@ -170,9 +163,9 @@ attempt = Table(
     Column("reason", Text),
     _money("cost_eur"),
     _money("live_cost_eur"),
-    _moment("ended_at"),
+    moment("ended_at"),
     Column("position", Integer),
-    _moment("called_at"),
+    moment("called_at"),
     CheckConstraint(
         "outcome IN ('completed', 'failed', 'unanswered', 'released', 'discarded')",
         name="outcome",
@@ -188,7 +181,7 @@ intake = Table(
     Column("request_id", Text, primary_key=True),
     Column("company_id", Text, nullable=False),
     Column("requested_at", DateTime(timezone=True), nullable=False),
-    _moment("noticed_at", required=True),
+    moment("noticed_at", required=True),
     Column("model", Text, nullable=False),
     schema=OWN_SCHEMA,
 )
@@ -204,8 +197,8 @@ intake_progress = Table(
     "intake_progress",
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
-    _moment("noticed_until"),
-    _moment("swept_at"),
+    moment("noticed_until"),
+    moment("swept_at"),
     Column("checked_id", Text),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
@@ -220,7 +213,7 @@ retry = Table(
     Column("failure_kind", Text, nullable=False),
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    _moment("failed_at", required=True),
+    moment("failed_at", required=True),
     Column("retry_at", DateTime(timezone=True), nullable=False),
     schema=OWN_SCHEMA,
 )
@@ -236,7 +229,7 @@ dead_letter = Table(
     Column("failure_kind", Text, nullable=False),
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    _moment("dead_at", required=True),
+    moment("dead_at", required=True),
     schema=OWN_SCHEMA,
 )
 Index("dead_letter_company_id_dead_at_idx", dead_letter.c.company_id, dead_letter.c.dead_at)

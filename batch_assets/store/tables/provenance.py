@@ -1,9 +1,9 @@
 """What the first migration made and what was there before it: the one row of `provenance`."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, Table, Text, text
+from sqlalchemy import Boolean, CheckConstraint, Column, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from batch_assets.store.tables.base import OWN_SCHEMA, metadata
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
 
 provenance = Table(
     "provenance",
@@ -11,12 +11,7 @@ provenance = Table(
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("livedash_made_here", Boolean, nullable=False),
     Column("indexes_made_here", ARRAY(Text), nullable=False),
-    Column(
-        "noted_at",
-        DateTime(timezone=True),
-        nullable=False,
-        server_default=text("CURRENT_TIMESTAMP"),
-    ),
+    moment("noted_at", required=True),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )

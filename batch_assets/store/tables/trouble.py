@@ -4,7 +4,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Double,
     Index,
     Integer,
@@ -13,9 +12,7 @@ from sqlalchemy import (
     text,
 )
 
-from batch_assets.store.tables.base import OWN_SCHEMA, metadata
-
-_NOW = text("CURRENT_TIMESTAMP")
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
 
 suspect = Table(
     "suspect",
@@ -25,7 +22,7 @@ suspect = Table(
     Column("lot", Text, nullable=False),
     Column("root_batch_id", Text, nullable=False),
     Column("found_in", Text, nullable=False),
-    Column("suspected_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    moment("suspected_at", required=True),
     Index(None, "lot"),
     schema=OWN_SCHEMA,
 )
@@ -36,8 +33,8 @@ duplicate_batch = Table(
     Column("openai_batch_id", Text, primary_key=True),
     Column("batch_id", Text, nullable=False),
     Column("estimated_cost_eur", Double, nullable=False),
-    Column("found_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
-    Column("cancelled_at", DateTime(timezone=True)),
+    moment("found_at", required=True),
+    moment("cancelled_at"),
     Index(None, "batch_id"),
     schema=OWN_SCHEMA,
 )
@@ -48,7 +45,7 @@ live_request = Table(
     Column("request_id", Text, primary_key=True),
     Column("company_id", Text, nullable=False),
     Column("asked_by", Text, nullable=False),
-    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    moment("asked_at", required=True),
     schema=OWN_SCHEMA,
 )
 
@@ -60,8 +57,8 @@ breaker = Table(
     Column("failures", Integer, nullable=False),
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("retry_at", DateTime(timezone=True)),
-    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    moment("retry_at"),
+    moment("changed_at", required=True),
     CheckConstraint("state IN ('closed', 'open', 'half_open')", name="state"),
     CheckConstraint("state <> 'open' OR retry_at IS NOT NULL", name="retry"),
     schema=OWN_SCHEMA,
@@ -72,11 +69,11 @@ scheduler_pause = Table(
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("failed_runs", Integer, nullable=False, server_default=text("0")),
-    Column("until", DateTime(timezone=True)),
+    moment("until"),
     Column("reason", Text, nullable=False, server_default=text("''")),
-    Column("reset_at", DateTime(timezone=True)),
+    moment("reset_at"),
     Column("reset_by", Text),
-    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    moment("changed_at", required=True),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )
