@@ -9,10 +9,18 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.store.migrating.contract import livedash_is_present
 from batch_assets.store.migrating.own_schema import make_own_schema, remove_own_schema_if_bare
 from batch_assets.store.migrating.session import migrating_connection
-from batch_assets.store.tables import livedash, operations, own, provenance, staging, trouble
+from batch_assets.store.tables import (
+    livedash,
+    monitoring,
+    operations,
+    own,
+    provenance,
+    staging,
+    trouble,
+)
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata
 
-TABLE_MODULES = (livedash, operations, own, provenance, staging, trouble)
+TABLE_MODULES = (livedash, monitoring, operations, own, provenance, staging, trouble)
 """Imported for what they add to `metadata`, which `alembic check` compares with the database."""
 
 

@@ -9,14 +9,22 @@ from sqlalchemy import NullPool, Table, create_engine
 from batch_assets.domain.errors import MigrationsMissingError
 from batch_assets.store.migrate import current, downgrade, require_current, upgrade
 from batch_assets.store.migrating.project import head_revision
-from batch_assets.store.tables import livedash, operations, own, provenance, staging, trouble
+from batch_assets.store.tables import (
+    livedash,
+    monitoring,
+    operations,
+    own,
+    provenance,
+    staging,
+    trouble,
+)
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata
 from batch_assets.store.urls import application_url
 from batch_assets_tests.catalog import changes, snapshot
 from batch_assets_tests.databases import connected
 from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
 
-TABLE_MODULES = (livedash, operations, own, provenance, staging, trouble)
+TABLE_MODULES = (livedash, monitoring, operations, own, provenance, staging, trouble)
 """All that `metadata` must know before it is compared."""
 
 THE_THREE = {

@@ -1,0 +1,2 @@
+DROP TABLE batch_assets.alert;
+DROP TABLE batch_assets.run_metric;
