@@ -93,7 +93,7 @@ def check(folder: Path) -> tuple[int, str]:
         ("pyproject.toml", ('"rich>=15"', '"rich>=99"'), "asks for rich>=99"),
         ("pyproject.toml", ('"rich>=15"', '"rich>=15", "left-pad"'), "asks for left-pad"),
         ("requirements.txt", ("typer==", "typer2=="), "pinned is nothing"),
-        ("requirements-dev.txt", ("# via typer", "-i https://x.example"), "names an address"),
+        ("requirements-dev.txt", ("    # via\n", "-i https://x.example\n"), "names an address"),
     ],
 )
 def test_requirements_that_do_not_fit(
