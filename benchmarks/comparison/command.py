@@ -15,6 +15,7 @@ from benchmarks.comparison.comparing import Comparison
 from benchmarks.comparison.databases import Databases
 from benchmarks.comparison.document import DOCUMENT, markdown, write_document
 from benchmarks.comparison.measurements import RESULTS, Measurement, write_results
+from benchmarks.comparison.opening import IMPLEMENTATIONS
 from benchmarks.comparison.sizes import Size
 from benchmarks.comparison.tables import tables
 
@@ -35,7 +36,7 @@ def main(
         measured = [
             measurement
             for size in _sizes(options)
-            for measurement in _measure(size, project_dir, shown)
+            for measurement in _measure(size, options.implementations, project_dir, shown)
         ]
         write_results(measured, results)
         made = tables(measured)
@@ -65,13 +66,16 @@ def benchmark_stack(project_dir: Path) -> Iterator[stack.LocalStack]:
         stack.reset(project_dir, name=STACK)
 
 
-def _measure(size: Size, project_dir: Path, shown: Console) -> list[Measurement]:
+def _measure(
+    size: Size, implementations: Sequence[str], project_dir: Path, shown: Console
+) -> list[Measurement]:
     shown.print(f"{size}:")
     measured = []
     with benchmark_stack(project_dir) as running:
         databases = Databases(running.database_url)
         with databases.seeded(size):
-            for measurement in Comparison(databases, size, running.state_dir).everything():
+            comparison = Comparison(databases, size, running.state_dir, implementations)
+            for measurement in comparison.everything():
                 shown.print(
                     f"  {measurement.stage} {measurement.implementation}: "
                     f"{measurement.usage.wall_s:.1f} s"
@@ -97,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--messages", type=int, required=True, help="of each waiting request")
     parser.add_argument("--history", type=int, required=True, help="finished requests in all")
+    parser.add_argument(
+        "--implementations",
+        nargs="+",
+        choices=list(IMPLEMENTATIONS),
+        default=list(IMPLEMENTATIONS),
+        help="measure these only, beside the floor",
+    )
     parser.add_argument(
         "--document", action="store_true", help="also write the tables into docs/benchmarks.md"
     )

@@ -1,6 +1,6 @@
 """Runs every stage of every implementation, each on a clone of the same database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,14 +22,21 @@ from benchmarks.comparison.worker import run_stage
 class Comparison:
     """Measures on databases that are seeded with `size`; its files are in `directory`."""
 
-    def __init__(self, databases: Databases, size: Size, directory: Path) -> None:
+    def __init__(
+        self,
+        databases: Databases,
+        size: Size,
+        directory: Path,
+        implementations: Sequence[str] = tuple(IMPLEMENTATIONS),
+    ) -> None:
         self._databases = databases
         self._size = size
         self._directory = directory
+        self._implementations = implementations
 
     def everything(self) -> Iterator[Measurement]:
         """All that is measured at a size, as it comes."""
-        for implementation in IMPLEMENTATIONS:
+        for implementation in self._implementations:
             yield from self.stages(implementation)
             yield from self.total(implementation)
             yield from self.job(implementation)

@@ -13,7 +13,7 @@ from batch_assets.store.sql import load
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 FIRST_FETCH: Final = 200
-MOST_ROWS_A_FETCH: Final = 1_000
+MOST_ROWS_A_FETCH: Final = 2_500
 BYTES_A_FETCH: Final = 4_000_000
 
 
