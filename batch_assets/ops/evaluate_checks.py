@@ -1,0 +1,97 @@
+"""The op that raises alerts, and how it tells of them."""
+
+from typing import Final
+
+import dagster as dg
+
+from batch_assets.domain.alerts.records import CheckOutcome, Severity, Verdict
+from batch_assets.domain.alerts.rules import RULES
+from batch_assets.ops.conservation import ALL_ROWS, ASSET, OPEN_ROWS
+from batch_assets.ops.failures import clear_failures
+from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.wiring import WiringResource
+from batch_assets.settings import Settings
+from batch_assets.stages import alerting
+from batch_assets.store.alerts import Alerts
+from batch_assets.webhook.client import Webhook
+
+_EVALUATED_ELSEWHERE: Final = (OPEN_ROWS, ALL_ROWS)
+
+
+@dg.op(
+    out=dg.Out(int, description="How many alerts are raised."),
+    # It depends on nothing, so that it runs whatever failed, and judges what all others recorded.
+    tags={"dagster/priority": "-3"},
+)
+@clear_failures()
+def evaluate_checks(
+    context: dg.OpExecutionContext,
+    database: dg.ResourceParam[DatabaseResource],
+    wiring: dg.ResourceParam[WiringResource],
+) -> int:
+    """Judge the figures of the recent runs, and tell the webhook what has changed."""
+    report = alerting.evaluate(
+        Alerts(database.engine),
+        wiring.settings.alert_limits(),
+        outcomes=_outcomes(context.instance),
+        receiver=_receiver(wiring.settings, context.run_id),
+    )
+    for verdict in report.verdicts:
+        context.log_event(evaluation(verdict))  # type: ignore[arg-type] # Dagster takes it
+    for change in report.changed:
+        word = "raised" if change.is_raised else "resolved"
+        context.log.warning("%s is %s: %s", change.name, word, change.summary)
+    if report.failure:
+        context.log.warning(
+            "%d alerts could not be told to the webhook (%s): the next run tries again.",
+            report.untold,
+            report.failure,
+        )
+    raised = [verdict.name for verdict in report.verdicts if verdict.is_raised]
+    context.add_output_metadata(
+        {
+            "raised": ", ".join(raised) or "none",
+            "changed_alerts": len(report.changed),
+            "told_alerts": report.told,
+            "untold_alerts": report.untold,
+        }
+    )
+    return len(raised)
+
+
+def evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
+    """What a check says: whether it passes, why, and what to do. Every number is always there."""
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(RULES[verdict.name].asset),
+        check_name=verdict.name,
+        passed=not verdict.is_raised,
+        severity=dg.AssetCheckSeverity(verdict.severity),
+        description=verdict.summary,
+        metadata={
+            **verdict.numbers,
+            "what_to_do": verdict.advice or "Nothing.",
+            "behind_it": "\n".join(verdict.faults) or "Nobody is known to be.",
+        },
+    )
+
+
+def _outcomes(instance: dg.DagsterInstance) -> list[CheckOutcome]:
+    """How the checks of row conservation have ended the last time that they were evaluated."""
+    outcomes = []
+    for name in _EVALUATED_ELSEWHERE:
+        key = dg.AssetCheckKey(ASSET, name)
+        record = instance.get_latest_asset_check_evaluation_record(key)
+        event = record.event.dagster_event if record and record.event else None
+        said = event.event_specific_data if event else None
+        if isinstance(said, dg.AssetCheckEvaluation):
+            severity, description = Severity(said.severity.value), said.description or ""
+            outcomes.append(CheckOutcome(name, said.passed, severity, description))
+    return outcomes
+
+
+def _receiver(settings: Settings, run_id: str) -> alerting.Receiver | None:
+    """The webhook, where one is configured."""
+    url = settings.alert_webhook_url
+    if url is None:
+        return None
+    return alerting.Receiver(Webhook(url.get_secret_value()), run_id, settings.ui_url)
