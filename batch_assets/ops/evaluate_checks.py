@@ -4,7 +4,7 @@ from typing import Final
 
 import dagster as dg
 
-from batch_assets.domain.alerts.records import CheckOutcome, Severity, Verdict
+from batch_assets.domain.alerts.records import CheckOutcome, Number, Severity, Verdict
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.ops.conservation import ALL_ROWS, ASSET, OPEN_ROWS
 from batch_assets.ops.failures import clear_failures
@@ -36,7 +36,7 @@ def evaluate_checks(
         outcomes=_outcomes(context.instance),
         receiver=_receiver(wiring.settings, context.run_id),
     )
-    for verdict in report.verdicts:
+    for verdict in report.news:
         context.log_event(evaluation(verdict))  # type: ignore[arg-type] # Dagster takes it
     for change in report.changed:
         word = "raised" if change.is_raised else "resolved"
@@ -68,11 +68,15 @@ def evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
         severity=dg.AssetCheckSeverity(verdict.severity),
         description=verdict.summary,
         metadata={
-            **verdict.numbers,
+            **{name: _rounded(number) for name, number in verdict.numbers.items()},
             "what_to_do": verdict.advice or "Nothing.",
-            "behind_it": "\n".join(verdict.faults) or "Nobody is known to be.",
+            "behind_it": "\n".join(verdict.faults) or "Not known.",
         },
     )
+
+
+def _rounded(number: Number) -> Number:
+    return round(number, 3) if isinstance(number, float) else number
 
 
 def _outcomes(instance: dg.DagsterInstance) -> list[CheckOutcome]:
@@ -80,12 +84,12 @@ def _outcomes(instance: dg.DagsterInstance) -> list[CheckOutcome]:
     outcomes = []
     for name in _EVALUATED_ELSEWHERE:
         key = dg.AssetCheckKey(ASSET, name)
-        record = instance.get_latest_asset_check_evaluation_record(key)
-        event = record.event.dagster_event if record and record.event else None
-        said = event.event_specific_data if event else None
-        if isinstance(said, dg.AssetCheckEvaluation):
-            severity, description = Severity(said.severity.value), said.description or ""
-            outcomes.append(CheckOutcome(name, said.passed, severity, description))
+        # The way to the latest one alone reads the whole history of the check.
+        for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=1):
+            said = record.evaluation
+            if isinstance(said, dg.AssetCheckEvaluation):
+                severity, description = Severity(said.severity.value), said.description or ""
+                outcomes.append(CheckOutcome(name, said.passed, severity, description))
     return outcomes
 
 

@@ -5,9 +5,9 @@ the run is killed meanwhile, a later run tells of it with the same event id: at 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from batch_assets.domain.alerts.judging import blame, changes, judge, judge_outcome
+from batch_assets.domain.alerts.judging import blame, changes, judge, judge_outcome, news
 from batch_assets.domain.alerts.records import (
     AlertState,
     Change,
@@ -36,6 +36,8 @@ class AlertReport:
 
     verdicts: Sequence[Verdict]
     """Every alert but those that are evaluated elsewhere."""
+    news: Sequence[Verdict] = ()
+    """Those of them that are worth an event."""
     changed: Sequence[Change] = ()
     told: int = 0
     """Changes that were delivered, earlier ones included."""
@@ -67,10 +69,11 @@ def evaluate(
     changed = changes(every, recent.states)
     if changed:
         alerts.change(changed, recent.judged_at)
+    report = AlertReport(verdicts, news(verdicts, changed, recent), changed)
     is_any_untold = any(state.is_untold for state in recent.states.values())
     if receiver is None or not (changed or is_any_untold):
-        return AlertReport(verdicts, changed)
-    return _told(alerts, receiver, recent, every, AlertReport(verdicts, changed))
+        return report
+    return _told(alerts, receiver, recent, every, report)
 
 
 def _look(alerts: Alerts, limits: Limits) -> tuple[Recent, list[Verdict]]:
@@ -106,7 +109,7 @@ def _told(
         told.append(state)
     untold = claimed[len(told) :]
     alerts.record_told(told, untold)
-    return AlertReport(report.verdicts, report.changed, len(told), len(untold), failure)
+    return replace(report, told=len(told), untold=len(untold), failure=failure)
 
 
 def _body(state: AlertState, verdicts: Sequence[Verdict], sender: Sender) -> dict[str, object]:

@@ -58,6 +58,14 @@ def record(engine: Engine, **figures: float | None) -> None:
         make_run_metric(connection, **figures)
 
 
+def interval_of(engine: Engine) -> object:
+    """The ten minutes that it is now."""
+    with engine.connect() as connection:
+        return connection.execute(
+            text("SELECT date_bin('10 minutes', clock_timestamp(), '2000-01-01 00:00:00+00')")
+        ).scalar_one()
+
+
 def told(receiver: ScriptedServer) -> list[dict[str, object]]:
     return [json.loads(call.body) for call in receiver.calls]
 
@@ -81,6 +89,7 @@ def test_every_check_is_evaluated_and_a_change_is_told(
     }
     assert receiver.calls == []
 
+    interval = interval_of(engine)
     record(engine, completed_requests=10, failed_requests=90)
     second = run()
     assert second.success
@@ -92,7 +101,11 @@ def test_every_check_is_evaluated_and_a_change_is_told(
     assert "`batch-assets dead-letters list" in str(shown["what_to_do"])
     assert shown.keys() == evaluations(first)["error_rate"].metadata.keys()
     assert metadata_of(second, "evaluate_checks")["told_alerts"] == 1
+    record(engine)
     third = run()
+    if interval_of(engine) == interval:
+        # That the others still pass is not said by each run.
+        assert evaluations(third).keys() == {"error_rate", "open_rows_conserved"}
     assert not evaluations(third)["error_rate"].passed
     (body,) = told(receiver)
     assert (body["name"], body["run_id"]) == ("error_rate", second.run_id)
