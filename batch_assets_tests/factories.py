@@ -4,7 +4,7 @@ Each factory gives the new row's id; the caller commits.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, literal, select, text, update
@@ -207,7 +207,7 @@ def make_foreign_batch(
 
 
 def make_run_metric(
-    conn: Connection, *, age: timedelta = timedelta(0), **figures: float | None
+    conn: Connection, figures: Mapping[str, float | None], *, age: timedelta = timedelta(0)
 ) -> str:
     """The figures of a run that ended so long ago: all that are not given are 0, or unknown."""
     run_id = _new_id()

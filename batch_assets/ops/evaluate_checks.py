@@ -38,15 +38,7 @@ def evaluate_checks(
     )
     for verdict in report.news:
         context.log_event(evaluation(verdict))  # type: ignore[arg-type] # Dagster takes it
-    for change in report.changed:
-        word = "raised" if change.is_raised else "resolved"
-        context.log.warning("%s is %s: %s", change.name, word, change.summary)
-    if report.failure:
-        context.log.warning(
-            "%d alerts could not be told to the webhook (%s): the next run tries again.",
-            report.untold,
-            report.failure,
-        )
+    _log(context, report)
     raised = [verdict.name for verdict in report.verdicts if verdict.is_raised]
     context.add_output_metadata(
         {
@@ -57,6 +49,21 @@ def evaluate_checks(
         }
     )
     return len(raised)
+
+
+def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:
+    """Say what has changed, and what could not be told."""
+    for change in report.changed:
+        if change.is_raised:
+            context.log.warning("%s is raised: %s", change.name, change.summary)
+        else:
+            context.log.info("%s is resolved: %s", change.name, change.summary)
+    if report.failure:
+        context.log.warning(
+            "%d alerts could not be told to the webhook (%s): the next run tries again.",
+            report.untold,
+            report.failure,
+        )
 
 
 def evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:

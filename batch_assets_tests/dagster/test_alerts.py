@@ -55,7 +55,7 @@ def run(
 
 def record(engine: Engine, **figures: float | None) -> None:
     with engine.begin() as connection:
-        make_run_metric(connection, **figures)
+        make_run_metric(connection, figures)
 
 
 def interval_of(engine: Engine) -> object:

@@ -1,8 +1,10 @@
 """When an alert is raised and resolved, what it says, and what to do about it."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from batch_assets.domain.alerts.records import (
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.domain.metrics import GROUPS, figure_types
 from batch_assets.settings import allowed_values
+from batch_assets.webhook.body import Sender, body_of
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 LIMITS = Limits(day_cost_eur=10)
@@ -309,3 +312,31 @@ def with_fault(name: str) -> list[Fault]:
 def test_every_alert_is_a_check_of_a_group_of_figures() -> None:
     assert {rule.asset for rule in RULES.values()} == set(GROUPS)
     assert all(rule.description for rule in RULES.values())
+
+
+def test_the_documentation_has_every_alert_with_its_asset_and_what_to_do() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|.*\| (.+) \|$", page, re.MULTILINE)
+    assert {name: asset for name, asset, _ in rows if name in RULES} == {
+        name: rule.asset for name, rule in RULES.items()
+    }
+    documented = {name: said.split(";")[0] for name, _, said in rows if name in RULES}
+    assert documented.keys() == RULES.keys()
+    worst = replace(WELL, oldest_in_flight_seconds=2 * HOUR)
+    assert documented == {one.name: str(one.severity) for one in judge(worst, LIMITS)}
+    told = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
+    assert set(RULES) <= set(told)
+
+
+def test_the_documentation_has_every_key_of_the_webhooks_body() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
+    state = AlertState("error_rate", True, Severity.ERROR, "Too many.", NOW)
+    sender = Sender("i", "livedash", "5b1e", "https://dagster.example")
+    body = body_of(state, what_to_do="Look.", behind=(), sender=sender)
+    assert list(json.loads(example)) == list(body)
+    assert set(re.findall(r"`(\w+)`", page)) >= body.keys() - {
+        "installation_id",
+        "database",
+        "run_id",
+    }

@@ -64,7 +64,7 @@ def receiver(server: ScriptedServer, listening: tuple[ScriptedServer, str]) -> R
 
 def record(engine: Engine, **figures: float | None) -> None:
     with engine.begin() as connection:
-        make_run_metric(connection, **figures)
+        make_run_metric(connection, figures)
 
 
 def age(engine: Engine, minutes: float) -> None:

@@ -37,7 +37,7 @@ def alerts(engine: Engine) -> Alerts:
 
 def record(engine: Engine, minutes_ago: float = 0, **figures: float | None) -> None:
     with engine.begin() as connection:
-        make_run_metric(connection, age=timedelta(minutes=minutes_ago), **figures)
+        make_run_metric(connection, figures, age=timedelta(minutes=minutes_ago))
 
 
 def do(engine: Engine, statement: str, **parameters: object) -> None:

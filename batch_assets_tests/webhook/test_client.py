@@ -81,7 +81,7 @@ def test_an_address_that_leads_nowhere_is_not_repeated(wrong: str, reason: str) 
 
 
 def test_an_endless_answer_is_not_read(server: ScriptedServer, url: str) -> None:
-    sent = []
+    sent: list[int] = []
 
     def endless() -> Iterator[bytes]:
         while len(sent) < 10_000:
