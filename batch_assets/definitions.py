@@ -23,6 +23,8 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
         jobs=[job, audit, refresh_companies_job()],
         schedules=[batch_processing_schedule(job, settings), audit_schedule(audit, settings)],
         resources={**default_resources(), **(resource_overrides or {})},
+        # For a check that somebody executes in the UI: a process of its own takes far longer.
+        executor=dg.in_process_executor,
     )
 
 

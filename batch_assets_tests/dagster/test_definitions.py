@@ -81,6 +81,11 @@ def test_what_is_watched_is_described_and_its_checks_are_known() -> None:
     assert all(check.description for check in checks)
 
 
+def test_whatever_is_started_runs_in_one_process() -> None:
+    repository = defs.get_repository_def()
+    assert {job.executor_def.name for job in repository.get_all_jobs()} == {"in_process"}
+
+
 def test_the_job_has_two_branches_that_share_nothing(job: dg.JobDefinition) -> None:
     edges = {
         node.name: {
