@@ -5,6 +5,7 @@ import dagster as dg
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.ops.check_batch_statuses import check_batch_statuses
 from batch_assets.ops.conservation import audit_rows, check_row_conservation
+from batch_assets.ops.evaluate_checks import evaluate_checks
 from batch_assets.ops.fetch_pending_requests import fetch_pending_requests
 from batch_assets.ops.ingest_results import ingest_results
 from batch_assets.ops.load_companies import load_companies
@@ -18,12 +19,13 @@ from batch_assets.settings import Settings
 def batch_processing() -> None:
     """Two branches that share nothing, so that what was paid for is read whatever else fails.
 
-    The first is run first: its ops have the higher priority. Whatever came of both, the last op
-    proves that no request was lost.
+    The first is run first: its ops have the higher priority. Whatever came of both, the last ops
+    prove that no request was lost, and raise the alarm where there is reason for it.
     """
     retry_failed_requests(ingest_results(check_batch_statuses()))
     submit_batches(fetch_pending_requests(load_companies()))
     check_row_conservation()
+    evaluate_checks()
 
 
 def batch_processing_job(settings: Settings) -> dg.JobDefinition:

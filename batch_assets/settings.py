@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.pauses import PauseRule
 from batch_assets.domain.policy import Caps, Policy
@@ -31,6 +32,7 @@ from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.store.strategy import QueryMode, Toggle
 
 _DEFAULTS = Policy()
+_LIMITS = Limits()
 _LONGEST_CALL_SECONDS = Timeouts().longest_creating_call
 
 
@@ -165,6 +167,44 @@ class Settings(BaseModel):
         "BATCH_ABSENCE_GRACE_SECONDS", _DEFAULTS.absence_grace_seconds, 0, _DAY
     )
 
+    alert_window_minutes: float = _number(
+        "BATCH_ALERT_WINDOW_MINUTES", _LIMITS.window_minutes, 1, 1_440
+    )
+    alert_min_requests: int = _whole("BATCH_ALERT_MIN_REQUESTS", _LIMITS.min_requests, 1, _MANY)
+    alert_error_rate: float = _number(
+        "BATCH_ALERT_THRESHOLD_ERROR_RATE", _LIMITS.error_rate_percent, 0, 100
+    )
+    alert_processing_time: float = _number(
+        "BATCH_ALERT_THRESHOLD_PROCESSING_TIME", _LIMITS.batch_age_seconds, 1, 30 * _DAY
+    )
+    alert_requests_per_second: float = _number(
+        "BATCH_ALERT_THRESHOLD_REQUESTS_PER_SECOND", _LIMITS.requests_per_second, 0, 1_000_000
+    )
+    alert_lookup_hit_rate: float = _number(
+        "BATCH_ALERT_THRESHOLD_LOOKUP_HIT_RATE", _LIMITS.lookup_hit_rate_percent, 0, 100
+    )
+    alert_fallback_rate: float = _number(
+        "BATCH_ALERT_THRESHOLD_FALLBACK_RATE", _LIMITS.fallback_rate_percent, 0, 100
+    )
+    alert_new_dead_letters: int = _whole(
+        "BATCH_ALERT_THRESHOLD_NEW_DEAD_LETTERS", _LIMITS.new_dead_letters, 1, 9_999
+    )
+    alert_dead_letters: int = _whole(
+        "BATCH_ALERT_THRESHOLD_DEAD_LETTERS", _LIMITS.dead_letters, 1, _MANY
+    )
+    alert_day_cost_eur: float | None = _number(
+        "BATCH_ALERT_THRESHOLD_DAY_COST_EUR", _LIMITS.day_cost_eur, 0, _MANY
+    )
+    alert_overdue_minutes: float = _number(
+        "BATCH_ALERT_THRESHOLD_OVERDUE_MINUTES", _LIMITS.overdue_seconds / 60, 1, 43_200
+    )
+    alert_webhook_url: SecretStr | None = _setting(
+        "BATCH_ALERT_WEBHOOK_URL", "a URL http://… or https://…"
+    )
+    ui_url: str | None = _setting(
+        "BATCH_UI_URL", "a URL http://… or https://…", pattern=r"^https?://\S+$"
+    )
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         conflicts = list(self._conflicts())
@@ -226,6 +266,25 @@ class Settings(BaseModel):
     def pause_rule(self) -> PauseRule:
         """When the schedule rests after failed runs."""
         return PauseRule(self.pause_after_failed_runs, self.pause_minutes)
+
+    def alert_limits(self) -> Limits:
+        """From when on each alert is raised."""
+        return Limits(
+            window_minutes=self.alert_window_minutes,
+            min_requests=self.alert_min_requests,
+            error_rate_percent=self.alert_error_rate,
+            batch_age_seconds=self.alert_processing_time,
+            batch_timeout_seconds=self.batch_timeout_hours * 3_600,
+            requests_per_second=self.alert_requests_per_second,
+            lookup_hit_rate_percent=self.alert_lookup_hit_rate,
+            has_company_cache=self.company_cache_seconds > 0,
+            fallback_rate_percent=self.alert_fallback_rate,
+            new_dead_letters=self.alert_new_dead_letters,
+            dead_letters=self.alert_dead_letters,
+            day_cost_eur=self.alert_day_cost_eur,
+            max_wait_seconds=self.max_wait_minutes * 60,
+            overdue_seconds=self.alert_overdue_minutes * 60,
+        )
 
     def toggle(self) -> Toggle:
         """Which implementation of the database operations runs, and whether it may fall back."""

@@ -1,11 +1,15 @@
-"""Rows as LiveDash would write them. Each factory gives the new row's id; the caller commits."""
+"""Rows as LiveDash would write them, and figures as a run would record them.
+
+Each factory gives the new row's id; the caller commits.
+"""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, text, update
+from sqlalchemy import Connection, func, insert, literal, select, text, update
 
+from batch_assets.domain.metrics import figure_types
 from batch_assets.store.tables.livedash import (
     ai_batch_request,
     ai_processing_request,
@@ -13,6 +17,7 @@ from batch_assets.store.tables.livedash import (
     message,
     session,
 )
+from batch_assets.store.tables.monitoring import run_metric
 
 Messages = int | Sequence[tuple[str, str]]
 """How many messages of small talk, or each message's role and content."""
@@ -199,6 +204,40 @@ def make_foreign_batch(
         .values(batchId=batch_id, processingStatus="BATCHING_IN_PROGRESS")
     )
     return batch_id
+
+
+def make_run_metric(
+    conn: Connection, figures: Mapping[str, float | None], *, age: timedelta = timedelta(0)
+) -> str:
+    """The figures of a run that ended so long ago: all that are not given are 0, or unknown."""
+    run_id = _new_id()
+    zeros = {name: 0 for name, kind in figure_types().items() if not kind.may_be_unknown}
+    conn.execute(
+        insert(run_metric).values(
+            run_id=run_id,
+            recorded_at=func.clock_timestamp() - age,
+            mode="optimized",
+            **{**zeros, **figures},
+        )
+    )
+    return run_id
+
+
+def make_run_metrics(conn: Connection, count: int, *, minutes_apart: float) -> None:
+    """The figures of idle runs, one after the other, the last one just now; one statement."""
+    zeros = {name: 0 for name, kind in figure_types().items() if not kind.may_be_unknown}
+    number = func.generate_series(0, count - 1).column_valued("number")
+    conn.execute(
+        insert(run_metric).from_select(
+            ["run_id", "recorded_at", "mode", *zeros],
+            select(
+                func.concat("run-", number),
+                func.clock_timestamp() - number * timedelta(minutes=minutes_apart),
+                literal("optimized"),
+                *map(literal, zeros.values()),
+            ),
+        )
+    )
 
 
 def _lines(messages: Messages) -> Sequence[tuple[str, str]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.settings import Settings, allowed_values, load_settings
@@ -84,6 +85,42 @@ def test_every_number_reaches_the_policy() -> None:
     )
 
 
+def test_every_threshold_reaches_the_alerts() -> None:
+    assert load_settings({}).alert_limits() == Limits()
+    environ = {
+        "BATCH_ALERT_WINDOW_MINUTES": "30",
+        "BATCH_ALERT_MIN_REQUESTS": "7",
+        "BATCH_ALERT_THRESHOLD_ERROR_RATE": "2.5",
+        "BATCH_ALERT_THRESHOLD_PROCESSING_TIME": "7200",
+        "BATCH_ALERT_THRESHOLD_REQUESTS_PER_SECOND": "3",
+        "BATCH_ALERT_THRESHOLD_LOOKUP_HIT_RATE": "90",
+        "BATCH_ALERT_THRESHOLD_FALLBACK_RATE": "1",
+        "BATCH_ALERT_THRESHOLD_NEW_DEAD_LETTERS": "4",
+        "BATCH_ALERT_THRESHOLD_DEAD_LETTERS": "40",
+        "BATCH_ALERT_THRESHOLD_DAY_COST_EUR": "12.5",
+        "BATCH_ALERT_THRESHOLD_OVERDUE_MINUTES": "15",
+        "BATCH_MAX_WAIT_MINUTES": "2",
+        "BATCH_TIMEOUT_HOURS": "12",
+        "COMPANY_CACHE_SECONDS": "0",
+    }
+    assert load_settings(environ).alert_limits() == Limits(
+        window_minutes=30,
+        min_requests=7,
+        error_rate_percent=2.5,
+        batch_age_seconds=7_200,
+        batch_timeout_seconds=43_200,
+        requests_per_second=3,
+        lookup_hit_rate_percent=90,
+        has_company_cache=False,
+        fallback_rate_percent=1,
+        new_dead_letters=4,
+        dead_letters=40,
+        day_cost_eur=12.5,
+        max_wait_seconds=120,
+        overdue_seconds=900,
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
@@ -95,6 +132,7 @@ def test_every_number_reaches_the_policy() -> None:
         ("BATCH_PROCESSING_ENABLED", "perhaps", "true or false"),
         ("BATCH_SPOOL_DIR", "spool", "an absolute path"),
         ("BATCH_LOCAL_STACK", "../up", "up to 40 of a-z, 0-9, - and _"),
+        ("BATCH_UI_URL", "dagster.example", "a URL http://… or https://…"),
         (
             "BATCH_TOKEN_ALLOWANCES",
             "gpt-4o-mini",
@@ -133,7 +171,10 @@ def test_values_that_contradict_each_other_are_all_named() -> None:
 
 def test_secrets_are_shown_nowhere() -> None:
     secret = "canary-3f1b"
-    names = ("DATABASE_URL", "DAGSTER_DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+    names = (
+        *("DATABASE_URL", "DAGSTER_DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
+        "BATCH_ALERT_WEBHOOK_URL",
+    )
     environ = dict.fromkeys(names, f"postgresql://user:{secret}@host/name")
     assert secret not in repr(load_settings(environ))
     assert secret not in str(load_settings(environ).model_dump())

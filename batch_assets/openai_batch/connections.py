@@ -4,13 +4,13 @@ Importing this module costs most of a second (`import openai`): only `client` do
 for the first time.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
 import httpx2
 import openai
 
+from batch_assets.domain.addresses import is_loopback
 from batch_assets.openai_batch.downloads import whole_lines
 from batch_assets.openai_batch.failures import API_ERRORS, classify
 from batch_assets.openai_batch.gate import Gate
@@ -44,7 +44,7 @@ class Connections:
                 ),
                 follow_redirects=follow_redirects,
                 # A proxy in the environment is for the way out, not for this machine.
-                trust_env=not _is_loopback(base_url),
+                trust_env=not is_loopback(httpx2.URL(base_url).host),
             )
             return openai.OpenAI(
                 api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool
@@ -92,11 +92,3 @@ class Connections:
         """Give all connections back."""
         self.reading.close()
         self.creating.close()
-
-
-def _is_loopback(url: str) -> bool:
-    host = httpx2.URL(url).host
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -23,6 +23,18 @@ def metadata_of(result: dg.ExecuteInProcessResult, op: str) -> dict[str, object]
     return {name: entry.value for name, entry in entries.items()}
 
 
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    """What was evaluated in a run, by the check's name."""
+    said = [
+        event.event_specific_data
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    found = {one.check_name: one for one in said if isinstance(one, dg.AssetCheckEvaluation)}
+    assert len(found) == len(said), "each is evaluated once"
+    return found
+
+
 def everything_stored(instance: dg.DagsterInstance, run_id: str) -> str:
     """Every event, log line, error and metadata value that is kept of a run, as text."""
     records = instance.get_records_for_run(run_id, limit=10_000).records

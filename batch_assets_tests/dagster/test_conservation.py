@@ -10,8 +10,9 @@ from sqlalchemy import Engine, text
 
 from batch_assets.domain.conservation import Misfit
 from batch_assets.local.batch_server import RunningServer
+from batch_assets.ops.conservation import ASSET
 from batch_assets_tests.dagster.conftest import RunJob
-from batch_assets_tests.dagster.reading import failed_ops, metadata_of
+from batch_assets_tests.dagster.reading import evaluations, failed_ops, metadata_of
 from batch_assets_tests.factories import make_company, make_requests
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -23,12 +24,9 @@ def run(run_job: RunJob, database_url: str, api: RunningServer) -> Run:
 
 
 def checked(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
-    """The only evaluation of a check in a run."""
-    (event,) = [
-        event for event in result.all_events if event.event_type_value == ("ASSET_CHECK_EVALUATION")
-    ]
-    assert isinstance(event.event_specific_data, dg.AssetCheckEvaluation)
-    return event.event_specific_data
+    """The only evaluation of a check of row conservation in a run."""
+    (said,) = [one for one in evaluations(result).values() if one.asset_key == ASSET]
+    return said
 
 
 def numbers(said: dg.AssetCheckEvaluation) -> dict[str, object]:
@@ -115,7 +113,7 @@ def test_the_audit_counts_every_row(run: Run, engine: Engine, instance: dg.Dagst
     assert not broken.passed
     assert misfits(broken)["in_batch_without_batch"]["ids"] == ids[3]
     assert numbers(broken)["companies_not_adding_up"] == 1
-    key = dg.AssetCheckKey(dg.AssetKey("row_conservation"), "all_rows_conserved")
+    key = dg.AssetCheckKey(ASSET, "all_rows_conserved")
     history = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
     assert [record.status.value for record in history] == ["FAILED", "SUCCEEDED"]
 

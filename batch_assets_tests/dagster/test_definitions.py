@@ -7,11 +7,14 @@ import dagster as dg
 import pytest
 
 from batch_assets.definitions import build_definitions, defs
+from batch_assets.domain.alerts.rules import RULES
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.metrics import GROUPS
 
 OPS = {
     "check_batch_statuses",
     "check_row_conservation",
+    "evaluate_checks",
     "fetch_pending_requests",
     "ingest_results",
     "load_companies",
@@ -61,16 +64,26 @@ def test_they_load_with_an_empty_environment_and_start_nothing() -> None:
 
 def test_what_is_watched_is_described_and_its_checks_are_known() -> None:
     graph = defs.resolve_asset_graph()
-    (key,) = graph.get_all_asset_keys()
-    node = graph.get(key)
-    assert key == dg.AssetKey("row_conservation")
-    assert node.description
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
+        "row_conservation",
+        *GROUPS,
+    }
+    assert all(graph.get(key).description for key in graph.get_all_asset_keys())
+    node = graph.get(dg.AssetKey("row_conservation"))
     assert (node.group_name, node.owners) == ("batch_processing", ["team:batch-assets"])
     assert node.tags == {"batch_assets/kind": "conservation", "dagster/kind/postgres": ""}
     assert {check.name for check in graph.asset_check_keys} == {
         "open_rows_conserved",
         "all_rows_conserved",
+        *RULES,
     }
+    checks = [graph.get(key) for key in graph.asset_check_keys]
+    assert all(check.description for check in checks)
+
+
+def test_whatever_is_started_runs_in_one_process() -> None:
+    repository = defs.get_repository_def()
+    assert {job.executor_def.name for job in repository.get_all_jobs()} == {"in_process"}
 
 
 def test_the_job_has_two_branches_that_share_nothing(job: dg.JobDefinition) -> None:
@@ -92,6 +105,7 @@ def test_the_job_has_two_branches_that_share_nothing(job: dg.JobDefinition) -> N
         "fetch_pending_requests": {"load_companies"},
         "submit_batches": {"fetch_pending_requests"},
         "check_row_conservation": set(),
+        "evaluate_checks": set(),
     }
 
 
@@ -126,7 +140,7 @@ def test_the_job_outlasts_the_budgets_of_its_ops(monkeypatch: pytest.MonkeyPatch
     job = build_definitions().resolve_job_def("batch_processing_job")
     assert job.run_tags == {
         "batch_assets/exclusive": "batch_processing_job",
-        "dagster/max_runtime": "1580",
+        "dagster/max_runtime": "1680",
     }
 
 

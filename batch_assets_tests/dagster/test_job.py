@@ -33,6 +33,7 @@ ORDER = [
     "fetch_pending_requests",
     "submit_batches",
     "check_row_conservation",
+    "evaluate_checks",
 ]
 CANARY = "canary-7d41"
 PATIENCE_SECONDS = 20

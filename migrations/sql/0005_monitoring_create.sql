@@ -77,12 +77,14 @@ CREATE UNIQUE INDEX run_metric_run_id_idx ON batch_assets.run_metric (run_id);
 
 -- Which alerts are raised, so that a change is told once and not by each run.
 CREATE TABLE batch_assets.alert (
-    name        text        NOT NULL,
-    is_raised   boolean     NOT NULL,
-    severity    text        NOT NULL,
-    summary     text        NOT NULL,
-    since       timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    notified_at timestamptz,
+    name          text        NOT NULL,
+    is_raised     boolean     NOT NULL,
+    severity      text        NOT NULL,
+    summary       text        NOT NULL,
+    since         timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    -- A run that is about to tell of the change keeps the others from it until then.
+    claimed_until timestamptz,
+    notified_at   timestamptz,
     CONSTRAINT alert_pkey PRIMARY KEY (name),
     CONSTRAINT alert_severity_check CHECK (severity IN ('WARN', 'ERROR'))
 );

@@ -43,6 +43,7 @@ alert = Table(
     Column("severity", Text, nullable=False),
     Column("summary", Text, nullable=False),
     moment("since", required=True),
+    moment("claimed_until"),
     moment("notified_at"),
     CheckConstraint("severity IN ('WARN', 'ERROR')", name="severity"),
     schema=OWN_SCHEMA,

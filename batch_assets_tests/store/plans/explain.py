@@ -21,6 +21,7 @@ LARGE = frozenset(
         "attempt",
         "batch",
         "intake",
+        "run_metric",
     }
 )
 """Tables that grow with the history or the backlog: nobody reads one from end to end."""

@@ -3,15 +3,19 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
+from batch_assets.domain.alerts.records import Recent
+from batch_assets.domain.alerts.rules import RULES
 from batch_assets.domain.batches import Claim, ClaimedBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.conservation import Look
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.domain.records import Lease
+from batch_assets.store.alerts import Alerts
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.registry import Registry
 from batch_assets.store.suspects import Split, Suspects
-from batch_assets_tests.factories import make_foreign_batch, make_requests
+from batch_assets_tests.factories import make_foreign_batch, make_requests, make_run_metrics
 from batch_assets_tests.store.plans.explain import plans_of
 from batch_assets_tests.store.plans.world import (
     BACKLOG,
@@ -278,3 +282,42 @@ def test_a_look_at_what_is_open(desk: Desk) -> None:
     )
     assert len(plans.all) == 1
     assert (seen[0].seen["rows_in_batch"], seen[0].is_clean) == (open_rows, True), seen[0].misfits
+
+
+def test_the_alerts_are_judged_by_the_last_day_alone(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        make_run_metrics(connection, 20_000, minutes_apart=2)
+        connection.execute(
+            text(
+                "INSERT INTO batch_assets.dead_letter (request_id, company_id, attempts,"
+                " failure_kind, code, reason, dead_at) SELECT 'old' || n, 'c000', 1, 'permanent',"
+                " 'old', 'x', clock_timestamp() - interval '2 days' - n * interval '1 second'"
+                " FROM generate_series(1, 20000) AS n"
+            )
+        )
+        # As the server does by itself after a few hours of runs.
+        connection.execute(text("ANALYZE batch_assets.run_metric, batch_assets.dead_letter"))
+    alerts = Alerts(desk.engine)
+    seen: list[Recent] = []
+    try:
+        plans = plans_of(desk, lambda: seen.append(alerts.recent(3_600)), touching=LITTLE)
+    finally:
+        desk.do("TRUNCATE batch_assets.run_metric")
+        desk.do("DELETE FROM batch_assets.dead_letter WHERE code = 'old'")
+    assert (len(plans.all), seen[0].runs) == (1, 30)
+
+
+def test_who_is_behind_an_alert_is_looked_for_only_where_that_can_be(desk: Desk) -> None:
+    batch, ids = desk.ended(ROWS, status="failed", output_file_id=None)
+    desk.write(batch.lease, [failed(one, PERMANENT) for one in ids])
+    desk.settle(batch.lease)
+    alerts = Alerts(desk.engine)
+    plans_of(desk, lambda: alerts.behind(["schedule_paused"], 3_600), touching=0)
+    others = [name for name in RULES if name != "backlog_age"]
+    plans_of(desk, lambda: alerts.behind(others, 3_600), touching=LITTLE)
+    plans = plans_of(
+        desk,
+        lambda: alerts.behind(["backlog_age"], 3_600),
+        touching=BACKLOG + OTHERS + 2 * len(COMPANIES),
+    )
+    assert {scan.source for scan in plans.scans if scan.is_table} <= {"Company", "intake"}

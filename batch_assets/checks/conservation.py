@@ -1,4 +1,4 @@
-"""The asset checks: each can be asked in the UI, and jobs evaluate it in their runs."""
+"""The checks of row conservation: over what is open, and over every row."""
 
 import dagster as dg
 

@@ -1,0 +1,170 @@
+"""What a person does about a raised alert, and who or what is behind it."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from batch_assets.domain.alerts.records import Fault
+
+
+def advise(name: str, faults: Sequence[Fault]) -> str:
+    """What to do about an alert, with the exact command for the first of what is behind it."""
+    return _ADVICE[name](faults)
+
+
+def behind(fault: Fault) -> str:
+    """One company, batch, operation or code that is behind an alert, in a sentence."""
+    return _BEHIND[fault.alert](fault)
+
+
+def _of_company(faults: Sequence[Fault]) -> str:
+    company_id = faults[0].company_id if faults else None
+    return f" --company {shlex.quote(company_id)}" if company_id else ""
+
+
+def _error_rate(faults: Sequence[Fault]) -> str:
+    return (
+        "See what failed and with which codes: `batch-assets dead-letters list"
+        f"{_of_company(faults)} --newer-than 2h`. What failed in a way that may pass is tried "
+        "again by itself; once the cause is mended, `batch-assets dead-letters requeue "
+        "--newer-than 2h --dry-run` shows what can be sent again."
+    )
+
+
+def _batch_age(faults: Sequence[Fault]) -> str:
+    one = f"batch {faults[0].subject}" if faults else "the batch"
+    return (
+        f"Nothing is lost: the API may take 24 hours. Look at {one} in its dashboard; after "
+        "BATCH_TIMEOUT_HOURS it is cancelled by itself, what ran of it is kept and the rest sent "
+        "again. If it is older than that, see in the newest run of batch_processing_job why "
+        "check_batch_statuses could not cancel it."
+    )
+
+
+def _failed_batch(_faults: Sequence[Fault]) -> str:
+    return (
+        "Look up the code: wrong requests are taken out and the others sent again by themselves, "
+        "but a code that is about the model, the account or the file needs somebody. What became "
+        "of the requests: `batch-assets status` and `batch-assets dead-letters list "
+        "--newer-than 2h`."
+    )
+
+
+def _throughput_too_low(_faults: Sequence[Fault]) -> str:
+    return (
+        "Compare fetch, submit and ingest seconds in the plots of the asset `throughput`, and "
+        "database_seconds in those of `queries`: if the database is slow, look for locks and a "
+        "missing VACUUM; if it is not, the API is, and MAX_CONCURRENT_COMPANIES lets more files "
+        "be sent at one time."
+    )
+
+
+def _lookup_hit_rate(_faults: Sequence[Fault]) -> str:
+    return (
+        "See the warnings of load_companies in the newest run, and `batch-assets companies`. If "
+        "runs start less often than COMPANY_CACHE_SECONDS, raise that above the time between them."
+    )
+
+
+def _fallback_rate(_faults: Sequence[Fault]) -> str:
+    return (
+        "Nothing is lost: the original has done the work. The runs' warnings name the operation; "
+        "the server's log has the error. Until it is mended, ENABLE_BATCH_OPTIMIZATION=false saves "
+        "the futile tries."
+    )
+
+
+def _dead_letters(faults: Sequence[Fault]) -> str:
+    return (
+        f"See why: `batch-assets dead-letters list{_of_company(faults)}`. Once the cause is "
+        "mended, `batch-assets dead-letters requeue --code CODE --dry-run` shows what would be "
+        "sent again, and without --dry-run sends it."
+    )
+
+
+def _cost_above_budget(_faults: Sequence[Fault]) -> str:
+    return (
+        "`batch-assets status` shows what each company has cost. BATCH_DAY_MAX_COST_EUR and "
+        "BATCH_COMPANY_DAY_MAX_COST_EUR stop further submissions of the day; what is on the server "
+        "already will be paid for."
+    )
+
+
+def _open_breaker(faults: Sequence[Fault]) -> str:
+    operation = f" {faults[0].subject}" if faults else ""
+    return (
+        "The API is not well: see its status page. It is tried again by itself; once it is well, "
+        f"`batch-assets reset{operation}` allows calls at once. What is held up shows in "
+        "`batch-assets status`."
+    )
+
+
+def _backlog_age(_faults: Sequence[Fault]) -> str:
+    return (
+        "`batch-assets plan --dry-run` says what would be sent now, and what is held and why: a "
+        "cap, BATCH_TOKEN_ALLOWANCE, a resting model, a confirmation. In the newest run, "
+        "held_because of submit_batches says the same."
+    )
+
+
+def _schedule_paused(_faults: Sequence[Fault]) -> str:
+    return (
+        "The failed runs' pages say why. Once that is mended, `batch-assets reset` lets the "
+        "schedule go on at once."
+    )
+
+
+def _not_conserved(_faults: Sequence[Fault]) -> str:
+    return (
+        "The check of the asset `row_conservation` names the requests and what to do about each "
+        "kind; `batch-assets audit` looks at every row now."
+    )
+
+
+def _company(fault: Fault) -> str:
+    return f"company {fault.company} ({fault.company_id})"
+
+
+def _of(fault: Fault) -> str:
+    return f"{fault.amount or 0:,.0f} of {fault.total or 0:,.0f}"
+
+
+_ADVICE: Final[Mapping[str, Callable[[Sequence[Fault]], str]]] = {
+    "error_rate": _error_rate,
+    "batch_age": _batch_age,
+    "failed_batch": _failed_batch,
+    "throughput_too_low": _throughput_too_low,
+    "lookup_hit_rate": _lookup_hit_rate,
+    "fallback_rate": _fallback_rate,
+    "dead_letters": _dead_letters,
+    "cost_above_budget": _cost_above_budget,
+    "open_breaker": _open_breaker,
+    "backlog_age": _backlog_age,
+    "schedule_paused": _schedule_paused,
+    "open_rows_conserved": _not_conserved,
+    "all_rows_conserved": _not_conserved,
+}
+
+_BEHIND: Final[Mapping[str, Callable[[Fault], str]]] = {
+    "error_rate": lambda fault: f"{_of(fault)} requests of {_company(fault)}.",
+    "batch_age": lambda fault: (
+        f"Batch {fault.subject} ({fault.label}) of {_company(fault)}, submitted "
+        f"{(fault.amount or 0) / 3_600:.1f} hours ago."
+    ),
+    "failed_batch": lambda fault: (
+        f"Batch {fault.subject} of {_company(fault)}: {fault.label or 'no code was given'}."
+    ),
+    "fallback_rate": lambda fault: f"Operation {fault.subject}: {_of(fault)} calls.",
+    "dead_letters": lambda fault: (
+        f"{fault.amount or 0:,.0f} with the code {fault.subject} of {_company(fault)}."
+    ),
+    "cost_above_budget": lambda fault: f"{fault.amount or 0:.2f} EUR of {_company(fault)}.",
+    "open_breaker": lambda fault: (
+        f"{fault.subject}: {fault.amount or 0:,.0f} calls in a row have failed ({fault.label})."
+    ),
+    "backlog_age": lambda fault: (
+        f"{fault.total or 0:,.0f} requests of {_company(fault)}, the oldest for "
+        f"{(fault.amount or 0) / 3_600:.1f} hours."
+    ),
+}
+"""The sentence for each alert of which it is known who or what is behind it."""

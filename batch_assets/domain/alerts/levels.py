@@ -1,0 +1,152 @@
+"""What the alerts on ages, counts and sums measure."""
+
+from typing import Final
+
+from batch_assets.domain.alerts.records import Limits, Measure, Number, Recent, Severity
+from batch_assets.domain.alerts.wording import duration, no_figures, window
+
+USUAL_BATCHES: Final = 20
+"""So many batches have to have ended in the last day before they say what is usual."""
+BREAKER_MINUTES: Final = 15
+"""An operation whose breaker was open within this time counts as not well."""
+
+
+def batch_age(recent: Recent, limits: Limits) -> Measure:
+    """How long the oldest batch has been on the server."""
+    usual = None
+    if (recent.turnaround_batches or 0) >= USUAL_BATCHES:
+        usual = recent.turnaround_p99_seconds
+    limit = max(limits.batch_age_seconds, min(usual or 0, limits.batch_timeout_seconds))
+    # Without a batch there is none that is too old; without figures nobody knows.
+    age = recent.oldest_in_flight_seconds
+    if age is None and recent.batches_in_flight == 0:
+        age = 0.0
+    is_overdue = age is not None and age > limits.batch_timeout_seconds
+    if age is None:
+        sentence = no_figures(limits)
+    else:
+        sentence = (
+            f"The oldest batch on the server was submitted {duration(age)} ago "
+            f"(at most {duration(limit)})."
+            if age
+            else "No batch is on the server."
+        )
+    return Measure(
+        value=age,
+        limit=limit,
+        sentence=sentence,
+        numbers={
+            "oldest_in_flight_seconds": age,
+            "turnaround_p99_seconds": usual,
+            "threshold_seconds": limit,
+        },
+        severity=Severity.ERROR if is_overdue else Severity.WARN,
+    )
+
+
+def failed_batch(recent: Recent, limits: Limits) -> Measure:
+    """How many batches the server has refused or failed whole."""
+    failed = recent.failed_batches
+    sentence = (
+        f"The server has refused or failed {failed:,} whole batches within {window(limits)}."
+        if failed is not None
+        else no_figures(limits)
+    )
+    numbers: dict[str, Number] = {"failed_batches": failed, "threshold_batches": 0}
+    return Measure(failed, 0, sentence, numbers, Severity.ERROR)
+
+
+def dead_letters(recent: Recent, limits: Limits) -> Measure:
+    """How many dead letters are new, and how many there are."""
+    new, total = recent.new_dead_letters, recent.dead_letters
+    shares = [new / limits.new_dead_letters]
+    if total is not None:
+        shares.append(total / limits.dead_letters)
+    said = "an unknown number" if total is None else f"{total:,}"
+    return Measure(
+        # How far the nearer one of its two limits is used up.
+        value=None if total is None and shares[0] <= 1 else max(shares),
+        limit=1,
+        sentence=(
+            f"{new:,} dead letters are new within {window(limits)} (at most "
+            f"{limits.new_dead_letters:,}), and there are {said} in all (at most "
+            f"{limits.dead_letters:,})."
+        ),
+        numbers={
+            "new_dead_letters": new,
+            "dead_letters": total,
+            "threshold_new_dead_letters": limits.new_dead_letters,
+            "threshold_dead_letters": limits.dead_letters,
+        },
+        severity=Severity.WARN,
+    )
+
+
+def cost_above_budget(recent: Recent, limits: Limits) -> Measure:
+    """What the answers of this UTC day have cost."""
+    cost, budget = recent.day_cost_eur, limits.day_cost_eur
+    if budget is None:
+        sentence = "No budget is set (BATCH_ALERT_THRESHOLD_DAY_COST_EUR)."
+    elif cost is None:
+        sentence = "Not enough to say: no run of this UTC day has recorded what it has cost."
+    else:
+        sentence = (
+            f"The answers that were read since midnight UTC have cost {cost:.2f} EUR "
+            f"(at most {budget:.2f} EUR)."
+        )
+    numbers: dict[str, Number] = {"day_cost_eur": cost, "threshold_eur": budget}
+    return Measure(cost, budget, sentence, numbers, Severity.ERROR)
+
+
+def open_breaker(recent: Recent, _limits: Limits) -> Measure:
+    """How many operations of the API were refused by their breakers."""
+    breakers = recent.open_breakers
+    sentence = (
+        f"{breakers:,} operations of the API were refused by their breakers within the last "
+        f"{BREAKER_MINUTES} minutes."
+        if breakers is not None
+        else f"Not enough to say: no run of the last {BREAKER_MINUTES} minutes knows."
+    )
+    numbers: dict[str, Number] = {"open_breakers": breakers, "threshold_breakers": 0}
+    return Measure(breakers, 0, sentence, numbers, Severity.ERROR)
+
+
+def backlog_age(recent: Recent, limits: Limits) -> Measure:
+    """How long the oldest request has waited."""
+    limit = limits.max_wait_seconds + limits.overdue_seconds
+    wait = recent.oldest_wait_seconds
+    if wait is None and recent.waiting_requests == 0:
+        wait = 0.0
+    if wait is None:
+        sentence = no_figures(limits)
+    elif recent.waiting_requests == 0:
+        sentence = "No request waits."
+    else:
+        sentence = (
+            f"{recent.waiting_requests or 0:,} requests wait, the oldest for {duration(wait)} "
+            f"(at most {duration(limit)})."
+        )
+    return Measure(
+        value=wait,
+        limit=limit,
+        sentence=sentence,
+        numbers={
+            "oldest_wait_seconds": wait,
+            "waiting_requests": recent.waiting_requests,
+            "threshold_seconds": limit,
+        },
+        severity=Severity.ERROR,
+    )
+
+
+def schedule_paused(recent: Recent, _limits: Limits) -> Measure:
+    """After how many failed runs in a row the schedule rests."""
+    failed = recent.paused_after_failed_runs
+    sentence = (
+        f"The schedule rests between single runs, since at least {failed:,} in a row have failed."
+        if failed
+        else "The schedule is not paused."
+    )
+    return Measure(
+        failed, 0, sentence, {"failed_runs": failed, "threshold_runs": 0}, Severity.ERROR
+    )

@@ -1,0 +1,121 @@
+"""What the alerts on rates measure: a share of many, or a speed. Over too few it says nothing."""
+
+from batch_assets.domain.alerts.records import Limits, Measure, Recent, Severity
+from batch_assets.domain.alerts.wording import duration, too_few, window
+
+
+def error_rate(recent: Recent, limits: Limits) -> Measure:
+    """How many of the answered requests have failed."""
+    ended = _sum(recent.completed_requests, recent.failed_requests)
+    rate = _percent(recent.failed_requests, ended, limits.min_requests)
+    sentence = (
+        f"Of the {ended:,} requests that were answered within {window(limits)}, "
+        f"{recent.failed_requests:,} have failed: {rate:.1f} % "
+        f"(at most {limits.error_rate_percent:g} %)."
+        if rate is not None
+        else too_few(ended, "requests were answered", limits)
+    )
+    return Measure(
+        value=rate,
+        limit=limits.error_rate_percent,
+        sentence=sentence,
+        numbers={
+            "error_rate_percent": rate,
+            "failed_requests": recent.failed_requests,
+            "answered_requests": ended,
+            "threshold_percent": limits.error_rate_percent,
+        },
+        severity=Severity.ERROR,
+    )
+
+
+def throughput_too_low(recent: Recent, limits: Limits) -> Measure:
+    """How many requests a second of work were submitted or read."""
+    moved, seconds = recent.moved_requests, recent.moving_seconds
+    speed = None
+    if moved is not None and moved >= limits.min_requests and seconds:
+        speed = moved / seconds
+    sentence = (
+        f"{moved:,} requests were submitted or read in {duration(seconds or 0)} of work within "
+        f"{window(limits)}: {speed:.1f} a second (at least {limits.requests_per_second:g})."
+        if speed is not None
+        else too_few(moved, "requests were moved", limits)
+    )
+    return Measure(
+        value=speed,
+        limit=limits.requests_per_second,
+        sentence=sentence,
+        numbers={
+            "requests_per_second": speed,
+            "moved_requests": moved,
+            "moving_seconds": seconds,
+            "threshold_requests_per_second": limits.requests_per_second,
+        },
+        severity=Severity.WARN,
+        is_floor=True,
+    )
+
+
+def lookup_hit_rate(recent: Recent, limits: Limits) -> Measure:
+    """How many lookups of the active companies needed a query."""
+    hit_rate = recent.lookup_hit_rate_percent
+    is_warm = (recent.day_lookups or 0) >= limits.min_requests
+    is_known = hit_rate is not None and is_warm
+    if not limits.has_company_cache:
+        sentence = "Every run asks for the companies, since COMPANY_CACHE_SECONDS is 0."
+    elif hit_rate is not None and is_warm:
+        sentence = (
+            f"{hit_rate:.1f} % of the last day's {recent.day_lookups:,} lookups of the active "
+            f"companies needed no query (at least {limits.lookup_hit_rate_percent:g} %)."
+        )
+    else:
+        sentence = (
+            f"Not enough to say: {recent.day_lookups or 0:,} lookups in the last day, "
+            f"of which there must be {limits.min_requests:,}."
+        )
+    return Measure(
+        # By its misses: what is well within 95 % cannot be a multiple of it.
+        value=100 - hit_rate if hit_rate is not None and is_known else None,
+        limit=100 - limits.lookup_hit_rate_percent if limits.has_company_cache else None,
+        sentence=sentence,
+        numbers={
+            "lookup_hit_rate_percent": hit_rate,
+            "day_lookups": recent.day_lookups,
+            "threshold_percent": limits.lookup_hit_rate_percent,
+        },
+        severity=Severity.WARN,
+    )
+
+
+def fallback_rate(recent: Recent, limits: Limits) -> Measure:
+    """How many database operations the original had to do again."""
+    rate = _percent(recent.query_fallbacks, recent.query_operations, limits.min_requests)
+    sentence = (
+        f"{recent.query_fallbacks:,} of the {recent.query_operations:,} database operations within "
+        f"{window(limits)} were done again by the original implementation: {rate:.1f} % "
+        f"(at most {limits.fallback_rate_percent:g} %)."
+        if rate is not None
+        else too_few(recent.query_operations, "database operations were made", limits)
+    )
+    return Measure(
+        value=rate,
+        limit=limits.fallback_rate_percent,
+        sentence=sentence,
+        numbers={
+            "fallback_rate_percent": rate,
+            "query_fallbacks": recent.query_fallbacks,
+            "query_operations": recent.query_operations,
+            "threshold_percent": limits.fallback_rate_percent,
+        },
+        severity=Severity.WARN,
+    )
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second
+
+
+def _percent(part: int | None, whole: int | None, least: int) -> float | None:
+    if part is None or whole is None or whole < max(least, 1):
+        return None
+    return 100 * part / whole

@@ -1,0 +1,165 @@
+"""What the alerts are judged by, and what is said of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+Number = int | float | None
+
+
+class Severity(StrEnum):
+    """How bad it is; the names are those of Dagster's asset checks."""
+
+    WARN = "WARN"
+    """Somebody should look at it today."""
+    ERROR = "ERROR"
+    """Work or money is being lost, or nothing goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From when on each alert is raised; `Settings.alert_limits()` makes it. `None`: never."""
+
+    window_minutes: float = 60
+    min_requests: int = 20
+    """A rate over fewer requests, operations or lookups says nothing."""
+    error_rate_percent: float = 10
+    batch_age_seconds: float = 3_600
+    batch_timeout_seconds: float = 24 * 60 * 60
+    """When a batch should have been cancelled."""
+    requests_per_second: float = 1
+    lookup_hit_rate_percent: float = 95
+    has_company_cache: bool = True
+    fallback_rate_percent: float = 5
+    new_dead_letters: int = 10
+    dead_letters: int = 1_000
+    day_cost_eur: float | None = None
+    max_wait_seconds: float = 30 * 60
+    """When a company's requests are due, however few they are."""
+    overdue_seconds: float = 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class AlertState:
+    """An alert that was raised once, as it is now; all times are the database's."""
+
+    name: str
+    is_raised: bool
+    severity: Severity
+    summary: str
+    """What was seen when it was raised or resolved."""
+    since: datetime
+    """When it was."""
+    is_untold: bool = False
+    """The webhook has not heard of this change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What one look at the figures of the recent runs has seen; `None` is what nobody knows.
+
+    Sums are over the window, gauges are the newest run's if that is within the window.
+    """
+
+    judged_at: datetime
+    installation_id: str
+    database: str
+    runs: int = 0
+    """Runs within the window whose figures are known."""
+    runs_of_interval: int = 0
+    """Those of them since the last full `REPEAT_MINUTES`."""
+    completed_requests: int | None = None
+    failed_requests: int | None = None
+    moved_requests: int | None = None
+    """Submitted, completed and failed ones, in runs that moved any."""
+    moving_seconds: float | None = None
+    """What reading and submitting took in these runs."""
+    failed_batches: int | None = None
+    query_operations: int | None = None
+    query_fallbacks: int | None = None
+    open_breakers: int | None = None
+    """The most that a run of the last 15 minutes has seen."""
+    day_lookups: int | None = None
+    lookup_hit_rate_percent: float | None = None
+    oldest_wait_seconds: float | None = None
+    waiting_requests: int | None = None
+    dead_letters: int | None = None
+    oldest_in_flight_seconds: float | None = None
+    batches_in_flight: int | None = None
+    turnaround_batches: int | None = None
+    turnaround_p99_seconds: float | None = None
+    day_cost_eur: float | None = None
+    new_dead_letters: int = 0
+    """Counted in the table itself, up to 10,000."""
+    paused_after_failed_runs: int = 0
+    """After how many the schedule rests, or was resting when this run was tried."""
+    states: Mapping[str, AlertState] = field(default_factory=dict)
+    """Every alert that was ever raised, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Who or what is behind a raised alert; which fields are used depends on the alert."""
+
+    alert: str
+    company_id: str | None = None
+    company: str | None = None
+    subject: str | None = None
+    """A batch's id, an operation or a failure's code."""
+    label: str | None = None
+    amount: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a rule has measured, and the sentence for it."""
+
+    value: float | None
+    """`None`: there is not enough to say."""
+    limit: float | None
+    """Beyond it the alert is raised. `None`: the alert is switched off."""
+    sentence: str
+    numbers: Mapping[str, Number]
+    """Every key every time."""
+    severity: Severity
+    is_floor: bool = False
+    """The value must not be below the limit instead of above."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """How an asset check has ended that is evaluated elsewhere, and is told of like an alert."""
+
+    name: str
+    passed: bool
+    severity: Severity
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one alert is raised, and all that is said about it."""
+
+    name: str
+    is_raised: bool
+    is_known: bool
+    """False: there is not enough to say, and it stays as it was."""
+    severity: Severity
+    summary: str
+    numbers: Mapping[str, Number]
+    faults: tuple[str, ...] = ()
+    """Who or what is behind it, a sentence each."""
+    advice: str = ""
+    """What to do, with the exact command; empty while it is not raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An alert that is raised or resolved from now on, or raised more severely."""
+
+    name: str
+    is_raised: bool
+    severity: Severity
+    summary: str

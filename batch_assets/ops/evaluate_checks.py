@@ -1,0 +1,108 @@
+"""The op that raises alerts, and how it tells of them."""
+
+from typing import Final
+
+import dagster as dg
+
+from batch_assets.domain.alerts.records import CheckOutcome, Number, Severity, Verdict
+from batch_assets.domain.alerts.rules import RULES
+from batch_assets.ops.conservation import ALL_ROWS, ASSET, OPEN_ROWS
+from batch_assets.ops.failures import clear_failures
+from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.wiring import WiringResource
+from batch_assets.settings import Settings
+from batch_assets.stages import alerting
+from batch_assets.store.alerts import Alerts
+from batch_assets.webhook.client import Webhook
+
+_EVALUATED_ELSEWHERE: Final = (OPEN_ROWS, ALL_ROWS)
+
+
+@dg.op(
+    out=dg.Out(int, description="How many alerts are raised."),
+    # It depends on nothing, so that it runs whatever failed, and judges what all others recorded.
+    tags={"dagster/priority": "-3"},
+)
+@clear_failures()
+def evaluate_checks(
+    context: dg.OpExecutionContext,
+    database: dg.ResourceParam[DatabaseResource],
+    wiring: dg.ResourceParam[WiringResource],
+) -> int:
+    """Judge the figures of the recent runs, and tell the webhook what has changed."""
+    report = alerting.evaluate(
+        Alerts(database.engine),
+        wiring.settings.alert_limits(),
+        outcomes=_outcomes(context.instance),
+        receiver=_receiver(wiring.settings, context.run_id),
+    )
+    for verdict in report.news:
+        context.log_event(evaluation(verdict))  # type: ignore[arg-type] # Dagster takes it
+    _log(context, report)
+    raised = [verdict.name for verdict in report.verdicts if verdict.is_raised]
+    context.add_output_metadata(
+        {
+            "raised": ", ".join(raised) or "none",
+            "changed_alerts": len(report.changed),
+            "told_alerts": report.told,
+            "untold_alerts": report.untold,
+        }
+    )
+    return len(raised)
+
+
+def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:
+    """Say what has changed, and what could not be told."""
+    for change in report.changed:
+        if change.is_raised:
+            context.log.warning("%s is raised: %s", change.name, change.summary)
+        else:
+            context.log.info("%s is resolved: %s", change.name, change.summary)
+    if report.failure:
+        context.log.warning(
+            "%d alerts could not be told to the webhook (%s): the next run tries again.",
+            report.untold,
+            report.failure,
+        )
+
+
+def evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
+    """What a check says: whether it passes, why, and what to do. Every number is always there."""
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(RULES[verdict.name].asset),
+        check_name=verdict.name,
+        passed=not verdict.is_raised,
+        severity=dg.AssetCheckSeverity(verdict.severity),
+        description=verdict.summary,
+        metadata={
+            **{name: _rounded(number) for name, number in verdict.numbers.items()},
+            "what_to_do": verdict.advice or "Nothing.",
+            "behind_it": "\n".join(verdict.faults) or "Not known.",
+        },
+    )
+
+
+def _rounded(number: Number) -> Number:
+    return round(number, 3) if isinstance(number, float) else number
+
+
+def _outcomes(instance: dg.DagsterInstance) -> list[CheckOutcome]:
+    """How the checks of row conservation have ended the last time that they were evaluated."""
+    outcomes = []
+    for name in _EVALUATED_ELSEWHERE:
+        key = dg.AssetCheckKey(ASSET, name)
+        # The way to the latest one alone reads the whole history of the check.
+        for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=1):
+            said = record.evaluation
+            if isinstance(said, dg.AssetCheckEvaluation):
+                severity, description = Severity(said.severity.value), said.description or ""
+                outcomes.append(CheckOutcome(name, said.passed, severity, description))
+    return outcomes
+
+
+def _receiver(settings: Settings, run_id: str) -> alerting.Receiver | None:
+    """The webhook, where one is configured."""
+    url = settings.alert_webhook_url
+    if url is None:
+        return None
+    return alerting.Receiver(Webhook(url.get_secret_value()), run_id, settings.ui_url)

@@ -1,0 +1,292 @@
+-- name: recent
+-- One look: what the runs of the last day have recorded, and which alerts are raised. What it reads
+-- are the day's runs by the index on recorded_at, whatever there was before. Sums without a run are
+-- null, and so is what the newest run knew if that was too long ago.
+SELECT
+    statement_timestamp() AS judged_at,
+    i.id AS installation_id,
+    current_database() AS database,
+    s.runs,
+    s.runs_of_interval,
+    s.completed_requests,
+    s.failed_requests,
+    s.moved_requests,
+    s.moving_seconds,
+    s.failed_batches,
+    s.query_operations,
+    s.query_fallbacks,
+    s.open_breakers,
+    s.day_lookups,
+    n.lookup_hit_rate_percent,
+    n.oldest_wait_seconds,
+    n.waiting_requests,
+    n.dead_letters,
+    n.oldest_in_flight_seconds,
+    n.batches_in_flight,
+    n.turnaround_batches,
+    n.turnaround_p99_seconds,
+    CASE
+        WHEN date_trunc('day', n.recorded_at AT TIME ZONE 'UTC')
+            = date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')
+        THEN n.day_cost_eur
+    END AS day_cost_eur,
+    (
+        SELECT count(*)
+        FROM (
+            SELECT
+            FROM batch_assets.dead_letter AS d
+            WHERE d.dead_at > statement_timestamp() - make_interval(secs => :window_seconds)
+            LIMIT 10000
+        ) AS newly_dead
+    ) AS new_dead_letters,
+    coalesce(
+        (
+            SELECT p.failed_runs FROM batch_assets.scheduler_pause AS p WHERE p.until IS NOT NULL
+        ),
+        0
+    ) AS paused_after_failed_runs,
+    (
+        SELECT json_agg(json_build_object(
+            'name', a.name,
+            'is_raised', a.is_raised,
+            'severity', a.severity,
+            'summary', a.summary,
+            'since', a.since,
+            'is_untold',
+            a.notified_at IS NULL
+                AND (
+                    a.is_raised
+                    OR a.since > statement_timestamp() - make_interval(secs => :tell_seconds)
+                )
+        ))
+        FROM batch_assets.alert AS a
+    ) AS states
+FROM batch_assets.installation AS i
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) FILTER (WHERE m.is_recent) AS runs,
+        count(*) FILTER (
+            WHERE m.recorded_at >= date_bin(
+                make_interval(secs => :interval_seconds),
+                statement_timestamp(),
+                timestamptz '2000-01-01 00:00:00+00'
+            )
+        ) AS runs_of_interval,
+        CAST(sum(m.completed_requests) FILTER (WHERE m.is_recent) AS bigint) AS completed_requests,
+        CAST(sum(m.failed_requests) FILTER (WHERE m.is_recent) AS bigint) AS failed_requests,
+        CAST(sum(m.moved) FILTER (WHERE m.is_recent) AS bigint) AS moved_requests,
+        -- Runs that moved nothing took their time, too, but say nothing about speed.
+        sum(m.ingest_seconds + m.submit_seconds) FILTER (WHERE m.is_recent AND m.moved > 0)
+            AS moving_seconds,
+        CAST(sum(m.failed_batches) FILTER (WHERE m.is_recent) AS bigint) AS failed_batches,
+        CAST(sum(m.query_operations) FILTER (WHERE m.is_recent) AS bigint) AS query_operations,
+        CAST(sum(m.query_fallbacks) FILTER (WHERE m.is_recent) AS bigint) AS query_fallbacks,
+        max(m.open_breakers) FILTER (
+            WHERE m.recorded_at > statement_timestamp() - make_interval(secs => :breaker_seconds)
+        ) AS open_breakers,
+        CAST(sum(m.lookup_hits + m.lookup_misses) AS bigint) AS day_lookups
+    FROM (
+        SELECT
+            r.recorded_at,
+            r.recorded_at > statement_timestamp() - make_interval(secs => :window_seconds)
+                AS is_recent,
+            r.submitted_requests + r.completed_requests + r.failed_requests AS moved,
+            r.completed_requests,
+            r.failed_requests,
+            r.ingest_seconds,
+            r.submit_seconds,
+            r.failed_batches,
+            r.query_operations,
+            r.query_fallbacks,
+            r.open_breakers,
+            r.lookup_hits,
+            r.lookup_misses
+        FROM batch_assets.run_metric AS r
+        WHERE r.recorded_at > statement_timestamp() - interval '1 day'
+    ) AS m
+) AS s
+LEFT JOIN LATERAL (
+    SELECT
+        r.recorded_at,
+        r.lookup_hit_rate_percent,
+        r.oldest_wait_seconds,
+        r.waiting_requests,
+        r.dead_letters,
+        r.oldest_in_flight_seconds,
+        r.batches_in_flight,
+        r.turnaround_batches,
+        r.turnaround_p99_seconds,
+        r.day_cost_eur
+    FROM batch_assets.run_metric AS r
+    WHERE r.recorded_at > statement_timestamp() - make_interval(secs => :window_seconds)
+    ORDER BY r.recorded_at DESC
+    LIMIT 1
+) AS n ON true
+
+-- name: behind
+-- Who or what is behind the alerts that are raised, the worst first, three of each. Each part is
+-- carried out only for its own alert, and looks at what the window or the open batches hold.
+WITH behind AS (
+    SELECT
+        'error_rate' AS alert, f.company_id, CAST(NULL AS text) AS subject,
+        CAST(NULL AS text) AS label, f.failed AS amount, f.answered AS total, f.failed AS weight
+    FROM (
+        SELECT
+            b.company_id,
+            CAST(sum(b.failed) AS float8) AS failed,
+            CAST(sum(b.failed + b.completed) AS float8) AS answered
+        FROM batch_assets.batch AS b
+        WHERE 'error_rate' = ANY(CAST(:alerts AS text[]))
+            AND b.settled_at > statement_timestamp() - make_interval(secs => :window_seconds)
+        GROUP BY b.company_id
+    ) AS f
+    WHERE f.failed > 0
+    UNION ALL
+    SELECT
+        'failed_batch', b.company_id, b.id, b.server_errors[1], NULL, NULL,
+        CAST(extract(epoch FROM b.settled_at) AS float8)
+    FROM batch_assets.batch AS b
+    WHERE 'failed_batch' = ANY(CAST(:alerts AS text[]))
+        AND b.settled_at > statement_timestamp() - make_interval(secs => :window_seconds)
+        AND b.server_status = 'failed'
+    UNION ALL
+    SELECT 'batch_age', o.company_id, o.id, o.openai_batch_id, o.age, NULL, o.age
+    FROM (
+        SELECT
+            b.company_id, b.id, b.openai_batch_id,
+            CAST(extract(epoch FROM clock_timestamp() - b.submitted_at) AS float8) AS age
+        FROM batch_assets.batch AS b
+        WHERE 'batch_age' = ANY(CAST(:alerts AS text[])) AND b.state = 'submitted'
+        ORDER BY b.claimed_at
+        LIMIT 3
+    ) AS o
+    UNION ALL
+    SELECT 'dead_letters', l.company_id, l.code, NULL, l.letters, NULL, l.letters
+    FROM (
+        SELECT n.company_id, n.code, CAST(count(*) AS float8) AS letters
+        FROM (
+            SELECT d.company_id, d.code
+            FROM batch_assets.dead_letter AS d
+            WHERE 'dead_letters' = ANY(CAST(:alerts AS text[]))
+            ORDER BY d.dead_at DESC, d.request_id DESC
+            LIMIT 10000
+        ) AS n
+        GROUP BY n.company_id, n.code
+    ) AS l
+    UNION ALL
+    SELECT 'cost_above_budget', c.company_id, NULL, NULL, c.cost_eur, NULL, c.cost_eur
+    FROM (
+        SELECT b.company_id, sum(b.cost_eur) AS cost_eur
+        FROM batch_assets.batch AS b
+        WHERE 'cost_above_budget' = ANY(CAST(:alerts AS text[]))
+            AND b.settled_at
+                >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+        GROUP BY b.company_id
+    ) AS c
+    UNION ALL
+    SELECT 'open_breaker', NULL, k.operation, k.code, k.failures, NULL, k.failures
+    FROM batch_assets.breaker AS k
+    WHERE 'open_breaker' = ANY(CAST(:alerts AS text[])) AND k.state <> 'closed'
+    UNION ALL
+    SELECT 'fallback_rate', NULL, q.operation, NULL, q.fallbacks, q.calls, q.fallbacks
+    FROM (
+        SELECT
+            h.operation,
+            CAST(sum(h.fallbacks) AS float8) AS fallbacks,
+            CAST(sum(h.calls) AS float8) AS calls
+        FROM batch_assets.operation_run AS h
+        WHERE 'fallback_rate' = ANY(CAST(:alerts AS text[]))
+            AND h.recorded_at > statement_timestamp() - make_interval(secs => :window_seconds)
+        GROUP BY h.operation
+    ) AS q
+    WHERE q.fallbacks > 0
+    UNION ALL
+    SELECT 'backlog_age', w.company_id, NULL, NULL, w.wait, w.requests, w.wait
+    FROM (
+        SELECT
+            c.id AS company_id,
+            CAST(i.requests AS float8) AS requests,
+            CAST(extract(epoch FROM clock_timestamp() - i.oldest) AS float8) AS wait
+        FROM public."Company" AS c
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS requests, min(t.requested_at) AS oldest
+            FROM batch_assets.intake AS t
+            WHERE t.company_id = c.id
+        ) AS i
+        WHERE 'backlog_age' = ANY(CAST(:alerts AS text[]))
+            AND c.status = 'ACTIVE'
+            AND i.requests > 0
+    ) AS w
+), ranked AS (
+    SELECT
+        p.alert, p.company_id, p.subject, p.label, p.amount, p.total,
+        row_number() OVER (PARTITION BY p.alert ORDER BY p.weight DESC, p.subject) AS place
+    FROM behind AS p
+)
+SELECT
+    r.alert,
+    r.company_id,
+    c.name AS company,
+    r.subject,
+    r.label,
+    CAST(r.amount AS float8) AS amount,
+    CAST(r.total AS float8) AS total
+FROM ranked AS r
+LEFT JOIN public."Company" AS c ON c.id = r.company_id
+WHERE r.place <= 3
+ORDER BY r.alert, r.place
+
+-- name: change
+-- Keep what differs from what was raised before. Of two runs that see the same, the second changes
+-- nothing; nor does one whose look is older than the state that it finds.
+INSERT INTO batch_assets.alert AS a (name, is_raised, severity, summary, since)
+SELECT c.name, c.is_raised, c.severity, c.summary, CAST(:judged_at AS timestamptz)
+FROM unnest(
+    CAST(:names AS text[]),
+    CAST(:raised AS boolean[]),
+    CAST(:severities AS text[]),
+    CAST(:summaries AS text[])
+) AS c (name, is_raised, severity, summary)
+ORDER BY c.name
+ON CONFLICT (name) DO UPDATE
+SET is_raised = excluded.is_raised,
+    severity = excluded.severity,
+    summary = excluded.summary,
+    since = excluded.since,
+    claimed_until = NULL,
+    notified_at = NULL
+WHERE a.since < excluded.since
+    AND (
+        a.is_raised <> excluded.is_raised
+        OR (excluded.is_raised AND a.severity = 'WARN' AND excluded.severity = 'ERROR')
+    )
+
+-- name: claim_untold
+-- Whoever claims a change tells of it; one that died before it could is replaced after that time.
+WITH untold AS (
+    SELECT a.name
+    FROM batch_assets.alert AS a
+    WHERE a.notified_at IS NULL
+        AND (a.claimed_until IS NULL OR a.claimed_until < clock_timestamp())
+        AND (
+            a.is_raised
+            OR a.since > statement_timestamp() - make_interval(secs => :tell_seconds)
+        )
+    ORDER BY a.name
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE batch_assets.alert AS a
+SET claimed_until = clock_timestamp() + make_interval(secs => :claim_seconds)
+FROM untold
+WHERE a.name = untold.name
+RETURNING a.name, a.is_raised, a.severity, a.summary, a.since
+
+-- name: record_told
+-- What was not delivered may be claimed by the next run. A change that came meanwhile is untold.
+UPDATE batch_assets.alert AS a
+SET claimed_until = NULL,
+    notified_at = CASE WHEN t.is_told THEN clock_timestamp() END
+FROM unnest(
+    CAST(:names AS text[]), CAST(:since AS timestamptz[]), CAST(:told AS boolean[])
+) AS t (name, since, is_told)
+WHERE a.name = t.name AND a.since = t.since AND a.notified_at IS NULL

@@ -1,0 +1,56 @@
+"""What a receiver is sent. `docs/alerts.md` documents it; receivers depend on it."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from batch_assets.domain.alerts.records import AlertState
+
+_EVENTS: Final = uuid.UUID("6f1f9c1a-6d3e-5a0b-9a52-2f7d9d6f0c11")
+_FOR_SLACK: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who tells: an installation, in one of its runs."""
+
+    installation_id: str
+    database: str
+    run_id: str
+    ui_url: str | None = None
+
+    @property
+    def run_url(self) -> str | None:
+        """The run's page, where it is known where the UI is."""
+        return f"{self.ui_url.rstrip('/')}/runs/{self.run_id}" if self.ui_url else None
+
+
+def body_of(
+    state: AlertState, *, what_to_do: str, behind: tuple[str, ...], sender: Sender
+) -> dict[str, object]:
+    """The JSON object for one change. The same change has the same `event_id` each time."""
+    word = "raised" if state.is_raised else "resolved"
+    since = state.since.isoformat()
+    change = "/".join([sender.installation_id, state.name, word, since])
+    return {
+        "event_id": str(uuid.uuid5(_EVENTS, change)),
+        "name": state.name,
+        "state": word,
+        "severity": str(state.severity),
+        "summary": state.summary,
+        "what_to_do": what_to_do,
+        "behind": list(behind),
+        "since": since,
+        "installation_id": sender.installation_id,
+        "database": sender.database,
+        "run_id": sender.run_id,
+        "run_url": sender.run_url,
+        "text": _text(state, word, what_to_do, sender),
+    }
+
+
+def _text(state: AlertState, word: str, what_to_do: str, sender: Sender) -> str:
+    """For receivers that show a message, such as Slack: a name that is a command there is none."""
+    head = f"[{state.severity}] {state.name} {word} on {sender.database}"
+    lines = [f"{head}: {state.summary}", what_to_do, sender.run_url or ""]
+    return "\n".join(line.translate(_FOR_SLACK) for line in lines if line)

@@ -1,0 +1,177 @@
+"""The job evaluates every check whatever else fails, tells the webhook, and shows no address."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text
+
+from batch_assets.domain.alerts.rules import RULES
+from batch_assets.local.batch_server import RunningServer
+from batch_assets_tests.dagster.conftest import RunJob
+from batch_assets_tests.dagster.reading import (
+    evaluations,
+    everything_stored,
+    failed_ops,
+    metadata_of,
+)
+from batch_assets_tests.factories import make_company, make_requests, make_run_metric
+from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer
+
+Run = Callable[..., dg.ExecuteInProcessResult]
+
+TOKEN = "canary-77b0"
+
+
+@pytest.fixture(scope="module")
+def listening() -> Iterator[tuple[ScriptedServer, str]]:
+    server = ScriptedServer()
+    with server.listening() as url:
+        yield server, url
+
+
+@pytest.fixture
+def receiver(listening: tuple[ScriptedServer, str]) -> ScriptedServer:
+    listening[0].answer(Reply())
+    return listening[0]
+
+
+@pytest.fixture
+def run(
+    run_job: RunJob,
+    database_url: str,
+    api: RunningServer,
+    receiver: ScriptedServer,
+    listening: tuple[ScriptedServer, str],
+) -> Run:
+    environ = {
+        "BATCH_ALERT_WEBHOOK_URL": f"{listening[1]}/{TOKEN}",
+        "BATCH_UI_URL": "https://dagster.example",
+    }
+    return partial(run_job, database_url, base_url=api.base_url, environ=environ)
+
+
+def record(engine: Engine, **figures: float | None) -> None:
+    with engine.begin() as connection:
+        make_run_metric(connection, figures)
+
+
+def interval_of(engine: Engine) -> object:
+    """The ten minutes that it is now."""
+    with engine.connect() as connection:
+        return connection.execute(
+            text("SELECT date_bin('10 minutes', clock_timestamp(), '2000-01-01 00:00:00+00')")
+        ).scalar_one()
+
+
+def told(receiver: ScriptedServer) -> list[dict[str, object]]:
+    return [json.loads(call.body) for call in receiver.calls]
+
+
+def test_every_check_is_evaluated_and_a_change_is_told(
+    run: Run, engine: Engine, receiver: ScriptedServer, instance: dg.DagsterInstance
+) -> None:
+    first = run()
+    assert first.success
+    said = evaluations(first)
+    assert said.keys() == {*RULES, "open_rows_conserved"}
+    assert all(one.passed for one in said.values())
+    assert {
+        name: one.asset_key.to_user_string() for name, one in said.items() if name in RULES
+    } == {name: rule.asset for name, rule in RULES.items()}
+    assert metadata_of(first, "evaluate_checks") == {
+        "raised": "none",
+        "changed_alerts": 0,
+        "told_alerts": 0,
+        "untold_alerts": 0,
+    }
+    assert receiver.calls == []
+
+    interval = interval_of(engine)
+    record(engine, completed_requests=10, failed_requests=90)
+    second = run()
+    assert second.success
+    failed = evaluations(second)["error_rate"]
+    assert (failed.passed, failed.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "90.0 % (at most 10 %)" in str(failed.description)
+    shown = {name: entry.value for name, entry in failed.metadata.items()}
+    assert (shown["error_rate_percent"], shown["threshold_percent"]) == (90.0, 10.0)
+    assert "`batch-assets dead-letters list" in str(shown["what_to_do"])
+    assert shown.keys() == evaluations(first)["error_rate"].metadata.keys()
+    assert metadata_of(second, "evaluate_checks")["told_alerts"] == 1
+    record(engine)
+    third = run()
+    if interval_of(engine) == interval:
+        # That the others still pass is not said by each run.
+        assert evaluations(third).keys() == {"error_rate", "open_rows_conserved"}
+    assert not evaluations(third)["error_rate"].passed
+    (body,) = told(receiver)
+    assert (body["name"], body["run_id"]) == ("error_rate", second.run_id)
+    assert body["run_url"] == f"https://dagster.example/runs/{second.run_id}"
+    for one in (first, second, third):
+        assert TOKEN not in everything_stored(instance, one.run_id)
+
+
+def test_the_receiver_may_fail_and_the_run_does_not(
+    run: Run, engine: Engine, receiver: ScriptedServer, instance: dg.DagsterInstance
+) -> None:
+    record(engine, failed_batches=1)
+    receiver.answer(Reply(500))
+    away = run()
+    assert away.success
+    assert metadata_of(away, "evaluate_checks")["untold_alerts"] == 1
+    stored = everything_stored(instance, away.run_id)
+    assert "1 alerts could not be told to the webhook (it answered 500)" in stored
+    assert TOKEN not in stored
+    receiver.answer(Reply())
+    assert metadata_of(run(), "evaluate_checks")["told_alerts"] == 1
+    with engine.connect() as connection:
+        kept = connection.execute(text("SELECT a.* FROM batch_assets.alert AS a")).all()
+    assert TOKEN not in str(kept)
+
+
+def test_rows_that_are_not_conserved_are_told_of(
+    run: Run, engine: Engine, receiver: ScriptedServer
+) -> None:
+    with engine.begin() as connection:
+        make_requests(connection, make_company(connection), 10)
+    run()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE batch_assets.batch SET completed = 1"))
+    run()
+    (body,) = told(receiver)
+    assert (body["name"], body["state"]) == ("open_rows_conserved", "raised")
+    assert "batch_counters: 1." in str(body["summary"])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE batch_assets.batch SET completed = 0"))
+    run()
+    assert [one["state"] for one in told(receiver)] == ["raised", "resolved"]
+
+
+def test_they_are_evaluated_after_a_run_that_fails(
+    run_job: RunJob, database_url: str, engine: Engine
+) -> None:
+    record(engine, open_breakers=1)
+    with engine.begin() as connection:
+        make_requests(connection, make_company(connection), 10)
+    result = run_job(database_url)  # with no server to send to
+    assert failed_ops(result) & {"check_batch_statuses", "submit_batches"}
+    assert not evaluations(result)["open_breaker"].passed
+
+
+def test_checks_can_be_asked_by_themselves_and_tell_nobody(
+    run: Run, engine: Engine, receiver: ScriptedServer
+) -> None:
+    record(engine, failed_batches=2, completed_requests=100)
+    result = run(job_name="__ASSET_JOB", checks=["failed_batch", "error_rate"])
+    assert result.success
+    said = evaluations(result)
+    assert {name: one.passed for name, one in said.items()} == {
+        "failed_batch": False,
+        "error_rate": True,
+    }
+    assert receiver.calls == []
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM batch_assets.alert")).scalar() == 0

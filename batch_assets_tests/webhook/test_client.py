@@ -1,0 +1,112 @@
+"""One POST on a real connection; what fails is said without the address."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from batch_assets.webhook.client import Webhook, WebhookError
+from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer, as_json
+
+TOKEN = "canary-9c2e"
+BODY = {"name": "error_rate", "text": "Größer als 10 %"}
+
+
+@pytest.fixture(scope="module")
+def listening() -> Iterator[tuple[ScriptedServer, str]]:
+    server = ScriptedServer()
+    with server.listening() as url:
+        yield server, url
+
+
+@pytest.fixture
+def server(listening: tuple[ScriptedServer, str]) -> ScriptedServer:
+    listening[0].answer(as_json({}))
+    return listening[0]
+
+
+@pytest.fixture
+def url(listening: tuple[ScriptedServer, str]) -> str:
+    return f"{listening[1]}/services/{TOKEN}?key={TOKEN}"
+
+
+def reason_of(url: str) -> str:
+    with pytest.raises(WebhookError) as caught:
+        Webhook(url, timeout_seconds=0.2).post(BODY)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return str(caught.value)
+
+
+def test_it_is_one_post_of_json(server: ScriptedServer, url: str) -> None:
+    Webhook(url).post(BODY)
+    (call,) = server.calls
+    assert (call.method, call.path) == ("POST", f"/v1/services/{TOKEN}?key={TOKEN}")
+    assert call.headers["Content-Type"] == "application/json"
+    assert json.loads(call.body) == BODY
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(500), "it answered 500"),
+        (Reply(404, TOKEN.encode()), "it answered 404"),
+        (Reply(302, headers={"location": f"/elsewhere/{TOKEN}"}), "it answered 302"),
+        (Reply(drop="unanswered"), "RemoteProtocolError"),
+        (Reply(delay=0.4), "ReadTimeout"),
+    ],
+)
+def test_what_was_not_taken_is_said_and_not_repeated(
+    server: ScriptedServer, url: str, reply: Reply, reason: str
+) -> None:
+    server.answer(reply)
+    assert reason_of(url) == reason
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (f"http://127.0.0.1:9/{TOKEN}", "ConnectError"),
+        (f"ftp://127.0.0.1/{TOKEN}", "UnsupportedProtocol"),
+        (f"{TOKEN}", "UnsupportedProtocol"),
+        (f"http://127.0.0.1:9/{TOKEN}\n", "InvalidURL"),
+        (f"http://{TOKEN}..invalid/", "UnicodeError"),
+        (f"http://127.0.0.1:port/{TOKEN}", "InvalidURL"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_not_repeated(wrong: str, reason: str) -> None:
+    assert reason_of(wrong) == reason
+
+
+def test_an_endless_answer_is_not_read(server: ScriptedServer, url: str) -> None:
+    sent: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        while len(sent) < 10_000:
+            sent.append(1)
+            yield b"x" * 100_000
+
+    server.answer(Reply(200, endless))
+    Webhook(url).post(BODY)
+    assert len(sent) < 1_000
+
+
+def test_the_address_is_in_no_log(
+    server: ScriptedServer, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        Webhook(url).post(BODY)
+        server.answer(Reply(500))
+        reason_of(url)
+    assert TOKEN not in caplog.text
+    assert TOKEN not in repr(vars(logging.getLogger("httpx2")))
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    server: ScriptedServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    Webhook(url).post(BODY)
+    assert len(server.calls) == 1
