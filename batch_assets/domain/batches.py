@@ -157,7 +157,15 @@ class Written:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_eur: float = 0.0
+    cached_tokens: int = 0
+    """Of the prompt tokens those that the server had in its cache."""
+    reasoning_tokens: int = 0
+    """Of the completion tokens those that are not in the answer."""
     live_cost_eur: float = 0.0
+    failed_cost_eur: float = 0.0
+    """Of the cost what was paid for answers that could not be used."""
+    discarded_cost_eur: float = 0.0
+    """Of the cost what was paid for answers that nobody wanted any more."""
     error: str = ""
     """The error's class if the database refused the outcomes: nothing of them was written."""
 
@@ -172,7 +180,11 @@ class Written:
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cost_eur=self.cost_eur + other.cost_eur,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             live_cost_eur=self.live_cost_eur + other.live_cost_eur,
+            failed_cost_eur=self.failed_cost_eur + other.failed_cost_eur,
+            discarded_cost_eur=self.discarded_cost_eur + other.discarded_cost_eur,
         )
 
 
