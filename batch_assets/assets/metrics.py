@@ -23,7 +23,7 @@ def _spec(name: str, group: type[Any]) -> dg.AssetSpec:
         owners=["team:batch-assets"],
         tags={"batch_assets/kind": "metrics"},
         kinds={"postgres"},
-        metadata={"table": dg.MetadataValue.text("batch_assets.run_metric")},
+        metadata={"dagster/table_name": "batch_assets.run_metric"},
     )
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
+from threading import Thread
 
 import dagster as dg
 from rich.console import Console
@@ -45,6 +47,8 @@ def run_demo() -> None:
     _forget_configuration()
     shown = _console()
     shown.print("Starting the local stack: a PostgreSQL and a server that speaks the Batch API …")
+    # It takes a second or two, and the demo waits for its batches anyway.
+    Thread(target=import_module, args=["batch_assets.pictures.cost"], daemon=True).start()
     with open_database() as database, open_instance() as instance:
         _bring_in_conversations(database, shown)
         _work_through(database, instance, shown)

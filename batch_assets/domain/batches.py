@@ -154,6 +154,8 @@ class Written:
     """Paid for, but its session was deleted or its row changed meanwhile: the cost is kept."""
     refused: Counter[str] = field(default_factory=Counter)
     """Lines that were not applied: `duplicate`, for a row whose attempt had ended."""
+    failure_kinds: Counter[str] = field(default_factory=Counter)
+    """Of those to be retried and those that are dead."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_eur: float = 0.0
@@ -177,6 +179,7 @@ class Written:
             returned=self.returned + other.returned,
             discarded=self.discarded + other.discarded,
             refused=self.refused + other.refused,
+            failure_kinds=self.failure_kinds + other.failure_kinds,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cost_eur=self.cost_eur + other.cost_eur,

@@ -55,9 +55,7 @@ def _draw(axes: Axes, report: CostReport) -> None:
         handles=[line, *handles], loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False
     )
     saved = 1 - report.cost_eur / report.live_cost_eur
-    axes.set_title(
-        f"{report.cost_eur:,.4g} EUR, {saved:.0%} below live prices", loc="right", fontsize=10
-    )
+    axes.set_xlabel(f"{report.cost_eur:,.4g} EUR in all, {saved:.0%} below live prices")
 
 
 def _every_day(report: CostReport) -> list[date]:

@@ -1,7 +1,6 @@
 """The figures of a run, put together from what its stages have noted."""
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -106,9 +105,8 @@ def _money(figures: RunFigures) -> Money:
 def _reliability(figures: RunFigures) -> Reliability:
     read, submitted = figures.of(IngestReport), figures.of(SubmitReport)
     recovered = figures.of(RecoverReport)
-    kinds: Mapping[str, int] = read.failure_kinds + Counter(
-        {FailureKind.PERMANENT: submitted.rejected.total()}
-    )
+    kinds = Counter(read.rows.failure_kinds)
+    kinds[FailureKind.PERMANENT] += submitted.rejected.total()
     return Reliability(
         transient_failures=kinds[FailureKind.TRANSIENT],
         capacity_failures=kinds[FailureKind.CAPACITY],

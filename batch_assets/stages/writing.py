@@ -31,8 +31,6 @@ class IngestReport:
     """Lines that belong to no open row of their batch, by what is wrong with them."""
     failures: Counter[str] = field(default_factory=Counter)
     """Failed rows by code."""
-    failure_kinds: Counter[str] = field(default_factory=Counter)
-    """The same, by kind."""
     failed: dict[str, str] = field(default_factory=dict)
     """Companies whose results could not be written, and the error's class."""
 
@@ -155,6 +153,6 @@ class ResultWriter:
     def _count(self, result: BatchOutcomes, done: Written) -> None:
         self._report.rows += done
         self._report.refused.update(done.refused)
-        failures = [one.failure for one in result.outcomes if one.failure is not None]
-        self._report.failures.update(failure.code for failure in failures)
-        self._report.failure_kinds.update(failure.kind for failure in failures)
+        self._report.failures.update(
+            outcome.failure.code for outcome in result.outcomes if outcome.failure is not None
+        )

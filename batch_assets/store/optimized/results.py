@@ -243,7 +243,9 @@ def _count(
         kept.append(outcome)
         if outcome.findings is not None:
             written.completed += 1
-        elif failures[row]["delay_seconds"] is None:
+            continue
+        written.failure_kinds[failures[row]["failure_kind"]] += 1
+        if failures[row]["delay_seconds"] is None:
             written.dead += 1
         else:
             written.retry += 1

@@ -205,6 +205,8 @@ def _write_row(
         kind = "discarded"
     elif outcome.findings is not None and outcome.findings.questions is not None:
         asked[row.session_id] = outcome.findings.questions
+    elif outcome.failure is not None:
+        written.failure_kinds[outcome.failure.kind] += 1
     setattr(written, kind, getattr(written, kind) + 1)
     return kind
 
