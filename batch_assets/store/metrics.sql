@@ -55,7 +55,8 @@ WITH recounted AS MATERIALIZED (
     FROM settled AS s
     WHERE s.kind = 'batch' AND s.installation_id IS NOT NULL
 ), pace AS (
-    -- Of the last 20 runs that used an implementation.
+    -- Of the last 20 runs that used an implementation. The rows are compared whole, so that only the
+    -- index that begins with the operation has the order: by their date alone all would be read.
     SELECT t.operation, original.seconds AS original, optimized.seconds AS optimized
     FROM unnest(CAST(:operations AS text[])) AS t (operation)
     CROSS JOIN LATERAL (
@@ -63,8 +64,10 @@ WITH recounted AS MATERIALIZED (
         FROM (
             SELECT r.seconds, r.calls, r.failures
             FROM batch_assets.operation_run AS r
-            WHERE r.operation = t.operation AND r.implementation = 'original'
-            ORDER BY r.recorded_at DESC
+            WHERE (r.operation, r.implementation, r.recorded_at)
+                BETWEEN (t.operation, 'original', CAST('-infinity' AS timestamptz))
+                AND (t.operation, 'original', CAST('infinity' AS timestamptz))
+            ORDER BY r.operation DESC, r.implementation DESC, r.recorded_at DESC
             LIMIT 20
         ) AS l
         WHERE l.failures = 0 AND l.calls > 0
@@ -74,9 +77,11 @@ WITH recounted AS MATERIALIZED (
         FROM (
             SELECT r.seconds, r.calls, r.failures
             FROM batch_assets.operation_run AS r
-            WHERE r.operation = t.operation AND r.implementation = 'optimized'
+            WHERE (r.operation, r.implementation, r.recorded_at)
+                BETWEEN (t.operation, 'optimized', CAST('-infinity' AS timestamptz))
+                AND (t.operation, 'optimized', CAST('infinity' AS timestamptz))
                 AND original.seconds IS NOT NULL
-            ORDER BY r.recorded_at DESC
+            ORDER BY r.operation DESC, r.implementation DESC, r.recorded_at DESC
             LIMIT 20
         ) AS l
         WHERE l.failures = 0 AND l.calls > 0
