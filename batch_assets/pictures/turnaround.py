@@ -52,7 +52,7 @@ def _draw(axes: Axes, report: TurnaroundReport) -> None:
     shares = axes.twinx()
     shares.plot(
         [step.to_seconds for step in steps],
-        [sum_ / report.batches for sum_ in accumulate(step.batches for step in steps)],
+        [many / report.batches for many in accumulate(step.batches for step in steps)],
         color=COLOURS[1],
         marker=".",
     )

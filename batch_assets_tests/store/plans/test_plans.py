@@ -309,7 +309,10 @@ def test_the_end_of_a_run(desk: Desk) -> None:
         plans = plans_of(
             desk,
             lambda known=known, waiting=waiting: ends.append(metrics.record(known, waiting, 60)),
-            touching=3 * desk.value(read_from) + history + again * BACKLOG // len(COMPANIES) + 500,
+            touching=3 * desk.value(read_from)
+            + history
+            + again * BACKLOG // len(COMPANIES)
+            + 2 * len(COMPANIES),
         )
         assert len(plans.all) == 1
         assert plans.indexes >= {
