@@ -44,9 +44,10 @@ def _draw(axes: Axes, report: CostReport) -> None:
     (line,) = axes.plot(days, at_live, color=INK, marker="_", markersize=14, linewidth=1)  # type: ignore[arg-type] # dates
     line.set_label("at live prices")
     axes.set_xlim(days[0] - timedelta(days=1), days[-1] + timedelta(days=1))  # type: ignore[arg-type] # dates
-    locator = AutoDateLocator(minticks=1, maxticks=10)
+    locator = AutoDateLocator(minticks=1, maxticks=10)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("EUR a day (UTC)")
     axes.grid(axis="y")

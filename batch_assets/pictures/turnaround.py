@@ -5,7 +5,7 @@ from math import sqrt
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from batch_assets.domain.report_data import TurnaroundReport
 from batch_assets.pictures.canvas import COLOURS, FAINT, INK, card, duration
@@ -46,7 +46,7 @@ def _draw(axes: Axes, report: TurnaroundReport) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("from submission to the server's word that it ended")
     axes.set_ylabel("batches")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     shares = axes.twinx()

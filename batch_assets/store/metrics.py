@@ -52,7 +52,7 @@ class Metrics(EngineQueries):
         with self.autocommit.connect() as connection:
             row = connection.execute(_RECORD, {**which, **parameters, **asked}).one()
         companies = [CompanyBacklog(**one) for one in row.companies or ()]
-        return RunEnd(_metrics(row._mapping), companies)
+        return RunEnd(_metrics(row._asdict()), companies)
 
 
 def _asked(known: RunMetrics, waiting: Waiting | None, run_seconds: float) -> dict[str, Any]:

@@ -26,9 +26,9 @@ def run(run_job: RunJob, database_url: str, api: RunningServer) -> Run:
 
 def reported(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]:
     """What a run of `report_job` has reported, by asset; each with a picture that decodes."""
-    found = {}
+    found: dict[str, dict[str, object]] = {}
     for event in result.asset_materializations_for_node("draw_reports"):
-        numbers = {key: entry.value for key, entry in event.metadata.items()}
+        numbers: dict[str, object] = {key: entry.value for key, entry in event.metadata.items()}
         picture = str(numbers.pop("picture"))
         encoded = picture.partition(BEGINS)[2].removesuffix(")")
         assert base64.b64decode(encoded, validate=True).startswith(b"\x89PNG")

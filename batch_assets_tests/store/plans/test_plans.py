@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -300,15 +301,19 @@ def test_the_end_of_a_run(desk: Desk) -> None:
     history = 40 * len(HAVE_TWO) + DAY_OF_RUNS
     backlogs = [Backlog(company_id, 600, 60.0) for company_id in COMPANIES]
     metrics = Metrics(desk.engine)
+    known = RunMetrics(run_id="now", recorded_at=datetime.now(UTC), mode="optimized")
     ends: list[RunEnd] = []
+
+    def end(waiting: Waiting) -> None:
+        ends.append(metrics.record(known, waiting, 60))
+
     for waiting, again in (
         (Waiting(others=backlogs), 0),
-        (Waiting(others=backlogs[1:], sent_company_ids=COMPANIES[:1]), 1),
+        (Waiting(others=backlogs[:-1], sent_company_ids=COMPANIES[-1:]), 1),
     ):
-        known = RunMetrics(run_id="now", recorded_at=datetime.now(UTC), mode="optimized")
         plans = plans_of(
             desk,
-            lambda known=known, waiting=waiting: ends.append(metrics.record(known, waiting, 60)),
+            partial(end, waiting),
             touching=3 * desk.value(read_from)
             + history
             + again * BACKLOG // len(COMPANIES)
