@@ -47,11 +47,11 @@ def _show(report: PruneReport, days: int) -> None:
     verb = "Would delete" if report.dry_run else "Deleted"
     shown.print(f"{verb} what is older than {plural(days, 'day')} ({report.before} UTC):")
     for number, thing in (
-        (report.run_metrics, "run's figures"),
-        (report.operation_measurements, "measurement of an operation"),
-        (report.dagster_runs, "run of Dagster's with its events and files"),
-        (report.check_evaluations, "evaluation of an asset check"),
-        (report.events_outside_runs, "event outside a run"),
+        (report.run_metrics, "figures of runs"),
+        (report.operation_measurements, "measurements of operations"),
+        (report.dagster_runs, "runs of Dagster's, with their events and files"),
+        (report.check_evaluations, "evaluations of asset checks"),
+        (report.events_outside_runs, "events outside any run"),
     ):
         shown.print(f"  {number:>9,}  {thing}")
     if not report.is_complete:

@@ -131,7 +131,7 @@ def test_old_figures_are_counted_and_then_deleted(
     counted = typed("prune", "--dry-run", **environ)
     assert (counted.code, counted.err) == (0, "")
     assert "Would delete what is older than 1 day" in counted.out
-    assert "2  run's figures" in counted.out
+    assert "2  figures of runs" in counted.out
     assert max(map(len, counted.out.splitlines())) <= 80
 
     done = json.loads(typed("prune", "--yes", "--json", **environ).out)
