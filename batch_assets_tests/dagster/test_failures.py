@@ -13,7 +13,12 @@ from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import everything_stored, failed_ops, failure_of
 from batch_assets_tests.factories import make_company, make_requests
 
-FIRST_OPS = {"check_batch_statuses", "load_companies", "check_row_conservation"}
+FIRST_OPS = {
+    "check_batch_statuses",
+    "load_companies",
+    "record_metrics",
+    "check_row_conservation",
+}
 """Those that depend on no other."""
 CANARY = "canary-52ac"
 
