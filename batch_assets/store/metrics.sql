@@ -39,13 +39,17 @@ WITH recounted AS MATERIALIZED (
     FROM batch_assets.batch AS b
     WHERE b.settled_at > statement_timestamp() - interval '1 day'
 ), paid_today AS MATERIALIZED (
-    SELECT s.company_id, s.cost_eur
-    FROM settled AS s
-    WHERE s.settled_at >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')
-        AT TIME ZONE 'UTC'
-    UNION ALL
-    SELECT o.company_id, o.cost_eur
-    FROM open_batch AS o
+    SELECT p.company_id, sum(p.cost_eur) AS cost_eur
+    FROM (
+        SELECT s.company_id, s.cost_eur
+        FROM settled AS s
+        WHERE s.settled_at >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')
+            AT TIME ZONE 'UTC'
+        UNION ALL
+        SELECT o.company_id, o.cost_eur
+        FROM open_batch AS o
+    ) AS p
+    GROUP BY p.company_id
 ), turnaround AS (
     SELECT
         count(*) AS batches,
@@ -97,6 +101,10 @@ WITH recounted AS MATERIALIZED (
     SELECT f.company_id, count(*) AS requests
     FROM batch_assets.retry AS f
     GROUP BY f.company_id
+), dead AS MATERIALIZED (
+    SELECT d.company_id, count(*) AS requests
+    FROM batch_assets.dead_letter AS d
+    GROUP BY d.company_id
 ), in_batches AS MATERIALIZED (
     SELECT o.company_id, sum(o.requests)::bigint AS requests
     FROM open_batch AS o
@@ -137,7 +145,7 @@ SELECT
     ) AS batches_in_flight,
     (SELECT count(*) FROM open_batch AS o WHERE o.state = 'ended') AS batches_to_read,
     (SELECT coalesce(sum(f.requests), 0)::bigint FROM retrying AS f) AS retry_requests,
-    (SELECT count(*) FROM batch_assets.dead_letter AS d) AS dead_letters,
+    (SELECT coalesce(sum(d.requests), 0)::bigint FROM dead AS d) AS dead_letters,
     (
         SELECT sum(p.original) / nullif(sum(p.optimized), 0) FROM pace AS p
     )::float8 AS original_to_optimized_ratio,
@@ -184,18 +192,12 @@ SELECT
             'oldest_wait_seconds', r.oldest_wait_seconds,
             'requests_in_batches', r.requests_in_batches,
             'retry_requests', r.retry_requests,
-            'dead_letters', (
-                SELECT count(*)
-                FROM batch_assets.dead_letter AS d
-                WHERE d.company_id = r.company_id
-            ),
-            'day_cost_eur', (
-                SELECT coalesce(sum(p.cost_eur), 0)
-                FROM paid_today AS p
-                WHERE p.company_id = r.company_id
-            )
+            'dead_letters', coalesce(d.requests, 0),
+            'day_cost_eur', coalesce(p.cost_eur, 0)
         ) ORDER BY r.oldest_wait_seconds DESC, r.requests_in_batches DESC, r.company_id)
         FROM ranked AS r
         JOIN public."Company" AS c ON c.id = r.company_id
+        LEFT JOIN dead AS d ON d.company_id = r.company_id
+        LEFT JOIN paid_today AS p ON p.company_id = r.company_id
     ) AS companies
 FROM turnaround AS t
