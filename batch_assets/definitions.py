@@ -4,12 +4,22 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from batch_assets.assets import row_conservation
+from batch_assets.assets import declared_assets
 from batch_assets.checks import alerts, all_rows_conserved, open_rows_conserved
-from batch_assets.figure_assets import figure_assets
-from batch_assets.jobs import audit_job, batch_processing_job, refresh_companies_job
+from batch_assets.jobs import (
+    audit_job,
+    batch_processing_job,
+    prune_job,
+    refresh_companies_job,
+    report_job,
+)
 from batch_assets.resources.defaults import default_resources
-from batch_assets.schedules import audit_schedule, batch_processing_schedule
+from batch_assets.schedules import (
+    audit_schedule,
+    batch_processing_schedule,
+    prune_schedule,
+    report_schedule,
+)
 from batch_assets.settings import load_settings
 
 
@@ -17,11 +27,17 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     """The definitions; with other resources than the default ones where given, by their key."""
     settings = load_settings()
     job, audit = batch_processing_job(settings), audit_job()
+    report, prune = report_job(), prune_job(settings)
     return dg.Definitions(
-        assets=[row_conservation(), *figure_assets()],
+        assets=declared_assets(),
         asset_checks=[open_rows_conserved, all_rows_conserved, alerts],
-        jobs=[job, audit, refresh_companies_job()],
-        schedules=[batch_processing_schedule(job, settings), audit_schedule(audit, settings)],
+        jobs=[job, audit, refresh_companies_job(), report, prune],
+        schedules=[
+            batch_processing_schedule(job, settings),
+            audit_schedule(audit, settings),
+            report_schedule(report, settings),
+            prune_schedule(prune, settings),
+        ],
         resources={**default_resources(), **(resource_overrides or {})},
         # For a check that somebody executes in the UI: a process of its own takes far longer.
         executor=dg.in_process_executor,

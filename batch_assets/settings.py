@@ -158,6 +158,7 @@ class Settings(BaseModel):
     )
     pause_after_failed_runs: int = _whole("BATCH_PAUSE_AFTER_FAILED_RUNS", 5, 1, 100)
     pause_minutes: float = _number("BATCH_PAUSE_MINUTES", 30, 0, 1_440)
+    monitoring_retention_days: int = _whole("BATCH_MONITORING_RETENTION_DAYS", 30, 1, 3_650)
 
     lease_seconds: float = _number("BATCH_LEASE_SECONDS", _DEFAULTS.lease_seconds, 1, _DAY)
     batch_timeout_hours: float = _number(

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -158,6 +159,37 @@ def companies(
 def audit(as_json: AsJson = False) -> None:
     """Prove that each request is in exactly one place; exit 1 if not."""
     _work("audit").run_audit(as_json=as_json)
+
+
+@app.command("export")
+def export_metrics(
+    *,
+    since: Annotated[
+        str, typer.Option("--from", metavar="WHEN", help="Since: 36h, 7d, or a date (UTC).")
+    ] = "1d",
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="WHEN", help="Up to: the same; else now.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="json or csv.")] = "json",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here, not to stdout.")
+    ] = None,
+    companies: Annotated[
+        bool, typer.Option("--companies", help="Sums by company, too; in CSV instead.")
+    ] = False,
+) -> None:
+    """Write the figures of each run, for other programs."""
+    _work("export").export(since, until, form, output, companies=companies)
+
+
+@app.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much.")] = False,
+    as_json: AsJson = False,
+    yes: Yes = False,
+) -> None:
+    """Delete old figures, runs and events; see docs/metrics.md."""
+    _work("prune").prune_history(dry_run=dry_run, as_json=as_json, yes=yes)
 
 
 @dead_letters.command("list")

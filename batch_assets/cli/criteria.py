@@ -1,17 +1,14 @@
 """Which dead letters are meant, as it is typed."""
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
+from batch_assets.cli.moments import moment
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import FailureKind
 from batch_assets.store.dead_letters import DeadLetters
-
-_AGE: Final = re.compile(r"(\d{1,5})([mhd])")
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def criteria_of(store: DeadLetters, given: Mapping[str, Any]) -> Criteria:
@@ -51,17 +48,4 @@ def _company(store: DeadLetters, wanted: str | None) -> str | None:
 
 
 def _moment(option: str, given: str | None) -> datetime | None:
-    """An age before now (`36h`), or a date or time in UTC unless it says otherwise."""
-    if given is None:
-        return None
-    age = _AGE.fullmatch(given)
-    if age is not None:
-        return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError:
-        raise ConfigurationError(
-            f"{option} is '{given}': it must be an age such as 36h or 7d, or a date such as "
-            "2026-01-31 or 2026-01-31T08:00."
-        ) from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return None if given is None else moment(option, given)

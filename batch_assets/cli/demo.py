@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
+from threading import Thread
 
 import dagster as dg
 from rich.console import Console
@@ -15,7 +17,14 @@ from rich.text import Text
 
 from batch_assets.analysis.display import escaped
 from batch_assets.cli.companies import company_cache
-from batch_assets.cli.job import Run, active_run, open_instance, run_job, show_failures
+from batch_assets.cli.job import (
+    Run,
+    active_run,
+    open_instance,
+    report_definition,
+    run_job,
+    show_failures,
+)
 from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.output import plural
 from batch_assets.cli.status import in_all, results_table, savings
@@ -38,9 +47,12 @@ def run_demo() -> None:
     _forget_configuration()
     shown = _console()
     shown.print("Starting the local stack: a PostgreSQL and a server that speaks the Batch API …")
+    # It takes a second or two, and the demo waits for its batches anyway.
+    Thread(target=import_module, args=["batch_assets.pictures.cost"], daemon=True).start()
     with open_database() as database, open_instance() as instance:
         _bring_in_conversations(database, shown)
         _work_through(database, instance, shown)
+        _draw(instance, shown)
         _show_results(database, shown)
 
 
@@ -114,6 +126,14 @@ def _run(instance: dg.DagsterInstance, shown: Console) -> None:
     if run.failures:
         show_failures(run)
         raise BatchAssetsError(f"Run {run.id} of the job failed.")
+
+
+def _draw(instance: dg.DagsterInstance, shown: Console) -> None:
+    """Let the pictures be there when somebody opens the UI."""
+    run = run_job(instance, report_definition)
+    show_failures(run)
+    if not run.failures:
+        shown.print("Pictures of the history were drawn: see group reports in the UI's Catalog.")
 
 
 def _what_it_did(run: Run) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from batch_assets.cli.dagster_home import dagster_home
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.output import console, errors, table
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.jobs import batch_processing_job
+from batch_assets.jobs import batch_processing_job, report_job
 from batch_assets.resources.defaults import default_resources
 from batch_assets.schedules.active import ACTIVE
 from batch_assets.settings import load_settings
@@ -81,16 +81,21 @@ def active_run(instance: dg.DagsterInstance) -> str | None:
 
 def job_definition() -> dg.JobDefinition:
     """The job with its resources, as the definitions have it; made anew for each run."""
-    job = batch_processing_job(load_settings())
-    definitions = dg.Definitions(jobs=[job], resources=default_resources())
-    return definitions.resolve_job_def(JOB_NAME)
+    return _with_resources(batch_processing_job(load_settings()))
 
 
-def run_job(instance: dg.DagsterInstance) -> Run:
-    """Run the job to its end. Raises `KeyboardInterrupt` when Ctrl-C has ended it before."""
+def report_definition() -> dg.JobDefinition:
+    """The job that draws pictures of the history, likewise."""
+    return _with_resources(report_job())
+
+
+def run_job(
+    instance: dg.DagsterInstance, definition: Callable[[], dg.JobDefinition] = job_definition
+) -> Run:
+    """Run a job to its end. Raises `KeyboardInterrupt` when Ctrl-C has ended it before."""
     # Not as a context manager: that would open the resources a second time.
     result = dg.execute_job(
-        dg.reconstructable(job_definition),
+        dg.reconstructable(definition),
         instance=instance,
         tags={**_LOCATION, PROCESS_TAG: _this_process()},
         run_config=_QUIET,
@@ -111,6 +116,11 @@ def show_failures(run: Run) -> None:
     """Say on stderr why ops have failed."""
     for op, sentence in run.failures.items():
         errors().print(f"{op}: {sentence}")
+
+
+def _with_resources(job: dg.JobDefinition) -> dg.JobDefinition:
+    definitions = dg.Definitions(jobs=[job], resources=default_resources())
+    return definitions.resolve_job_def(job.name)
 
 
 def _active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:

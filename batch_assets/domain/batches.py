@@ -154,10 +154,20 @@ class Written:
     """Paid for, but its session was deleted or its row changed meanwhile: the cost is kept."""
     refused: Counter[str] = field(default_factory=Counter)
     """Lines that were not applied: `duplicate`, for a row whose attempt had ended."""
+    failure_kinds: Counter[str] = field(default_factory=Counter)
+    """Of those to be retried and those that are dead."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_eur: float = 0.0
+    cached_tokens: int = 0
+    """Of the prompt tokens those that the server had in its cache."""
+    reasoning_tokens: int = 0
+    """Of the completion tokens those that are not in the answer."""
     live_cost_eur: float = 0.0
+    failed_cost_eur: float = 0.0
+    """Of the cost what was paid for answers that could not be used."""
+    discarded_cost_eur: float = 0.0
+    """Of the cost what was paid for answers that nobody wanted any more."""
     error: str = ""
     """The error's class if the database refused the outcomes: nothing of them was written."""
 
@@ -169,10 +179,15 @@ class Written:
             returned=self.returned + other.returned,
             discarded=self.discarded + other.discarded,
             refused=self.refused + other.refused,
+            failure_kinds=self.failure_kinds + other.failure_kinds,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cost_eur=self.cost_eur + other.cost_eur,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             live_cost_eur=self.live_cost_eur + other.live_cost_eur,
+            failed_cost_eur=self.failed_cost_eur + other.failed_cost_eur,
+            discarded_cost_eur=self.discarded_cost_eur + other.discarded_cost_eur,
         )
 
 

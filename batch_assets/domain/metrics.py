@@ -2,146 +2,158 @@
 
 Each class is an asset in the Catalog and a group of columns in `batch_assets.run_metric`; a field's
 name is the metadata key and the column, and ends in its unit. A field is a whole number or a float;
-`None` stands for what this run could not know, and is a gap in a plot, never a zero.
+`None` stands for what this run could not know, and is a gap in a plot, never a zero. What each
+figure means is written here alone: the Catalog shows it, and `docs/metrics.md` is compared with it.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from types import NoneType
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
+
+
+def _figure(meaning: str, default: float | None) -> Any:
+    return field(default=default, metadata={"meaning": meaning})
+
+
+def _unknown(meaning: str) -> Any:
+    """A figure that some runs cannot know."""
+    return _figure(meaning, None)
+
+
+def _count(meaning: str) -> Any:
+    return _figure(meaning, 0)
+
+
+def _amount(meaning: str) -> Any:
+    return _figure(meaning, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is still to be done, at the end of the run, of all companies together."""
+    """What is still to be done at the end of the run, for all companies together."""
 
-    waiting_requests: int | None = None
-    waiting_companies: int | None = None
-    oldest_wait_seconds: float | None = None
-    requests_in_batches: int | None = None
-    batches_in_flight: int | None = None
-    """Batches that the server has and has not ended yet."""
-    batches_to_read: int | None = None
-    """Batches that have ended and whose results are still to be read."""
-    retry_requests: int | None = None
-    """Failed requests with a date on which they are tried again."""
-    dead_letters: int | None = None
+    waiting_requests: int | None = _unknown(
+        "Requests of active companies that wait to be sent; unknown if the run could not count them"
+    )
+    waiting_companies: int | None = _unknown("Active companies that have such requests")
+    oldest_wait_seconds: float | None = _unknown("How long the oldest of them has waited")
+    requests_in_batches: int | None = _unknown("Requests that are in a batch and have no outcome")
+    batches_in_flight: int | None = _unknown("Batches that the server has and has not ended")
+    batches_to_read: int | None = _unknown("Ended batches whose results are not all read")
+    retry_requests: int | None = _unknown("Failed requests with a date on which they wait again")
+    dead_letters: int | None = _unknown("Failed requests that nobody tries again unasked")
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
     """What the run moved, and how long each stage took."""
 
-    submitted_batches: int = 0
-    submitted_requests: int = 0
-    settled_batches: int = 0
-    failed_batches: int = 0
-    """Settled batches that the server had refused or failed whole."""
-    completed_requests: int = 0
-    failed_requests: int = 0
-    """Requests that will be tried again, or are dead, because of an answer read in this run."""
-    check_seconds: float = 0.0
-    ingest_seconds: float = 0.0
-    retry_seconds: float = 0.0
-    load_seconds: float = 0.0
-    fetch_seconds: float = 0.0
-    submit_seconds: float = 0.0
-    run_seconds: float = 0.0
-    requests_per_second: float = 0.0
-    """Submitted, completed and failed requests over the seconds of the stages that moved them."""
+    submitted_batches: int = _count("Batches that the server took")
+    submitted_requests: int = _count("Requests in them")
+    settled_batches: int = _count("Batches whose results were read to their end")
+    failed_batches: int = _count("Those of them that the server had refused or failed whole")
+    completed_requests: int = _count("Requests whose analysis was written")
+    failed_requests: int = _count("Requests whose answer failed: to be retried, or dead")
+    check_seconds: float = _amount("Asking how the batches are, and recovering what was cut short")
+    ingest_seconds: float = _amount("Reading results, and deleting files after that")
+    retry_seconds: float = _amount("Letting failed requests wait again")
+    load_seconds: float = _amount("Finding the active companies")
+    fetch_seconds: float = _amount("Noticing new requests, and seeing what is due")
+    submit_seconds: float = _amount("Claiming, uploading and creating batches")
+    run_seconds: float = _amount("From the run's first moment to this record")
+    requests_per_second: float = _amount(
+        "Submitted, completed and failed requests over the seconds of the stages that moved them"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class QueryUse:
     """What the run asked of the database through the operations that have two implementations."""
 
-    query_statements: int = 0
-    query_rows: int = 0
-    database_seconds: float = 0.0
-    query_operations: int = 0
-    """Calls of operations, by whichever implementation."""
-    optimized_operations: int = 0
-    """Those of them that the optimized implementation did."""
-    query_fallbacks: int = 0
-    """Those that the original did again, since the optimized one had failed."""
-    original_to_optimized_ratio: float | None = None
-    """Seconds a call of the original over those of the optimized, over the history of operations
-    of which both were measured; above 1 the optimized is faster."""
+    query_statements: int = _count("Statements, BEGIN and COMMIT included")
+    query_rows: int = _count("Rows that they moved")
+    database_seconds: float = _amount("Spent in them")
+    query_operations: int = _count("Calls of operations, by whichever implementation")
+    optimized_operations: int = _count("Those of them that the optimized implementation did")
+    query_fallbacks: int = _count("Those that the original did again, as the optimized had failed")
+    original_to_optimized_ratio: float | None = _unknown(
+        "Seconds a call of the original over those of the optimized, of the last 20 runs of each, "
+        "for operations of which both were measured: above 1 the optimized is faster"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class LookupUse:
     """How the run came by the active companies."""
 
-    active_companies: int = 0
-    lookup_hits: int = 0
-    lookup_misses: int = 0
-    lookup_hit_rate_percent: float | None = None
-    """Over the last day's runs, this one included."""
-    lookup_age_seconds: float = 0.0
+    active_companies: int = _count("Companies that the run took for active")
+    lookup_hits: int = _count("1 if the host's file had an answer that was young enough")
+    lookup_misses: int = _count("1 if the database was asked instead")
+    lookup_hit_rate_percent: float | None = _unknown("Hits of the last day's runs and this one")
+    lookup_age_seconds: float = _amount("How old the answer was")
 
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What the answers read in this run have cost, in euros, and what was wasted."""
+    """What the answers read in this run have cost, and what of it was wasted."""
 
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost_eur: float = 0.0
-    live_cost_eur: float = 0.0
-    """What live calls would have cost."""
-    saved_eur: float = 0.0
-    wasted_duplicates_eur: float = 0.0
-    """Second batches of one intent, found in this run; estimated."""
-    wasted_retries_eur: float = 0.0
-    """Answers that were paid for and could not be used: the request is tried again or dead."""
-    wasted_discarded_eur: float = 0.0
-    """Answers whose session was deleted meanwhile."""
-    live_requests: int = 0
-    """Requests that were sent live, at the full price."""
-    day_cost_eur: float | None = None
-    """All answers read since midnight UTC."""
+    prompt_tokens: int = _count("Tokens of the requests, as the server counted them")
+    cached_tokens: int = _count("Those of them that the server had in its cache")
+    completion_tokens: int = _count("Tokens of the answers")
+    reasoning_tokens: int = _count("Those of them that were spent on reasoning")
+    cost_eur: float = _amount("What the answers cost")
+    live_cost_eur: float = _amount("What live calls would have cost")
+    saved_eur: float = _amount("The difference")
+    wasted_duplicates_eur: float = _amount(
+        "Second batches of one intent that were found in this run; estimated, not in cost_eur"
+    )
+    wasted_retries_eur: float = _amount(
+        "Answers that could not be used: their requests are tried again, or dead"
+    )
+    wasted_discarded_eur: float = _amount("Answers whose session was deleted meanwhile")
+    live_requests: int = _count("Requests that the run sent live, at the full price")
+    day_cost_eur: float | None = _unknown(
+        "Cost of the batches read to their end since midnight UTC, and of what is read of others"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
     """What went wrong in the run, and what is shut because of that."""
 
-    transient_failures: int = 0
-    capacity_failures: int = 0
-    permanent_failures: int = 0
-    account_failures: int = 0
-    indeterminate_failures: int = 0
-    """Live calls whose outcome nobody can look up: their requests are dead."""
-    requeued_requests: int = 0
-    """Failed requests whose retry date had come."""
-    returned_requests: int = 0
-    """Requests that got no answer, or whose batch was never made: they wait again, unpaid."""
-    expired_batches: int = 0
-    cancelled_batches: int = 0
-    recovered_submissions: int = 0
-    """Interrupted submissions that were settled: adopted, or proved absent."""
-    refused_rows: int = 0
-    """Result lines that belong to no open row of their batch."""
-    open_breakers: int | None = None
-    resting_models: int | None = None
-    failed_companies: int = 0
-    """Companies whose work the run had to leave out."""
+    transient_failures: int = _count("Requests that failed in a way that may pass")
+    capacity_failures: int = _count("Requests for which the server had no room")
+    permanent_failures: int = _count("Requests that can never work, those never sent among them")
+    account_failures: int = _count("Requests that failed because of the key, or its quota")
+    indeterminate_failures: int = _count(
+        "Requests that died since the run began because nobody can look up what became of a call"
+    )
+    requeued_requests: int = _count("Failed requests whose retry date had come")
+    returned_requests: int = _count(
+        "Requests that got no answer, or whose batch was never made: they wait again, unpaid"
+    )
+    expired_batches: int = _count("Settled batches that the server had not finished in time")
+    cancelled_batches: int = _count("Settled batches that were cancelled")
+    recovered_submissions: int = _count("Interrupted submissions: adopted, or proved absent")
+    refused_rows: int = _count("Result lines that belong to no open row of their batch")
+    open_breakers: int | None = _unknown("API operations that are not called, or only on trial")
+    resting_models: int | None = _unknown("Models that rest as the server had no room for them")
+    failed_companies: int = _count("Companies whose work the run had to leave out")
 
 
 @dataclass(frozen=True, slots=True)
 class Turnaround:
     """How long batches take from submission to the server's word that they ended."""
 
-    turnaround_batches: int | None = None
-    """Batches of the last day that the percentiles are over."""
-    turnaround_p50_seconds: float | None = None
-    turnaround_p90_seconds: float | None = None
-    turnaround_p99_seconds: float | None = None
-    oldest_in_flight_seconds: float | None = None
+    turnaround_batches: int | None = _unknown("Batches of ours read to their end in the last day")
+    turnaround_p50_seconds: float | None = _unknown("Half of them took no longer")
+    turnaround_p90_seconds: float | None = _unknown("Nine of ten took no longer")
+    turnaround_p99_seconds: float | None = _unknown("All but one in a hundred took no longer")
+    oldest_in_flight_seconds: float | None = _unknown(
+        "How long ago the oldest batch was submitted that has not ended; 0 without one"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,17 +196,23 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class FigureType:
-    """What a figure may be."""
+    """What a figure may be, and what it means."""
 
     is_whole: bool
     may_be_unknown: bool
+    meaning: str
 
 
 def figure_types() -> dict[str, FigureType]:
     """The type of every figure, by its key; keys are unique over all groups."""
     return {
-        name: FigureType(is_whole=int in kinds, may_be_unknown=NoneType in kinds)
+        one.name: FigureType(
+            is_whole=int in kinds,
+            may_be_unknown=NoneType in kinds,
+            meaning=one.metadata["meaning"],
+        )
         for group in GROUPS.values()
-        for name, hint in get_type_hints(group).items()
-        for kinds in [get_args(hint) or (hint,)]
+        for hints in [get_type_hints(group)]
+        for one in fields(group)
+        for kinds in [get_args(hints[one.name]) or (hints[one.name],)]
     }

@@ -24,13 +24,14 @@ def check_batch_statuses(
     """
     budget = pipeline.budget()
     watch = pipeline.watch_queries()
-    polled = check_statuses(pipeline.pipeline, budget)
-    try:
-        recovered = recover(pipeline.pipeline, budget)
-    except ApiError as error:
-        if error.failure.kind is FailureKind.ACCOUNT:
-            raise
-        context.log.warning(api_sentence(error))
-        recovered = RecoverReport()
+    with pipeline.figures.timed("check"):
+        polled = check_statuses(pipeline.pipeline, budget)
+        try:
+            recovered = recover(pipeline.pipeline, budget)
+        except ApiError as error:
+            if error.failure.kind is FailureKind.ACCOUNT:
+                raise
+            context.log.warning(api_sentence(error))
+            recovered = RecoverReport()
     add_metadata(context, metadata_of(polled) | metadata_of(recovered), watch)
     return polled.ended

@@ -29,7 +29,7 @@ _MISFITS = dg.TableSchema(
 @dg.op(
     out=dg.Out(int, description="How many things do not fit."),
     # It depends on nothing, so that it runs whatever failed, and it is the last that is chosen.
-    tags={"dagster/priority": "-1"},
+    tags={"dagster/priority": "-2"},
 )
 @clear_failures()
 def check_row_conservation(
@@ -38,7 +38,7 @@ def check_row_conservation(
     pipeline: dg.ResourceParam[PipelineResource],
 ) -> int:
     """Look whether each open request, and each that the run has moved, is in exactly one bucket."""
-    look = conservation.check_open_rows(Conservation(database.engine), pipeline.run_seconds)
+    look = conservation.check_open_rows(Conservation(database.engine), pipeline.figures.run_seconds)
     _log(context, evaluation(OPEN_ROWS, look.misfits, look.numbers))
     context.add_output_metadata(look.numbers)
     return len(look.misfits)

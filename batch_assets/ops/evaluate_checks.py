@@ -36,7 +36,8 @@ def evaluate_checks(
         outcomes=_outcomes(context.instance),
         receiver=_receiver(wiring.settings, context.run_id),
     )
-    for verdict in report.news:
+    # Each run has made the assets anew, and a check that was not evaluated since counts as open.
+    for verdict in report.verdicts:
         context.log_event(evaluation(verdict))  # type: ignore[arg-type] # Dagster takes it
     _log(context, report)
     raised = [verdict.name for verdict in report.verdicts if verdict.is_raised]

@@ -17,7 +17,8 @@ def fetch_pending_requests(
 ) -> list[str]:
     """Take in new requests, and see which companies have enough of them or have waited enough."""
     watch = pipeline.watch_queries()
-    report = find_due(pipeline.pipeline, company_ids)
+    with pipeline.figures.timed("fetch"):
+        report = find_due(pipeline.pipeline, company_ids)
     waiting = {
         "due_companies": len(report.due),
         "due_requests": sum(backlog.requests for backlog in report.due),

@@ -20,8 +20,9 @@ def ingest_results(
     """Read ended batches of every company, write the analyses, and delete the files after that."""
     budget = pipeline.budget()
     watch = pipeline.watch_queries()
-    report = ingest.ingest_results(pipeline.pipeline, budget)
-    cleaned = clean.delete_leftovers(pipeline.pipeline, budget)
+    with pipeline.figures.timed("ingest"):
+        report = ingest.ingest_results(pipeline.pipeline, budget)
+        cleaned = clean.delete_leftovers(pipeline.pipeline, budget)
     log_failed_companies(context, report.failed)
     deleted = {"batches_with_deleted_files": cleaned}
     add_metadata(context, metadata_of(report) | deleted, watch)

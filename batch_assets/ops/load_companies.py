@@ -4,17 +4,22 @@ import dagster as dg
 
 from batch_assets.ops.failures import clear_failures
 from batch_assets.resources.company_lookup import CompanyLookupResource
+from batch_assets.resources.pipeline import PipelineResource
 
 
 @dg.op(out=dg.Out(list[str], description="The ids of the active companies."))
 @clear_failures()
 def load_companies(
-    context: dg.OpExecutionContext, company_lookup: dg.ResourceParam[CompanyLookupResource]
+    context: dg.OpExecutionContext,
+    company_lookup: dg.ResourceParam[CompanyLookupResource],
+    pipeline: dg.ResourceParam[PipelineResource],
 ) -> list[str]:
     """Look up the active companies: only theirs are submitted.
 
     The answer may be some minutes old. The claim looks at each company again.
     """
-    found = company_lookup.active()
+    with pipeline.figures.timed("load"):
+        found = company_lookup.active()
+    pipeline.figures.note(found.use)
     context.add_output_metadata(found.numbers)
     return [company.id for company in found.companies]

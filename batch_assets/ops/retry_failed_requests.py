@@ -19,6 +19,7 @@ def retry_failed_requests(
 ) -> int:
     """Let failed requests whose retry date has come wait for a batch again."""
     watch = pipeline.watch_queries()
-    report = requeue_due(pipeline.pipeline, pipeline.budget())
+    with pipeline.figures.timed("retry"):
+        report = requeue_due(pipeline.pipeline, pipeline.budget())
     add_metadata(context, metadata_of(report), watch)
     return report.requeued

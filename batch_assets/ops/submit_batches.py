@@ -23,7 +23,8 @@ def submit_batches(
     watch = pipeline.watch_queries()
     held_because = ""
     try:
-        report = submit_due(pipeline.pipeline, due_company_ids, pipeline.budget())
+        with pipeline.figures.timed("submit"):
+            report = submit_due(pipeline.pipeline, due_company_ids, pipeline.budget())
     except SubmissionHeldError as error:
         held_because, report = str(error), SubmitReport()
         context.log.warning(held_because)

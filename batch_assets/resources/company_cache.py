@@ -20,6 +20,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.metrics import LookupUse
 from batch_assets.domain.records import Company
 from batch_assets.resources.company_file import Answer, CompanyFile, Instant, UnusableFileError
 
@@ -45,6 +46,16 @@ class ActiveCompanies:
     """Spent on waiting for another process."""
     bytes: int = 0
     """The size of the file."""
+
+    @property
+    def use(self) -> LookupUse:
+        """The same as figures of a run."""
+        return LookupUse(
+            active_companies=len(self.companies),
+            lookup_hits=self.hits,
+            lookup_misses=self.misses,
+            lookup_age_seconds=self.age_seconds,
+        )
 
     @property
     def numbers(self) -> dict[str, float]:

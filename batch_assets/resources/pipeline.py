@@ -2,15 +2,16 @@
 
 import os
 import socket
-import time
 from functools import cached_property
 
 import dagster as dg
 
+from batch_assets.domain.metrics import QueryUse
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.openai import OpenAIResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
 from batch_assets.resources.wiring import WiringResource
+from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.guarding import Guard
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.store.breakers import Breakers
@@ -33,13 +34,9 @@ class PipelineResource:
         self._database = database
         self._openai = openai
         self._strategy = strategy
-        self._run_id = run_id
-        self._began = time.monotonic()
-
-    @property
-    def run_seconds(self) -> float:
-        """How long ago the run began, in this process."""
-        return time.monotonic() - self._began
+        self.run_id = run_id
+        self.figures = RunFigures()
+        """What the ops have done up to now, for the one that records it."""
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -54,9 +51,19 @@ class PipelineResource:
             api=self._openai.api(guard),
             policy=policy,
             spool_dir=self._wiring.endpoints.spool_dir,
-            owner=f"{socket.gethostname()}:{os.getpid()}:{self._run_id}",
-            run_id=self._run_id,
+            owner=f"{socket.gethostname()}:{os.getpid()}:{self.run_id}",
+            run_id=self.run_id,
+            figures=self.figures,
         )
+
+    @property
+    def query_mode(self) -> str:
+        """How this run works on the database: `optimized`, `original` or `auto`."""
+        return self._strategy.mode
+
+    def query_use(self) -> QueryUse:
+        """What the database operations did up to now."""
+        return self._strategy.use()
 
     def watch_queries(self) -> Watch:
         """Report, later, on what the database operations do from now on."""

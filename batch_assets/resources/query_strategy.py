@@ -7,6 +7,7 @@ from typing import Final
 
 import dagster as dg
 
+from batch_assets.domain.metrics import QueryUse
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.store.protocol import Queries
@@ -50,10 +51,23 @@ class QueryStrategyResource:
         """Report, later, on what the operations do from now on; raises the same."""
         return self._strategy.watch()
 
+    @property
+    def mode(self) -> str:
+        """How this run works on the database: `optimized`, `original` or `auto`."""
+        return self._toggle().mode.value
+
+    def use(self) -> QueryUse:
+        """What the operations did up to now; nothing if none was asked for."""
+        return self._strategy.use() if self._is_open else QueryUse()
+
     def close(self) -> None:
         """Write what was measured."""
-        if "_strategy" in self.__dict__:
+        if self._is_open:
             self._strategy.flush()
+
+    @property
+    def _is_open(self) -> bool:
+        return "_strategy" in self.__dict__
 
     @cached_property
     def _strategy(self) -> Strategy:

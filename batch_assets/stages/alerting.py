@@ -7,7 +7,7 @@ the run is killed meanwhile, a later run tells of it with the same event id: at 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from batch_assets.domain.alerts.judging import blame, changes, judge, judge_outcome, news
+from batch_assets.domain.alerts.judging import blame, changes, judge, judge_outcome
 from batch_assets.domain.alerts.records import (
     AlertState,
     Change,
@@ -36,8 +36,6 @@ class AlertReport:
 
     verdicts: Sequence[Verdict]
     """Every alert but those that are evaluated elsewhere."""
-    news: Sequence[Verdict] = ()
-    """Those of them that are worth an event."""
     changed: Sequence[Change] = ()
     told: int = 0
     """Changes that were delivered, earlier ones included."""
@@ -69,7 +67,7 @@ def evaluate(
     changed = changes(every, recent.states)
     if changed:
         alerts.change(changed, recent.judged_at)
-    report = AlertReport(verdicts, news(verdicts, changed, recent), changed)
+    report = AlertReport(verdicts, changed)
     is_any_untold = any(state.is_untold for state in recent.states.values())
     if receiver is None or not (changed or is_any_untold):
         return report

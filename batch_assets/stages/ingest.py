@@ -33,7 +33,7 @@ def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
 
     Raises ApiError when the server refuses the account; what was read by then stays.
     """
-    report = IngestReport()
+    report = pipeline.figures.note(IngestReport())
     glance = pipeline.glance
     if not glance.has_ended:
         return report
@@ -147,4 +147,7 @@ class _Reading:
         returned = self._pipeline.queries.settle(leases)
         self._report.rows.returned += sum(returned.values())
         self._report.settled += len(returned)
+        self._report.settled_as.update(
+            batch.server_status for batch in self._finished if batch.id in returned
+        )
         return set(returned)

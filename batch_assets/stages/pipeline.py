@@ -9,6 +9,7 @@ from pathlib import Path
 from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.pricing import price_finder
 from batch_assets.store.intents import Intents
 from batch_assets.store.protocol import Holder, Queries
@@ -32,6 +33,8 @@ class Pipeline:
     """Who holds the leases that this run takes: host, process and run."""
     run_id: str = ""
     """The Dagster run, kept with each batch that it claims; empty outside Dagster."""
+    figures: RunFigures = field(default_factory=RunFigures)
+    """Where each stage notes its report before it begins."""
 
     @cached_property
     def glance(self) -> Glance:

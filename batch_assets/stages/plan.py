@@ -19,6 +19,8 @@ class DueReport:
     waiting_requests: int = 0
     waiting_companies: int = 0
     oldest_wait_seconds: float = 0.0
+    backlogs: tuple[Backlog, ...] = ()
+    """Of every company that has anything waiting, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,15 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
     """Bring the intake up to date and say which of these companies are due."""
     noticed = pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
     backlogs = pipeline.queries.pending_by_company(company_ids)
-    return DueReport(
+    report = DueReport(
         due=tuple(backlog for backlog in backlogs if pipeline.policy.is_due(backlog)),
         noticed=noticed,
         waiting_requests=sum(backlog.requests for backlog in backlogs),
         waiting_companies=len(backlogs),
         oldest_wait_seconds=max((backlog.oldest_wait_seconds for backlog in backlogs), default=0.0),
+        backlogs=tuple(backlogs),
     )
+    return pipeline.figures.note(report)
 
 
 def preview(pipeline: Pipeline, company_ids: Sequence[str]) -> PlanPreview:

@@ -35,6 +35,7 @@ class RecoverReport:
     """Batches that were not listed; looked for again later."""
     released: int = 0
     """Batches proved absent: their requests wait again."""
+    released_requests: int = 0
     files_deleted: int = 0
     """Input files of absent batches."""
     foreign: int = 0
@@ -49,7 +50,7 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     nothing has changed then, and the batches are looked up by a later run.
     """
     glance = pipeline.glance
-    report = RecoverReport()
+    report = pipeline.figures.note(RecoverReport())
     if glance.has_unwatched:
         report.foreign = pipeline.queries.adopt_foreign()
     installation = glance.installation
@@ -109,7 +110,7 @@ class _Recovery:
                     self._report.files_deleted += 1
         proved = [batch.lease for batch in absent if self._is_proved(batch)]
         doubtful = [batch.lease for batch in absent if not self._is_proved(batch)]
-        self._pipeline.queries.release(proved)
+        self._report.released_requests = self._pipeline.queries.release(proved)
         self._pipeline.queries.record_absences(doubtful)
         self._report.released = len(proved)
         self._report.absent = len(doubtful)

@@ -14,7 +14,7 @@ class RetryReport:
 
 def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
     """Requeue what is due, in bounded steps, until nothing is left or the budget is spent."""
-    report = RetryReport()
+    report = pipeline.figures.note(RetryReport())
     if not pipeline.glance.has_due_retries:
         return report
     while not budget.is_spent:

@@ -27,6 +27,8 @@ class SubmitReport:
     estimated_cost_eur: float = 0.0
     released: int = 0
     """Batches whose requests wait again: the server refused, had no room, or time was up."""
+    returned_requests: int = 0
+    """Their requests."""
     unresolved: int = 0
     """Batches whose outcome is not known: a later run looks them up."""
     rejected: Counter[str] = field(default_factory=Counter)
@@ -44,7 +46,7 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
     breaker would refuse its calls, and ApiError when the server refuses the account or cannot be
     reached; what was claimed by then waits again or is looked up by the next run.
     """
-    report = SubmitReport()
+    report = pipeline.figures.note(SubmitReport())
     if not company_ids:
         return report
     pipeline.look_again()
@@ -71,8 +73,10 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
             continue
         wave = Wave(pipeline, installation.id, budget)
         pipeline.look_again()
-        wave.send(claim.batches)
-        _count(report, wave)
+        try:
+            wave.send(claim.batches)
+        finally:
+            _count(report, wave)
         if wave.stopped_by is not None:
             raise wave.stopped_by
     return report
@@ -84,5 +88,6 @@ def _count(report: SubmitReport, wave: Wave) -> None:
     report.estimated_tokens += sum(batch.tokens for batch in wave.submitted)
     report.estimated_cost_eur += sum(batch.cost_eur for batch in wave.submitted)
     report.released += len(wave.given_back)
+    report.returned_requests += wave.returned_requests
     report.unresolved += len(wave.unresolved)
     report.failed.update(wave.broken)

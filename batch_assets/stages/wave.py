@@ -44,6 +44,8 @@ class Wave:
     def __init__(self, pipeline: Pipeline, installation_id: str, budget: Budget) -> None:
         self.submitted: list[ClaimedBatch] = []
         self.given_back: list[Lease] = []
+        self.returned_requests = 0
+        """Requests of those, as far as they were seen to wait again."""
         self.unresolved: list[Lease] = []
         self.broken: dict[str, str] = {}
         """Companies with a request that could not be written, and the error's class."""
@@ -173,7 +175,7 @@ class Wave:
         recorded = queries.record_submissions(created)
         self.submitted = [batch for batch in batches if batch.id in recorded]
         if self.given_back:
-            queries.release(self.given_back)
+            self.returned_requests = queries.release(self.given_back)
         if self.unresolved:
             queries.expire(self.unresolved)
         for model, (seconds, reason) in self._pauses.items():

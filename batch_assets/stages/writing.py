@@ -22,6 +22,8 @@ class IngestReport:
 
     settled: int = 0
     """Batches that are finished."""
+    settled_as: Counter[str] = field(default_factory=Counter)
+    """The same, by the server's last word."""
     postponed: int = 0
     """Batches that could not be read to their end; a later run reads them again."""
     rows: Written = field(default_factory=Written)

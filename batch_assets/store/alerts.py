@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from batch_assets.domain.alerts.judging import REPEAT_MINUTES
 from batch_assets.domain.alerts.levels import BREAKER_MINUTES
 from batch_assets.domain.alerts.records import AlertState, Change, Fault, Recent, Severity
 from batch_assets.store.lost_connections import retry_lost
@@ -29,7 +28,6 @@ class Alerts(EngineQueries):
         """What the runs within the window and the last day have recorded, and what is raised."""
         parameters = {
             "window_seconds": window_seconds,
-            "interval_seconds": REPEAT_MINUTES * 60.0,
             "breaker_seconds": BREAKER_MINUTES * 60.0,
             "tell_seconds": TELL_SECONDS,
         }

@@ -7,7 +7,6 @@ SELECT
     i.id AS installation_id,
     current_database() AS database,
     s.runs,
-    s.runs_of_interval,
     s.completed_requests,
     s.failed_requests,
     s.moved_requests,
@@ -65,13 +64,6 @@ FROM batch_assets.installation AS i
 CROSS JOIN LATERAL (
     SELECT
         count(*) FILTER (WHERE m.is_recent) AS runs,
-        count(*) FILTER (
-            WHERE m.recorded_at >= date_bin(
-                make_interval(secs => :interval_seconds),
-                statement_timestamp(),
-                timestamptz '2000-01-01 00:00:00+00'
-            )
-        ) AS runs_of_interval,
         CAST(sum(m.completed_requests) FILTER (WHERE m.is_recent) AS bigint) AS completed_requests,
         CAST(sum(m.failed_requests) FILTER (WHERE m.is_recent) AS bigint) AS failed_requests,
         CAST(sum(m.moved) FILTER (WHERE m.is_recent) AS bigint) AS moved_requests,

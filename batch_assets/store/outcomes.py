@@ -76,10 +76,17 @@ def batch_columns(written: Written, refused: int) -> dict[str, Any]:
     }
 
 
-def add_money(written: Written, paid: Sequence[RowOutcome]) -> None:
-    """Set what was paid for the outcomes that were applied, in their order."""
+def add_money(
+    written: Written, kept: Sequence[RowOutcome], discarded: Sequence[RowOutcome]
+) -> None:
+    """Set what was paid for the outcomes that were applied, each list in its order."""
+    paid = [*kept, *discarded]
     usages = [outcome.response.usage for outcome in paid if outcome.response is not None]
     written.prompt_tokens = sum(usage.prompt_tokens for usage in usages)
     written.completion_tokens = sum(usage.completion_tokens for usage in usages)
+    written.cached_tokens = sum(usage.cached_tokens or 0 for usage in usages)
+    written.reasoning_tokens = sum(usage.reasoning_tokens or 0 for usage in usages)
     written.cost_eur = sum(outcome.cost.eur for outcome in paid)
+    written.failed_cost_eur = sum(one.cost.eur for one in kept if one.findings is None)
+    written.discarded_cost_eur = sum(outcome.cost.eur for outcome in discarded)
     written.live_cost_eur = sum(outcome.cost.live_eur for outcome in paid)

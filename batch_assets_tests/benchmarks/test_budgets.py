@@ -11,7 +11,7 @@ from benchmarks.comparison import command
 from benchmarks.comparison.document import BEGIN, END
 from benchmarks.comparison.sizes import Size
 
-SIZE = Size(companies=25, requests=40, messages=3, history=400)
+SIZE = Size(companies=30, requests=40, messages=3, history=400)
 ARGUMENTS = ["--companies", "25", "--requests", "40", "--messages", "3", "--history", "400"]
 
 FIELDS = [

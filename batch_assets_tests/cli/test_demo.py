@@ -1,5 +1,6 @@
 """The demo from its first line to its last, in a copy of the project with a stack of its own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 
+from batch_assets.domain.metrics import GROUPS
 from batch_assets.local import stack
 from batch_assets.local.samples import sample_companies
 
@@ -20,6 +22,7 @@ CONFIGURED = {
 }
 """Each of these would keep any other command from working."""
 SUSPENDED = "Markthaus Kehl"
+PICTURES = {"turnaround_report", "cost_report", "query_comparison_report"}
 
 
 def demo(project: Path) -> str:
@@ -58,7 +61,10 @@ def test_a_demo_and_a_second_one(project_copy: Path) -> None:
         }
         assert unanalysed(connection) == 1
         first_runs = runs(connection)
-        assert first_runs >= 2
+        assert first_runs >= 3
+        # One of them has drawn the pictures; each of the others has left its figures.
+        assert figures(connection) == first_runs - 1
+        assert plotted(connection) == {*GROUPS, *PICTURES}
 
         again = demo(project_copy)
         assert "339 conversations of HR chatbots came in." in again
@@ -90,8 +96,23 @@ def unanalysed(connection: psycopg.Connection) -> int:
     return int(row[0]) if row else -1
 
 
+def figures(connection: psycopg.Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM batch_assets.run_metric").fetchone()
+    return int(row[0]) if row else -1
+
+
+def plotted(connection: psycopg.Connection) -> set[str]:
+    """The assets of which Dagster knows something."""
+    rows = connection.execute("""
+        SELECT DISTINCT asset_key
+        FROM dagster.event_logs
+        WHERE dagster_event_type = 'ASSET_MATERIALIZATION'
+    """)
+    return {"/".join(json.loads(key)) for (key,) in rows}
+
+
 def runs(connection: psycopg.Connection) -> int:
-    """Runs of the job in Dagster's history, all of which have to have succeeded."""
+    """Runs in Dagster's history, all of which have to have succeeded."""
     rows = connection.execute("SELECT status FROM dagster.runs").fetchall()
     assert {status for (status,) in rows} == {"SUCCESS"}
     return len(rows)

@@ -70,7 +70,12 @@ def test_it_starts_everything_and_ends_everything(project_copy: Path, tmp_path: 
         assert schedules == {
             "results": [
                 {"name": name, "scheduleState": {"status": "RUNNING"}}
-                for name in ("audit_schedule", "batch_processing_schedule")
+                for name in (
+                    "audit_schedule",
+                    "batch_processing_schedule",
+                    "prune_schedule",
+                    "report_schedule",
+                )
             ]
         }
         assert len(processes_of(project_copy)) > 3

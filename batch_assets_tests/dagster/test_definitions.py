@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import dagster as dg
 import pytest
@@ -18,6 +19,7 @@ OPS = {
     "fetch_pending_requests",
     "ingest_results",
     "load_companies",
+    "record_metrics",
     "retry_failed_requests",
     "submit_batches",
 }
@@ -31,10 +33,18 @@ def job() -> dg.JobDefinition:
 def test_they_name_every_job_schedule_and_resource() -> None:
     repository = defs.get_repository_def()
     jobs = {name for name in repository.job_names if not name.startswith("__")}
-    assert jobs == {"audit_job", "batch_processing_job", "refresh_companies_job"}
+    assert jobs == {
+        "audit_job",
+        "batch_processing_job",
+        "prune_job",
+        "refresh_companies_job",
+        "report_job",
+    }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "audit_schedule": "17 3 * * *",
         "batch_processing_schedule": "*/2 * * * *",
+        "prune_schedule": "47 3 * * *",
+        "report_schedule": "7 * * * *",
     }
     assert set(repository.get_top_level_resources()) == {
         "company_lookup",
@@ -54,7 +64,8 @@ def test_they_can_be_loaded() -> None:
 def test_they_load_with_an_empty_environment_and_start_nothing() -> None:
     program = (
         "import sys, batch_assets.definitions; "
-        "print([name for name in sys.modules if name.startswith('batch_assets.local')])"
+        "slow = ('batch_assets.local', 'batch_assets.pictures.', 'matplotlib'); "
+        "print([name for name in sys.modules if name.startswith(slow)])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env={}, capture_output=True, text=True, check=True
@@ -64,14 +75,21 @@ def test_they_load_with_an_empty_environment_and_start_nothing() -> None:
 
 def test_what_is_watched_is_described_and_its_checks_are_known() -> None:
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
-        "row_conservation",
-        *GROUPS,
+    nodes = {key.to_user_string(): graph.get(key) for key in graph.get_all_asset_keys()}
+    assert {name: node.group_name for name, node in nodes.items()} == {
+        "row_conservation": "batch_processing",
+        **dict.fromkeys(GROUPS, "metrics"),
+        "turnaround_report": "reports",
+        "cost_report": "reports",
+        "query_comparison_report": "reports",
     }
-    assert all(graph.get(key).description for key in graph.get_all_asset_keys())
-    node = graph.get(dg.AssetKey("row_conservation"))
-    assert (node.group_name, node.owners) == ("batch_processing", ["team:batch-assets"])
-    assert node.tags == {"batch_assets/kind": "conservation", "dagster/kind/postgres": ""}
+    for node in nodes.values():
+        assert node.description
+        assert node.owners == ["team:batch-assets"]
+        assert {"batch_assets/kind", "dagster/kind/postgres"} <= set(node.tags)
+    for name, group in GROUPS.items():
+        description = nodes[name].description or ""
+        assert all(f"`{one.name}`" in description for one in fields(group))
     assert {check.name for check in graph.asset_check_keys} == {
         "open_rows_conserved",
         "all_rows_conserved",
@@ -104,6 +122,7 @@ def test_the_job_has_two_branches_that_share_nothing(job: dg.JobDefinition) -> N
         "load_companies": set(),
         "fetch_pending_requests": {"load_companies"},
         "submit_batches": {"fetch_pending_requests"},
+        "record_metrics": set(),
         "check_row_conservation": set(),
         "evaluate_checks": set(),
     }
@@ -140,7 +159,7 @@ def test_the_job_outlasts_the_budgets_of_its_ops(monkeypatch: pytest.MonkeyPatch
     job = build_definitions().resolve_job_def("batch_processing_job")
     assert job.run_tags == {
         "batch_assets/exclusive": "batch_processing_job",
-        "dagster/max_runtime": "1680",
+        "dagster/max_runtime": "1780",
     }
 
 

@@ -16,6 +16,7 @@ from batch_assets_tests.factories import make_company, make_requests
 FIRST_OPS = {
     "check_batch_statuses",
     "load_companies",
+    "record_metrics",
     "check_row_conservation",
     "evaluate_checks",
 }

@@ -32,6 +32,7 @@ ORDER = [
     "load_companies",
     "fetch_pending_requests",
     "submit_batches",
+    "record_metrics",
     "check_row_conservation",
     "evaluate_checks",
 ]

@@ -12,7 +12,7 @@ import typer.main
 
 from batch_assets.cli.app import app
 from batch_assets.domain.alerts.advice import advise, behind
-from batch_assets.domain.alerts.judging import blame, changes, judge, judge_outcome, news
+from batch_assets.domain.alerts.judging import blame, changes, judge, judge_outcome
 from batch_assets.domain.alerts.records import (
     AlertState,
     CheckOutcome,
@@ -229,18 +229,6 @@ def test_a_change_is_told_once_and_so_is_that_it_became_worse() -> None:
     (over,) = changes(judge(replace(WELL, states=alarmed), LIMITS), alarmed)
     assert (over.is_raised, over.severity) == (False, Severity.ERROR)
     assert over.summary.endswith("It was raised at 2026-03-04 11:00 UTC.")
-
-
-def test_what_passes_is_said_again_only_once_in_a_while() -> None:
-    first = replace(WELL, runs_of_interval=1)
-    later = replace(WELL, runs_of_interval=2)
-    assert news(judge(first, LIMITS), [], first) == judge(first, LIMITS)
-    assert news(judge(later, LIMITS), [], later) == []
-    bad = replace(later, failed_batches=1)
-    assert [one.name for one in news(judge(bad, LIMITS), [], bad)] == ["failed_batch"]
-    over = after("failed_batch", later)
-    changed = changes(judge(over, LIMITS), over.states)
-    assert [one.name for one in news(judge(over, LIMITS), changed, over)] == ["failed_batch"]
 
 
 def test_a_check_that_is_evaluated_elsewhere_is_told_like_an_alert() -> None:

@@ -130,19 +130,6 @@ def test_what_the_newest_run_knew_too_long_ago_is_unknown(alerts: Alerts, engine
     assert recent.completed_requests is None
 
 
-def test_runs_are_counted_from_the_last_full_interval_on(alerts: Alerts, engine: Engine) -> None:
-    for seconds in (0, 0, -1):
-        record(engine)
-        do(
-            engine,
-            "UPDATE batch_assets.run_metric SET recorded_at = date_bin('10 minutes',"
-            " clock_timestamp(), '2000-01-01 00:00:00+00') + make_interval(secs => :seconds)"
-            " WHERE recorded_at = (SELECT max(recorded_at) FROM batch_assets.run_metric)",
-            seconds=seconds,
-        )
-    assert alerts.recent(HOUR).runs_of_interval == 2
-
-
 def test_yesterdays_cost_is_not_todays(alerts: Alerts, engine: Engine) -> None:
     record(engine, day_cost_eur=5.0)
     do(

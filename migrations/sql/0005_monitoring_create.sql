@@ -88,3 +88,6 @@ CREATE TABLE batch_assets.alert (
     CONSTRAINT alert_pkey PRIMARY KEY (name),
     CONSTRAINT alert_severity_check CHECK (severity IN ('WARN', 'ERROR'))
 );
+
+-- What a run has found beside what it has made.
+CREATE INDEX duplicate_batch_found_at_idx ON batch_assets.duplicate_batch (found_at);

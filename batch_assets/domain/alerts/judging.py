@@ -25,8 +25,6 @@ from batch_assets.domain.alerts.rules import RULES
 
 RESOLVES_AT: Final = 0.8
 """An alert that was raised ends at this part of its limit; of a floor, at the limit over this."""
-REPEAT_MINUTES: Final = 10
-"""So often it is said again of an alert that it is not raised."""
 
 
 def judge(recent: Recent, limits: Limits) -> list[Verdict]:
@@ -77,17 +75,6 @@ def changes(verdicts: Sequence[Verdict], states: Mapping[str, AlertState]) -> li
             summary = f"{verdict.summary} It was raised at {state.since:%Y-%m-%d %H:%M} UTC."
             found.append(Change(verdict.name, False, state.severity, summary))
     return found
-
-
-def news(verdicts: Sequence[Verdict], changed: Sequence[Change], recent: Recent) -> list[Verdict]:
-    """What is worth an event: all that is raised or has changed, and all there is once in a while.
-
-    Each event costs Dagster several statements, and there is a run every few minutes.
-    """
-    if recent.runs_of_interval <= 1:
-        return list(verdicts)
-    names = {change.name for change in changed}
-    return [verdict for verdict in verdicts if verdict.is_raised or verdict.name in names]
 
 
 def _is_worse(verdict: Verdict, state: AlertState | None) -> bool:

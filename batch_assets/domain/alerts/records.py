@@ -67,8 +67,6 @@ class Recent:
     database: str
     runs: int = 0
     """Runs within the window whose figures are known."""
-    runs_of_interval: int = 0
-    """Those of them since the last full `REPEAT_MINUTES`."""
     completed_requests: int | None = None
     failed_requests: int | None = None
     moved_requests: int | None = None

@@ -223,7 +223,8 @@ def _count(
 ) -> Written:
     """What was done with each outcome of a batch, and what those that were applied have cost."""
     written = Written()
-    paid: list[RowOutcome] = []
+    kept: list[RowOutcome] = []
+    discarded: list[RowOutcome] = []
     seen: set[str] = set()
     for outcome in result.outcomes:
         row = (result.lease.batch_id, outcome.request_id)
@@ -235,14 +236,18 @@ def _count(
         if not is_applied:
             written.refused["duplicate"] += 1
             continue
-        paid.append(outcome)
         if row in exceptions.unmoved:
             written.discarded += 1
-        elif outcome.findings is not None:
+            discarded.append(outcome)
+            continue
+        kept.append(outcome)
+        if outcome.findings is not None:
             written.completed += 1
-        elif failures[row]["delay_seconds"] is None:
+            continue
+        written.failure_kinds[failures[row]["failure_kind"]] += 1
+        if failures[row]["delay_seconds"] is None:
             written.dead += 1
         else:
             written.retry += 1
-    add_money(written, paid)
+    add_money(written, kept, discarded)
     return written

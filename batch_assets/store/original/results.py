@@ -154,13 +154,14 @@ def _write(connection: Connection, result: BatchOutcomes, policy: Policy) -> Wri
     batch_id = result.lease.batch_id
     written = Written()
     asked: dict[str, Sequence[str]] = {}
-    paid = [
-        outcome
-        for outcome in result.outcomes
-        if _write_row(connection, batch_id, outcome, policy, written, asked=asked)
-    ]
+    kept: list[RowOutcome] = []
+    discarded: list[RowOutcome] = []
+    for outcome in result.outcomes:
+        kind = _write_row(connection, batch_id, outcome, policy, written, asked=asked)
+        if kind is not None:
+            (discarded if kind == "discarded" else kept).append(outcome)
     _write_questions(connection, asked)
-    add_money(written, paid)
+    add_money(written, kept, discarded)
     counters = {"batch_id": batch_id} | batch_columns(written, result.refused)
     connection.execute(SQL["add_to_batch"], counters)
     return written
@@ -174,8 +175,11 @@ def _write_row(
     written: Written,
     *,
     asked: dict[str, Sequence[str]],
-) -> bool:
-    """Apply one outcome, count it and note its questions; whether the batch's money grew by it."""
+) -> str | None:
+    """Apply one outcome, count it and note its questions; what became of a row that was paid for.
+
+    `None` where the batch's money did not grow by it.
+    """
     which = {"batch_id": batch_id, "request_id": outcome.request_id}
     if outcome.findings is not None:
         kind = "completed"
@@ -192,17 +196,19 @@ def _write_row(
         row = connection.execute(SQL["fail_row"], which | paid_columns(outcome) | failure).one()
     else:
         written.returned += return_rows(connection, batch_id, [outcome.request_id], "unanswered")
-        return False
+        return None
     if row.ended == 0:
         written.refused["duplicate"] += 1
-        return False
+        return None
     if row.session_id is None:
         connection.execute(SQL["discard_row"], which)
         kind = "discarded"
     elif outcome.findings is not None and outcome.findings.questions is not None:
         asked[row.session_id] = outcome.findings.questions
+    elif outcome.failure is not None:
+        written.failure_kinds[outcome.failure.kind] += 1
     setattr(written, kind, getattr(written, kind) + 1)
-    return True
+    return kind
 
 
 def _write_questions(connection: Connection, asked: Mapping[str, Sequence[str]]) -> None:

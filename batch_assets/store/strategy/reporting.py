@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batch_assets.store.strategy.modes import Choice
+from batch_assets.domain.metrics import QueryUse
+from batch_assets.store.strategy.modes import Choice, Implementation
 from batch_assets.store.strategy.tracking import Key, Purpose, Totals
 
 
@@ -48,6 +49,24 @@ def query_report(
             operation: _entry(choice, work[operation], probes[operation])
             for operation, choice in chosen.items()
         },
+    )
+
+
+def query_use(measured: Mapping[Key, Totals]) -> QueryUse:
+    """What was measured, as figures of a run; probes are left out, as they are in its reports."""
+    work = {key: totals for key, totals in measured.items() if key.purpose is Purpose.WORK}
+    whole = sum(work.values(), Totals())
+    optimized = sum(
+        (one for key, one in work.items() if key.implementation is Implementation.OPTIMIZED),
+        Totals(),
+    )
+    return QueryUse(
+        query_statements=whole.statements,
+        query_rows=whole.rows,
+        database_seconds=round(whole.seconds, 6),
+        query_operations=whole.calls - whole.fallbacks,
+        optimized_operations=optimized.calls - whole.fallbacks,
+        query_fallbacks=whole.fallbacks,
     )
 
 

@@ -9,6 +9,7 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from batch_assets.domain.metrics import QueryUse
 from batch_assets.store.counting import count_statements
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
@@ -17,7 +18,7 @@ from batch_assets.store.strategy.choosing import Chooser
 from batch_assets.store.strategy.history import read_history, write_history
 from batch_assets.store.strategy.modes import Implementation, Toggle
 from batch_assets.store.strategy.queries import StrategicQueries
-from batch_assets.store.strategy.reporting import QueryReport, query_report
+from batch_assets.store.strategy.reporting import QueryReport, query_report, query_use
 from batch_assets.store.strategy.running import Runner
 from batch_assets.store.strategy.tracking import Key, Totals, Tracker, since
 
@@ -68,6 +69,10 @@ class Strategy:
         measured = since(before, self.totals())
         choices = {key.operation: self._chooser.choose(key.operation) for key in measured}
         return query_report(self._toggle.mode.value, measured, choices)
+
+    def use(self) -> QueryUse:
+        """What was done up to now, as figures of a run."""
+        return query_use(self.totals())
 
     def flush(self) -> None:
         """Write what was not written yet into the history: one statement, or none.

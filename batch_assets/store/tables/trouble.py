@@ -36,6 +36,7 @@ duplicate_batch = Table(
     moment("found_at", required=True),
     moment("cancelled_at"),
     Index(None, "batch_id"),
+    Index(None, "found_at"),
     schema=OWN_SCHEMA,
 )
 

@@ -1,6 +1,8 @@
 """No plan touches rows in proportion to the history, and none more of the backlog than it moves."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -9,12 +11,17 @@ from batch_assets.domain.alerts.records import Recent
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.domain.batches import Claim, ClaimedBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.conservation import Look
+from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.policy import Caps, Policy
-from batch_assets.domain.records import Lease
+from batch_assets.domain.records import Backlog, Lease
+from batch_assets.domain.run_end import RunEnd, Waiting
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.conservation import Conservation
+from batch_assets.store.metrics import MOST_COMPANIES, Metrics
 from batch_assets.store.registry import Registry
+from batch_assets.store.strategy.operations import HAVE_TWO
 from batch_assets.store.suspects import Split, Suspects
+from batch_assets.store.tables.monitoring import run_metric
 from batch_assets_tests.factories import make_foreign_batch, make_requests, make_run_metrics
 from batch_assets_tests.store.plans.explain import plans_of
 from batch_assets_tests.store.plans.world import (
@@ -40,6 +47,7 @@ ROWS = 100
 """How many rows the batches have whose lives are looked at."""
 LITTLE = 40 * ROWS
 """What an operation on one of them may touch: a row in each of its tables, a few times over."""
+DAY_OF_RUNS = 720
 ROOMY = Policy(default_token_allowance=10**12)
 
 
@@ -321,3 +329,75 @@ def test_who_is_behind_an_alert_is_looked_for_only_where_that_can_be(desk: Desk)
         touching=BACKLOG + OTHERS + 2 * len(COMPANIES),
     )
     assert {scan.source for scan in plans.scans if scan.is_table} <= {"Company", "intake"}
+
+
+def test_the_end_of_a_run(desk: Desk) -> None:
+    measure_the_past(desk)
+    read_from = (
+        "SELECT (SELECT count(*) FROM batch_assets.batch WHERE settled_at > now() - interval '1 d')"
+        " + (SELECT count(*) FROM batch_assets.batch"
+        " WHERE state IN ('claimed', 'uploaded', 'submitted', 'ended'))"
+        " + (SELECT count(*) FROM batch_assets.retry)"
+        " + (SELECT count(*) FROM batch_assets.dead_letter)"
+    )
+    history = 40 * len(HAVE_TWO) + DAY_OF_RUNS
+    backlogs = [Backlog(company_id, 600, 60.0) for company_id in COMPANIES]
+    metrics = Metrics(desk.engine)
+    known = RunMetrics(run_id="now", recorded_at=datetime.now(UTC), mode="optimized")
+    ends: list[RunEnd] = []
+
+    def end(waiting: Waiting) -> None:
+        ends.append(metrics.record(known, waiting, 60))
+
+    for waiting, again in (
+        (Waiting(others=backlogs), 0),
+        (Waiting(others=backlogs[:-1], sent_company_ids=COMPANIES[-1:]), 1),
+    ):
+        plans = plans_of(
+            desk,
+            partial(end, waiting),
+            touching=3 * desk.value(read_from)
+            + history
+            + again * BACKLOG // len(COMPANIES)
+            + 2 * len(COMPANIES),
+        )
+        assert len(plans.all) == 1
+        assert plans.indexes >= {
+            "batch_open_idx",
+            "batch_settled_at_idx",
+            "run_metric_recorded_at_idx",
+            "operation_run_operation_implementation_recorded_at_idx",
+        }
+    assert ends[0].metrics.backlog.waiting_companies == len(COMPANIES)
+    assert len(ends[0].companies) == MOST_COMPANIES
+    assert ends[0].metrics.queries.original_to_optimized_ratio == pytest.approx(10)
+
+
+def measure_the_past(desk: Desk) -> None:
+    """Runs every two minutes for some days, of which each measured both implementations."""
+    known = RunMetrics(run_id="", recorded_at=datetime.now(UTC), mode="auto").figures()
+    rows = [
+        {
+            "run_id": f"{number}",
+            "recorded_at": datetime.now(UTC) - timedelta(minutes=2 * number),
+            "mode": "auto",
+            **known,
+        }
+        for number in range(4 * DAY_OF_RUNS)
+    ]
+    with desk.engine.begin() as connection:
+        connection.execute(text("DELETE FROM batch_assets.run_metric"))
+        connection.execute(text("DELETE FROM batch_assets.operation_run"))
+        connection.execute(run_metric.insert(), rows)
+        connection.execute(
+            text(
+                "INSERT INTO batch_assets.operation_run (run_id, operation, implementation,"
+                " purpose, calls, failures, fallbacks, seconds, statements, rows, recorded_at)"
+                " SELECT n::text, o, i, 'work', 1, 0, 0, CASE i WHEN 'original' THEN 1 ELSE 0.1"
+                " END, 1, 1, now() - n * interval '2 min'"
+                " FROM generate_series(1, 1000) AS n, unnest(CAST(:operations AS text[])) AS o,"
+                " unnest(ARRAY['original', 'optimized']) AS i"
+            ),
+            {"operations": sorted(HAVE_TWO)},
+        )
+        connection.execute(text("ANALYZE batch_assets.run_metric, batch_assets.operation_run"))

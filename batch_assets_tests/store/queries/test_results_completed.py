@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import BatchOutcomes
+from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.money import Cost, Usage
 from batch_assets.domain.records import Findings, RowOutcome
 from batch_assets_tests.factories import make_request, make_session
@@ -170,6 +171,10 @@ def test_money_and_counts_are_kept_with_the_batch(desk: Desk) -> None:
     assert (written.completed, written.retry, written.returned) == (1, 1, 1)
     assert written.prompt_tokens == 2 * USAGE.prompt_tokens
     assert written.completion_tokens == 2 * USAGE.completion_tokens
+    assert (written.cached_tokens, written.reasoning_tokens) == (2_048, 4)
+    assert written.failed_cost_eur == pytest.approx(COST.eur)
+    assert written.discarded_cost_eur == 0
+    assert written.failure_kinds == {FailureKind.TRANSIENT: 1}
     assert written.cost_eur == pytest.approx(2 * COST.eur)
     assert written.live_cost_eur == pytest.approx(2 * COST.live_eur)
     ours = desk.batch(batch.id)
@@ -268,7 +273,7 @@ def test_an_answer_for_a_deleted_session_is_dropped_and_its_cost_kept(desk: Desk
     written = desk.write(batch.lease, [completed(row)])
     assert written is not None
     assert (written.completed, written.discarded) == (0, 1)
-    assert written.cost_eur == pytest.approx(COST.eur)
+    assert written.cost_eur == written.discarded_cost_eur == pytest.approx(COST.eur)
     attempt = desk.attempt(row)
     assert (attempt.outcome, attempt.cost_eur) == ("discarded", pytest.approx(COST.eur))
     assert desk.batch(batch.id).discarded == 1

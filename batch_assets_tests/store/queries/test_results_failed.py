@@ -121,7 +121,8 @@ def test_a_failure_of_a_deleted_session_is_discarded(desk: Desk, failure: Failur
     written = desk.write(batch.lease, [failed(row, failure, paid=True)])
     assert written is not None
     assert (written.discarded, written.retry, written.dead) == (1, 0, 0)
-    assert written.cost_eur == pytest.approx(COST.eur)
+    assert written.cost_eur == written.discarded_cost_eur == pytest.approx(COST.eur)
+    assert (written.failed_cost_eur, written.failure_kinds) == (0, {})
     assert desk.value("SELECT count(*) FROM batch_assets.dead_letter") == 0
     assert desk.value("SELECT count(*) FROM batch_assets.retry") == 0
 

@@ -1,4 +1,4 @@
-"""The assets: what is watched over time. Nothing is made here; ops report on them."""
+"""The rows of all companies, as counted."""
 
 import dagster as dg
 

@@ -1,0 +1,87 @@
+"""`batch-assets export`: the figures of runs, for other programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from batch_assets.cli.moments import moment
+from batch_assets.cli.opening import open_database
+from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.store.metric_history import COMPANY_KEYS, KEYS, MetricHistory
+
+FORMATS = ("json", "csv")
+
+
+def export(
+    since: str, until: str | None, form: str, output: Path | None, *, companies: bool
+) -> None:
+    """Write the figures of the runs of a time, one by one, to a file or to stdout.
+
+    With `companies`, JSON has their sums beside the runs, and CSV has them instead.
+    """
+    if form not in FORMATS:
+        raise ConfigurationError(f"--format is '{form}': it must be json or csv.")
+    first, last = _span(since, until)
+    with open_database() as database, _opened(output) as file:
+        history = MetricHistory(database.engine)
+        runs = history.runs(first, last)
+        if form == "json":
+            _write_json(file, runs, history.companies(first, last) if companies else None)
+        elif companies:
+            _write_csv(file, COMPANY_KEYS, history.companies(first, last))
+        else:
+            _write_csv(file, KEYS, runs)
+
+
+def _span(since: str, until: str | None) -> tuple[datetime, datetime]:
+    first = moment("--from", since)
+    last = datetime.now(UTC) if until is None else moment("--to", until)
+    if last <= first:
+        raise ConfigurationError("--from and --to leave no time between them: swap them.")
+    return first, last
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[TextIO]:
+    if output is None:
+        yield sys.stdout
+        return
+    try:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        raise BatchAssetsError(f"{output} cannot be written ({error.strerror}).") from None
+
+
+def _write_json(
+    file: TextIO, runs: Iterable[Mapping[str, Any]], companies: list[Mapping[str, Any]] | None
+) -> None:
+    """One document, whose runs stand a line each."""
+    file.write('{"metrics": [')
+    for number, run in enumerate(runs):
+        file.write(",\n" if number else "\n")
+        json.dump(_plain(run), file, ensure_ascii=False)
+    file.write("\n]")
+    if companies is not None:
+        file.write(',\n"companies": ')
+        json.dump(companies, file, ensure_ascii=False)
+    file.write("}\n")
+
+
+def _write_csv(file: TextIO, keys: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """A line a row under a line of keys; what is not known is empty."""
+    writer = csv.DictWriter(file, fieldnames=list(keys), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_plain(row) for row in rows)
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value.isoformat() if isinstance(value, datetime) else value
+        for key, value in row.items()
+    }

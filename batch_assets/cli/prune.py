@@ -1,0 +1,58 @@
+"""`batch-assets prune`."""
+
+import sys
+
+import typer
+
+from batch_assets.cli.job import open_instance
+from batch_assets.cli.opening import open_database
+from batch_assets.cli.output import console, plural, print_json
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.resources.history import open_history
+from batch_assets.stages.pipeline import Budget
+from batch_assets.stages.prune import PruneReport, prune
+
+
+def prune_history(*, dry_run: bool, as_json: bool, yes: bool) -> None:
+    """Delete what is older than BATCH_MONITORING_RETENTION_DAYS; asks unless `yes`."""
+    with (
+        open_database() as database,
+        open_instance() as instance,
+        open_history(database.engine, database.endpoints, instance) as history,
+    ):
+        settings = database.settings
+        days = settings.monitoring_retention_days
+        if not (dry_run or yes) and not _asked(days):
+            console().print("Nothing was deleted.")
+            raise typer.Exit(1)
+        budget = Budget(seconds=settings.op_seconds, rows=settings.rows_per_run)
+        report = prune(history, budget, days=days, dry_run=dry_run)
+    if as_json:
+        print_json({"report": report, "retention_days": days})
+    else:
+        _show(report, days)
+
+
+def _asked(days: int) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            "There is no terminal to ask on: type `batch-assets prune --yes`, or --dry-run to see "
+            "what would go."
+        )
+    return typer.confirm(f"Delete figures, runs and events that are older than {days} days?")
+
+
+def _show(report: PruneReport, days: int) -> None:
+    shown = console()
+    verb = "Would delete" if report.dry_run else "Deleted"
+    shown.print(f"{verb} what is older than {plural(days, 'day')} ({report.before} UTC):")
+    for number, thing in (
+        (report.run_metrics, "figures of runs"),
+        (report.operation_measurements, "measurements of operations"),
+        (report.dagster_runs, "runs of Dagster's, with their events and files"),
+        (report.check_evaluations, "evaluations of asset checks"),
+        (report.events_outside_runs, "events outside any run"),
+    ):
+        shown.print(f"  {number:>9,}  {thing}")
+    if not report.is_complete:
+        shown.print("Time was up (BATCH_OP_SECONDS): the rest goes when this is typed again.")

@@ -1,0 +1,72 @@
+"""What the pictures show: added up by the database, so that they stay small whatever there was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class TurnaroundStep:
+    """Batches that took from `from_seconds` up to `to_seconds`."""
+
+    from_seconds: float
+    to_seconds: float
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnaroundReport:
+    """How long batches took on the server; the percentiles are of `batches`, or `None`."""
+
+    steps: Sequence[TurnaroundStep]
+    """Only those with batches, the shortest first."""
+    p50_seconds: float | None = None
+    p90_seconds: float | None = None
+    p99_seconds: float | None = None
+
+    @property
+    def batches(self) -> int:
+        """All of them."""
+        return sum(step.batches for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class DayCost:
+    """What one day's settled batches of a company, or of all smaller ones together, have cost."""
+
+    day: date
+    company: str | None
+    """`None` for those that are not among the companies that cost most."""
+    cost_eur: float
+    live_cost_eur: float
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """What each day has cost, by company."""
+
+    days: Sequence[DayCost]
+
+    @property
+    def cost_eur(self) -> float:
+        """In all."""
+        return sum(day.cost_eur for day in self.days)
+
+    @property
+    def live_cost_eur(self) -> float:
+        """What live calls would have cost, in all."""
+        return sum(day.live_cost_eur for day in self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPace:
+    """Seconds a call of one operation; `None` where an implementation was not measured."""
+
+    operation: str
+    original_seconds: float | None
+    optimized_seconds: float | None
+
+    @property
+    def has_both(self) -> bool:
+        """Whether the two can be compared."""
+        return self.original_seconds is not None and self.optimized_seconds is not None

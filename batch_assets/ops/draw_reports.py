@@ -1,0 +1,82 @@
+"""The op that draws what a line chart does not show, and the assets that it reports on.
+
+What draws is loaded where it is used: that takes a second, and every process of Dagster's loads
+this module.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Final
+
+import dagster as dg
+
+from batch_assets.ops.failures import clear_failures
+from batch_assets.resources.database import DatabaseResource
+from batch_assets.store.report_data import ReportData
+
+TURNAROUND: Final = dg.AssetKey("turnaround_report")
+COST: Final = dg.AssetKey("cost_report")
+COMPARISON: Final = dg.AssetKey("query_comparison_report")
+
+WEEK_DAYS: Final = 7
+MONTH_DAYS: Final = 30
+MOST_COMPANIES: Final = 8
+
+
+@dg.op(out=dg.Out(int, description="How many pictures were drawn."))
+@clear_failures()
+def draw_reports(
+    context: dg.OpExecutionContext, database: dg.ResourceParam[DatabaseResource]
+) -> int:
+    """Draw turnaround, cost by company, and original against optimized; three statements."""
+    data = ReportData(database.engine)
+    drawn = [_turnaround(data), _cost(data), _comparison(data)]
+    for materialization in drawn:
+        context.log_event(materialization)
+    return len(drawn)
+
+
+def _turnaround(data: ReportData) -> dg.AssetMaterialization:
+    from batch_assets.pictures.turnaround import turnaround_picture  # noqa: PLC0415 (see above)
+
+    report = data.turnaround(WEEK_DAYS)
+    numbers = {
+        "batches": report.batches,
+        "p50_seconds": report.p50_seconds,
+        "p90_seconds": report.p90_seconds,
+        "p99_seconds": report.p99_seconds,
+    }
+    return _event(TURNAROUND, numbers, turnaround_picture(report, WEEK_DAYS))
+
+
+def _cost(data: ReportData) -> dg.AssetMaterialization:
+    from batch_assets.pictures.cost import cost_picture  # noqa: PLC0415 (see above)
+
+    report = data.cost_by_day(MONTH_DAYS, MOST_COMPANIES)
+    numbers = {
+        "cost_eur": report.cost_eur,
+        "live_cost_eur": report.live_cost_eur,
+        "saved_eur": report.live_cost_eur - report.cost_eur,
+    }
+    return _event(COST, numbers, cost_picture(report, MONTH_DAYS))
+
+
+def _comparison(data: ReportData) -> dg.AssetMaterialization:
+    from batch_assets.pictures.comparison import comparison_picture  # noqa: PLC0415 (see above)
+
+    paces = data.pace(WEEK_DAYS)
+    numbers = {
+        "operations": len(paces),
+        "operations_with_both": sum(pace.has_both for pace in paces),
+    }
+    return _event(COMPARISON, numbers, comparison_picture(paces, WEEK_DAYS))
+
+
+def _event(
+    key: dg.AssetKey, numbers: Mapping[str, float | None], png: bytes
+) -> dg.AssetMaterialization:
+    """The numbers that are known, and the picture in the one form that the UI shows inline."""
+    title = key.to_user_string().replace("_", " ")
+    picture = f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
+    known = {name: number for name, number in numbers.items() if number is not None}
+    return dg.AssetMaterialization(key, metadata={"picture": dg.MetadataValue.md(picture), **known})

@@ -1,0 +1,40 @@
+"""The op that deletes old history, Dagster's own included."""
+
+import dagster as dg
+from pydantic import Field
+
+from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import metadata_of
+from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.history import open_history
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.resources.wiring import WiringResource
+from batch_assets.stages.prune import prune
+
+
+class PruneConfig(dg.Config):
+    """What the Launchpad asks for."""
+
+    dry_run: bool = Field(
+        default=False, description="Only count what is older than BATCH_MONITORING_RETENTION_DAYS."
+    )
+
+
+@dg.op(out=dg.Out(int, description="How many of Dagster's runs went."))
+@clear_failures()
+def prune_history(
+    context: dg.OpExecutionContext,
+    config: PruneConfig,
+    database: dg.ResourceParam[DatabaseResource],
+    pipeline: dg.ResourceParam[PipelineResource],
+    wiring: dg.ResourceParam[WiringResource],
+) -> int:
+    """Delete figures, measurements, runs and events that are older than is asked for.
+
+    Nothing that was paid for goes, no active run, and no run with an asset's latest figures.
+    """
+    days = wiring.settings.monitoring_retention_days
+    with open_history(database.engine, wiring.endpoints, context.instance) as history:
+        report = prune(history, pipeline.budget(), days=days, dry_run=config.dry_run)
+    context.add_output_metadata(metadata_of(report))
+    return report.dagster_runs

@@ -1,0 +1,124 @@
+"""The figures of a run, put together from what its stages have noted."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Final
+
+from batch_assets.domain.failures import FailureKind
+from batch_assets.domain.metrics import (
+    LookupUse,
+    Money,
+    QueryUse,
+    Reliability,
+    RunMetrics,
+    Throughput,
+)
+from batch_assets.domain.run_end import RunEnd, Waiting
+from batch_assets.stages.figures import RunFigures
+from batch_assets.stages.plan import DueReport
+from batch_assets.stages.recover import RecoverReport
+from batch_assets.stages.retry import RetryReport
+from batch_assets.stages.submit import SubmitReport
+from batch_assets.stages.writing import IngestReport
+from batch_assets.store.metrics import Metrics
+
+MARGIN_SECONDS: Final = 1.0
+"""So that what happened in a run's first moment is among what is looked at."""
+
+
+def record_metrics(
+    metrics: Metrics, figures: RunFigures, queries: QueryUse, *, run_id: str, mode: str
+) -> RunEnd:
+    """Complete what the run knows of itself by what the database knows, and keep it."""
+    known = known_metrics(figures, queries, run_id=run_id, mode=mode)
+    since = figures.run_seconds + MARGIN_SECONDS
+    return metrics.record(known, known_waiting(figures), since)
+
+
+def known_metrics(figures: RunFigures, queries: QueryUse, *, run_id: str, mode: str) -> RunMetrics:
+    """The figures of a run as far as its process knows them; the others are still empty."""
+    return RunMetrics(
+        run_id=run_id,
+        recorded_at=datetime.now(UTC),
+        mode=mode,
+        throughput=_throughput(figures),
+        queries=queries,
+        company_lookup=figures.of(LookupUse),
+        money=_money(figures),
+        reliability=_reliability(figures),
+    )
+
+
+def known_waiting(figures: RunFigures) -> Waiting | None:
+    """What the run has counted of what waits; `None` if it did not come to it.
+
+    Companies that were due are counted again if the run has sent or refused anything.
+    """
+    seen = figures.found(DueReport)
+    if seen is None:
+        return None
+    submitted = figures.of(SubmitReport)
+    has_moved = submitted.batches + submitted.released + submitted.unresolved
+    if not (has_moved or submitted.rejected or submitted.failed):
+        return Waiting(others=seen.backlogs)
+    due = {backlog.company_id for backlog in seen.due}
+    return Waiting(
+        others=[backlog for backlog in seen.backlogs if backlog.company_id not in due],
+        sent_company_ids=sorted(due),
+    )
+
+
+def _throughput(figures: RunFigures) -> Throughput:
+    read, submitted = figures.of(IngestReport), figures.of(SubmitReport)
+    failed = read.rows.retry + read.rows.dead
+    seconds = figures.stage_seconds
+    answered = read.rows.completed + failed
+    moving = seconds["ingest"] * bool(answered) + seconds["submit"] * bool(submitted.requests)
+    return Throughput(
+        submitted_batches=submitted.batches,
+        submitted_requests=submitted.requests,
+        settled_batches=read.settled,
+        failed_batches=read.settled_as["failed"],
+        completed_requests=read.rows.completed,
+        failed_requests=failed,
+        **{f"{stage}_seconds": taken for stage, taken in seconds.items()},
+        run_seconds=figures.run_seconds,
+        requests_per_second=(answered + submitted.requests) / moving if moving else 0.0,
+    )
+
+
+def _money(figures: RunFigures) -> Money:
+    rows = figures.of(IngestReport).rows
+    return Money(
+        prompt_tokens=rows.prompt_tokens,
+        cached_tokens=rows.cached_tokens,
+        completion_tokens=rows.completion_tokens,
+        reasoning_tokens=rows.reasoning_tokens,
+        cost_eur=rows.cost_eur,
+        live_cost_eur=rows.live_cost_eur,
+        saved_eur=rows.live_cost_eur - rows.cost_eur,
+        wasted_retries_eur=rows.failed_cost_eur,
+        wasted_discarded_eur=rows.discarded_cost_eur,
+    )
+
+
+def _reliability(figures: RunFigures) -> Reliability:
+    read, submitted = figures.of(IngestReport), figures.of(SubmitReport)
+    recovered = figures.of(RecoverReport)
+    kinds = Counter(read.rows.failure_kinds)
+    kinds[FailureKind.PERMANENT] += submitted.rejected.total()
+    return Reliability(
+        transient_failures=kinds[FailureKind.TRANSIENT],
+        capacity_failures=kinds[FailureKind.CAPACITY],
+        permanent_failures=kinds[FailureKind.PERMANENT],
+        account_failures=kinds[FailureKind.ACCOUNT],
+        requeued_requests=figures.of(RetryReport).requeued,
+        returned_requests=(
+            read.rows.returned + submitted.returned_requests + recovered.released_requests
+        ),
+        expired_batches=read.settled_as["expired"],
+        cancelled_batches=read.settled_as["cancelled"],
+        recovered_submissions=recovered.adopted + recovered.released,
+        refused_rows=read.refused.total(),
+        failed_companies=len({*read.failed, *submitted.failed}),
+    )

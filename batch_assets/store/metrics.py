@@ -1,0 +1,110 @@
+"""The figures of a run: completed by what the database knows, and kept; one statement."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import JSON, bindparam, column, select
+from sqlalchemy.dialects.postgresql import insert
+
+from batch_assets.domain.metrics import GROUPS, RunMetrics, figure_types
+from batch_assets.domain.run_end import CompanyBacklog, RunEnd, Waiting
+from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.sql import load
+from batch_assets.store.strategy.operations import HAVE_TWO
+from batch_assets.store.tables.monitoring import run_metric
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+MOST_COMPANIES: Final = 50
+"""How many companies a run shows by name."""
+
+SEEN: Final = (
+    *("waiting_requests", "waiting_companies", "oldest_wait_seconds", "requests_in_batches"),
+    *("batches_in_flight", "batches_to_read", "retry_requests", "dead_letters"),
+    *("original_to_optimized_ratio", "lookup_hit_rate_percent", "wasted_duplicates_eur"),
+    *("live_requests", "day_cost_eur", "indeterminate_failures", "open_breakers"),
+    *("resting_models", "turnaround_batches", "turnaround_p50_seconds", "turnaround_p90_seconds"),
+    *("turnaround_p99_seconds", "oldest_in_flight_seconds"),
+)
+"""The figures that the database knows; all others come from the run."""
+
+_KEPT: Final = ("run_id", "recorded_at", "mode", *figure_types())
+_COLUMNS: Final = run_metric.columns
+
+
+class Metrics(EngineQueries):
+    """Writes the rows of `run_metric`, one a run; writing a run's again replaces it."""
+
+    @retry_lost
+    def record(self, known: RunMetrics, waiting: Waiting | None, run_seconds: float) -> RunEnd:
+        """Complete and keep the figures of a run that began so many seconds ago.
+
+        Of `known`, what is named in `SEEN` is not looked at. Without `waiting` it is not known what
+        waits. The statement reads what is open and what the last day has settled, whatever the
+        history.
+        """
+        parameters = {name: value for name, value in known.figures().items() if name not in SEEN}
+        which = {"run_id": known.run_id, "mode": known.mode}
+        asked = _asked(known, waiting, run_seconds)
+        with self.autocommit.connect() as connection:
+            row = connection.execute(_RECORD, {**which, **parameters, **asked}).one()
+        companies = [CompanyBacklog(**one) for one in row.companies or ()]
+        return RunEnd(_metrics(row._asdict()), companies)
+
+
+def _asked(known: RunMetrics, waiting: Waiting | None, run_seconds: float) -> dict[str, Any]:
+    """The parameters of what is read."""
+    others = waiting.others if waiting is not None else ()
+    # They come oldest first, so that those which are furthest behind are among the first.
+    named = others[:MOST_COMPANIES]
+    return {
+        "has_counted": waiting is not None,
+        "sent_companies": list(waiting.sent_company_ids) if waiting is not None else [],
+        "other_companies": [one.company_id for one in named],
+        "other_requests": [one.requests for one in named],
+        "other_wait_seconds": [one.oldest_wait_seconds for one in named],
+        "other_companies_in_all": len(others),
+        "other_requests_in_all": sum(one.requests for one in others),
+        "own_run_id": known.run_id,
+        "own_lookup_hits": known.company_lookup.lookup_hits,
+        "own_lookup_misses": known.company_lookup.lookup_misses,
+        "operations": sorted(HAVE_TWO),
+        "since_seconds": run_seconds,
+        "most_companies": MOST_COMPANIES,
+    }
+
+
+def _metrics(row: Mapping[str, Any]) -> RunMetrics:
+    groups: dict[str, Any] = {
+        name: group(**{field.name: row[field.name] for field in fields(group)})
+        for name, group in GROUPS.items()
+    }
+    return RunMetrics(
+        run_id=row["run_id"], recorded_at=row["recorded_at"], mode=row["mode"], **groups
+    )
+
+
+def _record() -> Any:
+    """The insert: its columns are those of the table, so that a new figure needs no other list."""
+    seen = (
+        SQL["seen"]
+        .columns(*(column(name, _COLUMNS[name].type) for name in SEEN), column("companies", JSON))
+        .cte("seen")
+    )
+    given = [name for name in _KEPT if name not in {*SEEN, "recorded_at"}]
+    values = select(
+        *(bindparam(name, type_=_COLUMNS[name].type) for name in given),
+        *(seen.columns[name] for name in SEEN),
+    )
+    statement = insert(run_metric).from_select([*given, *SEEN], values)
+    replaced = {name: statement.excluded[name] for name in _KEPT if name != "run_id"}
+    companies = select(seen.columns.companies).scalar_subquery().label("companies")
+    return statement.on_conflict_do_update(
+        index_elements=[_COLUMNS.run_id], set_=replaced
+    ).returning(*(_COLUMNS[name] for name in _KEPT), companies)
+
+
+_RECORD: Final = _record()

@@ -1,0 +1,203 @@
+-- name: seen
+-- What only the database knows at the end of a run, and the companies that are furthest behind; one
+-- row, which goes into the run's. It reads what is open, what the last day has settled, and of what
+-- waits only the companies of which the run has sent something: the others are handed in as they
+-- were counted before.
+WITH recounted AS MATERIALIZED (
+    SELECT
+        t.company_id,
+        w.requests,
+        extract(epoch FROM statement_timestamp() - w.oldest_at)::float8 AS wait_seconds
+    FROM unnest(CAST(:sent_companies AS text[])) AS t (company_id)
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS requests, min(i.requested_at) AS oldest_at
+        FROM batch_assets.intake AS i
+        WHERE i.company_id = t.company_id
+        OFFSET 0
+    ) AS w
+    WHERE w.requests > 0
+), waiting AS MATERIALIZED (
+    SELECT u.company_id, u.requests, u.wait_seconds
+    FROM unnest(
+        CAST(:other_companies AS text[]),
+        CAST(:other_requests AS bigint[]),
+        CAST(:other_wait_seconds AS float8[])
+    ) AS u (company_id, requests, wait_seconds)
+    UNION ALL
+    SELECT r.company_id, r.requests, r.wait_seconds
+    FROM recounted AS r
+), open_batch AS MATERIALIZED (
+    SELECT
+        b.company_id, b.state, b.kind, b.submitted_at, b.cost_eur,
+        b.requests - b.completed - b.failed - b.returned - b.discarded AS requests
+    FROM batch_assets.batch AS b
+    WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
+), settled AS MATERIALIZED (
+    SELECT
+        b.company_id, b.installation_id, b.kind, b.submitted_at, b.ended_at, b.settled_at,
+        b.cost_eur
+    FROM batch_assets.batch AS b
+    WHERE b.settled_at > statement_timestamp() - interval '1 day'
+), paid_today AS MATERIALIZED (
+    SELECT p.company_id, sum(p.cost_eur) AS cost_eur
+    FROM (
+        SELECT s.company_id, s.cost_eur
+        FROM settled AS s
+        WHERE s.settled_at >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')
+            AT TIME ZONE 'UTC'
+        UNION ALL
+        SELECT o.company_id, o.cost_eur
+        FROM open_batch AS o
+    ) AS p
+    GROUP BY p.company_id
+), turnaround AS (
+    SELECT
+        count(*) AS batches,
+        percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (
+            ORDER BY extract(epoch FROM s.ended_at - s.submitted_at)::float8
+        ) AS seconds
+    FROM settled AS s
+    WHERE s.kind = 'batch' AND s.installation_id IS NOT NULL
+), pace AS (
+    -- Of the last 20 runs that used an implementation. The rows are compared whole, so that only the
+    -- index that begins with the operation has the order: by their date alone all would be read.
+    SELECT t.operation, original.seconds AS original, optimized.seconds AS optimized
+    FROM unnest(CAST(:operations AS text[])) AS t (operation)
+    CROSS JOIN LATERAL (
+        SELECT sum(l.seconds) / sum(l.calls) AS seconds
+        FROM (
+            SELECT r.seconds, r.calls, r.failures
+            FROM batch_assets.operation_run AS r
+            WHERE (r.operation, r.implementation, r.recorded_at)
+                BETWEEN (t.operation, 'original', CAST('-infinity' AS timestamptz))
+                AND (t.operation, 'original', CAST('infinity' AS timestamptz))
+            ORDER BY r.operation DESC, r.implementation DESC, r.recorded_at DESC
+            LIMIT 20
+        ) AS l
+        WHERE l.failures = 0 AND l.calls > 0
+    ) AS original
+    CROSS JOIN LATERAL (
+        SELECT sum(l.seconds) / sum(l.calls) AS seconds
+        FROM (
+            SELECT r.seconds, r.calls, r.failures
+            FROM batch_assets.operation_run AS r
+            WHERE (r.operation, r.implementation, r.recorded_at)
+                BETWEEN (t.operation, 'optimized', CAST('-infinity' AS timestamptz))
+                AND (t.operation, 'optimized', CAST('infinity' AS timestamptz))
+                AND original.seconds IS NOT NULL
+            ORDER BY r.operation DESC, r.implementation DESC, r.recorded_at DESC
+            LIMIT 20
+        ) AS l
+        WHERE l.failures = 0 AND l.calls > 0
+    ) AS optimized
+    WHERE original.seconds IS NOT NULL AND optimized.seconds IS NOT NULL
+), looked_up AS (
+    SELECT
+        coalesce(sum(m.lookup_hits), 0) + :own_lookup_hits AS hits,
+        coalesce(sum(m.lookup_misses), 0) + :own_lookup_misses AS misses
+    FROM batch_assets.run_metric AS m
+    WHERE m.recorded_at > statement_timestamp() - interval '1 day' AND m.run_id <> :own_run_id
+), retrying AS MATERIALIZED (
+    SELECT f.company_id, count(*) AS requests
+    FROM batch_assets.retry AS f
+    GROUP BY f.company_id
+), dead AS MATERIALIZED (
+    SELECT d.company_id, count(*) AS requests
+    FROM batch_assets.dead_letter AS d
+    GROUP BY d.company_id
+), in_batches AS MATERIALIZED (
+    SELECT o.company_id, sum(o.requests)::bigint AS requests
+    FROM open_batch AS o
+    GROUP BY o.company_id
+), ranked AS MATERIALIZED (
+    SELECT
+        k.company_id,
+        coalesce(w.requests, 0) AS waiting_requests,
+        coalesce(w.wait_seconds, 0) AS oldest_wait_seconds,
+        coalesce(b.requests, 0) AS requests_in_batches,
+        coalesce(f.requests, 0) AS retry_requests
+    FROM (
+        SELECT w.company_id FROM waiting AS w
+        UNION
+        SELECT b.company_id FROM in_batches AS b
+        UNION
+        SELECT f.company_id FROM retrying AS f
+    ) AS k
+    LEFT JOIN waiting AS w ON w.company_id = k.company_id
+    LEFT JOIN in_batches AS b ON b.company_id = k.company_id
+    LEFT JOIN retrying AS f ON f.company_id = k.company_id
+    ORDER BY oldest_wait_seconds DESC, requests_in_batches DESC, k.company_id
+    LIMIT :most_companies
+)
+SELECT
+    CASE WHEN :has_counted THEN
+        :other_requests_in_all + (SELECT coalesce(sum(r.requests), 0) FROM recounted AS r)
+    END::bigint AS waiting_requests,
+    CASE WHEN :has_counted THEN
+        :other_companies_in_all + (SELECT count(*) FROM recounted AS r)
+    END::bigint AS waiting_companies,
+    CASE WHEN :has_counted THEN
+        (SELECT coalesce(max(w.wait_seconds), 0) FROM waiting AS w)
+    END::float8 AS oldest_wait_seconds,
+    (SELECT coalesce(sum(o.requests), 0)::bigint FROM open_batch AS o) AS requests_in_batches,
+    (
+        SELECT count(*) FROM open_batch AS o WHERE o.state = 'submitted'
+    ) AS batches_in_flight,
+    (SELECT count(*) FROM open_batch AS o WHERE o.state = 'ended') AS batches_to_read,
+    (SELECT coalesce(sum(f.requests), 0)::bigint FROM retrying AS f) AS retry_requests,
+    (SELECT coalesce(sum(d.requests), 0)::bigint FROM dead AS d) AS dead_letters,
+    (
+        SELECT sum(p.original) / nullif(sum(p.optimized), 0) FROM pace AS p
+    )::float8 AS original_to_optimized_ratio,
+    (
+        SELECT 100.0 * l.hits / nullif(l.hits + l.misses, 0) FROM looked_up AS l
+    )::float8 AS lookup_hit_rate_percent,
+    (
+        SELECT coalesce(sum(d.estimated_cost_eur), 0)
+        FROM batch_assets.duplicate_batch AS d
+        WHERE d.found_at >= statement_timestamp() - make_interval(secs => :since_seconds)
+    )::float8 AS wasted_duplicates_eur,
+    (
+        SELECT coalesce(sum(b.requests), 0)
+        FROM batch_assets.batch AS b
+        WHERE b.claimed_at >= statement_timestamp() - make_interval(secs => :since_seconds)
+            AND b.kind = 'live'
+            AND b.run_id = :own_run_id
+    )::bigint AS live_requests,
+    (SELECT coalesce(sum(p.cost_eur), 0) FROM paid_today AS p)::float8 AS day_cost_eur,
+    (
+        SELECT count(*)
+        FROM batch_assets.dead_letter AS d
+        WHERE d.dead_at >= statement_timestamp() - make_interval(secs => :since_seconds)
+            AND d.failure_kind = 'indeterminate'
+    ) AS indeterminate_failures,
+    (SELECT count(*) FROM batch_assets.breaker AS k WHERE k.state <> 'closed') AS open_breakers,
+    (
+        SELECT count(*) FROM batch_assets.model_pause AS p WHERE p.until > statement_timestamp()
+    ) AS resting_models,
+    t.batches AS turnaround_batches,
+    t.seconds[1] AS turnaround_p50_seconds,
+    t.seconds[2] AS turnaround_p90_seconds,
+    t.seconds[3] AS turnaround_p99_seconds,
+    (
+        SELECT coalesce(max(extract(epoch FROM statement_timestamp() - o.submitted_at)), 0)
+        FROM open_batch AS o
+        WHERE o.state = 'submitted'
+    )::float8 AS oldest_in_flight_seconds,
+    (
+        SELECT json_agg(json_build_object(
+            'company_id', r.company_id,
+            'company', c.name,
+            'waiting_requests', r.waiting_requests,
+            'oldest_wait_seconds', r.oldest_wait_seconds,
+            'requests_in_batches', r.requests_in_batches,
+            'retry_requests', r.retry_requests,
+            'dead_letters', coalesce(d.requests, 0),
+            'day_cost_eur', coalesce(p.cost_eur, 0)
+        ) ORDER BY r.oldest_wait_seconds DESC, r.requests_in_batches DESC, r.company_id)
+        FROM ranked AS r
+        JOIN public."Company" AS c ON c.id = r.company_id
+        LEFT JOIN dead AS d ON d.company_id = r.company_id
+        LEFT JOIN paid_today AS p ON p.company_id = r.company_id
+    ) AS companies
+FROM turnaround AS t

@@ -1,0 +1,42 @@
+"""Old rows of our history: what runs measured. What was paid for is never among them."""
+
+from datetime import datetime
+from pathlib import Path
+
+from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+class Measurements(EngineQueries):
+    """Rows of `run_metric` and `operation_run`; each call is one statement."""
+
+    @retry_lost
+    def metrics_before(self, before: datetime) -> int:
+        """How many runs' figures are older."""
+        return self._count("count_metrics", before)
+
+    @retry_lost
+    def delete_metrics(self, before: datetime, limit: int) -> int:
+        """Delete at most `limit` of them, the oldest first; how many."""
+        return self._delete("delete_metrics", before, limit)
+
+    @retry_lost
+    def operations_before(self, before: datetime) -> int:
+        """How many measurements of operations are older."""
+        return self._count("count_operations", before)
+
+    @retry_lost
+    def delete_operations(self, before: datetime, limit: int) -> int:
+        """Delete at most `limit` of them, the oldest first; how many."""
+        return self._delete("delete_operations", before, limit)
+
+    def _count(self, name: str, before: datetime) -> int:
+        with self.autocommit.connect() as connection:
+            return int(connection.execute(SQL[name], {"before": before}).scalar_one())
+
+    def _delete(self, name: str, before: datetime, limit: int) -> int:
+        with self.autocommit.connect() as connection:
+            return connection.execute(SQL[name], {"before": before, "limit": limit}).rowcount
