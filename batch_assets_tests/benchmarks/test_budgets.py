@@ -12,7 +12,7 @@ from benchmarks.comparison.document import BEGIN, END
 from benchmarks.comparison.sizes import Size
 
 SIZE = Size(companies=30, requests=40, messages=3, history=400)
-ARGUMENTS = ["--companies", "25", "--requests", "40", "--messages", "3", "--history", "400"]
+ARGUMENTS = ["--companies", "30", "--requests", "40", "--messages", "3", "--history", "400"]
 
 FIELDS = [
     *("stage", "implementation", "companies", "requests", "messages", "history"),
@@ -42,7 +42,7 @@ def test_the_budgets_hold(tmp_path: Path, subtests: pytest.Subtests) -> None:
     with subtests.test("everything is measured, and kept in the agreed form"):
         assert all(list(one) == FIELDS for one in measured)
         assert of.keys() == EVERYTHING
-        assert {(one["companies"], one["requests"]) for one in measured} == {(25, 40)}
+        assert {(one["companies"], one["requests"]) for one in measured} == {(30, 40)}
         assert all(one["statements"] and one["rows"] and one["peak_mb"] for one in measured)
 
     with subtests.test("a busy run"):
