@@ -9,18 +9,27 @@ from batch_assets.checks import all_rows_conserved, open_rows_conserved
 from batch_assets.jobs import audit_job, batch_processing_job, refresh_companies_job
 from batch_assets.resources.defaults import default_resources
 from batch_assets.schedules import audit_schedule, batch_processing_schedule
+from batch_assets.sensors import backlog_sensor, completion_sensor, failure_sensor
 from batch_assets.settings import load_settings
+from batch_assets.ticks.evaluation import Post
+from batch_assets.ticks.lookout import Lookout
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
     """The definitions; with other resources than the default ones where given, by their key."""
     settings = load_settings()
     job, audit = batch_processing_job(settings), audit_job()
+    post = Post(settings, Lookout(settings))
     return dg.Definitions(
         assets=[row_conservation()],
         asset_checks=[open_rows_conserved, all_rows_conserved],
         jobs=[job, audit, refresh_companies_job()],
-        schedules=[batch_processing_schedule(job, settings), audit_schedule(audit, settings)],
+        schedules=[batch_processing_schedule(job, post), audit_schedule(audit, post)],
+        sensors=[
+            backlog_sensor(job, post),
+            completion_sensor(job, post),
+            failure_sensor(job, post),
+        ],
         resources={**default_resources(), **(resource_overrides or {})},
     )
 

@@ -93,6 +93,8 @@ class Settings(BaseModel):
     schedule: str = _setting(
         "BATCH_SCHEDULE", "a cron expression with five fields", default="*/2 * * * *"
     )
+    backlog_check_seconds: int = _whole("BATCH_BACKLOG_CHECK_SECONDS", 30, 5, 3_600)
+    completion_check_seconds: int = _whole("BATCH_COMPLETION_CHECK_SECONDS", 60, 5, 3_600)
     optimization: bool | Literal["auto"] = _setting(
         "ENABLE_BATCH_OPTIMIZATION", "true, false or auto", default=True
     )

@@ -2,22 +2,25 @@
 
 import dagster as dg
 
-from batch_assets.schedules.active import active_run_id
-from batch_assets.settings import Settings
+from batch_assets.ticks.evaluation import Post
+from batch_assets.ticks.starting import SWITCHED_OFF, View
 
 CRON = "17 3 * * *"
 
 
-def audit_schedule(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinition:
+def look(view: View) -> dg.RunRequest | dg.SkipReason:
+    """One tick: an audit, unless that is switched off or one is active."""
+    if not view.settings.processing_enabled:
+        return dg.SkipReason(SWITCHED_OFF)
+    active = view.runs.active()
+    return dg.RunRequest() if active is None else dg.SkipReason(str(active))
+
+
+def audit_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
     """The audit's schedule, switched on: it only reads."""
 
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if not settings.processing_enabled:
-            return dg.SkipReason("BATCH_PROCESSING_ENABLED is false.")
-        active = active_run_id(context, job.name)
-        if active is not None:
-            return dg.SkipReason(f"Audit {active} is still active.")
-        return dg.RunRequest()
+        return post.evaluate(context, job, look)
 
     return dg.ScheduleDefinition(
         name="audit_schedule",
