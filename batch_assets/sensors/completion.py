@@ -74,17 +74,38 @@ class Page:
         return None if is_passed else last.id
 
 
-ListPage = Callable[[Endpoints, str | None], Page]
+ReadPage = Callable[[Endpoints, str | None], Page]
 """Reads the page that begins after a batch, or the first; raises `ApiError`."""
 
 
-def list_page(endpoints: Endpoints, after: str | None) -> Page:
-    """One call, which is not repeated."""
-    with BatchApi(
-        endpoints.api_key, endpoints.base_url, timeouts=_TIMEOUTS, reading_retries=0
-    ) as api:
-        batches, has_more = api.page_of_batches(after)
-    return Page(batches, is_last=not has_more)
+class ServerList:
+    """The server's list of batches, a page at a time.
+
+    It keeps its client from tick to tick: making one takes longer than the call.
+    """
+
+    def __init__(self) -> None:
+        self._endpoints: Endpoints | None = None
+        self._api: BatchApi | None = None
+
+    def page(self, endpoints: Endpoints, after: str | None) -> Page:
+        """See `ReadPage`; one call, which is not repeated."""
+        batches, has_more = self._client(endpoints).page_of_batches(after)
+        return Page(batches, is_last=not has_more)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        if self._api is not None:
+            self._api.close()
+
+    def _client(self, endpoints: Endpoints) -> BatchApi:
+        if self._api is None or endpoints != self._endpoints:
+            self.close()
+            self._api = BatchApi(
+                endpoints.api_key, endpoints.base_url, timeouts=_TIMEOUTS, reading_retries=0
+            )
+            self._endpoints = endpoints
+        return self._api
 
 
 def refusal_of(breakers: Sequence[Breaker]) -> str | None:
@@ -127,11 +148,12 @@ def decide(batches: int, ended: Sequence[str], cursor: Cursor) -> dg.SensorResul
     )
 
 
-def look(
-    view: View, text: str | None, read_page: ListPage = list_page
-) -> dg.SensorResult | dg.SkipReason:
-    """One tick: one statement while nothing is in flight; else one call, and one statement more
-    if anything on the page has ended."""
+def look(view: View, text: str | None, read_page: ReadPage) -> dg.SensorResult | dg.SkipReason:
+    """One tick.
+
+    One statement while nothing is in flight; else one call as well, and one statement more if
+    anything on the page has ended.
+    """
     reason = why_no_run(view)
     if reason is not None:
         return dg.SkipReason(reason)
@@ -157,8 +179,12 @@ def look(
 def completion_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
     """The sensor, switched on."""
 
+    server_list = ServerList()
+
     def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return post.evaluate(context, job, lambda view: look(view, context.cursor))
+        return post.evaluate(
+            context, job, lambda view: look(view, context.cursor, server_list.page)
+        )
 
     return dg.SensorDefinition(
         name=NAME,
@@ -167,7 +193,7 @@ def completion_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
             "results are read. While none is in flight the server is asked nothing; else one page "
             "of its list in each tick."
         ),
-        job=job,
+        job_name=job.name,
         evaluation_fn=tick,
         minimum_interval_seconds=post.settings.completion_check_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,

@@ -65,7 +65,7 @@ def failure_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
             "in which neither schedule nor sensors start any, and starts a single one on trial "
             "when it is over. `batch-assets reset` ends the pause at once."
         ),
-        job=job,
+        job_name=job.name,
         evaluation_fn=tick,
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,

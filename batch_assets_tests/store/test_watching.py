@@ -1,4 +1,4 @@
-"""What sensors see of the database: what has become due since a run looked, and what is in flight."""
+"""What sensors see of the database: what has become due since a run looked, what is in flight."""
 
 from collections.abc import Iterator
 from dataclasses import replace
