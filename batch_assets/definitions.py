@@ -12,14 +12,13 @@ from batch_assets.schedules import audit_schedule, batch_processing_schedule
 from batch_assets.sensors import backlog_sensor, completion_sensor, failure_sensor
 from batch_assets.settings import load_settings
 from batch_assets.ticks.evaluation import Post
-from batch_assets.ticks.lookout import Lookout
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
     """The definitions; with other resources than the default ones where given, by their key."""
     settings = load_settings()
     job, audit = batch_processing_job(settings), audit_job()
-    post = Post(settings, Lookout(settings))
+    post = Post(settings)
     return dg.Definitions(
         assets=[row_conservation()],
         asset_checks=[open_rows_conserved, all_rows_conserved],

@@ -65,7 +65,7 @@ def backlog_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
             "(BATCH_MIN_SIZE) or one has waited long enough (BATCH_MAX_WAIT_MINUTES), unless a run "
             "is active, too many have failed, or nothing can be submitted now."
         ),
-        # By its name: given the job itself, Dagster copies the sensor and warns of a beta of its own.
+        # Given the job itself, Dagster would copy the sensor and warn of a beta of its own.
         job_name=job.name,
         evaluation_fn=tick,
         minimum_interval_seconds=post.settings.backlog_check_seconds,

@@ -76,6 +76,8 @@ def test_what_fails_is_one_sentence(
 class Context:
     """A tick's context whose instance cannot be had."""
 
+    instance_ref = None
+
     def __init__(self, error: Exception) -> None:
         self._error = error
 
@@ -86,8 +88,7 @@ class Context:
 
 @pytest.fixture
 def post() -> Post:
-    settings = load_settings()
-    return Post(settings, Lookout(settings))
+    return Post(load_settings())
 
 
 @pytest.mark.parametrize(
