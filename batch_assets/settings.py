@@ -226,7 +226,7 @@ class Settings(BaseModel):
         )
 
     def pause_rule(self) -> PauseRule:
-        """When the schedule rests after failed runs."""
+        """When schedule and sensors rest after failed runs."""
         return PauseRule(self.pause_after_failed_runs, self.pause_minutes)
 
     def toggle(self) -> Toggle:

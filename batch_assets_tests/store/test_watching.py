@@ -35,8 +35,8 @@ def desk(module_engine: Engine) -> Desk:
     return Desk(module_engine, OptimizedQueries(module_engine))
 
 
-def see(desk: Desk, later: timedelta = timedelta(0), **policy: float) -> NewlyDue:
-    return Watching(desk.engine).newly_due(replace(POLICY, **policy), datetime.now(UTC) + later)
+def see(desk: Desk, later: timedelta = timedelta(0)) -> NewlyDue:
+    return Watching(desk.engine).newly_due(POLICY, datetime.now(UTC) + later)
 
 
 def arrive(desk: Desk, count: int, company_id: str | None = None, **options: object) -> str:
