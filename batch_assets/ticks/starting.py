@@ -82,8 +82,9 @@ def why_no_run(view: View) -> str | None:
 
 def rest_sentence(rest: Rest, unread: str | None) -> str:
     """Why nothing is started, until when, and how to go on."""
+    pages = "Its page says" if rest.failed_runs == 1 else "Their pages say"
     unseen = f" Whether it was reset cannot be seen: {unread}" if unread else ""
     return (
         f"{rest.reason}: no run is started before {clock_time(rest.until)}, then a single one. "
-        f"Their pages say why; `batch-assets reset` lets runs start again at once.{unseen}"
+        f"{pages} why; `batch-assets reset` lets runs start again at once.{unseen}"
     )

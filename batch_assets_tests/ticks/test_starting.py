@@ -52,6 +52,14 @@ def test_failed_runs_ask_for_a_pause(desk: Desk) -> None:
     assert why_no_run(view_at(NOON + timedelta(minutes=29), runs)) == PAUSED
 
 
+def test_one_failed_run_may_be_enough(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_PAUSE_AFTER_FAILED_RUNS", "1")
+    said = why_no_run(view_at(runs=failed_runs(1)))
+    assert said is not None
+    assert said.startswith("The last run has failed: no run is started before 2026-01-01 12:30:00 ")
+    assert "Its page says why" in said
+
+
 def test_the_trial_after_it_is_the_failure_sensors_to_start(desk: Desk) -> None:
     over = NOON + timedelta(minutes=30)
     runs = failed_runs(5)
