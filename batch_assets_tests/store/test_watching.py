@@ -12,6 +12,7 @@ from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.original import OriginalQueries
 from batch_assets.store.watching import InFlight, NewlyDue, Watching
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_company, make_requests
@@ -108,6 +109,20 @@ def test_an_old_request_that_a_run_has_left_is_not_newly_due(desk: Desk) -> None
     assert (found.companies, found.waiting_companies, found.next_due_at) == (0, 1, None)
     arrive(desk, 1, company_id, age=OLD - timedelta(minutes=26))
     assert see(desk).companies == 0
+
+
+def test_after_the_original_the_fingerprint_alone_tells_a_backlog_that_was_left(
+    desk: Desk,
+) -> None:
+    # It notes no date up to which it has noticed what waits.
+    large, old = arrive(desk, 10, age=YOUNG), arrive(desk, 1, age=OLD)
+    OriginalQueries(desk.engine).notice_pending(100)
+    assert desk.column("SELECT DISTINCT company_id FROM batch_assets.intake ORDER BY 1") == sorted(
+        [large, old]
+    )
+    found = see(desk)
+    assert (found.companies, found.large_companies) == (1, 0)
+    assert see(desk).fingerprint == found.fingerprint
 
 
 def test_a_suspended_company_is_never_due(desk: Desk) -> None:
