@@ -12,97 +12,28 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.schedules import batch_processing
 from batch_assets.sensors import backlog, completion, failure
 from batch_assets.settings import Settings
-from batch_assets.store.counting import Tally, count_statements, counted_into
-from batch_assets.ticks.lookout import Lookout
+from batch_assets.store.sql import load
 from batch_assets.ticks.runs import ActiveRun, DecidedRun
 from batch_assets.ticks.starting import View
 from batch_assets.wiring import Endpoints
-from batch_assets_tests.ticks.support import Answer, History
+from batch_assets_tests.ticks.support import Answer, CountingLookout, History
 
 STEP = timedelta(seconds=15)
 QUEUE = timedelta(seconds=3)
 """How long a run is in the queue before it begins, if none is under way."""
 SAME = timedelta(minutes=10)
 
-_Seen = TypeVar("_Seen")
-
-_ARRIVE = text("""
-    INSERT INTO public."AIProcessingRequest" (
-        "id", "sessionId", "model", "promptTokens", "completionTokens", "totalTokens",
-        "promptTokenCost", "completionTokenCost", "totalCostEur", "processingType", "success",
-        "requestedAt"
-    )
-    VALUES (:id, :company_id, 'gpt-4o-mini', 0, 0, 0, 0, 0, 0, 'full_analysis', false, :at)
-""")
-_NOTICE = text("""
-    WITH noticed AS (
-        INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
-        SELECT r.id, r."sessionId", r.model, r."requestedAt"
-        FROM public."AIProcessingRequest" AS r
-        WHERE r."processingStatus" = 'PENDING_BATCHING'
-        ON CONFLICT (request_id) DO NOTHING
-    )
-    INSERT INTO batch_assets.intake_progress AS p (noticed_until) VALUES (:at)
-    ON CONFLICT (only_row) DO UPDATE SET noticed_until = excluded.noticed_until
-""")
-_CLAIM = text("""
-    WITH claimed AS (
-        UPDATE public."AIProcessingRequest"
-        SET "processingStatus" = 'BATCHING_IN_PROGRESS'
-        WHERE "sessionId" = :company_id AND "processingStatus" = 'PENDING_BATCHING'
-    ), forgotten AS (
-        DELETE FROM batch_assets.intake WHERE company_id = :company_id
-    )
-    INSERT INTO batch_assets.batch (
-        id, installation_id, company_id, state, requests, openai_batch_id, server_status,
-        server_status_since, submitted_at
-    )
-    SELECT :id, i.id, :company_id, 'submitted', 1, :id, 'in_progress', :at, :at
-    FROM batch_assets.installation AS i
-""")
-_SETTLE = text("""
-    UPDATE batch_assets.batch
-    SET state = 'settled', ended_at = :at, settled_at = :at
-    WHERE id = ANY(:ids)
-""")
-
-
-class CountingLookout(Lookout):
-    """Looks on an engine that is kept, and counts the statements."""
-
-    def __init__(self, settings: Settings, engine: Engine) -> None:
-        super().__init__(settings)
-        self.tally = Tally()
-        self.real_looks = 0
-        self._kept = engine
-        self._remembered: dict[object, tuple[Any, int]] = {}
-        count_statements(engine)
-
-    def see(self, look: Callable[[Engine], _Seen]) -> _Seen:
-        which = look.__code__
-        if which not in self._remembered:
-            self.real_looks += 1
-            seen_before = self.tally.statements
-            with counted_into(self.tally):
-                seen = look(self._kept)
-            self._remembered[which] = (seen, self.tally.statements - seen_before)
-            return seen
-        seen, statements = self._remembered[which]
-        self.tally.statements += statements
-        return seen
-
-    def forget(self) -> None:
-        """Let the next looks be real ones."""
-        self._remembered.clear()
+SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 @dataclass
@@ -178,7 +109,7 @@ class Day:
             rows.append({"id": f"{company_id} {at}", "company_id": company_id, "at": at})
         if rows:
             with self.engine.begin() as connection:
-                connection.execute(_ARRIVE, rows)
+                connection.execute(SQL["arrive"], rows)
 
     def _work(self) -> None:
         """Dagster's queue and the runs: one at a time, as `dagster.yaml` has it."""
@@ -201,11 +132,11 @@ class Day:
         ended = [one.id for one in self.server if one.status == "completed"]
         with self.engine.begin() as connection:
             if ended:
-                connection.execute(_SETTLE, {"ids": ended, "at": self.now})
+                connection.execute(SQL["settle"], {"ids": ended, "at": self.now})
                 for batch_id in ended:
                     self.waited["batch"].append(self.idle_since.pop(batch_id, timedelta()))
                 self.server = [one for one in self.server if one.id not in ended]
-            connection.execute(_NOTICE, {"at": self.now})
+            connection.execute(SQL["notice"], {"at": self.now})
             for company_id in [one for one in self.waiting if self.is_due(one)]:
                 if company_id in self.plan.capped:
                     continue
@@ -214,7 +145,7 @@ class Day:
 
     def _claim(self, connection: Any, company_id: str) -> None:
         batch_id = f"batch_{len(self.ends_at)}"
-        connection.execute(_CLAIM, {"company_id": company_id, "id": batch_id, "at": self.now})
+        connection.execute(SQL["claim"], {"company_id": company_id, "id": batch_id, "at": self.now})
         del self.waiting[company_id]
         self.ends_at[batch_id] = self.now + timedelta(seconds=self.plan.batch_seconds())
         self.server.insert(0, RemoteBatch(batch_id, "in_progress", "file-in", created_at=self.now))

@@ -1,18 +1,23 @@
 """A job's history and a moment for ticks, without Dagster's storage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import dagster as dg
+from sqlalchemy import Engine
 
-from batch_assets.settings import load_settings
+from batch_assets.settings import Settings, load_settings
+from batch_assets.store.counting import Tally, count_statements, counted_into
 from batch_assets.ticks.lookout import Lookout
 from batch_assets.ticks.runs import ActiveRun, DecidedRun
 from batch_assets.ticks.starting import View
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ACTIVE_RUN = ActiveRun("r1", "queued", NOON)
+
+_Seen = TypeVar("_Seen")
 
 Answer = dg.SensorResult | dg.SkipReason | dg.RunRequest
 
@@ -33,6 +38,35 @@ class History:
 
     def end(self, *, failed: bool, at: datetime) -> None:
         self.ended.insert(0, DecidedRun(f"run-{len(self.ended) + 1}", failed, at))
+
+
+class CountingLookout(Lookout):
+    """Looks on an engine that is kept, counts statements, and remembers until told to forget."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        super().__init__(settings)
+        self.tally = Tally()
+        self.real_looks = 0
+        self._kept = engine
+        self._remembered: dict[object, tuple[Any, int]] = {}
+        count_statements(engine)
+
+    def see(self, look: Callable[[Engine], _Seen]) -> _Seen:
+        which = look.__code__
+        if which not in self._remembered:
+            self.real_looks += 1
+            seen_before = self.tally.statements
+            with counted_into(self.tally):
+                seen = look(self._kept)
+            self._remembered[which] = (seen, self.tally.statements - seen_before)
+            return seen
+        seen, statements = self._remembered[which]
+        self.tally.statements += statements
+        return seen
+
+    def forget(self) -> None:
+        """Let the next looks be real ones."""
+        self._remembered.clear()
 
 
 def failed_runs(times: int, last_at: datetime = NOON) -> History:
