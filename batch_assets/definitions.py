@@ -20,7 +20,9 @@ from batch_assets.schedules import (
     prune_schedule,
     report_schedule,
 )
+from batch_assets.sensors import backlog_sensor, completion_sensor, failure_sensor
 from batch_assets.settings import load_settings
+from batch_assets.ticks.evaluation import Post
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -28,15 +30,21 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     settings = load_settings()
     job, audit = batch_processing_job(settings), audit_job()
     report, prune = report_job(), prune_job(settings)
+    post = Post(settings)
     return dg.Definitions(
         assets=declared_assets(),
         asset_checks=[open_rows_conserved, all_rows_conserved, alerts],
         jobs=[job, audit, refresh_companies_job(), report, prune],
         schedules=[
-            batch_processing_schedule(job, settings),
-            audit_schedule(audit, settings),
-            report_schedule(report, settings),
-            prune_schedule(prune, settings),
+            batch_processing_schedule(job, post),
+            audit_schedule(audit, post),
+            report_schedule(report, post),
+            prune_schedule(prune, post),
+        ],
+        sensors=[
+            backlog_sensor(job, post),
+            completion_sensor(job, post),
+            failure_sensor(job, post),
         ],
         resources={**default_resources(), **(resource_overrides or {})},
         # For a check that somebody executes in the UI: a process of its own takes far longer.

@@ -95,6 +95,8 @@ class Settings(BaseModel):
     schedule: str = _setting(
         "BATCH_SCHEDULE", "a cron expression with five fields", default="*/2 * * * *"
     )
+    backlog_check_seconds: int = _whole("BATCH_BACKLOG_CHECK_SECONDS", 30, 5, 3_600)
+    completion_check_seconds: int = _whole("BATCH_COMPLETION_CHECK_SECONDS", 60, 5, 3_600)
     optimization: bool | Literal["auto"] = _setting(
         "ENABLE_BATCH_OPTIMIZATION", "true, false or auto", default=True
     )
@@ -265,7 +267,7 @@ class Settings(BaseModel):
         )
 
     def pause_rule(self) -> PauseRule:
-        """When the schedule rests after failed runs."""
+        """When schedule and sensors rest after failed runs."""
         return PauseRule(self.pause_after_failed_runs, self.pause_minutes)
 
     def alert_limits(self) -> Limits:

@@ -72,10 +72,15 @@ def make_company(conn: Connection, *, status: str = "ACTIVE", name: str = "Zorgg
 
 
 def make_session(
-    conn: Connection, company_id: str, *, messages: Messages = 4, start: datetime | None = None
+    conn: Connection,
+    company_id: str,
+    *,
+    messages: Messages = 4,
+    start: datetime | None = None,
+    session_id: str | None = None,
 ) -> str:
     """A session with its messages in their order; it started at `start`, or just now."""
-    session_id = _new_id()
+    session_id = session_id or _new_id()
     begin = start if start is not None else func.clock_timestamp()
     conn.execute(
         insert(session).values(

@@ -16,8 +16,8 @@ from batch_assets.cli.output import console, errors, table
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.jobs import batch_processing_job, report_job
 from batch_assets.resources.defaults import default_resources
-from batch_assets.schedules.active import ACTIVE
 from batch_assets.settings import load_settings
+from batch_assets.ticks.runs import ACTIVE
 
 JOB_NAME = "batch_processing_job"
 PROCESS_TAG = "batch_assets/process"

@@ -19,7 +19,7 @@ def reset(operations: Sequence[str], *, every: bool) -> None:
         said += [f"Calls of {operation} are made again." for operation in closed]
         who = f"{getpass.getuser()} on {socket.gethostname()}"
         if not operations and database.pauses.reset_scheduler(who):
-            said.append("The schedule starts runs again.")
+            said.append("Schedule and sensors start runs again.")
     for line in said or ["Nothing to do: nothing was stopped."]:
         console().print(line)
 

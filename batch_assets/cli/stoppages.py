@@ -11,7 +11,7 @@ from batch_assets.store.pauses import RestingModel, SchedulerPause
 
 @dataclass(frozen=True, slots=True)
 class Stoppages:
-    """Breakers that are not closed, models that rest, and the schedule's pause."""
+    """Breakers that are not closed, models that rest, and the pause after failed runs."""
 
     breakers: list[Breaker]
     models: list[RestingModel]
@@ -22,7 +22,7 @@ class Stoppages:
         """One for each, with what to do where anything can be done."""
         if self.schedule is not None:
             yield (
-                f"The schedule rests until {_moment(self.schedule.until)}: "
+                f"Schedule and sensors rest until {_moment(self.schedule.until)}: "
                 f"{_lowered(self.schedule.reason)}. `batch-assets reset` ends it."
             )
         for breaker in self.breakers:

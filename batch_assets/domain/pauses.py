@@ -1,4 +1,4 @@
-"""When the schedule rests after failed runs, and for how long."""
+"""When nothing starts runs by itself after failed ones, and for how long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,24 @@ from datetime import datetime, timedelta
 
 _DOUBLINGS = 3
 """A pause never gets longer than eight times the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A pause that failed runs ask for; once `until` is past, a trial run is due."""
+
+    failed_runs: int
+    is_at_least: bool
+    """More runs may have failed in a row than were counted."""
+    until: datetime
+
+    @property
+    def reason(self) -> str:
+        """What happened, as the beginning of a sentence."""
+        if self.failed_runs == 1:
+            return "The last run has failed"
+        at_least = "At least the" if self.is_at_least else "The"
+        return f"{at_least} last {self.failed_runs} runs have failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +47,11 @@ class PauseRule:
         if doublings < 0 or self.minutes == 0:
             return None
         return failed_at[0] + timedelta(minutes=self.minutes * 2**doublings)
+
+    def rest(self, failed_at: Sequence[datetime]) -> Rest | None:
+        """The pause that these failures ask for, the last one first; `None` as above."""
+        counted = failed_at[: self.counted_runs]
+        until = self.until(counted)
+        if until is None:
+            return None
+        return Rest(len(counted), len(counted) == self.counted_runs, until)

@@ -124,6 +124,11 @@ class RemoteBatch:
     failed: int = 0
     errors: tuple[BatchErrorLine, ...] = ()
 
+    @property
+    def has_files(self) -> bool:
+        """Whether there is anything to read."""
+        return self.output_file_id is not None or self.error_file_id is not None
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:

@@ -2,7 +2,8 @@
 
 Nothing of the SDK leaves this room. The two creating calls send one POST each, whatever happens:
 what became of a lost one is looked up by the caller, by the metadata and the name that it gave.
-Reading calls are tried up to three times, with the SDK's backoff and the server's Retry-After.
+Reading calls are tried up to three times unless told otherwise, with the SDK's backoff and the
+server's Retry-After.
 """
 
 import functools
@@ -48,6 +49,7 @@ class BatchApi:
         base_url: str = DEFAULT_BASE_URL,
         *,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
+        reading_retries: int = 2,
         max_connections: int = 10,
         gate: Gate = _OPEN_GATE,
     ) -> None:
@@ -56,6 +58,7 @@ class BatchApi:
         self.timeouts = timeouts
         self._api_key = api_key
         self._base_url = base_url
+        self._reading_retries = reading_retries
         self._max_connections = max_connections
         self._gate = gate
         self._connections: Connections | None = None
@@ -151,6 +154,21 @@ class BatchApi:
                 return
             yield batch
 
+    def page_of_batches(self, after: str | None) -> tuple[tuple[RemoteBatch, ...], bool]:
+        """One page of that list, which begins after a batch or with the newest; is there more?
+
+        One call.
+        """
+        connections = self._connect()
+        batches = connections.reading.batches.with_raw_response
+        cursor = {} if after is None else {"after": after}
+        page = connections.call(
+            Operation.LIST_BATCHES,
+            lambda: batches.list(limit=_BATCHES_A_PAGE, extra_query=cursor),
+            functools.partial(objects.page, objects.remote_batch),
+        )
+        return page.items, page.has_more is not False and bool(page.items)
+
     def list_files(self, *, created_after: datetime | None = None) -> Iterator[RemoteFile]:
         """All files with the purpose `batch`, in the manner of `list_batches`."""
         files = self._connect().reading.files.with_raw_response
@@ -206,7 +224,12 @@ class BatchApi:
         with self._lock:
             if self._connections is None:
                 self._connections = Connections(
-                    self._api_key, self._base_url, self.timeouts, self._max_connections, self._gate
+                    self._api_key,
+                    self._base_url,
+                    self.timeouts,
+                    reading_retries=self._reading_retries,
+                    max_connections=self._max_connections,
+                    gate=self._gate,
                 )
             return self._connections
 

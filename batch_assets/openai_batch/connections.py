@@ -17,8 +17,6 @@ from batch_assets.openai_batch.gate import Gate
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.results import read_json
 
-_READING_RETRIES = 2
-
 _Result = TypeVar("_Result")
 
 
@@ -34,7 +32,14 @@ class Connections:
     """Two clients with a pool each: one repeats calls that failed, the other never does."""
 
     def __init__(
-        self, api_key: str, base_url: str, timeouts: Timeouts, max_connections: int, gate: Gate
+        self,
+        api_key: str,
+        base_url: str,
+        timeouts: Timeouts,
+        *,
+        reading_retries: int,
+        max_connections: int,
+        gate: Gate,
     ) -> None:
         def client(*, seconds: float, retries: int, follow_redirects: bool) -> openai.OpenAI:
             pool = httpx2.Client(
@@ -50,9 +55,7 @@ class Connections:
                 api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool
             )
 
-        self.reading = client(
-            seconds=timeouts.read, retries=_READING_RETRIES, follow_redirects=True
-        )
+        self.reading = client(seconds=timeouts.read, retries=reading_retries, follow_redirects=True)
         # A redirect can turn a POST into a GET, or send it a second time.
         self.creating = client(seconds=timeouts.create, retries=0, follow_redirects=False)
         self._gate = gate

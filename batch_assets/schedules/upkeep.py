@@ -4,62 +4,62 @@ from typing import Final
 
 import dagster as dg
 
-from batch_assets.schedules.active import active_run_id
-from batch_assets.settings import Settings
+from batch_assets.ticks.evaluation import Post
+from batch_assets.ticks.starting import SWITCHED_OFF, View
 
 AUDIT_CRON: Final = "17 3 * * *"
 PRUNE_CRON: Final = "47 3 * * *"
 REPORT_CRON: Final = "7 * * * *"
 
 
-def audit_schedule(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinition:
+def look(view: View) -> dg.RunRequest | dg.SkipReason:
+    """One tick: a run, unless that is switched off or one is active."""
+    if not view.settings.processing_enabled:
+        return dg.SkipReason(SWITCHED_OFF)
+    active = view.runs.active()
+    return dg.RunRequest() if active is None else dg.SkipReason(str(active))
+
+
+def audit_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
     """The audit's schedule: it only reads."""
     return _schedule(
         job,
-        settings,
+        post,
         name="audit_schedule",
         cron=AUDIT_CRON,
         description="Starts audit_job once a day unless an audit is active.",
-        run="Audit",
     )
 
 
-def report_schedule(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinition:
+def report_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
     """The pictures' schedule: it only reads."""
     return _schedule(
         job,
-        settings,
+        post,
         name="report_schedule",
         cron=REPORT_CRON,
         description="Starts report_job once an hour unless a run of it is active.",
-        run="Report",
     )
 
 
-def prune_schedule(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinition:
+def prune_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
     """The schedule by which old history goes; what was paid for is never among it."""
     return _schedule(
         job,
-        settings,
+        post,
         name="prune_schedule",
         cron=PRUNE_CRON,
         description="Starts prune_job once a day unless a run of it is active.",
-        run="Prune run",
     )
 
 
 def _schedule(
-    job: dg.JobDefinition, settings: Settings, *, name: str, cron: str, description: str, run: str
+    job: dg.JobDefinition, post: Post, *, name: str, cron: str, description: str
 ) -> dg.ScheduleDefinition:
-    """A schedule in UTC, switched on; `run` is what its skip reason calls a run."""
+    """A schedule in UTC, switched on."""
 
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if not settings.processing_enabled:
-            return dg.SkipReason("BATCH_PROCESSING_ENABLED is false.")
-        active = active_run_id(context, job.name)
-        if active is not None:
-            return dg.SkipReason(f"{run} {active} is still active.")
-        return dg.RunRequest()
+        return post.evaluate(context, job, look)
 
     return dg.ScheduleDefinition(
         name=name,

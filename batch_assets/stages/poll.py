@@ -120,8 +120,7 @@ def _has_ended(pipeline: Pipeline, batch: InFlightBatch, remote: RemoteBatch) ->
     """Whether results can be read now. Completed batches may lack their file ids for a while."""
     if remote.status not in SERVER_ENDED:
         return False
-    has_files = remote.output_file_id is not None or remote.error_file_id is not None
-    if remote.status != "completed" or has_files:
+    if remote.status != "completed" or remote.has_files:
         return True
     waited = datetime.now(UTC) - batch.status_since
     return (

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -12,23 +12,67 @@ from batch_assets.store.urls import application_url
 
 POOL_SIZE: Final = 5
 POOL_WAIT_SECONDS: Final = 30
+LOOK_SECONDS: Final = 10
+"""How long one statement of a look at the database may take, and half of it to connect."""
 
-# A statement of ours that waits for a lock makes LiveDash's wait behind it, and a frozen process
-# must not hold locks: both give up.
-_LIMITS: Final = {
-    "lock_timeout": "30s",
-    "statement_timeout": "300s",
-    "idle_in_transaction_session_timeout": "300s",
-    # The statements are short, and their estimated costs high: compiling them takes longer.
-    "jit": "off",
-}
-_AT_LOGIN: Final = " ".join(f"-c {name}={value}" for name, value in _LIMITS.items())
 _IN_TRANSACTION: Final = (
     "SELECT set_config(l.name, l.value, true)"
     " FROM unnest(%(names)s::text[], %(values)s::text[]) AS l (name, value)"
 )
 _REFUSED: Final = "unsupported startup parameter"
 _HAS_LIMITS: Final = "batch_assets.has_limits"
+
+
+class _Limits:
+    """What a session may take, in PostgreSQL's own words: given at login.
+
+    A statement of ours that waits for a lock makes LiveDash's wait behind it, and a frozen process
+    must not hold locks: both give up.
+    """
+
+    def __init__(self, *, lock: str, statement: str) -> None:
+        self._limits = {
+            "lock_timeout": lock,
+            "statement_timeout": statement,
+            "idle_in_transaction_session_timeout": "300s",
+            # The statements are short, and their estimated costs high: compiling takes longer.
+            "jit": "off",
+        }
+        self._at_login = " ".join(f"-c {name}={value}" for name, value in self._limits.items())
+
+    def connect(
+        self,
+        dialect: Dialect,
+        entry: ConnectionPoolEntry,
+        args: list[Any],
+        parameters: dict[str, Any],
+    ) -> DBAPIConnection:
+        """Log in with the limits, or without them where a pooler refuses settings at login."""
+        options = " ".join(filter(None, [parameters.get("options"), self._at_login]))
+        try:
+            connection = dialect.connect(*args, **{**parameters, "options": options})
+        except psycopg.OperationalError as error:
+            if _REFUSED not in str(error):
+                raise
+            connection = dialect.connect(*args, **parameters)
+            entry.info[_HAS_LIMITS] = False
+        else:
+            entry.info[_HAS_LIMITS] = True
+        return connection
+
+    def begin(self, connection: Connection) -> None:
+        """Behind a pooler a session is shared: limits are for one transaction, and by a statement.
+
+        What runs alone, in autocommit, has none there; it holds no locks beyond itself.
+        """
+        driver_connection: Any = connection.connection.driver_connection
+        if not connection.info[_HAS_LIMITS] and not driver_connection.autocommit:
+            limits = {"names": list(self._limits), "values": list(self._limits.values())}
+            connection.exec_driver_sql(_IN_TRANSACTION, limits)
+
+
+_OF_A_RUN = _Limits(lock="30s", statement="300s")
+_OF_A_LOOK = _Limits(lock=f"{LOOK_SECONDS}s", statement=f"{LOOK_SECONDS}s")
 
 
 def open_engine(url: str) -> Engine:
@@ -38,43 +82,33 @@ def open_engine(url: str) -> Engine:
     parameters, which hold conversations. A connection that was lost while it lay in the pool is
     noticed by the statement that meets it: whoever runs it tries again.
     """
-    engine = create_engine(
-        application_url(url).set(drivername=DRIVER),
+    return _engine(
+        application_url(url),
+        _OF_A_RUN,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
         pool_timeout=POOL_WAIT_SECONDS,
+    )
+
+
+def open_engine_for_looks(url: str) -> Engine:
+    """An engine for a look now and then, from which little is asked and which waits for little.
+
+    It keeps no connection: each is closed after its use. What does not answer within
+    `LOOK_SECONDS` fails.
+    """
+    patience = {"connect_timeout": str(LOOK_SECONDS // 2)}
+    return _engine(application_url(url).update_query_dict(patience), _OF_A_LOOK, poolclass=NullPool)
+
+
+def _engine(url: URL, limits: _Limits, **pool: Any) -> Engine:
+    engine = create_engine(
+        url.set(drivername=DRIVER),
+        **pool,
         hide_parameters=True,
         # Prepared statements live in a session, which PgBouncer takes away after a transaction.
         connect_args={"prepare_threshold": None, "application_name": "batch-assets"},
     )
-    event.listen(engine, "do_connect", _connect)
-    event.listen(engine, "begin", _limit)
+    event.listen(engine, "do_connect", limits.connect)
+    event.listen(engine, "begin", limits.begin)
     return engine
-
-
-def _connect(
-    dialect: Dialect, entry: ConnectionPoolEntry, args: list[Any], parameters: dict[str, Any]
-) -> DBAPIConnection:
-    """Log in with the limits, or without them where a pooler refuses settings at login."""
-    options = " ".join(filter(None, [parameters.get("options"), _AT_LOGIN]))
-    try:
-        connection = dialect.connect(*args, **{**parameters, "options": options})
-    except psycopg.OperationalError as error:
-        if _REFUSED not in str(error):
-            raise
-        connection = dialect.connect(*args, **parameters)
-        entry.info[_HAS_LIMITS] = False
-    else:
-        entry.info[_HAS_LIMITS] = True
-    return connection
-
-
-def _limit(connection: Connection) -> None:
-    """Behind a pooler a session is shared: limits are for one transaction, and by a statement.
-
-    What runs alone, in autocommit, has none there; it holds no locks beyond itself.
-    """
-    driver_connection: Any = connection.connection.driver_connection
-    if not connection.info[_HAS_LIMITS] and not driver_connection.autocommit:
-        limits = {"names": list(_LIMITS), "values": list(_LIMITS.values())}
-        connection.exec_driver_sql(_IN_TRANSACTION, limits)

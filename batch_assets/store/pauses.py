@@ -16,11 +16,11 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 @dataclass(frozen=True, slots=True)
 class SchedulerPause:
-    """What is kept of the schedule's pauses."""
+    """What is kept of the pauses after failed runs."""
 
     failed_runs: int = 0
     until: datetime | None = None
-    """When the schedule tries a run again, or tried one; `None` if there is no pause."""
+    """When a run is tried again, or was; `None` if there is no pause."""
     reason: str = ""
     reset_at: datetime | None = None
     """Runs that failed before are not counted."""
@@ -42,7 +42,7 @@ class Pauses(EngineQueries):
 
     @retry_lost
     def scheduler(self) -> SchedulerPause:
-        """The schedule's pause, or what is left of the last one."""
+        """The pause, or what is left of the last one."""
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["scheduler_pause"]).one_or_none()
         return SchedulerPause() if row is None else SchedulerPause(*row)

@@ -15,11 +15,13 @@ import psutil
 from batch_assets.local import stack
 
 PATIENCE_SECONDS = 90
-QUERY = """{
-    schedulesOrError(repositorySelector: {
-        repositoryName: "__repository__", repositoryLocationName: "batch_assets"
-    }) { ... on Schedules { results { name scheduleState { status } } } }
-}"""
+REPOSITORY = '{repositoryName: "__repository__", repositoryLocationName: "batch_assets"}'
+QUERY = f"""{{
+    schedulesOrError(repositorySelector: {REPOSITORY})
+        {{ ... on Schedules {{ results {{ name scheduleState {{ status }} }} }} }}
+    sensorsOrError(repositorySelector: {REPOSITORY})
+        {{ ... on Sensors {{ results {{ name sensorState {{ status }} }} }} }}
+}}"""
 
 
 def free_port() -> int:
@@ -28,7 +30,7 @@ def free_port() -> int:
 
 
 def ask(port: int) -> dict[str, object]:
-    """What Dagster's GraphQL says of the schedules; empty while it does not answer."""
+    """What Dagster's GraphQL says of what starts runs; empty while it does not answer."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/graphql",
         json.dumps({"query": QUERY}).encode(),
@@ -36,7 +38,7 @@ def ask(port: int) -> dict[str, object]:
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return dict(json.load(answer)["data"]["schedulesOrError"])
+            return dict(json.load(answer)["data"])
     except OSError:
         return {}
 
@@ -64,19 +66,27 @@ def test_it_starts_everything_and_ends_everything(project_copy: Path, tmp_path: 
             stderr=output,
         )
         give_up = time.monotonic() + PATIENCE_SECONDS
-        while not (schedules := ask(port)) and time.monotonic() < give_up:
+        while not (starters := ask(port)) and time.monotonic() < give_up:
             assert program.poll() is None
             time.sleep(0.3)
-        assert schedules == {
-            "results": [
-                {"name": name, "scheduleState": {"status": "RUNNING"}}
-                for name in (
-                    "audit_schedule",
-                    "batch_processing_schedule",
-                    "prune_schedule",
-                    "report_schedule",
-                )
-            ]
+        assert starters == {
+            "schedulesOrError": {
+                "results": [
+                    {"name": name, "scheduleState": {"status": "RUNNING"}}
+                    for name in (
+                        "audit_schedule",
+                        "batch_processing_schedule",
+                        "prune_schedule",
+                        "report_schedule",
+                    )
+                ]
+            },
+            "sensorsOrError": {
+                "results": [
+                    {"name": name, "sensorState": {"status": "RUNNING"}}
+                    for name in ("backlog_sensor", "completion_sensor", "failure_sensor")
+                ]
+            },
         }
         assert len(processes_of(project_copy)) > 3
 

@@ -44,7 +44,7 @@ def stopped(engine: Engine, configured: dict[str, str]) -> dict[str, str]:
 def test_status_shows_what_is_stopped(typed: Type, stopped: dict[str, str]) -> None:
     said = typed("status", **stopped).out
     words = " ".join(said.split())
-    assert "The schedule rests until 20" in words
+    assert "Schedule and sensors rest until 20" in words
     assert "UTC: the last 5 runs have failed. `batch-assets reset` ends it." in words
     assert "No create_batch: the last call failed (timeout) and none is made before" in words
     assert "`batch-assets reset create_batch` allows them at once." in words
@@ -72,7 +72,7 @@ def test_reset_ends_all_of_it_and_says_so(typed: Type, stopped: dict[str, str]) 
     assert outcome.out.splitlines() == [
         "Calls of create_batch are made again.",
         "Calls of upload are made again.",
-        "The schedule starts runs again.",
+        "Schedule and sensors start runs again.",
     ]
     document = json.loads(typed("status", "--json", **stopped).out)
     assert (document["breakers"], document["schedule_pause"]) == ([], None)

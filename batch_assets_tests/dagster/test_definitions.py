@@ -30,7 +30,7 @@ def job() -> dg.JobDefinition:
     return defs.resolve_job_def("batch_processing_job")
 
 
-def test_they_name_every_job_schedule_and_resource() -> None:
+def test_they_name_every_job_schedule_sensor_and_resource() -> None:
     repository = defs.get_repository_def()
     jobs = {name for name in repository.job_names if not name.startswith("__")}
     assert jobs == {
@@ -54,7 +54,11 @@ def test_they_name_every_job_schedule_and_resource() -> None:
         "query_strategy",
         "wiring",
     }
-    assert not repository.sensor_defs
+    assert {sensor.name: sensor.minimum_interval_seconds for sensor in repository.sensor_defs} == {
+        "backlog_sensor": 30,
+        "completion_sensor": 60,
+        "failure_sensor": 15,
+    }
 
 
 def test_they_can_be_loaded() -> None:
@@ -167,6 +171,14 @@ def test_the_cron_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("BATCH_SCHEDULE", "*/15 6-20 * * *")
     schedule = build_definitions().resolve_schedule_def("batch_processing_schedule")
     assert schedule.cron_schedule == "*/15 6-20 * * *"
+
+
+def test_the_sensors_intervals_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_BACKLOG_CHECK_SECONDS", "5")
+    monkeypatch.setenv("BATCH_COMPLETION_CHECK_SECONDS", "300")
+    definitions = build_definitions()
+    assert definitions.resolve_sensor_def("backlog_sensor").minimum_interval_seconds == 5
+    assert definitions.resolve_sensor_def("completion_sensor").minimum_interval_seconds == 300
 
 
 @pytest.mark.parametrize("cron", ["every minute", "* * * *", "99 * * * *"])

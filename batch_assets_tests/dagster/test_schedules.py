@@ -1,15 +1,17 @@
-"""The schedule: when a tick starts a run, and what a skipped one says."""
+"""The schedule as Dagster evaluates it: when a tick starts a run, and what a skipped one says."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
 from batch_assets.definitions import build_definitions
-from batch_assets.schedules.active import ACTIVE
-from batch_assets.schedules.batch_processing import decide
+from batch_assets.ticks.runs import ACTIVE
 
+JOB = "batch_processing_job"
 ENDED = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -34,18 +36,16 @@ def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, job: str)
     return instance.add_run(run).run_id
 
 
-def test_switched_off_wins() -> None:
-    assert decide(enabled=False, active_run_id="r") == dg.SkipReason(
-        "BATCH_PROCESSING_ENABLED is false."
-    )
-
-
-def test_an_active_run_is_named() -> None:
-    assert decide(enabled=True, active_run_id="r") == dg.SkipReason("Run r is still active.")
-
-
-def test_otherwise_a_run_starts() -> None:
-    assert decide(enabled=True, active_run_id=None) == dg.RunRequest()
+@contextmanager
+def run_with(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, job: str = JOB
+) -> Iterator[str]:
+    """A run for as long as the context lasts."""
+    run_id = add_run(instance, status, job)
+    try:
+        yield run_id
+    finally:
+        instance.delete_run(run_id)
 
 
 # A queued run cannot be made without a code server.
@@ -53,18 +53,20 @@ def test_otherwise_a_run_starts() -> None:
 def test_a_tick_is_skipped_while_a_run_is(
     instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> None:
-    run_id = add_run(instance, status, "batch_processing_job")
-    try:
-        assert tick(instance) == dg.SkipReason(f"Run {run_id} is still active.")
-    finally:
-        instance.delete_run(run_id)
+    with run_with(instance, status) as run_id:
+        skipped = tick(instance)
+    word = status.value.lower().replace("_", " ")
+    assert isinstance(skipped, dg.SkipReason)
+    assert str(skipped.skip_message).startswith(
+        f"Run {run_id} is still active ({word} since {datetime.now(UTC):%Y-%m-%d} "
+    )
 
 
 def test_a_tick_starts_a_run_whatever_else_ran_or_runs(instance: dg.DagsterInstance) -> None:
     for status in ENDED:
-        add_run(instance, status, "batch_processing_job")
-    add_run(instance, dg.DagsterRunStatus.STARTED, "another_job")
-    assert isinstance(tick(instance), dg.RunRequest)
+        add_run(instance, status, JOB)
+    with run_with(instance, dg.DagsterRunStatus.STARTED, "another_job"):
+        assert isinstance(tick(instance), dg.RunRequest)
 
 
 def test_every_status_that_a_run_can_have_is_known() -> None:

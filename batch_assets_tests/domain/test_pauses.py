@@ -1,4 +1,4 @@
-"""How long the schedule rests."""
+"""How long schedule and sensors rest."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -22,6 +22,7 @@ from batch_assets.store.registry import Registry
 from batch_assets.store.strategy.operations import HAVE_TWO
 from batch_assets.store.suspects import Split, Suspects
 from batch_assets.store.tables.monitoring import run_metric
+from batch_assets.store.watching import NewlyDue, Watching
 from batch_assets_tests.factories import make_foreign_batch, make_requests, make_run_metrics
 from batch_assets_tests.store.plans.explain import plans_of
 from batch_assets_tests.store.plans.world import (
@@ -73,6 +74,49 @@ def test_the_backlogs_are_read_in_the_intake_alone(desk: Desk) -> None:
         desk, lambda: desk.queries.pending_by_company(COMPANIES), touching=BACKLOG + OTHERS
     )
     assert {scan.source for scan in plans.scans if scan.is_table} == {"intake"}
+
+
+def test_a_look_for_companies_that_have_become_due(desk: Desk) -> None:
+    found: list[NewlyDue] = []
+    watching = Watching(desk.engine)
+    plans = plans_of(
+        desk,
+        lambda: found.append(watching.newly_due(ROOMY, datetime.now(UTC))),
+        # A few rows of each company that waits, and what these tests have made of late.
+        touching=10 * len(COMPANIES) + OTHERS,
+    )
+    assert found[0].waiting_companies >= len(COMPANIES)
+    assert plans.indexes >= {
+        "AIProcessingRequest_processingStatus_requestedAt_idx",
+        "intake_company_id_model_requested_at_idx",
+        "Company_pkey",
+    }
+
+
+def test_a_look_for_companies_with_many_new_requests(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batch_assets.store.watching.NEWEST_ROWS", ROWS)
+    with desk.engine.begin() as connection:
+        make_requests(connection, COMPANIES[1], 10 * ROWS, messages=1)
+    found: list[NewlyDue] = []
+    watching = Watching(desk.engine)
+    plans_of(
+        desk,
+        lambda: found.append(watching.newly_due(ROOMY, datetime.now(UTC))),
+        touching=10 * len(COMPANIES) + 4 * ROWS,
+    )
+    assert found[0].waiting_companies >= len(COMPANIES)
+    desk.queries.notice_pending(100_000)
+
+
+def test_a_look_at_what_is_in_flight(desk: Desk) -> None:
+    watching = Watching(desk.engine)
+    batch, _ = desk.submitted(3)
+    ids = [batch.openai_batch_id, *(f"batch_h{number}" for number in range(99))]
+    plans_of(desk, watching.in_flight, touching=OTHERS)
+    plans = plans_of(desk, lambda: watching.in_flight_among(ids), touching=200)
+    assert plans.indexes <= {"batch_openai_batch_id_key", "batch_open_idx"}
 
 
 def test_a_claim(desk: Desk) -> None:

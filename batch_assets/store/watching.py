@@ -1,0 +1,88 @@
+"""What sensors ask of the database: one statement each, which changes nothing.
+
+What they cost depends on what is new and on how many companies wait, not on the history and not on
+how much waits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from batch_assets.domain.breakers import Breaker
+from batch_assets.domain.policy import Policy
+from batch_assets.store.breakers import breakers_in
+from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+OVERLAP_SECONDS: Final = 10 * 60
+"""A request may be committed so much later than its date."""
+NEWEST_ROWS: Final = 5_000
+"""How many of the newest waiting requests are read, or as many as make a company due."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewlyDue:
+    """Companies that have become due since a run last looked, and what waits beside them."""
+
+    companies: int = 0
+    large_companies: int = 0
+    """Those among them that have enough requests; the others' have waited long enough."""
+    requests: int = 0
+    """What waits for them, as far as it was counted: at least that many."""
+    fingerprint: str | None = None
+    """Of these companies and of when each became due: the same backlog has the same."""
+    waiting_companies: int = 0
+    """Active companies for which anything waits that may be sent."""
+    next_due_at: datetime | None = None
+    """When the next of them is due by its age."""
+    resting_models: tuple[str, ...] = ()
+    """Models that rest: their requests do not count."""
+    resting_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """The batches that the server has, as far as we know, and the breakers of its operations."""
+
+    batches: int = 0
+    oldest_at: datetime | None = None
+    """When the oldest of them was submitted."""
+    breakers: tuple[Breaker, ...] = ()
+
+
+@dataclass(frozen=True)
+class Watching(EngineQueries):
+    """Looks at what waits and at what is in flight."""
+
+    @retry_lost
+    def newly_due(self, policy: Policy, now: datetime) -> NewlyDue:
+        """Which companies have become due since a run last looked."""
+        parameters = {
+            "now": now,
+            "overlap_seconds": OVERLAP_SECONDS,
+            "wait_seconds": policy.max_wait_seconds,
+            "min_requests": policy.min_batch_requests,
+            "rows": max(NEWEST_ROWS, policy.min_batch_requests),
+        }
+        with self.autocommit.connect() as connection:
+            row = connection.execute(SQL["newly_due"], parameters).one()
+        return NewlyDue(**{**row._mapping, "resting_models": tuple(row.resting_models or ())})
+
+    @retry_lost
+    def in_flight(self) -> InFlight:
+        """How many batches are in flight, since when, and which breakers are not closed."""
+        with self.autocommit.connect() as connection:
+            row = connection.execute(SQL["in_flight"]).one()
+        return InFlight(row.batches, row.oldest_at, breakers_in(row.breakers))
+
+    @retry_lost
+    def in_flight_among(self, openai_batch_ids: Sequence[str]) -> list[str]:
+        """Those of the server's ids whose batches are in flight as far as we know, in order."""
+        which = {"openai_batch_ids": list(openai_batch_ids)}
+        with self.autocommit.connect() as connection:
+            return list(connection.execute(SQL["in_flight_among"], which).scalars())

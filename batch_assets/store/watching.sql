@@ -1,0 +1,170 @@
+-- name: newly_due
+-- Which companies have become due since a run last looked, by what nobody has noticed yet or by the
+-- clock. What was due when a run looked, and is still there, that run has left: it does not count.
+--
+-- Of the intake the oldest entry of each company and model is found by steps from one pair to the
+-- next, so that a backlog costs no more than the pairs in it. Of LiveDash's rows the newest that wait
+-- are read, back to a little before the last reading, and no more than a bound: what is late, or put
+-- back among the waiting, is for a run to find. Each row is looked up by its key; what is asked of it
+-- stands where no index offers it, since statistics of what waits are always wrong.
+WITH RECURSIVE bounds AS MATERIALIZED (
+    SELECT
+        CAST('PENDING_BATCHING' AS public."AIRequestStatus") AS waiting,
+        coalesce(p.noticed_until, '-infinity') AS noticed_until,
+        coalesce(p.noticed_until - make_interval(secs => :overlap_seconds), '-infinity')
+            AS tail_from,
+        CAST(:now AS timestamptz) - make_interval(secs => :wait_seconds) AS too_old
+    FROM (SELECT) AS nothing
+    LEFT JOIN batch_assets.intake_progress AS p ON true
+), resting AS MATERIALIZED (
+    SELECT m.model, m.until FROM batch_assets.model_pause AS m WHERE m.until > :now
+), step AS (
+    (
+        SELECT i.company_id, i.model, i.requested_at
+        FROM batch_assets.intake AS i
+        ORDER BY i.company_id, i.model, i.requested_at
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT n.company_id, n.model, n.requested_at
+    FROM step
+    CROSS JOIN LATERAL (
+        SELECT i.company_id, i.model, i.requested_at
+        FROM batch_assets.intake AS i
+        WHERE (i.company_id, i.model) > (step.company_id, step.model)
+        ORDER BY i.company_id, i.model, i.requested_at
+        LIMIT 1
+    ) AS n
+), newest AS MATERIALIZED (
+    SELECT r.id, r."sessionId", r.model, r."requestedAt"
+    FROM public."AIProcessingRequest" AS r
+    WHERE r."processingStatus" = ANY(ARRAY(SELECT b.waiting FROM bounds AS b))
+        AND r."requestedAt" >= (SELECT b.tail_from FROM bounds AS b)
+        AND NOT coalesce(r."batchId", '') > ''
+    ORDER BY r."processingStatus" DESC, r."requestedAt" DESC
+    LIMIT :rows
+), unnoticed AS MATERIALIZED (
+    SELECT
+        (
+            SELECT s."companyId" FROM public."Session" AS s WHERE s.id = n."sessionId"
+        ) AS company_id,
+        n."requestedAt" AS requested_at
+    FROM newest AS n
+    WHERE NOT coalesce(
+            (SELECT true FROM batch_assets.intake AS i WHERE i.request_id = n.id), false
+        )
+        AND n.model <> ALL(ARRAY(SELECT m.model FROM resting AS m))
+), noticed AS MATERIALIZED (
+    SELECT step.company_id, min(step.requested_at) AS oldest
+    FROM step
+    WHERE step.model <> ALL(ARRAY(SELECT m.model FROM resting AS m))
+    GROUP BY step.company_id
+), fresh AS MATERIALIZED (
+    SELECT
+        u.company_id,
+        count(*) AS requests,
+        min(u.requested_at) AS oldest,
+        array_agg(u.requested_at ORDER BY u.requested_at) AS dates
+    FROM unnoticed AS u
+    GROUP BY u.company_id
+), waiting AS MATERIALIZED (
+    SELECT
+        w.company_id, w.noticed_oldest, w.fresh_oldest, w.fresh_requests, w.dates,
+        CASE
+            WHEN w.fresh_requests > 0 THEN (
+                SELECT count(*)
+                FROM (
+                    SELECT
+                    FROM batch_assets.intake AS i
+                    WHERE i.company_id = w.company_id
+                        AND i.model <> ALL(ARRAY(SELECT m.model FROM resting AS m))
+                    LIMIT :min_requests
+                ) AS few
+            )
+            ELSE 0
+        END AS noticed_requests
+    FROM (
+        SELECT
+            company_id,
+            o.oldest AS noticed_oldest,
+            f.oldest AS fresh_oldest,
+            coalesce(f.requests, 0) AS fresh_requests,
+            f.dates
+        FROM noticed AS o
+        FULL JOIN fresh AS f USING (company_id)
+    ) AS w
+    WHERE (
+        SELECT CAST(c.status AS text) FROM public."Company" AS c WHERE c.id = w.company_id
+    ) = 'ACTIVE'
+), judged AS MATERIALIZED (
+    SELECT
+        w.company_id,
+        w.noticed_requests + w.fresh_requests AS requests,
+        least(w.noticed_oldest, w.fresh_oldest) AS oldest,
+        CASE
+            WHEN w.noticed_requests < :min_requests
+                AND w.noticed_requests + w.fresh_requests >= :min_requests
+            THEN w.dates[:min_requests - w.noticed_requests]
+        END AS large_at,
+        CASE
+            WHEN w.fresh_oldest <= b.too_old THEN w.fresh_oldest
+            WHEN w.noticed_oldest <= b.too_old
+                AND w.noticed_oldest + make_interval(secs => :wait_seconds) > b.noticed_until
+            THEN w.noticed_oldest
+        END + make_interval(secs => :wait_seconds) AS old_at
+    FROM waiting AS w
+    CROSS JOIN bounds AS b
+), due AS MATERIALIZED (
+    SELECT j.company_id, j.requests, j.large_at, j.old_at, greatest(j.large_at, j.old_at) AS due_at
+    FROM judged AS j
+    WHERE coalesce(j.large_at, j.old_at) IS NOT NULL
+)
+SELECT
+    (SELECT count(*) FROM due) AS companies,
+    (SELECT count(due.large_at) FROM due) AS large_companies,
+    (SELECT coalesce(sum(due.requests), 0)::bigint FROM due) AS requests,
+    (
+        SELECT md5(string_agg(
+            due.company_id || ' ' || extract(epoch FROM due.due_at)::text,
+            ',' ORDER BY due.company_id
+        ))
+        FROM due
+    ) AS fingerprint,
+    (SELECT count(*) FROM judged) AS waiting_companies,
+    (
+        SELECT min(j.oldest) + make_interval(secs => :wait_seconds)
+        FROM judged AS j
+        CROSS JOIN bounds AS b
+        WHERE j.oldest > b.too_old
+    ) AS next_due_at,
+    (SELECT array_agg(m.model ORDER BY m.model) FROM resting AS m) AS resting_models,
+    (SELECT max(m.until) FROM resting AS m) AS resting_until
+
+-- name: in_flight
+-- What the server is asked about, and whether it is let alone.
+SELECT
+    count(*) AS batches,
+    min(b.submitted_at) AS oldest_at,
+    (
+        SELECT json_agg(json_build_object(
+            'operation', k.operation,
+            'state', k.state,
+            'failures', k.failures,
+            'code', k.code,
+            'reason', k.reason,
+            'retry_at', k.retry_at,
+            'changed_at', k.changed_at,
+            'seconds_left',
+            coalesce(extract(epoch FROM k.retry_at - clock_timestamp()), 0)::float8
+        ))
+        FROM batch_assets.breaker AS k
+    ) AS breakers
+FROM batch_assets.batch AS b
+WHERE b.state = 'submitted'
+
+-- name: in_flight_among
+SELECT b.openai_batch_id
+FROM batch_assets.batch AS b
+WHERE b.openai_batch_id = ANY(CAST(:openai_batch_ids AS text[]))
+    AND b.state = 'submitted'
+ORDER BY b.openai_batch_id

@@ -1,0 +1,65 @@
+"""A tick as Dagster evaluates it: it gets its view, and it never ends as an error."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TypeVar
+
+import click
+import dagster as dg
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import DBAPIError
+
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.settings import Settings
+from batch_assets.ticks.lookout import Lookout
+from batch_assets.ticks.runs import InstanceRuns
+from batch_assets.ticks.starting import View
+
+Context = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
+_Answer = TypeVar("_Answer")
+
+
+class Post:
+    """What the schedules and sensors of a code location stand on; made without doing anything.
+
+    It keeps Dagster's instance from tick to tick. Left to itself, Dagster makes one for each, which
+    takes five connections and some forty statements before the first run is looked up.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lookout = Lookout(settings)
+        self._lock = Lock()
+        self._instance: dg.DagsterInstance | None = None
+
+    def evaluate(
+        self, context: Context, job: dg.JobDefinition, tick: Callable[[View], _Answer]
+    ) -> _Answer | dg.SkipReason:
+        """What `tick` answers to what is to be seen now, or why it could not be seen."""
+        try:
+            runs = InstanceRuns(self._instance_of(context), job.name)
+            return tick(View(self.settings, runs, self.lookout, datetime.now(UTC)))
+        except BatchAssetsError as error:
+            return dg.SkipReason(str(error))
+        except click.ClickException as error:
+            # Our class for Dagster's storage says so in one sentence.
+            return dg.SkipReason(error.message)
+        except (DBAPIError, DagsterPostgresException) as error:
+            self._forget_instance()
+            return dg.SkipReason(
+                f"Dagster's own storage could not be read ({type(error).__name__}): the next tick "
+                "tries again."
+            )
+
+    def _instance_of(self, context: Context) -> dg.DagsterInstance:
+        if context.instance_ref is None:
+            return context.instance
+        with self._lock:
+            if self._instance is None:
+                self._instance = dg.DagsterInstance.from_ref(context.instance_ref)
+            return self._instance
+
+    def _forget_instance(self) -> None:
+        with self._lock:
+            self._instance = None

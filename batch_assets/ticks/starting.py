@@ -1,0 +1,90 @@
+"""Whether a run may be started now: the one place that decides, for each schedule and sensor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Final
+
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.pauses import Rest
+from batch_assets.settings import Settings
+from batch_assets.store.pauses import Pauses
+from batch_assets.ticks.lookout import Lookout
+from batch_assets.ticks.runs import DecidedRun, Runs, clock_time
+
+SWITCHED_OFF: Final = "BATCH_PROCESSING_ENABLED is false."
+
+TRIAL_GRACE: Final = timedelta(minutes=2)
+"""How long after a pause the trial run is the failure sensor's alone to start.
+
+So there is one and not two; whoever comes after that starts it, should that sensor be off.
+"""
+
+
+@dataclass(frozen=True)
+class View:
+    """What one tick may look at."""
+
+    settings: Settings
+    runs: Runs
+    lookout: Lookout
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the latest runs and the last reset say about starting another one."""
+
+    runs: Sequence[DecidedRun]
+    """The last ones that have ended, the last one first."""
+    failed_runs: int = 0
+    """How many of them have failed in a row since the last reset."""
+    rest: Rest | None = None
+    reset_at: datetime | None = None
+    unread: str | None = None
+    """Why the last reset could not be looked up: then the pause stands."""
+
+
+def judge(view: View) -> Judgement:
+    """Whether failed runs ask for a pause; our database is asked only if they do."""
+    rule = view.settings.pause_rule()
+    runs = view.runs.decided(rule.counted_runs)
+    failed_at = [run.ended_at for run in takewhile(lambda run: run.has_failed, runs)]
+    rest = rule.rest(failed_at)
+    if rest is None:
+        return Judgement(runs, len(failed_at))
+    try:
+        reset_at = view.lookout.see(lambda engine: Pauses(engine).scheduler().reset_at)
+    except BatchAssetsError as error:
+        return Judgement(runs, rest.failed_runs, rest, unread=str(error))
+    counted = [at for at in failed_at if reset_at is None or at > reset_at]
+    return Judgement(runs, len(counted), rule.rest(counted), reset_at)
+
+
+def why_no_run(view: View) -> str | None:
+    """Why no run is to be started now, whatever there is to do; `None` if one may be."""
+    if not view.settings.processing_enabled:
+        return SWITCHED_OFF
+    active = view.runs.active()
+    if active is not None:
+        return str(active)
+    judged = judge(view)
+    if judged.rest is None or view.now >= judged.rest.until + TRIAL_GRACE:
+        return None
+    if view.now >= judged.rest.until:
+        return (
+            f"{judged.rest.reason}, and the pause is over: failure_sensor starts a single run on "
+            "trial."
+        )
+    return rest_sentence(judged.rest, judged.unread)
+
+
+def rest_sentence(rest: Rest, unread: str | None) -> str:
+    """Why nothing is started, until when, and how to go on."""
+    pages = "Its page says" if rest.failed_runs == 1 else "Their pages say"
+    unseen = f" Whether it was reset cannot be seen: {unread}" if unread else ""
+    return (
+        f"{rest.reason}: no run is started before {clock_time(rest.until)}, then a single one. "
+        f"{pages} why; `batch-assets reset` lets runs start again at once.{unseen}"
+    )
