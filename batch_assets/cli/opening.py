@@ -16,7 +16,7 @@ from batch_assets.store.migrate import require_current
 from batch_assets.store.pauses import Pauses
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
-from batch_assets.store.strategy import Strategy
+from batch_assets.store.strategy import StoredModes, Strategy
 from batch_assets.store.urls import describe
 from batch_assets.wiring import Endpoints, connect
 
@@ -53,6 +53,11 @@ class OpenDatabase:
         return Pauses(self.engine)
 
     @property
+    def stored_modes(self) -> StoredModes:
+        """The choice of an implementation for all runs."""
+        return StoredModes(self.engine)
+
+    @property
     def registry(self) -> Registry:
         """The installation."""
         return Registry(self.engine, self.settings.policy().foreign_quiet_seconds)
@@ -70,7 +75,7 @@ def open_database() -> Iterator[OpenDatabase]:
     engine = open_engine(endpoints.database_url)
     try:
         require_current(engine)
-        strategy = Strategy(engine, settings.toggle())
+        strategy = Strategy(engine, settings.toggle(), stored=StoredModes(engine).read)
         try:
             yield OpenDatabase(settings, endpoints, engine, strategy)
         finally:

@@ -88,6 +88,11 @@ class EndedBatch:
     lease: Lease
     is_ours: bool
     company_id: str
+    company: str | None
+    """The company's name; `None` once the company is gone."""
+    run_id: str
+    """The run that has sent it; empty if none of Dagster's has."""
+    requests: int
     model: str | None
     """The model that was asked for; `None` for a batch that LiveDash made."""
     openai_batch_id: str

@@ -35,6 +35,7 @@ class PipelineResource:
         self._strategy = strategy
         self._run_id = run_id
         self._began = time.monotonic()
+        strategy.learn_stored_mode(lambda: self.pipeline.glance.stored_mode)
 
     @property
     def run_seconds(self) -> float:

@@ -7,9 +7,19 @@ from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.modes import QueryMode, Toggle
 from batch_assets.store.strategy.reporting import QueryReport
+from batch_assets.store.strategy.stored import StoredMode, StoredModes
 from batch_assets.store.strategy.strategy import Strategy, Watch
 
-__all__ = ["QueryMode", "QueryReport", "Strategy", "Toggle", "Watch", "choose_queries"]
+__all__ = [
+    "QueryMode",
+    "QueryReport",
+    "StoredMode",
+    "StoredModes",
+    "Strategy",
+    "Toggle",
+    "Watch",
+    "choose_queries",
+]
 
 
 def choose_queries(engine: Engine, *, optimized: bool) -> Queries:

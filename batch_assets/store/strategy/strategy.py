@@ -19,6 +19,7 @@ from batch_assets.store.strategy.modes import Implementation, Toggle
 from batch_assets.store.strategy.queries import StrategicQueries
 from batch_assets.store.strategy.reporting import QueryReport, query_report
 from batch_assets.store.strategy.running import Runner
+from batch_assets.store.strategy.stored import StoredMode
 from batch_assets.store.strategy.tracking import Key, Totals, Tracker, since
 
 _logger = logging.getLogger(__name__)
@@ -33,15 +34,15 @@ class Strategy:
         toggle: Toggle,
         *,
         run_id: str = "",
+        stored: Callable[[], StoredMode | None] = lambda: None,
         optimized: Callable[[Engine], Queries] = OptimizedQueries,
         original: Callable[[Engine], Queries] = OriginalQueries,
     ) -> None:
         count_statements(engine)
         self._engine = engine
-        self._toggle = toggle
         self._run_id = run_id
         self._tracker = Tracker()
-        self._chooser = Chooser(toggle, partial(read_history, engine))
+        self._chooser = Chooser(toggle, partial(read_history, engine), stored)
         self._written: Mapping[Key, Totals] = {}
         runner = Runner(
             engine,
@@ -67,7 +68,7 @@ class Strategy:
         """What was done since `before`."""
         measured = since(before, self.totals())
         choices = {key.operation: self._chooser.choose(key.operation) for key in measured}
-        return query_report(self._toggle.mode.value, measured, choices)
+        return query_report(self._chooser.toggle, measured, choices)
 
     def flush(self) -> None:
         """Write what was not written yet into the history: one statement, or none.
