@@ -14,7 +14,7 @@ from batch_assets.cli.dagster_home import dagster_home
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.output import console, errors, table
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.jobs import batch_processing_job
+from batch_assets.jobs import EXCLUSIVE, batch_processing_job
 from batch_assets.resources.defaults import default_resources
 from batch_assets.schedules.active import ACTIVE
 from batch_assets.settings import load_settings
@@ -77,6 +77,12 @@ def active_run(instance: dg.DagsterInstance) -> str | None:
     """The id of a run of the job that has not ended."""
     active = _active_runs(instance)
     return active[0].run_id if active else None
+
+
+def submitting_run(instance: dg.DagsterInstance) -> str | None:
+    """The id of a run that has not ended and may submit: of the job or of force_batch_job."""
+    runs = instance.get_runs(dg.RunsFilter(tags=dict(EXCLUSIVE), statuses=ACTIVE), limit=1)
+    return runs[0].run_id if runs else None
 
 
 def job_definition() -> dg.JobDefinition:

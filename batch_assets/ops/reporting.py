@@ -1,8 +1,8 @@
 """How an op shows what its stage did."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -10,6 +10,11 @@ from batch_assets.store.strategy import Watch
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+MOST_LISTED: Final = 20
+"""How many rows a table has at most: the database has all of them."""
+MOST_LINKED: Final = 5
+_TAG = "batch_assets/"
 
 
 def add_metadata(context: dg.OpExecutionContext, entries: Mapping[str, Any], watch: Watch) -> None:
@@ -26,19 +31,22 @@ def add_metadata(context: dg.OpExecutionContext, entries: Mapping[str, Any], wat
 
 def log_failed_companies(context: dg.OpExecutionContext, failed: Mapping[str, str]) -> None:
     """Say for which companies an op could not do its work; it has done it for all the others."""
-    for company_id, error in failed.items():
+    for company_id, error in list(failed.items())[:MOST_LISTED]:
         context.log.error(
             "Company %s was left out (%s); the others went on. The next run tries it again: if it "
             "stays so, look at its newest requests.",
             company_id,
             error,
         )
+    if len(failed) > MOST_LISTED:
+        context.log.error("And %d more companies.", len(failed) - MOST_LISTED)
 
 
 def metadata_of(report: "DataclassInstance") -> dict[str, Any]:
     """A stage's report as output metadata: one entry a field, those of inner reports included.
 
-    Every field is there on every run, zeros too; a field's name says its unit.
+    Every field is there on every run, zeros too; a field's name says its unit. A list of records
+    becomes a table.
     """
     entries: dict[str, Any] = {}
     for field in fields(report):
@@ -47,6 +55,39 @@ def metadata_of(report: "DataclassInstance") -> dict[str, Any]:
             entries |= metadata_of(value)
         elif isinstance(value, Mapping):
             entries[field.name] = dg.MetadataValue.json(dict(value))
+        elif isinstance(value, list):
+            entries[field.name] = table_of(value)
         else:
             entries[field.name] = value
     return entries
+
+
+def table_of(records: "Sequence[DataclassInstance]") -> dg.TableMetadataValue:
+    """The first `MOST_LISTED` records as a table: one column a field, in their order."""
+    shown = [
+        dg.TableRecord({field.name: _cell(getattr(one, field.name)) for field in fields(one)})
+        for one in records[:MOST_LISTED]
+    ]
+    columns = [field.name for field in fields(records[0])] if records else []
+    schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in columns])
+    return dg.MetadataValue.table(shown, schema=schema)
+
+
+def run_links(name: str, run_ids: Sequence[str]) -> dict[str, dg.DagsterRunMetadataValue]:
+    """Links to some runs, each once: `name`, `name_2` and so on."""
+    different = [run_id for run_id in dict.fromkeys(run_ids) if run_id][:MOST_LINKED]
+    return {
+        name if number == 1 else f"{name}_{number}": dg.MetadataValue.dagster_run(run_id)
+        for number, run_id in enumerate(different, start=1)
+    }
+
+
+def tag_run(context: dg.OpExecutionContext, tags: Mapping[str, object]) -> None:
+    """Let the list of runs say what this one did."""
+    context.instance.add_run_tags(
+        context.run_id, {f"{_TAG}{name}": str(value) for name, value in tags.items()}
+    )
+
+
+def _cell(value: object) -> str | int | float | bool | None:
+    return value if isinstance(value, int | float | bool | None) else str(value)

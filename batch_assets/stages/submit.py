@@ -37,8 +37,14 @@ class SubmitReport:
     """Companies whose requests could not be claimed or written, and the error's class."""
 
 
-def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -> SubmitReport:
-    """Submit what these companies have waiting, until the budget is spent.
+def submit_due(
+    pipeline: Pipeline,
+    company_ids: Sequence[str],
+    budget: Budget,
+    *,
+    only_model: str | None = None,
+) -> SubmitReport:
+    """Submit what these companies have waiting (of one model), until the budget is spent.
 
     Raises SubmissionHeldError before anything is claimed while submission is not allowed or a
     breaker would refuse its calls, and ApiError when the server refuses the account or cannot be
@@ -55,7 +61,7 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
     if refused is not None:
         raise SubmissionHeldError(refused)
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
-    terms = claim_terms(pipeline)
+    terms = claim_terms(pipeline, only_model)
     spent = Spent()
     remaining = tuple(company_ids)
     while remaining and not budget.is_spent:

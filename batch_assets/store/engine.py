@@ -27,12 +27,15 @@ _IN_TRANSACTION: Final = (
     "SELECT set_config(l.name, l.value, true)"
     " FROM unnest(%(names)s::text[], %(values)s::text[]) AS l (name, value)"
 )
+_READ_ONLY: Final = "-c default_transaction_read_only=on"
 _REFUSED: Final = "unsupported startup parameter"
 _HAS_LIMITS: Final = "batch_assets.has_limits"
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """An engine on a plain database URL; connects with the first statement, dispose of it.
+
+    With `read_only` the server refuses to write; not where a pooler refuses settings at login.
 
     At most `2 * POOL_SIZE` connections at one time. Its errors name statements but never their
     parameters, which hold conversations. A connection that was lost while it lay in the pool is
@@ -47,9 +50,16 @@ def open_engine(url: str) -> Engine:
         # Prepared statements live in a session, which PgBouncer takes away after a transaction.
         connect_args={"prepare_threshold": None, "application_name": "batch-assets"},
     )
-    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "do_connect", _connect_read_only if read_only else _connect)
     event.listen(engine, "begin", _limit)
     return engine
+
+
+def _connect_read_only(
+    dialect: Dialect, entry: ConnectionPoolEntry, args: list[Any], parameters: dict[str, Any]
+) -> DBAPIConnection:
+    options = " ".join(filter(None, [parameters.get("options"), _READ_ONLY]))
+    return _connect(dialect, entry, args, {**parameters, "options": options})
 
 
 def _connect(
@@ -62,7 +72,8 @@ def _connect(
     except psycopg.OperationalError as error:
         if _REFUSED not in str(error):
             raise
-        connection = dialect.connect(*args, **parameters)
+        given = (parameters.get("options") or "").removesuffix(_READ_ONLY).strip()
+        connection = dialect.connect(*args, **{**parameters, "options": given or None})
         entry.info[_HAS_LIMITS] = False
     else:
         entry.info[_HAS_LIMITS] = True

@@ -38,7 +38,7 @@ class StoredModes(EngineQueries):
         """The choice that stands; `None`: the environment says."""
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["read"]).one_or_none()
-        return None if row is None else stored_mode_in(row._mapping)
+        return None if row is None else stored_mode_in(row._asdict())
 
     @retry_lost
     def keep(self, mode: QueryMode, chosen_by: str) -> StoredMode:

@@ -1,14 +1,14 @@
-"""The jobs: what they run, in which order, and how long it may take."""
+"""The job that does the work: what it runs, in which order, and how long it may take."""
 
 import dagster as dg
 
+from batch_assets.jobs.exclusive import EXCLUSIVE
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.ops.check_batch_statuses import check_batch_statuses
-from batch_assets.ops.conservation import audit_rows, check_row_conservation
+from batch_assets.ops.conservation import check_row_conservation
 from batch_assets.ops.fetch_pending_requests import fetch_pending_requests
 from batch_assets.ops.ingest_results import ingest_results
 from batch_assets.ops.load_companies import load_companies
-from batch_assets.ops.refresh_companies import refresh_companies
 from batch_assets.ops.retry_failed_requests import retry_failed_requests
 from batch_assets.ops.submit_batches import submit_batches
 from batch_assets.settings import Settings
@@ -36,40 +36,7 @@ def batch_processing_job(settings: Settings) -> dg.JobDefinition:
         description="Reads finished batches, retries failures, and submits what is due.",
         executor_def=dg.in_process_executor,
         tags={
-            # `dagster.yaml` lets one run with this tag start at a time.
-            "batch_assets/exclusive": "batch_processing_job",
+            **EXCLUSIVE,
             "dagster/max_runtime": str(round(most_seconds)),
         },
-    )
-
-
-@dg.graph
-def company_refresh() -> None:
-    """What is done after a company was made active or suspended, so as not to wait."""
-    refresh_companies()
-
-
-def refresh_companies_job() -> dg.JobDefinition:
-    """The job that lets the next run see which companies are active now."""
-    return company_refresh.to_job(
-        name="refresh_companies_job",
-        description="Asks which companies are active, whatever earlier runs were told.",
-        executor_def=dg.in_process_executor,
-    )
-
-
-@dg.graph
-def audit() -> None:
-    """One look at every row."""
-    audit_rows()
-
-
-def audit_job() -> dg.JobDefinition:
-    """The job that counts every row of every company, and changes none."""
-    return audit.to_job(
-        name="audit_job",
-        description="Proves over every row that each request is in exactly one bucket.",
-        executor_def=dg.in_process_executor,
-        # Its statements give up after half an hour each.
-        tags={"dagster/max_runtime": "7200"},
     )

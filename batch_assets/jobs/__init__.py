@@ -1,0 +1,14 @@
+"""The jobs, one file a family: what a person or a schedule can start."""
+
+from batch_assets.jobs.audit import audit_job
+from batch_assets.jobs.batch_processing import batch_processing_job
+from batch_assets.jobs.controls import control_jobs, refresh_companies_job
+from batch_assets.jobs.exclusive import EXCLUSIVE
+
+__all__ = [
+    "EXCLUSIVE",
+    "audit_job",
+    "batch_processing_job",
+    "control_jobs",
+    "refresh_companies_job",
+]

@@ -1,0 +1,96 @@
+"""Which company and which failed requests are meant, as people say it.
+
+They say it in a command's options or in a job's config: what is wrong is said in the words in which
+it was given.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.failures import FailureKind
+from batch_assets.domain.lookups import NamedCompany
+from batch_assets.store.lookups import Lookups
+
+Spelling = Callable[[str], str]
+"""How a field is called where it was given: `older_than` in a config, `--older-than` in a shell."""
+
+_AGE: Final = re.compile(r"(\d{1,5})([mhd])")
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Failed requests to which all that is given applies, as it was given."""
+
+    request_ids: Sequence[str] = ()
+    company: str | None = None
+    """Id or name."""
+    code: str | None = None
+    kind: str | None = None
+    older_than: str | None = None
+    newer_than: str | None = None
+    every: bool = False
+    """All dead letters; with nothing else."""
+    foreign: bool = False
+    """Also what failed through LiveDash itself."""
+    retries: bool = False
+    """Also what waits for its retry date: it need not wait."""
+
+
+def criteria_of(lookups: Lookups, wanted: Wanted, spelled: Spelling) -> Criteria:
+    """What was given as criteria. Raises `ConfigurationError` for what cannot be meant."""
+    if wanted.kind is not None and wanted.kind not in set(FailureKind):
+        raise ConfigurationError(
+            f"{spelled('kind')} is '{wanted.kind}': it must be one of {', '.join(FailureKind)}."
+        )
+    older = _moment(spelled("older_than"), wanted.older_than)
+    newer = _moment(spelled("newer_than"), wanted.newer_than)
+    if older is not None and newer is not None and newer >= older:
+        raise ConfigurationError(
+            f"{spelled('newer_than')} and {spelled('older_than')} leave no time between them: "
+            "swap them."
+        )
+    return Criteria(
+        request_ids=list(wanted.request_ids) or None,
+        company_id=None if wanted.company is None else company_of(lookups, wanted.company).id,
+        code=wanted.code,
+        kind=wanted.kind,
+        older_than=older,
+        newer_than=newer,
+    )
+
+
+def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
+    """The one company with this id or name. Raises `ConfigurationError` if it is not one."""
+    found = lookups.companies(wanted)
+    if not found:
+        raise ConfigurationError(
+            f"No company has the id or the name '{wanted}': `batch-assets status --json` has all."
+        )
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"Several companies are called '{wanted}': give the id of one, such as {found[0].id}."
+        )
+    return found[0]
+
+
+def _moment(name: str, given: str | None) -> datetime | None:
+    """An age before now (`36h`), or a date or time in UTC unless it says otherwise."""
+    if given is None:
+        return None
+    age = _AGE.fullmatch(given)
+    if age is not None:
+        return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        raise ConfigurationError(
+            f"{name} is '{given}': it must be an age such as 36h or 7d, or a date such as "
+            "2026-01-31 or 2026-01-31T08:00."
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
