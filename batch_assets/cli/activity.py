@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from batch_assets.cli.opening import OpenDatabase
-from batch_assets.cli.output import ago, plural
+from batch_assets.cli.output import plural
 from batch_assets.domain.lookups import LastRun, OpenBatches
+from batch_assets.domain.wording import span
 from batch_assets.stages.mode import ModeReport, read_mode
 from batch_assets.store.lookups import Lookups
 
@@ -23,14 +24,14 @@ class Activity:
         """One for each."""
         open_ones = [
             f"{one.batches:,} {one.state} ({plural(one.requests, 'request')}, the oldest "
-            f"{ago(one.oldest_seconds)} old)"
+            f"{span(one.oldest_seconds)} old)"
             for one in self.batches
         ]
         yield f"Batches: {', '.join(open_ones) or 'none is open'}."
         yield self.mode.sentence
         if self.last_run is not None:
             seconds = (datetime.now(UTC) - self.last_run.ended_at).total_seconds()
-            yield f"The last run, {self.last_run.run_id[:8]}, ended {ago(seconds)} ago."
+            yield f"The last run, {self.last_run.run_id[:8]}, ended {span(seconds)} ago."
 
     def document(self) -> dict[str, object]:
         """The same for `--json`."""

@@ -72,14 +72,6 @@ def moment(at: datetime | None) -> str:
     return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def ago(seconds: float) -> str:
-    """A time span in one unit, rounded down: `3 d`, `5 h`, `12 min`, `8 s`."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def asked(question: str, *, command: str, yes: bool) -> bool:
     """Whether to go on; asks unless `yes`. Raises `ConfigurationError` where nobody is there."""
     if yes:

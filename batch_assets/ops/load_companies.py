@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.resources.company_lookup import CompanyLookupResource
 
@@ -16,5 +17,6 @@ def load_companies(
     The answer may be some minutes old. The claim looks at each company again.
     """
     found = company_lookup.active()
+    context.log.info(sentences.of_companies(found))
     context.add_output_metadata(found.numbers)
     return [company.id for company in found.companies]

@@ -1,18 +1,17 @@
 """How an op shows what its stage did."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from batch_assets.domain.batches import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.store.strategy import Watch
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-MOST_LISTED: Final = 20
-"""How many rows a table has at most: the database has all of them."""
 MOST_LINKED: Final = 5
 _TAG = "batch_assets/"
 
@@ -31,15 +30,15 @@ def add_metadata(context: dg.OpExecutionContext, entries: Mapping[str, Any], wat
 
 def log_failed_companies(context: dg.OpExecutionContext, failed: Mapping[str, str]) -> None:
     """Say for which companies an op could not do its work; it has done it for all the others."""
-    for company_id, error in list(failed.items())[:MOST_LISTED]:
+    for company_id, error in list(failed.items())[:MOST_LINES]:
         context.log.error(
             "Company %s was left out (%s); the others went on. The next run tries it again: if it "
             "stays so, look at its newest requests.",
             company_id,
             error,
         )
-    if len(failed) > MOST_LISTED:
-        context.log.error("And %d more companies.", len(failed) - MOST_LISTED)
+    if len(failed) > MOST_LINES:
+        context.log.error("And %d more companies.", len(failed) - MOST_LINES)
 
 
 def metadata_of(report: "DataclassInstance") -> dict[str, Any]:
@@ -51,6 +50,8 @@ def metadata_of(report: "DataclassInstance") -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for field in fields(report):
         value = getattr(report, field.name)
+        if field.metadata == HIDDEN:
+            continue
         if is_dataclass(value) and not isinstance(value, type):
             entries |= metadata_of(value)
         elif isinstance(value, Mapping):
@@ -63,14 +64,19 @@ def metadata_of(report: "DataclassInstance") -> dict[str, Any]:
 
 
 def table_of(records: "Sequence[DataclassInstance]") -> dg.TableMetadataValue:
-    """The first `MOST_LISTED` records as a table: one column a field, in their order."""
+    """The first `MOST_LINES` records as a table: one column a field, in their order."""
     shown = [
         dg.TableRecord({field.name: _cell(getattr(one, field.name)) for field in fields(one)})
-        for one in records[:MOST_LISTED]
+        for one in records[:MOST_LINES]
     ]
     columns = [field.name for field in fields(records[0])] if records else []
     schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in columns])
     return dg.MetadataValue.table(shown, schema=schema)
+
+
+def named(batches: Sequence[BatchLine], names: Mapping[str, str]) -> list[BatchLine]:
+    """The batches with their companies' names, as far as these are known."""
+    return [replace(one, company=names.get(one.company, one.company)) for one in batches]
 
 
 def run_links(name: str, run_ids: Sequence[str]) -> dict[str, dg.DagsterRunMetadataValue]:

@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import dagster as dg
@@ -14,8 +15,19 @@ from batch_assets.resources.wiring import WiringResource
 from batch_assets.stages.guarding import Guard
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.store.breakers import Breakers
+from batch_assets.store.counting import statements_sent
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import Watch
+
+
+@dataclass
+class RunTally:
+    """What the ops of a run have done in this process, for the run's tags."""
+
+    requests_sent: int = 0
+    results_read: int = 0
+    company_ids: set[str] = field(default_factory=set)
+    """Companies for which anything was sent or read."""
 
 
 class PipelineResource:
@@ -35,12 +47,26 @@ class PipelineResource:
         self._strategy = strategy
         self._run_id = run_id
         self._began = time.monotonic()
+        self._sent_before = statements_sent()
+        self.tally = RunTally()
         strategy.learn_stored_mode(lambda: self.pipeline.glance.stored_mode)
 
     @property
     def run_seconds(self) -> float:
         """How long ago the run began, in this process."""
         return time.monotonic() - self._began
+
+    @property
+    def tags(self) -> dict[str, object]:
+        """What the list of runs says of this one. Statements are those on LiveDash's database, but
+        for the one that writes what was measured, at the very end."""
+        return {
+            "mode": self._strategy.mode.value,
+            "companies": len(self.tally.company_ids),
+            "requests": self.tally.requests_sent,
+            "results": self.tally.results_read,
+            "statements": statements_sent() - self._sent_before,
+        }
 
     @cached_property
     def pipeline(self) -> Pipeline:

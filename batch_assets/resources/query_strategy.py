@@ -57,6 +57,11 @@ class QueryStrategyResource:
         """The operations on the database; raises what `DatabaseResource.engine` raises."""
         return self._strategy.queries
 
+    @property
+    def mode(self) -> QueryMode:
+        """The mode of this run; raises the same."""
+        return self._strategy.mode
+
     def learn_stored_mode(self, known: Callable[[], StoredMode | None]) -> None:
         """Take the stored choice from what another statement has read; before the first operation.
 

@@ -15,7 +15,7 @@ from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.choosing import Chooser
 from batch_assets.store.strategy.history import read_history, write_history
-from batch_assets.store.strategy.modes import Implementation, Toggle
+from batch_assets.store.strategy.modes import Implementation, QueryMode, Toggle
 from batch_assets.store.strategy.queries import StrategicQueries
 from batch_assets.store.strategy.reporting import QueryReport, query_report
 from batch_assets.store.strategy.running import Runner
@@ -55,6 +55,11 @@ class Strategy:
             falls_back=toggle.falls_back,
         )
         self.queries: Queries = StrategicQueries(runner)
+
+    @property
+    def mode(self) -> QueryMode:
+        """The mode that was asked for; may read the stored choice."""
+        return self._chooser.toggle.mode
 
     def watch(self) -> "Watch":
         """Report, later, on what is done from now on."""
