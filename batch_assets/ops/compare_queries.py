@@ -20,7 +20,6 @@ _SCHEMA = dg.TableSchema(
         dg.TableColumn("original_seconds", "float"),
         dg.TableColumn("optimized_seconds", "float"),
         dg.TableColumn("ratio", "float", description="The original's time by the optimized one's."),
-        dg.TableColumn("implementations", description="one: both run the same statement."),
     ]
 )
 
@@ -81,13 +80,14 @@ def _record(one: Compared) -> dg.TableRecord:
     return dg.TableRecord(
         {
             "operation": one.operation,
-            "result": str(one.verdict),
+            "result": f"{one.verdict} (one statement in both)"
+            if one.is_shared
+            else one.verdict.value,
             "rows": one.rows,
             "original_statements": one.original_statements,
             "optimized_statements": one.optimized_statements,
             "original_seconds": round(one.original_seconds, 6),
             "optimized_seconds": round(one.optimized_seconds, 6),
             "ratio": None if one.ratio is None else round(one.ratio, 2),
-            "implementations": "one" if one.is_shared else "two",
         }
     )

@@ -117,8 +117,8 @@ def of_sending(report: SubmitReport, held_because: str) -> str:
 def of_conservation(misfits: Sequence[Misfits], numbers: Mapping[str, int]) -> str:
     """Whether everything fits."""
     if not misfits:
-        looked = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
-        return f"Each request is in exactly one bucket ({looked or 'nothing is open'})."
+        looked = _counted({name.replace("_", " "): number for name, number in numbers.items()})
+        return f"Each request is in exactly one bucket; looked at: {looked or 'nothing is open'}."
     found = ", ".join(f"{one.count:,} {one.kind}" for one in misfits)
     return f"Not everything fits: {found}. The check open_rows_conserved names them."
 
@@ -138,4 +138,4 @@ def _rows(rows: Written, failures: Mapping[str, int]) -> str:
 
 def _counted(numbers: Mapping[str, int]) -> str:
     most = sorted(numbers.items(), key=lambda item: -item[1])[:5]
-    return ", ".join(f"{number:,} {name}" for name, number in most)
+    return ", ".join(f"{number:,} {name}" for name, number in most if number)

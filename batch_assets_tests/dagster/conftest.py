@@ -66,6 +66,7 @@ def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
         api_key: str = "sk-test",
         environ: Mapping[str, str] | None = None,
         checks: Sequence[str] | None = None,
+        run_config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         endpoints = Endpoints(
             database_url=database_url,
@@ -85,6 +86,8 @@ def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
                     dg.AssetCheckKey(dg.AssetKey("row_conservation"), name) for name in checks
                 }
             )
-        return job.execute_in_process(instance=instance, raise_on_error=False)
+        return job.execute_in_process(
+            run_config=run_config, instance=instance, raise_on_error=False
+        )
 
     return run

@@ -28,7 +28,17 @@ def job() -> dg.JobDefinition:
 def test_they_name_every_job_schedule_and_resource() -> None:
     repository = defs.get_repository_def()
     jobs = {name for name in repository.job_names if not name.startswith("__")}
-    assert jobs == {"audit_job", "batch_processing_job", "refresh_companies_job"}
+    assert jobs == {
+        "audit_job",
+        "batch_processing_job",
+        "cancel_batch_job",
+        "choose_mode_job",
+        "compare_queries_job",
+        "force_batch_job",
+        "refresh_companies_job",
+        "requeue_job",
+        "reset_breakers_job",
+    }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "audit_schedule": "17 3 * * *",
         "batch_processing_schedule": "*/2 * * * *",
