@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import click
 import dagster as dg
 import psutil
 import typer
@@ -65,8 +66,15 @@ def run_once() -> None:
 
 @contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
-    """Dagster's instance, with runs given up that died with their process."""
-    with dg.DagsterInstance.from_config(str(dagster_home())) as instance:
+    """Dagster's instance, with runs given up that died with their process.
+
+    Raises `BatchAssetsError` with the sentence that Dagster's own commands would print.
+    """
+    try:
+        opened = dg.DagsterInstance.from_config(str(dagster_home()))
+    except click.ClickException as error:
+        raise BatchAssetsError(error.message) from None
+    with opened as instance:
         for run in _active_runs(instance):
             if _has_died(run.tags.get(PROCESS_TAG)):
                 instance.report_run_failed(run, "The process of this run has ended before it.")
