@@ -28,7 +28,7 @@ from batch_assets.store.strategy.operations import HAVE_TWO
 from batch_assets.store.strategy.tracking import Measured
 
 TRIES: Final = 3
-_QUERIES: Final[Mapping[Implementation, Callable[[Engine], Queries]]] = {
+QUERIES: Final[Mapping[Implementation, Callable[[Engine], Queries]]] = {
     Implementation.OPTIMIZED: OptimizedQueries,
     Implementation.ORIGINAL: OriginalQueries,
 }
@@ -157,7 +157,7 @@ def _ask(engine: Engine, implementation: Implementation, act: Act, seconds: floa
     measured = Measured()
     with bounded(engine, seconds) as limited, measured.step():
         try:
-            rows = sorted(map(_digest, _rows(act(_QUERIES[implementation](limited)))))
+            rows = sorted(map(_digest, _rows(act(QUERIES[implementation](limited)))))
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == "57014":
                 raise _TooSlowError from None
