@@ -5,7 +5,7 @@ from dataclasses import asdict
 import typer
 
 from batch_assets.analysis.display import escaped
-from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline
+from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.output import asked, console, errors, option, print_json
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.stages.force import Demand, ForceReport, force_batch
@@ -33,25 +33,25 @@ def force(
                 errors().print(escaped(report.sentence))
             if report.requests and not asked("Send it?", command=f"force '{company}'", yes=yes):
                 raise typer.Exit(1)
-            _require_turn(database)
+            _require_turn()
             report = force_batch(pipeline, demand, option, budget, dry_run=False)
     if as_json:
         print_json(_document(report))
-    else:
-        console().print(escaped(report.sentence), soft_wrap=True)
+        return
+    console().print(escaped(report.sentence), soft_wrap=True)
+    for batch in report.sent.batches_sent:
+        console().print(f"  {batch.batch_id}  {batch.openai_batch_id}", soft_wrap=True)
 
 
-def _require_turn(database: OpenDatabase) -> None:
+def _require_turn() -> None:
     """Refuse to submit beside a run that may."""
     # Dagster takes long to import, and only who submits needs it.
-    from batch_assets.cli.job import open_instance, submitting_run  # noqa: PLC0415
+    from batch_assets.cli.job import active_run, open_instance  # noqa: PLC0415
 
     with open_instance() as instance:
-        active = submitting_run(instance)
+        active = active_run(instance)
     if active is not None:
-        raise BatchAssetsError(
-            f"Run {active} is active on the {database.place}: wait until it has ended."
-        )
+        raise BatchAssetsError(f"Run {active} is active: wait until it has ended.")
 
 
 def _document(report: ForceReport) -> dict[str, object]:
@@ -63,6 +63,7 @@ def _document(report: ForceReport) -> dict[str, object]:
         "would_send": [asdict(batch) for batch in report.planned],
         "requests": sent.requests,
         "batches": sent.batches,
+        "batches_sent": [asdict(batch) for batch in sent.batches_sent],
         "released": sent.released,
         "unresolved": sent.unresolved,
         "estimated_tokens": sent.estimated_tokens,

@@ -45,7 +45,7 @@ def run_once() -> None:
     with open_database() as database, open_instance() as instance:
         active = active_run(instance)
         if active is not None:
-            raise BatchAssetsError(f"Run {active} of the job is active: wait until it has ended.")
+            raise BatchAssetsError(f"Run {active} is active: wait until it has ended.")
         require_account(database.endpoints)
         shown = console()
         shown.print(f"Running the job on the {database.place} …", soft_wrap=True)
@@ -82,12 +82,6 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def active_run(instance: dg.DagsterInstance) -> str | None:
-    """The id of a run of the job that has not ended."""
-    active = _active_runs(instance)
-    return active[0].run_id if active else None
-
-
-def submitting_run(instance: dg.DagsterInstance) -> str | None:
     """The id of a run that has not ended and may submit: of the job or of force_batch_job."""
     runs = instance.get_runs(dg.RunsFilter(tags=dict(EXCLUSIVE), statuses=ACTIVE), limit=1)
     return runs[0].run_id if runs else None

@@ -28,13 +28,21 @@ def add_metadata(context: dg.OpExecutionContext, entries: Mapping[str, Any], wat
     context.add_output_metadata({**entries, **metadata_of(queries)})
 
 
-def log_failed_companies(context: dg.OpExecutionContext, failed: Mapping[str, str]) -> None:
-    """Say for which companies an op could not do its work; it has done it for all the others."""
+def log_failed_companies(
+    context: dg.OpExecutionContext,
+    failed: Mapping[str, str],
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Say for which companies an op could not do its work; it has done it for all the others.
+
+    By their ids, and by their names as far as these are known.
+    """
     for company_id, error in list(failed.items())[:MOST_LINES]:
         context.log.error(
-            "Company %s was left out (%s); the others went on. The next run tries it again: if it "
-            "stays so, look at its newest requests.",
+            "Company %s%s was left out (%s); the others went on. The next run tries it again: if "
+            "it stays so, look at its newest requests.",
             company_id,
+            f" ({names[company_id]})" if names and company_id in names else "",
             error,
         )
     if len(failed) > MOST_LINES:

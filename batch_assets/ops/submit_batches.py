@@ -30,7 +30,7 @@ def submit_batches(
     except SubmissionHeldError as error:
         held_because, report = str(error), SubmitReport()
         context.log.warning(held_because)
-    log_failed_companies(context, report.failed)
+    log_failed_companies(context, report.failed, company_lookup.names)
     pipeline.tally.requests_sent += report.requests
     pipeline.tally.company_ids |= report.company_ids
     context.log.info(sentences.of_sending(report, held_because))

@@ -99,6 +99,7 @@ def force_batch(
         return _foresee(ours, company, demand)
     pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
     sent = submit_due(ours, [company.id], budget, only_model=demand.model)
+    sent.batches_sent = [replace(one, company=company.name) for one in sent.batches_sent]
     return ForceReport(company, dry_run, sent=sent, rejected=sent.rejected, held=sent.held)
 
 

@@ -61,7 +61,7 @@ def width(outcome: Outcome) -> int:
     return max(map(len, outcome.out.splitlines()))
 
 
-def test_force_and_cancel(type_: Type, api: RunningServer, engine: Engine) -> None:
+def test_force_and_cancel(type_: Type, api: RunningServer) -> None:
     timing = Timing.instant().model_copy(update={"hold_after_rows": 1})
     api.set_config(ServerConfig.model_validate({"timing": timing}))
     planned = document(type_("force", NAME, "--dry-run", "--json"))
@@ -75,14 +75,13 @@ def test_force_and_cancel(type_: Type, api: RunningServer, engine: Engine) -> No
 
     sent = document(type_("force", NAME, "--yes", "--json", "--max-requests", "2"))
     assert (sent["requests"], sent["batches"], sent["company"]) == (2, 1, NAME)
+    (batch_id,) = [one["batch_id"] for one in sent["batches_sent"]]
     status = document(type_("status", "--json"))
     assert [(one["state"], one["requests"]) for one in status["open_batches"]] == [("submitted", 2)]
     assert "Batches: 1 submitted (2 requests, the oldest" in type_("status").out
 
     with_id = type_("cancel", "nobody", "--yes")
     assert_one_sentence(with_id, 2, "No batch has the id 'nobody'")
-    with engine.begin() as connection:
-        batch_id = str(connection.execute(text("SELECT id FROM batch_assets.batch")).scalar_one())
     assert type_("cancel", batch_id, "--dry-run").out.rstrip().endswith("Nothing was changed.")
     assert "no terminal" in type_("cancel", batch_id).err
     cancelled = document(type_("cancel", batch_id, "--yes", "--json"))
