@@ -98,4 +98,4 @@ def _cost(batch: BatchRecord) -> str:
 
 
 def _run(run_id: str) -> str:
-    return f"run {run_id} (in Dagster: /runs/{run_id})" if run_id else ""
+    return f"run {run_id}" if run_id else ""

@@ -20,7 +20,7 @@ def of_polling(polled: PollReport, recovered: RecoverReport) -> str:
     said = ["No batch runs on the server."]
     if polled.in_flight:
         batches = plural(polled.in_flight, "batch runs", "batches run")
-        said = [f"{batches} on the server, the oldest for {span(polled.oldest_seconds)}."]
+        said = [f"{batches} on the server, the oldest for {span(polled.oldest_batch_seconds)}."]
     if polled.ended:
         said.append(f"Ended since the last look: {polled.ended:,}.")
     if polled.unseen:

@@ -31,7 +31,7 @@ class PollReport:
     """What one run saw of the batches in flight."""
 
     in_flight: int = 0
-    oldest_seconds: float = 0.0
+    oldest_batch_seconds: float = 0.0
     """Since the oldest of them was submitted."""
     ended: int = 0
     changed: int = 0
@@ -69,7 +69,7 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
         raise asked.error
     return PollReport(
         in_flight=len(batches) - len(ended),
-        oldest_seconds=max(
+        oldest_batch_seconds=max(
             (batch.age_seconds for batch in batches if batch.id not in ended), default=0.0
         ),
         ended=len(ended),
