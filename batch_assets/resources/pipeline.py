@@ -17,7 +17,7 @@ from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.counting import statements_sent
 from batch_assets.store.registry import Registry
-from batch_assets.store.strategy import Watch
+from batch_assets.store.strategy import StoredMode, StoredModes, Watch
 
 
 @dataclass
@@ -49,7 +49,7 @@ class PipelineResource:
         self._began = time.monotonic()
         self._sent_before = statements_sent()
         self.tally = RunTally()
-        strategy.learn_stored_mode(lambda: self.pipeline.glance.stored_mode)
+        strategy.learn_stored_mode(self._stored_mode)
 
     @property
     def run_seconds(self) -> float:
@@ -67,6 +67,15 @@ class PipelineResource:
             "results": self.tally.results_read,
             "statements": statements_sent() - self._sent_before,
         }
+
+    def _stored_mode(self) -> StoredMode | None:
+        """From the glance with which a run begins; where there is no pipeline, by a statement.
+
+        What needs the database alone goes on without a key that can be used.
+        """
+        if "pipeline" in self.__dict__:
+            return self.pipeline.glance.stored_mode
+        return StoredModes(self._database.engine).read()
 
     @cached_property
     def pipeline(self) -> Pipeline:
