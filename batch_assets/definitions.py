@@ -9,8 +9,8 @@ from batch_assets.checks import alerts, all_rows_conserved, open_rows_conserved
 from batch_assets.jobs import (
     audit_job,
     batch_processing_job,
+    control_jobs,
     prune_job,
-    refresh_companies_job,
     report_job,
 )
 from batch_assets.resources.defaults import default_resources
@@ -34,7 +34,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     return dg.Definitions(
         assets=declared_assets(),
         asset_checks=[open_rows_conserved, all_rows_conserved, alerts],
-        jobs=[job, audit, refresh_companies_job(), report, prune],
+        jobs=[job, audit, report, prune, *control_jobs(settings)],
         schedules=[
             batch_processing_schedule(job, post),
             audit_schedule(audit, post),

@@ -31,6 +31,7 @@ _EMPTY = text("""
     DELETE FROM batch_assets.operation_choice;
     DELETE FROM batch_assets.run_metric;
     DELETE FROM batch_assets.alert;
+    DELETE FROM batch_assets.query_mode;
     UPDATE batch_assets.installation
     SET id = gen_random_uuid()::text,
         system_identifier = (SELECT system_identifier::text FROM pg_control_system()),

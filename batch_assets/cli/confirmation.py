@@ -1,12 +1,10 @@
 """`batch-assets confirm`."""
 
-import getpass
-import socket
 import sys
 
 import typer
 
-from batch_assets.cli.opening import OpenDatabase, open_database, require_account
+from batch_assets.cli.opening import OpenDatabase, open_database, require_account, who
 from batch_assets.cli.output import console, plural
 from batch_assets.domain.errors import ConfigurationError, SubmissionHeldError
 from batch_assets.store.registry import Installation
@@ -28,11 +26,10 @@ def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
         if not yes and not _asked("Allow the job to submit from this database?"):
             shown.print("Nothing was changed.")
             raise typer.Exit(1)
-        who = f"{getpass.getuser()} on {socket.gethostname()}"
         if installation.is_at_home:
-            database.registry.confirm(who)
+            database.registry.confirm(who())
         else:
-            database.registry.settle_here(who, as_copy=copy)
+            database.registry.settle_here(who(), as_copy=copy)
         shown.print("Submissions from it are allowed now: the next run of the job begins.")
 
 

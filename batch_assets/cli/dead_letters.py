@@ -1,25 +1,26 @@
 """`batch-assets dead-letters`: list, show and requeue."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from batch_assets.analysis.display import escaped
-from batch_assets.cli.criteria import criteria_of
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import console, count, euros, plural, print_json, table, total
+from batch_assets.cli.output import console, count, euros, option, plural, print_json, table, total
 from batch_assets.domain.dead_letters import (
     Attempt,
     Criteria,
     DeadLetter,
     Group,
     RequestHistory,
-    Requeued,
 )
-from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.stages.criteria import Wanted, criteria_of
+from batch_assets.stages.requeue import RequeueReport, requeue
 from batch_assets.store.dead_letters import DeadLetters
+from batch_assets.store.lookups import Lookups
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 def list_letters(given: Mapping[str, Any], limit: int, after: str | None, *, as_json: bool) -> None:
     """Print the newest dead letters, and how many there are of that kind in all."""
     with _store() as store:
-        page = store.page(criteria_of(store, given), limit, _place(store, after))
+        criteria = criteria_of(Lookups(store.engine), Wanted(**given), option)
+        page = store.page(criteria, limit, _place(store, after))
     if as_json:
         letters = [_plain(letter) for letter in page.letters]
         print_json({"dead_letters": letters, "total": page.total})
@@ -72,24 +74,18 @@ def show_letter(request_id: str, *, as_json: bool) -> None:
         _show(history)
 
 
-def requeue(
-    given: Mapping[str, Any], *, every: bool, foreign: bool, dry_run: bool, as_json: bool
-) -> None:
-    """Let the chosen dead letters wait again, or say with `dry_run` which would."""
-    with _store() as store:
-        criteria = criteria_of(store, given)
-        _require_sense(criteria, every=every, foreign=foreign)
-        _require_known(store, criteria, foreign=foreign)
-        if dry_run:
-            groups = store.groups(criteria)
-            groups += store.foreign_groups(criteria) if foreign else []
-            _show_groups(groups, as_json=as_json)
-            return
-        moved = store.requeue(criteria, foreign=foreign)
-    if as_json:
-        print_json(asdict(moved))
+def requeue_letters(given: Mapping[str, Any], *, dry_run: bool, as_json: bool) -> None:
+    """Let the chosen requests wait again, or say with `dry_run` which would."""
+    with open_database() as database:
+        report = requeue(database.engine, Wanted(**given), option, dry_run=dry_run)
+    if as_json and dry_run:
+        print_json({"would_requeue": report.groups, "requests": report.requests})
+    elif as_json:
+        print_json(asdict(report.moved))
+    elif dry_run:
+        _show_groups(report)
     else:
-        _show_requeued(moved)
+        console().print(report.sentence, soft_wrap=True)
 
 
 @contextmanager
@@ -105,41 +101,6 @@ def _place(store: DeadLetters, request_id: str | None) -> DeadLetter | None:
     if not found:
         raise ConfigurationError(f"--after is '{escaped(request_id)}': that is no dead letter.")
     return found[0]
-
-
-def _require_sense(criteria: Criteria, *, every: bool, foreign: bool) -> None:
-    """Refuse to move everything by an oversight."""
-    if criteria.are_none and not every:
-        raise ConfigurationError(
-            "Which ones? Give ids, --company, --code, --kind, --older-than or --newer-than, or "
-            "--all for all dead letters."
-        )
-    if every and not criteria.are_none:
-        raise ConfigurationError("--all is all dead letters: leave it or the criteria away.")
-    if foreign and criteria.request_ids is None and criteria.company_id is None:
-        raise ConfigurationError("--foreign needs ids or --company.")
-    if foreign and (criteria.code or criteria.kind):
-        raise ConfigurationError(
-            "--foreign cannot be chosen by --code or --kind: only our own failures have them."
-        )
-
-
-def _require_known(store: DeadLetters, criteria: Criteria, *, foreign: bool) -> None:
-    """Refuse ids that cannot be requeued, before anything is moved."""
-    wrong = store.not_to_requeue(criteria.request_ids or [], foreign=foreign)
-    if not wrong:
-        return
-    request_id, state = wrong[0]
-    others = f" (and {len(wrong) - 1} more ids like it)" if len(wrong) > 1 else ""
-    if not state:
-        raise ConfigurationError(f"No request has the id '{escaped(request_id)}'{others}.")
-    if state == "retry":
-        raise BatchAssetsError(f"Request {request_id}{others} is going to be retried by itself.")
-    if state == "PROCESSING_FAILED":
-        raise BatchAssetsError(
-            f"Request {request_id}{others} failed through LiveDash itself: --foreign includes it."
-        )
-    raise BatchAssetsError(f"Request {request_id}{others} is no dead letter: it is {state}.")
 
 
 def _show(history: RequestHistory) -> None:
@@ -166,33 +127,22 @@ def _show(history: RequestHistory) -> None:
     shown.print(made)
 
 
-def _show_groups(groups: Sequence[Group], *, as_json: bool) -> None:
-    requests = sum(group.requests for group in groups)
-    if as_json:
-        print_json({"would_requeue": [asdict(group) for group in groups], "requests": requests})
-        return
+def _show_groups(report: RequeueReport) -> None:
     made = table(["Company", "Code"], ["Requests"])
-    for group in groups:
+    for group in report.groups:
         name = escaped(group.company or group.company_id)
-        made.add_row(name, group.code or "failed through LiveDash", count(group.requests))
+        made.add_row(name, _code(group), count(group.requests))
     made.add_section()
-    made.add_row(*total("Total", "", count(requests)))
+    made.add_row(*total("Total", "", count(report.requests)))
     shown = console()
     shown.print(made)
     shown.print("Nothing was changed: leave --dry-run away to requeue these.")
 
 
-def _show_requeued(moved: Requeued) -> None:
-    shown = console()
-    shown.print(f"Put back among the waiting: {plural(moved.requeued + moved.foreign, 'request')}.")
-    if moved.foreign:
-        shown.print(f"Of these, {count(moved.foreign)} had failed through LiveDash itself.")
-    if moved.overtaken:
-        shown.print(
-            f"{plural(moved.overtaken, 'dead letter')} had been changed or deleted in LiveDash: "
-            "only our entry was removed.",
-            soft_wrap=True,
-        )
+def _code(group: Group) -> str:
+    if group.code is None:
+        return "failed through LiveDash"
+    return group.code if group.bucket == "dead" else f"{group.code} (has a retry date)"
 
 
 def _outcome(attempt: Attempt) -> str:

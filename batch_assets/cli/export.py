@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from batch_assets.cli.moments import moment
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.moments import moment
 from batch_assets.store.metric_history import COMPANY_KEYS, KEYS, MetricHistory
 
 FORMATS = ("json", "csv")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import click
 import dagster as dg
 import psutil
 import typer
@@ -14,7 +15,7 @@ from batch_assets.cli.dagster_home import dagster_home
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.output import console, errors, table
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.jobs import batch_processing_job, report_job
+from batch_assets.jobs import EXCLUSIVE, batch_processing_job, report_job
 from batch_assets.resources.defaults import default_resources
 from batch_assets.settings import load_settings
 from batch_assets.ticks.runs import ACTIVE
@@ -44,7 +45,7 @@ def run_once() -> None:
     with open_database() as database, open_instance() as instance:
         active = active_run(instance)
         if active is not None:
-            raise BatchAssetsError(f"Run {active} of the job is active: wait until it has ended.")
+            raise BatchAssetsError(f"Run {active} is active: wait until it has ended.")
         require_account(database.endpoints)
         shown = console()
         shown.print(f"Running the job on the {database.place} …", soft_wrap=True)
@@ -65,8 +66,15 @@ def run_once() -> None:
 
 @contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
-    """Dagster's instance, with runs given up that died with their process."""
-    with dg.DagsterInstance.from_config(str(dagster_home())) as instance:
+    """Dagster's instance, with runs given up that died with their process.
+
+    Raises `BatchAssetsError` with the sentence that Dagster's own commands would print.
+    """
+    try:
+        opened = dg.DagsterInstance.from_config(str(dagster_home()))
+    except click.ClickException as error:
+        raise BatchAssetsError(error.message) from None
+    with opened as instance:
         for run in _active_runs(instance):
             if _has_died(run.tags.get(PROCESS_TAG)):
                 instance.report_run_failed(run, "The process of this run has ended before it.")
@@ -74,9 +82,9 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def active_run(instance: dg.DagsterInstance) -> str | None:
-    """The id of a run of the job that has not ended."""
-    active = _active_runs(instance)
-    return active[0].run_id if active else None
+    """The id of a run that has not ended and may submit: of the job or of force_batch_job."""
+    runs = instance.get_runs(dg.RunsFilter(tags=dict(EXCLUSIVE), statuses=ACTIVE), limit=1)
+    return runs[0].run_id if runs else None
 
 
 def job_definition() -> dg.JobDefinition:

@@ -1,5 +1,8 @@
 """What most commands begin with: the settings, the endpoints, and a database that is ready."""
 
+import getpass
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +13,15 @@ from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.settings import Settings, load_settings
+from batch_assets.stages.guarding import Guard
+from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
 from batch_assets.store.pauses import Pauses
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
-from batch_assets.store.strategy import Strategy
+from batch_assets.store.strategy import StoredModes, Strategy
 from batch_assets.store.urls import describe
 from batch_assets.wiring import Endpoints, connect
 
@@ -53,6 +58,11 @@ class OpenDatabase:
         return Pauses(self.engine)
 
     @property
+    def stored_modes(self) -> StoredModes:
+        """The choice of an implementation for all runs."""
+        return StoredModes(self.engine)
+
+    @property
     def registry(self) -> Registry:
         """The installation."""
         return Registry(self.engine, self.settings.policy().foreign_quiet_seconds)
@@ -70,13 +80,34 @@ def open_database() -> Iterator[OpenDatabase]:
     engine = open_engine(endpoints.database_url)
     try:
         require_current(engine)
-        strategy = Strategy(engine, settings.toggle())
+        strategy = Strategy(engine, settings.toggle(), stored=StoredModes(engine).read)
         try:
             yield OpenDatabase(settings, endpoints, engine, strategy)
         finally:
             strategy.flush()
     finally:
         engine.dispose()
+
+
+@contextmanager
+def open_pipeline(database: OpenDatabase, purpose: str) -> Iterator[Pipeline]:
+    """What the stages are given, with a client whose calls the breakers see."""
+    endpoints, policy = database.endpoints, database.settings.policy()
+    guard = Guard(database.breakers, policy, known=database.breakers.all)
+    with BatchApi(endpoints.api_key, endpoints.base_url, gate=guard) as api:
+        yield Pipeline(
+            queries=database.queries,
+            registry=database.registry,
+            api=api,
+            policy=policy,
+            spool_dir=endpoints.spool_dir,
+            owner=f"{socket.gethostname()}:{os.getpid()}:{purpose}",
+        )
+
+
+def who() -> str:
+    """Who types, for what is kept of it."""
+    return f"{getpass.getuser()} on {socket.gethostname()}"
 
 
 def require_account(endpoints: Endpoints) -> None:
@@ -86,10 +117,7 @@ def require_account(endpoints: Endpoints) -> None:
             api.check_account()
         except ApiError as error:
             if error.failure.kind is FailureKind.ACCOUNT:
-                raise AccountRefusedError(
-                    f"The API refuses the account ({error.failure.code}: {error.failure.reason}): "
-                    "check OPENAI_API_KEY, and the key's permissions and quota."
-                ) from None
+                raise AccountRefusedError(error.sentence("try again")) from None
             raise BatchAssetsError(
                 f"The API at {endpoints.base_url} does not answer as it should "
                 f"({error.failure.reason}): check OPENAI_BASE_URL and the network, and try again."

@@ -4,12 +4,16 @@ import dataclasses
 import json
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from batch_assets.domain.errors import ConfigurationError
 
 
 def console() -> Console:
@@ -58,7 +62,31 @@ def plural(number: int, thing: str, things: str | None = None) -> str:
     return f"{count(number)} {thing if number == 1 else things or thing + 's'}"
 
 
+def option(field: str) -> str:
+    """How a field is called as an option: `older_than` is `--older-than`."""
+    return "--" + field.replace("_", "-")
+
+
+def moment(at: datetime | None) -> str:
+    """A moment, to the minute."""
+    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def asked(question: str, *, command: str, yes: bool) -> bool:
+    """Whether to go on; asks unless `yes`. Raises `ConfigurationError` where nobody is there."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"There is no terminal to ask on: type `batch-assets {command} --yes` to do it, or "
+            "--dry-run to see what it would do."
+        )
+    return typer.confirm(question, err=True)
+
+
 def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, datetime):
+        return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -1,15 +1,11 @@
 """`batch-assets plan`."""
 
-import os
-import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
-from batch_assets.cli.opening import OpenDatabase, open_database
+from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.output import console, count, errors, euros, plural, print_json, table, total
-from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.plan import PlannedBatch, PlanPreview, preview
 
 
@@ -34,25 +30,14 @@ def show_plan(*, dry_run: bool, as_json: bool) -> None:
         )
     with open_database() as database:
         companies = {company.id: company.name for company in database.queries.active_companies()}
-        plan = preview(_pipeline(database), list(companies))
+        with open_pipeline(database, "plan") as pipeline:
+            plan = preview(pipeline, list(companies))
         lines = list(_lines(plan.batches, companies))
         held_because = database.registry.installation().hold_reason
     if as_json:
         print_json(_document(lines, plan, held_because))
     else:
         _show(database.place, lines, plan, held_because)
-
-
-def _pipeline(database: OpenDatabase) -> Pipeline:
-    endpoints = database.endpoints
-    return Pipeline(
-        queries=database.queries,
-        registry=database.registry,
-        api=BatchApi(endpoints.api_key, endpoints.base_url),
-        policy=database.settings.policy(),
-        spool_dir=endpoints.spool_dir,
-        owner=f"{socket.gethostname()}:{os.getpid()}:plan",
-    )
 
 
 def _lines(batches: Iterable[PlannedBatch], companies: dict[str, str]) -> Iterable[Line]:

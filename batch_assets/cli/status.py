@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from rich.table import Table
 
 from batch_assets.analysis.display import escaped
+from batch_assets.cli.activity import activity
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import console, count, euros, plural, print_json, table, total
 from batch_assets.cli.stoppages import stoppages
@@ -19,9 +20,10 @@ def show_status(*, as_json: bool) -> None:
     with open_database() as database:
         companies = database.queries.statistics()
         held_because = database.registry.installation().hold_reason
-        stopped = stoppages(database)
+        stopped, under_way = stoppages(database), activity(database)
     if as_json:
-        print_json(_document(companies, held_because) | stopped.document())
+        document = _document(companies, held_because)
+        print_json(document | under_way.document() | stopped.document())
         return
     shown = console()
     shown.print(f"The {database.place}\n", soft_wrap=True)
@@ -35,7 +37,7 @@ def show_status(*, as_json: bool) -> None:
         )
     if held_because is not None:
         shown.print(f"Nothing is submitted now. {held_because}", soft_wrap=True)
-    for sentence in stopped.sentences():
+    for sentence in [*under_way.sentences(), *stopped.sentences()]:
         shown.print(sentence)
 
 

@@ -45,11 +45,10 @@ class Stoppages:
 def stoppages(database: OpenDatabase) -> Stoppages:
     """What is stopped at this moment."""
     pause = database.pauses.scheduler()
-    is_paused = pause.until is not None and pause.until > datetime.now(UTC)
     return Stoppages(
         breakers=[one for one in database.breakers.all() if one.state is not BreakerState.CLOSED],
         models=database.pauses.resting_models(),
-        schedule=pause if is_paused else None,
+        schedule=pause if pause.is_running else None,
     )
 
 

@@ -4,11 +4,32 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
 
 BatchRow = tuple[str, str]
 """A row of a batch: the batch's id and the request's."""
+
+
+MOST_LINES = 20
+"""How many batches a report lists; the database has all of them."""
+
+HIDDEN: Mapping[str, bool] = MappingProxyType({"hidden": True})
+"""Metadata of a report's field that is for the program alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """One line of a list of batches, for people."""
+
+    batch_id: str
+    openai_batch_id: str
+    company: str
+    """Its name where that is known, else its id."""
+    requests: int
+    state: str
+    sent_by_run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +109,11 @@ class EndedBatch:
     lease: Lease
     is_ours: bool
     company_id: str
+    company: str | None
+    """The company's name; `None` once the company is gone."""
+    run_id: str
+    """The run that has sent it; empty if none of Dagster's has."""
+    requests: int
     model: str | None
     """The model that was asked for; `None` for a batch that LiveDash made."""
     openai_batch_id: str

@@ -78,12 +78,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How many requests of a company would wait again, by the code of their failure."""
+    """How many failed requests of a company are meant, by the code of their failure."""
 
     company_id: str
     company: str | None
     code: str | None
     """`None` for requests that failed through LiveDash itself."""
+    bucket: str
+    """`dead`, `retry` or `failed_elsewhere`."""
     requests: int
 
 
@@ -95,5 +97,7 @@ class Requeued:
     """Dead letters that wait again."""
     foreign: int = 0
     """Requests that had failed through LiveDash itself, and wait again."""
+    hastened: int = 0
+    """Requests that had a retry date: it is now, so that the next run lets them wait again."""
     overtaken: int = 0
     """Requests that LiveDash has changed or deleted meanwhile: only our entry has gone."""

@@ -41,3 +41,12 @@ class ApiError(Exception):
         super().__init__(f"{operation}: {failure.reason}")
         self.operation = operation
         self.failure = failure
+
+    def sentence(self, what_next: str) -> str:
+        """What the API refused, and what to do about it; `what_next` if that is to wait."""
+        if self.failure.kind is FailureKind.ACCOUNT:
+            return (
+                f"The API refuses the account ({self.failure.code}: {self.failure.reason}): check "
+                "OPENAI_API_KEY, and the key's permissions and quota."
+            )
+        return f"The API did not answer as it should ({self}): {what_next}."

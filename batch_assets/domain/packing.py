@@ -66,6 +66,8 @@ class Terms:
     price_of: Callable[[str], Price | None]
     sizes_of: Callable[[str, str], Sizes | None]
     """(processing type, model) to its sizes; `None`: the type is not known."""
+    only_model: str | None = None
+    """Requests of other models are passed over; `None`: they are all wanted."""
 
 
 @dataclass(slots=True)

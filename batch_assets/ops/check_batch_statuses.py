@@ -3,6 +3,7 @@
 import dagster as dg
 
 from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.ops import sentences
 from batch_assets.ops.failures import api_sentence, clear_failures
 from batch_assets.ops.reporting import add_metadata, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
@@ -33,5 +34,6 @@ def check_batch_statuses(
                 raise
             context.log.warning(api_sentence(error))
             recovered = RecoverReport()
+    context.log.info(sentences.of_polling(polled, recovered))
     add_metadata(context, metadata_of(polled) | metadata_of(recovered), watch)
     return polled.ended

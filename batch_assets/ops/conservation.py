@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import dagster as dg
 
 from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows, Misfits
+from batch_assets.domain.wording import plural
+from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import tag_run
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages import conservation
@@ -37,10 +40,15 @@ def check_row_conservation(
     database: dg.ResourceParam[DatabaseResource],
     pipeline: dg.ResourceParam[PipelineResource],
 ) -> int:
-    """Look whether each open request, and each that the run has moved, is in exactly one bucket."""
+    """Look whether each open request, and each that the run has moved, is in exactly one bucket.
+
+    It also tags the run with what all ops have done.
+    """
     look = conservation.check_open_rows(Conservation(database.engine), pipeline.figures.run_seconds)
     _log(context, evaluation(OPEN_ROWS, look.misfits, look.numbers))
+    context.log.info(sentences.of_conservation(look.misfits, look.numbers))
     context.add_output_metadata(look.numbers)
+    tag_run(context, pipeline.tags)
     return len(look.misfits)
 
 
@@ -49,6 +57,11 @@ def check_row_conservation(
 def audit_rows(context: dg.OpExecutionContext, database: dg.ResourceParam[DatabaseResource]) -> int:
     """Count every request of every company by bucket, and look whether everything fits."""
     audit = conservation.audit_rows(Conservation(database.engine))
+    context.log.info(
+        "Counted %s of %s.",
+        plural(audit.rows, "request"),
+        plural(len(audit.companies), "company", "companies"),
+    )
     table = {"companies": buckets_table(audit)}
     context.log_event(dg.AssetMaterialization(ASSET, metadata={**audit.numbers, **table}))
     _log(context, audit_evaluation(audit))

@@ -10,7 +10,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.failures import ApiError
 from batch_assets.store import counting
 from batch_assets.store.lost_connections import is_lost
 
@@ -36,12 +36,7 @@ def clear_failures() -> Iterator[None]:
 
 def api_sentence(error: ApiError) -> str:
     """What the API refused, and what to do about it."""
-    if error.failure.kind is FailureKind.ACCOUNT:
-        return (
-            f"The API refuses the account ({error.failure.code}: {error.failure.reason}): check "
-            "OPENAI_API_KEY, and the key's permissions and quota."
-        )
-    return f"The API did not answer as it should ({error}): the next run tries again."
+    return error.sentence("the next run tries again")
 
 
 def database_sentence(error: DBAPIError | psycopg.Error) -> str:

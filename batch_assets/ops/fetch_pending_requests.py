@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata
 from batch_assets.resources.pipeline import PipelineResource
@@ -26,5 +27,6 @@ def fetch_pending_requests(
         "waiting_requests": report.waiting_requests,
         "oldest_wait_seconds": report.oldest_wait_seconds,
     }
+    context.log.info(sentences.of_due(report, pipeline.pipeline.policy))
     add_metadata(context, waiting, watch)
     return [backlog.company_id for backlog in report.due]

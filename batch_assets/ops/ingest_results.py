@@ -2,8 +2,9 @@
 
 import dagster as dg
 
+from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import add_metadata, log_failed_companies, metadata_of
+from batch_assets.ops.reporting import add_metadata, log_failed_companies, metadata_of, run_links
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages import clean, ingest
 
@@ -24,6 +25,8 @@ def ingest_results(
         report = ingest.ingest_results(pipeline.pipeline, budget)
         cleaned = clean.delete_leftovers(pipeline.pipeline, budget)
     log_failed_companies(context, report.failed)
+    context.log.info(sentences.of_reading(report))
+    links = run_links("sent_by_run", [batch.sent_by_run for batch in report.batches_read])
     deleted = {"batches_with_deleted_files": cleaned}
-    add_metadata(context, metadata_of(report) | deleted, watch)
+    add_metadata(context, metadata_of(report) | deleted | links, watch)
     return report.settled

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
@@ -21,5 +22,6 @@ def retry_failed_requests(
     watch = pipeline.watch_queries()
     with pipeline.figures.timed("retry"):
         report = requeue_due(pipeline.pipeline, pipeline.budget())
+    context.log.info(sentences.of_retrying(report))
     add_metadata(context, metadata_of(report), watch)
     return report.requeued

@@ -3,8 +3,10 @@
 import dagster as dg
 
 from batch_assets.domain.errors import SubmissionHeldError
+from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import add_metadata, log_failed_companies, metadata_of
+from batch_assets.ops.reporting import add_metadata, log_failed_companies, metadata_of, named
+from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.submit import SubmitReport, submit_due
 
@@ -15,6 +17,7 @@ def submit_batches(
     context: dg.OpExecutionContext,
     due_company_ids: list[str],
     pipeline: dg.ResourceParam[PipelineResource],
+    company_lookup: dg.ResourceParam[CompanyLookupResource],
 ) -> int:
     """Claim the due requests into batches, and upload and create these.
 
@@ -28,6 +31,8 @@ def submit_batches(
     except SubmissionHeldError as error:
         held_because, report = str(error), SubmitReport()
         context.log.warning(held_because)
-    log_failed_companies(context, report.failed)
+    log_failed_companies(context, report.failed, company_lookup.names)
+    context.log.info(sentences.of_sending(report, held_because))
+    report.batches_sent = named(report.batches_sent, company_lookup.names)
     add_metadata(context, metadata_of(report) | {"held_because": held_because}, watch)
     return report.batches

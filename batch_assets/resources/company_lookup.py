@@ -1,6 +1,6 @@
 """Which companies are active, for the ops of a run."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import dagster as dg
@@ -24,14 +24,20 @@ class CompanyLookupResource:
     def __init__(self, wiring: WiringResource, strategy: QueryStrategyResource) -> None:
         self._wiring = wiring
         self._strategy = strategy
+        self.names: Mapping[str, str] = {}
+        """Of the companies that this process was told of last, by their ids."""
 
     def active(self) -> ActiveCompanies:
         """The companies that are active, by an answer that is younger than its lifetime."""
-        return self._cache.active()
+        return self._remember(self._cache.active())
 
     def refresh(self) -> ActiveCompanies:
         """The companies that are active now, for this run and those that come; see the cache."""
-        return self._cache.refresh()
+        return self._remember(self._cache.refresh())
+
+    def _remember(self, found: ActiveCompanies) -> ActiveCompanies:
+        self.names = {company.id: company.name for company in found.companies}
+        return found
 
     @cached_property
     def _cache(self) -> CompanyCache:

@@ -6,6 +6,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from batch_assets.resources.wiring import WiringResource
+from batch_assets.store.counting import count_statements
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
 
@@ -25,6 +26,7 @@ class DatabaseResource:
         """
         if self._engine is None:
             engine = open_engine(self._wiring.endpoints.database_url)
+            count_statements(engine)
             try:
                 require_current(engine)
             except BaseException:

@@ -14,9 +14,12 @@ from batch_assets.resources.wiring import WiringResource
 from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.guarding import Guard
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.submit import SubmitReport
+from batch_assets.stages.writing import IngestReport
 from batch_assets.store.breakers import Breakers
+from batch_assets.store.counting import statements_sent
 from batch_assets.store.registry import Registry
-from batch_assets.store.strategy import Watch
+from batch_assets.store.strategy import StoredMode, StoredModes, Watch
 
 
 class PipelineResource:
@@ -37,6 +40,30 @@ class PipelineResource:
         self.run_id = run_id
         self.figures = RunFigures()
         """What the ops have done up to now, for the one that records it."""
+        self._sent_before = statements_sent()
+        strategy.learn_stored_mode(self._stored_mode)
+
+    @property
+    def tags(self) -> dict[str, object]:
+        """What the list of runs says of this one. Statements are those on LiveDash's database up to
+        now."""
+        sent, read = self.figures.of(SubmitReport), self.figures.of(IngestReport)
+        return {
+            "mode": self._strategy.mode.value,
+            "companies": len(sent.company_ids | read.company_ids),
+            "requests": sent.requests,
+            "results": read.rows.completed + read.failures.total(),
+            "statements": statements_sent() - self._sent_before,
+        }
+
+    def _stored_mode(self) -> StoredMode | None:
+        """From the glance with which a run begins; where there is no pipeline, by a statement.
+
+        What needs the database alone goes on without a key that can be used.
+        """
+        if "pipeline" in self.__dict__:
+            return self.pipeline.glance.stored_mode
+        return StoredModes(self._database.engine).read()
 
     @cached_property
     def pipeline(self) -> Pipeline:

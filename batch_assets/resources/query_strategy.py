@@ -1,6 +1,6 @@
 """Which implementation of the database operations runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Final
@@ -11,14 +11,24 @@ from batch_assets.domain.metrics import QueryUse
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.store.protocol import Queries
-from batch_assets.store.strategy import QueryMode, Strategy, Toggle, Watch
+from batch_assets.store.strategy import (
+    QueryMode,
+    StoredMode,
+    StoredModes,
+    Strategy,
+    Toggle,
+    Watch,
+)
 
 FROM_ENVIRONMENT: Final = "environment"
 
 _MODE = dg.Enum(
     "QueryMode",
     [
-        dg.EnumValue(FROM_ENVIRONMENT, description="As ENABLE_BATCH_OPTIMIZATION says."),
+        dg.EnumValue(
+            FROM_ENVIRONMENT,
+            description="As choose_mode_job has stored it, or else as ENABLE_BATCH_OPTIMIZATION.",
+        ),
         dg.EnumValue(QueryMode.OPTIMIZED.value, description="All companies at once, in sets."),
         dg.EnumValue(QueryMode.ORIGINAL.value, description="Company by company, row by row."),
         dg.EnumValue(QueryMode.AUTO.value, description="Each operation as it was measured."),
@@ -41,20 +51,28 @@ class QueryStrategyResource:
         self._database = database
         self._mode = mode
         self._run_id = run_id
+        self._known: Callable[[], StoredMode | None] | None = None
 
     @property
     def queries(self) -> Queries:
         """The operations on the database; raises what `DatabaseResource.engine` raises."""
         return self._strategy.queries
 
+    @property
+    def mode(self) -> QueryMode:
+        """The mode of this run; raises the same."""
+        return self._strategy.mode
+
+    def learn_stored_mode(self, known: Callable[[], StoredMode | None]) -> None:
+        """Take the stored choice from what another statement has read; before the first operation.
+
+        Without this it is read with a statement of its own.
+        """
+        self._known = known
+
     def watch(self) -> Watch:
         """Report, later, on what the operations do from now on; raises the same."""
         return self._strategy.watch()
-
-    @property
-    def mode(self) -> str:
-        """How this run works on the database: `optimized`, `original` or `auto`."""
-        return self._toggle().mode.value
 
     def use(self) -> QueryUse:
         """What the operations did up to now; nothing if none was asked for."""
@@ -71,7 +89,15 @@ class QueryStrategyResource:
 
     @cached_property
     def _strategy(self) -> Strategy:
-        return Strategy(self._database.engine, self._toggle(), run_id=self._run_id)
+        return Strategy(
+            self._database.engine, self._toggle(), run_id=self._run_id, stored=self._stored
+        )
+
+    def _stored(self) -> StoredMode | None:
+        """The choice for all runs; what was asked for in the Launchpad goes before it."""
+        if self._mode != FROM_ENVIRONMENT:
+            return None
+        return (self._known or StoredModes(self._database.engine).read)()
 
     def _toggle(self) -> Toggle:
         toggle = self._wiring.settings.toggle()

@@ -6,6 +6,7 @@ from batch_assets.domain.batches import Leftover
 from batch_assets.domain.failures import ApiError
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.saying import Few
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +29,17 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
             for file_id in leftover.file_ids:
                 pipeline.api.delete_file(file_id)
         except ApiError as error:
-            log.warning("Files of batch %s are left behind: %s", leftover.batch_id, error)
+            few.warning("Files of batch %s are left behind: %s", leftover.batch_id, error)
         else:
             deleted.append(leftover.batch_id)
 
-    side_by_side(
-        pipeline.queries.leftovers(pipeline.policy.batches_per_poll),
-        lambda leftover: leftover.batch_id,
-        delete,
-        at_a_time=pipeline.policy.concurrent_companies,
-    )
+    with Few(log) as few:
+        side_by_side(
+            pipeline.queries.leftovers(pipeline.policy.batches_per_poll),
+            lambda leftover: leftover.batch_id,
+            delete,
+            at_a_time=pipeline.policy.concurrent_companies,
+        )
     if deleted:
         pipeline.queries.record_deleted(deleted)
     return len(deleted)

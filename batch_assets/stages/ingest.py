@@ -16,6 +16,7 @@ from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.downloads import Fetched, fetch_results
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.refusals import quarantine
+from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import IngestReport, ResultWriter
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class _Reading:
         self._report = report
         self._writer = ResultWriter(pipeline, batches, report)
         self._finished: list[EndedBatch] = []
+        self._few = Few(log)
         self._lost: set[str] = set()
         """The ids of files that the server no longer has."""
 
@@ -78,6 +80,9 @@ class _Reading:
         except BaseException:
             self._pipeline.queries.expire([batch.lease for batch in self._batches])
             raise
+        finally:
+            self._few.close()
+            self._writer.close()
         left = [batch.lease for batch in self._batches if batch.id not in settled]
         if stopped_by is not None:
             self._pipeline.queries.expire(left)
@@ -97,7 +102,12 @@ class _Reading:
                 self._read(fetched, budget)
                 error = fetched.error
                 if error is not None:
-                    log.warning("Reading the results of batch %s: %s", fetched.batch.id, error)
+                    self._few.warning(
+                        "Reading the results of batch %s of %s: %s",
+                        fetched.batch.id,
+                        fetched.batch.company or fetched.batch.company_id,
+                        error,
+                    )
                     if error.failure.kind is FailureKind.ACCOUNT:
                         return error
                 if budget.is_spent:
@@ -116,7 +126,7 @@ class _Reading:
             file.path.unlink()
         budget.spend(read)
         for file_id in fetched.lost:
-            log.warning("Batch %s has lost its file %s", batch.id, file_id)
+            self._few.warning("Batch %s has lost its file %s", batch.id, file_id)
         self._lost.update(fetched.lost)
         if fetched.error is None and not self._may_be_cut(batch, read):
             self._finished.append(batch)
@@ -126,7 +136,7 @@ class _Reading:
         grace = self._pipeline.policy.absence_grace_seconds
         is_cut = read < batch.server_answered and batch.ended_seconds < grace
         if is_cut:
-            log.warning(
+            self._few.warning(
                 "Batch %s: %d lines of %d could be read", batch.id, read, batch.server_answered
             )
         return is_cut
@@ -147,7 +157,7 @@ class _Reading:
         returned = self._pipeline.queries.settle(leases)
         self._report.rows.returned += sum(returned.values())
         self._report.settled += len(returned)
-        self._report.settled_as.update(
-            batch.server_status for batch in self._finished if batch.id in returned
-        )
+        settled = [batch for batch in self._finished if batch.id in returned]
+        self._report.settled_as.update(batch.server_status for batch in settled)
+        self._report.add_read(settled)
         return set(returned)

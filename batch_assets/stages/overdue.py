@@ -12,6 +12,7 @@ from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import BEYOND_CANCELLING
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.saying import Few
 
 log = logging.getLogger(__name__)
 
@@ -40,22 +41,24 @@ def cancel_overdue(
     late = [(batch, remote) for batch, remote in seen if _is_late(pipeline, batch)]
     lost = [batch for batch in unseen if _is_late(pipeline, batch)]
     report.overdue = len(late) + len(lost)
-    for batch in lost:
-        log.warning(
-            "Batch %s (%s) should have ended long ago, and the server says nothing of it: is "
-            "OPENAI_API_KEY one of the project that made it?",
-            batch.id,
-            batch.openai_batch_id,
-        )
+    with Few(log) as few:
+        for batch in lost:
+            few.warning(
+                "Batch %s (%s) should have ended long ago, and the server says nothing of it: is "
+                "OPENAI_API_KEY one of the project that made it?",
+                batch.id,
+                batch.openai_batch_id,
+            )
     if not (late and pipeline.glance.installation.is_at_home):
         return report
-    cancelled = [
-        batch.id
-        for batch, remote in late
-        if remote.status not in BEYOND_CANCELLING
-        and not budget.is_spent
-        and _cancel(pipeline, batch)
-    ]
+    with Few(log) as few:
+        cancelled = [
+            batch.id
+            for batch, remote in late
+            if remote.status not in BEYOND_CANCELLING
+            and not budget.is_spent
+            and _cancel(pipeline, batch, few)
+        ]
     if cancelled:
         pipeline.registry.note_cancelled(cancelled)
     report.overdue_cancelled = len(cancelled)
@@ -66,8 +69,8 @@ def _is_late(pipeline: Pipeline, batch: InFlightBatch) -> bool:
     return batch.is_ours and batch.age_seconds > pipeline.policy.batch_timeout_seconds
 
 
-def _cancel(pipeline: Pipeline, batch: InFlightBatch) -> bool:
-    log.warning(
+def _cancel(pipeline: Pipeline, batch: InFlightBatch, few: Few) -> bool:
+    few.warning(
         "Batch %s was submitted %.0f hours ago and runs on: cancelling it",
         batch.id,
         batch.age_seconds / 3_600,
@@ -75,6 +78,6 @@ def _cancel(pipeline: Pipeline, batch: InFlightBatch) -> bool:
     try:
         pipeline.api.cancel(batch.openai_batch_id)
     except ApiError as error:
-        log.warning("Batch %s cannot be cancelled now: %s", batch.id, error)
+        few.warning("Batch %s cannot be cancelled now: %s", batch.id, error)
         return False
     return True

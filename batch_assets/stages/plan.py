@@ -59,9 +59,11 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
     return pipeline.figures.note(report)
 
 
-def preview(pipeline: Pipeline, company_ids: Sequence[str]) -> PlanPreview:
+def preview(
+    pipeline: Pipeline, company_ids: Sequence[str], *, only_model: str | None = None
+) -> PlanPreview:
     """What a run would claim now for these companies; changes nothing."""
-    packings = pipeline.queries.preview(company_ids, claim_terms(pipeline))
+    packings = pipeline.queries.preview(company_ids, claim_terms(pipeline, only_model))
     rejected: Counter[str] = Counter()
     held: Counter[str] = Counter()
     batches = []
@@ -82,12 +84,13 @@ def preview(pipeline: Pipeline, company_ids: Sequence[str]) -> PlanPreview:
     return PlanPreview(tuple(batches), rejected, held)
 
 
-def claim_terms(pipeline: Pipeline) -> Terms:
+def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
     """What packing has to know of policy, prices and processing types."""
     return Terms(
         policy=pipeline.policy,
         price_of=pipeline.price_of,
         sizes_of=_sizes_of,
+        only_model=only_model,
     )
 
 

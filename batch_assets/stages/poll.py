@@ -13,6 +13,7 @@ from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.overdue import OverdueReport, cancel_overdue
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.saying import Few
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ class PollReport:
     """What one run saw of the batches in flight."""
 
     in_flight: int = 0
+    oldest_batch_seconds: float = 0.0
+    """Since the oldest of them was submitted."""
     ended: int = 0
     changed: int = 0
     unseen: int = 0
@@ -66,6 +69,9 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
         raise asked.error
     return PollReport(
         in_flight=len(batches) - len(ended),
+        oldest_batch_seconds=max(
+            (batch.age_seconds for batch in batches if batch.id not in ended), default=0.0
+        ),
         ended=len(ended),
         changed=changed,
         unseen=len(unseen),
@@ -81,6 +87,7 @@ class _Asked:
         self.error: ApiError | None = None
         self._api = api
         self._budget = budget
+        self._few = Few(log)
 
     def list(self, batches: Sequence[InFlightBatch]) -> None:
         """Look for them in the server's list, from the newest down to the oldest of them."""
@@ -106,7 +113,7 @@ class _Asked:
             try:
                 self.seen[batch.openai_batch_id] = self._api.retrieve(batch.openai_batch_id)
             except ApiError as error:
-                log.warning("Asking for batch %s: %s", batch.id, error)
+                self._few.warning("Asking for batch %s: %s", batch.id, error)
                 # One that the server does not know, made with another key perhaps, stays as it is
                 # and keeps no other from being read.
                 if error.failure.code == codes.NOT_FOUND:
@@ -114,6 +121,7 @@ class _Asked:
                 self.error = error
                 if error.failure.kind is FailureKind.ACCOUNT:
                     break
+        self._few.close()
 
 
 def _has_ended(pipeline: Pipeline, batch: InFlightBatch, remote: RemoteBatch) -> bool:

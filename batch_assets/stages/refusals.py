@@ -14,6 +14,7 @@ from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import BatchErrorLine, ResultLine
 from batch_assets.openai_batch.codes import Refusal, refusal
 from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import ResultWriter
 from batch_assets.store.suspects import RefusedRow, Split
 
@@ -53,6 +54,18 @@ def judge(errors: Sequence[BatchErrorLine], rows: Sequence[RefusedRow]) -> Verdi
     return Verdict(halves=(suspected[:middle], suspected[middle:])) if suspected else Verdict()
 
 
+def _name(batches: Sequence[EndedBatch]) -> None:
+    with Few(log) as few:
+        for batch in batches:
+            few.warning(
+                "The server refused batch %s of %s (%s): the dead letters say what was wrong, or "
+                "its requests are sent again apart",
+                batch.id,
+                batch.company or batch.company_id,
+                _codes(batch.server_errors),
+            )
+
+
 def quarantine(pipeline: Pipeline, batches: Sequence[EndedBatch], writer: ResultWriter) -> None:
     """Give rows of refused batches their outcome or their lot; the settling lets the rest wait.
 
@@ -62,8 +75,8 @@ def quarantine(pipeline: Pipeline, batches: Sequence[EndedBatch], writer: Result
         return
     rows = pipeline.suspects.rows_of([batch.id for batch in batches])
     failing, splits = [], []
+    _name(batches)
     for batch in batches:
-        log.warning("The server refused batch %s (%s)", batch.id, _codes(batch.server_errors))
         verdict = judge(batch.server_errors, rows.get(batch.id, ()))
         if verdict.named is not None:
             for row, failure in verdict.named.items():

@@ -13,6 +13,7 @@ from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import BEYOND_CANCELLING, UNRESOLVED_BATCH_STATES
 from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.saying import Few
 from batch_assets.store.intents import Duplicate, Intent
 
 log = logging.getLogger(__name__)
@@ -43,17 +44,18 @@ def clear_strays(
     report = StrayReport()
     if not (batches or files):
         return report
-    clearing = _Clearing(pipeline, pipeline.intents.known({*batches, *files}), report)
-    found = [
-        duplicate
-        for batch_id, remotes in batches.items()
-        for duplicate in clearing.duplicates(batch_id, remotes)
-    ]
-    if found:
-        pipeline.intents.record_duplicates(found)
-        report.duplicates = len(found)
-    for batch_id, file_ids in files.items():
-        clearing.delete(batch_id, file_ids, batches.get(batch_id, ()))
+    with Few(log) as few:
+        clearing = _Clearing(pipeline, pipeline.intents.known({*batches, *files}), report, few)
+        found = [
+            duplicate
+            for batch_id, remotes in batches.items()
+            for duplicate in clearing.duplicates(batch_id, remotes)
+        ]
+        if found:
+            pipeline.intents.record_duplicates(found)
+            report.duplicates = len(found)
+        for batch_id, file_ids in files.items():
+            clearing.delete(batch_id, file_ids, batches.get(batch_id, ()))
     return report
 
 
@@ -61,11 +63,12 @@ class _Clearing:
     """Cancels and deletes, one after the other; what the server refuses to do stays there."""
 
     def __init__(
-        self, pipeline: Pipeline, intents: Mapping[str, Intent], report: StrayReport
+        self, pipeline: Pipeline, intents: Mapping[str, Intent], report: StrayReport, few: Few
     ) -> None:
         self._api = pipeline.api
         self._intents = intents
         self._report = report
+        self._few = few
 
     def duplicates(self, batch_id: str, remotes: Sequence[RemoteBatch]) -> list[Duplicate]:
         """Of the batches with this id those that are not the recorded one, cancelled if they run.
@@ -103,11 +106,11 @@ class _Clearing:
         """Cancel it unless it has ended; what has run of it is paid for in any case."""
         if duplicate.status in BEYOND_CANCELLING:
             return False
-        log.warning("Batch %s is on the server without need: cancelling it", duplicate.id)
+        self._few.warning("Batch %s is on the server without need: cancelling it", duplicate.id)
         try:
             self._api.cancel(duplicate.id)
         except ApiError as error:
-            log.warning("Batch %s runs on: %s", duplicate.id, error)
+            self._few.warning("Batch %s runs on: %s", duplicate.id, error)
             return False
         self._report.duplicates_cancelled += 1
         return True
@@ -116,14 +119,14 @@ class _Clearing:
         try:
             deleted = self._api.delete_file(file_id)
         except ApiError as error:
-            log.warning("File %s is left behind: %s", file_id, error)
+            self._few.warning("File %s is left behind: %s", file_id, error)
         else:
             self._report.strays_deleted += deleted
 
     def _name_unknown(self, kind: str, ids: Sequence[str]) -> None:
         self._report.unknown += len(ids)
         for remote_id in ids:
-            log.warning(
+            self._few.warning(
                 "%s %s carries the id of a batch that this database does not know: left alone",
                 kind,
                 remote_id,

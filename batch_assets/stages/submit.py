@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from batch_assets.domain.batches import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.openai_batch.spool import sweep
 from batch_assets.stages.guarding import submission_held_by
@@ -37,10 +38,19 @@ class SubmitReport:
     """Requests that stay waiting although they are due, by reason."""
     failed: dict[str, str] = field(default_factory=dict)
     """Companies whose requests could not be claimed or written, and the error's class."""
+    batches_sent: list[BatchLine] = field(default_factory=list)
+    """The first of them."""
+    company_ids: set[str] = field(default_factory=set, metadata=HIDDEN)
 
 
-def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -> SubmitReport:
-    """Submit what these companies have waiting, until the budget is spent.
+def submit_due(
+    pipeline: Pipeline,
+    company_ids: Sequence[str],
+    budget: Budget,
+    *,
+    only_model: str | None = None,
+) -> SubmitReport:
+    """Submit what these companies have waiting (of one model), until the budget is spent.
 
     Raises SubmissionHeldError before anything is claimed while submission is not allowed or a
     breaker would refuse its calls, and ApiError when the server refuses the account or cannot be
@@ -57,7 +67,7 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
     if refused is not None:
         raise SubmissionHeldError(refused)
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
-    terms = claim_terms(pipeline)
+    terms = claim_terms(pipeline, only_model)
     spent = Spent()
     remaining = tuple(company_ids)
     while remaining and not budget.is_spent:
@@ -76,13 +86,13 @@ def submit_due(pipeline: Pipeline, company_ids: Sequence[str], budget: Budget) -
         try:
             wave.send(claim.batches)
         finally:
-            _count(report, wave)
+            _count(report, wave, pipeline.run_id)
         if wave.stopped_by is not None:
             raise wave.stopped_by
     return report
 
 
-def _count(report: SubmitReport, wave: Wave) -> None:
+def _count(report: SubmitReport, wave: Wave, run_id: str) -> None:
     report.batches += len(wave.submitted)
     report.requests += sum(batch.requests for batch in wave.submitted)
     report.estimated_tokens += sum(batch.tokens for batch in wave.submitted)
@@ -91,3 +101,15 @@ def _count(report: SubmitReport, wave: Wave) -> None:
     report.returned_requests += wave.returned_requests
     report.unresolved += len(wave.unresolved)
     report.failed.update(wave.broken)
+    report.company_ids.update(batch.company_id for batch in wave.submitted)
+    for batch in wave.submitted[: MOST_LINES - len(report.batches_sent)]:
+        report.batches_sent.append(
+            BatchLine(
+                batch_id=batch.id,
+                openai_batch_id=wave.openai_ids[batch.id],
+                company=batch.company_id,
+                requests=batch.requests,
+                state="submitted",
+                sent_by_run=run_id,
+            )
+        )

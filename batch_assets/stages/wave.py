@@ -20,6 +20,7 @@ from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.naming import file_name, metadata_of
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.saying import Few
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class Wave:
 
     def __init__(self, pipeline: Pipeline, installation_id: str, budget: Budget) -> None:
         self.submitted: list[ClaimedBatch] = []
+        self.openai_ids: dict[str, str] = {}
+        """The server's ids of what it has created, by our own."""
         self.given_back: list[Lease] = []
         self.returned_requests = 0
         """Requests of those, as far as they were seen to wait again."""
@@ -61,6 +64,7 @@ class Wave:
         self._written: dict[str, _Written] = {}
         self._uploads: dict[str, UploadedBatch] = {}
         self._created: dict[str, SubmittedBatch] = {}
+        self._few = Few(log)
 
     def send(self, batches: Sequence[ClaimedBatch]) -> None:
         """Upload and create all of them, as far as the budget's time allows.
@@ -85,6 +89,8 @@ class Wave:
             # Interrupted, or broken off by something unforeseen: whoever recovers need not wait.
             self._pipeline.queries.expire(leases)
             raise
+        finally:
+            self._few.close()
 
     def _write_all(self, batches: Sequence[ClaimedBatch], spool: Spool) -> None:
         """Write every batch's input file, all from one read: no call is made meanwhile."""
@@ -107,7 +113,9 @@ class Wave:
                 except (LookupError, TypeError, ValueError) as error:
                     # Nothing of the error goes on but its class: it may quote the conversation.
                     self.broken[company_id] = type(error).__name__
-                    log.warning("Batch %s cannot be written: %s", batch_id, type(error).__name__)
+                    self._few.warning(
+                        "Batch %s cannot be written: %s", batch_id, type(error).__name__
+                    )
                     return
                 if not is_in:
                     dropped.append(conversation.request_id)
@@ -174,6 +182,7 @@ class Wave:
         created = [self._created[batch.id] for batch in batches if batch.id in self._created]
         recorded = queries.record_submissions(created)
         self.submitted = [batch for batch in batches if batch.id in recorded]
+        self.openai_ids = {one.lease.batch_id: one.remote.id for one in created}
         if self.given_back:
             self.returned_requests = queries.release(self.given_back)
         if self.unresolved:
@@ -184,7 +193,7 @@ class Wave:
     def _fail(self, batch: ClaimedBatch, error: ApiError, input_file_id: str | None = None) -> None:
         """Put a batch that was not sent where it belongs, and see whether others may follow."""
         failure = error.failure
-        log.warning("Batch %s of company %s: %s", batch.id, batch.company_id, error)
+        self._few.warning("Batch %s of company %s: %s", batch.id, batch.company_id, error)
         if failure.kind is FailureKind.INDETERMINATE:
             self.unresolved.append(batch.lease)
             return
@@ -212,4 +221,6 @@ class Wave:
             try:
                 self._pipeline.api.delete_file(input_file_id)
             except ApiError as error:
-                log.warning("The input file of batch %s is left behind: %s", lease.batch_id, error)
+                self._few.warning(
+                    "The input file of batch %s is left behind: %s", lease.batch_id, error
+                )

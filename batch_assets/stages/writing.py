@@ -5,13 +5,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from batch_assets.domain.batches import BatchOutcomes, BatchRow, EndedBatch, Written
+from batch_assets.domain.batches import (
+    HIDDEN,
+    MOST_LINES,
+    BatchLine,
+    BatchOutcomes,
+    BatchRow,
+    EndedBatch,
+    Written,
+)
 from batch_assets.domain.failures import Failure
 from batch_assets.domain.records import ResultLine, RowOutcome
 from batch_assets.openai_batch.results import BrokenLine
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.outcomes import LineReader
 from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.saying import Few
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +42,24 @@ class IngestReport:
     """Failed rows by code."""
     failed: dict[str, str] = field(default_factory=dict)
     """Companies whose results could not be written, and the error's class."""
+    batches_read: list[BatchLine] = field(default_factory=list)
+    """The first of those that are finished."""
+    company_ids: set[str] = field(default_factory=set, metadata=HIDDEN)
+
+    def add_read(self, batches: Sequence[EndedBatch]) -> None:
+        """Note batches that were read to their end."""
+        self.company_ids.update(batch.company_id for batch in batches)
+        for batch in batches[: MOST_LINES - len(self.batches_read)]:
+            self.batches_read.append(
+                BatchLine(
+                    batch_id=batch.id,
+                    openai_batch_id=batch.openai_batch_id,
+                    company=batch.company or batch.company_id,
+                    requests=batch.requests,
+                    state=f"settled, {batch.server_status}",
+                    sent_by_run=batch.run_id,
+                )
+            )
 
 
 @dataclass(slots=True)
@@ -62,6 +89,11 @@ class ResultWriter:
         self._report = report
         self._pending: dict[str, _Pending] = {}
         self._size = 0
+        self._few = Few(log)
+
+    def close(self) -> None:
+        """Say how many warnings were left out."""
+        self._few.close()
 
     def add(self, batch: EndedBatch, line: ResultLine | BrokenLine) -> None:
         """Take a line in, and write the set if that made it full."""
@@ -146,7 +178,7 @@ class ResultWriter:
                 self._count(result, done)
 
     def _give_up(self, batch_id: str, error: str) -> None:
-        log.warning("The results of batch %s cannot be written: %s", batch_id, error)
+        self._few.warning("The results of batch %s cannot be written: %s", batch_id, error)
         self.unwritten.add(batch_id)
         self._report.failed[self._company_of[batch_id]] = error
 

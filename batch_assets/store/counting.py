@@ -24,6 +24,14 @@ class Tally:
         self.statements = 0
 
 
+_everything = Tally()
+
+
+def statements_sent() -> int:
+    """How many statements this process has sent on engines that count."""
+    return _everything.statements
+
+
 _tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
 
 
@@ -139,6 +147,7 @@ def _status(connection: psycopg.Connection[Any]) -> TransactionStatus:
 
 
 def _add(statements: int) -> None:
+    _everything.statements += statements
     tally = _tally.get()
     if tally is not None:
         tally.statements += statements

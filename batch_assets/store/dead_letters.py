@@ -58,6 +58,13 @@ class DeadLetters(EngineQueries):
             return [Group(**row._mapping) for row in rows]
 
     @retry_lost
+    def retry_groups(self, criteria: Criteria) -> list[Group]:
+        """How many failed requests wait for their retry date, by company and code."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["retry_groups"], asdict(criteria))
+            return [Group(**row._mapping) for row in rows]
+
+    @retry_lost
     def read(self, request_id: str) -> RequestHistory | None:
         """A request with all that was tried; `None` if nothing is known of this id."""
         letters = self.page(Criteria(request_ids=[request_id]), 1).letters
@@ -76,8 +83,11 @@ class DeadLetters(EngineQueries):
         )
 
     @retry_lost
-    def not_to_requeue(self, request_ids: Sequence[str], *, foreign: bool) -> list[tuple[str, str]]:
-        """Which of these ids are neither dead letters nor, with `foreign`, failed elsewhere.
+    def not_to_requeue(
+        self, request_ids: Sequence[str], *, foreign: bool, retries: bool = False
+    ) -> list[tuple[str, str]]:
+        """Which of these ids are neither dead letters nor, with `foreign`, failed elsewhere, nor,
+        with `retries`, to be retried.
 
         Each comes with what it is instead: LiveDash's status, `retry`, or empty for no request.
         """
@@ -86,17 +96,11 @@ class DeadLetters(EngineQueries):
         wrong = []
         for row in rows:
             has_failed = row.status == "PROCESSING_FAILED"
-            if row.is_dead or (foreign and has_failed and not row.is_retried):
+            if row.is_dead or (has_failed and (retries if row.is_retried else foreign)):
                 continue
             state = "retry" if has_failed and row.is_retried else row.status
             wrong.append((row.request_id, state or ""))
         return wrong
-
-    @retry_lost
-    def companies(self, wanted: str) -> list[str]:
-        """The ids of companies with this id or name; at most two, since one is wanted."""
-        with self.autocommit.connect() as connection:
-            return list(connection.execute(SQL["companies"], {"wanted": wanted}).scalars())
 
     def requeue(self, criteria: Criteria, *, foreign: bool = False) -> Requeued:
         """Let them wait again, in transactions of `ROWS_AT_A_TIME`; what was moved.
@@ -117,6 +121,15 @@ class DeadLetters(EngineQueries):
         if foreign:
             moved.foreign = self._requeue_foreign(criteria)
         return moved
+
+    @retry_lost
+    def hasten(self, criteria: Criteria) -> int:
+        """Let failed requests not wait for their retry date any longer; of how many it was to come.
+
+        Their age is that of their failure.
+        """
+        with self.autocommit.connect() as connection:
+            return connection.execute(SQL["hasten"], asdict(criteria)).rowcount
 
     def _requeue_foreign(self, criteria: Criteria) -> int:
         moved = 0

@@ -19,7 +19,7 @@ ORDER BY d.dead_at DESC, d.request_id DESC
 LIMIT :limit
 
 -- name: groups
-SELECT d.company_id, c.name AS company, d.code, count(*) AS requests
+SELECT d.company_id, c.name AS company, d.code, 'dead' AS bucket, count(*) AS requests
 FROM batch_assets.dead_letter AS d
 LEFT JOIN public."Company" AS c ON c.id = d.company_id
 WHERE (CAST(:request_ids AS text[]) IS NULL OR d.request_id = ANY(CAST(:request_ids AS text[])))
@@ -34,7 +34,12 @@ ORDER BY count(*) DESC, c.name, d.company_id, d.code
 -- name: foreign_groups
 -- Failed requests of which we have no entry. An attempt of ours that failed does not make one ours:
 -- LiveDash may have tried it again since.
-SELECT s."companyId" AS company_id, c.name AS company, NULL AS code, count(*) AS requests
+SELECT
+    s."companyId" AS company_id,
+    c.name AS company,
+    NULL AS code,
+    'failed_elsewhere' AS bucket,
+    count(*) AS requests
 FROM public."AIProcessingRequest" AS r
 JOIN public."Session" AS s ON s.id = r."sessionId"
 JOIN public."Company" AS c ON c.id = s."companyId"
@@ -53,6 +58,33 @@ WHERE r."processingStatus" = 'PROCESSING_FAILED'
     AND NOT EXISTS (SELECT FROM batch_assets.dead_letter AS d WHERE d.request_id = r.id)
 GROUP BY s."companyId", c.name
 ORDER BY count(*) DESC, c.name, s."companyId"
+
+-- name: retry_groups
+-- Those whose date has come are due anyway.
+SELECT f.company_id, c.name AS company, f.code, 'retry' AS bucket, count(*) AS requests
+FROM batch_assets.retry AS f
+LEFT JOIN public."Company" AS c ON c.id = f.company_id
+WHERE f.retry_at > statement_timestamp()
+    AND (CAST(:request_ids AS text[]) IS NULL OR f.request_id = ANY(CAST(:request_ids AS text[])))
+    AND (CAST(:company_id AS text) IS NULL OR f.company_id = :company_id)
+    AND (CAST(:code AS text) IS NULL OR f.code = :code)
+    AND (CAST(:kind AS text) IS NULL OR f.failure_kind = :kind)
+    AND (CAST(:older_than AS timestamptz) IS NULL OR f.failed_at < :older_than)
+    AND (CAST(:newer_than AS timestamptz) IS NULL OR f.failed_at >= :newer_than)
+GROUP BY f.company_id, c.name, f.code
+ORDER BY count(*) DESC, c.name, f.company_id, f.code
+
+-- name: hasten
+-- Nothing moves here: the retry stage takes what is due, and what was tried so far still counts.
+UPDATE batch_assets.retry AS f
+SET retry_at = statement_timestamp()
+WHERE f.retry_at > statement_timestamp()
+    AND (CAST(:request_ids AS text[]) IS NULL OR f.request_id = ANY(CAST(:request_ids AS text[])))
+    AND (CAST(:company_id AS text) IS NULL OR f.company_id = :company_id)
+    AND (CAST(:code AS text) IS NULL OR f.code = :code)
+    AND (CAST(:kind AS text) IS NULL OR f.failure_kind = :kind)
+    AND (CAST(:older_than AS timestamptz) IS NULL OR f.failed_at < :older_than)
+    AND (CAST(:newer_than AS timestamptz) IS NULL OR f.failed_at >= :newer_than)
 
 -- name: requests
 -- What is known of each of these ids, so that a wrong one can be named.
@@ -74,13 +106,6 @@ FROM batch_assets.attempt AS a
 JOIN batch_assets.batch AS b ON b.id = a.batch_id
 WHERE a.request_id = :request_id
 ORDER BY b.claimed_at, a.batch_id
-
--- name: companies
-SELECT c.id
-FROM public."Company" AS c
-WHERE c.id = :wanted OR c.name = :wanted
-ORDER BY c.id
-LIMIT 2
 
 -- name: requeue
 -- One set in one transaction, in the order of the ids, from where the set before has ended. A row

@@ -30,7 +30,7 @@ class _Limits:
     must not hold locks: both give up.
     """
 
-    def __init__(self, *, lock: str, statement: str) -> None:
+    def __init__(self, *, lock: str, statement: str, read_only: bool = False) -> None:
         self._limits = {
             "lock_timeout": lock,
             "statement_timeout": statement,
@@ -38,7 +38,8 @@ class _Limits:
             # The statements are short, and their estimated costs high: compiling takes longer.
             "jit": "off",
         }
-        self._at_login = " ".join(f"-c {name}={value}" for name, value in self._limits.items())
+        at_login = self._limits | ({"default_transaction_read_only": "on"} if read_only else {})
+        self._at_login = " ".join(f"-c {name}={value}" for name, value in at_login.items())
 
     def connect(
         self,
@@ -72,11 +73,14 @@ class _Limits:
 
 
 _OF_A_RUN = _Limits(lock="30s", statement="300s")
+_OF_A_READING_RUN = _Limits(lock="30s", statement="300s", read_only=True)
 _OF_A_LOOK = _Limits(lock=f"{LOOK_SECONDS}s", statement=f"{LOOK_SECONDS}s")
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """An engine on a plain database URL; connects with the first statement, dispose of it.
+
+    With `read_only` the server refuses to write; not where a pooler refuses settings at login.
 
     At most `2 * POOL_SIZE` connections at one time. Its errors name statements but never their
     parameters, which hold conversations. A connection that was lost while it lay in the pool is
@@ -84,7 +88,7 @@ def open_engine(url: str) -> Engine:
     """
     return _engine(
         application_url(url),
-        _OF_A_RUN,
+        _OF_A_READING_RUN if read_only else _OF_A_RUN,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
         pool_timeout=POOL_WAIT_SECONDS,

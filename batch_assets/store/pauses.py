@@ -4,7 +4,7 @@ Each operation here is one statement.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from batch_assets.store.lost_connections import retry_lost
@@ -25,6 +25,11 @@ class SchedulerPause:
     reset_at: datetime | None = None
     """Runs that failed before are not counted."""
     reset_by: str | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the schedule rests at this moment."""
+        return self.until is not None and self.until > datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

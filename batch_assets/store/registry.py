@@ -10,6 +10,7 @@ from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.optimized.batches import return_rows
 from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
+from batch_assets.store.strategy.stored import StoredMode, stored_mode_in
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
@@ -66,6 +67,8 @@ class Glance:
     has_due_retries: bool
     breakers: tuple[Breaker, ...]
     """Of the API operations whose last call failed."""
+    stored_mode: StoredMode | None
+    """Which implementation an operator has chosen for all runs."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Registry(EngineQueries):
             has_leftovers=row.has_leftovers,
             has_due_retries=row.has_due_retries,
             breakers=breakers_in(row.breakers),
+            stored_mode=stored_mode_in(row.stored_mode) if row.stored_mode else None,
         )
 
     @retry_lost

@@ -87,7 +87,13 @@ SELECT
             coalesce(extract(epoch FROM k.retry_at - clock_timestamp()), 0)::float8
         ))
         FROM batch_assets.breaker AS k
-    ) AS breakers
+    ) AS breakers,
+    (
+        SELECT json_build_object(
+            'mode', m.mode, 'chosen_by', m.chosen_by, 'chosen_at', m.chosen_at
+        )
+        FROM batch_assets.query_mode AS m
+    ) AS stored_mode
 FROM batch_assets.installation AS i
 
 -- name: confirm

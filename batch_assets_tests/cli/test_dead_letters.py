@@ -101,7 +101,12 @@ def test_requeue(dead_letters: Type, world: World) -> None:
     told = dead_letters("requeue", world.ids[1])
     assert "1 dead letter had been changed or deleted in LiveDash" in told.out
     rest = dead_letters("requeue", "--company", world.company_id, "--foreign", "--json")
-    assert json.loads(rest.out) == {"requeued": 1, "foreign": 1, "overtaken": 0}
+    assert json.loads(rest.out) == {
+        "requeued": 1,
+        "foreign": 1,
+        "hastened": 0,
+        "overtaken": 0,
+    }
     assert desk.intake() == {world.ids[0], world.ids[2], world.foreign}
 
 

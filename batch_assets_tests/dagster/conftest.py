@@ -66,6 +66,7 @@ def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
         api_key: str = "sk-test",
         environ: Mapping[str, str] | None = None,
         checks: Sequence[str] | None = None,
+        run_config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         endpoints = Endpoints(
             database_url=database_url,
@@ -82,6 +83,8 @@ def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
         if checks is not None:
             known = definitions.resolve_asset_graph().asset_check_keys
             job = job.get_subset(asset_check_selection={key for key in known if key.name in checks})
-        return job.execute_in_process(instance=instance, raise_on_error=False)
+        return job.execute_in_process(
+            run_config=run_config, instance=instance, raise_on_error=False
+        )
 
     return run

@@ -36,9 +36,15 @@ def test_they_name_every_job_schedule_sensor_and_resource() -> None:
     assert jobs == {
         "audit_job",
         "batch_processing_job",
+        "cancel_batch_job",
+        "choose_mode_job",
+        "compare_queries_job",
+        "force_batch_job",
         "prune_job",
         "refresh_companies_job",
         "report_job",
+        "requeue_job",
+        "reset_breakers_job",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "audit_schedule": "17 3 * * *",

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from batch_assets.schedules import audit, batch_processing
+from batch_assets.schedules import batch_processing, upkeep
 from batch_assets.store.pauses import Pauses
 from batch_assets.ticks.starting import TRIAL_GRACE, judge, why_no_run
 from batch_assets_tests.store.queries.support import Desk
@@ -28,7 +28,7 @@ def test_switched_off_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCH_PROCESSING_ENABLED", "false")
     view = view_at(runs=History(ACTIVE_RUN))
     assert why_no_run(view) == "BATCH_PROCESSING_ENABLED is false."
-    assert skipped(audit.look(view)) == why_no_run(view)
+    assert skipped(upkeep.look(view)) == why_no_run(view)
 
 
 def test_an_active_run_is_named_with_what_it_does() -> None:
@@ -36,7 +36,7 @@ def test_an_active_run_is_named_with_what_it_does() -> None:
     said = "Run r1 is still active (queued since 2026-01-01 12:00:00 UTC)."
     assert why_no_run(view) == said
     assert skipped(batch_processing.look(view)) == said
-    assert skipped(audit.look(view)) == said
+    assert skipped(upkeep.look(view)) == said
 
 
 def test_otherwise_a_run_may_start_and_no_database_is_asked() -> None:
@@ -44,7 +44,7 @@ def test_otherwise_a_run_may_start_and_no_database_is_asked() -> None:
     for runs in (History(), failed_runs(4)):
         assert why_no_run(view_at(runs=runs)) is None
         started(batch_processing.look(view_at(runs=runs)))
-    started(audit.look(view_at(runs=failed_runs(9))))
+    started(upkeep.look(view_at(runs=failed_runs(9))))
 
 
 def test_failed_runs_ask_for_a_pause(desk: Desk) -> None:

@@ -117,6 +117,7 @@ class _Claiming:
         which = {
             "company_ids": self.queue,
             "resting_models": list(self._rooms.paused_models),
+            "only_model": self._terms.only_model,
             "limit": limit,
         }
         rows = self._connection.execute(SQL["candidates"], which)

@@ -105,6 +105,7 @@ CROSS JOIN LATERAL (
         FOR UPDATE OF r SKIP LOCKED
     ) AS o
     WHERE waiting.model <> ALL(CAST(:resting_models AS text[]))
+        AND (CAST(:only_model AS text) IS NULL OR waiting.model = CAST(:only_model AS text))
     ORDER BY o.requested_at, o.request_id
     LIMIT :limit
 ) AS w

@@ -41,6 +41,7 @@ class ResultQueries(EngineQueries):
         """See `Queries.take_ended`."""
         which = {
             "owner": holder.owner,
+            "run_id": holder.run_id,
             "lease_seconds": holder.lease_seconds,
             "limit": limit,
         }
@@ -51,6 +52,9 @@ class ResultQueries(EngineQueries):
                 lease=Lease(row.id, row.fence),
                 is_ours=row.installation_id == holder.installation_id,
                 company_id=row.company_id,
+                company=row.company,
+                run_id=row.run_id,
+                requests=row.requests,
                 model=row.model,
                 openai_batch_id=row.openai_batch_id,
                 server_status=row.server_status,

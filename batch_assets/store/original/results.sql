@@ -2,7 +2,8 @@
 UPDATE batch_assets.batch AS b
 SET lease_owner = :owner,
     lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds),
-    fence = b.fence + 1
+    fence = b.fence + 1,
+    read_run_id = :run_id
 FROM (
     SELECT e.id
     FROM batch_assets.batch AS e
@@ -16,7 +17,8 @@ WHERE b.id = free.id
 RETURNING
     b.id, b.fence, b.installation_id, b.company_id, b.model, b.openai_batch_id, b.server_status,
     b.server_errors, b.server_error_lines, b.server_answered,
-    b.input_file_id, b.output_file_id, b.error_file_id,
+    b.input_file_id, b.output_file_id, b.error_file_id, b.requests, b.run_id,
+    (SELECT c.name FROM public."Company" AS c WHERE c.id = b.company_id) AS company,
     extract(epoch FROM clock_timestamp() - b.ended_at)::float8 AS ended_seconds
 
 -- name: rows_of

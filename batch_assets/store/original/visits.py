@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -67,8 +68,9 @@ def visit_company(
     room.paused_models.update(course.resting)
     passed_over = dict(room.paused_models)
     limit = terms.policy.rows_per_look
-    which = {"company_id": company_id, "resting_models": list(passed_over)}
-    rows = connection.execute(SQL["candidates"], which | {"limit": limit}).all()
+    which: dict[str, Any] = {"company_id": company_id, "resting_models": list(passed_over)}
+    which |= {"only_model": terms.only_model, "limit": limit}
+    rows = connection.execute(SQL["candidates"], which).all()
     candidates = [Candidate(**row._mapping) for row in rows]
     for candidate in candidates:
         room.model_tokens.setdefault(candidate.model, terms.policy.token_allowance(candidate.model))

@@ -53,6 +53,7 @@ FROM (
         AND r."batchId" IS NULL
         AND r.model = i.model
         AND i.model <> ALL(:resting_models)
+        AND (CAST(:only_model AS text) IS NULL OR i.model = CAST(:only_model AS text))
     ORDER BY i.requested_at, i.request_id
     LIMIT :limit
     FOR UPDATE OF r SKIP LOCKED

@@ -5,11 +5,26 @@ from sqlalchemy import Engine
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
+from batch_assets.store.strategy.comparing import Compared, Limits, Verdict, compare
 from batch_assets.store.strategy.modes import QueryMode, Toggle
 from batch_assets.store.strategy.reporting import QueryReport
+from batch_assets.store.strategy.stored import StoredMode, StoredModes
 from batch_assets.store.strategy.strategy import Strategy, Watch
 
-__all__ = ["QueryMode", "QueryReport", "Strategy", "Toggle", "Watch", "choose_queries"]
+__all__ = [
+    "Compared",
+    "Limits",
+    "QueryMode",
+    "QueryReport",
+    "StoredMode",
+    "StoredModes",
+    "Strategy",
+    "Toggle",
+    "Verdict",
+    "Watch",
+    "choose_queries",
+    "compare",
+]
 
 
 def choose_queries(engine: Engine, *, optimized: bool) -> Queries:

@@ -4,6 +4,8 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,6 +15,7 @@ from batch_assets.store.strategy.deciding import decide
 from batch_assets.store.strategy.history import Past
 from batch_assets.store.strategy.modes import Choice, Implementation, QueryMode, Toggle
 from batch_assets.store.strategy.operations import PROBED, WRITES
+from batch_assets.store.strategy.stored import StoredMode
 
 PROBE_EVERY_SECONDS: Final = 30 * 60
 """How long an operation is not probed again."""
@@ -29,13 +32,27 @@ class Chooser:
     are measured in the end, also those that a run rarely asks for.
     """
 
-    def __init__(self, toggle: Toggle, read: Callable[[], Mapping[str, Past]]) -> None:
-        self._toggle = toggle
+    def __init__(
+        self,
+        toggle: Toggle,
+        read: Callable[[], Mapping[str, Past]],
+        stored: Callable[[], StoredMode | None] = lambda: None,
+    ) -> None:
+        self._given = toggle
         self._read = read
+        self._stored = stored
         self._lock = threading.Lock()
         self._past: Mapping[str, Past] | None = None
         self._choices: dict[str, Choice] = {}
         self._to_probe: str | None = None
+
+    @cached_property
+    def toggle(self) -> Toggle:
+        """What was asked for; a stored choice goes before the mode that was given."""
+        stored = self._stored()
+        if stored is None:
+            return self._given
+        return replace(self._given, mode=stored.mode, asked_in=stored.asked_in)
 
     def choose(self, operation: str) -> Choice:
         """The choice for one operation; it stays for this process."""
@@ -46,7 +63,7 @@ class Chooser:
 
     def decided(self) -> Mapping[str, Choice]:
         """What the history decided, by operation in alphabetical order; nothing but in `auto`."""
-        if self._toggle.mode is not QueryMode.AUTO:
+        if self.toggle.mode is not QueryMode.AUTO:
             return {}
         with self._lock:
             made = sorted(self._choices.items())
@@ -63,15 +80,15 @@ class Chooser:
     def _make(self, operation: str) -> Choice:
         if self._is_barred(operation):
             return Choice(Implementation.ORIGINAL, "ENABLE_BATCH_OPERATIONS is false")
-        if self._toggle.mode is not QueryMode.AUTO:
-            implementation = Implementation(self._toggle.mode)
-            return Choice(implementation, f"asked for in {self._toggle.asked_in}")
+        if self.toggle.mode is not QueryMode.AUTO:
+            implementation = Implementation(self.toggle.mode)
+            return Choice(implementation, f"asked for in {self.toggle.asked_in}")
         past = self._history().get(operation, Past())
         optimized, original = (past.of(one) for one in Implementation)
         return decide(optimized, original, past.stay)
 
     def _is_barred(self, operation: str) -> bool:
-        return operation in WRITES and not self._toggle.writes_in_sets
+        return operation in WRITES and not self._given.writes_in_sets
 
     def _history(self) -> Mapping[str, Past]:
         if self._past is None:

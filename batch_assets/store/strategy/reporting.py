@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch_assets.domain.metrics import QueryUse
-from batch_assets.store.strategy.modes import Choice, Implementation
+from batch_assets.store.strategy.modes import Choice, Implementation, QueryMode, Toggle
 from batch_assets.store.strategy.tracking import Key, Purpose, Totals
 
 
@@ -26,7 +26,7 @@ class QueryReport:
 
 
 def query_report(
-    mode: str, measured: Mapping[Key, Totals], choices: Mapping[str, Choice]
+    toggle: Toggle, measured: Mapping[Key, Totals], choices: Mapping[str, Choice]
 ) -> QueryReport:
     """Put together what was measured; `choices` has every operation that was."""
     work: defaultdict[str, Totals] = defaultdict(Totals)
@@ -39,8 +39,8 @@ def query_report(
     whole = sum(work.values(), Totals())
     chosen = {operation: choices[operation] for operation in sorted(work)}
     return QueryReport(
-        query_mode=mode,
-        query_choice_reason=_in_short(chosen),
+        query_mode=toggle.mode.value,
+        query_choice_reason=_in_short(toggle, chosen),
         query_statements=whole.statements,
         query_rows=whole.rows,
         query_seconds=round(whole.seconds, 6),
@@ -86,13 +86,19 @@ def _entry(choice: Choice, work: Totals, probe: Totals) -> dict[str, Any]:
     }
 
 
-def _in_short(choices: Mapping[str, Choice]) -> str:
-    """`optimized: asked for in the environment`, or with the operations where there are several."""
+def _in_short(toggle: Toggle, choices: Mapping[str, Choice]) -> str:
+    """`optimized: asked for in the environment`, or with the operations where there are several.
+
+    In auto, where each operation has a reason of its own, also where auto was asked for.
+    """
     alike: defaultdict[str, list[str]] = defaultdict(list)
     for operation, choice in choices.items():
         alike[f"{choice.implementation}: {choice.reason}"].append(operation)
     if not alike:
         return "nothing was asked of the database"
+    said = "; ".join(f"{choice} ({', '.join(names)})" for choice, names in alike.items())
     if len(alike) == 1:
-        return next(iter(alike))
-    return "; ".join(f"{choice} ({', '.join(names)})" for choice, names in alike.items())
+        said = next(iter(alike))
+    if toggle.mode is QueryMode.AUTO and toggle.asked_in != Toggle().asked_in:
+        said += f"; auto is asked for in {toggle.asked_in}"
+    return said

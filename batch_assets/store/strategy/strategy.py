@@ -16,10 +16,11 @@ from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.choosing import Chooser
 from batch_assets.store.strategy.history import read_history, write_history
-from batch_assets.store.strategy.modes import Implementation, Toggle
+from batch_assets.store.strategy.modes import Implementation, QueryMode, Toggle
 from batch_assets.store.strategy.queries import StrategicQueries
 from batch_assets.store.strategy.reporting import QueryReport, query_report, query_use
 from batch_assets.store.strategy.running import Runner
+from batch_assets.store.strategy.stored import StoredMode
 from batch_assets.store.strategy.tracking import Key, Totals, Tracker, since
 
 _logger = logging.getLogger(__name__)
@@ -34,15 +35,15 @@ class Strategy:
         toggle: Toggle,
         *,
         run_id: str = "",
+        stored: Callable[[], StoredMode | None] = lambda: None,
         optimized: Callable[[Engine], Queries] = OptimizedQueries,
         original: Callable[[Engine], Queries] = OriginalQueries,
     ) -> None:
         count_statements(engine)
         self._engine = engine
-        self._toggle = toggle
         self._run_id = run_id
         self._tracker = Tracker()
-        self._chooser = Chooser(toggle, partial(read_history, engine))
+        self._chooser = Chooser(toggle, partial(read_history, engine), stored)
         self._written: Mapping[Key, Totals] = {}
         runner = Runner(
             engine,
@@ -56,6 +57,11 @@ class Strategy:
         )
         self.queries: Queries = StrategicQueries(runner)
 
+    @property
+    def mode(self) -> QueryMode:
+        """The mode that was asked for; may read the stored choice."""
+        return self._chooser.toggle.mode
+
     def watch(self) -> "Watch":
         """Report, later, on what is done from now on."""
         return Watch(self, self.totals())
@@ -68,7 +74,7 @@ class Strategy:
         """What was done since `before`."""
         measured = since(before, self.totals())
         choices = {key.operation: self._chooser.choose(key.operation) for key in measured}
-        return query_report(self._toggle.mode.value, measured, choices)
+        return query_report(self._chooser.toggle, measured, choices)
 
     def use(self) -> QueryUse:
         """What was done up to now, as figures of a run."""

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -9,6 +10,7 @@ from sqlalchemy import (
     Index,
     Table,
     Text,
+    text,
 )
 
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
@@ -45,5 +47,17 @@ operation_choice = Table(
     Column("reason", Text, nullable=False),
     moment("since", required=True),
     CheckConstraint(_IMPLEMENTATIONS, name="implementation"),
+    schema=OWN_SCHEMA,
+)
+
+query_mode = Table(
+    "query_mode",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("mode", Text, nullable=False),
+    Column("chosen_by", Text, nullable=False),
+    moment("chosen_at", required=True),
+    CheckConstraint("only_row", name="only_row"),
+    CheckConstraint("mode IN ('original', 'optimized', 'auto')", name="mode"),
     schema=OWN_SCHEMA,
 )

@@ -90,6 +90,7 @@ batch = Table(
     Column("suspect_of", Text),
     Column("server_error_lines", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
     moment("cancelled_at"),
+    Column("read_run_id", Text, nullable=False, server_default=text("''")),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'settled', 'released')",
         name="state",

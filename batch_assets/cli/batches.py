@@ -1,0 +1,101 @@
+"""`batch-assets batch` and `batch-assets cancel`."""
+
+from dataclasses import asdict
+
+import typer
+
+from batch_assets.analysis.display import escaped
+from batch_assets.cli.opening import open_database, open_pipeline
+from batch_assets.cli.output import (
+    asked,
+    console,
+    count,
+    euros,
+    moment,
+    print_json,
+)
+from batch_assets.domain.lookups import BatchRecord
+from batch_assets.stages.cancel import cancel_batch, find_batch
+from batch_assets.store.lookups import Lookups
+
+_MOMENTS = ("claimed", "submitted", "cancelled", "ended", "settled", "released")
+
+
+def show(wanted: str, *, as_json: bool) -> None:
+    """Print all that is known of a batch, with the ids of its runs."""
+    with open_database() as database:
+        batch = find_batch(Lookups(database.engine), wanted)
+    if as_json:
+        print_json(asdict(batch))
+    else:
+        _show(batch)
+
+
+def cancel(wanted: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Ask the server to end a batch, after showing what it holds; asks unless `yes`."""
+    with open_database() as database, open_pipeline(database, "cancel") as pipeline:
+        registry, api = pipeline.registry, pipeline.api
+        report = cancel_batch(registry, api, wanted, dry_run=True)
+        if not dry_run:
+            if not as_json:
+                _show(report.batch)
+            if not asked("Cancel this batch?", command=f"cancel {wanted}", yes=yes):
+                raise typer.Exit(1)
+            report = cancel_batch(registry, api, wanted, dry_run=False)
+    if as_json:
+        print_json(
+            {
+                "dry_run": report.dry_run,
+                "batch": asdict(report.batch),
+                "server_status": report.server_status,
+            }
+        )
+    else:
+        console().print(escaped(report.sentence), soft_wrap=True)
+
+
+def _show(batch: BatchRecord) -> None:
+    shown = console()
+    lines = {
+        "Batch": batch.id,
+        "OpenAI": batch.openai_batch_id or "not there",
+        "Company": escaped(batch.company or batch.company_id),
+        "Model": batch.model or "unknown",
+        "State": _state(batch),
+        "Requests": _requests(batch),
+        "Tokens": _tokens(batch),
+        "Cost": _cost(batch),
+    }
+    for name in _MOMENTS:
+        lines[name.capitalize()] = moment(getattr(batch, f"{name}_at"))
+    lines |= {"Sent by": _run(batch.run_id), "Read by": _run(batch.read_run_id)}
+    for name, said in lines.items():
+        if said:
+            shown.print(f"{name:<10} {said}", soft_wrap=True)
+
+
+def _state(batch: BatchRecord) -> str:
+    said = batch.state if batch.is_ours else f"{batch.state}; not ours, and never cancelled"
+    if batch.server_status:
+        said += f" (the server says {batch.server_status})"
+    return said + "".join(f", {code}" for code in batch.server_errors)
+
+
+def _requests(batch: BatchRecord) -> str:
+    outcomes = [f"{number:,} {name}" for name, number in sorted(batch.outcomes.items())]
+    return f"{count(batch.requests)}: {', '.join(outcomes)}" if outcomes else count(batch.requests)
+
+
+def _tokens(batch: BatchRecord) -> str:
+    used = batch.prompt_tokens + batch.completion_tokens
+    return count(used) if used else f"about {count(batch.estimated_tokens)} in the prompts"
+
+
+def _cost(batch: BatchRecord) -> str:
+    if not batch.cost_eur:
+        return f"about {euros(batch.estimated_cost_eur)} EUR"
+    return f"{euros(batch.cost_eur)} EUR; live {euros(batch.live_cost_eur)} EUR"
+
+
+def _run(run_id: str) -> str:
+    return f"run {run_id}" if run_id else ""

@@ -1,0 +1,101 @@
+"""The commands that steer, with their options: each does what the job of its kind does."""
+
+from typing import Annotated
+
+import typer
+
+from batch_assets.cli.options import AsJson, DryRun, Yes, work
+
+group = typer.Typer()
+
+
+@group.command()
+def force(
+    company: Annotated[str, typer.Argument(metavar="COMPANY", help="Its id or name.")],
+    *,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Only requests for this model.")
+    ] = None,
+    max_requests: Annotated[
+        int | None, typer.Option(metavar="N", help="At most so many, the oldest first.")
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send what waits for a company now, although it is not due."""
+    how = {"dry_run": dry_run, "yes": yes, "as_json": as_json}
+    work("force").force(company, model, max_requests, **how)
+
+
+@group.command()
+def cancel(
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help="Our id, or OpenAI's batch_….")],
+    *,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a batch, and keep what has run of it."""
+    work("batches").cancel(batch, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@group.command("batch")
+def show_batch(
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help="Our id, or OpenAI's batch_….")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a batch, what came of its requests, and its runs."""
+    work("batches").show(batch, as_json=as_json)
+
+
+@group.command()
+def mode(
+    wanted: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODE]", help="optimized, original, auto or environment."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show or choose how all runs work on the database."""
+    work("mode").mode(wanted, as_json=as_json)
+
+
+@group.command()
+def compare(
+    *,
+    seconds: Annotated[float, typer.Option(metavar="S", help="Per call, at most.")] = 10.0,
+    companies: Annotated[int, typer.Option(metavar="N", help="Active companies.")] = 1_000,
+    batches: Annotated[int, typer.Option(metavar="N", help="Newest batches.")] = 20,
+    rows: Annotated[int, typer.Option(metavar="N", help="Rows of these.")] = 2_000,
+    as_json: AsJson = False,
+) -> None:
+    """Compare original and optimized on the live data, read-only."""
+    work("comparison").compare(seconds, companies, batches, rows, as_json=as_json)
+
+
+@group.command("reset")
+def reset_breakers(
+    operations: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OPERATION]...", help="Close the breakers of these alone."),
+    ] = None,
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="All breakers and the pause; so does no OPERATION.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let calls and scheduled runs go on now that were stopped after failures."""
+    work("reset").reset(operations or [], every=every, dry_run=dry_run, as_json=as_json)
+
+
+@group.command()
+def prune(
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    yes: Yes = False,
+) -> None:
+    """Delete old figures, runs and events; see docs/metrics.md."""
+    work("prune").prune_history(dry_run=dry_run, as_json=as_json, yes=yes)

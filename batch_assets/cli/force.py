@@ -1,0 +1,74 @@
+"""`batch-assets force`."""
+
+from dataclasses import asdict
+
+import typer
+
+from batch_assets.analysis.display import escaped
+from batch_assets.cli.opening import open_database, open_pipeline
+from batch_assets.cli.output import asked, console, errors, option, print_json
+from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
+from batch_assets.stages.force import Demand, ForceReport, force_batch
+from batch_assets.stages.pipeline import Budget
+
+
+def force(
+    company: str,
+    model: str | None,
+    max_requests: int | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Send what waits for a company, after showing what that is; asks unless `yes`."""
+    demand = Demand(company, model, max_requests)
+    with open_database() as database, open_pipeline(database, "force") as pipeline:
+        budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
+        report = force_batch(pipeline, demand, option, budget, dry_run=True)
+        if not dry_run:
+            if report.held_because is not None:
+                raise SubmissionHeldError(report.held_because)
+            if report.requests and not yes:
+                errors().print(escaped(report.sentence))
+            if report.requests and not asked("Send it?", command=f"force '{company}'", yes=yes):
+                raise typer.Exit(1)
+            _require_turn()
+            report = force_batch(pipeline, demand, option, budget, dry_run=False)
+    if as_json:
+        print_json(_document(report))
+        return
+    console().print(escaped(report.sentence), soft_wrap=True)
+    for batch in report.sent.batches_sent:
+        console().print(f"  {batch.batch_id}  {batch.openai_batch_id}", soft_wrap=True)
+
+
+def _require_turn() -> None:
+    """Refuse to submit beside a run that may."""
+    # Dagster takes long to import, and only who submits needs it.
+    from batch_assets.cli.job import active_run, open_instance  # noqa: PLC0415
+
+    with open_instance() as instance:
+        active = active_run(instance)
+    if active is not None:
+        raise BatchAssetsError(f"Run {active} is active: wait until it has ended.")
+
+
+def _document(report: ForceReport) -> dict[str, object]:
+    sent = report.sent
+    return {
+        "company_id": report.company.id,
+        "company": report.company.name,
+        "dry_run": report.dry_run,
+        "would_send": [asdict(batch) for batch in report.planned],
+        "requests": sent.requests,
+        "batches": sent.batches,
+        "batches_sent": [asdict(batch) for batch in sent.batches_sent],
+        "released": sent.released,
+        "unresolved": sent.unresolved,
+        "estimated_tokens": sent.estimated_tokens,
+        "estimated_cost_eur": sent.estimated_cost_eur,
+        "refused": dict(report.rejected),
+        "held_back": dict(report.held),
+        "submission_held_because": report.held_because,
+    }

@@ -1,0 +1,120 @@
+"""The controls: what a person starts to steer, each one op with a config that explains itself.
+
+Each is also a command of `batch-assets`, which calls the same function; `docs/controls.md` lists
+them. Those that spend money or cannot be taken back begin with a dry run.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from batch_assets.jobs.exclusive import EXCLUSIVE
+from batch_assets.ops.cancel_batch import cancel_batch_on_server
+from batch_assets.ops.choose_mode import choose_query_mode
+from batch_assets.ops.compare_queries import compare_implementations
+from batch_assets.ops.force_batch import force_batch_of_company
+from batch_assets.ops.refresh_companies import refresh_companies
+from batch_assets.ops.requeue_requests import requeue_requests
+from batch_assets.ops.reset_breakers import reset_breakers
+from batch_assets.settings import Settings
+
+_LONGEST_SECONDS = 3_600
+
+
+def control_jobs(settings: Settings) -> list[dg.JobDefinition]:
+    """Every control."""
+    return [
+        force_batch_job(settings),
+        requeue_job(),
+        cancel_batch_job(),
+        refresh_companies_job(),
+        reset_breakers_job(),
+        choose_mode_job(),
+        compare_queries_job(),
+    ]
+
+
+def force_batch_job(settings: Settings) -> dg.JobDefinition:
+    """It waits for a run of batch_processing_job to end, and the next one waits for it."""
+    return _job(
+        "force_batch_job",
+        force_batch_of_company,
+        "Makes a batch for a company now, although it is not due by size or age.",
+        template={"company": "", "dry_run": True},
+        tags={**EXCLUSIVE, "dagster/max_runtime": str(round(2 * settings.op_seconds + 900))},
+    )
+
+
+def requeue_job() -> dg.JobDefinition:
+    """The way back from the dead letters."""
+    return _job(
+        "requeue_job",
+        requeue_requests,
+        "Lets failed or dead-lettered requests wait for a batch again.",
+        template={"dry_run": True},
+    )
+
+
+def cancel_batch_job() -> dg.JobDefinition:
+    """What ran of the batch is kept."""
+    return _job(
+        "cancel_batch_job",
+        cancel_batch_on_server,
+        "Cancels a batch on the server, and keeps what has run of it.",
+        template={"batch": "", "dry_run": True},
+    )
+
+
+def refresh_companies_job() -> dg.JobDefinition:
+    """What is done after a company was made active or suspended, so as not to wait."""
+    return _job(
+        "refresh_companies_job",
+        refresh_companies,
+        "Asks which companies are active, whatever earlier runs were told.",
+    )
+
+
+def reset_breakers_job() -> dg.JobDefinition:
+    """What is done once the API is well again, so as not to wait."""
+    return _job(
+        "reset_breakers_job",
+        reset_breakers,
+        "Lets calls and scheduled runs go on that were stopped after failures.",
+    )
+
+
+def choose_mode_job() -> dg.JobDefinition:
+    """For all runs; one run's mode is chosen in its own Launchpad."""
+    return _job(
+        "choose_mode_job",
+        choose_query_mode,
+        "Chooses how all runs work on the database: original, optimized or auto.",
+    )
+
+
+def compare_queries_job() -> dg.JobDefinition:
+    """It changes nothing, and its cost is bounded."""
+    return _job(
+        "compare_queries_job",
+        compare_implementations,
+        "Compares original and optimized on the live data, read-only.",
+    )
+
+
+def _job(
+    name: str,
+    op: dg.OpDefinition,
+    description: str,
+    *,
+    template: Mapping[str, object] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> dg.JobDefinition:
+    """A job of one op; `template` is what the Launchpad begins with."""
+    graph = dg.GraphDefinition(name=f"{name}_graph", node_defs=[op], description=description)
+    return graph.to_job(
+        name=name,
+        description=description,
+        executor_def=dg.in_process_executor,
+        config=None if template is None else {"ops": {op.name: {"config": dict(template)}}},
+        tags={"dagster/max_runtime": str(_LONGEST_SECONDS), **(tags or {})},
+    )

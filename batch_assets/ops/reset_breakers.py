@@ -1,0 +1,59 @@
+"""The op that lets calls and scheduled runs go on that were stopped after failures."""
+
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import tag_run
+from batch_assets.resources.database import DatabaseResource
+from batch_assets.stages.reset import reset
+
+Which = Literal[
+    "all",
+    "upload",
+    "create_batch",
+    "retrieve_batch",
+    "list_batches",
+    "list_files",
+    "cancel_batch",
+    "delete_file",
+    "download_file",
+    "check_account",
+]
+
+
+class ResetConfig(dg.Config):
+    """What goes on."""
+
+    operation: Which = Field(
+        default="all",
+        description="The API operation whose calls are made again. all, the default: every one, "
+        "and schedule and sensors start runs again as well.",
+    )
+    dry_run: bool = Field(default=False, description="true: only say what is stopped.")
+
+
+@dg.op(out=dg.Out(int, description="How many breakers were closed."))
+@clear_failures()
+def reset_breakers(
+    context: dg.OpExecutionContext,
+    config: ResetConfig,
+    database: dg.ResourceParam[DatabaseResource],
+) -> int:
+    """Close breakers and end the schedule's pause; failures are counted anew from then on."""
+    named = [] if config.operation == "all" else [config.operation]
+    who = f"run {context.run_id[:8]} of {context.job_name}"
+    report = reset(database.engine, named, who, dry_run=config.dry_run)
+    context.log.info(" ".join(report.sentences))
+    context.add_output_metadata(
+        {
+            "dry_run": report.dry_run,
+            "operations": ", ".join(report.operations),
+            "breakers": len(report.operations),
+            "schedule_resumed": report.schedule,
+        }
+    )
+    tag_run(context, {"breakers": len(report.operations), "dry_run": str(report.dry_run).lower()})
+    return len(report.operations)

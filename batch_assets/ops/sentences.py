@@ -1,0 +1,141 @@
+"""The one line that each op of a run logs: what it did, what it left, and why."""
+
+from collections.abc import Mapping, Sequence
+
+from batch_assets.domain.batches import Written
+from batch_assets.domain.conservation import Misfits
+from batch_assets.domain.policy import Policy
+from batch_assets.domain.wording import plural, span
+from batch_assets.resources.company_cache import ActiveCompanies
+from batch_assets.stages.plan import DueReport
+from batch_assets.stages.poll import PollReport
+from batch_assets.stages.recover import RecoverReport
+from batch_assets.stages.retry import RetryReport
+from batch_assets.stages.submit import SubmitReport
+from batch_assets.stages.writing import IngestReport
+
+
+def of_polling(polled: PollReport, recovered: RecoverReport) -> str:
+    """The batches on the server, and what earlier runs had left open."""
+    said = ["No batch runs on the server."]
+    if polled.in_flight:
+        batches = plural(polled.in_flight, "batch runs", "batches run")
+        said = [f"{batches} on the server, the oldest for {span(polled.oldest_batch_seconds)}."]
+    if polled.ended:
+        said.append(f"Ended since the last look: {polled.ended:,}.")
+    if polled.unseen:
+        said.append(f"Of {polled.unseen:,} the server told nothing: they stay as they are.")
+    if polled.late.overdue_cancelled:
+        said.append(f"Cancelled after BATCH_TIMEOUT_HOURS: {polled.late.overdue_cancelled:,}.")
+    if recovered.taken_over:
+        said.append(
+            f"Of {plural(recovered.taken_over, 'batch', 'batches')} that other runs left open, "
+            f"{recovered.adopted:,} were on the server, {recovered.absent:,} are looked for again, "
+            f"and {recovered.released:,} were never made, so that their requests wait again."
+        )
+    if recovered.foreign:
+        said.append(f"Newly watched batches of LiveDash: {recovered.foreign:,}.")
+    return " ".join(said)
+
+
+def of_reading(report: IngestReport) -> str:
+    """What was read, what became of the rows, and what it cost."""
+    if not (report.settled or report.postponed):
+        return "No ended batch waits to be read."
+    batches = plural(report.settled, "batch", "batches")
+    said = [f"Read {batches} to the end: {_rows(report.rows, report.failures)}."]
+    if report.rows.cost_eur:
+        saved = report.rows.live_cost_eur - report.rows.cost_eur
+        said.append(f"They cost {report.rows.cost_eur:.4f} EUR, {saved:.4f} less than live.")
+    if report.refused:
+        said.append(f"Lines that were not applied: {_counted(report.refused)}.")
+    if report.postponed:
+        left = plural(report.postponed, "batch is", "batches are")
+        said.append(f"{left} read again by a later run.")
+    return " ".join(said)
+
+
+def of_retrying(report: RetryReport) -> str:
+    """What waits again."""
+    if not report.requeued:
+        return "No failed request is due for its retry."
+    requests = plural(report.requeued, "failed request waits", "failed requests wait")
+    return f"{requests} again: the retry date had come."
+
+
+def of_companies(found: ActiveCompanies) -> str:
+    """How many are active, and by which answer."""
+    companies = plural(len(found.companies), "company is", "companies are")
+    asked = f"by the answer {span(found.age_seconds)} ago" if found.hits else "by the database"
+    return f"{companies} active, {asked}."
+
+
+def of_due(report: DueReport, policy: Policy) -> str:
+    """Which companies are due, and what the others wait for."""
+    if not report.waiting_requests:
+        return "Nothing waits to be sent."
+    due = sum(backlog.requests for backlog in report.due)
+    waits = plural(report.waiting_requests, "request waits", "requests wait")
+    said = (
+        f"{waits} for {plural(report.waiting_companies, 'company', 'companies')}, the oldest for "
+        f"{span(report.oldest_wait_seconds)}; due are {due:,} of "
+        f"{plural(len(report.due), 'company', 'companies')}."
+    )
+    left = report.waiting_companies - len(report.due)
+    if left:
+        others = plural(left, "other company has", "other companies have")
+        said += (
+            f" {others} fewer than {policy.min_batch_requests:,} requests, none of them "
+            f"{span(policy.max_wait_seconds)} old."
+        )
+    return said
+
+
+def of_sending(report: SubmitReport, held_because: str) -> str:
+    """What was sent, and what was not and why."""
+    if held_because:
+        return "Nothing is submitted now: the warning says why."
+    said = ["Nothing was sent."]
+    if report.batches:
+        said = [
+            f"Sent {plural(report.requests, 'request')} of "
+            f"{plural(len(report.company_ids), 'company', 'companies')} in "
+            f"{plural(report.batches, 'batch', 'batches')}: about {report.estimated_tokens:,} "
+            f"prompt tokens and {report.estimated_cost_eur:.4f} EUR."
+        ]
+    if report.held:
+        said.append(f"Left waiting: {_counted(report.held)}.")
+    if report.rejected:
+        said.append(f"Can never be sent: {_counted(report.rejected)}.")
+    if report.released:
+        said.append(f"Batches that were not taken, their requests wait again: {report.released:,}.")
+    if report.unresolved:
+        said.append(f"Batches that a later run looks up: {report.unresolved:,}.")
+    return " ".join(said)
+
+
+def of_conservation(misfits: Sequence[Misfits], numbers: Mapping[str, int]) -> str:
+    """Whether everything fits."""
+    if not misfits:
+        looked = _counted({name.replace("_", " "): number for name, number in numbers.items()})
+        return f"Each request is in exactly one bucket; looked at: {looked or 'nothing is open'}."
+    found = ", ".join(f"{one.count:,} {one.kind}" for one in misfits)
+    return f"Not everything fits: {found}. The check open_rows_conserved names them."
+
+
+def _rows(rows: Written, failures: Mapping[str, int]) -> str:
+    parts = {
+        "complete": rows.completed,
+        "to be retried": rows.retry,
+        "dead letters": rows.dead,
+        "back to waiting": rows.returned,
+        "of deleted sessions": rows.discarded,
+    }
+    counted = [f"{number:,} {name}" for name, number in parts.items() if number]
+    why = f" (failures: {_counted(failures)})" if failures else ""
+    return (", ".join(counted) or "no rows") + why
+
+
+def _counted(numbers: Mapping[str, int]) -> str:
+    most = sorted(numbers.items(), key=lambda item: -item[1])[:5]
+    return ", ".join(f"{number:,} {name}" for name, number in most if number)

@@ -1,0 +1,107 @@
+"""A batch is cancelled because an operator says so. What ran of it is paid for, and is read.
+
+The batch goes on as submitted until the server says that it has ended; then it is read like any
+other, and what did not run waits again.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from batch_assets.analysis.display import escaped
+from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.lookups import BatchRecord
+from batch_assets.domain.states import BEYOND_CANCELLING, BatchState
+from batch_assets.domain.wording import plural
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.store.lookups import Lookups
+from batch_assets.store.registry import Registry
+
+
+@dataclass(frozen=True)
+class CancelReport:
+    """The batch, and whether the server was asked to end it."""
+
+    batch: BatchRecord
+    dry_run: bool
+    server_status: str | None
+    """The server's answer; of a dry run its last word."""
+
+    @property
+    def sentence(self) -> str:
+        """What becomes of the batch."""
+        batch = self.batch
+        named = f"Batch {batch.id} ({batch.openai_batch_id}) of {batch.company or batch.company_id}"
+        requests = plural(batch.requests, "request")
+        if self.dry_run:
+            return (
+                f"{named} is {batch.server_status} and can be cancelled; it holds {requests}. "
+                "Nothing was changed."
+            )
+        return (
+            f"{named} is {self.server_status}: it may take ten minutes to end. What has run of its "
+            f"{requests} is paid for and read then; the rest waits again."
+        )
+
+
+def find_batch(lookups: Lookups, wanted: str) -> BatchRecord:
+    """The batch with this id, ours or the server's. Raises `ConfigurationError`."""
+    found = lookups.batch(wanted)
+    if found is None:
+        raise ConfigurationError(
+            f"No batch has the id '{escaped(wanted)}': give ours or the one of OpenAI (batch_…)."
+        )
+    return found
+
+
+def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: bool) -> CancelReport:
+    """Ask the server to end a batch of ours; with `dry_run` only look whether that can be done.
+
+    Raises `ConfigurationError` for an unknown id, `BatchAssetsError` for a batch that cannot be
+    cancelled, and `ApiError` if the account is refused.
+    """
+    batch = find_batch(Lookups(registry.engine), wanted)
+    _require_cancellable(batch, is_at_home=registry.installation().is_at_home)
+    if dry_run or batch.openai_batch_id is None:
+        return CancelReport(batch, dry_run, batch.server_status)
+    try:
+        remote = api.cancel(batch.openai_batch_id)
+    except ApiError as error:
+        if error.failure.kind is FailureKind.ACCOUNT:
+            raise
+        raise BatchAssetsError(
+            f"{_named(batch)} may run on: it was not seen to be cancelled ({error}). Cancel it "
+            "again; twice does no harm."
+        ) from None
+    registry.note_cancelled([batch.id])
+    noted = replace(batch, cancelled_at=batch.cancelled_at or datetime.now(UTC))
+    return CancelReport(noted, dry_run, remote.status)
+
+
+def _require_cancellable(batch: BatchRecord, *, is_at_home: bool) -> None:
+    named = _named(batch)
+    if not batch.is_ours:
+        raise BatchAssetsError(
+            f"{named} is not ours (LiveDash made it, or the database that this one is a copy of): "
+            "it is read to its end and never cancelled from here."
+        )
+    if not is_at_home:
+        raise BatchAssetsError(
+            f"{named} may be another database's, since this one is a copy or has moved: run "
+            "`batch-assets confirm` first."
+        )
+    if batch.state in {BatchState.CLAIMED, BatchState.UPLOADED}:
+        raise BatchAssetsError(
+            f"{named} is not on the server yet, as far as is known ({batch.state}): the run that "
+            "sends it, or the next one, settles that first."
+        )
+    if batch.state != BatchState.SUBMITTED:
+        raise BatchAssetsError(f"{named} is {batch.state}: there is nothing to cancel any more.")
+    if batch.server_status in BEYOND_CANCELLING:
+        raise BatchAssetsError(
+            f"{named} is {batch.server_status} on the server: it ends without being cancelled."
+        )
+
+
+def _named(batch: BatchRecord) -> str:
+    return f"Batch {batch.id} of {batch.company or batch.company_id}"

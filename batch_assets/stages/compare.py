@@ -1,0 +1,79 @@
+"""Original against optimized on the live data, over connections that refuse to write."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.wording import plural
+from batch_assets.stages.criteria import Spelling
+from batch_assets.store.engine import open_engine
+from batch_assets.store.strategy import Compared, Limits, Verdict, compare
+
+_ALLOWED = {
+    "seconds": (0.1, 60),
+    "companies": (1, 100_000),
+    "batches": (1, 1_000),
+    "rows": (1, 100_000),
+}
+
+
+@dataclass(frozen=True)
+class CompareReport:
+    """Every operation that only reads, as both did it."""
+
+    compared: list[Compared]
+
+    @property
+    def different(self) -> list[Compared]:
+        """The operations that gave different rows."""
+        return [one for one in self.compared if one.verdict is Verdict.DIFFERENT]
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """The sums over operations that have two implementations and were done by both."""
+        two = [one for one in self.compared if not one.is_shared]
+        original = sum(one.original_seconds for one in two)
+        optimized = sum(one.optimized_seconds for one in two)
+        return {
+            "original_statements": sum(one.original_statements for one in two),
+            "optimized_statements": sum(one.optimized_statements for one in two),
+            "original_seconds": round(original, 6),
+            "optimized_seconds": round(optimized, 6),
+            "ratio": round(original / optimized, 3) if optimized else 0.0,
+        }
+
+    @property
+    def sentence(self) -> str:
+        """What came of it, in one line."""
+        sums = self.totals
+        counted = [
+            f"{number} {verdict}"
+            for verdict in Verdict
+            if (number := sum(one.verdict is verdict for one in self.compared))
+        ]
+        return (
+            f"{plural(len(self.compared), 'operation')} by both: {', '.join(counted)}. Of those "
+            f"with two implementations, the original took {sums['original_statements']:.0f} "
+            f"statements and {sums['original_seconds']:.3f} s, optimized "
+            f"{sums['optimized_statements']:.0f} and {sums['optimized_seconds']:.3f} s."
+        )
+
+
+def compare_queries(engine: Engine, limits: Limits, spelled: Spelling) -> CompareReport:
+    """Every operation that only reads by both implementations, within these limits.
+
+    On the database of `engine`, by connections of their own. Raises `ConfigurationError` for limits
+    that are none.
+    """
+    for name, (low, high) in _ALLOWED.items():
+        value = getattr(limits, name)
+        if not low <= value <= high:
+            raise ConfigurationError(
+                f"{spelled(name)} is {value:,}: it must be from {low:,} to {high:,}."
+            )
+    reading = open_engine(engine.url.render_as_string(hide_password=False), read_only=True)
+    try:
+        return CompareReport(compare(reading, limits))
+    finally:
+        reading.dispose()

@@ -1,0 +1,79 @@
+"""Which company and which failed requests are meant, as people say it.
+
+They say it in a command's options or in a job's config: what is wrong is said in the words in which
+it was given.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.failures import FailureKind
+from batch_assets.domain.lookups import NamedCompany
+from batch_assets.domain.moments import moment
+from batch_assets.store.lookups import Lookups
+
+Spelling = Callable[[str], str]
+"""How a field is called where it was given: `older_than` in a config, `--older-than` in a shell."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Failed requests to which all that is given applies, as it was given."""
+
+    request_ids: Sequence[str] = ()
+    company: str | None = None
+    """Id or name."""
+    code: str | None = None
+    kind: str | None = None
+    older_than: str | None = None
+    newer_than: str | None = None
+    every: bool = False
+    """All dead letters; with nothing else."""
+    foreign: bool = False
+    """Also what failed through LiveDash itself."""
+    retries: bool = False
+    """Also what waits for its retry date: it need not wait."""
+
+
+def criteria_of(lookups: Lookups, wanted: Wanted, spelled: Spelling) -> Criteria:
+    """What was given as criteria. Raises `ConfigurationError` for what cannot be meant."""
+    if wanted.kind is not None and wanted.kind not in set(FailureKind):
+        raise ConfigurationError(
+            f"{spelled('kind')} is '{wanted.kind}': it must be one of {', '.join(FailureKind)}."
+        )
+    older = _moment(spelled("older_than"), wanted.older_than)
+    newer = _moment(spelled("newer_than"), wanted.newer_than)
+    if older is not None and newer is not None and newer >= older:
+        raise ConfigurationError(
+            f"{spelled('newer_than')} and {spelled('older_than')} leave no time between them: "
+            "swap them."
+        )
+    return Criteria(
+        request_ids=list(wanted.request_ids) or None,
+        company_id=None if wanted.company is None else company_of(lookups, wanted.company).id,
+        code=wanted.code,
+        kind=wanted.kind,
+        older_than=older,
+        newer_than=newer,
+    )
+
+
+def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
+    """The one company with this id or name. Raises `ConfigurationError` if it is not one."""
+    found = lookups.companies(wanted)
+    if not found:
+        raise ConfigurationError(
+            f"No company has the id or the name '{wanted}': `batch-assets status --json` has all."
+        )
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"Several companies are called '{wanted}': give the id of one, such as {found[0].id}."
+        )
+    return found[0]
+
+
+def _moment(name: str, given: str | None) -> datetime | None:
+    return None if given is None else moment(name, given)

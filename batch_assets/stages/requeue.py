@@ -1,0 +1,119 @@
+"""Failed requests wait again because an operator says so, or are said to by a dry run."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine
+
+from batch_assets.analysis.display import escaped
+from batch_assets.domain.dead_letters import Criteria, Group, Requeued
+from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.wording import plural
+from batch_assets.stages.criteria import Spelling, Wanted, criteria_of
+from batch_assets.store.dead_letters import DeadLetters
+from batch_assets.store.lookups import Lookups
+
+
+@dataclass(frozen=True)
+class RequeueReport:
+    """What was chosen, and what was moved of it."""
+
+    dry_run: bool
+    groups: list[Group]
+    """What was chosen, as it was before anything was moved."""
+    moved: Requeued = field(default_factory=Requeued)
+
+    @property
+    def requests(self) -> int:
+        """How many were chosen."""
+        return sum(group.requests for group in self.groups)
+
+    @property
+    def sentence(self) -> str:
+        """What is meant, and what became of it."""
+        if self.dry_run:
+            return f"{plural(self.requests, 'request')} would wait again. Nothing was changed."
+        moved = self.moved
+        waiting = plural(moved.requeued + moved.foreign, "request")
+        said = [f"Put back among the waiting: {waiting}."]
+        if moved.foreign:
+            said.append(f"Of these, {moved.foreign:,} had failed through LiveDash itself.")
+        if moved.hastened:
+            retries = plural(moved.hastened, "request")
+            said.append(f"To be retried by the next run: {retries}.")
+        if moved.overtaken:
+            letters = plural(moved.overtaken, "dead letter")
+            said.append(
+                f"{letters} had been changed or deleted in LiveDash: only our entry was removed."
+            )
+        return " ".join(said)
+
+
+def requeue(engine: Engine, wanted: Wanted, spelled: Spelling, *, dry_run: bool) -> RequeueReport:
+    """Let the chosen requests wait for a batch again, or say with `dry_run` which would.
+
+    Dead letters, with all their tries again; with `foreign` what failed through LiveDash itself;
+    with `retries` those whose retry date has not come: the next run takes them as due. Raises
+    `ConfigurationError` or `BatchAssetsError` before anything is moved.
+    """
+    store = DeadLetters(engine)
+    criteria = criteria_of(Lookups(engine), wanted, spelled)
+    _require_sense(criteria, wanted, spelled)
+    _require_known(store, criteria, wanted, spelled)
+    groups = store.groups(criteria)
+    if wanted.foreign:
+        groups += store.foreign_groups(criteria)
+    if wanted.retries:
+        groups += store.retry_groups(criteria)
+    if dry_run:
+        return RequeueReport(dry_run, groups)
+    moved = store.requeue(criteria, foreign=wanted.foreign)
+    if wanted.retries:
+        moved.hastened = store.hasten(criteria)
+    return RequeueReport(dry_run, groups, moved)
+
+
+def _require_sense(criteria: Criteria, wanted: Wanted, spelled: Spelling) -> None:
+    """Refuse to move everything by an oversight."""
+    fields = ("company", "code", "kind", "older_than")
+    named = ", ".join(spelled(name) for name in fields)
+    every, foreign = spelled("all"), spelled("foreign")
+    if criteria.are_none and not wanted.every:
+        raise ConfigurationError(
+            f"Which ones? Give ids, {named} or {spelled('newer_than')}, or {every} for all dead "
+            "letters."
+        )
+    if wanted.every and not criteria.are_none:
+        raise ConfigurationError(f"{every} is all dead letters: leave it or the criteria away.")
+    if wanted.foreign and criteria.request_ids is None and criteria.company_id is None:
+        raise ConfigurationError(f"{foreign} needs ids or {spelled('company')}.")
+    if wanted.foreign and (criteria.code or criteria.kind):
+        raise ConfigurationError(
+            f"{foreign} cannot be chosen by {spelled('code')} or {spelled('kind')}: only our own "
+            "failures have them."
+        )
+
+
+def _require_known(
+    store: DeadLetters, criteria: Criteria, wanted: Wanted, spelled: Spelling
+) -> None:
+    """Refuse ids that cannot be requeued."""
+    wrong = store.not_to_requeue(
+        criteria.request_ids or [], foreign=wanted.foreign, retries=wanted.retries
+    )
+    if not wrong:
+        return
+    request_id, state = wrong[0]
+    others = f" (and {len(wrong) - 1} more ids like it)" if len(wrong) > 1 else ""
+    if not state:
+        raise ConfigurationError(f"No request has the id '{escaped(request_id)}'{others}.")
+    if state == "retry":
+        raise BatchAssetsError(
+            f"Request {request_id}{others} is going to be retried by itself: "
+            f"{spelled('retries')} lets the next run do it."
+        )
+    if state == "PROCESSING_FAILED":
+        raise BatchAssetsError(
+            f"Request {request_id}{others} failed through LiveDash itself: "
+            f"{spelled('foreign')} includes it."
+        )
+    raise BatchAssetsError(f"Request {request_id}{others} is no dead letter: it is {state}.")

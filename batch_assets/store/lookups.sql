@@ -1,0 +1,83 @@
+-- name: companies
+SELECT c.id, c.name, CAST(c.status AS text) AS status
+FROM public."Company" AS c
+WHERE c.id = :wanted OR c.name = :wanted
+ORDER BY c.id
+LIMIT 2
+
+-- name: batch
+SELECT
+    b.id,
+    b.openai_batch_id,
+    b.installation_id IS NOT DISTINCT FROM (
+        SELECT i.id FROM batch_assets.installation AS i
+    ) AS is_ours,
+    b.company_id,
+    (SELECT c.name FROM public."Company" AS c WHERE c.id = b.company_id) AS company,
+    b.model,
+    b.state,
+    b.server_status,
+    b.server_errors,
+    b.requests,
+    (
+        SELECT json_object_agg(o.outcome, o.requests)
+        FROM (
+            SELECT coalesce(a.outcome, 'open') AS outcome, count(*) AS requests
+            FROM batch_assets.attempt AS a
+            WHERE a.batch_id = b.id
+            GROUP BY a.outcome
+        ) AS o
+    ) AS outcomes,
+    b.estimated_tokens,
+    b.prompt_tokens,
+    b.completion_tokens,
+    b.estimated_cost_eur,
+    b.cost_eur,
+    b.live_cost_eur,
+    b.run_id,
+    b.read_run_id,
+    b.claimed_at,
+    b.submitted_at,
+    b.cancelled_at,
+    b.ended_at,
+    b.settled_at,
+    b.released_at
+FROM batch_assets.batch AS b
+WHERE b.id = :wanted OR b.openai_batch_id = :wanted
+ORDER BY b.claimed_at
+LIMIT 1
+
+-- name: open_batches
+SELECT
+    b.state,
+    count(*) AS batches,
+    sum(b.requests) AS requests,
+    extract(epoch FROM clock_timestamp() - min(b.claimed_at))::float8 AS oldest_seconds
+FROM batch_assets.batch AS b
+WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
+GROUP BY b.state
+
+-- name: last_run
+SELECT r.run_id, r.recorded_at
+FROM batch_assets.operation_run AS r
+WHERE r.run_id <> ''
+ORDER BY r.recorded_at DESC
+LIMIT 1
+
+-- name: newest_rows
+-- Some rows of the newest batches, whatever has become of them.
+SELECT n.id AS batch_id, a.request_id
+FROM (
+    SELECT b.id
+    FROM batch_assets.batch AS b
+    ORDER BY b.claimed_at DESC
+    LIMIT :batches
+) AS n
+CROSS JOIN LATERAL (
+    SELECT a.request_id
+    FROM batch_assets.attempt AS a
+    WHERE a.batch_id = n.id
+    ORDER BY a.request_id
+    LIMIT :rows
+) AS a
+LIMIT :rows

@@ -1,0 +1,184 @@
+"""Original and optimized beside each other, on the data as they are: both do what only reads.
+
+Nothing is written, and the cost is bounded: the arguments are cut to `Limits`, and a call that
+takes longer than `Limits.seconds` is cancelled on the server. LiveDash and the runs may write
+between two calls: an operation whose results differ is done again, and one of which even the same
+implementation gives two answers counts as changed, not as different.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from batch_assets.domain.batches import BatchRow
+from batch_assets.store.counting import count_statements
+from batch_assets.store.lookups import Lookups
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.original import OriginalQueries
+from batch_assets.store.protocol import Queries
+from batch_assets.store.strategy.bounding import TimeIsUpError, bounded
+from batch_assets.store.strategy.modes import Implementation
+from batch_assets.store.strategy.operations import HAVE_TWO
+from batch_assets.store.strategy.tracking import Measured
+
+TRIES: Final = 3
+QUERIES: Final[Mapping[Implementation, Callable[[Engine], Queries]]] = {
+    Implementation.OPTIMIZED: OptimizedQueries,
+    Implementation.ORIGINAL: OriginalQueries,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a comparison may cost."""
+
+    seconds: float = 10.0
+    """For each call."""
+    companies: int = 1_000
+    batches: int = 20
+    """Of the newest, for the operations that are about batches' rows."""
+    rows: int = 2_000
+
+
+class Verdict(StrEnum):
+    """What came of one operation."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    CHANGED = "changed meanwhile"
+    """The data did not stay as they were for long enough, `TRIES` times."""
+    TOO_SLOW = "took too long"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One operation by both implementations, in the last try: each did it twice.
+
+    The seconds are those of the quicker time, in which what both read was in the caches.
+    """
+
+    operation: str
+    verdict: Verdict
+    is_shared: bool
+    """Both have the same implementation: one statement was enough all along."""
+    rows: int = 0
+    different_rows: int = 0
+    """Rows that only one of them has given."""
+    original_statements: int = 0
+    optimized_statements: int = 0
+    original_seconds: float = 0.0
+    optimized_seconds: float = 0.0
+
+    @property
+    def ratio(self) -> float | None:
+        """The original's time as a multiple of the optimized one's, where these are two."""
+        if self.is_shared or not self.optimized_seconds:
+            return None
+        return self.original_seconds / self.optimized_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    rows: list[str]
+    statements: int
+    seconds: float
+
+
+Act = Callable[[Queries], Any]
+
+
+def compare(engine: Engine, limits: Limits) -> list[Compared]:
+    """Every operation that only reads, but `preview`, which takes the claim's lock.
+
+    `engine` is one that refuses to write (`open_engine(…, read_only=True)`). Raises what the
+    operations raise, but for a call that takes too long.
+    """
+    count_statements(engine)
+    rows = Lookups(engine).newest_rows(limits.batches, limits.rows)
+    companies = [one.id for one in OptimizedQueries(engine).active_companies()]
+    acts = _acts(companies[: limits.companies], rows, limits)
+    return [_compare(engine, name, act, limits.seconds) for name, act in acts.items()]
+
+
+def _acts(companies: list[str], rows: list[BatchRow], limits: Limits) -> Mapping[str, Act]:
+    batches = list(dict.fromkeys(batch_id for batch_id, _ in rows))
+    return {
+        "active_companies": lambda queries: queries.active_companies(),
+        "model_prices": lambda queries: queries.model_prices(),
+        "pending_by_company": lambda queries: queries.pending_by_company(companies),
+        "conversations": lambda queries: islice(queries.conversations(batches), limits.rows),
+        "batches_in_flight": lambda queries: queries.batches_in_flight(limits.rows),
+        "open_rows": lambda queries: queries.open_rows(batches, limits.rows),
+        "rows_of": lambda queries: queries.rows_of(rows),
+        "leftovers": lambda queries: queries.leftovers(limits.rows),
+        "statistics": lambda queries: queries.statistics(),
+    }
+
+
+def _compare(engine: Engine, name: str, act: Act, seconds: float) -> Compared:
+    is_shared = name not in HAVE_TWO
+    for _ in range(TRIES):
+        try:
+            first = _ask(engine, Implementation.OPTIMIZED, act, seconds)
+            original = _ask(engine, Implementation.ORIGINAL, act, seconds)
+            optimized = _ask(engine, Implementation.OPTIMIZED, act, seconds)
+            again = _ask(engine, Implementation.ORIGINAL, act, seconds)
+        except (TimeIsUpError, _TooSlowError):
+            return Compared(name, Verdict.TOO_SLOW, is_shared)
+        if original.rows == optimized.rows:
+            verdict = Verdict.SAME
+            break
+        is_still = first.rows == optimized.rows and original.rows == again.rows
+        verdict = Verdict.DIFFERENT if is_still else Verdict.CHANGED
+    return Compared(
+        operation=name,
+        verdict=verdict,
+        is_shared=is_shared,
+        rows=len(original.rows),
+        different_rows=len(set(original.rows) ^ set(optimized.rows)),
+        original_statements=original.statements,
+        optimized_statements=optimized.statements,
+        original_seconds=min(original.seconds, again.seconds),
+        optimized_seconds=min(first.seconds, optimized.seconds),
+    )
+
+
+class _TooSlowError(Exception):
+    """A call was cancelled on the server."""
+
+
+def _ask(engine: Engine, implementation: Implementation, act: Act, seconds: float) -> _Answer:
+    measured = Measured()
+    with bounded(engine, seconds) as limited, measured.step():
+        try:
+            rows = sorted(map(_digest, _rows(act(QUERIES[implementation](limited)))))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == "57014":
+                raise _TooSlowError from None
+            raise
+    return _Answer(rows, measured.statements, measured.seconds)
+
+
+def _rows(answer: Any) -> Iterator[Any]:
+    yield from answer.items() if isinstance(answer, Mapping) else answer
+
+
+def _digest(row: Any) -> str:
+    """A row as something that can be compared and holds nothing of a conversation."""
+    return hashlib.sha256(repr(_plain(row)).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """The value without what goes by the clock, and without the last digits of a sum."""
+    if is_dataclass(value) and not isinstance(value, type):
+        named = ((one.name, getattr(value, one.name)) for one in fields(value))
+        return [(name, _plain(part)) for name, part in named if not name.endswith("_seconds")]
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    return round(value, 9) if isinstance(value, float) else value

@@ -1,0 +1,136 @@
+"""The commands that steer: what they print, ask, and refuse; `--json` is one document."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.policy import Policy
+from batch_assets.local.batch_server import RunningServer, ServerConfig
+from batch_assets.local.batch_server.config import Timing
+from batch_assets.openai_batch.operations import Operation
+from batch_assets.store.breakers import Breakers
+from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets_tests.cli.conftest import KEY, Outcome, Type
+from batch_assets_tests.cli.test_errors import assert_one_sentence
+from batch_assets_tests.factories import make_company, make_requests
+
+NAME = "Zorggroep [bold]Oost"
+
+
+@pytest.fixture
+def configured(
+    database_url: str, api: RunningServer, dagster_home: str, tmp_path: Path
+) -> dict[str, str]:
+    return {
+        "DATABASE_URL": database_url,
+        "OPENAI_API_KEY": KEY,
+        "OPENAI_BASE_URL": api.base_url,
+        "DAGSTER_HOME": dagster_home,
+        "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
+    }
+
+
+@pytest.fixture
+def type_(typed: Type, configured: dict[str, str], engine: Engine) -> Type:
+    """Types a command on a database with three waiting requests of a company."""
+    create_dagster_schema(configured["DATABASE_URL"])
+    with engine.begin() as connection:
+        make_requests(connection, make_company(connection, name=NAME), 3)
+        connection.execute(
+            text("UPDATE batch_assets.installation SET confirmed_at = CURRENT_TIMESTAMP")
+        )
+
+    def type_here(*arguments: str, **environ: str) -> Outcome:
+        return typed(*arguments, **{**configured, **environ})
+
+    return type_here
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    assert (outcome.code, outcome.err) == (0, "")
+    read = json.loads(outcome.out)
+    assert isinstance(read, dict)
+    return read
+
+
+def width(outcome: Outcome) -> int:
+    return max(map(len, outcome.out.splitlines()))
+
+
+def test_force_and_cancel(type_: Type, api: RunningServer) -> None:
+    timing = Timing.instant().model_copy(update={"hold_after_rows": 1})
+    api.set_config(ServerConfig.model_validate({"timing": timing}))
+    planned = document(type_("force", NAME, "--dry-run", "--json"))
+    assert [one["requests"] for one in planned["would_send"]] == [3]
+    assert "Would send 3 requests of " + NAME in type_("force", NAME, "--dry-run").out
+    assert_one_sentence(type_("force", "nobody", "--yes"), 2, "No company has the id")
+    asked = type_("force", NAME)
+    assert asked.code == 2
+    assert "There is no terminal to ask on" in asked.err
+    assert document(type_("status", "--json"))["open_batches"] == []
+
+    sent = document(type_("force", NAME, "--yes", "--json", "--max-requests", "2"))
+    assert (sent["requests"], sent["batches"], sent["company"]) == (2, 1, NAME)
+    (batch_id,) = [one["batch_id"] for one in sent["batches_sent"]]
+    status = document(type_("status", "--json"))
+    assert [(one["state"], one["requests"]) for one in status["open_batches"]] == [("submitted", 2)]
+    assert "Batches: 1 submitted (2 requests, the oldest" in type_("status").out
+
+    with_id = type_("cancel", "nobody", "--yes")
+    assert_one_sentence(with_id, 2, "No batch has the id 'nobody'")
+    assert type_("cancel", batch_id, "--dry-run").out.rstrip().endswith("Nothing was changed.")
+    assert "no terminal" in type_("cancel", batch_id).err
+    cancelled = document(type_("cancel", batch_id, "--yes", "--json"))
+    assert cancelled["batch"]["id"] == batch_id
+    assert cancelled["batch"]["cancelled_at"] is not None
+    assert cancelled["server_status"] in {"cancelling", "cancelled"}
+
+    shown = type_("batch", batch_id)
+    assert NAME in shown.out
+    assert "submitted (the server says" in shown.out
+    assert "Requests   2: 2 open" in shown.out
+    assert width(shown) <= 80
+
+
+def test_a_refused_account_is_one_sentence(type_: Type, api: RunningServer) -> None:
+    refusal = {"operation": "files.create", "effect": {"kind": "answer", "status": 403}}
+    api.set_config({"calls": [refusal]})
+    assert_one_sentence(type_("force", NAME, "--yes"), 5, "The API refuses the account")
+
+
+def test_mode(type_: Type) -> None:
+    assert "Runs use optimized, as ENABLE_BATCH_OPTIMIZATION says." in type_("mode").out
+    chosen = type_("mode", "original")
+    assert "Runs use original, as asked for in a stored choice (" in chosen.out
+    read = document(type_("mode", "--json"))
+    assert (read["mode"], read["stored"]["mode"], read["environment"]) == (
+        "original",
+        "original",
+        "optimized",
+    )
+    assert document(type_("status", "--json"))["mode"] == "original"
+    assert_one_sentence(type_("mode", "quick"), 2, "There is no mode 'quick': it is one of")
+    assert document(type_("mode", "environment", "--json"))["stored"] is None
+
+
+def test_compare(type_: Type) -> None:
+    shown = type_("compare")
+    assert shown.code == 0
+    assert "statistics" in shown.out
+    assert width(shown) <= 80
+    compared = document(type_("compare", "--json", "--rows", "10"))["compared"]
+    assert {one["result"] for one in compared} == {"same"}
+    assert_one_sentence(type_("compare", "--seconds", "900"), 2, "--seconds is 900")
+
+
+def test_reset(type_: Type, engine: Engine) -> None:
+    failure = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
+    Breakers(engine).count(Operation.UPLOAD, failure, Policy(breaker_failures=1), None)
+    assert "Calls of upload would be made again." in type_("reset", "--dry-run").out
+    closed = document(type_("reset", "upload", "--json"))
+    assert closed == {"dry_run": False, "operations": ["upload"], "schedule_resumed": False}
+    assert "Nothing to do" in type_("reset").out

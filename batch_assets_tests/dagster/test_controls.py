@@ -1,0 +1,227 @@
+"""The controls as jobs: what a wrong config is told, what a dry run shows, what is done."""
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text
+
+from batch_assets.definitions import defs
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.policy import Policy
+from batch_assets.jobs import EXCLUSIVE, control_jobs
+from batch_assets.local.batch_server import RunningServer, ServerConfig
+from batch_assets.local.batch_server.config import Timing
+from batch_assets.openai_batch.operations import Operation
+from batch_assets.ops import choose_mode, requeue_requests, reset_breakers
+from batch_assets.settings import load_settings
+from batch_assets.stages.mode import ENVIRONMENT
+from batch_assets.store.breakers import Breakers
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.strategy import QueryMode
+from batch_assets_tests.dagster.conftest import RunJob
+from batch_assets_tests.dagster.reading import failure_of, metadata_of
+from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.store.queries.support import PERMANENT, TRANSIENT, Desk, failed
+
+NAME = "Zorggroep Oost"
+CONTROLS = [job.name for job in control_jobs(load_settings({}))]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The controls on one database and server."""
+
+    desk: Desk
+    api: RunningServer
+    run: RunJob
+    url: str
+
+    def start(self, job: str, op: str, **config: Any) -> dg.ExecuteInProcessResult:
+        run_config = {"ops": {op: {"config": config}}}
+        return self.run(self.url, job_name=job, base_url=self.api.base_url, run_config=run_config)
+
+    def refusal(self, job: str, op: str, **config: Any) -> str:
+        """The sentence with which a run fails."""
+        return failure_of(self.start(job, op, **config), op)
+
+    def numbers(self, job: str, op: str, **config: Any) -> dict[str, object]:
+        """The output's metadata of a run that succeeds."""
+        result = self.start(job, op, **config)
+        assert result.success
+        return metadata_of(result, op)
+
+
+@pytest.fixture
+def panel(run_job: RunJob, database_url: str, engine: Engine, api: RunningServer) -> Panel:
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE batch_assets.installation SET confirmed_at = CURRENT_TIMESTAMP")
+        )
+    return Panel(Desk(engine, OptimizedQueries(engine)), api, run_job, database_url)
+
+
+def company_with(engine: Engine, count: int, **options: Any) -> str:
+    with engine.begin() as connection:
+        company_id = make_company(connection, **options)
+        make_requests(connection, company_id, count)
+    return company_id
+
+
+def test_every_field_explains_itself_and_closed_ones_have_all_their_values() -> None:
+    for name in CONTROLS:
+        job = defs.resolve_job_def(name)
+        assert job.description
+        (node,) = job.nodes
+        assert node.definition.description
+        schema = node.definition.config_schema.config_type  # type: ignore[union-attr] # an op
+        fields = getattr(schema, "fields", {})
+        assert bool(fields) == (name != "refresh_companies_job")
+        assert all(field.description for field in fields.values()), name
+    assert get_args(requeue_requests.Kind) == ("any", *FailureKind)
+    assert get_args(reset_breakers.Which) == ("all", *Operation)
+    assert set(get_args(choose_mode.Mode)) == {ENVIRONMENT, *QueryMode}
+
+
+@pytest.mark.parametrize(
+    ("job", "op", "config", "said"),
+    [
+        ("requeue_job", "requeue_requests", {"kind": "bad"}, "not in enum type"),
+        ("requeue_job", "requeue_requests", {"older": "7d"}, "unexpected config entry"),
+        ("requeue_job", "requeue_requests", {"ids": "one"}, "must be list"),
+        ("force_batch_job", "force_batch_of_company", {}, "Missing required config entry"),
+        ("choose_mode_job", "choose_query_mode", {"mode": "quick"}, "not in enum type"),
+        ("reset_breakers_job", "reset_breakers", {"operation": "uploads"}, "not in enum type"),
+    ],
+)
+def test_the_launchpad_refuses_a_wrong_shape(
+    job: str, op: str, config: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match=said):
+        dg.validate_run_config(defs.resolve_job_def(job), {"ops": {op: {"config": config}}})
+
+
+def test_only_what_submits_waits_for_the_job(panel: Panel) -> None:
+    tags = {name: defs.resolve_job_def(name).run_tags for name in CONTROLS}
+    exclusive = {name for name, those in tags.items() if EXCLUSIVE.items() <= those.items()}
+    assert exclusive == {"force_batch_job"}
+
+
+def test_requeue(panel: Panel, instance: dg.DagsterInstance) -> None:
+    desk = panel.desk
+    batch, ids = desk.ended(4)
+    desk.do('UPDATE public."Company" SET name = :name', name=NAME)
+    outcomes = [failed(one, PERMANENT) for one in ids[:3]] + [failed(ids[3], TRANSIENT)]
+    desk.write(batch.lease, outcomes)
+    desk.settle(batch.lease)
+    which = ("requeue_job", "requeue_requests")
+
+    for config, sentence in (
+        ({}, "Which ones? Give ids, company, code, kind, older_than or newer_than, or all for all"),
+        ({"older_than": "7w"}, "older_than is '7w': it must be an age such as 36h or 7d"),
+    ):
+        said = panel.refusal(*which, **config)
+        assert sentence in said
+        assert "\n" not in said
+
+    planned = panel.numbers(*which, company=NAME, retries=True)
+    assert (planned["dry_run"], planned["chosen"], planned["requeued"]) == (True, 4, 0)
+    assert desk.statuses(ids) == {"PROCESSING_FAILED"}
+
+    result = panel.start(*which, kind="permanent", newer_than="1h", dry_run=False)
+    assert metadata_of(result, "requeue_requests")["requeued"] == 3
+    assert desk.intake() == set(ids[:3])
+    tags = instance.get_run_by_id(result.run_id).tags  # type: ignore[union-attr] # it ran
+    assert (tags["batch_assets/requests"], tags["batch_assets/dry_run"]) == ("3", "false")
+
+
+def test_force(panel: Panel) -> None:
+    engine = panel.desk.engine
+    company_id = company_with(engine, 3, name=NAME)
+    company_with(engine, 3, status="SUSPENDED", name="Resting")
+    which = ("force_batch_job", "force_batch_of_company")
+
+    assert "Company Resting is SUSPENDED: nothing is sent" in panel.refusal(
+        *which, company="Resting", dry_run=False
+    )
+    planned = panel.numbers(*which, company=NAME)
+    assert (planned["requests"], planned["batches"]) == (3, 1)
+    assert panel.api.ledger().totals().requests == 0
+    assert not panel.desk.column("SELECT id FROM batch_assets.batch")
+
+    sent = panel.numbers(*which, company=company_id, max_requests=2, dry_run=False)
+    assert (sent["requests"], sent["batches"]) == (2, 1)
+    run_ids = panel.desk.column("SELECT run_id FROM batch_assets.batch")
+    assert all(run_ids), "a batch leads to the run that has sent it"
+
+
+def test_cancel(panel: Panel) -> None:
+    timing = Timing.instant().model_copy(update={"hold_after_rows": 1})
+    panel.api.set_config(ServerConfig.model_validate({"timing": timing}))
+    company_with(panel.desk.engine, 12, name=NAME)
+    force = ("force_batch_job", "force_batch_of_company")
+    sent = panel.start(*force, company=NAME, dry_run=False)
+    ((batch_id, openai_id),) = panel.desk.column_pairs(
+        "SELECT id, openai_batch_id FROM batch_assets.batch"
+    )
+    which = ("cancel_batch_job", "cancel_batch_on_server")
+
+    planned = panel.numbers(*which, batch=batch_id)
+    assert (planned["dry_run"], planned["requests"], planned["company"]) == (True, 12, NAME)
+    assert planned["sent_by_run"] == sent.run_id
+    cancelled = panel.numbers(*which, batch=openai_id, dry_run=False)
+    assert cancelled["batch_id"] == batch_id
+    assert panel.desk.batch(batch_id).cancelled_at is not None
+    assert "No batch has the id 'nobody'" in panel.refusal(*which, batch="nobody")
+
+
+def test_reset(panel: Panel) -> None:
+    failure = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
+    for operation in (Operation.UPLOAD, Operation.CANCEL_BATCH):
+        Breakers(panel.desk.engine).count(operation, failure, Policy(breaker_failures=1), None)
+    which = ("reset_breakers_job", "reset_breakers")
+    everything = panel.numbers(*which)
+    assert everything["operations"] == "cancel_batch, upload"
+    assert Breakers(panel.desk.engine).all() == []
+
+
+def test_a_chosen_mode_goes_before_the_environment_and_costs_no_statement(
+    panel: Panel, instance: dg.DagsterInstance
+) -> None:
+    def idle(**given: Any) -> tuple[dict[str, object], str]:
+        result = panel.run(panel.url, base_url=panel.api.base_url, **given)
+        run = instance.get_run_by_id(result.run_id)
+        assert run is not None
+        return metadata_of(result, "fetch_pending_requests"), run.tags["batch_assets/statements"]
+
+    _, before = idle()
+    report = panel.numbers("choose_mode_job", "choose_query_mode", mode="optimized")
+    assert (report["mode"], report["is_stored"], report["mode_before"]) == (
+        "optimized",
+        True,
+        "optimized",
+    )
+    said, statements = idle(environ={"ENABLE_BATCH_OPTIMIZATION": "false"})
+    assert said["query_mode"] == "optimized"
+    assert "asked for in a stored choice (run " in str(said["query_choice_reason"])
+    assert statements == before
+
+    launchpad = {"resources": {"query_strategy": {"config": {"mode": "auto"}}}}
+    assert idle(run_config=launchpad)[0]["query_mode"] == "auto"
+    taken_back = panel.numbers("choose_mode_job", "choose_query_mode", mode="environment")
+    assert (taken_back["mode"], taken_back["is_stored"]) == ("optimized", False)
+
+
+def test_compare(panel: Panel) -> None:
+    company_with(panel.desk.engine, 12, name=NAME)
+    force = ("force_batch_job", "force_batch_of_company")
+    assert panel.start(*force, company=NAME, dry_run=False).success
+    which = ("compare_queries_job", "compare_implementations")
+    numbers = panel.numbers(*which)
+    assert numbers["different"] == 0
+    records = [record.data for record in numbers["compared"].records]  # type: ignore[attr-defined]
+    results = {record["operation"]: record["result"] for record in records}
+    assert {result.split(" (")[0] for result in results.values()} == {"same"}
+    rows = {record["operation"]: record["rows"] for record in records}
+    assert (rows["rows_of"], rows["statistics"]) == (12, 1)

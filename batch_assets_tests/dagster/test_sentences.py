@@ -1,0 +1,82 @@
+"""The one line of each op, from what its stage reports."""
+
+from collections import Counter
+
+from batch_assets.domain.batches import Written
+from batch_assets.domain.policy import Policy
+from batch_assets.domain.records import Backlog
+from batch_assets.ops import sentences
+from batch_assets.stages.overdue import OverdueReport
+from batch_assets.stages.plan import DueReport
+from batch_assets.stages.poll import PollReport
+from batch_assets.stages.recover import RecoverReport
+from batch_assets.stages.retry import RetryReport
+from batch_assets.stages.submit import SubmitReport
+from batch_assets.stages.writing import IngestReport
+
+
+def test_of_polling() -> None:
+    polled = PollReport(
+        in_flight=2,
+        oldest_batch_seconds=7_300,
+        ended=1,
+        unseen=1,
+        late=OverdueReport(overdue=1, overdue_cancelled=1),
+    )
+    recovered = RecoverReport(taken_over=3, adopted=1, absent=1, released=1, foreign=2)
+    assert sentences.of_polling(polled, recovered) == (
+        "2 batches run on the server, the oldest for 2 h. Ended since the last look: 1. Of 1 the "
+        "server told nothing: they stay as they are. Cancelled after BATCH_TIMEOUT_HOURS: 1. Of 3 "
+        "batches that other runs left open, 1 were on the server, 1 are looked for again, and 1 "
+        "were never made, so that their requests wait again. Newly watched batches of LiveDash: 2."
+    )
+
+
+def test_of_reading() -> None:
+    report = IngestReport(
+        settled=1,
+        postponed=2,
+        rows=Written(completed=5, retry=2, dead=1, cost_eur=0.5, live_cost_eur=1.0),
+        refused=Counter(foreign=1),
+        failures=Counter(server_error=2, refused=1),
+    )
+    assert sentences.of_reading(report) == (
+        "Read 1 batch to the end: 5 complete, 2 to be retried, 1 dead letters (failures: 2 "
+        "server_error, 1 refused). They cost 0.5000 EUR, 0.5000 less than live. Lines that were "
+        "not applied: 1 foreign. 2 batches are read again by a later run."
+    )
+    assert sentences.of_reading(IngestReport()) == "No ended batch waits to be read."
+
+
+def test_of_due_and_retrying() -> None:
+    due = DueReport(
+        due=(Backlog("a", 12, 60),),
+        waiting_requests=15,
+        waiting_companies=3,
+        oldest_wait_seconds=90,
+    )
+    assert sentences.of_due(due, Policy()) == (
+        "15 requests wait for 3 companies, the oldest for 1 min; due are 12 of 1 company. 2 other "
+        "companies have fewer than 10 requests, none of them 30 min old."
+    )
+    assert sentences.of_due(DueReport(), Policy()) == "Nothing waits to be sent."
+    assert sentences.of_retrying(RetryReport(1)) == (
+        "1 failed request waits again: the retry date had come."
+    )
+
+
+def test_of_sending() -> None:
+    report = SubmitReport(
+        released=1,
+        unresolved=2,
+        rejected=Counter(no_messages=3),
+        held=Counter({"cap on requests": 4}),
+    )
+    assert sentences.of_sending(report, "") == (
+        "Nothing was sent. Left waiting: 4 cap on requests. Can never be sent: 3 no_messages. "
+        "Batches that were not taken, their requests wait again: 1. Batches that a later run looks "
+        "up: 2."
+    )
+    assert sentences.of_sending(SubmitReport(), "held") == (
+        "Nothing is submitted now: the warning says why."
+    )
