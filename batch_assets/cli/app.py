@@ -36,6 +36,12 @@ OlderThan = Annotated[
 NewerThan = Annotated[
     str | None, typer.Option(metavar="AGE", help="Dead since: 36h, 7d, or a date (UTC).")
 ]
+FailedBefore = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Failed before: 36h, 7d, or a date (UTC).")
+]
+FailedSince = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Failed since: 36h, 7d, or a date (UTC).")
+]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The UI's port on 127.0.0.1.")]
 
 
@@ -213,6 +219,29 @@ def requeue_dead_letters(
     ages = {"older_than": older_than, "newer_than": newer_than}
     how = {"every": every, "foreign": foreign, "dry_run": dry_run, "as_json": as_json}
     _work("dead_letters").requeue({**given, **ages}, **how)
+
+
+@app.command()
+def live(
+    request_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="These, failed or waiting.")
+    ] = None,
+    *,
+    company: OfCompany = None,
+    code: OfCode = None,
+    kind: OfKind = None,
+    older_than: FailedBefore = None,
+    newer_than: FailedSince = None,
+    every: Annotated[bool, typer.Option("--all", help="All that have failed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it costs.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for failed requests to be sent live, at twice the price."""
+    given = {"request_ids": request_ids, "company": company, "code": code, "kind": kind}
+    ages = {"older_than": older_than, "newer_than": newer_than}
+    how = {"every": every, "dry_run": dry_run, "yes": yes, "as_json": as_json}
+    _work("live").ask({**given, **ages}, **how)
 
 
 @local.command()

@@ -34,7 +34,7 @@ def show_plan(*, dry_run: bool, as_json: bool) -> None:
         )
     with open_database() as database:
         companies = {company.id: company.name for company in database.queries.active_companies()}
-        plan = preview(_pipeline(database), list(companies))
+        plan = preview(pipeline_of(database), list(companies))
         lines = list(_lines(plan.batches, companies))
         held_because = database.registry.installation().hold_reason
     if as_json:
@@ -43,7 +43,8 @@ def show_plan(*, dry_run: bool, as_json: bool) -> None:
         _show(database.place, lines, plan, held_because)
 
 
-def _pipeline(database: OpenDatabase) -> Pipeline:
+def pipeline_of(database: OpenDatabase) -> Pipeline:
+    """A pipeline that looks and calls nobody."""
     endpoints = database.endpoints
     return Pipeline(
         queries=database.queries,
