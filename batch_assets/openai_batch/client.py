@@ -56,9 +56,9 @@ class BatchApi:
         _check_key(api_key)
         _check_url(base_url)
         self.timeouts = timeouts
+        self.max_connections = max_connections
         self._api_key = api_key
         self._base_url = base_url
-        self._max_connections = max_connections
         self._gate = gate
         self._connections: Connections | None = None
         self._lock = threading.Lock()
@@ -224,7 +224,7 @@ class BatchApi:
         with self._lock:
             if self._connections is None:
                 self._connections = Connections(
-                    self._api_key, self._base_url, self.timeouts, self._max_connections, self._gate
+                    self._api_key, self._base_url, self.timeouts, self.max_connections, self._gate
                 )
             return self._connections
 

@@ -16,7 +16,7 @@ _NOTHING: Mapping[str, object] = {}
 
 
 def read_answer(value: object) -> tuple[Response, Failure | None]:
-    """`read_response` of what a live call was answered with. UnreadableAnswerError if it is none."""
+    """`read_response` of a live call's answer. UnreadableAnswerError if it is no object."""
     if not isinstance(value, Mapping):
         raise UnreadableAnswerError("not an object")
     return read_response(value)

@@ -154,7 +154,8 @@ class _Wave:
         queries = self._pipeline.queries
         try:
             calls = self._prepare()
-            size = self._pipeline.policy.concurrent_companies
+            api, policy = self._pipeline.api, self._pipeline.policy
+            size = min(policy.concurrent_companies, api.max_connections)
             for start in range(0, len(calls), size):
                 if self.is_over:
                     break

@@ -27,13 +27,13 @@ WHERE NOT coalesce((
 -- What an operator has asked for, wherever it waits or has failed, longest asked first; then failed
 -- requests that are due and so old that the next batch would come too late for them, oldest first.
 -- An entry is locked before its request, as whoever requeues does, and what another one works on is
--- passed over: nobody waits here. The live company decides.
+-- passed over: nobody waits here. The live company decides. The states of rows are compared in forms
+-- that no index offers, so that each is reached by its key.
 WITH asked_waiting AS MATERIALIZED (
     SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
     FROM batch_assets.live_request AS q
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
-    WHERE CAST(r."processingStatus" AS text) = 'PENDING_BATCHING'
-        AND r."batchId" IS NULL
+    WHERE coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
         AND (
             SELECT CAST(c.status AS text)
             FROM public."Session" AS s

@@ -25,8 +25,7 @@ WITH failed AS (
     SELECT r.id, NULL
     FROM public."AIProcessingRequest" AS r
     WHERE r.id = ANY(CAST(:waiting_ids AS text[]))
-        AND CAST(r."processingStatus" AS text) = 'PENDING_BATCHING'
-        AND r."batchId" IS NULL
+        AND coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
 )
 SELECT
     w.request_id, s.id AS session_id, c.id AS company_id, c.name AS company, r.model,

@@ -23,6 +23,7 @@ SLOW_TO_IMPORT = {"alembic", "dagster", "openai", "pydantic", "sqlalchemy"}
         "dead-letters show",
         "demo",
         "dev",
+        "live",
         "local",
         "local reset",
         "migrate",

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
-from batch_assets.domain.policy import Caps
+from batch_assets.domain.policy import Caps, LivePolicy
 from batch_assets.store.conservation import Conservation
 from batch_assets_tests.stages.live_support import ON, ask, calls, failed, only, waiting
 from batch_assets_tests.stages.support import Lab
@@ -50,6 +51,21 @@ def test_nothing_is_sent_live_unless_it_is_turned_on(lab: Lab) -> None:
     assert (report.requeued, report.live.live_calls) == (2, 0)
     assert lab.bucket_counts() == {"waiting": 2}
     assert [calls(lab, one) for one in ids] == [0, 0]
+
+
+@pytest.mark.parametrize("live", [LivePolicy(), ON], ids=["off", "on"])
+def test_what_there_is_not_costs_no_statement(lab: Lab, live: LivePolicy) -> None:
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(statement)
+
+    event.listen(lab.desk.engine, "before_cursor_execute", note)
+    try:
+        lab.under(live=live).retry_failed()
+    finally:
+        event.remove(lab.desk.engine, "before_cursor_execute", note)
+    assert len(sent) == 1, "the glance tells all"
 
 
 @pytest.mark.parametrize("pipeline", ["optimized"], indirect=True)

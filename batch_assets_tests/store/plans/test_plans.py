@@ -4,11 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from batch_assets.domain.batches import Claim, ClaimedBatch, SubmittedBatch, UploadedBatch
+from batch_assets.domain.batches import (
+    Claim,
+    ClaimedBatch,
+    LiveClaim,
+    SubmittedBatch,
+    UploadedBatch,
+)
 from batch_assets.domain.conservation import Look
-from batch_assets.domain.policy import Caps, Policy
+from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.domain.records import Lease
 from batch_assets.store.conservation import Conservation
+from batch_assets.store.live import Live
+from batch_assets.store.live_requests import LiveRequests
+from batch_assets.store.protocol import Spent
 from batch_assets.store.registry import Registry
 from batch_assets.store.suspects import Split, Suspects
 from batch_assets_tests.factories import make_foreign_batch, make_requests
@@ -23,6 +33,7 @@ from batch_assets_tests.store.queries.support import (
     completed,
     failed,
     remote_batch,
+    terms,
 )
 
 # The database is large: one of xdist's workers makes it, where they are told to look at groups.
@@ -84,6 +95,30 @@ def test_a_claim(desk: Desk) -> None:
 def test_a_claim_of_little(desk: Desk) -> None:
     company_id, _ = desk.company(ROWS)
     plans_of(desk, lambda: desk.claim(company_id, policy=ROOMY), touching=LITTLE)
+
+
+def test_a_live_claim_of_little(desk: Desk) -> None:
+    batch, ids = desk.ended(ROWS)
+    desk.write(batch.lease, [failed(request_id) for request_id in ids])
+    desk.settle(batch.lease)
+    desk.do("UPDATE batch_assets.retry SET retry_at = failed_at")
+    store = LiveRequests(desk.engine)
+    asked = store.choose(Criteria(request_ids=ids[:10]), ROWS)
+    store.ask([one.candidate for one in asked], "an operator")
+    live = Live(desk.engine)
+    policy = replace(ROOMY, live=LivePolicy(lead_seconds=ROOMY.batch_timeout_seconds))
+    claims: list[LiveClaim] = []
+    plans = plans_of(
+        desk,
+        lambda: claims.append(live.claim(terms(policy), desk.holder, Spent())),
+        touching=LITTLE,
+    )
+    assert sum(one.requests for one in claims[0].batches) == policy.live.requests_per_claim
+    assert plans.indexes >= {"retry_retry_at_idx", "retry_pkey", "AIProcessingRequest_pkey"}
+    lease = claims[0].batches[0].lease
+    rows = [(lease, request_id) for request_id in ids]
+    plans_of(desk, lambda: live.mark_called(rows), touching=LITTLE)
+    plans_of(desk, lambda: live.called([lease.batch_id]), touching=LITTLE)
 
 
 def test_a_claim_that_has_no_room_left(desk: Desk) -> None:
