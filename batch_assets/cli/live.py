@@ -39,17 +39,19 @@ def ask(given: Mapping[str, Any], *, every: bool, dry_run: bool, yes: bool, as_j
         offer = _offer(database, store, criteria)
         if not as_json:
             _show(offer)
-        if dry_run or not offer.candidates:
+        if dry_run:
             _end_dry(offer, live, as_json=as_json)
             return
-        if not yes and not _asked(as_json=as_json):
-            console().print("Nothing was changed.")
-            raise typer.Exit(1)
-        who = f"{getpass.getuser()} on {socket.gethostname()}"
-        asked = store.ask(offer.candidates, who)
+        asked = 0
+        if offer.candidates:
+            if not yes and not _asked(as_json=as_json):
+                console().print("Nothing was changed.")
+                raise typer.Exit(1)
+            who = f"{getpass.getuser()} on {socket.gethostname()}"
+            asked = store.ask(offer.candidates, who)
     if as_json:
         print_json({"asked": asked, **_document(offer)})
-    else:
+    elif offer.candidates:
         _show_asked(asked, len(offer.candidates) - asked, live)
 
 

@@ -50,6 +50,8 @@ class LiveReport:
     live_cost_eur: float = 0.0
     live_held: Counter[str] = field(default_factory=Counter)
     """Requests that a budget or a cap held back, by reason."""
+    live_held_because: str = ""
+    """Why nothing at all was sent although there may be something to send."""
 
 
 def send_live(pipeline: Pipeline, budget: Budget, report: LiveReport) -> None:
@@ -63,7 +65,7 @@ def send_live(pipeline: Pipeline, budget: Budget, report: LiveReport) -> None:
     glance = pipeline.glance
     why_not = glance.installation.hold_reason or live_held_by(glance.breakers)
     if why_not is not None:
-        log.info("Nothing is sent live. %s", why_not)
+        report.live_held_because = why_not
         return
     terms = live_terms(pipeline)
     holder = pipeline.holder(glance.installation.id)

@@ -66,6 +66,7 @@ def test_what_was_asked_for_is_kept_once(typed: Type, live: Type, world: World) 
     again = json.loads(live("--company", NAME, "--yes", "--json", **ON).out)
     assert (again["asked"], again["requests"]) == (2, 3)
     assert asked(world) == set(world.ids)
+    assert json.loads(live("--code", "nothing", "--yes", "--json", **ON).out)["asked"] == 0
     status = typed("status", **world.configured)
     assert "Live calls are off: 3 requests asked for, 0 claimed today" in status.out
     document = json.loads(typed("status", "--json", **world.configured, **ON).out)

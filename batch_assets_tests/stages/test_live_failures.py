@@ -156,7 +156,9 @@ def test_nothing_is_claimed_while_the_breaker_is_open(lab: Lab) -> None:
         assert guarded.retry_failed().live.live_unknown == 1
         assert [one.operation for one in breakers.all()] == ["chat_completion"]
         ask(lab, waiting(lab, 1))
-        assert guarded.retry_failed().live.live_batches == 0
+        report = guarded.retry_failed().live
+        assert (report.live_batches, report.live_held) == (0, {})
+        assert "The API is not asked to answer live now" in report.live_held_because
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,8 @@ def test_nothing_is_sent_from_where_nothing_may_be(lab: Lab, change: str) -> Non
     ids = waiting(lab, 1)
     ask(lab, ids)
     lab.desk.do(change)
-    assert on(lab).retry_failed().live.live_batches == 0
+    report = on(lab).retry_failed().live
+    assert (report.live_batches, "`batch-assets confirm" in report.live_held_because) == (0, True)
     assert lab.bucket_counts() == {"waiting": 1}
 
 
