@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from batch_assets.stages.live import INDETERMINATE_LIVE
+from batch_assets.stages.live_wave import INDETERMINATE_LIVE
 from batch_assets.stages.naming import call_id
 from drills.server import Server
 from drills.story import LINELESS, UNSPOILT, Request, Story

@@ -45,4 +45,4 @@ class Timeouts:
     @property
     def longest_live_call(self) -> float:
         """What a live call can take: a lease has to outlast it."""
-        return self.turn + 2 * self.connect + self.create
+        return self.turn + 2 * self.connect + 2 * self.create

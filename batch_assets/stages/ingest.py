@@ -15,7 +15,7 @@ from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.downloads import Fetched, fetch_results
-from batch_assets.stages.live import give_up_called
+from batch_assets.stages.live_wave import give_up_called
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.refusals import quarantine
 from batch_assets.stages.writing import IngestReport, ResultWriter

@@ -13,11 +13,11 @@ from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.guarding import Guard
-from batch_assets.stages.live import INDETERMINATE_LIVE
+from batch_assets.stages.live_wave import INDETERMINATE_LIVE
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.live import Live
-from batch_assets_tests.stages.live_support import ON, ask, calls, failed, waiting
+from batch_assets_tests.stages.live_support import ON, ask, calls, failed, only, waiting
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal
 
 pytestmark = pytest.mark.parametrize("pipeline", ["optimized"], indirect=True)
@@ -85,6 +85,14 @@ def test_where_there_is_no_room_no_attempt_counts_and_other_models_go_on(lab: La
     row = lab.desk.retry(put_off)
     assert (row.failure_kind, row.attempts) == ("capacity", 1)
     assert calls(lab, large[0]) == 1
+
+
+def test_no_more_is_claimed_once_there_was_no_room(lab: Lab) -> None:
+    failed(lab, 3)
+    lab.configure(calls=[call_rule("chat", refusal(429), count=1)])
+    one_by_one = lab.under(live=only(requests_per_claim=1), retry_base_seconds=600)
+    report = one_by_one.retry_failed()
+    assert (report.live.live_batches, report.requeued) == (1, 2)
 
 
 def test_a_refused_account_ends_it_and_the_rest_waits(lab: Lab) -> None:
