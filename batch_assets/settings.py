@@ -26,7 +26,7 @@ from pydantic_core import ErrorDetails
 from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.pauses import PauseRule
-from batch_assets.domain.policy import Caps, Policy
+from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.store.strategy import QueryMode, Toggle
@@ -170,6 +170,20 @@ class Settings(BaseModel):
         "BATCH_ABSENCE_GRACE_SECONDS", _DEFAULTS.absence_grace_seconds, 0, _DAY
     )
 
+    live_retries: bool = _setting("BATCH_LIVE_RETRIES", "true or false", default=False)
+    live_run_max_requests: int = _whole(
+        "BATCH_LIVE_RUN_MAX_REQUESTS", _DEFAULTS.live.run_requests, 0, 10_000
+    )
+    live_day_max_requests: int = _whole(
+        "BATCH_LIVE_DAY_MAX_REQUESTS", _DEFAULTS.live.day_requests, 0, _MANY
+    )
+    live_day_max_cost_eur: float = _number(
+        "BATCH_LIVE_DAY_MAX_COST_EUR", _DEFAULTS.live.day_cost_eur, 0, _MANY
+    )
+    live_lead_minutes: float = _number(
+        "BATCH_LIVE_LEAD_MINUTES", _DEFAULTS.live.lead_seconds / 60, 0, 43_200
+    )
+
     alert_window_minutes: float = _number(
         "BATCH_ALERT_WINDOW_MINUTES", _LIMITS.window_minutes, 1, 1_440
     )
@@ -261,6 +275,13 @@ class Settings(BaseModel):
             lease_seconds=self.lease_seconds,
             absence_grace_seconds=self.absence_grace_seconds,
             batch_timeout_seconds=self.batch_timeout_hours * 3_600,
+            live=LivePolicy(
+                is_on=self.live_retries,
+                run_requests=self.live_run_max_requests,
+                day_requests=self.live_day_max_requests,
+                day_cost_eur=self.live_day_max_cost_eur,
+                lead_seconds=self.live_lead_minutes * 60,
+            ),
             rows_per_run=self.rows_per_run,
             op_seconds=self.op_seconds,
             concurrent_companies=self.max_concurrent_companies if self.parallel_processing else 1,

@@ -24,6 +24,7 @@ from batch_assets_tests.moves import (
     watch_moves,
 )
 from batch_assets_tests.one_database import empty, one_database
+from batch_assets_tests.stages.live_support import ON, ask, failed
 from batch_assets_tests.stages.support import API_KEY, QUICK, Lab, answer, call_rule, refusal
 from batch_assets_tests.store.queries.support import Desk
 
@@ -114,6 +115,13 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
     letters = DeadLetters(lab.desk.engine)
     asked = letters.requeue(Criteria(company_id=company_id), foreign=True)
     assert (asked.requeued, asked.foreign) == (2, 1)
+
+    # Failed requests are sent live: one that an operator asks for, and one that is late.
+    live = lab.under(live=ON)
+    failed(lab.under(max_attempts=1), 1)
+    ask(lab, lab.desk.column("SELECT request_id FROM batch_assets.dead_letter"))
+    failed(lab, 1)
+    live.retry_failed()
 
     assert seen_moves(lab.desk.engine, "request") == ALLOWED_OF_REQUESTS
     assert seen_moves(lab.desk.engine, "batch") == ALLOWED_OF_BATCHES

@@ -1,16 +1,19 @@
 """What became of every request: the server's ledger beside the database. docs/drill.md defines it.
 
 Lost: in no bucket, or billed with a good answer and yet not complete. Billed twice: more charges
-than one and those after which a failed attempt asked for another try. Stuck: neither complete nor
-dead when no more runs are made.
+than one and those after which an attempt that failed, or found no line, asked for another try.
+Stuck: neither complete nor dead when no more runs are made. Unknown: dead because nobody recorded
+what its live call came to.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from batch_assets.stages.live_wave import INDETERMINATE_LIVE
+from batch_assets.stages.naming import call_id
 from drills.server import Server
-from drills.story import UNSPOILT, Request, Story
+from drills.story import LINELESS, UNSPOILT, Request, Story
 from drills.world import World
 
 
@@ -26,6 +29,7 @@ class Verdict:
     billed_twice: int = 0
     stuck: int = 0
     in_two_buckets: int = 0
+    unknown: int = 0
     kills: list[str] = field(default_factory=list)
     """Points at which a run was killed."""
     struck: int = 0
@@ -55,10 +59,16 @@ def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
         if entry.custom_id is not None and entry.batch_id is not None:
             charges[entry.custom_id] += 1
             charged_in.add((entry.custom_id, entry.batch_id))
-    failed = {
-        (row.request_id, row.openai_batch_id) for row in world.rows("failed_attempts")
+    for request_id, batch_id, times in _judge_live(world, server, verdict):
+        charges[request_id] += times
+        charged_in.add((request_id, batch_id))
+    fate_of = {request.id: request.fate for request in story.requests}
+    spoilt = {
+        (row.request_id, row.openai_batch_id)
+        for row in world.rows("failed_attempts")
+        if row.outcome == "failed" or fate_of.get(row.request_id) in LINELESS
     } & charged_in
-    explained = Counter(request_id for request_id, _ in failed)
+    explained = Counter(request_id for request_id, _ in spoilt)
     rows = {row.id: row for row in world.rows("buckets")}
     for request in story.requests:
         row = rows.get(request.id)
@@ -71,6 +81,27 @@ def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
         elif row is not None and not (row.fits_batch and row.fits_status):
             verdict.details.append(f"{request.id}: the row does not fit {buckets}")
             verdict.in_two_buckets += 1
+
+
+def _judge_live(world: World, server: Server, verdict: Verdict) -> Iterator[tuple[str, str, int]]:
+    """The live calls that were billed: of which request and batch each was, and how often.
+
+    Each is to be billed once and to end complete, unless its outcome is unknown.
+    """
+    billed = Counter(str(entry.custom_id) for entry in server.ledger().entries(kind="live"))
+    for attempt in world.rows("live_attempts"):
+        times = billed.pop(call_id(attempt.batch_id, attempt.request_id), 0)
+        is_unknown = attempt.code == INDETERMINATE_LIVE
+        verdict.unknown += is_unknown
+        if times > 1:
+            verdict.billed_twice += 1
+            verdict.details.append(f"{attempt.request_id}: one live call, billed {times} times")
+        if times and attempt.outcome != "completed" and not is_unknown:
+            verdict.lost += 1
+            verdict.details.append(f"{attempt.request_id}: answered live, and yet not complete")
+        if times:
+            yield attempt.request_id, attempt.openai_batch_id, times
+    verdict.errors += [f"a live call of no attempt: {name}" for name in billed]
 
 
 def _judge_money(request: Request, charges: int, explained: int, verdict: Verdict) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
+from batch_assets.domain.policy import LivePolicy
 from drills.points import Strike
 from drills.story import POLICY, Story, requests_of, server_config
 
 CYCLE: Final = (
     *("kill", "answers", "kill", "freeze", "kill", "late-creates", "kill", "two-at-once"),
     *("kill", "cut", "kill", "restart", "kill", "lists-lag", "kill", "four-at-once"),
-    *("kill", "kills", "mix", "launched-kill"),
+    *("kill", "kills", "mix", "launched-kill", "live"),
 )
 _KILLS: Final = tuple(place for place, kind in enumerate(CYCLE) if kind == "kill")
 
@@ -30,6 +31,9 @@ _UNAVAILABLE_BUT_DONE: Final = {"kind": "answer", "status": 500, "work_done": Tr
 _CUT: Final = {"kind": "truncate", "after_bytes": 400, "framing": "content_length"}
 _CUT_SILENTLY: Final = {"kind": "truncate", "after_bytes": 400, "framing": "silent"}
 _CUT_CHUNKED: Final = {"kind": "truncate", "after_bytes": 400, "framing": "chunked"}
+
+_FAILING: Final = ("error500", "timeout", "missing", "misfit")
+"""Fates of rows that fail in a batch and are tried again."""
 
 _EFFECTS: Final = (
     *(_LOST_ANSWER, _UNSENT, _SLOW_ANSWER, _BUSY, _UNAVAILABLE, _UNAVAILABLE_BUT_DONE),
@@ -60,6 +64,19 @@ _REHEARSED: Final[tuple[tuple[Any, ...], ...]] = (
 
 _SOON: Final = ("check:", "clean:", "find:", "ingest:", "submit:call:", "submit:commit:claim")
 """Points that the first runs of any story reach."""
+
+
+LIVE: Final = LivePolicy(is_on=True, lead_seconds=2 * POLICY.batch_timeout_seconds)
+"""Sends live whatever is tried again."""
+
+_LIVE_POINTS: Final = (
+    *("retry:commit:claim:before", "retry:commit:claim:after"),
+    *("retry:commit:mark_called:before", "retry:commit:mark_called:after"),
+    *("retry:call:chat_completion:before", "retry:call:chat_completion:acted"),
+    *("retry:commit:write_results:before", "retry:commit:write_results:after"),
+    *("retry:commit:settle:before", "retry:commit:settle:after"),
+)
+"""Points that no rehearsal reaches: live calls are off there."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +223,31 @@ def _mix(story: Story, seen: Sequence[Seen], random: Random) -> Story:
     return replace(struck, strikes=tuple(strikes), at_once=random.choice((1, 1, 2, 4)))
 
 
+def _live(story: Story, _seen: Sequence[Seen], random: Random) -> Story:
+    """Much fails, and is sent live as soon as it is due; the server answers that as it should."""
+    requests = tuple(
+        replace(one, id=f"{one.id.removesuffix('answered')}{random.choice(_FAILING)}")
+        if one.fate == "answered" and random.random() < 0.3
+        else one
+        for one in story.requests
+    )
+    calls = [
+        _call("chat", random.choice((*_EFFECTS, _CUT_SILENTLY)), after=random.randint(0, 4))
+        for _ in range(random.randint(0, 2))
+    ]
+    strikes = [
+        Strike(
+            random.choice(_LIVE_POINTS),
+            random.randint(1, 3),
+            random.choice(("kill", "kill", "kill", "cut", "restart", "stop")),
+        )
+        for _ in range(random.randint(1, 2))
+    ]
+    policy = replace(story.policy, live=LIVE)
+    faced = _facing(story, "live", calls)
+    return replace(faced, requests=requests, policy=policy, strikes=tuple(strikes))
+
+
 def _facing(story: Story, kind: str, calls: Sequence[Any]) -> Story:
     notes = tuple(f"{call['operation']}: {call['effect']}" for call in calls)
     server = {**story.server, "calls": list(calls)}
@@ -223,6 +265,7 @@ _MAKERS: Final[Mapping[str, Maker]] = {
     "late-creates": _late,
     "launched-kill": _launched,
     "lists-lag": _lag,
+    "live": _live,
     "mix": _mix,
     "restart": _restart,
     "two-at-once": _together(2, "two-at-once"),

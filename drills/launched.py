@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, Final
 
 from batch_assets.cli.job import run_once
-from batch_assets.domain.policy import Caps, Policy
+from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.ops import (
     check_batch_statuses,
@@ -32,7 +32,7 @@ _STAGES: Final = (
     (check_batch_statuses, "recover", "recover"),
     (ingest, "ingest_results", "ingest"),
     (clean, "delete_leftovers", "clean"),
-    (retry_failed_requests, "requeue_due", "retry"),
+    (retry_failed_requests, "retry_failed", "retry"),
     (fetch_pending_requests, "find_due", "find"),
     (submit_batches, "submit_due", "submit"),
 )
@@ -59,7 +59,8 @@ def main() -> int:
 def _policy(given: dict[str, Any]) -> Policy:
     known = {field.name for field in fields(Policy)}
     values = {name: value for name, value in given.items() if name in known}
-    return Policy(**{**values, "caps": Caps(**given["caps"])})
+    parts = {"caps": Caps(**given["caps"]), "live": LivePolicy(**given["live"])}
+    return Policy(**{**values, **parts})
 
 
 def _of_stage(act: Callable[..., Any], stage: str, points: Points) -> Callable[..., Any]:

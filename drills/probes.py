@@ -29,6 +29,7 @@ _CALLS: Final = (
     ("GET", r"/files", "list_files"),
     ("GET", r"/files/[^/]+/content", "download"),
     ("DELETE", r"/files/[^/]+", "delete_file"),
+    ("POST", r"/chat/completions", "chat_completion"),
 )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from drills.judging import Verdict
 
 Show = Callable[[str], None]
-_COLUMNS = ("plays", "runs", "kills", "missed", "asked", "lost", "twice", "two", "stuck")
+_WIDTHS = {"plays": 6, "runs": 6, "kills": 6, "missed": 7, "asked": 7, "lost": 6, "twice": 6}
+_WIDTHS |= {"two": 6, "stuck": 6, "unknown": 8}
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Report:
     def table(self) -> list[str]:
         """A line a kind, and one for all."""
         kinds = sorted({verdict.kind for verdict in self.verdicts})
-        lines = [f"{'kind':<14}" + "".join(f"{name:>7}" for name in _COLUMNS)]
+        lines = [_cells("kind", list(_WIDTHS))]
         of_kinds = [
             _line(kind, [one for one in self.verdicts if one.kind == kind]) for kind in kinds
         ]
@@ -77,5 +78,11 @@ def _line(kind: str, verdicts: Sequence[Verdict]) -> str:
         sum(one.billed_twice for one in verdicts),
         sum(one.in_two_buckets for one in verdicts),
         sum(one.stuck for one in verdicts),
+        sum(one.unknown for one in verdicts),
     )
-    return f"{kind:<14}" + "".join(f"{figure:>7}" for figure in figures)
+    return _cells(kind, figures)
+
+
+def _cells(kind: str, cells: Sequence[object]) -> str:
+    widths = _WIDTHS.values()
+    return f"{kind:<14}" + "".join(f"{cell!s:>{w}}" for cell, w in zip(cells, widths, strict=True))

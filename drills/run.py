@@ -24,7 +24,7 @@ from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import find_due
 from batch_assets.stages.poll import check_statuses
 from batch_assets.stages.recover import recover
-from batch_assets.stages.retry import requeue_due
+from batch_assets.stages.retry import retry_failed
 from batch_assets.stages.submit import submit_due
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.engine import open_engine
@@ -151,7 +151,7 @@ def _read(pipeline: Pipeline, points: Points) -> None:
     points.stage = "clean"
     delete_leftovers(pipeline, budget)
     points.stage = "retry"
-    requeue_due(pipeline, budget)
+    retry_failed(pipeline, budget)
 
 
 def _send(pipeline: Pipeline, points: Points) -> None:

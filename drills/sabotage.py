@@ -3,19 +3,21 @@
 Nothing but the tests names one; the command has no option for it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Final
 
 import psycopg
 from sqlalchemy import Connection, text
 
+from batch_assets.domain.batches import BatchRow
 from batch_assets.domain.failures import ApiError, FailureKind
-from batch_assets.domain.records import RemoteBatch
+from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.submit import submit_due
 from batch_assets.store.dialect import UnaskedDialect
+from batch_assets.store.live import Live
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from drills import run
@@ -100,9 +102,19 @@ def _forget_after(queries: type[OptimizedQueries] | type[OriginalQueries]) -> No
     put_in(queries, "write_results", written)
 
 
+def forget_to_mark() -> None:
+    """A live call is made without a note of it before."""
+
+    def mark_called(_self: Live, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
+        return {(lease.batch_id, request_id) for lease, request_id in rows}
+
+    put_in(Live, "mark_called", mark_called)
+
+
 SABOTAGES: Final[Mapping[str, run.Sabotage]] = {
     "leases": ignore_leases,
     "order": commit_after_the_calls,
     "create": repeat_the_create,
     "failures": forget_failures,
+    "marks": forget_to_mark,
 }

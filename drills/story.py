@@ -49,6 +49,9 @@ FATES: Final[Mapping[str, dict[str, Any]]] = {
 UNSPOILT: Final = frozenset({"answered", "twice"})
 """Fates with a good answer: such a request is billed once, and has to end complete."""
 
+LINELESS: Final = frozenset({"missing", "stranger", "broken"})
+"""Fates of rows that are billed and have no line: such a row of an expired batch waits again."""
+
 
 @dataclass(frozen=True)
 class Request:

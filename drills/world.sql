@@ -95,11 +95,18 @@ LEFT JOIN batch_assets.dead_letter AS d ON d.request_id = r.id
 ORDER BY r.id;
 
 -- name: failed_attempts
--- Attempts that failed by what the server sent: with its id of the batch, which its ledger has too.
-SELECT a.request_id, b.openai_batch_id
+-- Attempts that failed by what the server sent, or found no line of theirs in it: with its id of the
+-- batch, which its ledger has too.
+SELECT a.request_id, b.openai_batch_id, a.outcome
 FROM batch_assets.attempt AS a
 JOIN batch_assets.batch AS b ON b.id = a.batch_id
-WHERE a.outcome = 'failed' AND b.openai_batch_id IS NOT NULL;
+WHERE a.outcome IN ('failed', 'unanswered') AND b.openai_batch_id IS NOT NULL;
+
+-- name: live_attempts
+SELECT a.request_id, a.batch_id, b.openai_batch_id, a.outcome, a.code
+FROM batch_assets.batch AS b
+JOIN batch_assets.attempt AS a ON a.batch_id = b.id
+WHERE b.kind = 'live';
 
 -- name: installation
 SELECT i.id FROM batch_assets.installation AS i;

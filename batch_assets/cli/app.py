@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from batch_assets.cli import controls_group, dead_letters_group, local_group
+from batch_assets.cli import controls_group, dead_letters_group, live_group, local_group
 from batch_assets.cli.options import AsJson, Yes, work
 from batch_assets.cli.output import errors
 from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
@@ -158,5 +158,6 @@ def export_metrics(
 
 
 app.add_typer(controls_group.group)
+app.add_typer(live_group.group)
 app.add_typer(dead_letters_group.group, name="dead-letters")
 app.add_typer(local_group.group, name="local")

@@ -4,11 +4,8 @@ from typing import Annotated
 
 import typer
 
-from batch_assets.cli.options import AsJson, DryRun, work
+from batch_assets.cli.options import AsJson, DryRun, OfCode, OfCompany, OfKind, work
 
-OfCompany = Annotated[str | None, typer.Option("--company", help="Of this company: id or name.")]
-OfCode = Annotated[str | None, typer.Option("--code", help="With this code, as listed.")]
-OfKind = Annotated[str | None, typer.Option("--kind", help="Of this kind, such as transient.")]
 OlderThan = Annotated[
     str | None, typer.Option(metavar="AGE", help="Dead for longer: 36h, 7d, or a date (UTC).")
 ]

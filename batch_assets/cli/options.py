@@ -8,6 +8,9 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+OfCompany = Annotated[str | None, typer.Option("--company", help="Of this company: id or name.")]
+OfCode = Annotated[str | None, typer.Option("--code", help="With this code, as listed.")]
+OfKind = Annotated[str | None, typer.Option("--kind", help="Of this kind, such as transient.")]
 
 
 def work(name: str) -> Any:

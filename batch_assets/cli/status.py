@@ -11,6 +11,7 @@ from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import console, count, euros, plural, print_json, table, total
 from batch_assets.cli.stoppages import stoppages
 from batch_assets.domain.batches import CompanyStatistics
+from batch_assets.store.live_requests import LiveRequests, Standing
 
 _TEXTS = frozenset({"company_id", "name", "status"})
 
@@ -21,9 +22,12 @@ def show_status(*, as_json: bool) -> None:
         companies = database.queries.statistics()
         held_because = database.registry.installation().hold_reason
         stopped, under_way = stoppages(database), activity(database)
+        live = LiveRequests(database.engine).standing()
+        is_on = database.settings.policy().live.is_on
     if as_json:
         document = _document(companies, held_because)
-        print_json(document | under_way.document() | stopped.document())
+        shown_live = {"live": {"is_on": is_on, **asdict(live)}}
+        print_json(document | shown_live | under_way.document() | stopped.document())
         return
     shown = console()
     shown.print(f"The {database.place}\n", soft_wrap=True)
@@ -37,6 +41,8 @@ def show_status(*, as_json: bool) -> None:
         )
     if held_because is not None:
         shown.print(f"Nothing is submitted now. {held_because}", soft_wrap=True)
+    if is_on or live.asked or live.today_requests:
+        shown.print(_live(live, is_on=is_on))
     for sentence in [*under_way.sentences(), *stopped.sentences()]:
         shown.print(sentence)
 
@@ -67,6 +73,14 @@ def savings(companies: Sequence[CompanyStatistics]) -> str:
     return (
         f"Spent {euros(sums.cost_eur)} EUR; live prices would have made it "
         f"{euros(sums.live_cost_eur)} EUR ({1 - sums.cost_eur / sums.live_cost_eur:.0%} saved)."
+    )
+
+
+def _live(live: Standing, *, is_on: bool) -> str:
+    """One sentence on what is sent live."""
+    return (
+        f"Live calls are {'on' if is_on else 'off'}: {plural(live.asked, 'request')} asked for, "
+        f"{count(live.today_requests)} claimed today for about {euros(live.today_cost_eur)} EUR."
     )
 
 

@@ -126,11 +126,59 @@ class EndedBatch:
     input_file_id: str | None
     output_file_id: str | None
     error_file_id: str | None
+    is_live: bool = False
+    """Whether its requests are sent one by one: then the server knows nothing of it."""
 
     @property
     def id(self) -> str:
         """The batch's own id."""
         return self.lease.batch_id
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBatch:
+    """A live batch whose intent is committed: its requests are ours to send, under `lease`."""
+
+    lease: Lease
+    company_id: str
+    model: str
+    requests: int
+    cost_eur: float
+    """The estimate, at the live price."""
+
+    @property
+    def id(self) -> str:
+        """The batch's own id: LiveDash's row and ours."""
+        return self.lease.batch_id
+
+    def to_read(self) -> EndedBatch:
+        """The same as answers are written to it."""
+        return EndedBatch(
+            lease=self.lease,
+            is_ours=True,
+            company_id=self.company_id,
+            company=None,
+            run_id="",
+            requests=self.requests,
+            model=self.model,
+            openai_batch_id=f"live:{self.id}",
+            server_status="live",
+            server_errors=(),
+            server_answered=0,
+            ended_seconds=0.0,
+            input_file_id=None,
+            output_file_id=None,
+            error_file_id=None,
+            is_live=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LiveClaim:
+    """What one claim of live requests did; `held` counts those that a budget or cap held back."""
+
+    batches: tuple[LiveBatch, ...]
+    held: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class Misfit(StrEnum):
     FAILED_WITHOUT_ENTRY = "failed_without_entry"
     RETRY_AND_DEAD = "retry_and_dead"
     BATCH_COUNTERS = "batch_counters"
+    ANSWERED_UNCALLED = "answered_uncalled"
     RETRY_OVERTAKEN = "retry_overtaken"
     DEAD_OVERTAKEN = "dead_overtaken"
     LEFT_BY_LIVEDASH = "left_by_livedash"
@@ -73,6 +74,12 @@ MEANINGS: Final[Mapping[Misfit, Meaning]] = {
     ),
     Misfit.BATCH_COUNTERS: Meaning(
         True, "The counters of the batch do not add up to its requests.", _REPORT
+    ),
+    Misfit.ANSWERED_UNCALLED: Meaning(
+        True,
+        "A live call was made that was not written down before: had the run been killed, it would "
+        "have been made again.",
+        _REPORT,
     ),
     Misfit.RETRY_OVERTAKEN: Meaning(
         False,

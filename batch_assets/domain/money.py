@@ -51,6 +51,11 @@ class Price:
     batch: Rates
     source: str
 
+    @property
+    def undiscounted(self) -> "Price":
+        """The same model where all that is sent costs the live price."""
+        return Price(live=self.live, batch=self.live, source=self.source)
+
 
 def livedash_price(prompt: float, completion: float) -> Price:
     """A price from LiveDash's table, which knows neither cached input nor batches."""
@@ -65,7 +70,7 @@ class Cost:
     usd: float = 0.0
     eur: float = 0.0
     live_eur: float = 0.0
-    """What the same tokens would have cost live: the difference is what was saved."""
+    """What the same tokens cost live: the difference is what was saved."""
     rates: Rates = field(default_factory=lambda: Rates(0.0, 0.0, 0.0))
     """The rates that were charged."""
 

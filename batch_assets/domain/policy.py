@@ -33,6 +33,22 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True)
+class LivePolicy:
+    """Whether requests may be sent live, at the full price, and how many. A day is a UTC day.
+
+    Cost is the estimate, in EUR. What is claimed to be sent counts, whatever becomes of it.
+    """
+
+    is_on: bool = False
+    run_requests: int = 100
+    day_requests: int = 1_000
+    day_cost_eur: float = 5.0
+    lead_seconds: float = 2 * 60 * 60
+    """How long a request that waits for the next batch is expected to wait for its answer."""
+    requests_per_claim: int = 50
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All numbers of the pipeline in one frozen record; `Settings.policy()` makes it."""
 
@@ -67,6 +83,12 @@ class Policy:
     breaker_failures: int = 5
     breaker_seconds: float = 60
     breaker_max_seconds: float = 30 * 60
+    live: LivePolicy = field(default_factory=LivePolicy)
+
+    @property
+    def late_after_seconds(self) -> float:
+        """The age at which a failed request would miss its deadline if a batch took it now."""
+        return self.batch_timeout_seconds - self.live.lead_seconds
 
     def token_allowance(self, model: str) -> int:
         """Prompt tokens that may be enqueued for a model at one time, all its batches together."""
@@ -95,5 +117,9 @@ class Policy:
         return failure.kind not in {FailureKind.CAPACITY, FailureKind.ACCOUNT}
 
     def is_final(self, failure: Failure, attempts: int) -> bool:
-        """Whether a request that has now used `attempts` attempts goes to the dead letters."""
-        return failure.kind is FailureKind.PERMANENT or attempts >= self.max_attempts
+        """Whether a request that has now used `attempts` attempts goes to the dead letters.
+
+        One that may have been answered and paid for is not sent again unasked.
+        """
+        never_again = failure.kind in {FailureKind.PERMANENT, FailureKind.INDETERMINATE}
+        return never_again or attempts >= self.max_attempts

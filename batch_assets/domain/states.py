@@ -67,18 +67,35 @@ class Move:
 
 
 REQUEST_MOVES: tuple[Move, ...] = (
-    Move(Bucket.WAITING, Bucket.IN_BATCH, "plan", "claimed into a batch of its company and model"),
+    Move(
+        Bucket.WAITING,
+        Bucket.IN_BATCH,
+        "plan, live",
+        "claimed into a batch of its company and model",
+    ),
     Move(Bucket.WAITING, Bucket.DEAD, "plan", "it can never be sent: no messages, unknown type"),
-    Move(Bucket.IN_BATCH, Bucket.COMPLETE, "ingest", "a valid answer was stored"),
-    Move(Bucket.IN_BATCH, Bucket.RETRY, "ingest", "it failed in a way that may pass"),
-    Move(Bucket.IN_BATCH, Bucket.DEAD, "ingest", "it failed for good or too often"),
+    Move(Bucket.IN_BATCH, Bucket.COMPLETE, "ingest, live", "a valid answer was stored"),
+    Move(Bucket.IN_BATCH, Bucket.RETRY, "ingest, live", "it failed in a way that may pass"),
+    Move(
+        Bucket.IN_BATCH,
+        Bucket.DEAD,
+        "ingest, live",
+        "it failed for good or too often, or what became of its live call is not known",
+    ),
     Move(
         Bucket.IN_BATCH,
         Bucket.WAITING,
-        "submit, recover, ingest, confirm",
+        "submit, recover, ingest, live, confirm",
         "its batch was never created, or ended without an answer for it",
     ),
     Move(Bucket.RETRY, Bucket.WAITING, "retry", "its retry date has come"),
+    Move(
+        Bucket.RETRY,
+        Bucket.IN_BATCH,
+        "live",
+        "to be sent live: the next batch would come too late, or an operator asked for it",
+    ),
+    Move(Bucket.DEAD, Bucket.IN_BATCH, "live", "to be sent live: an operator asked for it"),
     Move(Bucket.DEAD, Bucket.WAITING, "operator", "requeued, with all its tries again"),
     Move(Bucket.FAILED_ELSEWHERE, Bucket.WAITING, "operator", "requeued with --foreign"),
 )
@@ -100,7 +117,7 @@ BATCH_MOVES: tuple[Move, ...] = (
         "refused, proved absent, or left to the original of this copy",
     ),
     Move(BatchState.SUBMITTED, BatchState.ENDED, "poll", "the server says that it ended"),
-    Move(BatchState.ENDED, BatchState.SETTLED, "ingest", "every row has left the batch"),
+    Move(BatchState.ENDED, BatchState.SETTLED, "ingest, live", "every row has left the batch"),
 )
 
 UNRESOLVED_BATCH_STATES: tuple[BatchState, ...] = (BatchState.CLAIMED, BatchState.UPLOADED)

@@ -1,9 +1,9 @@
 """The Batch API as the stages see it: records in, records out, and `ApiError` when it fails.
 
 Nothing of the SDK leaves this room. The two creating calls send one POST each, whatever happens:
-what became of a lost one is looked up by the caller, by the metadata and the name that it gave.
-Reading calls are tried up to three times unless told otherwise, with the SDK's backoff and the
-server's Retry-After.
+what became of a lost one is looked up by the caller, by the metadata and the name that it gave. So
+does a live call, of which nothing can be looked up afterwards. Reading calls are tried up to three
+times unless told otherwise, with the SDK's backoff and the server's Retry-After.
 """
 
 import functools
@@ -12,15 +12,16 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
-from batch_assets.domain.records import RemoteBatch, RemoteFile
+from batch_assets.domain.records import RemoteBatch, RemoteFile, Response
 from batch_assets.openai_batch import codes, limits, objects
 from batch_assets.openai_batch.gate import Gate, OpenGate
 from batch_assets.openai_batch.operations import Operation, Timeouts
+from batch_assets.openai_batch.responses import read_answer
 from batch_assets.openai_batch.uploads import TimedFile
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ class BatchApi:
         _check_key(api_key)
         _check_url(base_url)
         self.timeouts = timeouts
+        self.max_connections = max_connections
         self._api_key = api_key
         self._base_url = base_url
         self._reading_retries = reading_retries
-        self._max_connections = max_connections
         self._gate = gate
         self._connections: Connections | None = None
         self._lock = threading.Lock()
@@ -119,6 +120,22 @@ class BatchApi:
                 },
             ),
             objects.remote_batch,
+        )
+
+    def complete(self, body: Mapping[str, Any], call_id: str) -> tuple[Response, Failure | None]:
+        """Ask live, at the full price: the answer, and why it is of no use if it is of none.
+
+        `body` is that of a line of an input file. `call_id`, in ASCII, is kept in the server's
+        logs: its people find the call by it, programs cannot. One POST. ApiError of the kind
+        INDETERMINATE if it may have been answered and paid for.
+        """
+        connections = self._connect()
+        completions: Any = connections.creating.chat.completions.with_raw_response
+        headers = {"X-Client-Request-Id": call_id}
+        return connections.call(
+            Operation.CHAT_COMPLETION,
+            lambda: completions.create(**body, extra_headers=headers),
+            read_answer,
         )
 
     def retrieve(self, batch_id: str) -> RemoteBatch:
@@ -228,7 +245,7 @@ class BatchApi:
                     self._base_url,
                     self.timeouts,
                     reading_retries=self._reading_retries,
-                    max_connections=self._max_connections,
+                    max_connections=self.max_connections,
                     gate=self._gate,
                 )
             return self._connections

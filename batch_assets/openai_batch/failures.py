@@ -1,8 +1,8 @@
 """What an exception of the SDK means for the work that met it. (Imports the SDK: most of a second.)
 
-The two creating calls are judged apart: whoever repeats one that acted pays twice. So a call that
-may have reached the server, and got no clear refusal, is INDETERMINATE. Reasons are sentences of
-ours: the server's message may quote a conversation or the key, and is dropped here.
+Calls that create, and live calls, are judged apart: whoever repeats one that acted pays twice. So
+such a call that may have reached the server, and got no clear refusal, is INDETERMINATE. Reasons
+are sentences of ours: the server's message may quote a conversation or the key, and is dropped.
 """
 
 import math
@@ -52,7 +52,9 @@ def _refusal(error: openai.APIStatusError, operation: Operation) -> Failure:
     status = error.status_code
     details = codes.details(error.body) or codes.ErrorDetails()
     kind = _kind(status, details, operation)
-    code = codes.NOT_FOUND if status == 404 else details.name or f"http_{status}"
+    code = details.name or f"http_{status}"
+    if status == 404 and operation is not Operation.CHAT_COMPLETION:
+        code = codes.NOT_FOUND
     known = codes.describe(status, details, codes.request_id(error.request_id))
     sentence = "the server sends elsewhere" if status < 400 else _STATUS_SENTENCES[kind]
     wait = retry_after_seconds(error.response.headers)
@@ -62,11 +64,18 @@ def _refusal(error: openai.APIStatusError, operation: Operation) -> Failure:
 def _kind(status: int, details: codes.ErrorDetails, operation: Operation) -> FailureKind:
     if operation in CREATING and (status >= 500 or status in _MAY_HAVE_ACTED):
         return FailureKind.INDETERMINATE
+    if operation is Operation.CHAT_COMPLETION and _has_no_such_place(status, details):
+        return FailureKind.TRANSIENT
     if status < 400:
         return FailureKind.PERMANENT
     kind = codes.kind_of(status, details)
     # A forbidden call is a matter of the key; a forbidden row of a batch is one of that row.
     return FailureKind.ACCOUNT if status == 403 and kind is FailureKind.PERMANENT else kind
+
+
+def _has_no_such_place(status: int, details: codes.ErrorDetails) -> bool:
+    """Whether the server says where it was asked, and nothing of what: that is no row's fault."""
+    return status < 400 or (status in {404, 405} and details.code is None)
 
 
 def _no_answer(error: Exception, operation: Operation) -> Failure:

@@ -16,10 +16,11 @@ class Operation(StrEnum):
     DELETE_FILE = "delete_file"
     DOWNLOAD_FILE = "download_file"
     CHECK_ACCOUNT = "check_account"
+    CHAT_COMPLETION = "chat_completion"
 
 
-CREATING = frozenset({Operation.UPLOAD, Operation.CREATE_BATCH})
-"""Calls that must not be repeated blindly: each makes something, and a batch costs money."""
+CREATING = frozenset({Operation.UPLOAD, Operation.CREATE_BATCH, Operation.CHAT_COMPLETION})
+"""Calls that must not be repeated blindly: each makes something, and most of that costs money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Timeouts:
     read: float = 60.0
     """Until the next bytes of a reading call's answer; such a call is tried three times."""
     create: float = 120.0
-    """Until a creating call, once it is sent, is answered."""
+    """Until a creating or a live call, once it is sent, is answered."""
     upload: float = 600.0
     turn: float = 20.0
     """Until a call that is on trial has ended, for the one that waits for it."""
@@ -40,3 +41,8 @@ class Timeouts:
     def longest_creating_call(self) -> float:
         """What an upload or a create can take: a lease has to outlast it."""
         return self.turn + 2 * self.connect + self.upload + 2 * self.create
+
+    @property
+    def longest_live_call(self) -> float:
+        """What a live call can take: a lease has to outlast it."""
+        return self.turn + 2 * self.connect + 2 * self.create

@@ -7,11 +7,19 @@ from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.money import Usage
 from batch_assets.domain.records import Response
 from batch_assets.openai_batch.codes import identifier
+from batch_assets.openai_batch.objects import UnreadableAnswerError
 
 _LARGEST_COUNT = 2**31 - 1
 """More is no count of tokens: it would fit neither a context window nor LiveDash's columns."""
 
 _NOTHING: Mapping[str, object] = {}
+
+
+def read_answer(value: object) -> tuple[Response, Failure | None]:
+    """`read_response` of a live call's answer. UnreadableAnswerError if it is no object."""
+    if not isinstance(value, Mapping):
+        raise UnreadableAnswerError("not an object")
+    return read_response(value)
 
 
 def read_response(body: Mapping[str, object]) -> tuple[Response, Failure | None]:

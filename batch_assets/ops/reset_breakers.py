@@ -21,6 +21,7 @@ Which = Literal[
     "delete_file",
     "download_file",
     "check_account",
+    "chat_completion",
 ]
 
 

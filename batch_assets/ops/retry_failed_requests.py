@@ -6,7 +6,7 @@ from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
-from batch_assets.stages.retry import requeue_due
+from batch_assets.stages.retry import retry_failed
 
 
 @dg.op(
@@ -18,10 +18,10 @@ from batch_assets.stages.retry import requeue_due
 def retry_failed_requests(
     context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
 ) -> int:
-    """Let failed requests whose retry date has come wait for a batch again."""
+    """Let failed requests that are due wait for a batch, or send them live if that is allowed."""
     watch = pipeline.watch_queries()
     with pipeline.figures.timed("retry"):
-        report = requeue_due(pipeline.pipeline, pipeline.budget())
+        report = retry_failed(pipeline.pipeline, pipeline.budget())
     context.log.info(sentences.of_retrying(report))
     add_metadata(context, metadata_of(report), watch)
     return report.requeued

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,10 +33,19 @@ def submission_held_by(breakers: Sequence[Breaker]) -> str | None:
 
     Claims would only be given back.
     """
+    return _held_by(breakers, _DOES)
+
+
+def live_held_by(breakers: Sequence[Breaker]) -> str | None:
+    """Why nothing can be sent live now, although it may be."""
+    return _held_by(breakers, {Operation.CHAT_COMPLETION: "answer live"})
+
+
+def _held_by(breakers: Sequence[Breaker], does: Mapping[Operation, str]) -> str | None:
     for breaker in breakers:
-        if breaker.operation in _DOES and breaker.seconds_left > 0:
-            does = _DOES[Operation(breaker.operation)]
-            return f"The API is not asked to {does} now: {breaker.refusal}."
+        if breaker.operation in does and breaker.seconds_left > 0:
+            what = does[Operation(breaker.operation)]
+            return f"The API is not asked to {what} now: {breaker.refusal}."
     return None
 
 

@@ -1,7 +1,8 @@
 """Results of ended batches back into rows: both files of each, in sets that span batches.
 
 A batch that was begun and not finished is read again from its start: a row whose attempt has ended
-is left as it is. Expired, cancelled and partly failed batches are read like completed ones.
+is left as it is. Expired, cancelled and partly failed batches are read like completed ones. A live
+batch, which has no files, comes here only when its own run left it unfinished.
 """
 
 import logging
@@ -14,6 +15,7 @@ from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.downloads import Fetched, fetch_results
+from batch_assets.stages.live_wave import give_up_called
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.refusals import quarantine
 from batch_assets.stages.saying import Few
@@ -65,7 +67,7 @@ class _Reading:
         self._batches = batches
         self._report = report
         self._writer = ResultWriter(pipeline, batches, report)
-        self._finished: list[EndedBatch] = []
+        self._finished = [batch for batch in batches if batch.is_live]
         self._few = Few(log)
         self._lost: set[str] = set()
         """The ids of files that the server no longer has."""
@@ -92,10 +94,11 @@ class _Reading:
     def _read_all(self, budget: Budget) -> ApiError | None:
         """Read batch after batch; the error if the server refuses the account."""
         at_a_time = self._pipeline.policy.concurrent_companies
+        batches = [batch for batch in self._batches if not batch.is_live]
         with (
             Spool(self._pipeline.spool_dir) as spool,
             closing(
-                fetch_results(self._pipeline.api, self._batches, spool, at_a_time=at_a_time)
+                fetch_results(self._pipeline.api, batches, spool, at_a_time=at_a_time)
             ) as results,
         ):
             for fetched in results:
@@ -143,9 +146,11 @@ class _Reading:
 
     def _settle(self) -> set[str]:
         """End the finished batches: rows without an answer fail, or wait again; which ended."""
-        failing, refused = [], []
+        failing, refused, live = [], [], []
         for batch in self._finished:
-            if batch.output_file_id in self._lost:
+            if batch.is_live:
+                live.append(batch)
+            elif batch.output_file_id in self._lost:
                 failing.append((batch, _RESULTS_LOST))
             elif batch.server_status == "completed":
                 failing.append((batch, _NO_LINE))
@@ -153,6 +158,7 @@ class _Reading:
                 refused.append(batch)
         self._writer.fail_rest(failing)
         quarantine(self._pipeline, refused, self._writer)
+        give_up_called(self._pipeline, live, self._writer)
         leases = [batch.lease for batch in self._finished if batch.id not in self._writer.unwritten]
         returned = self._pipeline.queries.settle(leases)
         self._report.rows.returned += sum(returned.values())

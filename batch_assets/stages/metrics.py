@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Final
 
+from batch_assets.domain.batches import Written
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.metrics import (
     LookupUse,
@@ -15,6 +16,7 @@ from batch_assets.domain.metrics import (
 )
 from batch_assets.domain.run_end import RunEnd, Waiting
 from batch_assets.stages.figures import RunFigures
+from batch_assets.stages.live import LiveRows
 from batch_assets.stages.plan import DueReport
 from batch_assets.stages.recover import RecoverReport
 from batch_assets.stages.retry import RetryReport
@@ -68,18 +70,30 @@ def known_waiting(figures: RunFigures) -> Waiting | None:
     )
 
 
+def _answered(figures: RunFigures) -> Written:
+    """What became of the rows that were answered, in batches and live."""
+    return figures.of(IngestReport).rows + figures.of(LiveRows).rows
+
+
 def _throughput(figures: RunFigures) -> Throughput:
     read, submitted = figures.of(IngestReport), figures.of(SubmitReport)
-    failed = read.rows.retry + read.rows.dead
+    rows, live = _answered(figures), figures.of(LiveRows).rows
+    failed = rows.retry + rows.dead
     seconds = figures.stage_seconds
-    answered = read.rows.completed + failed
-    moving = seconds["ingest"] * bool(answered) + seconds["submit"] * bool(submitted.requests)
+    answered = rows.completed + failed
+    moving = sum(
+        (
+            seconds["ingest"] * bool(read.rows.completed + read.rows.retry + read.rows.dead),
+            seconds["retry"] * bool(live.completed + live.retry + live.dead),
+            seconds["submit"] * bool(submitted.requests),
+        )
+    )
     return Throughput(
         submitted_batches=submitted.batches,
         submitted_requests=submitted.requests,
         settled_batches=read.settled,
         failed_batches=read.settled_as["failed"],
-        completed_requests=read.rows.completed,
+        completed_requests=rows.completed,
         failed_requests=failed,
         **{f"{stage}_seconds": taken for stage, taken in seconds.items()},
         run_seconds=figures.run_seconds,
@@ -88,7 +102,7 @@ def _throughput(figures: RunFigures) -> Throughput:
 
 
 def _money(figures: RunFigures) -> Money:
-    rows = figures.of(IngestReport).rows
+    rows = _answered(figures)
     return Money(
         prompt_tokens=rows.prompt_tokens,
         cached_tokens=rows.cached_tokens,
@@ -105,7 +119,7 @@ def _money(figures: RunFigures) -> Money:
 def _reliability(figures: RunFigures) -> Reliability:
     read, submitted = figures.of(IngestReport), figures.of(SubmitReport)
     recovered = figures.of(RecoverReport)
-    kinds = Counter(read.rows.failure_kinds)
+    kinds = Counter(_answered(figures).failure_kinds)
     kinds[FailureKind.PERMANENT] += submitted.rejected.total()
     return Reliability(
         transient_failures=kinds[FailureKind.TRANSIENT],

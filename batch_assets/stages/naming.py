@@ -1,12 +1,14 @@
 """How what we make on the server is named, so that it is found again and known as ours."""
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 
 _INSTALLATION = "batch_assets_installation"
 _BATCH = "batch_assets_batch"
 _PREFIX = "batch-assets"
+_LONGEST_CALL_ID = 512
 
 
 def metadata_of(installation_id: str, batch_id: str) -> Mapping[str, str]:
@@ -32,3 +34,8 @@ def batch_of_file(remote: RemoteFile, installation_id: str) -> str | None:
     if not (remote.name.startswith(start) and remote.name.endswith(".jsonl")):
         return None
     return remote.name.removeprefix(start).removesuffix(".jsonl")
+
+
+def call_id(batch_id: str, request_id: str) -> str:
+    """The name of a live call, in ASCII: the server's people find it by that."""
+    return f"{batch_id}/{quote(request_id, safe='')}"[:_LONGEST_CALL_ID]

@@ -44,4 +44,7 @@ class LineReader:
         model = self.batch.model or (response.model if response is not None else None)
         if response is None or model is None:
             return Cost()
-        return batch_cost(response.usage, self.price_of(model), self.usd_to_eur)
+        price = self.price_of(model)
+        if price is not None and self.batch.is_live:
+            price = price.undiscounted
+        return batch_cost(response.usage, price, self.usd_to_eur)

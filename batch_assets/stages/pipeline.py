@@ -12,6 +12,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.pricing import price_finder
 from batch_assets.store.intents import Intents
+from batch_assets.store.live import Live
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.registry import Glance, Registry
 from batch_assets.store.suspects import Suspects
@@ -53,6 +54,11 @@ class Pipeline:
     def intents(self) -> Intents:
         """What we meant to make on the server."""
         return Intents(self.registry.engine)
+
+    @cached_property
+    def live(self) -> Live:
+        """Requests that are sent one by one, at the full price."""
+        return Live(self.registry.engine)
 
     def look_again(self) -> None:
         """Let the next `glance` be a new one."""

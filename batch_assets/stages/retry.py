@@ -1,15 +1,31 @@
-"""Failed requests whose time has come wait again, for the next batch at half the price."""
+"""Failed requests whose time has come: for the next batch at half the price, or live."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from batch_assets.stages.live import LiveReport, send_live
 from batch_assets.stages.pipeline import Budget, Pipeline
 
 
 @dataclass(slots=True)
 class RetryReport:
-    """What one run requeued."""
+    """What one run requeued, and what it sent live."""
 
     requeued: int = 0
+    live: LiveReport = field(default_factory=LiveReport)
+
+
+def retry_failed(pipeline: Pipeline, budget: Budget) -> RetryReport:
+    """Send live what must not wait for a batch, in half of the time, and requeue what else is due.
+
+    Raises ApiError when the server refuses the account; what is due waits again all the same.
+    """
+    live = LiveReport()
+    try:
+        send_live(pipeline, Budget(budget.seconds / 2, budget.rows), live)
+    finally:
+        report = requeue_due(pipeline, budget)
+    report.live = live
+    return report
 
 
 def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:

@@ -11,29 +11,29 @@ WITH span AS MATERIALIZED (
     ) AS since
 ), looked AS MATERIALIZED (
     SELECT
-        b.id, b.company_id, b.installation_id, b.state, b.requests, b.completed, b.failed,
+        b.id, b.kind, b.company_id, b.installation_id, b.state, b.requests, b.completed, b.failed,
         b.returned, b.discarded
     FROM batch_assets.batch AS b
     WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
     UNION ALL
     SELECT
-        b.id, b.company_id, b.installation_id, b.state, b.requests, b.completed, b.failed,
+        b.id, b.kind, b.company_id, b.installation_id, b.state, b.requests, b.completed, b.failed,
         b.returned, b.discarded
     FROM batch_assets.batch AS b
     WHERE b.settled_at >= (SELECT span.since FROM span)
     UNION ALL
     SELECT
-        b.id, b.company_id, b.installation_id, b.state, b.requests, b.completed, b.failed,
+        b.id, b.kind, b.company_id, b.installation_id, b.state, b.requests, b.completed, b.failed,
         b.returned, b.discarded
     FROM batch_assets.batch AS b
     WHERE b.released_at >= (SELECT span.since FROM span)
 ), tried AS MATERIALIZED (
     SELECT
-        l.id AS batch_id, l.state, l.company_id AS batch_company_id,
-        a.request_id, a.company_id, a.outcome
+        l.id AS batch_id, l.kind, l.state, l.company_id AS batch_company_id,
+        a.request_id, a.company_id, a.outcome, a.called_at
     FROM looked AS l
     CROSS JOIN LATERAL (
-        SELECT t.request_id, t.company_id, t.outcome
+        SELECT t.request_id, t.company_id, t.outcome, t.called_at
         FROM batch_assets.attempt AS t
         WHERE t.batch_id = l.id
         OFFSET 0
@@ -134,6 +134,10 @@ WITH span AS MATERIALIZED (
             (SELECT true FROM batch_assets.dead_letter AS d WHERE d.request_id = t.request_id),
             false
         )
+    UNION ALL
+    SELECT 'answered_uncalled', t.request_id
+    FROM tried AS t
+    WHERE t.kind = 'live' AND t.outcome IN ('completed', 'failed', 'discarded') AND t.called_at IS NULL
     UNION ALL
     SELECT 'retry_and_dead', f.request_id
     FROM batch_assets.retry AS f

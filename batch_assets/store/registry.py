@@ -65,6 +65,8 @@ class Glance:
     has_leftovers: bool
     """Files of finished batches may be on the server."""
     has_due_retries: bool
+    has_live_requests: bool
+    """An operator has asked for requests to be sent live."""
     breakers: tuple[Breaker, ...]
     """Of the API operations whose last call failed."""
     stored_mode: StoredMode | None
@@ -102,6 +104,7 @@ class Registry(EngineQueries):
             has_unresolved=row.has_unresolved,
             has_leftovers=row.has_leftovers,
             has_due_retries=row.has_due_retries,
+            has_live_requests=row.has_live_requests,
             breakers=breakers_in(row.breakers),
             stored_mode=stored_mode_in(row.stored_mode) if row.stored_mode else None,
         )

@@ -74,6 +74,7 @@ SELECT
     EXISTS (
         SELECT FROM batch_assets.retry AS f WHERE f.retry_at <= statement_timestamp()
     ) AS has_due_retries,
+    EXISTS (SELECT FROM batch_assets.live_request AS q) AS has_live_requests,
     (
         SELECT json_agg(json_build_object(
             'operation', k.operation,

@@ -28,6 +28,7 @@ SLOW_TO_IMPORT = {"alembic", "dagster", "openai", "pydantic", "sqlalchemy"}
         "dev",
         "export",
         "force",
+        "live",
         "local",
         "local reset",
         "migrate",

@@ -128,13 +128,13 @@ def test_rows_that_are_not_conserved_are_told_of(
         make_requests(connection, make_company(connection), 10)
     run()
     with engine.begin() as connection:
-        connection.execute(text("UPDATE batch_assets.batch SET completed = 1"))
+        connection.execute(text("UPDATE batch_assets.batch SET completed = completed + 1"))
     run()
     (body,) = told(receiver)
     assert (body["name"], body["state"]) == ("open_rows_conserved", "raised")
     assert "batch_counters: 1." in str(body["summary"])
     with engine.begin() as connection:
-        connection.execute(text("UPDATE batch_assets.batch SET completed = 0"))
+        connection.execute(text("UPDATE batch_assets.batch SET completed = completed - 1"))
     run()
     assert [one["state"] for one in told(receiver)] == ["raised", "resolved"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batch_assets.store.dagster_schema import create_dagster_schema
 from drills.command import drill
-from drills.kinds import CYCLE, rehearsals
+from drills.kinds import CYCLE, LIVE, rehearsals
 from drills.points import Strike
 from drills.sabotage import SABOTAGES
 from drills.schedule import Stage
@@ -57,6 +57,8 @@ def stories() -> dict[str, Story]:
         server={**quiet.server, "batches": []},
         policy=replace(quiet.policy, concurrent_companies=1),
     )
+    failing = (Request("r-error500", "c", MODELS[0]),)
+    live = replace(quiet, policy=replace(quiet.policy, live=LIVE))
     lost_answer = {
         "operation": "batches.create",
         "count": 1,
@@ -66,7 +68,12 @@ def stories() -> dict[str, Story]:
         "leases": replace(quiet, strikes=(Strike("submit:file:input_written:after", 1, "stop"),)),
         "order": replace(quiet, strikes=(Strike("submit:call:create_batch:acted", 1, "kill"),)),
         "create": replace(quiet, server={**quiet.server, "calls": [lost_answer]}),
-        "failures": replace(quiet, requests=(Request("r-error500", "c", MODELS[0]),)),
+        "failures": replace(quiet, requests=failing),
+        "marks": replace(
+            live,
+            requests=failing,
+            strikes=(Strike("retry:call:chat_completion:acted", 1, "kill"),),
+        ),
     }
 
 

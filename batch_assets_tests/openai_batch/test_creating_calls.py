@@ -1,4 +1,4 @@
-"""Upload and create send one POST whatever happens, and say whether it may have acted."""
+"""Creating and live calls send one POST whatever happens, and say whether it may have acted."""
 
 import socket
 from collections.abc import Callable
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.records import Response
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets_tests.openai_batch.scripted_server import (
@@ -62,6 +63,20 @@ OUTCOMES: dict[str, tuple[Reply, FailureKind, str]] = {
     "a list": (as_json([]), INDETERMINATE, "unreadable_answer"),
 }
 
+LIVE_OUTCOMES = {
+    **{name: OUTCOMES[name] for name in OUTCOMES if name not in {"no id", "empty id"}},
+    "404": (api_error(404, "model_not_found"), PERMANENT, "model_not_found"),
+    "404 of the place": (
+        api_error(404, None, "invalid_request_error"),
+        TRANSIENT,
+        "invalid_request_error",
+    ),
+    "405": (Reply(405, b""), TRANSIENT, "http_405"),
+    "redirect": (Reply(307, b"", {"location": "/v1/chat"}), TRANSIENT, "http_307"),
+    "redirect to GET": (Reply(302, b"", {"location": "/v1/chat"}), TRANSIENT, "http_302"),
+}
+"""What differs is that nothing is looked up by an id, and what is no fault of the request."""
+
 Creating = Callable[[BatchApi], object]
 
 
@@ -89,6 +104,37 @@ def test_one_post_and_its_meaning(
     assert "CANARY" not in str(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None
+
+
+@pytest.mark.parametrize("name", LIVE_OUTCOMES)
+def test_one_live_post_and_its_meaning(name: str, api: BatchApi, server: ScriptedServer) -> None:
+    reply, kind, code = LIVE_OUTCOMES[name]
+    server.answer(reply)
+    with pytest.raises(ApiError) as raised:
+        ask_live(api)
+    assert (raised.value.failure.kind, raised.value.failure.code) == (kind, code)
+    assert [call.method for call in server.calls] == ["POST"]
+    assert "CANARY" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None
+
+
+def test_a_live_answer_is_read_like_that_of_a_row(api: BatchApi, server: ScriptedServer) -> None:
+    message = {"content": "Twelve days.", "refusal": None}
+    choice = {"message": message, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    server.answer(as_json({"id": "chatcmpl-1", "choices": [choice], "usage": usage}))
+    response, failure = ask_live(api)
+    assert failure is None
+    assert (response.request_id, response.content) == ("chatcmpl-1", "Twelve days.")
+    assert response.usage.total_tokens == 10
+    (call,) = server.calls
+    assert call.headers["x-client-request-id"] == "batch/request"
+
+
+def ask_live(api: BatchApi) -> tuple[Response, Failure | None]:
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "How many days?"}]}
+    return api.complete(body, "batch/request")
 
 
 def test_an_answer_that_comes_too_late(

@@ -22,7 +22,7 @@ from batch_assets.stages.plan import claim_terms, find_due
 from batch_assets.stages.poll import PollReport, check_statuses
 from batch_assets.stages.recover import RecoverReport
 from batch_assets.stages.recover import recover as recover_batches
-from batch_assets.stages.retry import RetryReport, requeue_due
+from batch_assets.stages.retry import RetryReport, requeue_due, retry_failed
 from batch_assets.stages.submit import SubmitReport, submit_due
 from batch_assets.stages.wave import Wave
 from batch_assets.stages.writing import IngestReport
@@ -146,6 +146,11 @@ class Lab:
     def retry(self) -> RetryReport:
         self.pipeline.look_again()
         return requeue_due(self.pipeline, plenty())
+
+    def retry_failed(self) -> RetryReport:
+        """Send live what must not wait, if that is on, and requeue what else is due."""
+        self.pipeline.look_again()
+        return retry_failed(self.pipeline, plenty())
 
     def clean(self, budget: Budget | None = None) -> int:
         """Delete the files of finished batches on the server; of how many."""

@@ -49,9 +49,9 @@ class ChatRoutes:
         wanted = check_chat_request(
             await parameters.json_body(request), self._service.config.catalog
         )
-        return Prepared(lambda: self._answer(wanted))
+        return Prepared(lambda: self._answer(wanted, request.headers.get("x-client-request-id")))
 
-    def _answer(self, wanted: ChatRequest) -> Response:
+    def _answer(self, wanted: ChatRequest, call_id: str | None) -> Response:
         """Answer and charge; the charge is committed before the answer is sent."""
         service = self._service
         call = new_request_id()
@@ -67,6 +67,7 @@ class ChatRoutes:
             prompt_tokens=completion.prompt_tokens,
             cached_tokens=completion.cached_tokens,
             completion_tokens=completion.completion_tokens,
+            custom_id=call_id,
             metadata=None if wanted.metadata is None else json.dumps(wanted.metadata),
         )
         with service.database.transaction() as connection:

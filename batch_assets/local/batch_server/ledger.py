@@ -45,9 +45,10 @@ FROM ledger
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What is written for one billed request; a live call has no custom_id and no batch.
+    """What is written for one billed request; a live call has no batch.
 
-    `metadata` is the JSON text of the batch's metadata, or of the live call's.
+    A live call's `custom_id` is its X-Client-Request-Id, if it had one. `metadata` is the JSON text
+    of the batch's metadata, or of the live call's.
     """
 
     kind: Literal["batch", "live"]

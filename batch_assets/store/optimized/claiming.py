@@ -20,6 +20,7 @@ from batch_assets.domain.packing import (
     held_by_rest,
     pack,
 )
+from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease
 from batch_assets.store.optimized.base import expect
 from batch_assets.store.optimized.rooms import Rooms
@@ -42,14 +43,20 @@ class ClaimQueries(OriginalClaimQueries):
     ) -> Claim:
         """See `Queries.claim`; one transaction, and two or three statements for each look."""
         with self.engine.begin() as connection:
-            connection.execute(SQL["one_claim_at_a_time"])
-            claiming = _Claiming(connection, company_ids, terms, holder, spent)
+            rooms = begin_claim(connection, terms.policy, spent)
+            claiming = _Claiming(connection, company_ids, terms, holder, rooms)
             while not claiming.is_over:
                 claiming.look()
             claiming.count_passed_over()
         return Claim(
             tuple(claiming.batches), claiming.rejected, claiming.held, tuple(claiming.queue)
         )
+
+
+def begin_claim(connection: Connection, policy: Policy, spent: Spent) -> Rooms:
+    """Let no other transaction claim until this one ends, and read what caps and rests leave."""
+    connection.execute(SQL["one_claim_at_a_time"])
+    return Rooms(connection.execute(SQL["used"]).one(), policy, spent)
 
 
 class _Claiming:
@@ -61,7 +68,7 @@ class _Claiming:
         company_ids: Sequence[str],
         terms: Terms,
         holder: Holder,
-        spent: Spent,
+        rooms: Rooms,
     ) -> None:
         self.queue = list(company_ids)
         self.load = Load(terms.policy)
@@ -71,7 +78,7 @@ class _Claiming:
         self._connection = connection
         self._terms = terms
         self._holder = holder
-        self._rooms = Rooms(connection.execute(SQL["used"]).one(), terms.policy, spent)
+        self._rooms = rooms
         self._passed_over: dict[str, Mapping[str, str]] = {}
         """By company that is finished: models of which nothing was read, with the reason."""
 

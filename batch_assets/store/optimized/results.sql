@@ -329,7 +329,7 @@ WHERE b.id = g.batch_id
 -- The leases are checked and the rows locked first: whoever took a batch over has raised its fence.
 -- What is left of a batch without an outcome waits again, and so do its sessions.
 -- Suspects are cleared that the server took, or that have found their end: what was refused and waits
--- stays suspect.
+-- stays suspect. Only a live batch is pending in LiveDash until then.
 WITH held AS MATERIALIZED (
     SELECT b.id, b.suspect_of, b.server_status
     FROM unnest(
@@ -392,9 +392,11 @@ WITH held AS MATERIALIZED (
     WHERE b.id = counted.id
 ), told AS (
     UPDATE public."AIBatchRequest" AS l
-    SET status = 'PROCESSED', "processedAt" = CURRENT_TIMESTAMP
+    SET status = 'PROCESSED',
+        "completedAt" = coalesce(l."completedAt", CURRENT_TIMESTAMP),
+        "processedAt" = CURRENT_TIMESTAMP
     FROM held
-    WHERE l.id = held.id AND CAST(l.status AS text) = 'COMPLETED'
+    WHERE l.id = held.id AND CAST(l.status AS text) IN ('COMPLETED', 'PENDING')
 )
 SELECT counted.id, counted.returned FROM counted
 

@@ -68,6 +68,7 @@ class ResultQueries(EngineQueries):
                 input_file_id=row.input_file_id,
                 output_file_id=row.output_file_id,
                 error_file_id=row.error_file_id,
+                is_live=row.kind == "live",
             )
             for row in rows
         ]

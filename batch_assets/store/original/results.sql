@@ -15,7 +15,8 @@ FROM (
 ) AS free
 WHERE b.id = free.id
 RETURNING
-    b.id, b.fence, b.installation_id, b.company_id, b.model, b.openai_batch_id, b.server_status,
+    b.id, b.fence, b.kind, b.installation_id, b.company_id, b.model, b.openai_batch_id,
+    b.server_status,
     b.server_errors, b.server_error_lines, b.server_answered,
     b.input_file_id, b.output_file_id, b.error_file_id, b.requests, b.run_id,
     (SELECT c.name FROM public."Company" AS c WHERE c.id = b.company_id) AS company,
@@ -241,9 +242,12 @@ SET state = 'settled',
 WHERE b.id = :batch_id
 
 -- name: livedash_settled
+-- Only a live batch is pending until then.
 UPDATE public."AIBatchRequest" AS l
-SET status = 'PROCESSED', "processedAt" = CURRENT_TIMESTAMP
-WHERE l.id = :batch_id AND l.status = 'COMPLETED'
+SET status = 'PROCESSED',
+    "completedAt" = coalesce(l."completedAt", CURRENT_TIMESTAMP),
+    "processedAt" = CURRENT_TIMESTAMP
+WHERE l.id = :batch_id AND l.status IN ('COMPLETED', 'PENDING')
 
 -- name: leftovers
 -- Only files that we made, or that were made for a batch of ours, are ours to delete. A batch that

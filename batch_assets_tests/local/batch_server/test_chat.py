@@ -33,6 +33,16 @@ def test_a_live_answer_is_billed(fresh_lab: Lab) -> None:
     assert entry.completion_tokens == answer.usage.completion_tokens
 
 
+def test_the_callers_own_id_is_in_the_ledger(fresh_lab: Lab) -> None:
+    fresh_lab.client.chat.completions.create(
+        model="gpt-4o-mini",
+        messages=[{"role": "user", "content": "hello"}],
+        extra_headers={"X-Client-Request-Id": "mine/7"},
+    )
+    (entry,) = fresh_lab.server.ledger().entries(custom_id="mine/7")
+    assert (entry.kind, entry.batch_id) == ("live", None)
+
+
 def test_the_sdk_parses_a_structured_answer(lab: Lab) -> None:
     class Answer(BaseModel):
         messages: int

@@ -1,0 +1,147 @@
+"""`batch-assets live`."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+import typer
+
+from batch_assets.analysis.display import escaped
+from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline, who
+from batch_assets.cli.output import console, count, euros, option, plural, print_json, table, total
+from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.policy import LivePolicy
+from batch_assets.stages.criteria import Wanted, criteria_of
+from batch_assets.stages.quoting import Offer, offer_of
+from batch_assets.store.live_requests import LiveRequests
+from batch_assets.store.lookups import Lookups
+
+MOST_AT_A_TIME: Final = 10_000
+
+
+def ask(given: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Ask for requests to be sent live, after saying what that costs; or only say it."""
+    with open_database() as database:
+        live = database.settings.policy().live
+        if not (live.is_on or dry_run):
+            raise ConfigurationError(
+                "Live calls are off, since they cost twice as much as a batch: set "
+                "BATCH_LIVE_RETRIES=true here and where the job runs, or look with --dry-run."
+            )
+        store = LiveRequests(database.engine)
+        wanted = Wanted(**given)
+        criteria = criteria_of(Lookups(database.engine), wanted, option)
+        _require_sense(criteria, every=wanted.every)
+        _require_known(store, criteria)
+        offer = _offer(database, store, criteria)
+        if not as_json:
+            _show(offer)
+        if dry_run:
+            _end_dry(offer, live, as_json=as_json)
+            return
+        asked = 0
+        if offer.candidates:
+            if not yes and not _asked(as_json=as_json):
+                console().print("Nothing was changed.")
+                raise typer.Exit(1)
+            asked = store.ask(offer.candidates, who())
+    if as_json:
+        print_json({"asked": asked, **_document(offer)})
+    elif offer.candidates:
+        _show_asked(asked, len(offer.candidates) - asked, live)
+
+
+def _offer(database: OpenDatabase, store: LiveRequests, criteria: Criteria) -> Offer:
+    choices = store.choose(criteria, MOST_AT_A_TIME + 1)
+    if len(choices) > MOST_AT_A_TIME:
+        raise ConfigurationError(
+            f"These are more than {count(MOST_AT_A_TIME)} requests: choose fewer at a time."
+        )
+    with open_pipeline(database, "live") as pipeline:
+        return offer_of(pipeline, choices)
+
+
+def _require_sense(criteria: Criteria, *, every: bool) -> None:
+    """Refuse to pay for everything by an oversight."""
+    if criteria.are_none and not every:
+        raise ConfigurationError(
+            "Which ones? Give ids, --company, --code, --kind, --older-than or --newer-than, or "
+            "--all for all that have failed."
+        )
+    if every and not criteria.are_none:
+        raise ConfigurationError("--all is all that have failed: leave it or the criteria away.")
+
+
+def _require_known(store: LiveRequests, criteria: Criteria) -> None:
+    """Refuse ids that cannot be sent, before anything is asked for."""
+    wrong = store.not_to_send(criteria.request_ids or [])
+    if not wrong:
+        return
+    request_id, state = wrong[0]
+    others = f" (and {len(wrong) - 1} more ids like it)" if len(wrong) > 1 else ""
+    if not state:
+        raise ConfigurationError(f"No request has the id '{escaped(request_id)}'{others}.")
+    if state == "inactive":
+        raise BatchAssetsError(f"Request {request_id}{others} is of a company that is not active.")
+    if state == "PROCESSING_FAILED":
+        raise BatchAssetsError(
+            f"Request {request_id}{others} failed through LiveDash itself: let it wait with "
+            "`batch-assets dead-letters requeue ID --foreign` first."
+        )
+    raise BatchAssetsError(f"Request {request_id}{others} cannot be sent live: it is {state}.")
+
+
+def _asked(*, as_json: bool) -> bool:
+    if as_json or not sys.stdin.isatty():
+        raise ConfigurationError("Sending live costs money: add --yes to ask for it.")
+    return typer.confirm("Ask for these to be sent live?")
+
+
+def _show(offer: Offer) -> None:
+    shown = console()
+    if offer.quotes:
+        made = table(["Company", "Code"], ["Requests", "EUR live", "EUR in a batch"])
+        for quote in offer.quotes:
+            costs = (euros(quote.cost_eur), euros(quote.batch_cost_eur))
+            name = escaped(quote.company)
+            made.add_row(name, quote.code or "waiting", count(quote.requests), *costs)
+        made.add_section()
+        costs = (euros(offer.cost_eur), euros(offer.batch_cost_eur))
+        made.add_row(*total("Total", "", count(len(offer.candidates)), *costs))
+        shown.print(made)
+        shown.print("Costs are estimates. Live, a request costs what two cost in a batch.")
+    else:
+        shown.print("Nothing that fits can be sent live.")
+    for reason, requests in offer.refused.items():
+        shown.print(f"Cannot be sent: {plural(requests, 'request')} ({reason})")
+
+
+def _end_dry(offer: Offer, live: LivePolicy, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"would_ask": offer.quotes, "live_is_on": live.is_on, **_document(offer)})
+    elif not live.is_on:
+        console().print("Live calls are off (BATCH_LIVE_RETRIES): nothing can be asked for now.")
+    elif offer.candidates:
+        console().print("Nothing was asked for: leave --dry-run away to do so.")
+
+
+def _document(offer: Offer) -> dict[str, Any]:
+    return {
+        "requests": len(offer.candidates),
+        "cost_eur": offer.cost_eur,
+        "batch_cost_eur": offer.batch_cost_eur,
+        "refused": dict(offer.refused),
+    }
+
+
+def _show_asked(asked: int, before: int, live: LivePolicy) -> None:
+    shown = console()
+    shown.print(f"Asked for: {plural(asked, 'request')}.")
+    if before:
+        shown.print(f"{plural(before, 'request')} had been asked for before.")
+    shown.print(
+        f"The next runs send them, at most {count(live.run_requests)} in a run and "
+        f"{count(live.day_requests)} or {euros(live.day_cost_eur)} EUR in a day (UTC).",
+        soft_wrap=True,
+    )

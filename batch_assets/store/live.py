@@ -1,0 +1,165 @@
+"""Live requests: claimed into batches that are never on the server, marked as called, looked up.
+
+This state is ours alone and has one implementation. What a call was answered with is written, and
+a live batch settled, by the operations that do so for every ended batch.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from batch_assets.domain.batches import BatchRow, LiveBatch, LiveClaim
+from batch_assets.domain.packing import Candidate, Draft, Room, Terms, held_by_rest, pack
+from batch_assets.domain.policy import LivePolicy
+from batch_assets.domain.records import Lease
+from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.optimized.base import columns_of, expect
+from batch_assets.store.optimized.claiming import begin_claim
+from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.original.visits import total
+from batch_assets.store.protocol import Holder, Spent
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+class Live(EngineQueries):
+    """Moves requests into live batches and keeps which of them were called."""
+
+    def claim(self, terms: Terms, holder: Holder, spent: Spent) -> LiveClaim:
+        """Claim at most `policy.live.requests_per_claim` requests; one transaction.
+
+        The caps for all that is sent and the budgets for what is sent live are checked in it, under
+        the lock that lets one claim run at a time. `spent` is what the run has claimed so far. What
+        can never be sent stays where it is, and is not asked for any more.
+        """
+        live = terms.policy.live
+        with self.engine.begin() as connection:
+            rooms = begin_claim(connection, terms.policy, spent)
+            used = connection.execute(SQL["today"]).one()
+            day = Spent(used.requests, used.cost_eur)
+            connection.execute(SQL["forget_moot"])
+            drafts: list[Draft] = []
+            held: Counter[str] = Counter()
+            priced, unpriced = _with_price(_candidates(connection, terms), terms)
+            held.update(held_by_rest(one.model, "it has no price") for one in unpriced)
+            for company_id, candidates in _by_company(priced):
+                room = rooms.room(company_id, ())
+                _narrow(room, live, run=spent + total(drafts), day=day + total(drafts))
+                packing = pack(candidates, terms, room)
+                rooms.take(packing.drafts, Room())
+                drafts += packing.drafts
+                held += packing.held
+                never = [one.candidate.request_id for one in packing.rejections]
+                if never:
+                    connection.execute(SQL["forget"], {"request_ids": never})
+            batches = _claim(connection, drafts, holder) if drafts else ()
+        return LiveClaim(batches, held)
+
+    def mark_called(self, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
+        """Note that these requests of live batches are about to be called; which of them may be.
+
+        One statement, committed when it returns. What is missing in the answer must not be called:
+        its lease was lost, it was called before or has left the batch, or its company is suspended.
+        """
+        leases = {lease.batch_id: lease for lease, _ in rows}
+        which = columns_of(leases.values()) | {
+            "of_batches": [lease.batch_id for lease, _ in rows],
+            "request_ids": [request_id for _, request_id in rows],
+        }
+        with self.autocommit.connect() as connection:
+            marked = connection.execute(SQL["mark_called"], which)
+            return {(row.batch_id, row.request_id) for row in marked}
+
+    @retry_lost
+    def called(self, batch_ids: Sequence[str]) -> list[BatchRow]:
+        """The rows of these batches that were called and have no outcome: nobody knows it."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["called"], {"batch_ids": list(batch_ids)})
+            return [(row.batch_id, row.request_id) for row in rows]
+
+
+def _candidates(connection: Connection, terms: Terms) -> list[Candidate]:
+    which = {
+        "limit": terms.policy.live.requests_per_claim,
+        "late_after": terms.policy.late_after_seconds,
+    }
+    rows = connection.execute(SQL["candidates"], which)
+    return [Candidate(**row._mapping) for row in rows]
+
+
+def _with_price(
+    candidates: Sequence[Candidate], terms: Terms
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Those of models with a price, and those without: their cost could not be bounded."""
+    priced = {model for model in {one.model for one in candidates} if terms.price_of(model)}
+    return (
+        [one for one in candidates if one.model in priced],
+        [one for one in candidates if one.model not in priced],
+    )
+
+
+def _by_company(candidates: Sequence[Candidate]) -> list[tuple[str, list[Candidate]]]:
+    """The companies in the order in which their first candidates come, and all of each one's."""
+    first = {one.company_id: place for place, one in reversed(list(enumerate(candidates)))}
+    ordered = sorted(candidates, key=lambda one: first[one.company_id])
+    return [
+        (company_id, list(some)) for company_id, some in groupby(ordered, attrgetter("company_id"))
+    ]
+
+
+def _narrow(room: Room, live: LivePolicy, *, run: Spent, day: Spent) -> None:
+    """Leave no more room than the budgets for live calls do; models rest for batches alone."""
+    room.paused_models.clear()
+    room.requests["live, run"] = live.run_requests - run.requests
+    room.requests["live, day"] = live.day_requests - day.requests
+    room.cost_eur["live, day"] = live.day_cost_eur - day.cost_eur
+
+
+def _claim(
+    connection: Connection, drafts: Sequence[Draft], holder: Holder
+) -> tuple[LiveBatch, ...]:
+    batches = tuple(
+        LiveBatch(
+            lease=Lease(str(uuid.uuid4()), fence=1),
+            company_id=draft.company_id,
+            model=draft.model,
+            requests=len(draft.candidates),
+            cost_eur=draft.cost_eur,
+        )
+        for draft in drafts
+    )
+    rows = [
+        (candidate.request_id, batch.id, batch.company_id, position)
+        for batch, draft in zip(batches, drafts, strict=True)
+        for position, candidate in enumerate(draft.candidates, start=1)
+    ]
+    request_ids, of_batches, of_companies, positions = (
+        list(column) for column in zip(*rows, strict=True)
+    )
+    claimed = connection.execute(
+        SQL["claim"],
+        {
+            "batch_ids": [batch.id for batch in batches],
+            "company_ids": [batch.company_id for batch in batches],
+            "models": [batch.model for batch in batches],
+            "requests": [batch.requests for batch in batches],
+            "tokens": [draft.tokens for draft in drafts],
+            "costs_eur": [batch.cost_eur for batch in batches],
+            "installation_id": holder.installation_id,
+            "run_id": holder.run_id,
+            "owner": holder.owner,
+            "lease_seconds": holder.lease_seconds,
+            "request_ids": request_ids,
+            "of_batches": of_batches,
+            "of_companies": of_companies,
+            "positions": positions,
+        },
+    )
+    expect(claimed, len(rows), "claim")
+    return batches

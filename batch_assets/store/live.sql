@@ -1,0 +1,244 @@
+-- name: today
+-- What was claimed to be sent live counts for the day, whatever became of it.
+SELECT
+    coalesce(sum(b.requests), 0)::bigint AS requests,
+    coalesce(sum(b.estimated_cost_eur), 0) AS cost_eur
+FROM batch_assets.batch AS b
+WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = 'live'
+
+-- name: forget_moot
+-- What was asked for and needs no call any more: complete, in a batch, deleted, or failed elsewhere.
+DELETE FROM batch_assets.live_request AS q
+WHERE NOT coalesce((
+    SELECT CASE CAST(r."processingStatus" AS text)
+        WHEN 'PENDING_BATCHING' THEN true
+        WHEN 'PROCESSING_FAILED' THEN
+            EXISTS (SELECT FROM batch_assets.retry AS f WHERE f.request_id = r.id)
+            OR EXISTS (SELECT FROM batch_assets.dead_letter AS d WHERE d.request_id = r.id)
+        WHEN 'BATCHING_IN_PROGRESS' THEN EXISTS (
+            SELECT FROM batch_assets.batch AS b WHERE b.id = r."batchId" AND b.kind = 'live'
+        )
+    END
+    FROM public."AIProcessingRequest" AS r
+    WHERE r.id = q.request_id
+), false)
+
+-- name: candidates
+-- What an operator has asked for, wherever it waits or has failed, longest asked first; then failed
+-- requests that are due and so old that the next batch would come too late for them, oldest first.
+-- An entry is locked before its request, as whoever requeues does, and what another one works on is
+-- passed over: nobody waits here. The live company decides. The states of rows are compared in forms
+-- that no index offers, so that each is reached by its key.
+WITH asked_waiting AS MATERIALIZED (
+    SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
+    FROM batch_assets.live_request AS q
+    JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
+    WHERE coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
+        AND (
+            SELECT CAST(c.status AS text)
+            FROM public."Session" AS s
+            JOIN public."Company" AS c ON c.id = s."companyId"
+            WHERE s.id = r."sessionId"
+        ) = 'ACTIVE'
+    ORDER BY q.asked_at, q.request_id
+    LIMIT :limit
+    FOR UPDATE OF r SKIP LOCKED
+), asked_put_off AS MATERIALIZED (
+    SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
+    FROM batch_assets.live_request AS q
+    JOIN batch_assets.retry AS f ON f.request_id = q.request_id
+    JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
+    WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
+        AND (
+            SELECT CAST(c.status AS text)
+            FROM public."Session" AS s
+            JOIN public."Company" AS c ON c.id = s."companyId"
+            WHERE s.id = r."sessionId"
+        ) = 'ACTIVE'
+    ORDER BY q.asked_at, q.request_id
+    LIMIT :limit
+    FOR UPDATE OF f, r SKIP LOCKED
+), asked_dead AS MATERIALIZED (
+    SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
+    FROM batch_assets.live_request AS q
+    JOIN batch_assets.dead_letter AS d ON d.request_id = q.request_id
+    JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
+    WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
+        AND (
+            SELECT CAST(c.status AS text)
+            FROM public."Session" AS s
+            JOIN public."Company" AS c ON c.id = s."companyId"
+            WHERE s.id = r."sessionId"
+        ) = 'ACTIVE'
+    ORDER BY q.asked_at, q.request_id
+    LIMIT :limit
+    FOR UPDATE OF d, r SKIP LOCKED
+), late AS MATERIALIZED (
+    SELECT r.id, r."requestedAt" AS requested_at, CAST(NULL AS timestamptz) AS asked_at
+    FROM batch_assets.retry AS f
+    JOIN public."AIProcessingRequest" AS r ON r.id = f.request_id
+    WHERE f.retry_at <= statement_timestamp()
+        AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
+        AND coalesce(
+            r."requestedAt"
+                <= statement_timestamp() - make_interval(secs => CAST(:late_after AS float8)),
+            false
+        )
+        AND (
+            SELECT CAST(c.status AS text)
+            FROM public."Session" AS s
+            JOIN public."Company" AS c ON c.id = s."companyId"
+            WHERE s.id = r."sessionId"
+        ) = 'ACTIVE'
+    ORDER BY r."requestedAt", f.request_id
+    LIMIT :limit
+    FOR UPDATE OF f, r SKIP LOCKED
+), chosen AS (
+    SELECT w.id, min(w.asked_at) AS asked_at, min(w.requested_at) AS requested_at
+    FROM (
+        SELECT a.id, a.requested_at, a.asked_at FROM asked_waiting AS a
+        UNION ALL
+        SELECT a.id, a.requested_at, a.asked_at FROM asked_put_off AS a
+        UNION ALL
+        SELECT a.id, a.requested_at, a.asked_at FROM asked_dead AS a
+        UNION ALL
+        SELECT l.id, l.requested_at, l.asked_at FROM late AS l
+    ) AS w
+    GROUP BY w.id
+    ORDER BY min(w.asked_at) NULLS LAST, min(w.requested_at), w.id
+    LIMIT :limit
+)
+SELECT
+    r.id AS request_id,
+    r."sessionId" AS session_id,
+    (SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId") AS company_id,
+    r.model,
+    r."processingType" AS processing_type,
+    m.message_count,
+    m.content_bytes
+FROM chosen AS w
+JOIN public."AIProcessingRequest" AS r ON r.id = w.id
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS message_count,
+        coalesce(sum(octet_length(m.content)), 0)::bigint AS content_bytes
+    FROM public."Message" AS m
+    WHERE m."sessionId" = r."sessionId"
+) AS m
+ORDER BY w.asked_at NULLS LAST, w.requested_at, w.id
+
+-- name: claim
+-- The intents and their rows. A live batch is born ended: the server will never know of it, and its
+-- answers are written like those of any ended batch. LiveDash's two ids, which are NOT NULL, hold
+-- what no id of the server's can be, and its status is none that LiveDash looks at.
+WITH given AS (
+    SELECT g.*
+    FROM unnest(
+        (SELECT CAST(:batch_ids AS text[])),
+        (SELECT CAST(:company_ids AS text[])),
+        (SELECT CAST(:models AS text[])),
+        (SELECT CAST(:requests AS integer[])),
+        (SELECT CAST(:tokens AS bigint[])),
+        (SELECT CAST(:costs_eur AS float8[]))
+    ) AS g (id, company_id, model, requests, tokens, cost_eur)
+), told AS (
+    INSERT INTO public."AIBatchRequest"
+        (id, "companyId", "openaiBatchId", "inputFileId", status, "createdAt")
+    SELECT g.id, g.company_id, 'live:' || g.id, 'live:' || g.id, 'PENDING', CURRENT_TIMESTAMP
+    FROM given AS g
+), intended AS (
+    INSERT INTO batch_assets.batch
+        (id, kind, installation_id, company_id, model, state, run_id, lease_owner,
+        lease_expires_at, fence, requests, estimated_tokens, estimated_cost_eur, openai_batch_id,
+        server_status, server_status_since, submitted_at, ended_at)
+    SELECT
+        g.id, 'live', :installation_id, g.company_id, g.model, 'ended', :run_id, :owner,
+        clock_timestamp() + make_interval(secs => :lease_seconds),
+        1, g.requests, g.tokens, g.cost_eur, 'live:' || g.id,
+        'live', clock_timestamp(), clock_timestamp(), clock_timestamp()
+    FROM given AS g
+), moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'BATCHING_IN_PROGRESS', "batchId" = w.batch_id, "completedAt" = NULL
+    FROM unnest(
+        (SELECT CAST(:request_ids AS text[])),
+        (SELECT CAST(:of_batches AS text[])),
+        (SELECT CAST(:of_companies AS text[])),
+        (SELECT CAST(:positions AS integer[]))
+    ) AS w (request_id, batch_id, company_id, position)
+    WHERE r.id = w.request_id
+        AND CAST(r."processingStatus" AS text) IN ('PENDING_BATCHING', 'PROCESSING_FAILED')
+    RETURNING r.id, r."sessionId", w.batch_id, w.company_id, w.position
+), forgotten AS (
+    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
+), not_put_off AS (
+    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
+), not_dead AS (
+    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
+), begun AS (
+    INSERT INTO public."SessionProcessingStatus" AS p
+        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage")
+    SELECT
+        gen_random_uuid()::text, s.id, 'AI_ANALYSIS', 'IN_PROGRESS', CURRENT_TIMESTAMP, NULL, NULL
+    FROM (SELECT DISTINCT moved."sessionId" AS id FROM moved) AS s
+    ON CONFLICT ("sessionId", stage) DO UPDATE
+    SET status = excluded.status,
+        "startedAt" = excluded."startedAt",
+        "completedAt" = NULL,
+        "errorMessage" = NULL
+)
+INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
+SELECT moved.batch_id, moved.id, moved.company_id, moved.position
+FROM moved
+
+-- name: forget
+DELETE FROM batch_assets.live_request AS q
+WHERE q.request_id = ANY(CAST(:request_ids AS text[]))
+
+-- name: mark_called
+-- Committed before the calls are made: what is not marked was never called. The lease is checked and
+-- the batch locked first. A request that was deleted or moved meanwhile, or whose company was
+-- suspended, is not called. What was asked for is done with this.
+WITH held AS MATERIALIZED (
+    SELECT b.id
+    FROM unnest(
+        (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
+    ) AS g (id, fence)
+    JOIN batch_assets.batch AS b ON b.id = g.id AND b.fence = g.fence
+    WHERE b.state = 'ended' AND b.kind = 'live' AND b.lease_owner IS NOT NULL
+    ORDER BY b.id
+    FOR UPDATE OF b
+), marked AS (
+    UPDATE batch_assets.attempt AS a
+    SET called_at = clock_timestamp()
+    FROM held, unnest(
+        (SELECT CAST(:of_batches AS text[])), (SELECT CAST(:request_ids AS text[]))
+    ) AS w (batch_id, request_id)
+    WHERE w.batch_id = held.id
+        AND a.batch_id = w.batch_id
+        AND a.request_id = w.request_id
+        AND a.called_at IS NULL
+        AND coalesce(a.outcome, '') = ''
+        AND (
+            SELECT r."batchId"
+            FROM public."AIProcessingRequest" AS r
+            WHERE r.id = a.request_id
+                AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+        ) = a.batch_id
+        AND (
+            SELECT CAST(c.status AS text) FROM public."Company" AS c WHERE c.id = a.company_id
+        ) = 'ACTIVE'
+    RETURNING a.batch_id, a.request_id
+), done AS (
+    DELETE FROM batch_assets.live_request AS q USING marked WHERE q.request_id = marked.request_id
+)
+SELECT marked.batch_id, marked.request_id FROM marked
+
+-- name: called
+-- Calls that were begun and whose outcome nobody has written.
+SELECT a.batch_id, a.request_id
+FROM batch_assets.attempt AS a
+WHERE a.batch_id = ANY(CAST(:batch_ids AS text[]))
+    AND a.called_at IS NOT NULL
+    AND coalesce(a.outcome, '') = ''
+ORDER BY a.batch_id, a.request_id

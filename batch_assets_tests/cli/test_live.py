@@ -1,0 +1,93 @@
+"""`batch-assets live`: what it refuses, what it says that it costs, and what it asks for."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from batch_assets_tests.cli.conftest import Outcome, Type
+from batch_assets_tests.cli.test_dead_letters import NAME, World
+from batch_assets_tests.cli.test_errors import assert_one_sentence
+
+ON = {"BATCH_LIVE_RETRIES": "true"}
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    made = World(database_url)
+    yield made
+    made.desk.engine.dispose()
+
+
+@pytest.fixture
+def live(typed: Type, world: World) -> Type:
+    """Types `batch-assets live …` on the world's database."""
+
+    def type_(*arguments: str, **environ: str) -> Outcome:
+        return typed("live", *arguments, **world.configured, **environ)
+
+    return type_
+
+
+def asked(world: World) -> set[str]:
+    return set(world.desk.column("SELECT request_id FROM batch_assets.live_request"))
+
+
+def test_it_refuses_while_live_calls_are_off(live: Type, world: World) -> None:
+    assert_one_sentence(live(*world.ids, "--yes"), 2, "Live calls are off")
+    looked = live("--all", "--dry-run")
+    assert looked.code == 0
+    assert "Live calls are off (BATCH_LIVE_RETRIES): nothing can be asked for now." in looked.out
+    assert asked(world) == set()
+
+
+def test_it_says_what_it_costs_before_it_asks(live: Type, world: World) -> None:
+    waits = world.desk.more(world.company_id, 1)[0]
+    looked = live(*world.ids, waits, "--dry-run", **ON)
+    assert looked.code == 0
+    for part in (NAME, "refused", "waiting", "EUR live", "Costs are estimates. Live, a request"):
+        assert part in looked.out
+    assert max(map(len, looked.out.splitlines())) <= 80
+    document = json.loads(live(*world.ids, waits, "--dry-run", "--json", **ON).out)
+    assert (document["requests"], document["live_is_on"]) == (4, True)
+    assert document["cost_eur"] == pytest.approx(2 * document["batch_cost_eur"])
+    assert [quote["requests"] for quote in document["would_ask"]] == [3, 1]
+    assert_one_sentence(live(*world.ids, **ON), 2, "add --yes")
+    assert asked(world) == set()
+
+
+def test_what_was_asked_for_is_kept_once(typed: Type, live: Type, world: World) -> None:
+    first, *_ = world.ids
+    told = live(first, "--yes", **ON)
+    assert told.code == 0
+    assert "Asked for: 1 request." in told.out
+    assert "at most 100 in a run and 1,000 or 5.00 EUR in a day (UTC)." in told.out
+    assert asked(world) == {first}
+    again = json.loads(live("--company", NAME, "--yes", "--json", **ON).out)
+    assert (again["asked"], again["requests"]) == (2, 3)
+    assert asked(world) == set(world.ids)
+    assert json.loads(live("--code", "nothing", "--yes", "--json", **ON).out)["asked"] == 0
+    status = typed("status", **world.configured)
+    assert "Live calls are off: 3 requests asked for, 0 claimed today" in status.out
+    document = json.loads(typed("status", "--json", **world.configured, **ON).out)
+    assert document["live"] == {
+        "is_on": True,
+        "asked": 3,
+        "today_requests": 0,
+        "today_cost_eur": 0.0,
+    }
+
+
+def test_what_cannot_be_meant_is_one_sentence(live: Type, world: World) -> None:
+    _, (in_batch, *_) = world.desk.submitted()
+    for arguments, code, part in (
+        ("", 2, "Which ones?"),
+        ("--all --code refused", 2, "--all is all that have failed"),
+        ("nobody", 2, "No request has the id 'nobody'"),
+        (f"{world.foreign}", 1, "failed through LiveDash itself"),
+        (f"{world.ids[0]} {in_batch}", 1, "it is BATCHING_IN_PROGRESS"),
+    ):
+        assert_one_sentence(live(*arguments.split(), "--yes", **ON), code, part)
+    world.desk.do("UPDATE public.\"Company\" SET status = 'SUSPENDED'")
+    assert_one_sentence(live(world.ids[0], "--yes", **ON), 1, "of a company that is not active")
+    assert asked(world) == set()

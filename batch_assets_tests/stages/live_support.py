@@ -1,0 +1,51 @@
+"""What tests of live requests share: failed requests, asks, and the live calls in the ledger."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.policy import LivePolicy
+from batch_assets.stages.plan import find_due
+from batch_assets.store.live_requests import LiveRequests
+from batch_assets_tests.stages.support import Lab
+
+ON = LivePolicy(is_on=True)
+
+
+def only(**changes: Any) -> LivePolicy:
+    """Live calls turned on, with another budget."""
+    return replace(ON, **changes)
+
+
+def failed(
+    lab: Lab, count: int = 2, age: timedelta = timedelta(hours=23), **options: Any
+) -> list[str]:
+    """Requests of a company of their own that have failed once, and the server as usual again."""
+    _, ids = lab.company(count, age=age, **options)
+    lab.configure(rows=[{"effect": {"kind": "http_error", "status": 500}}])
+    lab.submit()
+    lab.read_to_the_end()
+    lab.configure()
+    return ids
+
+
+def waiting(lab: Lab, count: int, **options: Any) -> list[str]:
+    """Requests of a company of their own that were noticed and wait."""
+    company_id, ids = lab.company(count, **options)
+    find_due(lab.pipeline, [company_id])
+    return ids
+
+
+def ask(lab: Lab, request_ids: Sequence[str]) -> None:
+    """An operator asks for these to be sent live."""
+    store = LiveRequests(lab.desk.engine)
+    chosen = store.choose(Criteria(request_ids=request_ids), 1_000)
+    assert store.ask([one.candidate for one in chosen], "an operator") == len(request_ids)
+
+
+def calls(lab: Lab, request_id: str) -> int:
+    """How often the server has billed a live call for a request."""
+    billed = lab.server.ledger().entries(kind="live")
+    return sum(str(entry.custom_id).endswith(f"/{request_id}") for entry in billed)
