@@ -14,7 +14,7 @@ HISTORY ?= 10000
 
 N ?= 200
 SEED ?= 1
-WORKERS ?= 4
+WORKERS ?= 8
 
 .PHONY: help setup setup-dev demo dev test bench drill real-text check format lock clean
 
@@ -42,7 +42,7 @@ bench: setup ## Compare original and optimized (COMPANIES= REQUESTS= MESSAGES= H
 
 drill: setup ## Kill runs at every point and count what is lost (N=200 SEED=1 KINDS=)
 	@$(RUN) drills --schedules $(N) --seed $(SEED) --workers $(WORKERS) \
-		$(if $(KINDS),--kinds $(KINDS))
+		$(if $(KINDS),--kinds $(KINDS)) $(if $(STORY),--story "$(STORY)")
 
 real-text: setup ## Send real conversations through the job (DATA=file)
 	@$(RUN) benchmarks.real_text "$(DATA)"

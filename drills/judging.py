@@ -22,6 +22,7 @@ class Verdict:
     kind: str
     story: str
     requests: int
+    told: str
     lost: int = 0
     billed_twice: int = 0
     stuck: int = 0
@@ -34,11 +35,18 @@ class Verdict:
     runs: int = 0
     launched_runs: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of its runs, its server and its player; not of the database."""
     reached: Counter[str] = field(default_factory=Counter)
     """How often each point was reached."""
     errors: list[str] = field(default_factory=list)
     """What no run may end with, and what the drill itself met."""
     details: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, story: Story) -> "Verdict":
+        """One for a story that is not played yet."""
+        return cls(story.seed, story.kind, str(story), len(story.requests), story.told)
 
     @property
     def is_clean(self) -> bool:

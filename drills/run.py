@@ -134,6 +134,7 @@ def _run(pipeline: Pipeline, points: Points) -> None:
             branch(pipeline, points)
         except _STORY_ENDS:
             continue
+    points.stage = "end"
 
 
 def _read(pipeline: Pipeline, points: Points) -> None:

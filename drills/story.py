@@ -13,7 +13,7 @@ from batch_assets.openai_batch.operations import Timeouts
 from drills.points import Strike
 
 MODELS: Final = ("gpt-4o-mini", "gpt-4.1")
-TIMEOUTS: Final = Timeouts(connect=0.3, read=1.0, create=0.4, upload=0.3)
+TIMEOUTS: Final = Timeouts(connect=0.3, read=1.0, create=0.4, upload=0.3, turn=0.2)
 """Short, so that a lease can be short and still outlast the longest call."""
 
 POLICY: Final = Policy(
@@ -70,6 +70,8 @@ class Story:
 
     seed: int
     kind: str
+    scene: str
+    """Kind and number of the story whose world and server this one has: `scene_of` makes them."""
     requests: tuple[Request, ...]
     server: Mapping[str, Any]
     policy: Policy
@@ -82,6 +84,12 @@ class Story:
     launched: bool = False
     """Whether runs are Dagster's, as a process of their own, until nothing is left to strike."""
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def told(self) -> str:
+        """In one line all that it takes to tell it again: `retold` of the module `kinds` does."""
+        strikes = [strike.told for strike in self.strikes]
+        return " ".join([str(self.seed), self.kind, self.scene, *strikes])
 
     def __str__(self) -> str:
         companies = len({request.company_id for request in self.requests})
@@ -110,21 +118,25 @@ def requests_of(seed: int, random: Random, *, spoilt: bool) -> tuple[Request, ..
 
 
 def server_config(
-    random: Random, *, endings: bool = True, calls: tuple[dict[str, Any], ...] = (), **parts: Any
+    random: Random,
+    *,
+    calls: tuple[dict[str, Any], ...] = (),
+    processing_seconds: float | None = None,
 ) -> dict[str, Any]:
     """The local server's configuration: the rows' fates, and how some batches end."""
     rows = [
         {"custom_id": f"-{fate}$", "effect": effect} for fate, effect in FATES.items() if effect
     ]
-    ends = [end for end in ("expired", "cancelled", "failed") if endings and random.random() < 0.5]
+    ends = [end for end in ("expired", "cancelled", "failed") if random.random() < 0.5]
     batches = [_ending(random, end) for end in ends]
+    usual_seconds = random.choice((0, 0, 0.05))
     timing = {
         "validation_seconds": 0,
-        "processing_seconds": random.choice((0, 0, 0.05)),
+        "processing_seconds": usual_seconds if processing_seconds is None else processing_seconds,
         "finalizing_seconds": 0,
         "cancel_seconds": 0,
     }
-    return {"timing": timing, "rows": rows, "batches": batches, "calls": list(calls), **parts}
+    return {"timing": timing, "rows": rows, "batches": batches, "calls": list(calls)}
 
 
 def _ending(random: Random, end: str) -> dict[str, Any]:

@@ -1,15 +1,13 @@
-"""The database of a schedule: emptied, filled, and asked in the end.
+"""The database of a schedule: emptied, filled, and asked in the end."""
 
-Nothing stays open between two calls: the process forks.
-"""
-
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 
 from batch_assets.store.sql import load
 from batch_assets.store.urls import application_url
@@ -23,15 +21,20 @@ class Open:
     """What is not finished."""
 
     left_over: int
-    lease_seconds: float | None
-    """When the first lease runs out that is still held."""
+    idle_seconds: float
+    """In so many seconds a run finds something to do; until then none does."""
 
 
 @dataclass(frozen=True)
 class World:
-    """One database, for one schedule after the other."""
+    """One database, for one schedule after the other.
+
+    Its connection stays open, and is its process's own: one that was forked makes another.
+    """
 
     url: str
+    _engines: dict[int, Engine] = field(default_factory=dict, init=False, compare=False)
+    """By process."""
 
     def begin(self, requests: Sequence[Request]) -> None:
         """Empty it, and let these requests wait in it."""
@@ -52,22 +55,28 @@ class World:
         with self._connected() as connection:
             connection.execute(SQL["end_connections"])
 
-    def open_work(self) -> Open:
-        """How much is left, and how long it may be held."""
+    def open_work(self, grace_seconds: float) -> Open:
+        """How much is left, and when something may be done about it."""
         with self._connected() as connection:
-            row = connection.execute(SQL["open_work"]).one()
-        return Open(row.left_over, row.lease_seconds)
+            row = connection.execute(SQL["open_work"], {"grace_seconds": grace_seconds}).one()
+        return Open(row.left_over, row.idle_seconds)
 
     def rows(self, name: str) -> list[Any]:
         """The rows of a named statement without parameters."""
         with self._connected() as connection:
             return list(connection.execute(SQL[name]))
 
+    def close(self) -> None:
+        """Give this process's connection back."""
+        engine = self._engines.pop(os.getpid(), None)
+        if engine is not None:
+            engine.dispose()
+
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        engine = create_engine(application_url(self.url), poolclass=NullPool)
-        try:
-            with engine.begin() as connection:
-                yield connection
-        finally:
-            engine.dispose()
+        engine = self._engines.get(os.getpid())
+        if engine is None:
+            engine = create_engine(application_url(self.url), pool_size=1)
+            self._engines[os.getpid()] = engine
+        with engine.begin() as connection:
+            yield connection

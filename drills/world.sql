@@ -60,17 +60,51 @@ FROM pg_stat_activity AS a
 WHERE a.datname = current_database() AND a.application_name = 'batch-assets';
 
 -- name: open_work
--- What is still to be done, and in how many seconds something may be done about it.
+-- What is still to be done, and in how many seconds a run finds something to do about it: none if
+-- there is anything that only a run can tell. What waits does so for its model or for a breaker; a
+-- batch for its lease, and one that was missed once for the end of the grace; a retry for its date.
+WITH open_batch AS MATERIALIZED (
+    SELECT
+        greatest(
+            coalesce(b.lease_expires_at, 'epoch'),
+            CASE
+                WHEN b.state IN ('claimed', 'uploaded')
+                    THEN b.absent_since + make_interval(secs => :grace_seconds)
+            END
+        ) AS ready_at
+    FROM batch_assets.batch AS b
+    WHERE b.state NOT IN ('settled', 'released')
+), open_request AS MATERIALIZED (
+    SELECT
+        r."processingStatus" = 'PENDING_BATCHING' AS is_waiting,
+        (SELECT p.until FROM batch_assets.model_pause AS p WHERE p.model = r.model) AS rests_until
+    FROM public."AIProcessingRequest" AS r
+    WHERE r."processingStatus" IN ('PENDING_BATCHING', 'BATCHING_IN_PROGRESS')
+), ready AS (
+    SELECT o.ready_at FROM open_batch AS o
+    UNION ALL
+    SELECT f.retry_at FROM batch_assets.retry AS f
+    UNION ALL
+    SELECT
+        greatest(
+            coalesce(o.rests_until, 'epoch'),
+            (
+                SELECT max(k.retry_at) FROM batch_assets.breaker AS k
+                WHERE k.operation IN ('upload', 'create_batch')
+            )
+        )
+    FROM open_request AS o
+    WHERE o.is_waiting
+)
 SELECT
-    (SELECT count(*) FROM public."AIProcessingRequest" AS r
-        WHERE r."processingStatus" IN ('PENDING_BATCHING', 'BATCHING_IN_PROGRESS'))
+    (SELECT count(*) FROM open_request)
     + (SELECT count(*) FROM batch_assets.retry)
-    + (SELECT count(*) FROM batch_assets.batch AS b
-        WHERE b.state NOT IN ('settled', 'released')) AS left_over,
-    EXTRACT(EPOCH FROM (
-        SELECT min(b.lease_expires_at) - clock_timestamp() FROM batch_assets.batch AS b
-        WHERE b.state NOT IN ('settled', 'released') AND b.lease_expires_at > clock_timestamp()
-    ))::float8 AS lease_seconds;
+    + (SELECT count(*) FROM open_batch) AS left_over,
+    coalesce(
+        extract(epoch FROM greatest(
+            (SELECT min(r.ready_at) FROM ready AS r) - clock_timestamp(), interval '0'
+        )), 0
+    )::float8 AS idle_seconds;
 
 -- name: buckets
 -- Each request with the buckets that it is in, of which there has to be one.
