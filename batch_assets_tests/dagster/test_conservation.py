@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from batch_assets.domain.conservation import Misfit
 from batch_assets.local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
-from batch_assets_tests.dagster.reading import failed_ops, metadata_of
+from batch_assets_tests.dagster.reading import failed_ops, failure_of, metadata_of
 from batch_assets_tests.factories import make_company, make_requests
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -88,6 +88,13 @@ def test_it_is_proved_after_a_run_that_fails(
     assert checked(result).passed
 
 
+def test_an_audit_without_the_api_still_counts(run_job: RunJob, database_url: str) -> None:
+    result = run_job(database_url, job_name="audit_job")
+    assert failed_ops(result) == {"clear_strays"}
+    assert "The API did not answer as it should" in failure_of(result, "clear_strays")
+    assert checked(result).passed
+
+
 def test_the_audit_counts_every_row(run: Run, engine: Engine, instance: dg.DagsterInstance) -> None:
     ids = add_requests(engine, 12)
     add_requests(engine, 3)
@@ -98,6 +105,8 @@ def test_the_audit_counts_every_row(run: Run, engine: Engine, instance: dg.Dagst
     assert said.check_name == "all_rows_conserved"
     counted = numbers(said)
     assert (counted["rows"], counted["in_batch"], counted["waiting"]) == (15, 12, 3)
+    looked = metadata_of(result, "clear_strays")
+    assert (looked["duplicates"], looked["strays_deleted"], looked["unknown"]) == (0, 0, 0)
     (materialized,) = result.asset_materializations_for_node("audit_rows")
     companies = records(materialized.metadata["companies"])
     assert [(company["rows"], company["adds_up"]) for company in companies] == [
