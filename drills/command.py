@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     seeds = range(options.seed, options.seed + options.schedules)
     try:
-        with _databases(PROJECT_DIR, options.workers) as (urls, directory):
+        with databases(PROJECT_DIR, options.workers) as (urls, directory):
             if options.story is not None:
                 return play_again(urls, directory, [options.story] * options.schedules)
             return drill(urls, directory, seeds, kinds=options.kinds)
@@ -98,17 +98,19 @@ def _rehearse(made: Workers, stories: Sequence[Story], report: Report) -> Aim:
 
 
 @contextmanager
-def _databases(project_dir: Path, number: int) -> Iterator[tuple[list[str], Path]]:
-    """Databases of the drill's own, on a local stack of its own that is gone afterwards."""
-    stack.reset(project_dir, name=STACK)
+def databases(
+    project_dir: Path, number: int, *, name: str = STACK
+) -> Iterator[tuple[list[str], Path]]:
+    """Databases and a directory, on a local stack of this name that is gone afterwards."""
+    stack.reset(project_dir, name=name)
     try:
-        running = stack.attach(project_dir, name=STACK, options=StackOptions(durable=False))
+        running = stack.attach(project_dir, name=name, options=StackOptions(durable=False))
         yield (
             [_make_database(running.database_url, one) for one in range(number)],
             (running.state_dir / "workers"),
         )
     finally:
-        stack.reset(project_dir, name=STACK)
+        stack.reset(project_dir, name=name)
 
 
 def _make_database(admin_url: str, number: int) -> str:

@@ -117,6 +117,13 @@ def requests_of(seed: int, random: Random, *, spoilt: bool) -> tuple[Request, ..
     return tuple(made)
 
 
+def row_rules() -> list[dict[str, Any]]:
+    """The part of the local server's configuration that gives the rows their fates."""
+    return [
+        {"custom_id": f"-{fate}$", "effect": effect} for fate, effect in FATES.items() if effect
+    ]
+
+
 def server_config(
     random: Random,
     *,
@@ -124,9 +131,6 @@ def server_config(
     processing_seconds: float | None = None,
 ) -> dict[str, Any]:
     """The local server's configuration: the rows' fates, and how some batches end."""
-    rows = [
-        {"custom_id": f"-{fate}$", "effect": effect} for fate, effect in FATES.items() if effect
-    ]
     ends = [end for end in ("expired", "cancelled", "failed") if random.random() < 0.5]
     batches = [_ending(random, end) for end in ends]
     usual_seconds = random.choice((0, 0, 0.05))
@@ -136,7 +140,7 @@ def server_config(
         "finalizing_seconds": 0,
         "cancel_seconds": 0,
     }
-    return {"timing": timing, "rows": rows, "batches": batches, "calls": list(calls)}
+    return {"timing": timing, "rows": row_rules(), "batches": batches, "calls": list(calls)}
 
 
 def _ending(random: Random, end: str) -> dict[str, Any]:

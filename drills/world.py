@@ -36,19 +36,30 @@ class World:
     _engines: dict[int, Engine] = field(default_factory=dict, init=False, compare=False)
     """By process."""
 
-    def begin(self, requests: Sequence[Request]) -> None:
-        """Empty it, and let these requests wait in it."""
+    def begin(self, requests: Sequence[Request], companies: Sequence[str] = ()) -> None:
+        """Empty it, and let these requests wait in it, of their companies and of more."""
         self.end_connections()
+        company_ids = sorted({*companies, *(request.company_id for request in requests)})
+        with self._connected() as connection:
+            connection.execute(SQL["empty"])
+            connection.execute(SQL["settle_here"])
+            connection.execute(SQL["companies"], {"company_ids": company_ids})
+        self.add(requests)
+
+    def add(self, requests: Sequence[Request]) -> None:
+        """Let more requests wait, of companies that are there."""
         ids = [request.id for request in requests]
         of_companies = [request.company_id for request in requests]
         models = [request.model for request in requests]
         with self._connected() as connection:
-            connection.execute(SQL["empty"])
-            connection.execute(SQL["settle_here"])
-            connection.execute(SQL["companies"], {"company_ids": sorted(set(of_companies))})
             connection.execute(SQL["sessions"], {"ids": ids, "of_companies": of_companies})
             connection.execute(SQL["messages"], {"ids": ids})
             connection.execute(SQL["requests"], {"ids": ids, "models": models})
+
+    def do(self, name: str, **parameters: Any) -> None:
+        """Execute a named statement."""
+        with self._connected() as connection:
+            connection.execute(SQL[name], parameters)
 
     def end_connections(self) -> None:
         """Cut the application's connections, as a server that fails over does."""

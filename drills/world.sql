@@ -53,6 +53,40 @@ INSERT INTO public."AIProcessingRequest" (
 SELECT r.id, r.id, r.model, 0, 0, 0, 0, 0, 0, 'sentiment_analysis', false, clock_timestamp()
 FROM unnest(CAST(:ids AS text[]), CAST(:models AS text[])) AS r (id, model);
 
+-- name: company_status
+UPDATE public."Company" SET "status" = CAST(:status AS "CompanyStatus") WHERE "id" = :company_id;
+
+-- name: delete_session
+DELETE FROM public."Session" WHERE "id" = :id;
+
+-- name: let_time_pass
+-- As if everything that is waited for had come: leases, the grace, dates, rests and breakers.
+WITH retries AS (
+    UPDATE batch_assets.retry SET retry_at = clock_timestamp() - interval '1 second'
+    RETURNING 1
+), pauses AS (
+    DELETE FROM batch_assets.model_pause RETURNING 1
+), breakers AS (
+    UPDATE batch_assets.breaker SET retry_at = clock_timestamp() - interval '1 second'
+    WHERE retry_at IS NOT NULL
+    RETURNING 1
+)
+UPDATE batch_assets.batch AS b
+SET lease_expires_at = b.lease_expires_at - make_interval(secs => :seconds),
+    absent_since = b.absent_since - make_interval(secs => :seconds),
+    server_status_since = b.server_status_since - make_interval(secs => :seconds),
+    ended_at = b.ended_at - make_interval(secs => :seconds)
+WHERE b.state NOT IN ('settled', 'released');
+
+-- name: of_another_company
+-- Rows in a batch of a company that is not theirs.
+SELECT a.request_id, b.company_id AS batch_company_id
+FROM batch_assets.attempt AS a
+JOIN batch_assets.batch AS b ON b.id = a.batch_id
+JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
+JOIN public."Session" AS s ON s.id = r."sessionId"
+WHERE b.company_id <> s."companyId";
+
 -- name: end_connections
 -- What a killed run left: its last statement may still be under way.
 SELECT count(pg_terminate_backend(a.pid, 5000))
