@@ -81,20 +81,20 @@ class Trap(Points):
 
     def __init__(self) -> None:
         super().__init__(os.open(os.devnull, os.O_WRONLY), None, lambda _action: None)
-        self._left: int | None = None
+        self._points_left: int | None = None
         self._lock = threading.Lock()
 
     def set(self, points: int | None) -> None:
         """Break off at the so-manieth point from now on; never with `None`."""
-        self._left = points
+        self._points_left = points
 
     def reach(self, effect: str) -> None:
         """Go on, or never again."""
         with self._lock:
-            if self._left is None:
+            if self._points_left is None:
                 return
-            self._left -= 1
-            if self._left > 0:
+            self._points_left -= 1
+            if self._points_left > 0:
                 return
         raise BrokenOffError(f"{self.stage}:{effect}")
 
