@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from drills.server import Server
-from drills.story import UNSPOILT, Request, Story
+from drills.story import UNREADABLE, UNSPOILT, Request, Story
 from drills.world import World
 
 
@@ -63,8 +63,11 @@ def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
         if entry.custom_id is not None and entry.batch_id is not None:
             charges[entry.custom_id] += 1
             charged_in.add((entry.custom_id, entry.batch_id))
+    unreadable = {request.id for request in story.requests if request.fate in UNREADABLE}
     failed = {
-        (row.request_id, row.openai_batch_id) for row in world.rows("failed_attempts")
+        (row.request_id, row.openai_batch_id)
+        for row in world.rows("failed_attempts")
+        if row.outcome == "failed" or row.request_id in unreadable
     } & charged_in
     explained = Counter(request_id for request_id, _ in failed)
     rows = {row.id: row for row in world.rows("buckets")}

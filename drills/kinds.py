@@ -57,7 +57,7 @@ _REHEARSED: Final[tuple[tuple[Any, ...], ...]] = (
 """Faults of calls under which the points of recovery and refusal are reached."""
 
 _SCENES: Final = len(_REHEARSED) + 1
-"""In the last one batches take longer than they may."""
+"""In the last one batches take a little longer than they may, so that some are cancelled."""
 
 _SOON: Final = ("check:", "clean:", "find:", "ingest:", "submit:call:", "submit:commit:claim")
 """Points that the first runs of any story reach."""
@@ -89,7 +89,7 @@ def _rehearsal(number: int, seed: int) -> Story:
         kind="rehearsal",
         scene=f"rehearsal-{number}/{seed}",
         requests=requests_of(seed, random, spoilt=True),
-        server=server_config(random, calls=calls, processing_seconds=0.4 if is_slow else None),
+        server=server_config(random, calls=calls, processing_seconds=0.25 if is_slow else None),
         policy=replace(
             POLICY,
             max_batch_requests=random.choice((10, 20, 20)),

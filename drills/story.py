@@ -49,6 +49,9 @@ FATES: Final[Mapping[str, dict[str, Any]]] = {
 UNSPOILT: Final = frozenset({"answered", "twice"})
 """Fates with a good answer: such a request is billed once, and has to end complete."""
 
+UNREADABLE: Final = frozenset({"missing", "stranger", "broken"})
+"""Fates that are billed and leave no line with the request's id: nobody can tell that it ran."""
+
 
 @dataclass(frozen=True)
 class Request:

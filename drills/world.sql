@@ -163,11 +163,12 @@ LEFT JOIN batch_assets.dead_letter AS d ON d.request_id = r.id
 ORDER BY r.id;
 
 -- name: failed_attempts
--- Attempts that failed by what the server sent: with its id of the batch, which its ledger has too.
-SELECT a.request_id, b.openai_batch_id
+-- Attempts that came to nothing by what the server sent: with its id of the batch, which its ledger
+-- has too. In a batch that was cut short, one whose line cannot be read ends unanswered.
+SELECT a.request_id, b.openai_batch_id, a.outcome
 FROM batch_assets.attempt AS a
 JOIN batch_assets.batch AS b ON b.id = a.batch_id
-WHERE a.outcome = 'failed' AND b.openai_batch_id IS NOT NULL;
+WHERE a.outcome IN ('failed', 'unanswered') AND b.openai_batch_id IS NOT NULL;
 
 -- name: installation
 SELECT i.id FROM batch_assets.installation AS i;
