@@ -14,9 +14,9 @@ HISTORY ?= 10000
 
 N ?= 200
 SEED ?= 1
-WORKERS ?= 4
+WORKERS ?= 8
 
-.PHONY: help setup setup-dev demo dev test bench drill real-text check format lock clean
+.PHONY: help setup setup-dev demo dev test bench drill drill-steps real-text check format lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -42,7 +42,10 @@ bench: setup ## Compare original and optimized (COMPANIES= REQUESTS= MESSAGES= H
 
 drill: setup ## Kill runs at every point and count what is lost (N=200 SEED=1 KINDS=)
 	@$(RUN) drills --schedules $(N) --seed $(SEED) --workers $(WORKERS) \
-		$(if $(KINDS),--kinds $(KINDS))
+		$(if $(KINDS),--kinds $(KINDS)) $(if $(STORY),--story "$(STORY)")
+
+drill-steps: setup-dev ## Take the stages step by step in any order (N=200 SEED=1)
+	@$(RUN) drills.steps --examples $(N) --seed $(SEED)
 
 real-text: setup ## Send real conversations through the job (DATA=file)
 	@$(RUN) benchmarks.real_text "$(DATA)"

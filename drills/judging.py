@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from batch_assets.stages.live_wave import INDETERMINATE_LIVE
 from batch_assets.stages.naming import call_id
 from drills.server import Server
-from drills.story import LINELESS, UNSPOILT, Request, Story
+from drills.story import UNREADABLE, UNSPOILT, Request, Story
 from drills.world import World
 
 
@@ -25,6 +25,7 @@ class Verdict:
     kind: str
     story: str
     requests: int
+    told: str
     lost: int = 0
     billed_twice: int = 0
     stuck: int = 0
@@ -38,11 +39,18 @@ class Verdict:
     runs: int = 0
     launched_runs: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of its runs, its server and its player; not of the database."""
     reached: Counter[str] = field(default_factory=Counter)
     """How often each point was reached."""
     errors: list[str] = field(default_factory=list)
     """What no run may end with, and what the drill itself met."""
     details: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, story: Story) -> "Verdict":
+        """One for a story that is not played yet."""
+        return cls(story.seed, story.kind, str(story), len(story.requests), story.told)
 
     @property
     def is_clean(self) -> bool:
@@ -62,11 +70,11 @@ def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
     for request_id, batch_id, times in _judge_live(world, server, verdict):
         charges[request_id] += times
         charged_in.add((request_id, batch_id))
-    fate_of = {request.id: request.fate for request in story.requests}
+    unreadable = {request.id for request in story.requests if request.fate in UNREADABLE}
     spoilt = {
         (row.request_id, row.openai_batch_id)
         for row in world.rows("failed_attempts")
-        if row.outcome == "failed" or fate_of.get(row.request_id) in LINELESS
+        if row.outcome == "failed" or row.request_id in unreadable
     } & charged_in
     explained = Counter(request_id for request_id, _ in spoilt)
     rows = {row.id: row for row in world.rows("buckets")}

@@ -1,7 +1,7 @@
 """The kinds of schedules, and the story of each number.
 
-A seed's kind is its place in `CYCLE`. Kills go round the points that the rehearsals have reached,
-so that each of them has its turn.
+A seed's kind is its place in `CYCLE`, and its world follows from it. Where it is struck depends on
+the points that are known by then: `Story.told` says it all, and `retold` makes the story of that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, Final
 
 from batch_assets.domain.policy import LivePolicy
-from drills.points import Strike
+from drills.points import Strike, strike_of
 from drills.story import POLICY, Story, requests_of, server_config
 
 CYCLE: Final = (
@@ -18,7 +18,6 @@ CYCLE: Final = (
     *("kill", "cut", "kill", "restart", "kill", "lists-lag", "kill", "four-at-once"),
     *("kill", "kills", "mix", "launched-kill", "live"),
 )
-_KILLS: Final = tuple(place for place, kind in enumerate(CYCLE) if kind == "kill")
 
 _LOST_ANSWER: Final = {"kind": "drop", "work": "done"}
 _UNSENT: Final = {"kind": "drop", "work": "never"}
@@ -61,6 +60,8 @@ _REHEARSED: Final[tuple[tuple[Any, ...], ...]] = (
 )
 """Faults of calls under which the points of recovery and refusal are reached."""
 
+_SCENES: Final = len(_REHEARSED) + 1
+"""In the last one batches take a little longer than they may, so that some are cancelled."""
 
 _SOON: Final = ("check:", "clean:", "find:", "ingest:", "submit:call:", "submit:commit:claim")
 """Points that the first runs of any story reach."""
@@ -81,58 +82,91 @@ _LIVE_POINTS: Final = (
 
 @dataclass(frozen=True)
 class Seen:
-    """A point as the rehearsals met it."""
+    """A point as the stories so far met it."""
 
     name: str
-    rehearsal: int
-    """The number of the rehearsal that reached it most often."""
+    story: Story
+    """A rehearsal that reached it most often; without one, the first story that did."""
     times: int
     rehearsals: int
-    """How many of them reached it."""
+    """How many rehearsals reached it."""
 
 
 def rehearsals() -> list[Story]:
     """Stories that nothing strikes, from which the points are known."""
-    return [_rehearsal(number, seed=-1 - number) for number in range(2 * len(_REHEARSED))]
-
-
-def rehearsal_of(seed: int) -> int:
-    """The number of the rehearsal that has this seed."""
-    return -1 - seed
+    return [_rehearsal(number, seed=-1 - number) for number in range(2 * _SCENES)]
 
 
 def _rehearsal(number: int, seed: int) -> Story:
     random = Random(f"world {number if seed < 0 else seed}")  # noqa: S311 (no secret hangs on it)
-    calls = _REHEARSED[number % len(_REHEARSED)]
+    is_slow = number % _SCENES == len(_REHEARSED)
+    calls = () if is_slow else _REHEARSED[number % _SCENES]
     return Story(
         seed=seed,
         kind="rehearsal",
+        scene=f"rehearsal-{number}/{seed}",
         requests=requests_of(seed, random, spoilt=True),
-        server=server_config(random, calls=calls),
+        server=server_config(random, calls=calls, processing_seconds=0.25 if is_slow else None),
         policy=replace(
             POLICY,
             max_batch_requests=random.choice((10, 20, 20)),
             batches_per_claim=random.choice((2, 100)),
             rows_per_write=random.choice((4, 5_000)),
             concurrent_companies=random.choice((1, 3)),
+            batch_timeout_seconds=0.2 if is_slow else POLICY.batch_timeout_seconds,
         ),
-        mode="optimized" if number < len(_REHEARSED) else "original",
+        mode="optimized" if number < _SCENES else "original",
     )
 
 
-def story_of(seed: int, seen: Sequence[Seen], kind: str | None = None) -> Story:
-    """The story of a number; of another kind than its own if one is named."""
-    place = seed % len(CYCLE)
-    chosen = kind or CYCLE[place]
+def kind_of(seed: int) -> str:
+    """The kind of the schedule with this number."""
+    return CYCLE[seed % len(CYCLE)]
+
+
+def story_of(seed: int, seen: Sequence[Seen], kind: str) -> Story:
+    """The story of a number, for any kind but `kill`; it is struck at points that are known."""
     random = Random(f"story {seed}")  # noqa: S311 (no secret hangs on it)
-    if chosen == "kill":
-        turn = _KILLS.index(place) if place in _KILLS else 0
-        target = seen[(seed // len(CYCLE) * len(_KILLS) + turn) % len(seen)]
-        return _struck(_rehearsal(target.rehearsal, seed), chosen, [_at(target, "kill", random)])
-    base = _rehearsal(random.randrange(2 * len(_REHEARSED)), seed)
+    base = _rehearsal(random.randrange(2 * _SCENES), seed)
     often = max(point.rehearsals for point in seen)
     usual = [point for point in seen if 2 * point.rehearsals > often]
-    return _MAKERS[chosen](base, usual, random)
+    return replace(_MAKERS[kind](base, usual, random), scene=f"{kind}/{seed}")
+
+
+def kill_of(seed: int, point: Seen, turn: int) -> Story:
+    """The story of a number with a kill at a point: at the `turn`-th of such with that point.
+
+    It is that of the story that reached the point, with what struck before; every second time that
+    of a rehearsal is played in a world of this number's own.
+    """
+    random = Random(f"kill {seed}")  # noqa: S311 (no secret hangs on it)
+    base = point.story
+    if base.kind == "rehearsal" and turn % 2 == 0:
+        base = _rehearsal(-1 - base.seed, seed)
+    return replace(
+        base,
+        seed=seed,
+        kind="kill",
+        strikes=(*base.strikes, _at(point, "kill", random)),
+        launched=False,
+    )
+
+
+def scene_of(name: str) -> Story:
+    """The story with this scene, without what strikes it. LookupError, ValueError: none has it."""
+    kind, seed = name.rsplit("/")
+    if kind.startswith("rehearsal-"):
+        return _rehearsal(int(kind.removeprefix("rehearsal-")), int(seed))
+    return replace(story_of(int(seed), _SOME_POINT, kind), strikes=())
+
+
+def retold(told: str) -> Story:
+    """The story of which this is `Story.told`. LookupError or ValueError: of none."""
+    seed, kind, scene, *strikes = told.split()
+    base = scene_of(scene)
+    return replace(
+        base, seed=int(seed), kind=kind, strikes=tuple(strike_of(strike) for strike in strikes)
+    )
 
 
 def _at(point: Seen, action: str, random: Random) -> Strike:
@@ -146,6 +180,10 @@ def _struck(story: Story, kind: str, strikes: Sequence[Strike], **changes: Any) 
 
 def _some(seen: Sequence[Seen], action: str, random: Random, most: int) -> list[Strike]:
     return [_at(random.choice(seen), action, random) for _ in range(random.randint(1, most))]
+
+
+_SOME_POINT: Final = [Seen("submit:call:upload:before", _rehearsal(0, seed=-1), 1, 1)]
+"""For stories that are told for their worlds alone: these are drawn before all that strikes."""
 
 
 def _kills(story: Story, seen: Sequence[Seen], random: Random) -> Story:
@@ -215,12 +253,13 @@ def _lag(story: Story, seen: Sequence[Seen], random: Random) -> Story:
 
 
 def _mix(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    faced = _facing(story, "mix", _random_calls(random, random.randint(0, 4)))
+    at_once = random.choice((1, 1, 2, 4))
     strikes = [
         _at(random.choice(seen), random.choice(("kill", "kill", "cut", "restart", "stop")), random)
         for _ in range(random.randint(1, 4))
     ]
-    struck = _facing(story, "mix", _random_calls(random, random.randint(0, 4)))
-    return replace(struck, strikes=tuple(strikes), at_once=random.choice((1, 1, 2, 4)))
+    return replace(faced, strikes=tuple(strikes), at_once=at_once)
 
 
 def _live(story: Story, _seen: Sequence[Seen], random: Random) -> Story:

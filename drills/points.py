@@ -18,6 +18,17 @@ class Strike:
     def __str__(self) -> str:
         return f"{self.action} at {self.name} (time {self.nth})"
 
+    @property
+    def told(self) -> str:
+        """In a word, for `strike_of`."""
+        return f"{self.action}@{self.name}@{self.nth}"
+
+
+def strike_of(told: str) -> Strike:
+    """The strike that is told so. ValueError if none is."""
+    action, name, nth = told.split("@")
+    return Strike(name, int(nth), action)
+
 
 class Points:
     """The points of one run. Threads share it.

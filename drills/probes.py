@@ -1,16 +1,19 @@
 """Puts the points into a run, from outside: the product has no hook for them."""
 
 import re
+import shutil
 import sys
 from collections.abc import Callable, Generator
+from functools import cache
 from pathlib import Path
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Final
 
 import httpx2
 from sqlalchemy import Connection, Engine, event
 
 from batch_assets import store
+from batch_assets.openai_batch import spool
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.store.dialect import UnaskedDialect
@@ -18,9 +21,11 @@ from drills.points import Points
 
 _STORE: Final = str(Path(store.__file__).parent)
 _AROUND: Final = ("strategy", "lost_connections.py", "counting.py", "engine.py")
-"""What only carries an operation, and is none."""
+"""What only carries an operation, and is none; but for the measurements that are written."""
+_MEASUREMENTS: Final = "history.py"
+_SPOOLS: Final = "batch-files-"
 _WRITES: Final = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+\w", re.IGNORECASE)
-_CALLS: Final = (
+CALLS: Final = (
     ("POST", r"/files", "upload"),
     ("POST", r"/batches", "create_batch"),
     ("POST", r"/batches/[^/]+/cancel", "cancel"),
@@ -40,6 +45,7 @@ def install(points: Points) -> None:
     _around_calls(points)
     _around_input_files(points)
     _around_downloads(points)
+    _around_removals(points)
 
 
 def spare_certificates() -> None:
@@ -57,14 +63,20 @@ def _operation() -> str | None:
     found = None
     frame = sys._getframe(2)
     while True:
-        code = frame.f_code
-        if code.co_filename.startswith(_STORE):
-            place = Path(code.co_filename).relative_to(_STORE).parts
-            if place[0] not in _AROUND:
-                found = code.co_name
+        if _is_of_an_operation(frame.f_code.co_filename):
+            found = frame.f_code.co_name
         if frame.f_back is None:
             return found
         frame = frame.f_back
+
+
+@cache
+def _is_of_an_operation(file_name: str) -> bool:
+    """Asked for each frame of each stack; there are some hundred files."""
+    path = Path(file_name)
+    if not path.is_relative_to(_STORE):
+        return False
+    return path.relative_to(_STORE).parts[0] not in _AROUND or path.name == _MEASUREMENTS
 
 
 def _around_statements(points: Points) -> None:
@@ -121,7 +133,7 @@ def _around_calls(points: Points) -> None:
 
 def _call(request: httpx2.Request) -> str | None:
     path = request.url.path.removeprefix("/v1")
-    for method, pattern, name in _CALLS:
+    for method, pattern, name in CALLS:
         if request.method == method and re.fullmatch(pattern, path):
             return name
     return None
@@ -129,10 +141,8 @@ def _call(request: httpx2.Request) -> str | None:
 
 def _around_input_files(points: Points) -> None:
     _surround(points, Spool, "__enter__", "spool_made")
-    _surround(points, Spool, "__exit__", "spool_removed")
     _surround(points, InputFile, "__enter__", "input_begun")
     _surround(points, InputFile, "__exit__", "input_written")
-    _surround(points, InputFile, "remove", "input_removed")
 
 
 def _surround(points: Points, owner: type, method: str, name: str) -> None:
@@ -167,6 +177,28 @@ def _around_downloads(points: Points) -> None:
     put_in(BatchApi, "download", watched)
 
 
-def put_in(owner: object, name: str, replacement: Callable[..., Any]) -> None:
-    """Put a function into a class or module in the place of its own."""
+def _around_removals(points: Points) -> None:
+    """Whatever is taken from a spool, and spools: by the run that made them, or by a later one."""
+    unlink, rmtree = Path.unlink, shutil.rmtree
+
+    def unlinked(self: Path, missing_ok: bool = False) -> None:
+        if not self.parent.name.startswith(_SPOOLS) or not self.exists():
+            unlink(self, missing_ok)
+            return
+        points.reach("file:removed:before")
+        unlink(self, missing_ok)
+        points.reach("file:removed:after")
+
+    def removed(path: Path) -> None:
+        name = "spool_removed" if sys._getframe(1).f_code.co_name == "__exit__" else "spool_swept"
+        points.reach(f"file:{name}:before")
+        rmtree(path)
+        points.reach(f"file:{name}:after")
+
+    put_in(Path, "unlink", unlinked)
+    put_in(spool, "shutil", SimpleNamespace(rmtree=removed))
+
+
+def put_in(owner: object, name: str, replacement: object) -> None:
+    """Put something into a class or module in the place of its own."""
     setattr(owner, name, replacement)

@@ -27,7 +27,7 @@ class Report:
             self.show(f"NOT CLEAN: {verdict.story}")
             for line in [*verdict.details[:10], *verdict.errors[:3]]:
                 self.show(f"    {line}")
-            self.show(f"  again: make drill N=1 SEED={verdict.seed} KINDS='{verdict.kind}'")
+            self.show(f"  again: make drill N=1 STORY='{verdict.told}'")
 
     @property
     def is_clean(self) -> bool:
@@ -48,6 +48,18 @@ class Report:
             _line(kind, [one for one in self.verdicts if one.kind == kind]) for kind in kinds
         ]
         return [*lines, *of_kinds, _line("all", self.verdicts)]
+
+    def times(self) -> list[str]:
+        """A line a kind: how long its schedules took."""
+        kinds = [*sorted({verdict.kind for verdict in self.verdicts}), "all"]
+        columns = ("plays", "launched", "s a play", "at most", "CPU s a play")
+        return [
+            f"{'kind':<14}" + "".join(f"{name:>13}" for name in columns),
+            *(
+                _times(kind, [one for one in self.verdicts if kind in {one.kind, "all"}])
+                for kind in kinds
+            ),
+        ]
 
     def points(self, names: Iterable[str]) -> list[str]:
         """Each named point with how often a run was killed there."""
@@ -86,3 +98,13 @@ def _line(kind: str, verdicts: Sequence[Verdict]) -> str:
 def _cells(kind: str, cells: Sequence[object]) -> str:
     widths = _WIDTHS.values()
     return f"{kind:<14}" + "".join(f"{cell!s:>{w}}" for cell, w in zip(cells, widths, strict=True))
+
+
+def _times(kind: str, verdicts: Sequence[Verdict]) -> str:
+    seconds = [one.seconds for one in verdicts] or [0.0]
+    cpu_seconds = sum(one.cpu_seconds for one in verdicts)
+    launched = sum(one.launched_runs > 0 for one in verdicts)
+    plays = max(len(verdicts), 1)
+    figures = (sum(seconds) / plays, max(seconds), cpu_seconds / plays)
+    counts = f"{kind:<14}{len(verdicts):>13}{launched:>13}"
+    return counts + "".join(f"{figure:>13.2f}" for figure in figures)

@@ -36,7 +36,7 @@ from drills.story import TIMEOUTS, Story
 from drills.world import World
 
 API_KEY: Final = "sk-drill-0123456789"
-_STORY_ENDS: Final = (ApiError, BatchAssetsError, SQLAlchemyError, psycopg.Error)
+STORY_ENDS: Final = (ApiError, BatchAssetsError, SQLAlchemyError, psycopg.Error)
 """What may end a branch of a run: the next one carries on."""
 
 
@@ -55,7 +55,7 @@ def warm_up(story: Story, scene: Scene) -> None:
 
     Nothing stays open: neither a connection nor a thread.
     """
-    with _open(story, scene) as pipeline:
+    with opened(story, scene) as pipeline:
         _run(pipeline, Points(os.open(os.devnull, os.O_WRONLY), None, lambda _action: None))
 
 
@@ -83,7 +83,7 @@ def _run_and_exit(
         probes.install(points)
         if sabotage is not None:
             sabotage()
-        with _open(story, scene) as pipeline:
+        with opened(story, scene) as pipeline:
             _run(pipeline, points)
         code = 0
     except BaseException as error:
@@ -109,7 +109,8 @@ def striker(world: World, server_pid: int) -> Callable[[str], None]:
 
 
 @contextmanager
-def _open(story: Story, scene: Scene) -> Iterator[Pipeline]:
+def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
+    """What the stages of one run are given."""
     engine = open_engine(scene.world.url)
     strategy = Strategy(engine, Toggle(mode=QueryMode(story.mode)))
     guard = Guard(Breakers(engine), story.policy, known=lambda: pipeline.glance.breakers)
@@ -132,8 +133,9 @@ def _run(pipeline: Pipeline, points: Points) -> None:
     for branch in (_read, _send):
         try:
             branch(pipeline, points)
-        except _STORY_ENDS:
+        except STORY_ENDS:
             continue
+    points.stage = "end"
 
 
 def _read(pipeline: Pipeline, points: Points) -> None:

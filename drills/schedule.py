@@ -1,7 +1,9 @@
 """Plays a story: runs that are struck, and then runs to the end."""
 
+import gc
 import logging
 import os
+import resource
 import select
 import shutil
 import signal
@@ -23,6 +25,11 @@ from drills.world import World
 MOST_RUNS: Final = 60
 _LAUNCHED_RUNS: Final = 5
 _RUN_SECONDS: Final = 60.0
+_LAUNCHED_SECONDS: Final = 240.0
+_LOOK_SECONDS: Final = 0.01
+"""Between two looks at runs that go on: they tell a hundred points each."""
+_PAUSE_SECONDS: Final = 0.03
+"""Between two runs, at least."""
 _FROZEN_RUNS: Final = 4
 """Runs that others make, past the lease, before a frozen one wakes."""
 
@@ -98,11 +105,14 @@ class Stage:
         scene = Scene(self._world, self._server.base_url, self._server.pid, spool_dir)
         for _ in range(2):
             warm_up(story, scene)
+        # What is there by now stays: a collection in each forked run would copy all of its pages.
+        gc.collect()
+        gc.freeze()
 
     def play(self, story: Story) -> Verdict:
         """Play a story to its end and judge it."""
-        verdict = Verdict(story.seed, story.kind, str(story), len(story.requests))
-        began = time.monotonic()
+        verdict = Verdict.of(story)
+        began, cpu_began = time.monotonic(), _cpu_seconds()
         self._server.begin(story.server)
         self._world.begin(story.requests)
         spool_dir = self._directory / "spool"
@@ -121,12 +131,15 @@ class Stage:
             judge(story, self._world, self._server, verdict)
         finally:
             playing.end()
+            self._server.kill()
             verdict.seconds = time.monotonic() - began
+            verdict.cpu_seconds = _cpu_seconds() - cpu_began
         return verdict
 
     def close(self) -> None:
-        """End the server."""
+        """End the server, and the connection."""
         self._server.kill()
+        self._world.close()
 
 
 class _Playing:
@@ -155,15 +168,13 @@ class _Playing:
     def play(self) -> None:
         while self._verdict.runs < MOST_RUNS:
             self._run_some()
-            still_open = self._world.open_work()
+            still_open = self._world.open_work(self._story.policy.absence_grace_seconds)
             if not still_open.left_over and not self._frozen:
                 break
             if self._frozen:
                 self._let_others_work()
-            elif still_open.lease_seconds is not None:
-                time.sleep(max(0.02, still_open.lease_seconds))
             else:
-                time.sleep(0.03)
+                time.sleep(max(_PAUSE_SECONDS, still_open.idle_seconds))
         self._verdict.missed = len(self._strikes)
 
     def end(self) -> None:
@@ -188,8 +199,10 @@ class _Playing:
     def _start(self, strike: Strike | None) -> _Child:
         hears, tells = os.pipe()
         scene = Scene(self._world, self._server.base_url, self._server.pid, self._spool_dir)
+        seconds = _RUN_SECONDS
         try:
             if self._is_launched:
+                seconds = _LAUNCHED_SECONDS
                 pid = launch_run(self._story, scene, tells, strike)
                 self._verdict.launched_runs += 1
             else:
@@ -197,7 +210,7 @@ class _Playing:
         finally:
             os.close(tells)
         self._verdict.runs += 1
-        return _Child(pid, hears, strike, time.monotonic() + _RUN_SECONDS)
+        return _Child(pid, hears, strike, time.monotonic() + seconds)
 
     @property
     def _is_launched(self) -> bool:
@@ -209,7 +222,8 @@ class _Playing:
         """Until each has ended or was frozen."""
         waiting = list(children)
         while waiting:
-            select.select([child.pipe for child in waiting], [], [], 0.01)
+            # A pipe ends with its process, and tells of a strike before there is one.
+            select.select([child.pipe for child in waiting], [], [], 0.05)
             self._server.keep_alive()
             for child in list(waiting):
                 child.look()
@@ -226,7 +240,7 @@ class _Playing:
                     waiting.remove(child)
                     child.end()
                     self._children.remove(child)
-            time.sleep(0.002)
+            time.sleep(_LOOK_SECONDS)
 
     def _finish(self, child: _Child) -> None:
         child.hear()
@@ -263,3 +277,9 @@ class _Playing:
             os.kill(child.pid, signal.SIGCONT)
             self._children.append(child)
             self._wait([child])
+
+
+def _cpu_seconds() -> float:
+    """Of this process, and of those of it that have ended."""
+    spent = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in spent)

@@ -79,13 +79,14 @@ class Server:
 def _serve(state_dir: Path, port: int, port_file: Path) -> NoReturn:
     code = 1
     try:
-        serve(state_dir, host=HOST, port=port, port_file=port_file, answerer=_answer)
+        serve(state_dir, host=HOST, port=port, port_file=port_file, answerer=answer)
         code = 0
     finally:
         os._exit(code)
 
 
-def _answer(_messages: list[dict[str, Any]], _response_format: dict[str, Any] | None) -> str:
+def answer(_messages: list[dict[str, Any]], _response_format: dict[str, Any] | None) -> str:
+    """What the model says to everything."""
     return _ANSWER
 
 

@@ -13,7 +13,7 @@ from batch_assets.openai_batch.operations import Timeouts
 from drills.points import Strike
 
 MODELS: Final = ("gpt-4o-mini", "gpt-4.1")
-TIMEOUTS: Final = Timeouts(connect=0.3, read=1.0, create=0.4, upload=0.3)
+TIMEOUTS: Final = Timeouts(connect=0.3, read=1.0, create=0.4, upload=0.3, turn=0.2)
 """Short, so that a lease can be short and still outlast the longest call."""
 
 POLICY: Final = Policy(
@@ -49,8 +49,8 @@ FATES: Final[Mapping[str, dict[str, Any]]] = {
 UNSPOILT: Final = frozenset({"answered", "twice"})
 """Fates with a good answer: such a request is billed once, and has to end complete."""
 
-LINELESS: Final = frozenset({"missing", "stranger", "broken"})
-"""Fates of rows that are billed and have no line: such a row of an expired batch waits again."""
+UNREADABLE: Final = frozenset({"missing", "stranger", "broken"})
+"""Fates that are billed and leave no line with the request's id: nobody can tell that it ran."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ class Story:
 
     seed: int
     kind: str
+    scene: str
+    """Kind and number of the story whose world and server this one has: `scene_of` makes them."""
     requests: tuple[Request, ...]
     server: Mapping[str, Any]
     policy: Policy
@@ -85,6 +87,12 @@ class Story:
     launched: bool = False
     """Whether runs are Dagster's, as a process of their own, until nothing is left to strike."""
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def told(self) -> str:
+        """In one line all that it takes to tell it again: `retold` of the module `kinds` does."""
+        strikes = [strike.told for strike in self.strikes]
+        return " ".join([str(self.seed), self.kind, self.scene, *strikes])
 
     def __str__(self) -> str:
         companies = len({request.company_id for request in self.requests})
@@ -112,22 +120,30 @@ def requests_of(seed: int, random: Random, *, spoilt: bool) -> tuple[Request, ..
     return tuple(made)
 
 
-def server_config(
-    random: Random, *, endings: bool = True, calls: tuple[dict[str, Any], ...] = (), **parts: Any
-) -> dict[str, Any]:
-    """The local server's configuration: the rows' fates, and how some batches end."""
-    rows = [
+def row_rules() -> list[dict[str, Any]]:
+    """The part of the local server's configuration that gives the rows their fates."""
+    return [
         {"custom_id": f"-{fate}$", "effect": effect} for fate, effect in FATES.items() if effect
     ]
-    ends = [end for end in ("expired", "cancelled", "failed") if endings and random.random() < 0.5]
+
+
+def server_config(
+    random: Random,
+    *,
+    calls: tuple[dict[str, Any], ...] = (),
+    processing_seconds: float | None = None,
+) -> dict[str, Any]:
+    """The local server's configuration: the rows' fates, and how some batches end."""
+    ends = [end for end in ("expired", "cancelled", "failed") if random.random() < 0.5]
     batches = [_ending(random, end) for end in ends]
+    usual_seconds = random.choice((0, 0, 0.05))
     timing = {
         "validation_seconds": 0,
-        "processing_seconds": random.choice((0, 0, 0.05)),
+        "processing_seconds": usual_seconds if processing_seconds is None else processing_seconds,
         "finalizing_seconds": 0,
         "cancel_seconds": 0,
     }
-    return {"timing": timing, "rows": rows, "batches": batches, "calls": list(calls), **parts}
+    return {"timing": timing, "rows": row_rules(), "batches": batches, "calls": list(calls)}
 
 
 def _ending(random: Random, end: str) -> dict[str, Any]:

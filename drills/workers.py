@@ -3,7 +3,7 @@
 import os
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
@@ -31,8 +31,11 @@ class Workers:
             for number, url in enumerate(database_urls)
         ]
 
-    def play(self, stories: Sequence[Story]) -> Iterator[Verdict]:
-        """Play all of them, a worker's one after the other; verdicts as they come."""
+    def play(self, stories: Iterable[Story]) -> Iterator[Verdict]:
+        """Play all of them, a worker's one after the other; verdicts as they come.
+
+        A story is asked for when there is a worker for it, and all verdicts before were looked at.
+        """
         ahead = iter(stories)
         under_way = 0
         for story in islice(ahead, len(self._pids)):
@@ -41,11 +44,10 @@ class Workers:
         while under_way:
             verdict = self._verdicts.get()
             under_way -= 1
-            story_next = next(ahead, None)
-            if story_next is not None:
-                self._stories.put(story_next)
-                under_way += 1
             yield verdict
+            for story in islice(ahead, 1):
+                self._stories.put(story)
+                under_way += 1
 
     def close(self) -> None:
         """End them; none has work any more."""
@@ -82,7 +84,7 @@ def _work(
             try:
                 verdict = stage.play(story)
             except Exception:
-                verdict = Verdict(story.seed, story.kind, str(story), len(story.requests))
+                verdict = Verdict.of(story)
                 verdict.errors.append(traceback.format_exc())
             verdicts.put(verdict)
         code = 0

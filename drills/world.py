@@ -1,15 +1,13 @@
-"""The database of a schedule: emptied, filled, and asked in the end.
+"""The database of a schedule: emptied, filled, and asked in the end."""
 
-Nothing stays open between two calls: the process forks.
-"""
-
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 
 from batch_assets.store.sql import load
 from batch_assets.store.urls import application_url
@@ -23,51 +21,73 @@ class Open:
     """What is not finished."""
 
     left_over: int
-    lease_seconds: float | None
-    """When the first lease runs out that is still held."""
+    idle_seconds: float
+    """In so many seconds a run finds something to do; until then none does."""
 
 
 @dataclass(frozen=True)
 class World:
-    """One database, for one schedule after the other."""
+    """One database, for one schedule after the other.
+
+    Its connection stays open, and is its process's own: one that was forked makes another.
+    """
 
     url: str
+    _engines: dict[int, Engine] = field(default_factory=dict, init=False, compare=False)
+    """By process."""
 
-    def begin(self, requests: Sequence[Request]) -> None:
-        """Empty it, and let these requests wait in it."""
+    def begin(self, requests: Sequence[Request], companies: Sequence[str] = ()) -> None:
+        """Empty it, and let these requests wait in it, of their companies and of more."""
         self.end_connections()
+        company_ids = sorted({*companies, *(request.company_id for request in requests)})
+        with self._connected() as connection:
+            connection.execute(SQL["empty"])
+            connection.execute(SQL["settle_here"])
+            connection.execute(SQL["companies"], {"company_ids": company_ids})
+        self.add(requests)
+
+    def add(self, requests: Sequence[Request]) -> None:
+        """Let more requests wait, of companies that are there."""
         ids = [request.id for request in requests]
         of_companies = [request.company_id for request in requests]
         models = [request.model for request in requests]
         with self._connected() as connection:
-            connection.execute(SQL["empty"])
-            connection.execute(SQL["settle_here"])
-            connection.execute(SQL["companies"], {"company_ids": sorted(set(of_companies))})
             connection.execute(SQL["sessions"], {"ids": ids, "of_companies": of_companies})
             connection.execute(SQL["messages"], {"ids": ids})
             connection.execute(SQL["requests"], {"ids": ids, "models": models})
+
+    def do(self, name: str, **parameters: Any) -> None:
+        """Execute a named statement."""
+        with self._connected() as connection:
+            connection.execute(SQL[name], parameters)
 
     def end_connections(self) -> None:
         """Cut the application's connections, as a server that fails over does."""
         with self._connected() as connection:
             connection.execute(SQL["end_connections"])
 
-    def open_work(self) -> Open:
-        """How much is left, and how long it may be held."""
+    def open_work(self, grace_seconds: float) -> Open:
+        """How much is left, and when something may be done about it."""
         with self._connected() as connection:
-            row = connection.execute(SQL["open_work"]).one()
-        return Open(row.left_over, row.lease_seconds)
+            row = connection.execute(SQL["open_work"], {"grace_seconds": grace_seconds}).one()
+        return Open(row.left_over, row.idle_seconds)
 
     def rows(self, name: str) -> list[Any]:
         """The rows of a named statement without parameters."""
         with self._connected() as connection:
             return list(connection.execute(SQL[name]))
 
+    def close(self) -> None:
+        """Give this process's connection back."""
+        engine = self._engines.pop(os.getpid(), None)
+        if engine is not None:
+            engine.dispose()
+
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        engine = create_engine(application_url(self.url), poolclass=NullPool)
-        try:
-            with engine.begin() as connection:
-                yield connection
-        finally:
-            engine.dispose()
+        engine = self._engines.get(os.getpid())
+        if engine is None:
+            engine = create_engine(application_url(self.url), pool_size=1)
+            self._engines[os.getpid()] = engine
+        with engine.begin() as connection:
+            yield connection

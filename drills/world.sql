@@ -53,6 +53,40 @@ INSERT INTO public."AIProcessingRequest" (
 SELECT r.id, r.id, r.model, 0, 0, 0, 0, 0, 0, 'sentiment_analysis', false, clock_timestamp()
 FROM unnest(CAST(:ids AS text[]), CAST(:models AS text[])) AS r (id, model);
 
+-- name: company_status
+UPDATE public."Company" SET "status" = CAST(:status AS "CompanyStatus") WHERE "id" = :company_id;
+
+-- name: delete_session
+DELETE FROM public."Session" WHERE "id" = :id;
+
+-- name: let_time_pass
+-- As if everything that is waited for had come: leases, the grace, dates, rests and breakers.
+WITH retries AS (
+    UPDATE batch_assets.retry SET retry_at = clock_timestamp() - interval '1 second'
+    RETURNING 1
+), pauses AS (
+    DELETE FROM batch_assets.model_pause RETURNING 1
+), breakers AS (
+    UPDATE batch_assets.breaker SET retry_at = clock_timestamp() - interval '1 second'
+    WHERE retry_at IS NOT NULL
+    RETURNING 1
+)
+UPDATE batch_assets.batch AS b
+SET lease_expires_at = b.lease_expires_at - make_interval(secs => :seconds),
+    absent_since = b.absent_since - make_interval(secs => :seconds),
+    server_status_since = b.server_status_since - make_interval(secs => :seconds),
+    ended_at = b.ended_at - make_interval(secs => :seconds)
+WHERE b.state NOT IN ('settled', 'released');
+
+-- name: of_another_company
+-- Rows in a batch of a company that is not theirs.
+SELECT a.request_id, b.company_id AS batch_company_id
+FROM batch_assets.attempt AS a
+JOIN batch_assets.batch AS b ON b.id = a.batch_id
+JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
+JOIN public."Session" AS s ON s.id = r."sessionId"
+WHERE b.company_id <> s."companyId";
+
 -- name: end_connections
 -- What a killed run left: its last statement may still be under way.
 SELECT count(pg_terminate_backend(a.pid, 5000))
@@ -60,17 +94,51 @@ FROM pg_stat_activity AS a
 WHERE a.datname = current_database() AND a.application_name = 'batch-assets';
 
 -- name: open_work
--- What is still to be done, and in how many seconds something may be done about it.
+-- What is still to be done, and in how many seconds a run finds something to do about it: none if
+-- there is anything that only a run can tell. What waits does so for its model or for a breaker; a
+-- batch for its lease, and one that was missed once for the end of the grace; a retry for its date.
+WITH open_batch AS MATERIALIZED (
+    SELECT
+        greatest(
+            coalesce(b.lease_expires_at, 'epoch'),
+            CASE
+                WHEN b.state IN ('claimed', 'uploaded')
+                    THEN b.absent_since + make_interval(secs => :grace_seconds)
+            END
+        ) AS ready_at
+    FROM batch_assets.batch AS b
+    WHERE b.state NOT IN ('settled', 'released')
+), open_request AS MATERIALIZED (
+    SELECT
+        r."processingStatus" = 'PENDING_BATCHING' AS is_waiting,
+        (SELECT p.until FROM batch_assets.model_pause AS p WHERE p.model = r.model) AS rests_until
+    FROM public."AIProcessingRequest" AS r
+    WHERE r."processingStatus" IN ('PENDING_BATCHING', 'BATCHING_IN_PROGRESS')
+), ready AS (
+    SELECT o.ready_at FROM open_batch AS o
+    UNION ALL
+    SELECT f.retry_at FROM batch_assets.retry AS f
+    UNION ALL
+    SELECT
+        greatest(
+            coalesce(o.rests_until, 'epoch'),
+            (
+                SELECT max(k.retry_at) FROM batch_assets.breaker AS k
+                WHERE k.operation IN ('upload', 'create_batch')
+            )
+        )
+    FROM open_request AS o
+    WHERE o.is_waiting
+)
 SELECT
-    (SELECT count(*) FROM public."AIProcessingRequest" AS r
-        WHERE r."processingStatus" IN ('PENDING_BATCHING', 'BATCHING_IN_PROGRESS'))
+    (SELECT count(*) FROM open_request)
     + (SELECT count(*) FROM batch_assets.retry)
-    + (SELECT count(*) FROM batch_assets.batch AS b
-        WHERE b.state NOT IN ('settled', 'released')) AS left_over,
-    EXTRACT(EPOCH FROM (
-        SELECT min(b.lease_expires_at) - clock_timestamp() FROM batch_assets.batch AS b
-        WHERE b.state NOT IN ('settled', 'released') AND b.lease_expires_at > clock_timestamp()
-    ))::float8 AS lease_seconds;
+    + (SELECT count(*) FROM open_batch) AS left_over,
+    coalesce(
+        extract(epoch FROM greatest(
+            (SELECT min(r.ready_at) FROM ready AS r) - clock_timestamp(), interval '0'
+        )), 0
+    )::float8 AS idle_seconds;
 
 -- name: buckets
 -- Each request with the buckets that it is in, of which there has to be one.
@@ -95,8 +163,8 @@ LEFT JOIN batch_assets.dead_letter AS d ON d.request_id = r.id
 ORDER BY r.id;
 
 -- name: failed_attempts
--- Attempts that failed by what the server sent, or found no line of theirs in it: with its id of the
--- batch, which its ledger has too.
+-- Attempts that came to nothing by what the server sent: with its id of the batch, which its ledger
+-- has too. In a batch that was cut short, one whose line cannot be read ends unanswered.
 SELECT a.request_id, b.openai_batch_id, a.outcome
 FROM batch_assets.attempt AS a
 JOIN batch_assets.batch AS b ON b.id = a.batch_id

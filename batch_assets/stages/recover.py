@@ -6,22 +6,17 @@ has its input file deleted, so that a late create is refused, and its requests w
 the lists show under our name is cleared.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from batch_assets.domain.batches import SubmittedBatch, UnresolvedBatch
 from batch_assets.domain.failures import ApiError
-from batch_assets.domain.records import RemoteBatch
-from batch_assets.stages.naming import batch_of, batch_of_file
+from batch_assets.stages.listing import CLOCK_MARGIN, our_batches, our_files
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.strays import StrayReport, clear_strays
 
-_CLOCK_MARGIN = timedelta(minutes=5)
 _NEEDED_ABSENCES = 2
 """Listings, a grace period apart, that have to miss a batch before it counts as absent."""
-_DYING = frozenset({"cancelling", "cancelled", "failed"})
 
 
 @dataclass(slots=True)
@@ -88,9 +83,9 @@ class _Recovery:
         self._pipeline = pipeline
         self._unresolved = unresolved
         self._report = report
-        since = min(batch.claimed_at for batch in unresolved) - _CLOCK_MARGIN
-        self._remote = self._list_batches(installation_id, since)
-        self._files = self._list_files(installation_id, since)
+        since = min(batch.claimed_at for batch in unresolved) - CLOCK_MARGIN
+        self._remote = our_batches(pipeline.api, installation_id, since)
+        self._files = our_files(pipeline.api, installation_id, since)
 
     def adopt(self) -> None:
         """Go on with the batches that the server has."""
@@ -127,25 +122,3 @@ class _Recovery:
             batch.absences + 1 >= _NEEDED_ABSENCES
             and batch.absent_seconds >= self._pipeline.policy.absence_grace_seconds
         )
-
-    def _list_batches(
-        self, installation_id: str, since: datetime
-    ) -> Mapping[str, Sequence[RemoteBatch]]:
-        """Ours on the server, by our id; of several the first that may still give results."""
-        found: defaultdict[str, list[RemoteBatch]] = defaultdict(list)
-        for remote in self._pipeline.api.list_batches(created_after=since):
-            batch_id = batch_of(remote, installation_id)
-            if batch_id is not None:
-                found[batch_id].append(remote)
-        for remotes in found.values():
-            remotes.reverse()  # the list is newest first
-            remotes.sort(key=lambda remote: remote.status in _DYING)
-        return found
-
-    def _list_files(self, installation_id: str, since: datetime) -> Mapping[str, Sequence[str]]:
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        for remote in self._pipeline.api.list_files(created_after=since):
-            batch_id = batch_of_file(remote, installation_id)
-            if batch_id is not None:
-                found[batch_id].append(remote.id)
-        return found

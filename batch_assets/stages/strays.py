@@ -8,15 +8,21 @@ database does not know is named, and never touched.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import BEYOND_CANCELLING, UNRESOLVED_BATCH_STATES
+from batch_assets.stages.listing import our_batches, our_files
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 from batch_assets.store.intents import Duplicate, Intent
 
 log = logging.getLogger(__name__)
+
+_LOOK_BACK: Final = timedelta(days=7)
+"""How old what is looked for may be: whoever looks daily may miss some days."""
 
 
 @dataclass(slots=True)
@@ -30,6 +36,22 @@ class StrayReport:
     """Files that no batch needs."""
     unknown: int = 0
     """Batches and files with an id that this database does not know; left alone."""
+
+
+def find_strays(pipeline: Pipeline) -> StrayReport:
+    """Look through the server's lists of the last seven days, whatever is unresolved here.
+
+    Nothing is asked or touched while this database is not confirmed, or on a copy of another.
+    Raises ApiError when the lists cannot be read; nothing has changed then.
+    """
+    installation = pipeline.glance.installation
+    if not (installation.is_at_home and installation.is_confirmed):
+        return StrayReport()
+    since = datetime.now(UTC) - _LOOK_BACK
+    # Batches first: whatever is made meanwhile is recorded, or unresolved, when it is compared.
+    batches = our_batches(pipeline.api, installation.id, since)
+    files = our_files(pipeline.api, installation.id, since)
+    return clear_strays(pipeline, batches, files)
 
 
 def clear_strays(

@@ -1,7 +1,7 @@
 """The drill's short form and its sabotages, in a process that has no threads and so may fork.
 
-Started as `python -m batch_assets_tests.drills.played short|sabotaged DIRECTORY`; the databases'
-URLs come in on stdin, one a line.
+Started as `python -m batch_assets_tests.drills.played FORM DIRECTORY`, with a form of those below;
+the databases' URLs come in on stdin, one a line.
 """
 
 import json
@@ -15,10 +15,12 @@ from drills.kinds import CYCLE, LIVE, rehearsals
 from drills.points import Strike
 from drills.sabotage import SABOTAGES
 from drills.schedule import Stage
+from drills.steps import take_steps
 from drills.story import MODELS, Request, Story
 
 SEEDS = (*{kind: seed for seed, kind in reversed([*enumerate(CYCLE)])}.values(), 2, 4)
 """One of each kind, and two kills more."""
+EXAMPLES = 8
 
 
 def short(urls: list[str], directory: Path) -> int:
@@ -45,6 +47,13 @@ def sabotaged(urls: list[str], directory: Path) -> int:
                 "errors": verdict.errors,
             }
             sys.stdout.write(json.dumps({"name": name, "is_on": is_on, **found}) + "\n")
+    return 0
+
+
+def steps(urls: list[str], directory: Path) -> int:
+    """Always the same ones."""
+    counts = take_steps(urls[0], directory, examples=EXAMPLES, number=None)
+    sys.stdout.write(json.dumps(counts) + "\n")
     return 0
 
 
@@ -79,5 +88,5 @@ def stories() -> dict[str, Story]:
 
 if __name__ == "__main__":
     told = sys.stdin.read().split()
-    form = {"short": short, "sabotaged": sabotaged}[sys.argv[1]]
+    form = {"short": short, "sabotaged": sabotaged, "steps": steps}[sys.argv[1]]
     sys.exit(form(told, Path(sys.argv[2])))

@@ -4,15 +4,20 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batch_assets.openai_batch.operations import Operation
 from batch_assets.wiring import PROJECT_DIR
 from batch_assets_tests.databases import TestDatabases
-from drills.kinds import CYCLE, Seen, story_of
+from drills.aiming import Aim
+from drills.judging import Verdict
+from drills.kinds import CYCLE, rehearsals, retold
+from drills.probes import CALLS
 from drills.sabotage import SABOTAGES
 
 SECONDS = 240
@@ -42,7 +47,8 @@ def play(form: str, urls: list[str], directory: Path) -> "subprocess.CompletedPr
 def test_nothing_is_lost_nothing_paid_twice(database_urls: list[str], tmp_path: Path) -> None:
     played = play("short", database_urls, tmp_path)
     assert played.returncode == 0, played.stdout + played.stderr
-    last = played.stdout.splitlines()[-1]
+    points, last = played.stdout.splitlines()[-2:]
+    assert re.fullmatch(r"points=\d+ killed=\d+", points), points
     figures = re.fullmatch(
         r"schedules=(\d+) kills=(\d+) requests=(\d+) lost=0 billed_twice=0 stuck=0", last
     )
@@ -52,6 +58,14 @@ def test_nothing_is_lost_nothing_paid_twice(database_urls: list[str], tmp_path: 
     assert kills >= 4
     assert requests >= 20 * schedules
     assert all(len(line) <= 80 for line in played.stdout.splitlines())
+
+
+def test_any_order_of_steps_keeps_the_accounts(database_urls: list[str], tmp_path: Path) -> None:
+    played = play("steps", database_urls, tmp_path)
+    assert played.returncode == 0, played.stdout + played.stderr
+    counts = json.loads(played.stdout)
+    assert counts["broken_off"] > 0, counts
+    assert counts["requests"] > counts["examples"], counts
 
 
 def test_bugs_that_are_put_in_are_found(database_urls: list[str], tmp_path: Path) -> None:
@@ -70,21 +84,59 @@ def test_bugs_that_are_put_in_are_found(database_urls: list[str], tmp_path: Path
         assert with_it[expected] > 0, with_it
 
 
-def test_a_number_always_tells_the_same_story() -> None:
-    seen = [Seen("submit:call:upload:acted", 1, 3, 1), Seen("ingest:commit:settle:after", 2, 1, 1)]
-    for seed in range(2 * len(CYCLE)):
-        told = story_of(seed, seen)
-        assert told == story_of(seed, seen)
-        assert told.kind == CYCLE[seed % len(CYCLE)]
+def aim_at(points: Iterable[str]) -> Aim:
+    """One that knows these points from a rehearsal."""
+    story = rehearsals()[0]
+    verdict = Verdict.of(story)
+    verdict.reached.update(dict.fromkeys(points, 3))
+    return Aim([(story, verdict)])
+
+
+def test_what_is_printed_of_a_story_tells_it_again() -> None:
+    aim = aim_at(
+        ["submit:call:upload:acted", "ingest:commit:settle:after", "check:call:list:acted"]
+    )
+    kinds = set()
+    for seed, told in enumerate(aim.stories(range(2 * len(CYCLE)), None)):
+        assert retold(told.told) == told
+        assert told.seed == seed
         assert 20 <= len(told.requests) <= 60
+        kinds.add(told.kind)
+    assert kinds == set(CYCLE)
 
 
-def test_kills_go_round_the_points() -> None:
-    seen = [Seen(f"submit:call:upload:{number}", 0, 1, 1) for number in range(7)]
-    killed = {
-        strike.name
-        for seed in range(3 * len(CYCLE))
-        if (story := story_of(seed, seen)).kind == "kill"
-        for strike in story.strikes
-    }
-    assert killed == {one.name for one in seen}
+def test_kills_go_round_the_points_and_more_often_to_what_was_missed() -> None:
+    names = [f"submit:call:upload:{number}" for number in range(4)]
+    aim = aim_at(names)
+    struck: Counter[str] = Counter()
+    for story in aim.stories(range(200), None):
+        if story.kind != "kill":
+            continue
+        (strike,) = story.strikes
+        struck[strike.name] += 1
+        verdict = Verdict.of(story)
+        verdict.kills = [strike.name] if strike.name != names[3] else []
+        aim.learn(verdict)
+    assert set(struck) == set(names)
+    assert struck[names[3]] > max(struck[name] for name in names[:3])
+    assert aim.is_enough
+    assert aim.missed == [names[3]]
+
+
+def test_a_point_that_a_story_reaches_is_aimed_at_in_that_story() -> None:
+    aim = aim_at(["submit:call:upload:acted"])
+    found, *_ = aim.stories([1], ["answers"])
+    verdict = Verdict.of(found)
+    verdict.reached.update({"check:commit:expire:before": 2})
+    aim.learn(verdict)
+    killed, *_ = aim.stories([2], ["kill"])
+    assert (killed.scene, killed.seed) == (found.scene, 2)
+    assert [strike.name for strike in killed.strikes] == ["check:commit:expire:before"]
+
+
+def test_every_call_of_the_api_is_a_point() -> None:
+    called = {name for _, _, name in CALLS}
+    named = {Operation.RETRIEVE_BATCH: "retrieve", Operation.DOWNLOAD_FILE: "download"}
+    listed = {Operation.CANCEL_BATCH: "cancel", Operation.CHECK_ACCOUNT: "list_batches"}
+    for operation in Operation:
+        assert (named | listed).get(operation, str(operation)) in called, operation

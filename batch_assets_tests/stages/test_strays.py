@@ -1,0 +1,113 @@
+"""The daily look at the server: what is there under our name and without need, is cleared."""
+
+import pytest
+
+from batch_assets.domain.failures import ApiError
+from batch_assets.openai_batch.spool import Spool
+from batch_assets.stages.naming import file_name, metadata_of
+from batch_assets.stages.strays import StrayReport, find_strays
+from batch_assets_tests.stages.support import Lab, call_rule, refusal, wait_until
+
+HELD = {"hold_after_rows": 0}
+
+
+def find(lab: Lab) -> StrayReport:
+    lab.pipeline.look_again()
+    return find_strays(lab.pipeline)
+
+
+def upload(lab: Lab, name: str, request_id: str) -> str:
+    """An input file with one request, uploaded by hand; its id."""
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
+    with Spool(lab.pipeline.spool_dir) as spool:
+        with spool.input_file() as file:
+            file.add(request_id, body)
+        return lab.pipeline.api.upload(file.path, name)
+
+
+def create(lab: Lab, batch_id: str, file_id: str) -> str:
+    metadata = metadata_of(lab.desk.holder.installation_id, batch_id)
+    return lab.pipeline.api.create_batch(file_id, metadata, 3_600).id
+
+
+def sent(lab: Lab) -> str:
+    """A batch that the server has and does not finish; its id. Nothing is unresolved."""
+    lab.company(2)
+    lab.configure(timing=HELD)
+    assert lab.submit().batches == 1
+    (batch_id,) = lab.batches("submitted")
+    return batch_id
+
+
+def test_strays_are_cleared_though_nothing_is_unresolved(lab: Lab) -> None:
+    batch_id = sent(lab)
+    recorded = lab.desk.batch(batch_id)
+    name = file_name(lab.desk.holder.installation_id, batch_id)
+    unused = upload(lab, name, "request-1")
+    second = create(lab, batch_id, upload(lab, "second.jsonl", "request-2"))
+    assert lab.recover().strays == StrayReport(), "recovery does not look while nothing is open"
+
+    assert find(lab) == StrayReport(duplicates=1, duplicates_cancelled=1, strays_deleted=1)
+
+    wait_until(lambda: lab.pipeline.api.retrieve(second).status == "cancelled")
+    assert lab.pipeline.api.retrieve(recorded.openai_batch_id).status == "in_progress"
+    left = lab.all_file_ids()
+    assert recorded.input_file_id in left
+    assert unused not in left
+    (kept,) = lab.desk.rows("SELECT * FROM batch_assets.duplicate_batch")
+    assert (kept.openai_batch_id, kept.batch_id) == (second, batch_id)
+    assert find(lab).duplicates_cancelled == 0
+
+
+def test_a_late_batch_of_an_intent_that_was_given_up_is_cancelled(lab: Lab) -> None:
+    lab.company(1)
+    (given_up,) = lab.claim()
+    lab.desk.queries.release([given_up.lease])
+    lab.configure(timing=HELD)
+    late = create(lab, given_up.id, upload(lab, "late.jsonl", "request-1"))
+    assert find(lab) == StrayReport(duplicates=1, duplicates_cancelled=1)
+    wait_until(lambda: lab.pipeline.api.retrieve(late).status == "cancelled")
+
+
+def test_what_is_under_way_is_left_to_its_run(lab: Lab) -> None:
+    lab.company(1)
+    (claimed,) = lab.claim()
+    lab.configure(timing=HELD)
+    name = file_name(lab.desk.holder.installation_id, claimed.id)
+    file_id = upload(lab, name, "request-1")
+    remote = create(lab, claimed.id, file_id)
+    assert find(lab) == StrayReport()
+    assert file_id in lab.all_file_ids()
+    wait_until(lambda: lab.pipeline.api.retrieve(remote).status == "in_progress")
+
+
+def test_what_nobody_knows_is_counted_and_left_alone(lab: Lab) -> None:
+    lab.configure(timing=HELD)
+    name = file_name(lab.desk.holder.installation_id, "an-intent-of-nobody")
+    file_id = upload(lab, name, "request-1")
+    remote = create(lab, "an-intent-of-nobody", file_id)
+    assert find(lab) == StrayReport(unknown=2)
+    assert file_id in lab.all_file_ids()
+    wait_until(lambda: lab.pipeline.api.retrieve(remote).status == "in_progress")
+
+
+@pytest.mark.parametrize(
+    "change", ["confirmed_at = NULL, confirmed_by = NULL", "database_name = 'other'"]
+)
+def test_nothing_is_asked_while_it_is_not_confirmed_or_from_a_copy(lab: Lab, change: str) -> None:
+    batch_id = sent(lab)
+    create(lab, batch_id, upload(lab, "second.jsonl", "request-2"))
+    lab.configure(timing=HELD, calls=[call_rule("*", refusal(500))])
+    lab.desk.do(f"UPDATE batch_assets.installation SET {change}")
+    before = lab.desk.everything()
+    assert find(lab) == StrayReport()
+    assert lab.desk.everything() == before
+
+
+def test_lists_that_cannot_be_read_change_nothing(lab: Lab) -> None:
+    batch_id = sent(lab)
+    second = create(lab, batch_id, upload(lab, "second.jsonl", "request-2"))
+    lab.configure(timing=HELD, calls=[call_rule("files.list", refusal(400))])
+    with pytest.raises(ApiError):
+        find(lab)
+    assert lab.pipeline.api.retrieve(second).status in {"validating", "in_progress"}
