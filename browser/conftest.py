@@ -38,7 +38,8 @@ def pytest_configure() -> None:
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
     shutil.rmtree(KEPT, ignore_errors=True)
-    KEPT.mkdir(parents=True)
+    KEPT.parent.mkdir(mode=0o700, exist_ok=True)
+    KEPT.mkdir()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,7 +20,7 @@ from batch_assets.wiring import PROJECT_DIR, connect_local, local_environment
 
 HOST: Final = "127.0.0.1"
 _DEMO: Final = "import sys; from batch_assets.cli.demo import run_demo; run_demo(sys.argv[1])"
-_DEMO_SECONDS: Final = 120.0
+_DEMO_SECONDS: Final = 300.0
 _LOADED: Final = "{ repositoriesOrError { ... on RepositoryConnection { nodes { id } } } }"
 _READY_SECONDS: Final = 90.0
 _STOP_SECONDS: Final = 60.0

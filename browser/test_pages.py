@@ -1,6 +1,7 @@
 """Every page of the UI opens, shows what it is about, and says no word of an error."""
 
 import pytest
+from playwright.sync_api import expect
 
 from batch_assets.definitions import defs
 from browser.launchpad import Launchpad
@@ -8,6 +9,8 @@ from browser.pages import GENERAL, Page, declared_pages, scheduled_jobs
 from browser.window import Window
 
 PAGES = [*GENERAL, *declared_pages(defs)]
+TICK_MILLISECONDS = 90_000
+"""The schedule of the job ticks each minute here, and sensors more often."""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,9 @@ def test_a_page_opens_and_says_what_it_is_about(page: Page, shared_window: Windo
         assert window.show_figures() > 0
     if page.name.startswith("check-"):
         assert "Evaluation result Not evaluated" not in window.text()
+    if page.name.startswith("sensor-") or page.name == "schedule-batch_processing_schedule":
+        never = window.page.get_by_text("has never run")
+        expect(never).to_have_count(0, timeout=TICK_MILLISECONDS)
     assert window.complaints() == []
 
 
