@@ -17,6 +17,7 @@ STATES = """
     WHERE c.status = 'ACTIVE'
     GROUP BY 1
 """
+ACTIVE = """SELECT count(*) FROM public."Company" WHERE status = 'ACTIVE'"""
 
 
 def states(database: psycopg.Connection) -> dict[str, int]:
@@ -40,7 +41,16 @@ def test_the_job_is_launched_and_does_its_work(
     assert window.complaints() == []
 
     window.open("/runs", reading[:8])
-    assert sending[:8] in window.text()
+    shown = window.text()
+    assert sending[:8] in shown
+    (companies,) = database.execute(ACTIVE).fetchone() or (0,)
+    tags = [
+        "mode: optimized",
+        f"companies: {companies}",
+        f"requests: {sent['BATCHING_IN_PROGRESS']}",
+        "statements: ",
+    ]
+    assert [tag for tag in tags if f"batch_assets/{tag}" not in shown] == []
 
 
 def test_a_wrong_mode_cannot_be_launched(window: Window) -> None:
