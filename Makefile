@@ -16,10 +16,11 @@ N ?= 200
 SEED ?= 1
 WORKERS ?= 8
 
-.PHONY: help setup setup-dev demo dev test bench drill drill-steps real-text check format lock clean
+.PHONY: help setup setup-dev demo dev test test-ui screenshots bench drill drill-steps real-text \
+	check format lock clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 setup: ## Make .venv with what it takes to run (demo and dev do it)
 	@sh scripts/setup.sh demo
@@ -35,6 +36,12 @@ dev: setup ## Open Dagster's UI, schedule on, until Ctrl-C (PORT=3000)
 
 test: setup-dev ## Run the tests (ARGS="-k name" for some of them)
 	@$(RUN) pytest -n 2 --dist loadgroup $(ARGS)
+
+test-ui: setup-dev ## Run the tests of the UI, in Chromium (ARGS="-k name")
+	@$(RUN) pytest browser $(ARGS)
+
+screenshots: setup-dev ## Make the pictures of docs/operations.md anew
+	@$(RUN) browser.screenshots
 
 bench: setup ## Compare original and optimized (COMPANIES= REQUESTS= MESSAGES= HISTORY=)
 	@$(RUN) benchmarks.comparison --companies $(COMPANIES) --requests $(REQUESTS) \

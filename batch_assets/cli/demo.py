@@ -33,7 +33,7 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.local.samples import DEFAULT_SEED, seed_database
 from batch_assets.local.showcase import Example, examples, failures
 from batch_assets.settings import allowed_values
-from batch_assets.wiring import local_environment
+from batch_assets.wiring import DEFAULT_STACK, local_environment
 
 EXAMPLES = 4
 PAUSE_SECONDS = 1.0
@@ -42,9 +42,12 @@ PATIENCE_SECONDS = 60.0
 """Without anything moving, while something still could."""
 
 
-def run_demo() -> None:
-    """Bring new conversations in, run the job until all are analysed, and show what came of it."""
-    _forget_configuration()
+def run_demo(stack: str = DEFAULT_STACK) -> None:
+    """Bring new conversations in, run the job until all are analysed, and show what came of it.
+
+    All of it on the local stack of that name, which this process uses from then on.
+    """
+    _forget_configuration(stack)
     shown = _console()
     shown.print("Starting the local stack: a PostgreSQL and a server that speaks the Batch API …")
     # It takes a second or two, and the demo waits for its batches anyway.
@@ -56,10 +59,9 @@ def run_demo() -> None:
         _show_results(database, shown)
 
 
-def _forget_configuration() -> None:
+def _forget_configuration(stack: str) -> None:
     """Nothing that is configured holds from here on: the demo never meets a real database."""
     environment = local_environment()
-    stack = environment["BATCH_LOCAL_STACK"]
     for name in list(environment):
         if name in allowed_values() or name.startswith(("BATCH_", "DAGSTER_", "OPENAI_", "PG")):
             del environment[name]

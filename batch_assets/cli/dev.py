@@ -93,6 +93,8 @@ def _leave_stack() -> None:
     """Let go of the local stack, and wait for its end unless someone else uses it."""
     attached = stack.attach(PROJECT_DIR, name=_stack_name())
     stack.detach(PROJECT_DIR, name=_stack_name())
+    if stack.is_used(PROJECT_DIR, name=_stack_name()):
+        return
     with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
         psutil.Process(attached.keeper_pid).wait(KEEPER_SECONDS)
 

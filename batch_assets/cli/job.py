@@ -21,9 +21,9 @@ from batch_assets.settings import load_settings
 from batch_assets.ticks.runs import ACTIVE
 
 JOB_NAME = "batch_processing_job"
-PROCESS_TAG = "batch_assets/process"
+PROCESS_TAG = ".dagster/batch_assets_process"
 """In which process of which host a run is, so that one whose process was killed is not waited
-for."""
+for. The UI hides tags that begin like this."""
 
 # Dagster shows a run under its job when it knows from which code location it came.
 _LOCATION = {".dagster/repository": "__repository__@batch_assets"}

@@ -23,7 +23,16 @@ from batch_assets.local.postgres import EmbeddedPostgres
 from batch_assets.local.record import LocalStack
 from batch_assets.local.server_process import BatchServerProcess
 
-__all__ = ["LocalStack", "StackOptions", "attach", "detach", "reset", "state_dir", "stop"]
+__all__ = [
+    "LocalStack",
+    "StackOptions",
+    "attach",
+    "detach",
+    "is_used",
+    "reset",
+    "state_dir",
+    "stop",
+]
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
@@ -60,6 +69,15 @@ def detach(project_dir: Path, *, name: str = "default") -> None:
     if directory.is_dir():
         with locked(directory):
             users.unregister(directory)
+
+
+def is_used(project_dir: Path, *, name: str = "default") -> bool:
+    """Whether a living process, this one included, uses the stack."""
+    directory = places.state_dir(project_dir, name)
+    if not directory.is_dir():
+        return False
+    with locked(directory):
+        return users.any_alive(directory)
 
 
 def stop(project_dir: Path, *, name: str = "default") -> None:

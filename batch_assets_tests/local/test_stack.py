@@ -156,6 +156,18 @@ def test_two_who_attach_at_once_share_one_and_it_outlives_the_first(project: Pat
         eventually(lambda: not processes_of(project))
 
 
+def test_who_lets_go_sees_whether_someone_else_is_left(project: Path) -> None:
+    assert not stack.is_used(project, name="never-made")
+    with user_of(project) as other:
+        first_line(other)
+        stack.attach(project)
+        stack.detach(project)
+        assert stack.is_used(project)
+        other.kill()
+        other.wait()
+        assert not stack.is_used(project)
+
+
 def test_the_next_keeper_takes_over_from_one_that_was_killed(project: Path) -> None:
     before = stack.attach(project, options=OPTIONS)
     left = processes_of(project)

@@ -1,0 +1,59 @@
+"""Runs that are launched with a click: watched to their end, and found in the list of runs."""
+
+from datetime import UTC, datetime
+
+import psycopg
+
+from batch_assets.local.record import LocalStack
+from batch_assets.local.samples import DEFAULT_SEED, seed_database
+from browser.launchpad import Launchpad
+from browser.window import Window
+
+STATES = """
+    SELECT r."processingStatus"::text, count(*)
+    FROM public."AIProcessingRequest" AS r
+    JOIN public."Session" AS s ON s.id = r."sessionId"
+    JOIN public."Company" AS c ON c.id = s."companyId"
+    WHERE c.status = 'ACTIVE'
+    GROUP BY 1
+"""
+ACTIVE = """SELECT count(*) FROM public."Company" WHERE status = 'ACTIVE'"""
+
+
+def states(database: psycopg.Connection) -> dict[str, int]:
+    """How many requests of active companies are in each state."""
+    return dict(database.execute(STATES).fetchall())
+
+
+def test_the_job_is_launched_and_does_its_work(
+    window: Window, stack: LocalStack, database: psycopg.Connection
+) -> None:
+    seed_database(stack.database_url, seed=DEFAULT_SEED + 1, now=datetime.now(UTC))
+    assert states(database)["PENDING_BATCHING"] > 300
+
+    sending, ended = Launchpad(window, "batch_processing_job").run()
+    assert ended == "Success"
+    sent = states(database)
+    assert "PENDING_BATCHING" not in sent
+    reading, ended = Launchpad(window, "batch_processing_job").run()
+    assert ended == "Success"
+    assert states(database)["PROCESSING_COMPLETE"] > sent["BATCHING_IN_PROGRESS"]
+    assert window.complaints() == []
+
+    window.open("/runs", reading[:8])
+    shown = window.text()
+    assert sending[:8] in shown
+    (companies,) = database.execute(ACTIVE).fetchone() or (0,)
+    tags = [
+        "mode: optimized",
+        f"companies: {companies}",
+        f"requests: {sent['BATCHING_IN_PROGRESS']}",
+        "statements: ",
+    ]
+    assert [tag for tag in tags if f"batch_assets/{tag}" not in shown] == []
+
+
+def test_a_wrong_mode_cannot_be_launched(window: Window) -> None:
+    launchpad = Launchpad(window, "batch_processing_job")
+    launchpad.type("resources:\n  query_strategy:\n    config:\n      mode: sideways\n")
+    assert "mode not in enum type QueryMode got sideways" in launchpad.complaint("sideways")
