@@ -1,6 +1,7 @@
 """The server's word on the batches in flight. A call that fails changes nothing about a batch."""
 
 import logging
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -147,4 +148,5 @@ def _rest_full_models(
         if batch.model is not None and any(error.code == _NO_ROOM for error in remote.errors)
     }
     for model in sorted(full):
-        pipeline.registry.pause_model(model, pipeline.policy.model_pause_seconds, _NO_ROOM)
+        seconds = pipeline.policy.model_rest_seconds(None, random.SystemRandom())
+        pipeline.registry.pause_model(model, seconds, _NO_ROOM)
