@@ -1,4 +1,4 @@
-"""`batch-assets batch` and `batch-assets cancel`."""
+"""`batch-assets batch`, `batch-assets cancel` and `batch-assets abandon`."""
 
 from dataclasses import asdict
 
@@ -12,9 +12,12 @@ from batch_assets.cli.output import (
     count,
     euros,
     moment,
+    option,
     print_json,
 )
 from batch_assets.domain.lookups import BatchRecord
+from batch_assets.domain.states import LOST
+from batch_assets.stages.abandon import abandon_batch
 from batch_assets.stages.cancel import cancel_batch, find_batch
 from batch_assets.store.lookups import Lookups
 
@@ -54,6 +57,32 @@ def cancel(wanted: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
         console().print(escaped(report.sentence), soft_wrap=True)
 
 
+def abandon(wanted: str, older_than: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Give up a batch that the server does not know, after saying what it means; asks unless
+    `yes`.
+    """
+    with open_database() as database, open_pipeline(database, "abandon") as pipeline:
+        which = (pipeline.registry, pipeline.api, wanted, older_than, option)
+        report = abandon_batch(*which, dry_run=True)
+        if not dry_run:
+            if not (as_json or yes):
+                console().print(escaped(report.sentence), soft_wrap=True)
+            if not asked("Give this batch up?", command=f"abandon {wanted}", yes=yes):
+                raise typer.Exit(1)
+            report = abandon_batch(*which, dry_run=False)
+    if as_json:
+        print_json(
+            {
+                "dry_run": report.dry_run,
+                "batch": asdict(report.batch),
+                "listed": report.listed,
+                "listed_ours": report.listed_ours,
+            }
+        )
+    else:
+        console().print(escaped(report.sentence), soft_wrap=True)
+
+
 def _show(batch: BatchRecord) -> None:
     shown = console()
     lines = {
@@ -76,7 +105,9 @@ def _show(batch: BatchRecord) -> None:
 
 def _state(batch: BatchRecord) -> str:
     said = batch.state if batch.is_ours else f"{batch.state}; not ours, and never cancelled"
-    if batch.server_status:
+    if batch.server_status == LOST:
+        said += " (given up: the server did not know it)"
+    elif batch.server_status:
         said += f" (the server says {batch.server_status})"
     return said + "".join(f", {code}" for code in batch.server_errors)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from batch_assets.cli.options import AsJson, DryRun, Yes, work
+from batch_assets.domain.states import LOST_AFTER
 
 group = typer.Typer()
 
@@ -38,6 +39,21 @@ def cancel(
 ) -> None:
     """Cancel a batch, and keep what has run of it."""
     work("batches").cancel(batch, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@group.command()
+def abandon(
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help="Our id, or OpenAI's batch_….")],
+    *,
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Only if it was submitted before that.")
+    ] = LOST_AFTER,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give up a batch that the server does not know any more."""
+    work("batches").abandon(batch, older_than, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 @group.command("batch")

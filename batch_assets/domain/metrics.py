@@ -147,7 +147,9 @@ class Reliability:
 class Turnaround:
     """How long batches take from submission to the server's word that they ended."""
 
-    turnaround_batches: int | None = _unknown("Batches of ours read to their end in the last day")
+    turnaround_batches: int | None = _unknown(
+        "Batches of ours read to their end in the last day, without those that were given up"
+    )
     turnaround_p50_seconds: float | None = _unknown("Half of them took no longer")
     turnaround_p90_seconds: float | None = _unknown("Nine of ten took no longer")
     turnaround_p99_seconds: float | None = _unknown("All but one in a hundred took no longer")

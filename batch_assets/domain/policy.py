@@ -112,6 +112,16 @@ class Policy:
         ceiling = min(self.retry_max_seconds, self.retry_base_seconds * 2.0 ** (attempts - 1))
         return jitter.uniform(ceiling / 2, ceiling)
 
+    def model_rest_seconds(self, asked_seconds: float | None, jitter: random.Random) -> float:
+        """How long a model rests for which the server had no room, so that not all wake at once.
+
+        From `asked_seconds`, where the server asks for that, to half as long again; else between
+        half and all of `model_pause_seconds`.
+        """
+        if asked_seconds:
+            return jitter.uniform(asked_seconds, 1.5 * asked_seconds)
+        return jitter.uniform(self.model_pause_seconds / 2, self.model_pause_seconds)
+
     def counts_as_attempt(self, failure: Failure) -> bool:
         """Whether a failure uses up one of a request's attempts."""
         return failure.kind not in {FailureKind.CAPACITY, FailureKind.ACCOUNT}

@@ -6,6 +6,7 @@ under their own names, since its rows are what every move writes.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class RequestStatus(StrEnum):
@@ -116,7 +117,12 @@ BATCH_MOVES: tuple[Move, ...] = (
         "submit, recover, confirm",
         "refused, proved absent, or left to the original of this copy",
     ),
-    Move(BatchState.SUBMITTED, BatchState.ENDED, "poll", "the server says that it ended"),
+    Move(
+        BatchState.SUBMITTED,
+        BatchState.ENDED,
+        "poll, operator",
+        "the server says that it ended, or does not know it and an operator gives it up",
+    ),
     Move(BatchState.ENDED, BatchState.SETTLED, "ingest, live", "every row has left the batch"),
 )
 
@@ -128,6 +134,12 @@ SERVER_ENDED: frozenset[str] = frozenset({"completed", "failed", "expired", "can
 
 BEYOND_CANCELLING: frozenset[str] = SERVER_ENDED | {"cancelling", "finalizing"}
 """The server's words for a batch that it is no use to cancel."""
+
+LOST: Final = "lost"
+"""Our own word in the place of the server's: for a batch that was given up as unknown to it."""
+
+LOST_AFTER: Final = "1h"
+"""The age that a batch has to have to be given up so, unless another one is asked for."""
 
 _LIVEDASH_RUNNING: dict[str, LiveDashBatchStatus] = {
     "validating": LiveDashBatchStatus.VALIDATING,

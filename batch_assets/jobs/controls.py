@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from batch_assets.jobs.exclusive import EXCLUSIVE
+from batch_assets.ops.abandon_batch import abandon_unknown_batch
 from batch_assets.ops.cancel_batch import cancel_batch_on_server
 from batch_assets.ops.choose_mode import choose_query_mode
 from batch_assets.ops.compare_queries import compare_implementations
@@ -27,6 +28,7 @@ def control_jobs(settings: Settings) -> list[dg.JobDefinition]:
         force_batch_job(settings),
         requeue_job(),
         cancel_batch_job(),
+        abandon_batch_job(),
         refresh_companies_job(),
         reset_breakers_job(),
         choose_mode_job(),
@@ -61,6 +63,16 @@ def cancel_batch_job() -> dg.JobDefinition:
         "cancel_batch_job",
         cancel_batch_on_server,
         "Cancels a batch on the server, and keeps what has run of it.",
+        template={"batch": "", "dry_run": True},
+    )
+
+
+def abandon_batch_job() -> dg.JobDefinition:
+    """For a batch that no run can bring to its end, since the server does not know it."""
+    return _job(
+        "abandon_batch_job",
+        abandon_unknown_batch,
+        "Gives up a batch that the server does not know any more: its requests wait again.",
         template={"batch": "", "dry_run": True},
     )
 

@@ -25,6 +25,11 @@ def of_polling(polled: PollReport, recovered: RecoverReport) -> str:
         said.append(f"Ended since the last look: {polled.ended:,}.")
     if polled.unseen:
         said.append(f"Of {polled.unseen:,} the server told nothing: they stay as they are.")
+    if polled.unknown:
+        said.append(
+            f"It does not know {polled.unknown:,} of them: `batch-assets abandon BATCH --dry-run` "
+            "says whether one can be given up."
+        )
     if polled.late.overdue_cancelled:
         said.append(f"Cancelled after BATCH_TIMEOUT_HOURS: {polled.late.overdue_cancelled:,}.")
     if recovered.taken_over:

@@ -31,15 +31,15 @@ class CancelReport:
     def sentence(self) -> str:
         """What becomes of the batch."""
         batch = self.batch
-        named = f"Batch {batch.id} ({batch.openai_batch_id}) of {batch.company or batch.company_id}"
+        shown = f"Batch {batch.id} ({batch.openai_batch_id}) of {batch.company or batch.company_id}"
         requests = plural(batch.requests, "request")
         if self.dry_run:
             return (
-                f"{named} is {batch.server_status} and can be cancelled; it holds {requests}. "
+                f"{shown} is {batch.server_status} and can be cancelled; it holds {requests}. "
                 "Nothing was changed."
             )
         return (
-            f"{named} is {self.server_status}: it may take ten minutes to end. What has run of its "
+            f"{shown} is {self.server_status}: it may take ten minutes to end. What has run of its "
             f"{requests} is paid for and read then; the rest waits again."
         )
 
@@ -70,7 +70,7 @@ def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: boo
         if error.failure.kind is FailureKind.ACCOUNT:
             raise
         raise BatchAssetsError(
-            f"{_named(batch)} may run on: it was not seen to be cancelled ({error}). Cancel it "
+            f"{named(batch)} may run on: it was not seen to be cancelled ({error}). Cancel it "
             "again; twice does no harm."
         ) from None
     registry.note_cancelled([batch.id])
@@ -79,29 +79,30 @@ def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: boo
 
 
 def _require_cancellable(batch: BatchRecord, *, is_at_home: bool) -> None:
-    named = _named(batch)
+    name = named(batch)
     if not batch.is_ours:
         raise BatchAssetsError(
-            f"{named} is not ours (LiveDash made it, or the database that this one is a copy of): "
+            f"{name} is not ours (LiveDash made it, or the database that this one is a copy of): "
             "it is read to its end and never cancelled from here."
         )
     if not is_at_home:
         raise BatchAssetsError(
-            f"{named} may be another database's, since this one is a copy or has moved: run "
+            f"{name} may be another database's, since this one is a copy or has moved: run "
             "`batch-assets confirm` first."
         )
     if batch.state in {BatchState.CLAIMED, BatchState.UPLOADED}:
         raise BatchAssetsError(
-            f"{named} is not on the server yet, as far as is known ({batch.state}): the run that "
+            f"{name} is not on the server yet, as far as is known ({batch.state}): the run that "
             "sends it, or the next one, settles that first."
         )
     if batch.state != BatchState.SUBMITTED:
-        raise BatchAssetsError(f"{named} is {batch.state}: there is nothing to cancel any more.")
+        raise BatchAssetsError(f"{name} is {batch.state}: there is nothing to cancel any more.")
     if batch.server_status in BEYOND_CANCELLING:
         raise BatchAssetsError(
-            f"{named} is {batch.server_status} on the server: it ends without being cancelled."
+            f"{name} is {batch.server_status} on the server: it ends without being cancelled."
         )
 
 
-def _named(batch: BatchRecord) -> str:
-    return f"Batch {batch.id} of {batch.company or batch.company_id}"
+def named(batch: BatchRecord, noun: str = "Batch") -> str:
+    """The batch with its company, to begin a sentence with unless `noun` is in small letters."""
+    return f"{noun} {batch.id} of {batch.company or batch.company_id}"

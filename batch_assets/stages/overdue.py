@@ -45,9 +45,11 @@ def cancel_overdue(
         for batch in lost:
             few.warning(
                 "Batch %s (%s) should have ended long ago, and the server says nothing of it: is "
-                "OPENAI_API_KEY one of the project that made it?",
+                "OPENAI_API_KEY one of the project that made it? If it is gone for good, "
+                "`batch-assets abandon %s` gives it up",
                 batch.id,
                 batch.openai_batch_id,
+                batch.id,
             )
     if not (late and pipeline.glance.installation.is_at_home):
         return report

@@ -1,6 +1,7 @@
 """The server's word on the batches in flight. A call that fails changes nothing about a batch."""
 
 import logging
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,8 @@ class PollReport:
     changed: int = 0
     unseen: int = 0
     """Batches of which this run learned nothing; they stay as they are."""
+    unknown: int = 0
+    """Those of them of which the server says that it does not know them."""
     late: OverdueReport = field(default_factory=OverdueReport)
 
 
@@ -75,6 +78,7 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
         ended=len(ended),
         changed=changed,
         unseen=len(unseen),
+        unknown=asked.unknown,
         late=late,
     )
 
@@ -85,6 +89,8 @@ class _Asked:
     def __init__(self, api: BatchApi, budget: Budget) -> None:
         self.seen: dict[str, RemoteBatch] = {}
         self.error: ApiError | None = None
+        self.unknown = 0
+        """How many it does not know."""
         self._api = api
         self._budget = budget
         self._few = Few(log)
@@ -117,6 +123,7 @@ class _Asked:
                 # One that the server does not know, made with another key perhaps, stays as it is
                 # and keeps no other from being read.
                 if error.failure.code == codes.NOT_FOUND:
+                    self.unknown += 1
                     continue
                 self.error = error
                 if error.failure.kind is FailureKind.ACCOUNT:
@@ -147,4 +154,5 @@ def _rest_full_models(
         if batch.model is not None and any(error.code == _NO_ROOM for error in remote.errors)
     }
     for model in sorted(full):
-        pipeline.registry.pause_model(model, pipeline.policy.model_pause_seconds, _NO_ROOM)
+        seconds = pipeline.policy.model_rest_seconds(None, random.SystemRandom())
+        pipeline.registry.pause_model(model, seconds, _NO_ROOM)

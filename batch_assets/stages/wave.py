@@ -6,6 +6,7 @@ other's failure.
 """
 
 import logging
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -202,7 +203,9 @@ class Wave:
         else:
             if failure.kind is FailureKind.CAPACITY:
                 self._full_models.add(batch.model)
-            seconds = failure.retry_after_seconds or self._pipeline.policy.model_pause_seconds
+            seconds = self._pipeline.policy.model_rest_seconds(
+                failure.retry_after_seconds, random.SystemRandom()
+            )
             self._pauses.setdefault(batch.model, (seconds, failure.code))
         self._give_back(batch.lease, input_file_id)
 

@@ -34,8 +34,8 @@ WITH recounted AS MATERIALIZED (
     WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
 ), settled AS MATERIALIZED (
     SELECT
-        b.company_id, b.installation_id, b.kind, b.submitted_at, b.ended_at, b.settled_at,
-        b.cost_eur
+        b.company_id, b.installation_id, b.kind, b.server_status, b.submitted_at, b.ended_at,
+        b.settled_at, b.cost_eur
     FROM batch_assets.batch AS b
     WHERE b.settled_at > statement_timestamp() - interval '1 day'
 ), paid_today AS MATERIALIZED (
@@ -51,13 +51,14 @@ WITH recounted AS MATERIALIZED (
     ) AS p
     GROUP BY p.company_id
 ), turnaround AS (
+    -- Not of what an operator has given up: when it ended, nobody knows.
     SELECT
         count(*) AS batches,
         percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (
             ORDER BY extract(epoch FROM s.ended_at - s.submitted_at)::float8
         ) AS seconds
     FROM settled AS s
-    WHERE s.kind = 'batch' AND s.installation_id IS NOT NULL
+    WHERE s.kind = 'batch' AND s.installation_id IS NOT NULL AND s.server_status <> 'lost'
 ), pace AS (
     -- Of the last 20 runs that used an implementation. The rows are compared whole, so that only the
     -- index that begins with the operation has the order: by their date alone all would be read.

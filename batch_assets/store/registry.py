@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch_assets.domain.breakers import Breaker
+from batch_assets.domain.states import LOST
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.optimized.batches import return_rows
@@ -133,6 +134,16 @@ class Registry(EngineQueries):
         """Keep when these batches were cancelled for the first time; they are still in flight."""
         with self.autocommit.connect() as connection:
             connection.execute(SQL["note_cancelled"], {"batch_ids": list(batch_ids)})
+
+    @retry_lost
+    def abandon(self, batch_id: str, openai_batch_id: str) -> None:
+        """End a batch that is on the server under this id as far as is known, as `LOST`.
+
+        One that has moved meanwhile stays as it is. One statement.
+        """
+        which = {"batch_id": batch_id, "openai_batch_id": openai_batch_id, "lost": LOST}
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["abandon"], which)
 
     @retry_lost
     def pause_model(self, model: str, seconds: float, reason: str) -> None:

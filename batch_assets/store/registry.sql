@@ -138,6 +138,32 @@ WHERE b.id = ANY(CAST(:batch_ids AS text[]))
     AND b.state = 'submitted'
     AND b.cancelled_at IS NULL
 
+-- name: abandon
+-- Nothing of it can be read: with no file and no line to come, ingestion lets its rows wait again.
+WITH moved AS (
+    UPDATE batch_assets.batch AS b
+    SET state = 'ended',
+        ended_at = clock_timestamp(),
+        server_status = :lost,
+        server_status_since = clock_timestamp(),
+        server_errors = '{}',
+        server_error_lines = '{}',
+        server_answered = 0,
+        output_file_id = NULL,
+        error_file_id = NULL
+    WHERE b.id = :batch_id
+        AND b.openai_batch_id = :openai_batch_id
+        AND b.state = 'submitted'
+    RETURNING b.id
+)
+UPDATE public."AIBatchRequest" AS l
+SET status = 'CANCELLED',
+    "outputFileId" = NULL,
+    "errorFileId" = NULL,
+    "completedAt" = CURRENT_TIMESTAMP
+FROM moved
+WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
+
 -- name: pause_model
 INSERT INTO batch_assets.model_pause (model, until, reason)
 VALUES (:model, clock_timestamp() + make_interval(secs => :seconds), :reason)

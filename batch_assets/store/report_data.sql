@@ -1,12 +1,13 @@
 -- name: turnaround
 -- How many batches of ours took how long, in steps each of which is a quarter longer than the one
--- before; the percentiles are the same in every row.
+-- before; the percentiles are the same in every row. When one that was given up ended, nobody knows.
 WITH taken AS MATERIALIZED (
     SELECT greatest(extract(epoch FROM b.ended_at - b.submitted_at)::float8, 0.1) AS seconds
     FROM batch_assets.batch AS b
     WHERE b.settled_at > statement_timestamp() - make_interval(days => :days)
         AND b.installation_id IS NOT NULL
         AND b.kind = 'batch'
+        AND b.server_status <> 'lost'
 ), percentiles AS (
     SELECT
         percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY t.seconds) AS seconds

@@ -96,6 +96,32 @@ def test_force_and_cancel(type_: Type, api: RunningServer) -> None:
     assert width(shown) <= 80
 
 
+def test_abandon(type_: Type, api: RunningServer, engine: Engine) -> None:
+    timing = Timing.instant().model_copy(update={"hold_after_rows": 0})
+    held = {"timing": timing, "quirks": {"batch_list_lag_seconds": 3_600}}
+    api.set_config(ServerConfig.model_validate(held))
+    sent = document(type_("force", NAME, "--yes", "--json"))
+    (batch_id,) = [one["batch_id"] for one in sent["batches_sent"]]
+    assert_one_sentence(type_("abandon", batch_id, "--yes"), 1, "give a shorter --older-than")
+    assert_one_sentence(type_("abandon", batch_id, "--older-than", "soon"), 2, "--older-than is")
+    now = ("abandon", batch_id, "--older-than", "0m")
+    assert_one_sentence(type_(*now, "--yes"), 1, "`batch-assets cancel` ends it")
+
+    unknown = {"operation": "batches.retrieve", "effect": {"kind": "answer", "status": 404}}
+    api.set_config(ServerConfig.model_validate(held | {"calls": [unknown]}))
+    assert type_(*now, "--dry-run").out.rstrip().endswith("Nothing was changed.")
+    asked = type_(*now)
+    assert "that work is paid for twice" in asked.out
+    assert "no terminal" in asked.err
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT state FROM batch_assets.batch")).scalar_one() == (
+            "submitted"
+        )
+    given_up = document(type_(*now, "--yes", "--json"))
+    assert (given_up["batch"]["server_status"], given_up["listed_ours"]) == ("lost", 0)
+    assert "ended (given up: the server did not know it)" in type_("batch", batch_id).out
+
+
 def test_a_refused_account_is_one_sentence(type_: Type, api: RunningServer) -> None:
     refusal = {"operation": "files.create", "effect": {"kind": "answer", "status": 403}}
     api.set_config({"calls": [refusal]})

@@ -14,6 +14,7 @@ SLOW_TO_IMPORT = {"alembic", "dagster", "openai", "pydantic", "sqlalchemy"}
     "command",
     [
         "",
+        "abandon",
         "audit",
         "batch",
         "cancel",

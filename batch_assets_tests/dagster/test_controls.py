@@ -176,6 +176,25 @@ def test_cancel(panel: Panel) -> None:
     assert "No batch has the id 'nobody'" in panel.refusal(*which, batch="nobody")
 
 
+def test_abandon(panel: Panel) -> None:
+    timing = Timing.instant().model_copy(update={"hold_after_rows": 0})
+    held = {"timing": timing, "quirks": {"batch_list_lag_seconds": 3_600}}
+    panel.api.set_config(ServerConfig.model_validate(held))
+    company_with(panel.desk.engine, 12, name=NAME)
+    panel.start("force_batch_job", "force_batch_of_company", company=NAME, dry_run=False)
+    batch_id = panel.desk.value("SELECT id FROM batch_assets.batch")
+    which = ("abandon_batch_job", "abandon_unknown_batch")
+    assert "give a shorter older_than" in panel.refusal(*which, batch=batch_id)
+    assert "it is not lost" in panel.refusal(*which, batch=batch_id, older_than="0m")
+
+    unknown = {"operation": "batches.retrieve", "effect": {"kind": "answer", "status": 404}}
+    panel.api.set_config(ServerConfig.model_validate(held | {"calls": [unknown]}))
+    planned = panel.numbers(*which, batch=batch_id, older_than="0m")
+    assert (planned["dry_run"], planned["requests"], planned["state"]) == (True, 12, "submitted")
+    given_up = panel.numbers(*which, batch=batch_id, older_than="0m", dry_run=False)
+    assert (given_up["state"], given_up["server_status"]) == ("ended", "lost")
+
+
 def test_reset(panel: Panel) -> None:
     failure = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
     for operation in (Operation.UPLOAD, Operation.CANCEL_BATCH):

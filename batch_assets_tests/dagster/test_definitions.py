@@ -34,6 +34,7 @@ def test_they_name_every_job_schedule_sensor_and_resource() -> None:
     repository = defs.get_repository_def()
     jobs = {name for name in repository.job_names if not name.startswith("__")}
     assert jobs == {
+        "abandon_batch_job",
         "audit_job",
         "batch_processing_job",
         "cancel_batch_job",

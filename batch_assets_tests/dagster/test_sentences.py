@@ -21,14 +21,17 @@ def test_of_polling() -> None:
         oldest_batch_seconds=7_300,
         ended=1,
         unseen=1,
+        unknown=1,
         late=OverdueReport(overdue=1, overdue_cancelled=1),
     )
     recovered = RecoverReport(taken_over=3, adopted=1, absent=1, released=1, foreign=2)
     assert sentences.of_polling(polled, recovered) == (
         "2 batches run on the server, the oldest for 2 h. Ended since the last look: 1. Of 1 the "
-        "server told nothing: they stay as they are. Cancelled after BATCH_TIMEOUT_HOURS: 1. Of 3 "
-        "batches that other runs left open, 1 were on the server, 1 are looked for again, and 1 "
-        "were never made, so that their requests wait again. Newly watched batches of LiveDash: 2."
+        "server told nothing: they stay as they are. It does not know 1 of them: `batch-assets "
+        "abandon BATCH --dry-run` says whether one can be given up. Cancelled after "
+        "BATCH_TIMEOUT_HOURS: 1. Of 3 batches that other runs left open, 1 were on the server, 1 "
+        "are looked for again, and 1 were never made, so that their requests wait again. Newly "
+        "watched batches of LiveDash: 2."
     )
 
 

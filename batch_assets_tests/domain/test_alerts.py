@@ -284,6 +284,7 @@ def test_every_command_and_setting_that_is_advised_exists() -> None:
     texts = [advise(name, own) for name in names for own in ([], with_fault(name))]
     texts += [rule.description for rule in RULES.values()]
     said = "\n".join(texts)
+    assert "`batch-assets abandon b1 --dry-run`" in said
     commands = set(re.findall(r"`batch-assets ([a-z-]+)", said))
     assert commands <= set(typer.main.get_group(app).commands)
     settings = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", said))

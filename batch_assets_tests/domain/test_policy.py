@@ -39,6 +39,17 @@ def test_the_delay_doubles_with_jitter_up_to_its_end(attempts: int) -> None:
     assert max(delays) - min(delays) > ceiling / 3, "they are spread"
 
 
+@pytest.mark.parametrize(("asked", "least", "most"), [(None, 300, 600), (77, 77, 115.5)])
+def test_models_rest_for_different_times_and_never_less_than_asked(
+    asked: float | None, least: float, most: float
+) -> None:
+    jitter = random.Random(1)
+    policy = Policy(model_pause_seconds=600)
+    rests = [policy.model_rest_seconds(asked, jitter) for _ in range(200)]
+    assert all(least <= rest <= most for rest in rests)
+    assert max(rests) - min(rests) > (most - least) / 2, "they are spread"
+
+
 def test_a_huge_number_of_attempts_does_not_overflow() -> None:
     assert POLICY.retry_delay_seconds(900, random.Random(1)) <= POLICY.retry_max_seconds
 

@@ -92,4 +92,5 @@ def test_one_that_the_server_does_not_know_is_named_and_stays(
     late = lab.poll().late
     assert (late.overdue, late.overdue_cancelled) == (1, 0)
     assert f"Batch {batch_id} (batch_of_another_key)" in caplog.text
+    assert f"`batch-assets abandon {batch_id}` gives it up" in caplog.text
     assert lab.batches("submitted") == [batch_id]

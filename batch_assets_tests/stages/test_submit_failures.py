@@ -83,7 +83,7 @@ def test_a_model_rests_for_as_long_as_the_server_asks(lab: Lab) -> None:
     left = lab.desk.value(
         "SELECT extract(epoch FROM until - now())::float8 FROM batch_assets.model_pause"
     )
-    assert left == pytest.approx(77, abs=5)
+    assert 72 <= left <= 1.5 * 77, "and up to half as long again"
 
 
 def test_a_full_model_is_not_asked_for_again_but_others_are(lab: Lab) -> None:

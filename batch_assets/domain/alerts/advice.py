@@ -37,7 +37,8 @@ def _batch_age(faults: Sequence[Fault]) -> str:
         f"Nothing is lost: the API may take 24 hours. Look at {one} in its dashboard; after "
         "BATCH_TIMEOUT_HOURS it is cancelled by itself, what ran of it is kept and the rest sent "
         "again. If it is older than that, see in the newest run of batch_processing_job why "
-        "check_batch_statuses could not cancel it."
+        "check_batch_statuses could not cancel it; if the server does not know it, `batch-assets "
+        f"abandon {faults[0].subject if faults else 'BATCH'} --dry-run` says what can be done."
     )
 
 

@@ -1,0 +1,168 @@
+"""A batch that the server does not know any more is given up because an operator says so.
+
+Only an operator can: what the server does not know may run on, and be billed, in another project.
+The batch ends without results; ingestion then lets its requests wait again.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.lookups import BatchRecord
+from batch_assets.domain.moments import moment
+from batch_assets.domain.states import LOST, UNRESOLVED_BATCH_STATES, BatchState
+from batch_assets.domain.wording import plural
+from batch_assets.openai_batch import codes
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.cancel import find_batch, named
+from batch_assets.stages.criteria import Spelling
+from batch_assets.stages.listing import CLOCK_MARGIN
+from batch_assets.stages.naming import batch_of
+from batch_assets.store.lookups import Lookups
+from batch_assets.store.registry import Installation, Registry
+
+
+@dataclass(frozen=True)
+class AbandonReport:
+    """The batch, and how the server was asked for it."""
+
+    batch: BatchRecord
+    dry_run: bool
+    listed: int
+    """Batches that the server lists of the time since this one was submitted; it is not there."""
+    listed_ours: int
+    """Those of them that this installation has made."""
+
+    @property
+    def sentence(self) -> str:
+        """What becomes of the batch and its requests, and what that may cost."""
+        batch = self.batch
+        requests = f"its {plural(batch.requests, 'request')} wait again"
+        double = "if it lives on in another project, that work is paid for twice"
+        if not self.dry_run:
+            return (
+                f"{named(batch)} ({batch.openai_batch_id}) is given up: the next run lets "
+                f"{requests}; {double}."
+            )
+        return (
+            f"The server accepts the key and does not know {named(batch, 'batch')} "
+            f"({batch.openai_batch_id}). {self._project} Giving it up lets {requests}; {double}. "
+            "Nothing was changed."
+        )
+
+    @property
+    def _project(self) -> str:
+        """What the list says of whether this is the project that made the batch."""
+        seen = f"It lists {plural(self.listed, 'batch', 'batches')} of the time since then"
+        if self.listed_ours:
+            return f"{seen}, {self.listed_ours:,} of this installation."
+        return (
+            f"{seen} and none of this installation: make sure that OPENAI_API_KEY and "
+            "OPENAI_BASE_URL are those that the batch was made with."
+        )
+
+
+def abandon_batch(
+    registry: Registry,
+    api: BatchApi,
+    wanted: str,
+    older_than: str,
+    spelled: Spelling,
+    *,
+    dry_run: bool,
+) -> AbandonReport:
+    """Give up a batch that the server says it does not know; with `dry_run` only look.
+
+    It may be of this database, LiveDash's own, or of the database that this one is a copy of: only
+    rows here are touched, in one guarded statement. Raises `ConfigurationError` for an unknown id
+    or a wrong `older_than`, `BatchAssetsError` for a batch that cannot be given up or of which the
+    server does not tell for certain, and `ApiError` if the account is refused.
+    """
+    before = moment(spelled("older_than"), older_than)
+    lookups = Lookups(registry.engine)
+    batch = find_batch(lookups, wanted)
+    installation = registry.installation()
+    openai_id, submitted_at = _require_old(batch, before, spelled)
+    _require_allowed(batch, installation)
+    _require_unknown(api, batch, openai_id)
+    listed, ours = _require_unlisted(api, batch, openai_id, submitted_at, installation.id)
+    if not dry_run:
+        registry.abandon(batch.id, openai_id)
+        batch = find_batch(lookups, batch.id)
+        if batch.server_status != LOST:
+            raise BatchAssetsError(
+                f"{named(batch)} has moved meanwhile (it is {batch.state}, "
+                f"{batch.server_status}): it goes on, and was not given up."
+            )
+    return AbandonReport(batch, dry_run, listed, ours)
+
+
+def _require_old(batch: BatchRecord, before: datetime, spelled: Spelling) -> tuple[str, datetime]:
+    """The server's id of a batch that is on the server for long enough, and since when it is."""
+    if batch.state in UNRESOLVED_BATCH_STATES:
+        raise BatchAssetsError(
+            f"{named(batch)} is not on the server yet, as far as is known ({batch.state}): the "
+            "next runs look it up and settle it."
+        )
+    is_on_server = batch.state == BatchState.SUBMITTED
+    if not is_on_server or batch.openai_batch_id is None or batch.submitted_at is None:
+        raise BatchAssetsError(f"{named(batch)} is {batch.state}: there is nothing to give up.")
+    if batch.submitted_at > before:
+        raise BatchAssetsError(
+            f"{named(batch)} was submitted at {batch.submitted_at.astimezone(UTC):%Y-%m-%d %H:%M} "
+            "UTC, which is too short a time ago to be sure: wait, or give a shorter "
+            f"{spelled('older_than')}."
+        )
+    return batch.openai_batch_id, batch.submitted_at
+
+
+def _require_allowed(batch: BatchRecord, installation: Installation) -> None:
+    if not (installation.is_at_home and installation.is_confirmed):
+        raise BatchAssetsError(
+            f"{named(batch)} may be another database's, since this one is a copy, has moved or is "
+            "not confirmed: run `batch-assets confirm` first."
+        )
+
+
+def _require_unknown(api: BatchApi, batch: BatchRecord, openai_id: str) -> None:
+    try:
+        remote = api.retrieve(openai_id)
+    except ApiError as error:
+        failure = error.failure
+        if failure.kind is FailureKind.PERMANENT and failure.code == codes.NOT_FOUND:
+            return
+        _not_certain(batch, error)
+    raise BatchAssetsError(
+        f"The server knows {named(batch, 'batch')} (it is {remote.status}): it is not lost. "
+        "`batch-assets cancel` ends it, and keeps what has run."
+    )
+
+
+def _require_unlisted(
+    api: BatchApi, batch: BatchRecord, openai_id: str, since: datetime, installation_id: str
+) -> tuple[int, int]:
+    """How many batches the server lists that are as young as this one, and how many are ours."""
+    listed = ours = 0
+    try:
+        for remote in api.list_batches(created_after=since - CLOCK_MARGIN):
+            if remote.id == openai_id:
+                raise BatchAssetsError(
+                    f"The server lists {named(batch, 'batch')}, though it did not find it when "
+                    "asked for it alone: it is not lost."
+                )
+            listed += 1
+            ours += batch_of(remote, installation_id) is not None
+    except ApiError as error:
+        _not_certain(batch, error)
+    return listed, ours
+
+
+def _not_certain(batch: BatchRecord, error: ApiError) -> NoReturn:
+    if error.failure.kind is FailureKind.ACCOUNT:
+        raise error
+    raise BatchAssetsError(
+        f"Whether the server knows {named(batch, 'batch')} is not certain, and nothing was "
+        f"changed ({error}). Try again when the API is well."
+    ) from None
