@@ -5,7 +5,7 @@ from typing import Final
 import dagster as dg
 
 from batch_assets.ticks.evaluation import Post
-from batch_assets.ticks.starting import SWITCHED_OFF, View
+from batch_assets.ticks.starting import View, why_none_beside
 
 AUDIT_CRON: Final = "17 3 * * *"
 PRUNE_CRON: Final = "47 3 * * *"
@@ -14,10 +14,8 @@ REPORT_CRON: Final = "7 * * * *"
 
 def look(view: View) -> dg.RunRequest | dg.SkipReason:
     """One tick: a run, unless that is switched off or one is active."""
-    if not view.settings.processing_enabled:
-        return dg.SkipReason(SWITCHED_OFF)
-    active = view.runs.active()
-    return dg.RunRequest() if active is None else dg.SkipReason(str(active))
+    reason = why_none_beside(view)
+    return dg.RunRequest() if reason is None else dg.SkipReason(reason)
 
 
 def audit_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
