@@ -12,7 +12,7 @@ from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.lookups import NamedCompany
-from batch_assets.domain.moments import moment
+from batch_assets.domain.moments import read_moment
 from batch_assets.store.lookups import Lookups
 
 Spelling = Callable[[str], str]
@@ -76,4 +76,4 @@ def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
 
 
 def _moment(name: str, given: str | None) -> datetime | None:
-    return None if given is None else moment(name, given)
+    return None if given is None else read_moment(name, given)
