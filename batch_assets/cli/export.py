@@ -12,7 +12,8 @@ from typing import Any, TextIO
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.moments import read_moment
-from batch_assets.store.metric_history import COMPANY_KEYS, KEYS, MetricHistory
+from batch_assets.store.metric_history import COMPANY_KEYS, MetricHistory
+from batch_assets.store.metrics import KEYS
 
 FORMATS = ("json", "csv")
 
