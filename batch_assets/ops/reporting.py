@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from batch_assets.domain.batches import HIDDEN, MOST_LINES, BatchLine
+from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.store.strategy import Watch
 
 if TYPE_CHECKING:

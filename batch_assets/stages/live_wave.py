@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from batch_assets import analysis
-from batch_assets.domain.batches import BatchRow, EndedBatch, LiveBatch
+from batch_assets.domain.batches import BatchRow, EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.live import LiveBatch
 from batch_assets.domain.records import Conversation, ResultLine
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.leases import LeaseKeeper

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from batch_assets.domain.batches import BatchRow, LiveBatch, LiveClaim
+from batch_assets.domain.batches import BatchRow
+from batch_assets.domain.live import LiveBatch, LiveClaim
 from batch_assets.domain.packing import Candidate, Draft, Room, Terms, held_by_rest, pack
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.domain.records import Lease

@@ -12,12 +12,12 @@ from batch_assets.domain.alerts.rules import RULES
 from batch_assets.domain.batches import (
     Claim,
     ClaimedBatch,
-    LiveClaim,
     SubmittedBatch,
     UploadedBatch,
 )
 from batch_assets.domain.conservation import Look
 from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.live import LiveClaim
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.domain.records import Backlog, Lease
