@@ -4,6 +4,7 @@ from typing import Final
 
 import dagster as dg
 
+from batch_assets.schedules.declaring import schedule
 from batch_assets.ticks.evaluation import Post
 from batch_assets.ticks.starting import View, why_none_beside
 
@@ -19,10 +20,11 @@ def look(view: View) -> dg.RunRequest | dg.SkipReason:
 
 
 def audit_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
-    """The audit's schedule: it only reads."""
-    return _schedule(
+    """The audit's schedule: it changes no row, and clears what strays on the server."""
+    return schedule(
         job,
         post,
+        look,
         name="audit_schedule",
         cron=AUDIT_CRON,
         description="Starts audit_job once a day unless an audit is active.",
@@ -31,9 +33,10 @@ def audit_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
 
 def report_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
     """The pictures' schedule: it only reads."""
-    return _schedule(
+    return schedule(
         job,
         post,
+        look,
         name="report_schedule",
         cron=REPORT_CRON,
         description="Starts report_job once an hour unless a run of it is active.",
@@ -42,29 +45,11 @@ def report_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
 
 def prune_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
     """The schedule by which old history goes; what was paid for is never among it."""
-    return _schedule(
+    return schedule(
         job,
         post,
+        look,
         name="prune_schedule",
         cron=PRUNE_CRON,
         description="Starts prune_job once a day unless a run of it is active.",
-    )
-
-
-def _schedule(
-    job: dg.JobDefinition, post: Post, *, name: str, cron: str, description: str
-) -> dg.ScheduleDefinition:
-    """A schedule in UTC, switched on."""
-
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return post.evaluate(context, job, look)
-
-    return dg.ScheduleDefinition(
-        name=name,
-        description=description,
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        execution_fn=tick,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
     )
