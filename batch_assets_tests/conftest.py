@@ -12,6 +12,8 @@ from sqlalchemy import Engine, create_engine
 from batch_assets.settings import Settings
 from batch_assets.store.urls import application_url
 from batch_assets_tests.databases import TestDatabases, running_server
+from batch_assets_tests.one_database import empty, one_database
+from batch_assets_tests.openai_batch.scripted_server import ScriptedServer
 
 RUN = pytest.StashKey[tuple[str, int]]()
 """The URL of the run's server and the run's number."""
@@ -94,6 +96,28 @@ def engine(database_url: str) -> Iterator[Engine]:
     opened = create_engine(application_url(database_url), connect_args={"prepare_threshold": None})
     yield opened
     opened.dispose()
+
+
+@pytest.fixture(scope="module")
+def module_engine(databases: TestDatabases) -> Iterator[Engine]:
+    """The product's own engine on a database that a module's tests share."""
+    with one_database(databases) as opened:
+        yield opened
+
+
+@pytest.fixture
+def emptied_engine(module_engine: Engine) -> Engine:
+    """An engine on the module's database, which is empty."""
+    empty(module_engine)
+    return module_engine
+
+
+@pytest.fixture(scope="module")
+def listening_server() -> Iterator[tuple[ScriptedServer, str]]:
+    """A server that a module's tests share and script, and its URL."""
+    server = ScriptedServer()
+    with server.listening() as url:
+        yield server, url
 
 
 @pytest.fixture(autouse=True)

@@ -216,13 +216,12 @@ def make_run_metric(
 ) -> str:
     """The figures of a run that ended so long ago: all that are not given are 0, or unknown."""
     run_id = _new_id()
-    zeros = {name: 0 for name, kind in figure_types().items() if not kind.may_be_unknown}
     conn.execute(
         insert(run_metric).values(
             run_id=run_id,
             recorded_at=func.clock_timestamp() - age,
             mode="optimized",
-            **{**zeros, **figures},
+            **{**_idle(), **figures},
         )
     )
     return run_id
@@ -230,7 +229,7 @@ def make_run_metric(
 
 def make_run_metrics(conn: Connection, count: int, *, minutes_apart: float) -> None:
     """The figures of idle runs, one after the other, the last one just now; one statement."""
-    zeros = {name: 0 for name, kind in figure_types().items() if not kind.may_be_unknown}
+    zeros = _idle()
     number = func.generate_series(0, count - 1).column_valued("number")
     conn.execute(
         insert(run_metric).from_select(
@@ -243,6 +242,11 @@ def make_run_metrics(conn: Connection, count: int, *, minutes_apart: float) -> N
             ),
         )
     )
+
+
+def _idle() -> dict[str, int]:
+    """The figures of a run that did nothing, without those that it need not know."""
+    return {name: 0 for name, kind in figure_types().items() if not kind.may_be_unknown}
 
 
 def _lines(messages: Messages) -> Sequence[tuple[str, str]]:

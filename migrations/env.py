@@ -9,19 +9,8 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.store.migrating.contract import livedash_is_present
 from batch_assets.store.migrating.own_schema import make_own_schema, remove_own_schema_if_bare
 from batch_assets.store.migrating.session import migrating_connection
-from batch_assets.store.tables import (
-    livedash,
-    monitoring,
-    operations,
-    own,
-    provenance,
-    staging,
-    trouble,
-)
-from batch_assets.store.tables.base import OWN_SCHEMA, metadata
-
-TABLE_MODULES = (livedash, monitoring, operations, own, provenance, staging, trouble)
-"""Imported for what they add to `metadata`, which `alembic check` compares with the database."""
+from batch_assets.store.tables.base import OWN_SCHEMA
+from batch_assets.store.tables.every import EVERY_TABLE
 
 
 def is_ours_to_compare(
@@ -34,7 +23,7 @@ def is_ours_to_compare(
 def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=metadata,
+        target_metadata=EVERY_TABLE,
         version_table_schema=OWN_SCHEMA,
         include_schemas=True,
         include_object=is_ours_to_compare,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from batch_assets.checks.results import result_of
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.ops.evaluate_checks import evaluation
 from batch_assets.ops.failures import clear_failures
@@ -33,12 +34,4 @@ def alerts(
         verdicts = alerting.look(Alerts(database.engine), wiring.settings.alert_limits())
     for verdict in verdicts:
         if verdict.name in asked:
-            said = evaluation(verdict)
-            yield dg.AssetCheckResult(
-                asset_key=said.asset_key,
-                check_name=said.check_name,
-                passed=said.passed,
-                severity=said.severity,
-                description=said.description,
-                metadata=said.metadata,
-            )
+            yield result_of(evaluation(verdict))

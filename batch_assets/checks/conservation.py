@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from batch_assets.checks.results import result_of
 from batch_assets.ops.conservation import (
     ALL_ROWS,
     ASSET,
@@ -27,7 +28,7 @@ from batch_assets.store.conservation import Conservation
 def open_rows_conserved(database: dg.ResourceParam[DatabaseResource]) -> dg.AssetCheckResult:
     """Evaluated at the end of each run of batch_processing_job; alone, over what is open."""
     look = conservation.check_open_rows(Conservation(database.engine), run_seconds=0)
-    return _result(evaluation(OPEN_ROWS, look.misfits, look.numbers))
+    return result_of(evaluation(OPEN_ROWS, look.misfits, look.numbers))
 
 
 @dg.asset_check(
@@ -41,13 +42,4 @@ def open_rows_conserved(database: dg.ResourceParam[DatabaseResource]) -> dg.Asse
 @clear_failures()
 def all_rows_conserved(database: dg.ResourceParam[DatabaseResource]) -> dg.AssetCheckResult:
     """Evaluated by audit_job."""
-    return _result(audit_evaluation(conservation.audit_rows(Conservation(database.engine))))
-
-
-def _result(said: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=said.passed,
-        severity=said.severity,
-        description=said.description,
-        metadata=said.metadata,
-    )
+    return result_of(audit_evaluation(conservation.audit_rows(Conservation(database.engine))))

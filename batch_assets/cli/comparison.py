@@ -5,13 +5,13 @@ import typer
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import console, count, option, print_json, table, total
 from batch_assets.stages.compare import CompareReport, compare_queries
-from batch_assets.store.strategy import Compared, Limits
+from batch_assets.store.strategy import Compared, CompareLimits
 
 
 def compare(seconds: float, companies: int, batches: int, rows: int, *, as_json: bool) -> None:
     """Print what both implementations give and take; exits with 1 if they give different rows."""
     with open_database() as database:
-        limits = Limits(seconds, companies, batches, rows)
+        limits = CompareLimits(seconds, companies, batches, rows)
         report = compare_queries(database.engine, limits, option)
     if as_json:
         print_json({"compared": list(map(_entry, report.compared)), "totals": report.totals})

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import open_database
@@ -22,9 +22,6 @@ from batch_assets.stages.requeue import RequeueReport, requeue
 from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.lookups import Lookups
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 
 def list_letters(given: Mapping[str, Any], limit: int, after: str | None, *, as_json: bool) -> None:
     """Print the newest dead letters, and how many there are of that kind in all."""
@@ -32,8 +29,7 @@ def list_letters(given: Mapping[str, Any], limit: int, after: str | None, *, as_
         criteria = criteria_of(Lookups(store.engine), Wanted(**given), option)
         page = store.page(criteria, limit, _place(store, after))
     if as_json:
-        letters = [_plain(letter) for letter in page.letters]
-        print_json({"dead_letters": letters, "total": page.total})
+        print_json({"dead_letters": page.letters, "total": page.total})
         return
     shown = console()
     made = table(["Request", "Company", "Code", "Dead since"], ["Tries"])
@@ -60,16 +56,7 @@ def show_letter(request_id: str, *, as_json: bool) -> None:
     if history is None:
         raise ConfigurationError(f"No request has the id '{escaped(request_id)}'.")
     if as_json:
-        letter = history.dead_letter
-        print_json(
-            {
-                "request_id": history.request_id,
-                "status": history.status,
-                "company": history.company,
-                "dead_letter": _plain(letter) if letter else None,
-                "attempts": [_plain(attempt) for attempt in history.attempts],
-            }
-        )
+        print_json(asdict(history))
     else:
         _show(history)
 
@@ -161,11 +148,3 @@ def _name(letter: DeadLetter) -> str:
 
 def _minute(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _plain(record: "DataclassInstance") -> dict[str, Any]:
-    """A record for JSON, its moments as text."""
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in asdict(record).items()
-    }

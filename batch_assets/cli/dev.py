@@ -91,9 +91,10 @@ def _answers(port: int) -> bool:
 
 def _leave_stack() -> None:
     """Let go of the local stack, and wait for its end unless someone else uses it."""
-    attached = stack.attach(PROJECT_DIR, name=_stack_name())
-    stack.detach(PROJECT_DIR, name=_stack_name())
-    if stack.is_used(PROJECT_DIR, name=_stack_name()):
+    name = _stack_name()
+    attached = stack.attach(PROJECT_DIR, name=name)
+    stack.detach(PROJECT_DIR, name=name)
+    if stack.is_used(PROJECT_DIR, name=name):
         return
     with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
         psutil.Process(attached.keeper_pid).wait(KEEPER_SECONDS)

@@ -11,8 +11,9 @@ from typing import Any, TextIO
 
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
-from batch_assets.domain.moments import moment
-from batch_assets.store.metric_history import COMPANY_KEYS, KEYS, MetricHistory
+from batch_assets.domain.moments import read_moment
+from batch_assets.store.metric_history import COMPANY_KEYS, MetricHistory
+from batch_assets.store.metrics import KEYS
 
 FORMATS = ("json", "csv")
 
@@ -39,8 +40,8 @@ def export(
 
 
 def _span(since: str, until: str | None) -> tuple[datetime, datetime]:
-    first = moment("--from", since)
-    last = datetime.now(UTC) if until is None else moment("--to", until)
+    first = read_moment("--from", since)
+    last = datetime.now(UTC) if until is None else read_moment("--to", until)
     if last <= first:
         raise ConfigurationError("--from and --to leave no time between them: swap them.")
     return first, last

@@ -24,7 +24,7 @@ def force(
     """Send what waits for a company, after showing what that is; asks unless `yes`."""
     demand = Demand(company, model, max_requests)
     with open_database() as database, open_pipeline(database, "force") as pipeline:
-        budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
+        budget = Budget.of_op(pipeline.policy)
         report = force_batch(pipeline, demand, option, budget, dry_run=True)
         if not dry_run:
             if report.held_because is not None:

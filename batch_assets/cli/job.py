@@ -20,7 +20,6 @@ from batch_assets.resources.defaults import default_resources
 from batch_assets.settings import load_settings
 from batch_assets.ticks.runs import ACTIVE
 
-JOB_NAME = "batch_processing_job"
 PROCESS_TAG = ".dagster/batch_assets_process"
 """In which process of which host a run is, so that one whose process was killed is not waited
 for. The UI hides tags that begin like this."""
@@ -75,7 +74,7 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
     except click.ClickException as error:
         raise BatchAssetsError(error.message) from None
     with opened as instance:
-        for run in _active_runs(instance):
+        for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE)):
             if _has_died(run.tags.get(PROCESS_TAG)):
                 instance.report_run_failed(run, "The process of this run has ended before it.")
         yield instance
@@ -129,10 +128,6 @@ def show_failures(run: Run) -> None:
 def _with_resources(job: dg.JobDefinition) -> dg.JobDefinition:
     definitions = dg.Definitions(jobs=[job], resources=default_resources())
     return definitions.resolve_job_def(job.name)
-
-
-def _active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    return list(instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=ACTIVE)))
 
 
 def _this_process() -> str:

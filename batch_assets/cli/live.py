@@ -12,7 +12,7 @@ from batch_assets.cli.output import console, count, euros, option, plural, print
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.policy import LivePolicy
-from batch_assets.stages.criteria import Wanted, criteria_of
+from batch_assets.stages.criteria import Wanted, criteria_of, require_sense
 from batch_assets.stages.quoting import Offer, offer_of
 from batch_assets.store.live_requests import LiveRequests
 from batch_assets.store.lookups import Lookups
@@ -32,7 +32,7 @@ def ask(given: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) ->
         store = LiveRequests(database.engine)
         wanted = Wanted(**given)
         criteria = criteria_of(Lookups(database.engine), wanted, option)
-        _require_sense(criteria, every=wanted.every)
+        require_sense(criteria, wanted, option, "all that have failed")
         _require_known(store, criteria)
         offer = _offer(database, store, criteria)
         if not as_json:
@@ -60,17 +60,6 @@ def _offer(database: OpenDatabase, store: LiveRequests, criteria: Criteria) -> O
         )
     with open_pipeline(database, "live") as pipeline:
         return offer_of(pipeline, choices)
-
-
-def _require_sense(criteria: Criteria, *, every: bool) -> None:
-    """Refuse to pay for everything by an oversight."""
-    if criteria.are_none and not every:
-        raise ConfigurationError(
-            "Which ones? Give ids, --company, --code, --kind, --older-than or --newer-than, or "
-            "--all for all that have failed."
-        )
-    if every and not criteria.are_none:
-        raise ConfigurationError("--all is all that have failed: leave it or the criteria away.")
 
 
 def _require_known(store: LiveRequests, criteria: Criteria) -> None:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
@@ -119,6 +120,12 @@ def require_account(endpoints: Endpoints) -> None:
             if error.failure.kind is FailureKind.ACCOUNT:
                 raise AccountRefusedError(error.sentence("try again")) from None
             raise BatchAssetsError(
-                f"The API at {endpoints.base_url} does not answer as it should "
+                f"The API at {_address(endpoints.base_url)} does not answer as it should "
                 f"({error.failure.reason}): check OPENAI_BASE_URL and the network, and try again."
             ) from None
+
+
+def _address(url: str) -> str:
+    """A URL without what may be secret in it: user and password, query and fragment."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

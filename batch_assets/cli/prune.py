@@ -1,13 +1,10 @@
 """`batch-assets prune`."""
 
-import sys
-
 import typer
 
 from batch_assets.cli.job import open_instance
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import console, plural, print_json
-from batch_assets.domain.errors import ConfigurationError
+from batch_assets.cli.output import asked, console, plural, print_json
 from batch_assets.resources.history import open_history
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.prune import PruneReport, prune
@@ -20,26 +17,17 @@ def prune_history(*, dry_run: bool, as_json: bool, yes: bool) -> None:
         open_instance() as instance,
         open_history(database.engine, database.endpoints, instance) as history,
     ):
-        settings = database.settings
-        days = settings.monitoring_retention_days
-        if not (dry_run or yes) and not _asked(days):
+        days = database.settings.monitoring_retention_days
+        question = f"Delete figures, runs and events that are older than {plural(days, 'day')}?"
+        if not asked(question, command="prune", yes=yes or dry_run):
             console().print("Nothing was deleted.")
             raise typer.Exit(1)
-        budget = Budget(seconds=settings.op_seconds, rows=settings.rows_per_run)
+        budget = Budget.of_op(database.settings.policy())
         report = prune(history, budget, days=days, dry_run=dry_run)
     if as_json:
         print_json({"report": report, "retention_days": days})
     else:
         _show(report, days)
-
-
-def _asked(days: int) -> bool:
-    if not sys.stdin.isatty():
-        raise ConfigurationError(
-            "There is no terminal to ask on: type `batch-assets prune --yes`, or --dry-run to see "
-            "what would go."
-        )
-    return typer.confirm(f"Delete figures, runs and events that are older than {days} days?")
 
 
 def _show(report: PruneReport, days: int) -> None:

@@ -1,10 +1,10 @@
 """What is stopped for a while, as `batch-assets status` shows it."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 from batch_assets.cli.opening import OpenDatabase
+from batch_assets.cli.output import moment
 from batch_assets.domain.breakers import Breaker, BreakerState
 from batch_assets.store.pauses import RestingModel, SchedulerPause
 
@@ -22,7 +22,7 @@ class Stoppages:
         """One for each, with what to do where anything can be done."""
         if self.schedule is not None:
             yield (
-                f"Schedule and sensors rest until {_moment(self.schedule.until)}: "
+                f"Schedule and sensors rest until {moment(self.schedule.until)}: "
                 f"{_lowered(self.schedule.reason)}. `batch-assets reset` ends it."
             )
         for breaker in self.breakers:
@@ -31,14 +31,14 @@ class Stoppages:
             else:
                 yield f"The next {breaker.operation} is on trial: {breaker.history}."
         for model in self.models:
-            yield f"{model.model} rests until {_moment(model.until)}: {model.reason}."
+            yield f"{model.model} rests until {moment(model.until)}: {model.reason}."
 
     def document(self) -> dict[str, object]:
-        """The same for `--json`; moments as ISO 8601."""
+        """The same for `--json`."""
         return {
-            "breakers": [_plain(asdict(breaker)) for breaker in self.breakers],
-            "resting_models": [_plain(asdict(model)) for model in self.models],
-            "schedule_pause": None if self.schedule is None else _plain(asdict(self.schedule)),
+            "breakers": self.breakers,
+            "resting_models": self.models,
+            "schedule_pause": self.schedule,
         }
 
 
@@ -52,16 +52,5 @@ def stoppages(database: OpenDatabase) -> Stoppages:
     )
 
 
-def _moment(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
 def _lowered(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
-
-
-def _plain(values: dict[str, object]) -> dict[str, object]:
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in values.items()
-    }

@@ -4,32 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
 
 BatchRow = tuple[str, str]
 """A row of a batch: the batch's id and the request's."""
-
-
-MOST_LINES = 20
-"""How many batches a report lists; the database has all of them."""
-
-HIDDEN: Mapping[str, bool] = MappingProxyType({"hidden": True})
-"""Metadata of a report's field that is for the program alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchLine:
-    """One line of a list of batches, for people."""
-
-    batch_id: str
-    openai_batch_id: str
-    company: str
-    """Its name where that is known, else its id."""
-    requests: int
-    state: str
-    sent_by_run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,52 +112,6 @@ class EndedBatch:
     def id(self) -> str:
         """The batch's own id."""
         return self.lease.batch_id
-
-
-@dataclass(frozen=True, slots=True)
-class LiveBatch:
-    """A live batch whose intent is committed: its requests are ours to send, under `lease`."""
-
-    lease: Lease
-    company_id: str
-    model: str
-    requests: int
-    cost_eur: float
-    """The estimate, at the live price."""
-
-    @property
-    def id(self) -> str:
-        """The batch's own id: LiveDash's row and ours."""
-        return self.lease.batch_id
-
-    def to_read(self) -> EndedBatch:
-        """The same as answers are written to it."""
-        return EndedBatch(
-            lease=self.lease,
-            is_ours=True,
-            company_id=self.company_id,
-            company=None,
-            run_id="",
-            requests=self.requests,
-            model=self.model,
-            openai_batch_id=f"live:{self.id}",
-            server_status="live",
-            server_errors=(),
-            server_answered=0,
-            ended_seconds=0.0,
-            input_file_id=None,
-            output_file_id=None,
-            error_file_id=None,
-            is_live=True,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class LiveClaim:
-    """What one claim of live requests did; `held` counts those that a budget or cap held back."""
-
-    batches: tuple[LiveBatch, ...]
-    held: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

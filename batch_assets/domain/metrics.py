@@ -58,7 +58,7 @@ class Throughput:
     failed_requests: int = _count("Requests whose answer failed: to be retried, or dead")
     check_seconds: float = _amount("Asking how the batches are, and recovering what was cut short")
     ingest_seconds: float = _amount("Reading results, and deleting files after that")
-    retry_seconds: float = _amount("Letting failed requests wait again")
+    retry_seconds: float = _amount("Calling live, and letting failed requests wait again")
     load_seconds: float = _amount("Finding the active companies")
     fetch_seconds: float = _amount("Noticing new requests, and seeing what is due")
     submit_seconds: float = _amount("Claiming, uploading and creating batches")

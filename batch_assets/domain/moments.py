@@ -10,7 +10,7 @@ _AGE: Final = re.compile(r"(\d{1,5})([mhd])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def moment(name: str, given: str) -> datetime:
+def read_moment(name: str, given: str) -> datetime:
     """An age before now (`36h`), or a date or time in UTC unless it says otherwise.
 
     Raises `ConfigurationError`, which calls it by `name`.

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import tag_run
+from batch_assets.ops.reporting import tag_run, who
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.stages.mode import choose_mode
@@ -38,9 +38,8 @@ def choose_query_mode(
     A run that is under way keeps its mode; one that is told otherwise in the Launchpad keeps to
     that.
     """
-    who = f"run {context.run_id[:8]} of {context.job_name}"
     environment = wiring.settings.toggle().mode
-    report = choose_mode(StoredModes(database.engine), environment, config.mode, who)
+    report = choose_mode(StoredModes(database.engine), environment, config.mode, who(context))
     context.log.info(report.sentence)
     context.add_output_metadata(
         {

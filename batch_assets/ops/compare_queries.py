@@ -7,9 +7,9 @@ from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import tag_run
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.stages.compare import compare_queries
-from batch_assets.store.strategy import Compared, Limits
+from batch_assets.store.strategy import Compared, CompareLimits
 
-_DEFAULTS = Limits()
+_DEFAULTS = CompareLimits()
 _SCHEMA = dg.TableSchema(
     columns=[
         dg.TableColumn("operation"),
@@ -55,7 +55,7 @@ def compare_implementations(
 
     Nothing is written: the session refuses it. Only what the table shows is kept, no conversation.
     """
-    limits = Limits(config.seconds, config.companies, config.batches, config.rows)
+    limits = CompareLimits(config.seconds, config.companies, config.batches, config.rows)
     report = compare_queries(database.engine, limits, str)
     for one in report.different:
         context.log.error(

@@ -8,7 +8,7 @@ from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows, Misfit
 from batch_assets.domain.wording import plural
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import tag_run
+from batch_assets.ops.reporting import log_check, tag_run
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages import conservation
@@ -31,7 +31,7 @@ _MISFITS = dg.TableSchema(
 
 @dg.op(
     out=dg.Out(int, description="How many things do not fit."),
-    # It depends on nothing, so that it runs whatever failed, and it is the last that is chosen.
+    # It depends on nothing, so that it runs whatever failed; only the alerts are judged after it.
     tags={"dagster/priority": "-2"},
 )
 @clear_failures()
@@ -45,7 +45,7 @@ def check_row_conservation(
     It also tags the run with what all ops have done.
     """
     look = conservation.check_open_rows(Conservation(database.engine), pipeline.figures.run_seconds)
-    _log(context, evaluation(OPEN_ROWS, look.misfits, look.numbers))
+    log_check(context, evaluation(OPEN_ROWS, look.misfits, look.numbers))
     context.log.info(sentences.of_conservation(look.misfits, look.numbers))
     context.add_output_metadata(look.numbers)
     tag_run(context, pipeline.tags)
@@ -64,7 +64,7 @@ def audit_rows(context: dg.OpExecutionContext, database: dg.ResourceParam[Databa
     )
     table = {"companies": buckets_table(audit)}
     context.log_event(dg.AssetMaterialization(ASSET, metadata={**audit.numbers, **table}))
-    _log(context, audit_evaluation(audit))
+    log_check(context, audit_evaluation(audit))
     context.add_output_metadata({**audit.numbers, **table})
     return audit.rows
 
@@ -103,10 +103,6 @@ def buckets_table(audit: Audit) -> dg.TableMetadataValue:
     )
     records = [_record(company) for company in [*audit.companies, audit.totals]]
     return dg.MetadataValue.table(records, schema=schema)
-
-
-def _log(context: dg.OpExecutionContext, said: dg.AssetCheckEvaluation) -> None:
-    context.log_event(said)  # type: ignore[arg-type] # Dagster takes it and stores it as a check
 
 
 def _record(company: CompanyRows) -> dg.TableRecord:

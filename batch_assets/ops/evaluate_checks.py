@@ -8,6 +8,7 @@ from batch_assets.domain.alerts.records import CheckOutcome, Number, Severity, V
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.ops.conservation import ALL_ROWS, ASSET, OPEN_ROWS
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import log_check
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import Settings
@@ -20,7 +21,7 @@ _EVALUATED_ELSEWHERE: Final = (OPEN_ROWS, ALL_ROWS)
 
 @dg.op(
     out=dg.Out(int, description="How many alerts are raised."),
-    # It depends on nothing, so that it runs whatever failed, and judges what all others recorded.
+    # It depends on nothing, so that it runs whatever failed, and last: it judges what is recorded.
     tags={"dagster/priority": "-3"},
 )
 @clear_failures()
@@ -38,7 +39,7 @@ def evaluate_checks(
     )
     # Each run has made the assets anew, and a check that was not evaluated since counts as open.
     for verdict in report.verdicts:
-        context.log_event(evaluation(verdict))  # type: ignore[arg-type] # Dagster takes it
+        log_check(context, evaluation(verdict))
     _log(context, report)
     raised = [verdict.name for verdict in report.verdicts if verdict.is_raised]
     context.add_output_metadata(

@@ -3,7 +3,6 @@
 import dagster as dg
 from pydantic import Field
 
-from batch_assets.domain.lookups import NamedCompany
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata, metadata_of, table_of, tag_run
 from batch_assets.resources.pipeline import PipelineResource
@@ -49,13 +48,9 @@ def force_batch_of_company(
         _foreseen(report) if report.dry_run else metadata_of(report.sent)
     )
     add_metadata(context, entries, watch)
-    tag_run(context, tags_of(report.company, report.sent.requests, dry_run=report.dry_run))
-    return report.sent.requests
-
-
-def tags_of(company: NamedCompany, requests: int, *, dry_run: bool) -> dict[str, object]:
-    """What the list of runs says of a run that was about one company."""
-    return {"company": company.name, "requests": requests, "dry_run": str(dry_run).lower()}
+    sent = report.sent.requests
+    tag_run(context, {"company": report.company.name, "requests": sent, "dry_run": report.dry_run})
+    return sent
 
 
 def _foreseen(report: ForceReport) -> dict[str, object]:

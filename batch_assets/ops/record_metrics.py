@@ -27,7 +27,7 @@ _COMPANIES = dg.TableSchema(
 
 @dg.op(
     out=dg.Out(str, description="The run whose figures were kept."),
-    # It depends on nothing, so that it runs whatever failed; only the check of rows is after it.
+    # It depends on nothing, so that it runs whatever failed, and after all ops that do something.
     tags={"dagster/priority": "-1"},
 )
 @clear_failures()

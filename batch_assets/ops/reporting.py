@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from batch_assets.domain.batches import HIDDEN, MOST_LINES, BatchLine
+from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.store.strategy import Watch
 
 if TYPE_CHECKING:
@@ -97,10 +97,24 @@ def run_links(name: str, run_ids: Sequence[str]) -> dict[str, dg.DagsterRunMetad
 
 
 def tag_run(context: dg.OpExecutionContext, tags: Mapping[str, object]) -> None:
-    """Let the list of runs say what this one did."""
+    """Let the list of runs say what this one did; true and false as JSON has them."""
     context.instance.add_run_tags(
-        context.run_id, {f"{_TAG}{name}": str(value) for name, value in tags.items()}
+        context.run_id, {f"{_TAG}{name}": _tag(value) for name, value in tags.items()}
     )
+
+
+def log_check(context: dg.OpExecutionContext, said: dg.AssetCheckEvaluation) -> None:
+    """Let a run say how a check has ended."""
+    context.log_event(said)  # type: ignore[arg-type] # Dagster takes it and stores it as a check
+
+
+def who(context: dg.OpExecutionContext) -> str:
+    """Who started this, as far as it is known here: for what is kept of it."""
+    return f"run {context.run_id[:8]} of {context.job_name}"
+
+
+def _tag(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _cell(value: object) -> str | int | float | bool | None:

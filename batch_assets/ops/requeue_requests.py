@@ -78,7 +78,7 @@ def requeue_requests(
         }
     )
     requests = moved.requeued + moved.foreign + moved.hastened
-    tag_run(context, {"requests": requests, "dry_run": str(report.dry_run).lower()})
+    tag_run(context, {"requests": requests, "dry_run": report.dry_run})
     return moved.requeued + moved.foreign
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import tag_run
+from batch_assets.ops.reporting import tag_run, who
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.stages.reset import reset
 
@@ -45,8 +45,7 @@ def reset_breakers(
 ) -> int:
     """Close breakers and end the schedule's pause; failures are counted anew from then on."""
     named = [] if config.operation == "all" else [config.operation]
-    who = f"run {context.run_id[:8]} of {context.job_name}"
-    report = reset(database.engine, named, who, dry_run=config.dry_run)
+    report = reset(database.engine, named, who(context), dry_run=config.dry_run)
     context.log.info(" ".join(report.sentences))
     context.add_output_metadata(
         {
@@ -56,5 +55,5 @@ def reset_breakers(
             "schedule_resumed": report.schedule,
         }
     )
-    tag_run(context, {"breakers": len(report.operations), "dry_run": str(report.dry_run).lower()})
+    tag_run(context, {"breakers": len(report.operations), "dry_run": report.dry_run})
     return len(report.operations)

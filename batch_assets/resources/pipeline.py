@@ -98,8 +98,7 @@ class PipelineResource:
 
     def budget(self) -> Budget:
         """What one op may spend, from now on."""
-        policy = self._wiring.settings.policy()
-        return Budget(seconds=policy.op_seconds, rows=policy.rows_per_run)
+        return Budget.of_op(self._wiring.settings.policy())
 
 
 @dg.resource(

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.schedules.declaring import schedule
 from batch_assets.ticks.evaluation import Post
 from batch_assets.ticks.starting import View, why_no_run
 
@@ -19,21 +20,16 @@ def batch_processing_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleD
     Before a first submission from a database that this project did not make, an operator has to
     confirm; so that a schedule which is on from the start submits nothing by surprise.
     """
-
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return post.evaluate(context, job, look)
-
     try:
-        return dg.ScheduleDefinition(
+        return schedule(
+            job,
+            post,
+            look,
             name="batch_processing_schedule",
+            cron=post.settings.schedule,
             description=(
                 "Starts batch_processing_job unless a run of it is active or too many have failed."
             ),
-            job=job,
-            cron_schedule=post.settings.schedule,
-            execution_timezone="UTC",
-            execution_fn=tick,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
         )
     except dg.DagsterInvalidDefinitionError:
         raise ConfigurationError(

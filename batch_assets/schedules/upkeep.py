@@ -4,8 +4,9 @@ from typing import Final
 
 import dagster as dg
 
+from batch_assets.schedules.declaring import schedule
 from batch_assets.ticks.evaluation import Post
-from batch_assets.ticks.starting import SWITCHED_OFF, View
+from batch_assets.ticks.starting import View, why_none_beside
 
 AUDIT_CRON: Final = "17 3 * * *"
 PRUNE_CRON: Final = "47 3 * * *"
@@ -14,17 +15,16 @@ REPORT_CRON: Final = "7 * * * *"
 
 def look(view: View) -> dg.RunRequest | dg.SkipReason:
     """One tick: a run, unless that is switched off or one is active."""
-    if not view.settings.processing_enabled:
-        return dg.SkipReason(SWITCHED_OFF)
-    active = view.runs.active()
-    return dg.RunRequest() if active is None else dg.SkipReason(str(active))
+    reason = why_none_beside(view)
+    return dg.RunRequest() if reason is None else dg.SkipReason(reason)
 
 
 def audit_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
-    """The audit's schedule: it only reads."""
-    return _schedule(
+    """The audit's schedule: it changes no row, and clears what strays on the server."""
+    return schedule(
         job,
         post,
+        look,
         name="audit_schedule",
         cron=AUDIT_CRON,
         description="Starts audit_job once a day unless an audit is active.",
@@ -33,9 +33,10 @@ def audit_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
 
 def report_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
     """The pictures' schedule: it only reads."""
-    return _schedule(
+    return schedule(
         job,
         post,
+        look,
         name="report_schedule",
         cron=REPORT_CRON,
         description="Starts report_job once an hour unless a run of it is active.",
@@ -44,29 +45,11 @@ def report_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
 
 def prune_schedule(job: dg.JobDefinition, post: Post) -> dg.ScheduleDefinition:
     """The schedule by which old history goes; what was paid for is never among it."""
-    return _schedule(
+    return schedule(
         job,
         post,
+        look,
         name="prune_schedule",
         cron=PRUNE_CRON,
         description="Starts prune_job once a day unless a run of it is active.",
-    )
-
-
-def _schedule(
-    job: dg.JobDefinition, post: Post, *, name: str, cron: str, description: str
-) -> dg.ScheduleDefinition:
-    """A schedule in UTC, switched on."""
-
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return post.evaluate(context, job, look)
-
-    return dg.ScheduleDefinition(
-        name=name,
-        description=description,
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        execution_fn=tick,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
     )

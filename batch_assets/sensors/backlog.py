@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from batch_assets.domain.wording import plural
 from batch_assets.stages.guarding import submission_held_by
 from batch_assets.store.registry import Registry
 from batch_assets.store.watching import NewlyDue, Watching
@@ -81,15 +82,15 @@ def _held_because(view: View, foreign_quiet_seconds: float) -> str | None:
 def _due(found: NewlyDue) -> str:
     """Such as "3 companies have become due: 2 by size, 1 by age"."""
     old = found.companies - found.large_companies
-    kinds = [f"{found.large_companies} by size"] * bool(found.large_companies)
-    kinds += [f"{old} by age"] * bool(old)
-    companies = "1 company has" if found.companies == 1 else f"{found.companies} companies have"
+    kinds = [f"{found.large_companies:,} by size"] * bool(found.large_companies)
+    kinds += [f"{old:,} by age"] * bool(old)
+    companies = plural(found.companies, "company has", "companies have")
     return f"{companies} become due: {', '.join(kinds)}"
 
 
 def _nothing(found: NewlyDue) -> str:
     waiting = {0: "none waits", 1: "one waits"}.get(
-        found.waiting_companies, f"{found.waiting_companies} wait"
+        found.waiting_companies, f"{found.waiting_companies:,} wait"
     )
     said = f"No company has become due since the last run looked: {waiting}"
     if found.next_due_at is not None:

@@ -12,7 +12,7 @@ the same ones never start a second run.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Self
 
 import dagster as dg
@@ -22,9 +22,11 @@ from batch_assets.domain.breakers import Breaker, BreakerState
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
+from batch_assets.domain.wording import plural
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.ops.failures import api_sentence
+from batch_assets.stages.listing import CLOCK_MARGIN
 from batch_assets.store.watching import Watching
 from batch_assets.ticks.evaluation import Post
 from batch_assets.ticks.starting import View, why_no_run
@@ -32,8 +34,6 @@ from batch_assets.wiring import Endpoints
 
 NAME = "completion_sensor"
 
-_CLOCK_MARGIN: Final = timedelta(minutes=5)
-"""How far the server's clock and ours may be apart."""
 _TIMEOUTS: Final = Timeouts(connect=5, read=15)
 """Dagster gives up an evaluation after a minute."""
 _TAKES: Final = {Operation.LIST_BATCHES: "list batches", Operation.DOWNLOAD_FILE: "give results"}
@@ -70,7 +70,7 @@ class Page:
         if self.is_last or not self.batches:
             return None
         last = self.batches[-1]
-        is_passed = last.created_at is not None and last.created_at < oldest_at - _CLOCK_MARGIN
+        is_passed = last.created_at is not None and last.created_at < oldest_at - CLOCK_MARGIN
         return None if is_passed else last.id
 
 
@@ -129,12 +129,12 @@ def ended_in(page: Page) -> list[str]:
 def decide(batches: int, ended: Sequence[str], cursor: Cursor) -> dg.SensorResult:
     """Start a run for the batches in flight that have ended, once."""
     if not ended:
-        in_flight = "1 batch is" if batches == 1 else f"{batches} batches are"
+        in_flight = plural(batches, "batch is", "batches are")
         return dg.SensorResult(
             skip_reason=f"{in_flight} in flight; this page of the server's list shows none ended.",
             cursor=cursor.model_dump_json(),
         )
-    said = "1 batch has ended" if len(ended) == 1 else f"{len(ended)} batches have ended"
+    said = plural(len(ended), "batch has ended", "batches have ended")
     digest = hashlib.md5("\n".join(sorted(ended)).encode(), usedforsecurity=False).hexdigest()
     run_key = f"ended-{digest}"
     if run_key == cursor.run_key:

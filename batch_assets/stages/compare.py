@@ -8,7 +8,7 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.wording import plural
 from batch_assets.stages.criteria import Spelling
 from batch_assets.store.engine import open_engine
-from batch_assets.store.strategy import Compared, Limits, Verdict, compare
+from batch_assets.store.strategy import Compared, CompareLimits, Verdict, compare
 
 _ALLOWED = {
     "seconds": (0.1, 60),
@@ -60,7 +60,7 @@ class CompareReport:
         )
 
 
-def compare_queries(engine: Engine, limits: Limits, spelled: Spelling) -> CompareReport:
+def compare_queries(engine: Engine, limits: CompareLimits, spelled: Spelling) -> CompareReport:
     """Every operation that only reads by both implementations, within these limits.
 
     On the database of `engine`, by connections of their own. Raises `ConfigurationError` for limits

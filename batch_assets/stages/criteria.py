@@ -12,7 +12,7 @@ from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.lookups import NamedCompany
-from batch_assets.domain.moments import moment
+from batch_assets.domain.moments import read_moment
 from batch_assets.store.lookups import Lookups
 
 Spelling = Callable[[str], str]
@@ -61,6 +61,19 @@ def criteria_of(lookups: Lookups, wanted: Wanted, spelled: Spelling) -> Criteria
     )
 
 
+def require_sense(criteria: Criteria, wanted: Wanted, spelled: Spelling, what: str) -> None:
+    """Refuse to do something to everything by an oversight; `what` is all that there is."""
+    every = spelled("all")
+    if criteria.are_none and not wanted.every:
+        fields = ("company", "code", "kind", "older_than")
+        raise ConfigurationError(
+            f"Which ones? Give ids, {', '.join(map(spelled, fields))} or {spelled('newer_than')}, "
+            f"or {every} for {what}."
+        )
+    if wanted.every and not criteria.are_none:
+        raise ConfigurationError(f"{every} is {what}: leave it or the criteria away.")
+
+
 def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
     """The one company with this id or name. Raises `ConfigurationError` if it is not one."""
     found = lookups.companies(wanted)
@@ -76,4 +89,4 @@ def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
 
 
 def _moment(name: str, given: str | None) -> datetime | None:
-    return None if given is None else moment(name, given)
+    return None if given is None else read_moment(name, given)

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from batch_assets import analysis
-from batch_assets.domain.batches import BatchRow, EndedBatch, LiveBatch
+from batch_assets.domain.batches import BatchRow, EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.live import LiveBatch
 from batch_assets.domain.records import Conversation, ResultLine
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.naming import call_id
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import IngestReport, ResultWriter
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class LiveWave:
             longest_call=pipeline.api.timeouts.longest_live_call,
         )
         self._writer = ResultWriter(pipeline, list(self._batches.values()), self.ingested)
+        self._few = Few(log)
 
     def send(self) -> None:
         """Call what may be called; what was not called waits again when the batches are settled."""
@@ -85,6 +88,9 @@ class LiveWave:
             # Interrupted, or broken off by something unforeseen: whoever reads them need not wait.
             queries.expire(self._leases)
             raise
+        finally:
+            self._few.close()
+            self._writer.close()
 
     @property
     def is_over(self) -> bool:
@@ -103,7 +109,9 @@ class LiveWave:
             return _Call(batch, conversation.request_id, analysis.request_body(conversation))
         except (LookupError, TypeError, ValueError) as error:
             # Nothing of the error goes on but its class: it may quote the conversation.
-            log.warning("Batch %s: one request cannot be sent: %s", batch.id, type(error).__name__)
+            self._few.warning(
+                "Batch %s: one request cannot be sent: %s", batch.id, type(error).__name__
+            )
             return None
 
     def _round(self, calls: Sequence[_Call]) -> None:
@@ -140,7 +148,7 @@ class LiveWave:
         try:
             response, failure = self._pipeline.api.complete(call.body, call_id(*call.row))
         except ApiError as error:
-            log.warning("Batch %s, live: %s", batch_id, error)
+            self._few.warning("Batch %s, live: %s", batch_id, error)
             return self._failed(call, error)
         return ResultLine(request_id, response, failure)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
@@ -87,6 +88,11 @@ class Budget:
     rows: int
     clock: Callable[[], float] = time.monotonic
     _deadline: float = field(init=False)
+
+    @classmethod
+    def of_op(cls, policy: Policy) -> Self:
+        """What one op may spend, from now on; a command that does the same may spend as much."""
+        return cls(policy.op_seconds, policy.rows_per_run)
 
     def __post_init__(self) -> None:
         self._deadline = self.clock() + self.seconds

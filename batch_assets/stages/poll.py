@@ -4,7 +4,7 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.failures import ApiError, FailureKind
@@ -12,6 +12,7 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.listing import CLOCK_MARGIN
 from batch_assets.stages.overdue import OverdueReport, cancel_overdue
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.saying import Few
@@ -21,7 +22,6 @@ log = logging.getLogger(__name__)
 _SINGLE_CALLS = 3
 """Up to this many batches are asked for one by one; for more, a page of the list is cheaper."""
 
-_CLOCK_MARGIN = timedelta(minutes=5)
 """How far the server's clock and ours may be apart."""
 
 _NO_ROOM = "token_limit_exceeded"
@@ -98,7 +98,7 @@ class _Asked:
     def list(self, batches: Sequence[InFlightBatch]) -> None:
         """Look for them in the server's list, from the newest down to the oldest of them."""
         wanted = {batch.openai_batch_id for batch in batches}
-        oldest = min(batch.submitted_at for batch in batches) - _CLOCK_MARGIN
+        oldest = min(batch.submitted_at for batch in batches) - CLOCK_MARGIN
         try:
             for remote in self._api.list_batches(created_after=oldest):
                 if remote.id in wanted:

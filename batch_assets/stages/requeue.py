@@ -8,7 +8,7 @@ from batch_assets.analysis.display import escaped
 from batch_assets.domain.dead_letters import Criteria, Group, Requeued
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.wording import plural
-from batch_assets.stages.criteria import Spelling, Wanted, criteria_of
+from batch_assets.stages.criteria import Spelling, Wanted, criteria_of, require_sense
 from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.lookups import Lookups
 
@@ -73,17 +73,9 @@ def requeue(engine: Engine, wanted: Wanted, spelled: Spelling, *, dry_run: bool)
 
 
 def _require_sense(criteria: Criteria, wanted: Wanted, spelled: Spelling) -> None:
-    """Refuse to move everything by an oversight."""
-    fields = ("company", "code", "kind", "older_than")
-    named = ", ".join(spelled(name) for name in fields)
-    every, foreign = spelled("all"), spelled("foreign")
-    if criteria.are_none and not wanted.every:
-        raise ConfigurationError(
-            f"Which ones? Give ids, {named} or {spelled('newer_than')}, or {every} for all dead "
-            "letters."
-        )
-    if wanted.every and not criteria.are_none:
-        raise ConfigurationError(f"{every} is all dead letters: leave it or the criteria away.")
+    """Refuse to move everything by an oversight, or what cannot be chosen so."""
+    require_sense(criteria, wanted, spelled, "all dead letters")
+    foreign = spelled("foreign")
     if wanted.foreign and criteria.request_ids is None and criteria.company_id is None:
         raise ConfigurationError(f"{foreign} needs ids or {spelled('company')}.")
     if wanted.foreign and (criteria.code or criteria.kind):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from batch_assets.domain.batches import HIDDEN, MOST_LINES, BatchLine
+from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.openai_batch.spool import sweep
 from batch_assets.stages.guarding import submission_held_by

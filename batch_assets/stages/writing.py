@@ -5,10 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.domain.batches import (
-    HIDDEN,
-    MOST_LINES,
-    BatchLine,
     BatchOutcomes,
     BatchRow,
     EndedBatch,

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from batch_assets.domain.batches import BatchRow, LiveBatch, LiveClaim
+from batch_assets.domain.batches import BatchRow
+from batch_assets.domain.live import LiveBatch, LiveClaim
 from batch_assets.domain.packing import Candidate, Draft, Room, Terms, held_by_rest, pack
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.domain.records import Lease
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.optimized.base import columns_of, expect
-from batch_assets.store.optimized.claiming import begin_claim
+from batch_assets.store.optimized.claiming import begin_claim, claim_parameters
 from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.original.visits import total
 from batch_assets.store.protocol import Holder, Spent
@@ -134,32 +135,6 @@ def _claim(
         )
         for draft in drafts
     )
-    rows = [
-        (candidate.request_id, batch.id, batch.company_id, position)
-        for batch, draft in zip(batches, drafts, strict=True)
-        for position, candidate in enumerate(draft.candidates, start=1)
-    ]
-    request_ids, of_batches, of_companies, positions = (
-        list(column) for column in zip(*rows, strict=True)
-    )
-    claimed = connection.execute(
-        SQL["claim"],
-        {
-            "batch_ids": [batch.id for batch in batches],
-            "company_ids": [batch.company_id for batch in batches],
-            "models": [batch.model for batch in batches],
-            "requests": [batch.requests for batch in batches],
-            "tokens": [draft.tokens for draft in drafts],
-            "costs_eur": [batch.cost_eur for batch in batches],
-            "installation_id": holder.installation_id,
-            "run_id": holder.run_id,
-            "owner": holder.owner,
-            "lease_seconds": holder.lease_seconds,
-            "request_ids": request_ids,
-            "of_batches": of_batches,
-            "of_companies": of_companies,
-            "positions": positions,
-        },
-    )
-    expect(claimed, len(rows), "claim")
+    which = claim_parameters([batch.id for batch in batches], drafts, holder)
+    expect(connection.execute(SQL["claim"], which), len(which["request_ids"]), "claim")
     return batches

@@ -7,16 +7,14 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from batch_assets.domain.metrics import figure_types
 from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.metrics import KEYS
 from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 from batch_assets.store.tables.monitoring import run_metric
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
-KEYS: Final = ("run_id", "recorded_at", "mode", *figure_types())
-"""What is known of each run, in the order of declaration."""
 COMPANY_KEYS: Final = (
     *("company_id", "company", "settled_batches", "completed_requests", "failed_requests"),
     *("returned_requests", "discarded_requests", "prompt_tokens", "completion_tokens"),

@@ -31,7 +31,8 @@ SEEN: Final = (
 )
 """The figures that the database knows; all others come from the run."""
 
-_KEPT: Final = ("run_id", "recorded_at", "mode", *figure_types())
+KEYS: Final = ("run_id", "recorded_at", "mode", *figure_types())
+"""What is kept of each run, in the order of declaration."""
 _COLUMNS: Final = run_metric.columns
 
 
@@ -94,17 +95,17 @@ def _record() -> Any:
         .columns(*(column(name, _COLUMNS[name].type) for name in SEEN), column("companies", JSON))
         .cte("seen")
     )
-    given = [name for name in _KEPT if name not in {*SEEN, "recorded_at"}]
+    given = [name for name in KEYS if name not in {*SEEN, "recorded_at"}]
     values = select(
         *(bindparam(name, type_=_COLUMNS[name].type) for name in given),
         *(seen.columns[name] for name in SEEN),
     )
     statement = insert(run_metric).from_select([*given, *SEEN], values)
-    replaced = {name: statement.excluded[name] for name in _KEPT if name != "run_id"}
+    replaced = {name: statement.excluded[name] for name in KEYS if name != "run_id"}
     companies = select(seen.columns.companies).scalar_subquery().label("companies")
     return statement.on_conflict_do_update(
         index_elements=[_COLUMNS.run_id], set_=replaced
-    ).returning(*(_COLUMNS[name] for name in _KEPT), companies)
+    ).returning(*(_COLUMNS[name] for name in KEYS), companies)
 
 
 _RECORD: Final = _record()

@@ -62,13 +62,22 @@ def judge(view: View) -> Judgement:
     return Judgement(runs, len(counted), rule.rest(counted), reset_at)
 
 
-def why_no_run(view: View) -> str | None:
-    """Why no run is to be started now, whatever there is to do; `None` if one may be."""
+def why_none_beside(view: View) -> str | None:
+    """Why no run is to be started whatever the last ones came to: one is active, or none is wanted.
+
+    `None` if one may be.
+    """
     if not view.settings.processing_enabled:
         return SWITCHED_OFF
     active = view.runs.active()
-    if active is not None:
-        return str(active)
+    return None if active is None else str(active)
+
+
+def why_no_run(view: View) -> str | None:
+    """Why no run is to be started now, whatever there is to do; `None` if one may be."""
+    reason = why_none_beside(view)
+    if reason is not None:
+        return reason
     judged = judge(view)
     if judged.rest is None or view.now >= judged.rest.until + TRIAL_GRACE:
         return None

@@ -1,12 +1,15 @@
 """The commands that steer: what they print, ask, and refuse; `--json` is one document."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 from sqlalchemy import Engine, text
 
+from batch_assets.cli.app import app
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.local.batch_server import RunningServer, ServerConfig
@@ -14,6 +17,7 @@ from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets.store.strategy import CompareLimits
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
 from batch_assets_tests.cli.test_errors import assert_one_sentence
 from batch_assets_tests.factories import make_company, make_requests
@@ -160,3 +164,9 @@ def test_reset(type_: Type, engine: Engine) -> None:
     closed = document(type_("reset", "upload", "--json"))
     assert closed == {"dry_run": False, "operations": ["upload"], "schedule_resumed": False}
     assert "Nothing to do" in type_("reset").out
+
+
+def test_the_limits_of_a_comparison_are_those_of_its_options() -> None:
+    command = typer.main.get_group(app).commands["compare"]
+    options = {str(one.name): one.default for one in command.params}
+    assert asdict(CompareLimits()).items() <= options.items()

@@ -111,7 +111,7 @@ def test_an_api_that_is_not_there(typed: Type, copied_database_url: str) -> None
         *("confirm", "--copy", "--yes"),
         DATABASE_URL=copied_database_url,
         OPENAI_API_KEY=KEY,
-        OPENAI_BASE_URL="http://127.0.0.1:9/v1",
+        OPENAI_BASE_URL=f"http://u:{PASSWORD}@127.0.0.1:9/v1",
     )
     assert_one_sentence(outcome, 1, "http://127.0.0.1:9/v1", "check OPENAI_BASE_URL")
 

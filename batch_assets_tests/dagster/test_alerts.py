@@ -1,7 +1,7 @@
 """The job evaluates every check whatever else fails, tells the webhook, and shows no address."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import dagster as dg
@@ -25,17 +25,10 @@ Run = Callable[..., dg.ExecuteInProcessResult]
 TOKEN = "canary-77b0"
 
 
-@pytest.fixture(scope="module")
-def listening() -> Iterator[tuple[ScriptedServer, str]]:
-    server = ScriptedServer()
-    with server.listening() as url:
-        yield server, url
-
-
 @pytest.fixture
-def receiver(listening: tuple[ScriptedServer, str]) -> ScriptedServer:
-    listening[0].answer(Reply())
-    return listening[0]
+def receiver(listening_server: tuple[ScriptedServer, str]) -> ScriptedServer:
+    listening_server[0].answer(Reply())
+    return listening_server[0]
 
 
 @pytest.fixture
@@ -44,10 +37,10 @@ def run(
     database_url: str,
     api: RunningServer,
     receiver: ScriptedServer,
-    listening: tuple[ScriptedServer, str],
+    listening_server: tuple[ScriptedServer, str],
 ) -> Run:
     environ = {
-        "BATCH_ALERT_WEBHOOK_URL": f"{listening[1]}/{TOKEN}",
+        "BATCH_ALERT_WEBHOOK_URL": f"{listening_server[1]}/{TOKEN}",
         "BATCH_UI_URL": "https://dagster.example",
     }
     return partial(run_job, database_url, base_url=api.base_url, environ=environ)

@@ -10,13 +10,6 @@ API_KEY = "sk-test-0123456789"
 
 
 @pytest.fixture(scope="module")
-def listening_server() -> Iterator[tuple[ScriptedServer, str]]:
-    server = ScriptedServer()
-    with server.listening() as url:
-        yield server, url
-
-
-@pytest.fixture(scope="module")
 def shared_api(listening_server: tuple[ScriptedServer, str]) -> Iterator[BatchApi]:
     timeouts = Timeouts(connect=5.0, read=10.0, create=10.0, upload=10.0)
     with BatchApi(API_KEY, listening_server[1], timeouts=timeouts) as client:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,9 +14,7 @@ from batch_assets.stages.alerting import AlertReport, Receiver, evaluate, look
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.counting import Tally, count_statements, counted_into
 from batch_assets.webhook.client import Webhook
-from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_run_metric
-from batch_assets_tests.one_database import empty, one_database
 from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer
 
 LIMITS = Limits()
@@ -25,17 +23,10 @@ WELL = {"completed_requests": 100, "dead_letters": 0, "open_breakers": 0}
 FAILING = {**WELL, "failed_requests": 100}
 
 
-@pytest.fixture(scope="module")
-def module_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        count_statements(opened)
-        yield opened
-
-
 @pytest.fixture
-def engine(module_engine: Engine) -> Engine:
-    empty(module_engine)
-    return module_engine
+def engine(emptied_engine: Engine) -> Engine:
+    count_statements(emptied_engine)
+    return emptied_engine
 
 
 @pytest.fixture
@@ -43,22 +34,15 @@ def alerts(engine: Engine) -> Alerts:
     return Alerts(engine)
 
 
-@pytest.fixture(scope="module")
-def listening() -> Iterator[tuple[ScriptedServer, str]]:
-    server = ScriptedServer()
-    with server.listening() as url:
-        yield server, url
+@pytest.fixture
+def server(listening_server: tuple[ScriptedServer, str]) -> ScriptedServer:
+    listening_server[0].answer(Reply())
+    return listening_server[0]
 
 
 @pytest.fixture
-def server(listening: tuple[ScriptedServer, str]) -> ScriptedServer:
-    listening[0].answer(Reply())
-    return listening[0]
-
-
-@pytest.fixture
-def receiver(server: ScriptedServer, listening: tuple[ScriptedServer, str]) -> Receiver:
-    webhook = Webhook(f"{listening[1]}/{TOKEN}", timeout_seconds=0.3)
+def receiver(server: ScriptedServer, listening_server: tuple[ScriptedServer, str]) -> Receiver:
+    webhook = Webhook(f"{listening_server[1]}/{TOKEN}", timeout_seconds=0.3)
     return Receiver(webhook, "run-7", "http://127.0.0.1:3000/")
 
 

@@ -1,6 +1,5 @@
 """What the alerts are judged by, as the database gives it, and how their states move."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,9 +7,7 @@ from sqlalchemy import Engine, text
 
 from batch_assets.domain.alerts.records import Change, Fault, Recent, Severity
 from batch_assets.store.alerts import Alerts
-from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_company, make_run_metric
-from batch_assets_tests.one_database import empty, one_database
 
 HOUR = 3_600.0
 RAISED = Change("error_rate", True, Severity.WARN, "Too many.")
@@ -18,16 +15,9 @@ RESOLVED = Change("error_rate", False, Severity.WARN, "Few.")
 WORSE = Change("error_rate", True, Severity.ERROR, "Far too many.")
 
 
-@pytest.fixture(scope="module")
-def module_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        yield opened
-
-
 @pytest.fixture
-def engine(module_engine: Engine) -> Engine:
-    empty(module_engine)
-    return module_engine
+def engine(emptied_engine: Engine) -> Engine:
+    return emptied_engine
 
 
 @pytest.fixture

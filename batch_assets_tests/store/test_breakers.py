@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,24 +13,15 @@ from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.registry import Registry
-from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.one_database import empty, one_database
 
 POLICY = Policy(breaker_failures=3, breaker_seconds=100, breaker_max_seconds=350)
 TIMEOUT = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
 UPLOAD = "upload"
 
 
-@pytest.fixture(scope="module")
-def module_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        yield opened
-
-
 @pytest.fixture
-def engine(module_engine: Engine) -> Engine:
-    empty(module_engine)
-    return module_engine
+def engine(emptied_engine: Engine) -> Engine:
+    return emptied_engine
 
 
 @pytest.fixture

@@ -9,23 +9,13 @@ from sqlalchemy import NullPool, Table, create_engine
 from batch_assets.domain.errors import MigrationsMissingError
 from batch_assets.store.migrate import current, downgrade, require_current, upgrade
 from batch_assets.store.migrating.project import head_revision
-from batch_assets.store.tables import (
-    livedash,
-    monitoring,
-    operations,
-    own,
-    provenance,
-    staging,
-    trouble,
-)
-from batch_assets.store.tables.base import OWN_SCHEMA, metadata
+from batch_assets.store.tables import livedash
+from batch_assets.store.tables.base import OWN_SCHEMA
+from batch_assets.store.tables.every import EVERY_TABLE
 from batch_assets.store.urls import application_url
 from batch_assets_tests.catalog import changes, snapshot
 from batch_assets_tests.databases import connected
 from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
-
-TABLE_MODULES = (livedash, monitoring, operations, own, provenance, staging, trouble)
-"""All that `metadata` must know before it is compared."""
 
 THE_THREE = {
     "AIProcessingRequest_processingStatus_requestedAt_idx",
@@ -125,7 +115,7 @@ def test_the_models_equal_the_migrated_schema(made_by: str, request: pytest.Fixt
                 "compare_server_default": True,
             },
         )
-        assert compare_metadata(context, metadata) == []
+        assert compare_metadata(context, EVERY_TABLE) == []
 
 
 def _is_in_the_contract(

@@ -1,6 +1,5 @@
 """What sensors see of the database: what has become due since a run looked, what is in flight."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,9 +13,7 @@ from batch_assets.store.breakers import Breakers
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.watching import InFlight, NewlyDue, Watching
-from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_company, make_requests
-from batch_assets_tests.one_database import empty, one_database
 from batch_assets_tests.store.queries.support import Desk
 
 POLICY = Policy(min_batch_requests=10, max_wait_seconds=1_800)
@@ -24,16 +21,9 @@ YOUNG = timedelta(minutes=1)
 OLD = timedelta(minutes=31)
 
 
-@pytest.fixture(scope="module")
-def module_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        yield opened
-
-
 @pytest.fixture
-def desk(module_engine: Engine) -> Desk:
-    empty(module_engine)
-    return Desk(module_engine, OptimizedQueries(module_engine))
+def desk(emptied_engine: Engine) -> Desk:
+    return Desk(emptied_engine, OptimizedQueries(emptied_engine))
 
 
 def see(desk: Desk, later: timedelta = timedelta(0)) -> NewlyDue:

@@ -32,21 +32,20 @@ Tick = Callable[..., dg.SensorResult | dg.SkipReason]
 
 
 @pytest.fixture(scope="module")
-def listening() -> Iterator[tuple[ScriptedServer, str, ServerList]]:
-    server, server_list = ScriptedServer(), ServerList()
-    with server.listening() as url:
-        yield server, url, server_list
-    server_list.close()
+def server_list() -> Iterator[ServerList]:
+    made = ServerList()
+    yield made
+    made.close()
 
 
 @pytest.fixture
 def server(
-    listening: tuple[ScriptedServer, str, ServerList],
+    listening_server: tuple[ScriptedServer, str],
     desk: Desk,
     monkeypatch: pytest.MonkeyPatch,
 ) -> ScriptedServer:
     """A server whose list is empty until it is told otherwise; it counts the calls."""
-    server, url, _ = listening
+    server, url = listening_server
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     server.answer(page([]))
@@ -74,13 +73,13 @@ def seen(
 
 
 @pytest.fixture
-def tick(listening: tuple[ScriptedServer, str, ServerList], server: ScriptedServer) -> Tick:
+def tick(server_list: ServerList, server: ScriptedServer) -> Tick:
     """A tick at this moment, on the test's database and server."""
 
     def act(
         cursor: str | None = None, runs: History | None = None
     ) -> dg.SensorResult | dg.SkipReason:
-        return look(view_at(datetime.now(UTC), runs), cursor, listening[2].page)
+        return look(view_at(datetime.now(UTC), runs), cursor, server_list.page)
 
     return act
 

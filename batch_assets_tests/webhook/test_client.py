@@ -13,22 +13,15 @@ TOKEN = "canary-9c2e"
 BODY = {"name": "error_rate", "text": "Größer als 10 %"}
 
 
-@pytest.fixture(scope="module")
-def listening() -> Iterator[tuple[ScriptedServer, str]]:
-    server = ScriptedServer()
-    with server.listening() as url:
-        yield server, url
+@pytest.fixture
+def server(listening_server: tuple[ScriptedServer, str]) -> ScriptedServer:
+    listening_server[0].answer(as_json({}))
+    return listening_server[0]
 
 
 @pytest.fixture
-def server(listening: tuple[ScriptedServer, str]) -> ScriptedServer:
-    listening[0].answer(as_json({}))
-    return listening[0]
-
-
-@pytest.fixture
-def url(listening: tuple[ScriptedServer, str]) -> str:
-    return f"{listening[1]}/services/{TOKEN}?key={TOKEN}"
+def url(listening_server: tuple[ScriptedServer, str]) -> str:
+    return f"{listening_server[1]}/services/{TOKEN}?key={TOKEN}"
 
 
 def reason_of(url: str) -> str:

@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from sys import intern
+from typing import Any
 
 from sqlalchemy import Connection, Row
 
@@ -57,6 +58,36 @@ def begin_claim(connection: Connection, policy: Policy, spent: Spent) -> Rooms:
     """Let no other transaction claim until this one ends, and read what caps and rests leave."""
     connection.execute(SQL["one_claim_at_a_time"])
     return Rooms(connection.execute(SQL["used"]).one(), policy, spent)
+
+
+def claim_parameters(
+    batch_ids: Sequence[str], drafts: Sequence[Draft], holder: Holder
+) -> dict[str, Any]:
+    """Batches of these ids with their rows, as columns: one batch a draft, under a lease."""
+    rows = [
+        (candidate.request_id, batch_id, draft.company_id, position)
+        for batch_id, draft in zip(batch_ids, drafts, strict=True)
+        for position, candidate in enumerate(draft.candidates, start=1)
+    ]
+    request_ids, of_batches, of_companies, positions = (
+        list(column) for column in zip(*rows, strict=True)
+    )
+    return {
+        "batch_ids": list(batch_ids),
+        "company_ids": [draft.company_id for draft in drafts],
+        "models": [draft.model for draft in drafts],
+        "requests": [len(draft.candidates) for draft in drafts],
+        "tokens": [draft.tokens for draft in drafts],
+        "costs_eur": [draft.cost_eur for draft in drafts],
+        "installation_id": holder.installation_id,
+        "run_id": holder.run_id,
+        "owner": holder.owner,
+        "lease_seconds": holder.lease_seconds,
+        "request_ids": request_ids,
+        "of_batches": of_batches,
+        "of_companies": of_companies,
+        "positions": positions,
+    }
 
 
 class _Claiming:
@@ -173,35 +204,10 @@ class _Claiming:
             )
             for draft in drafts
         ]
-        rows = [
-            (candidate.request_id, batch.id, batch.company_id, position)
-            for batch, draft in zip(batches, drafts, strict=True)
-            for position, candidate in enumerate(draft.candidates, start=1)
-        ]
-        request_ids, of_batches, of_companies, positions = (
-            list(column) for column in zip(*rows, strict=True)
-        )
-        claimed = self._connection.execute(
-            SQL["claim"],
-            {
-                "batch_ids": [batch.id for batch in batches],
-                "company_ids": [batch.company_id for batch in batches],
-                "models": [batch.model for batch in batches],
-                "requests": [batch.requests for batch in batches],
-                "tokens": [batch.tokens for batch in batches],
-                "costs_eur": [batch.cost_eur for batch in batches],
-                "suspect_of": [draft.suspect_of for draft in drafts],
-                "installation_id": self._holder.installation_id,
-                "run_id": self._holder.run_id,
-                "owner": self._holder.owner,
-                "lease_seconds": self._holder.lease_seconds,
-                "request_ids": request_ids,
-                "of_batches": of_batches,
-                "of_companies": of_companies,
-                "positions": positions,
-            },
-        )
-        expect(claimed, len(rows), "claim")
+        which = claim_parameters([batch.id for batch in batches], drafts, self._holder)
+        lots = {"suspect_of": [draft.suspect_of for draft in drafts]}
+        claimed = self._connection.execute(SQL["claim"], which | lots)
+        expect(claimed, len(which["request_ids"]), "claim")
         self.batches += batches
 
     def _reject(self, rejections: Sequence[Rejection]) -> None:

@@ -5,15 +5,15 @@ from sqlalchemy import Engine
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
-from batch_assets.store.strategy.comparing import Compared, Limits, Verdict, compare
+from batch_assets.store.strategy.comparing import Compared, CompareLimits, Verdict, compare
 from batch_assets.store.strategy.modes import QueryMode, Toggle
 from batch_assets.store.strategy.reporting import QueryReport
 from batch_assets.store.strategy.stored import StoredMode, StoredModes
 from batch_assets.store.strategy.strategy import Strategy, Watch
 
 __all__ = [
+    "CompareLimits",
     "Compared",
-    "Limits",
     "QueryMode",
     "QueryReport",
     "StoredMode",

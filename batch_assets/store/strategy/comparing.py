@@ -1,7 +1,7 @@
 """Original and optimized beside each other, on the data as they are: both do what only reads.
 
-Nothing is written, and the cost is bounded: the arguments are cut to `Limits`, and a call that
-takes longer than `Limits.seconds` is cancelled on the server. LiveDash and the runs may write
+Nothing is written, and the cost is bounded: the arguments are cut to `CompareLimits`, and a call
+that takes longer than its `seconds` is cancelled on the server. LiveDash and the runs may write
 between two calls: an operation whose results differ is done again, and one of which even the same
 implementation gives two answers counts as changed, not as different.
 """
@@ -35,7 +35,7 @@ QUERIES: Final[Mapping[Implementation, Callable[[Engine], Queries]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CompareLimits:
     """What a comparison may cost."""
 
     seconds: float = 10.0
@@ -93,7 +93,7 @@ class _Answer:
 Act = Callable[[Queries], Any]
 
 
-def compare(engine: Engine, limits: Limits) -> list[Compared]:
+def compare(engine: Engine, limits: CompareLimits) -> list[Compared]:
     """Every operation that only reads, but `preview`, which takes the claim's lock.
 
     `engine` is one that refuses to write (`open_engine(…, read_only=True)`). Raises what the
@@ -106,7 +106,7 @@ def compare(engine: Engine, limits: Limits) -> list[Compared]:
     return [_compare(engine, name, act, limits.seconds) for name, act in acts.items()]
 
 
-def _acts(companies: list[str], rows: list[BatchRow], limits: Limits) -> Mapping[str, Act]:
+def _acts(companies: list[str], rows: list[BatchRow], limits: CompareLimits) -> Mapping[str, Act]:
     batches = list(dict.fromkeys(batch_id for batch_id, _ in rows))
     return {
         "active_companies": lambda queries: queries.active_companies(),

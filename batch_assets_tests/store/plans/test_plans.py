@@ -1,7 +1,7 @@
 """No plan touches rows in proportion to the history, and none more of the backlog than it moves."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -12,12 +12,12 @@ from batch_assets.domain.alerts.rules import RULES
 from batch_assets.domain.batches import (
     Claim,
     ClaimedBatch,
-    LiveClaim,
     SubmittedBatch,
     UploadedBatch,
 )
 from batch_assets.domain.conservation import Look
 from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.live import LiveClaim
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.domain.records import Backlog, Lease
@@ -31,7 +31,6 @@ from batch_assets.store.protocol import Spent
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy.operations import HAVE_TWO
 from batch_assets.store.suspects import Split, Suspects
-from batch_assets.store.tables.monitoring import run_metric
 from batch_assets.store.watching import NewlyDue, Watching
 from batch_assets_tests.factories import make_foreign_batch, make_requests, make_run_metrics
 from batch_assets_tests.store.plans.explain import plans_of
@@ -456,20 +455,10 @@ def test_the_end_of_a_run(desk: Desk) -> None:
 
 def measure_the_past(desk: Desk) -> None:
     """Runs every two minutes for some days, of which each measured both implementations."""
-    known = RunMetrics(run_id="", recorded_at=datetime.now(UTC), mode="auto").figures()
-    rows = [
-        {
-            "run_id": f"{number}",
-            "recorded_at": datetime.now(UTC) - timedelta(minutes=2 * number),
-            "mode": "auto",
-            **known,
-        }
-        for number in range(4 * DAY_OF_RUNS)
-    ]
     with desk.engine.begin() as connection:
         connection.execute(text("DELETE FROM batch_assets.run_metric"))
         connection.execute(text("DELETE FROM batch_assets.operation_run"))
-        connection.execute(run_metric.insert(), rows)
+        make_run_metrics(connection, 4 * DAY_OF_RUNS, minutes_apart=2)
         connection.execute(
             text(
                 "INSERT INTO batch_assets.operation_run (run_id, operation, implementation,"

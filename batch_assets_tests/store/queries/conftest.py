@@ -1,6 +1,6 @@
 """What the conformance suite of `Queries` needs: a database, and each implementation in turn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Engine
@@ -9,8 +9,6 @@ from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
-from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.one_database import empty, one_database
 from batch_assets_tests.store.queries.support import Desk
 
 IMPLEMENTATIONS: dict[str, Callable[[Engine], Queries]] = {
@@ -20,17 +18,9 @@ IMPLEMENTATIONS: dict[str, Callable[[Engine], Queries]] = {
 """Another implementation is added here, and all of this directory holds for it too."""
 
 
-@pytest.fixture(scope="module")
-def module_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        yield opened
-
-
 @pytest.fixture
-def engine(module_engine: Engine) -> Engine:
-    """An engine on the module's database, which is empty."""
-    empty(module_engine)
-    return module_engine
+def engine(emptied_engine: Engine) -> Engine:
+    return emptied_engine
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)

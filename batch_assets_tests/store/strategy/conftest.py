@@ -8,7 +8,6 @@ from sqlalchemy import Engine
 from batch_assets.store.engine import open_engine
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.one_database import empty
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.store.strategy.breaking import Broken
 
@@ -28,10 +27,8 @@ def module_engine(module_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def engine(module_engine: Engine) -> Engine:
-    """An engine on the module's database, which is empty."""
-    empty(module_engine)
-    return module_engine
+def engine(emptied_engine: Engine) -> Engine:
+    return emptied_engine
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.records import Company
 from batch_assets.store.engine import open_engine
 from batch_assets.store.optimized import OptimizedQueries
-from batch_assets.store.strategy import Compared, Limits, Verdict, compare, comparing
+from batch_assets.store.strategy import Compared, CompareLimits, Verdict, compare, comparing
 from batch_assets.store.strategy.modes import Implementation
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.transaction_pooler import transaction_pooler
 
-LIMITS = Limits(seconds=5)
+LIMITS = CompareLimits(seconds=5)
 _tick = itertools.count()
 
 
@@ -44,7 +44,7 @@ def reading(engine: Engine) -> Engine:
     return open_engine(engine.url.render_as_string(hide_password=False), read_only=True)
 
 
-def companies(reading: Engine, limits: Limits) -> Compared:
+def companies(reading: Engine, limits: CompareLimits) -> Compared:
     (found,) = [one for one in compare(reading, limits) if one.operation == "active_companies"]
     return found
 
@@ -77,7 +77,7 @@ def test_what_is_not_the_same_is_named(
 ) -> None:
     both = {**comparing.QUERIES, Implementation.OPTIMIZED: queries}
     monkeypatch.setattr(comparing, "QUERIES", both)
-    compared = companies(reading, Limits(seconds=seconds))
+    compared = companies(reading, CompareLimits(seconds=seconds))
     assert (compared.verdict, compared.different_rows) == found
     reading.dispose()
 

@@ -1,0 +1,21 @@
+"""Every table that there is: whoever compares them with a database has to have imported all."""
+
+from typing import Final
+
+from sqlalchemy import MetaData
+
+from batch_assets.store.tables import (
+    livedash,
+    monitoring,
+    operations,
+    own,
+    provenance,
+    staging,
+    trouble,
+)
+from batch_assets.store.tables.base import metadata
+
+MODULES: Final = (livedash, monitoring, operations, own, provenance, staging, trouble)
+"""Imported for what they add to `metadata`."""
+
+EVERY_TABLE: Final[MetaData] = metadata
