@@ -11,7 +11,7 @@ from typing import NoReturn
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.lookups import BatchRecord
-from batch_assets.domain.moments import moment
+from batch_assets.domain.moments import read_moment
 from batch_assets.domain.states import LOST, UNRESOLVED_BATCH_STATES, BatchState
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import codes
@@ -80,7 +80,7 @@ def abandon_batch(
     or a wrong `older_than`, `BatchAssetsError` for a batch that cannot be given up or of which the
     server does not tell for certain, and `ApiError` if the account is refused.
     """
-    before = moment(spelled("older_than"), older_than)
+    before = read_moment(spelled("older_than"), older_than)
     lookups = Lookups(registry.engine)
     batch = find_batch(lookups, wanted)
     installation = registry.installation()
