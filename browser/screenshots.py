@@ -45,6 +45,9 @@ DEMOS: Final[tuple[Mapping[str, Any], ...]] = (
 )
 """How the server behaves in each demo, so that there is something to see in every plot."""
 
+LEVELS: Final = "info|warning|error|critical"
+"""Of the events of a run: the lines that its ops log, without Dagster's own."""
+
 SEED: Final = DEFAULT_SEED + len(DEMOS)
 """Of what comes in after the demos."""
 
@@ -121,7 +124,7 @@ def _run_jobs(window: Window, stack: LocalStack) -> None:
         run, ended = Launchpad(window, job).run()
         if ended != "Success":
             raise BatchAssetsError(f"Run {run} of {job} ended with {ended}: see {LOG}.")
-    window.wait_for("RUN_SUCCESS")
+    window.open(f"/runs/{run}?levels={LEVELS}", "Each request is in exactly one bucket")
     _take(window, RUN)
 
 
