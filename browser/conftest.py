@@ -101,5 +101,5 @@ def window(browser: Browser, url: str) -> Iterator[Window]:
 
 @pytest.fixture(scope="session")
 def shared_window(browser: Browser, url: str) -> Window:
-    """One that stays open, for tests that only look: pages come faster when one is open."""
+    """One that stays open, for tests that only look, since the UI is loaded once then."""
     return Window(new_page(browser), url)

@@ -29,6 +29,15 @@ class Launchpad:
         # At once, as from the clipboard: single keys would be indented and completed.
         self._window.page.keyboard.insert_text(configuration)
 
+    def show_fields(self) -> None:
+        """Have the fields explained that can be given where the configuration ends."""
+        expect(self._button).to_be_enabled()
+        self._window.page.locator(".CodeMirror-line").last.click()
+        self._window.page.keyboard.press("Control+End")
+        self._window.page.keyboard.press("ArrowUp")
+        self._window.page.keyboard.press("End")
+        self._window.page.wait_for_timeout(500)
+
     def complaint(self, about: str) -> str:
         """What the Launchpad says of the configuration, once it says something `about` that."""
         expect(self._button).to_be_disabled()

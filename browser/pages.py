@@ -10,6 +10,8 @@ import dagster as dg
 
 LOCATION: Final = "/locations/batch_assets"
 WORK: Final = "batch_processing_job"
+REPORTS: Final = "reports"
+"""The group of the assets that have a picture."""
 _WORDS: Final = 12
 
 
@@ -22,13 +24,15 @@ class Page:
     path: str
     shows: str
     """A text that is on it once it is complete; empty when what it is about has no description."""
+    group: str = ""
+    """Of an asset: its group."""
 
 
 GENERAL: Final = (
     Page("timeline", "/overview/activity/timeline", "batch_processing_job"),
     Page("runs", "/runs", "batch_processing_job"),
     Page("catalog", "/assets", "row_conservation"),
-    Page("lineage", "/asset-groups", "row_conservation"),
+    Page("lineage", "/asset-groups", "reports"),
     Page("jobs", "/jobs", "batch_processing_job"),
     Page("automation", "/automation", "batch_processing_schedule"),
     Page("code-location", LOCATION, "Loaded"),
@@ -79,7 +83,8 @@ def _assets_and_checks(definitions: dg.Definitions) -> Iterator[Page]:
     graph = definitions.resolve_asset_graph()
     for key in sorted(graph.get_all_asset_keys()):
         node = graph.get(key)
-        yield Page(f"asset-{key.to_user_string()}", asset_path(key), beginning(node.description))
+        text = beginning(node.description)
+        yield Page(f"asset-{key.to_user_string()}", asset_path(key), text, node.group_name)
     for check in sorted(graph.asset_check_keys, key=str):
         spec = graph.get_check_spec(check)
         view = urlencode({"view": "checks", "checkDetail": check.name})

@@ -22,7 +22,7 @@ from batch_assets.local.samples import DEFAULT_SEED, seed_database
 from batch_assets.wiring import PROJECT_DIR
 from browser.chromium import chromium, new_page
 from browser.launchpad import Launchpad
-from browser.pages import GENERAL, Page, declared_pages, scheduled_jobs
+from browser.pages import GENERAL, REPORTS, WORK, Page, declared_pages, scheduled_jobs
 from browser.running import configure_server, dagster_ui, empty_stack, play_demo
 from browser.window import Window
 
@@ -32,6 +32,8 @@ MOST_BYTES: Final = 150_000
 COLOURS: Final = 256
 STACK: Final = "ui-screenshots"
 LOG: Final = PROJECT_DIR / ".local" / "ui-screenshots.log"
+LAUNCHPAD: Final = "launchpad-"
+TIMELINE: Final = "timeline"
 RUN: Final = "run"
 """The picture of the page of a run, which is none that can be found before it has run."""
 
@@ -42,6 +44,12 @@ DEMOS: Final[tuple[Mapping[str, Any], ...]] = (
     {"batches": [{"count": 1, "end_as": "expired", "after_rows": 20}]},
 )
 """How the server behaves in each demo, so that there is something to see in every plot."""
+
+LEVELS: Final = "info|warning|error|critical"
+"""Of the events of a run: the lines that its ops log, without Dagster's own."""
+
+SEED: Final = DEFAULT_SEED + len(DEMOS)
+"""Of what comes in after the demos."""
 
 TICKS_SECONDS: Final = 125.0
 """How long the schedule may take to tick."""
@@ -109,20 +117,29 @@ def _make_history(stack: LocalStack) -> None:
 
 def _run_jobs(window: Window, stack: LocalStack) -> None:
     """Have each job run once, the main one with something to do; its run's page is a picture."""
-    seed_database(stack.database_url, seed=DEFAULT_SEED + len(DEMOS), now=datetime.now(UTC))
     for job in scheduled_jobs(defs):
+        if job == WORK:
+            # Not before: the sensors would start a run for it.
+            seed_database(stack.database_url, seed=SEED, now=datetime.now(UTC))
         run, ended = Launchpad(window, job).run()
         if ended != "Success":
             raise BatchAssetsError(f"Run {run} of {job} ended with {ended}: see {LOG}.")
-    window.wait_for("RUN_SUCCESS")
+    window.open(f"/runs/{run}?levels={LEVELS}", "Each request is in exactly one bucket")
     _take(window, RUN)
 
 
 def _show(window: Window, page: Page) -> None:
     """Open a page, and what is worth seeing on it."""
+    if page.name.startswith(LAUNCHPAD):
+        Launchpad(window, page.name.removeprefix(LAUNCHPAD)).show_fields()
+        return
     window.open(page.path, page.shows)
-    if page.name.startswith("asset-"):
-        window.show_figures()
+    if page.group == REPORTS:
+        window.show_picture()
+    elif page.group:
+        window.show_plots()
+    elif page.name == TIMELINE:
+        window.show_last_hour()
 
 
 def _take(window: Window, name: str) -> None:

@@ -78,5 +78,5 @@ def _event(
     """The numbers that are known, and the picture in the one form that the UI shows inline."""
     title = key.to_user_string().replace("_", " ")
     picture = f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
-    known = {name: number for name, number in numbers.items() if number is not None}
+    known = {name: round(number, 9) for name, number in numbers.items() if number is not None}
     return dg.AssetMaterialization(key, metadata={"picture": dg.MetadataValue.md(picture), **known})

@@ -79,7 +79,8 @@ def evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
         metadata={
             **{name: _rounded(number) for name, number in verdict.numbers.items()},
             "what_to_do": verdict.advice or "Nothing.",
-            "behind_it": "\n".join(verdict.faults) or "Not known.",
+            "behind_it": "\n".join(verdict.faults)
+            or ("Not known." if verdict.is_raised else "Nothing."),
         },
     )
 

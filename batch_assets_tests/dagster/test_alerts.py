@@ -73,6 +73,8 @@ def test_every_check_is_evaluated_and_a_change_is_told(
         "untold_alerts": 0,
     }
     assert receiver.calls == []
+    calm = {name: entry.value for name, entry in said["error_rate"].metadata.items()}
+    assert (calm["what_to_do"], calm["behind_it"]) == ("Nothing.", "Nothing.")
 
     record(engine, completed_requests=10, failed_requests=90)
     second = run()

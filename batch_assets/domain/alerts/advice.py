@@ -32,13 +32,14 @@ def _error_rate(faults: Sequence[Fault]) -> str:
 
 
 def _batch_age(faults: Sequence[Fault]) -> str:
-    one = f"batch {faults[0].subject}" if faults else "the batch"
+    one = faults[0].subject if faults else "BATCH"
     return (
-        f"Nothing is lost: the API may take 24 hours. Look at {one} in its dashboard; after "
+        f"Nothing is lost: the API may take 24 hours. See `batch-assets batch {one}`; after "
         "BATCH_TIMEOUT_HOURS it is cancelled by itself, what ran of it is kept and the rest sent "
-        "again. If it is older than that, see in the newest run of batch_processing_job why "
+        f"again. If it must not wait, `batch-assets cancel {one}` or cancel_batch_job does so now. "
+        "If it is older than that, see in the newest run of batch_processing_job why "
         "check_batch_statuses could not cancel it; if the server does not know it, `batch-assets "
-        f"abandon {faults[0].subject if faults else 'BATCH'} --dry-run` says what can be done."
+        f"abandon {one} --dry-run` says what can be done."
     )
 
 
