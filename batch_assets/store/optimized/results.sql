@@ -453,13 +453,14 @@ WITH due AS (
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL, "completedAt" = NULL
-    FROM taken
-    WHERE r.id = taken.request_id
+    -- An array, since a join may read the keys from the first one on.
+    WHERE r.id = ANY (ARRAY (SELECT t.request_id FROM taken AS t))
         AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
-    RETURNING r.id, r.model, r."requestedAt", taken.company_id
+    RETURNING r.id, r.model, r."requestedAt"
 )
 INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
-SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
+SELECT moved.id, taken.company_id, moved.model, moved."requestedAt"
 FROM moved
+JOIN taken ON taken.request_id = moved.id
 ON CONFLICT (request_id) DO UPDATE
 SET company_id = excluded.company_id, model = excluded.model, requested_at = excluded.requested_at

@@ -1,4 +1,4 @@
-"""A LiveDash of some age: a million finished requests, and 400,000 that wait.
+"""A LiveDash of some age: a million finished requests, 20,000 dead letters, and 400,000 that wait.
 
 500 companies have 600 requests each in the backlog; older than all of these are 100,000 of a
 company that is suspended. It is made in half a minute because indexes are built after the rows, and
@@ -26,6 +26,7 @@ _LARGE = (
     "batch_assets.attempt",
     "batch_assets.intake",
 )
+_MOVING = ("batch_assets.dead_letter", "batch_assets.retry")
 _HISTORY = (
     "companies",
     "history_of_sessions",
@@ -33,6 +34,7 @@ _HISTORY = (
     "history_of_livedash_batches",
     "history_of_batches",
     "history_of_attempts",
+    "history_of_dead_letters",
     "waiting_sessions",
     "statuses_of_sessions",
     "messages",
@@ -45,7 +47,7 @@ def make_world(engine: Engine) -> None:
     with engine.begin() as connection:
         _speed_up(connection)
         indexes = connection.execute(SQL["indexes"], {"tables": list(_LARGE)}).all()
-        for table in _LARGE:
+        for table in (*_LARGE, *_MOVING):
             # Else the statistics of a test would depend on how long it takes.
             _run(connection, f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
         for index in indexes:

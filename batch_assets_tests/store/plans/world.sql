@@ -74,6 +74,16 @@ INSERT INTO public."SessionProcessingStatus" (id, "sessionId", stage, status)
 SELECT s.id, s.id, 'AI_ANALYSIS', 'COMPLETED'
 FROM public."Session" AS s
 
+-- name: history_of_dead_letters
+-- Of requests whose sessions are deleted by now.
+INSERT INTO batch_assets.dead_letter
+    (request_id, company_id, attempts, failure_kind, code, reason, dead_at)
+SELECT
+    'dr' || lpad(n::text, 7, '0'), 'c' || lpad((n % 500)::text, 3, '0'), 1, 'permanent',
+    'session_deleted', 'The session was deleted.',
+    now() - interval '2 days' - n * interval '1 s'
+FROM generate_series(0, 19999) AS n
+
 -- name: waiting_sessions
 -- Of the suspended company and, five requests to a session, of the others.
 INSERT INTO public."Session" (id, "companyId", "startTime", "endTime", "updatedAt")
