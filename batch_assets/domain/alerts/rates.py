@@ -59,13 +59,12 @@ def throughput_too_low(recent: Recent, limits: Limits) -> Measure:
 def lookup_hit_rate(recent: Recent, limits: Limits) -> Measure:
     """How many lookups of the active companies needed a query."""
     hit_rate = recent.lookup_hit_rate_percent
-    is_warm = (recent.day_lookups or 0) >= limits.min_requests
-    is_known = hit_rate is not None and is_warm
+    known = hit_rate if (recent.day_lookups or 0) >= limits.min_requests else None
     if not limits.has_company_cache:
         sentence = "Every run asks for the companies, since COMPANY_CACHE_SECONDS is 0."
-    elif hit_rate is not None and is_warm:
+    elif known is not None:
         sentence = (
-            f"{hit_rate:.1f} % of the last day's {recent.day_lookups:,} lookups of the active "
+            f"{known:.1f} % of the last day's {recent.day_lookups:,} lookups of the active "
             f"companies needed no query (at least {limits.lookup_hit_rate_percent:g} %)."
         )
     else:
@@ -75,7 +74,7 @@ def lookup_hit_rate(recent: Recent, limits: Limits) -> Measure:
         )
     return Measure(
         # By its misses: what is well within 95 % cannot be a multiple of it.
-        value=100 - hit_rate if hit_rate is not None and is_known else None,
+        value=None if known is None else 100 - known,
         limit=100 - limits.lookup_hit_rate_percent if limits.has_company_cache else None,
         sentence=sentence,
         numbers={
