@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -43,6 +44,11 @@ def ask(port: int) -> dict[str, object]:
         return {}
 
 
+def text_of(output: IO[str]) -> str:
+    """What was written so far, by programs that share the file's position: it is not moved."""
+    return os.pread(output.fileno(), 1_000_000, 0).decode()
+
+
 def processes_of(project: Path) -> set[int]:
     """Processes that work in the project's folder or on its local stack."""
     found = set()
@@ -65,9 +71,11 @@ def test_it_starts_everything_and_ends_everything(project_copy: Path, tmp_path: 
             stdout=output,
             stderr=output,
         )
+        is_open = f"The UI is at http://127.0.0.1:{port}"
         give_up = time.monotonic() + PATIENCE_SECONDS
-        while not (starters := ask(port)) and time.monotonic() < give_up:
+        while is_open not in text_of(output) or not (starters := ask(port)):
             assert program.poll() is None
+            assert time.monotonic() < give_up, text_of(output)
             time.sleep(0.3)
         assert starters == {
             "schedulesOrError": {
@@ -93,8 +101,6 @@ def test_it_starts_everything_and_ends_everything(project_copy: Path, tmp_path: 
         program.send_signal(signal.SIGINT)
         assert program.wait(PATIENCE_SECONDS) == 0
         assert processes_of(project_copy) == set()
-        output.seek(0)
-        said = output.read()
-    assert f"The UI is at http://127.0.0.1:{port}" in said
+        said = text_of(output)
     assert "Everything has ended." in said
     stack.attach(project_copy)  # and it can be started again
