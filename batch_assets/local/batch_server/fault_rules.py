@@ -110,11 +110,11 @@ class BatchRule(Chance):
 
     `failed` strikes in validation, with `custom_id` only a batch that has such a row, and with
     `name_lines` it says which lines these are. The others end the batch once `after_rows` rows have
-    run.
+    run; `stalled` leaves it there until it is cancelled or its window is over.
     """
 
     metadata: dict[str, str] = Field(default_factory=dict)
-    end_as: Literal["failed", "expired", "cancelled"]
+    end_as: Literal["failed", "expired", "cancelled", "stalled"]
     after_rows: Count = 0
     code: str = "invalid_request"
     message: str = "The batch failed because a rule of the local server says so."

@@ -149,6 +149,8 @@ class Worker:
         if rule is not None and batch.rows_done >= rule.after_rows:
             if rule.end_as == "cancelled":
                 self._batches.cancel(batch.id)
+            elif rule.end_as == "stalled":
+                self._batches.look_again(batch, batch.expires_at)
             else:
                 self._batches.decide(batch, "expired")
             return

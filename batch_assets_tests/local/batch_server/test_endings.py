@@ -115,6 +115,18 @@ def test_a_rule_ends_the_batches_that_it_matches(lab: Lab, end_as: str) -> None:
     lab.until(again, "completed")
 
 
+def test_a_batch_that_stalls_goes_on_for_nobody_and_holds_nobody_up(lab: Lab) -> None:
+    lab.configure(batches=[{"end_as": "stalled", "after_rows": 2, "count": 1}])
+    stalled = lab.create(rows(5))
+    wait_until(lambda: _completed(lab, stalled) == 2)
+    lab.until(lab.create(rows(5)), "completed")
+    assert lab.client.batches.retrieve(stalled.id).status == "in_progress"
+    lab.client.batches.cancel(stalled.id)
+    done = lab.until(stalled, "cancelled")
+    assert done.request_counts is not None
+    assert done.request_counts.to_dict() == {"total": 5, "completed": 2, "failed": 0}
+
+
 def test_a_rule_fails_a_batch_in_validation(lab: Lab) -> None:
     lab.configure(batches=[{"end_as": "failed", "code": "surprise", "message": "Out of luck."}])
     failed = lab.run(rows(2))
