@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from drills.judging import Verdict
-from drills.kinds import Seen, kill_of, kind_of, story_of
+from drills.kinds import Seen, Way, kill_of, kind_of, story_of
 from drills.story import Story
 
 _ENOUGH: Final = 2
@@ -84,11 +84,5 @@ class Aim:
     def _learn(self, story: Story, verdict: Verdict) -> None:
         if story.launched:
             return
-        is_rehearsal = story.kind == "rehearsal"
         for name, times in verdict.reached.items():
-            known = self._seen.get(name)
-            if known is None:
-                self._seen[name] = Seen(name, story, times, int(is_rehearsal))
-            elif is_rehearsal:
-                most = max(known, Seen(name, story, times, 0), key=lambda one: one.times)
-                self._seen[name] = Seen(name, most.story, most.times, known.rehearsals + 1)
+            self._seen[name] = self._seen.get(name, Seen(name)).also(Way(story, times))

@@ -67,9 +67,12 @@ def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
         if entry.custom_id is not None and entry.batch_id is not None:
             charges[entry.custom_id] += 1
             charged_in.add((entry.custom_id, entry.batch_id))
-    for request_id, batch_id, times in _judge_live(world, server, verdict):
-        charges[request_id] += times
-        charged_in.add((request_id, batch_id))
+    unknown = set()
+    for live in _judge_live(world, server, verdict):
+        charges[live.request_id] += live.times
+        charged_in.add((live.request_id, live.batch_id))
+        if live.is_unknown:
+            unknown.add(live.request_id)
     unreadable = {request.id for request in story.requests if request.fate in UNREADABLE}
     spoilt = {
         (row.request_id, row.openai_batch_id)
@@ -82,7 +85,8 @@ def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
         row = rows.get(request.id)
         buckets = list(row.buckets) if row is not None else []
         _judge_money(request, charges[request.id], explained[request.id], verdict)
-        _judge_place(request, buckets, charges[request.id], verdict)
+        is_unknown = request.id in unknown and buckets == ["dead"]
+        _judge_place(request, buckets, 0 if is_unknown else charges[request.id], verdict)
         if row is not None and not _fits(row.status, row.open_attempts, row.completions, buckets):
             verdict.details.append(f"{request.id}: the attempts do not fit {buckets}")
             verdict.in_two_buckets += 1
@@ -91,8 +95,18 @@ def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
             verdict.in_two_buckets += 1
 
 
-def _judge_live(world: World, server: Server, verdict: Verdict) -> Iterator[tuple[str, str, int]]:
-    """The live calls that were billed: of which request and batch each was, and how often.
+@dataclass(frozen=True)
+class _Live:
+    """A live call that was billed, and whether nobody recorded what it came to."""
+
+    request_id: str
+    batch_id: str
+    times: int
+    is_unknown: bool
+
+
+def _judge_live(world: World, server: Server, verdict: Verdict) -> Iterator[_Live]:
+    """The live calls that were billed.
 
     Each is to be billed once and to end complete, unless its outcome is unknown.
     """
@@ -108,7 +122,7 @@ def _judge_live(world: World, server: Server, verdict: Verdict) -> Iterator[tupl
             verdict.lost += 1
             verdict.details.append(f"{attempt.request_id}: answered live, and yet not complete")
         if times:
-            yield attempt.request_id, attempt.openai_batch_id, times
+            yield _Live(attempt.request_id, attempt.openai_batch_id, times, is_unknown)
     verdict.errors += [f"a live call of no attempt: {name}" for name in billed]
 
 

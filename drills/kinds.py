@@ -5,7 +5,7 @@ the points that are known by then: `Story.told` says it all, and `retold` makes 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ _LATER: Final = {"kind": "drop", "work": "later", "later_seconds": 0.7}
 _SLOW: Final = {"kind": "delay", "seconds": 0.8, "when": "before"}
 _SLOW_ANSWER: Final = {"kind": "delay", "seconds": 0.8, "when": "after"}
 _BUSY: Final = {"kind": "answer", "status": 429, "headers": {"Retry-After": "0"}}
+_UNWELL: Final = {"kind": "answer", "status": 503, "headers": {"retry-after-ms": "1"}}
 _UNAVAILABLE: Final = {"kind": "answer", "status": 503}
 _UNAVAILABLE_BUT_DONE: Final = {"kind": "answer", "status": 500, "work_done": True}
 _CUT: Final = {"kind": "truncate", "after_bytes": 400, "framing": "content_length"}
@@ -48,27 +49,68 @@ def _call(operation: str, effect: Mapping[str, Any], *, after: int = 0, count: i
     return {"operation": operation, "effect": effect, "after": after, "count": count}
 
 
-_REHEARSED: Final[tuple[tuple[Any, ...], ...]] = (
-    (),
-    (
-        _call("batches.create", _LOST_ANSWER),
-        _call("files.create", _LOST_ANSWER, after=1),
-        _call("batches.create", _UNSENT, after=2),
-    ),
-    (_call("files.create", _BUSY), _call("batches.create", _BUSY, after=1)),
-    (_call("batches.create", _LATER), _call("batches.create", _UNAVAILABLE_BUT_DONE, after=1)),
-)
-"""Faults of calls under which the points of recovery and refusal are reached."""
+LIVE: Final = LivePolicy(is_on=True, lead_seconds=2 * POLICY.batch_timeout_seconds)
+"""Sends live whatever is tried again."""
 
-_SCENES: Final = len(_REHEARSED) + 1
-"""In the last one batches take a little longer than they may, so that some are cancelled."""
+
+@dataclass(frozen=True)
+class _Rehearsed:
+    """What the server does to calls in a rehearsal, and what is unlike `POLICY` there."""
+
+    calls: tuple[Any, ...] = ()
+    batches: tuple[Any, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+_REHEARSED: Final = (
+    _Rehearsed(),
+    _Rehearsed(
+        calls=(
+            _call("batches.create", _LOST_ANSWER),
+            _call("files.create", _LOST_ANSWER, after=1),
+            _call("batches.create", _UNSENT, after=2),
+        )
+    ),
+    _Rehearsed(calls=(_call("files.create", _BUSY), _call("batches.create", _BUSY, after=1))),
+    _Rehearsed(
+        calls=(
+            _call("batches.create", _LATER),
+            _call("batches.create", _UNAVAILABLE_BUT_DONE, after=1),
+        )
+    ),
+    # Some batches stop moving, and are cancelled.
+    _Rehearsed(
+        batches=({"end_as": "stalled", "after_rows": 2, "count": 2},),
+        policy={"batch_timeout_seconds": 0.3},
+    ),
+    # Each operation is unwell for a while; reading calls are tried three times. Breakers open soon.
+    _Rehearsed(
+        calls=(
+            *(
+                _call(operation, _UNWELL, count=3)
+                for operation in ("batches.create", "batches.list")
+            ),
+            *(_call(operation, _UNWELL, count=3) for operation in ("files.list", "files.delete")),
+            *(
+                _call(operation, _UNWELL, count=6)
+                for operation in ("batches.retrieve", "files.content")
+            ),
+            _call("files.create", _UNWELL, after=1, count=3),
+        ),
+        policy={"breaker_failures": 2},
+    ),
+    _Rehearsed(
+        calls=(_call("chat", _UNWELL, count=2), _call("chat", _BUSY, after=2)),
+        policy={"live": LIVE, "breaker_failures": 2},
+    ),
+)
+"""Worlds in which points are reached: those of recovery, refusals, breakers and live calls too."""
+
+_WAYS: Final = 8
+"""Stories that are kept for each point."""
 
 _SOON: Final = ("check:", "clean:", "find:", "ingest:", "submit:call:", "submit:commit:claim")
 """Points that the first runs of any story reach."""
-
-
-LIVE: Final = LivePolicy(is_on=True, lead_seconds=2 * POLICY.batch_timeout_seconds)
-"""Sends live whatever is tried again."""
 
 _LIVE_POINTS: Final = (
     *("retry:commit:claim:before", "retry:commit:claim:after"),
@@ -77,7 +119,20 @@ _LIVE_POINTS: Final = (
     *("retry:commit:write_results:before", "retry:commit:write_results:after"),
     *("retry:commit:settle:before", "retry:commit:settle:after"),
 )
-"""Points that no rehearsal reaches: live calls are off there."""
+"""Points around live calls, which few rehearsals reach."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A story that came to a point, so many times."""
+
+    story: Story
+    times: int
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether nothing strikes there."""
+        return self.story.kind == "rehearsal"
 
 
 @dataclass(frozen=True)
@@ -85,37 +140,40 @@ class Seen:
     """A point as the stories so far met it."""
 
     name: str
-    story: Story
-    """A rehearsal that reached it most often; without one, the first story that did."""
-    times: int
-    rehearsals: int
-    """How many rehearsals reached it."""
+    ways: tuple[Way, ...] = ()
+    """The surest first: rehearsals, then those that came to it most often."""
+    rehearsals: int = 0
+    """How many rehearsals came to it."""
+
+    def also(self, way: Way) -> "Seen":
+        """With one more way; the surest are kept."""
+        ways = sorted((*self.ways, way), key=lambda one: (not one.is_rehearsal, -one.times))
+        return Seen(self.name, tuple(ways[:_WAYS]), self.rehearsals + way.is_rehearsal)
 
 
 def rehearsals() -> list[Story]:
     """Stories that nothing strikes, from which the points are known."""
-    return [_rehearsal(number, seed=-1 - number) for number in range(2 * _SCENES)]
+    return [_rehearsal(number, seed=-1 - number) for number in range(2 * len(_REHEARSED))]
 
 
 def _rehearsal(number: int, seed: int) -> Story:
     random = Random(f"world {number if seed < 0 else seed}")  # noqa: S311 (no secret hangs on it)
-    is_slow = number % _SCENES == len(_REHEARSED)
-    calls = () if is_slow else _REHEARSED[number % _SCENES]
+    scene = _REHEARSED[number % len(_REHEARSED)]
+    policy = replace(
+        POLICY,
+        max_batch_requests=random.choice((10, 20, 20)),
+        batches_per_claim=random.choice((2, 100)),
+        rows_per_write=random.choice((4, 5_000)),
+        concurrent_companies=random.choice((1, 3)),
+    )
     return Story(
         seed=seed,
         kind="rehearsal",
         scene=f"rehearsal-{number}/{seed}",
         requests=requests_of(seed, random, spoilt=True),
-        server=server_config(random, calls=calls, processing_seconds=0.25 if is_slow else None),
-        policy=replace(
-            POLICY,
-            max_batch_requests=random.choice((10, 20, 20)),
-            batches_per_claim=random.choice((2, 100)),
-            rows_per_write=random.choice((4, 5_000)),
-            concurrent_companies=random.choice((1, 3)),
-            batch_timeout_seconds=0.2 if is_slow else POLICY.batch_timeout_seconds,
-        ),
-        mode="optimized" if number < _SCENES else "original",
+        server=server_config(random, calls=scene.calls, batches=scene.batches),
+        policy=replace(policy, **scene.policy),
+        mode="optimized" if number < len(_REHEARSED) else "original",
     )
 
 
@@ -127,7 +185,7 @@ def kind_of(seed: int) -> str:
 def story_of(seed: int, seen: Sequence[Seen], kind: str) -> Story:
     """The story of a number, for any kind but `kill`; it is struck at points that are known."""
     random = Random(f"story {seed}")  # noqa: S311 (no secret hangs on it)
-    base = _rehearsal(random.randrange(2 * _SCENES), seed)
+    base = _rehearsal(random.randrange(2 * len(_REHEARSED)), seed)
     often = max(point.rehearsals for point in seen)
     usual = [point for point in seen if 2 * point.rehearsals > often]
     return replace(_MAKERS[kind](base, usual, random), scene=f"{kind}/{seed}")
@@ -136,18 +194,19 @@ def story_of(seed: int, seen: Sequence[Seen], kind: str) -> Story:
 def kill_of(seed: int, point: Seen, turn: int) -> Story:
     """The story of a number with a kill at a point: at the `turn`-th of such with that point.
 
-    It is that of the story that reached the point, with what struck before; every second time that
+    It is that of a story that came to the point, with what struck before; every second time that
     of a rehearsal is played in a world of this number's own.
     """
     random = Random(f"kill {seed}")  # noqa: S311 (no secret hangs on it)
-    base = point.story
-    if base.kind == "rehearsal" and turn % 2 == 0:
+    way = point.ways[turn // 2 % len(point.ways)]
+    base = way.story
+    if way.is_rehearsal and turn % 2 == 0:
         base = _rehearsal(-1 - base.seed, seed)
     return replace(
         base,
         seed=seed,
         kind="kill",
-        strikes=(*base.strikes, _at(point, "kill", random)),
+        strikes=(*base.strikes, _nth(point.name, way.times, "kill", random)),
         launched=False,
     )
 
@@ -170,8 +229,12 @@ def retold(told: str) -> Story:
 
 
 def _at(point: Seen, action: str, random: Random) -> Strike:
-    nth = 1 if random.random() < 0.6 else random.randint(1, max(1, point.times // 2))
-    return Strike(point.name, nth, action)
+    return _nth(point.name, max(way.times for way in point.ways), action, random)
+
+
+def _nth(name: str, times: int, action: str, random: Random) -> Strike:
+    nth = 1 if random.random() < 0.6 else random.randint(1, max(1, times // 2))
+    return Strike(name, nth, action)
 
 
 def _struck(story: Story, kind: str, strikes: Sequence[Strike], **changes: Any) -> Story:
@@ -182,7 +245,7 @@ def _some(seen: Sequence[Seen], action: str, random: Random, most: int) -> list[
     return [_at(random.choice(seen), action, random) for _ in range(random.randint(1, most))]
 
 
-_SOME_POINT: Final = [Seen("submit:call:upload:before", _rehearsal(0, seed=-1), 1, 1)]
+_SOME_POINT: Final = [Seen("submit:call:upload:before").also(Way(_rehearsal(0, seed=-1), 1))]
 """For stories that are told for their worlds alone: these are drawn before all that strikes."""
 
 

@@ -131,19 +131,23 @@ def server_config(
     random: Random,
     *,
     calls: tuple[dict[str, Any], ...] = (),
-    processing_seconds: float | None = None,
+    batches: tuple[dict[str, Any], ...] = (),
 ) -> dict[str, Any]:
     """The local server's configuration: the rows' fates, and how some batches end."""
     ends = [end for end in ("expired", "cancelled", "failed") if random.random() < 0.5]
-    batches = [_ending(random, end) for end in ends]
-    usual_seconds = random.choice((0, 0, 0.05))
+    endings = [_ending(random, end) for end in ends]
     timing = {
         "validation_seconds": 0,
-        "processing_seconds": usual_seconds if processing_seconds is None else processing_seconds,
+        "processing_seconds": random.choice((0, 0, 0.05)),
         "finalizing_seconds": 0,
         "cancel_seconds": 0,
     }
-    return {"timing": timing, "rows": row_rules(), "batches": batches, "calls": list(calls)}
+    return {
+        "timing": timing,
+        "rows": row_rules(),
+        "batches": [*batches, *endings],
+        "calls": list(calls),
+    }
 
 
 def _ending(random: Random, end: str) -> dict[str, Any]:

@@ -134,6 +134,21 @@ def test_a_point_that_a_story_reaches_is_aimed_at_in_that_story() -> None:
     assert [strike.name for strike in killed.strikes] == ["check:commit:expire:before"]
 
 
+def test_a_point_that_was_missed_is_aimed_at_in_another_story() -> None:
+    aim = aim_at(["submit:call:upload:acted"])
+    found = dict(zip(range(1, 4), aim.stories([1, 2, 3], ["answers"]), strict=True))
+    for number, story in found.items():
+        verdict = Verdict.of(story)
+        verdict.reached.update({"check:commit:expire:before": number})
+        aim.learn(verdict)
+    rare = "check:commit:expire:before"
+    killed = [story for story in aim.stories(range(4, 60), ["kill"]) if rare in story.told]
+    # Two in each, those first that came to it most often.
+    assert [story.scene for story in killed[:6]] == [
+        found[number].scene for number in (3, 3, 2, 2, 1, 1)
+    ]
+
+
 def test_every_call_of_the_api_is_a_point() -> None:
     called = {name for _, _, name in CALLS}
     named = {Operation.RETRIEVE_BATCH: "retrieve", Operation.DOWNLOAD_FILE: "download"}
