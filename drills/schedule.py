@@ -22,7 +22,8 @@ from drills.server import Server
 from drills.story import Story
 from drills.world import World
 
-MOST_RUNS: Final = 60
+MOST_ROUNDS: Final = 60
+"""Of one run each, or of as many at once as the story says."""
 _LAUNCHED_RUNS: Final = 5
 _RUN_SECONDS: Final = 150.0
 """A run that is frozen in its claim holds the lock of all: others wait 30 s for it, and once more
@@ -168,7 +169,7 @@ class _Playing:
         self._frozen: list[_Child] = []
 
     def play(self) -> None:
-        while self._verdict.runs < MOST_RUNS:
+        for _ in range(MOST_ROUNDS):
             self._run_some()
             still_open = self._world.open_work(self._story.policy.absence_grace_seconds)
             if not still_open.left_over and not self._frozen:
