@@ -61,13 +61,13 @@ class ActiveCompanies:
     def numbers(self) -> dict[str, float]:
         """What a run reports: every key every time."""
         return {
-            "companies": len(self.companies),
-            "cache_hits": self.hits,
-            "cache_misses": self.misses,
-            "cache_refreshes": self.refreshes,
-            "cache_age_seconds": self.age_seconds,
-            "cache_wait_seconds": self.wait_seconds,
-            "cache_bytes": self.bytes,
+            "active_companies": len(self.companies),
+            "lookup_hits": self.hits,
+            "lookup_misses": self.misses,
+            "lookup_refreshes": self.refreshes,
+            "lookup_age_seconds": self.age_seconds,
+            "lookup_wait_seconds": self.wait_seconds,
+            "lookup_bytes": self.bytes,
         }
 
 

@@ -19,13 +19,13 @@ from batch_assets_tests.factories import make_company, make_requests
 
 CACHED = {"COMPANY_CACHE_SECONDS": "300"}
 KEYS = {
-    "companies",
-    "cache_hits",
-    "cache_misses",
-    "cache_refreshes",
-    "cache_age_seconds",
-    "cache_wait_seconds",
-    "cache_bytes",
+    "active_companies",
+    "lookup_hits",
+    "lookup_misses",
+    "lookup_refreshes",
+    "lookup_age_seconds",
+    "lookup_wait_seconds",
+    "lookup_bytes",
 }
 
 
@@ -87,11 +87,11 @@ def test_the_second_run_asks_nothing(world: World, asked: list[str]) -> None:
     first, second = (metadata_of(world.run(environ=CACHED), "load_companies") for _ in range(2))
     assert len(asked) == 1
     assert set(first) == set(second) == KEYS
-    assert (first["cache_hits"], first["cache_misses"], first["cache_refreshes"]) == (0, 1, 1)
-    assert (second["cache_hits"], second["cache_misses"], second["cache_refreshes"]) == (1, 0, 0)
-    assert second["companies"] == 1
-    assert 0 < float(str(second["cache_age_seconds"])) < 30
-    assert int(str(second["cache_bytes"])) > 100
+    assert (first["lookup_hits"], first["lookup_misses"], first["lookup_refreshes"]) == (0, 1, 1)
+    assert (second["lookup_hits"], second["lookup_misses"], second["lookup_refreshes"]) == (1, 0, 0)
+    assert second["active_companies"] == 1
+    assert 0 < float(str(second["lookup_age_seconds"])) < 30
+    assert int(str(second["lookup_bytes"])) > 100
 
 
 @pytest.mark.parametrize("optimized", ["true", "false"])
@@ -108,7 +108,7 @@ def test_nothing_is_submitted_for_a_company_that_was_suspended_meanwhile(
     assert run.success
     # The answer that it goes by still has the company.
     assert set(run.output_for_node("load_companies")) == {suspended, active}
-    assert metadata_of(run, "load_companies")["cache_hits"] == 1
+    assert metadata_of(run, "load_companies")["lookup_hits"] == 1
     assert metadata_of(run, "submit_batches")["requests"] == 10
     assert world.submitted() == 10
     assert world.waiting() == {suspended: 10}
@@ -124,7 +124,7 @@ def test_a_company_that_was_made_active_waits_no_longer_than_an_answer_lives(
     world.set_status(company_id, "ACTIVE")
     time.sleep(max(0, asked_before + 2 - time.monotonic()))
     run = world.run(environ=short)
-    assert metadata_of(run, "load_companies")["cache_misses"] == 1
+    assert metadata_of(run, "load_companies")["lookup_misses"] == 1
     assert world.submitted() == 10
 
 
@@ -141,7 +141,7 @@ def test_after_a_refresh_a_company_that_was_made_active_is_found_at_once(world: 
     assert set(metadata_of(refreshed, "refresh_companies")) == KEYS
     assert refreshed.output_for_node("refresh_companies") == 1
     found = metadata_of(world.run(environ=CACHED), "load_companies")
-    assert (found["companies"], found["cache_hits"]) == (1, 1)
+    assert (found["active_companies"], found["lookup_hits"]) == (1, 1)
     assert world.submitted() == 10
 
 

@@ -93,13 +93,13 @@ def test_pending_requests_become_analyses(
     assert first.success
     assert [event.step_key for event in first.get_step_success_events()] == ORDER
     assert metadata_of(first, "load_companies") == {
-        "companies": 1,
-        "cache_hits": 0,
-        "cache_misses": 1,
-        "cache_refreshes": 0,
-        "cache_age_seconds": 0.0,
-        "cache_wait_seconds": 0.0,
-        "cache_bytes": 0,
+        "active_companies": 1,
+        "lookup_hits": 0,
+        "lookup_misses": 1,
+        "lookup_refreshes": 0,
+        "lookup_age_seconds": 0.0,
+        "lookup_wait_seconds": 0.0,
+        "lookup_bytes": 0,
     }
     assert metadata_of(first, "submit_batches")["requests"] == 12
     assert state_of(world.engine, company_id).in_batch == 12

@@ -34,7 +34,7 @@ KEYS = {
     "query_choice_reason",
     "query_statements",
     "query_rows",
-    "query_seconds",
+    "database_seconds",
     "query_fallbacks",
     "query_operations",
 }

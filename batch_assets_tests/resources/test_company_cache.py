@@ -96,13 +96,13 @@ def ids(found: ActiveCompanies) -> list[str]:
 
 def test_a_first_run_asks_and_reports_every_number(host: Host) -> None:
     assert host.look_up().numbers == {
-        "companies": 2,
-        "cache_hits": 0,
-        "cache_misses": 1,
-        "cache_refreshes": 1,
-        "cache_age_seconds": 0.0,
-        "cache_wait_seconds": pytest.approx(0, abs=0.1),
-        "cache_bytes": host.file.stat().st_size,
+        "active_companies": 2,
+        "lookup_hits": 0,
+        "lookup_misses": 1,
+        "lookup_refreshes": 1,
+        "lookup_age_seconds": 0.0,
+        "lookup_wait_seconds": pytest.approx(0, abs=0.1),
+        "lookup_bytes": host.file.stat().st_size,
     }
     assert host.look_up().hits == 1
     assert host.asked == 1

@@ -62,11 +62,11 @@ def test_an_hour_of_scheduled_runs(database_url: str, directory: Path, company_i
     assert len({run["pid"] for run in runs}) == len(runs) == 31
     assert all(run["ids"] == [company_id] for run in runs)
     first, *others = runs
-    assert (first["cache_hits"], first["cache_misses"], first["queries"]) == (0, 1, 1)
-    assert sum(run["cache_hits"] for run in others) >= 0.95 * len(others)
-    assert all(run["cache_age_seconds"] < 300 for run in runs)
+    assert (first["lookup_hits"], first["lookup_misses"], first["queries"]) == (0, 1, 1)
+    assert sum(run["lookup_hits"] for run in others) >= 0.95 * len(others)
+    assert all(run["lookup_age_seconds"] < 300 for run in runs)
     # Every second run asks, before the answer's time is over, and none asks twice.
-    assert all(run["queries"] == run["cache_refreshes"] <= 1 for run in runs)
+    assert all(run["queries"] == run["lookup_refreshes"] <= 1 for run in runs)
     assert sum(run["queries"] for run in runs) == 16
 
 
@@ -82,9 +82,9 @@ def test_runs_that_miss_at_once_ask_once(
         found = [one.result(), another.result()]
     assert [run["ids"] for run in found] == [[company_id]] * 2
     assert [run["queries"] for run in found] == [1, 0]
-    assert [run["cache_misses"] for run in found] == [1, 0]
-    assert found[1]["cache_hits"] == 1
-    assert 0.1 < found[1]["cache_wait_seconds"] < 5
+    assert [run["lookup_misses"] for run in found] == [1, 0]
+    assert found[1]["lookup_hits"] == 1
+    assert 0.1 < found[1]["lookup_wait_seconds"] < 5
 
 
 def test_a_run_that_is_killed_while_it_asks_keeps_nobody_waiting(
@@ -99,5 +99,5 @@ def test_a_run_that_is_killed_while_it_asks_keeps_nobody_waiting(
             wait_until_asked(engine, 2)
         found = another.result()
     assert found["ids"] == [company_id]
-    assert (found["cache_misses"], found["cache_refreshes"]) == (1, 1)
-    assert found["cache_wait_seconds"] < 5
+    assert (found["lookup_misses"], found["lookup_refreshes"]) == (1, 1)
+    assert found["lookup_wait_seconds"] < 5

@@ -18,7 +18,7 @@ class QueryReport:
     query_choice_reason: str
     query_statements: int
     query_rows: int
-    query_seconds: float
+    database_seconds: float
     query_fallbacks: int
     query_operations: Mapping[str, Mapping[str, Any]]
     """By operation: implementation and reason, calls, statements, rows, seconds, failures and
@@ -43,7 +43,7 @@ def query_report(
         query_choice_reason=_in_short(toggle, chosen),
         query_statements=whole.statements,
         query_rows=whole.rows,
-        query_seconds=round(whole.seconds, 6),
+        database_seconds=round(whole.seconds, 6),
         query_fallbacks=whole.fallbacks,
         query_operations={
             operation: _entry(choice, work[operation], probes[operation])
