@@ -17,8 +17,8 @@ from batch_assets.cli.output import (
 )
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.states import LOST
-from batch_assets.stages.abandon import abandon_batch
-from batch_assets.stages.cancel import cancel_batch, find_batch
+from batch_assets.stages.controls.abandon import abandon_batch
+from batch_assets.stages.controls.cancel import cancel_batch, find_batch
 from batch_assets.store.lookups import Lookups
 
 _MOMENTS = ("claimed", "submitted", "cancelled", "ended", "settled", "released")

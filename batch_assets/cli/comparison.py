@@ -4,7 +4,7 @@ import typer
 
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import console, count, option, print_json, table, total
-from batch_assets.stages.compare import CompareReport, compare_queries
+from batch_assets.stages.controls.compare import CompareReport, compare_queries
 from batch_assets.store.strategy import Compared, CompareLimits
 
 

@@ -17,8 +17,8 @@ from batch_assets.domain.dead_letters import (
     RequestHistory,
 )
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.stages.criteria import Wanted, criteria_of
-from batch_assets.stages.requeue import RequeueReport, requeue
+from batch_assets.stages.controls.criteria import Wanted, criteria_of
+from batch_assets.stages.controls.requeue import RequeueReport, requeue
 from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.lookups import Lookups
 

@@ -8,7 +8,7 @@ from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.output import asked, console, errors, option, print_json
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
-from batch_assets.stages.force import Demand, ForceReport, force_batch
+from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 from batch_assets.stages.pipeline import Budget
 
 

@@ -12,8 +12,8 @@ from batch_assets.cli.output import console, count, euros, option, plural, print
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.policy import LivePolicy
-from batch_assets.stages.criteria import Wanted, criteria_of, require_sense
-from batch_assets.stages.quoting import Offer, offer_of
+from batch_assets.stages.controls.criteria import Wanted, criteria_of, require_sense
+from batch_assets.stages.controls.quoting import Offer, offer_of
 from batch_assets.store.live_requests import LiveRequests
 from batch_assets.store.lookups import Lookups
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from batch_assets.cli.opening import open_database, who
 from batch_assets.cli.output import console, print_json
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.stages import reset as stage
+from batch_assets.stages.controls import reset as stage
 
 
 def reset(operations: Sequence[str], *, every: bool, dry_run: bool, as_json: bool) -> None:

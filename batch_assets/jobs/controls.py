@@ -9,14 +9,14 @@ from collections.abc import Mapping
 import dagster as dg
 
 from batch_assets.jobs.exclusive import EXCLUSIVE
-from batch_assets.ops.abandon_batch import abandon_unknown_batch
-from batch_assets.ops.cancel_batch import cancel_batch_on_server
-from batch_assets.ops.choose_mode import choose_query_mode
-from batch_assets.ops.compare_queries import compare_implementations
-from batch_assets.ops.force_batch import force_batch_of_company
-from batch_assets.ops.refresh_companies import refresh_companies
-from batch_assets.ops.requeue_requests import requeue_requests
-from batch_assets.ops.reset_breakers import reset_breakers
+from batch_assets.ops.controls.abandon_batch import abandon_unknown_batch
+from batch_assets.ops.controls.cancel_batch import cancel_batch_on_server
+from batch_assets.ops.controls.choose_mode import choose_query_mode
+from batch_assets.ops.controls.compare_queries import compare_implementations
+from batch_assets.ops.controls.force_batch import force_batch_of_company
+from batch_assets.ops.controls.refresh_companies import refresh_companies
+from batch_assets.ops.controls.requeue_requests import requeue_requests
+from batch_assets.ops.controls.reset_breakers import reset_breakers
 from batch_assets.settings import Settings
 
 _LONGEST_SECONDS = 3_600

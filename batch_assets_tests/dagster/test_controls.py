@@ -14,9 +14,9 @@ from batch_assets.jobs import EXCLUSIVE, control_jobs
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.operations import Operation
-from batch_assets.ops import choose_mode, requeue_requests, reset_breakers
+from batch_assets.ops.controls import choose_mode, requeue_requests, reset_breakers
 from batch_assets.settings import load_settings
-from batch_assets.stages.mode import ENVIRONMENT
+from batch_assets.stages.controls.mode import ENVIRONMENT
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.strategy import QueryMode

@@ -9,7 +9,7 @@ import pytest
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.metrics import RunMetrics
-from batch_assets.stages.abandon import AbandonReport, abandon_batch
+from batch_assets.stages.controls.abandon import AbandonReport, abandon_batch
 from batch_assets.stages.strays import StrayReport, find_strays
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.metrics import Metrics

@@ -9,11 +9,11 @@ from batch_assets.domain.errors import BatchAssetsError, ConfigurationError, Sub
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Caps
 from batch_assets.openai_batch.operations import Operation
-from batch_assets.stages.cancel import cancel_batch
-from batch_assets.stages.criteria import Wanted
-from batch_assets.stages.force import Demand, ForceReport, force_batch
-from batch_assets.stages.requeue import RequeueReport, requeue
-from batch_assets.stages.reset import reset
+from batch_assets.stages.controls.cancel import cancel_batch
+from batch_assets.stages.controls.criteria import Wanted
+from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
+from batch_assets.stages.controls.requeue import RequeueReport, requeue
+from batch_assets.stages.controls.reset import reset
 from batch_assets.store.breakers import Breakers
 from batch_assets_tests.factories import make_company
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, plenty, refusal, wait_until

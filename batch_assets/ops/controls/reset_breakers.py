@@ -8,7 +8,7 @@ from pydantic import Field
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import tag_run, who
 from batch_assets.resources.database import DatabaseResource
-from batch_assets.stages.reset import reset
+from batch_assets.stages.controls.reset import reset
 
 Which = Literal[
     "all",

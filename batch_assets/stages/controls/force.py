@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.lookups import NamedCompany
 from batch_assets.domain.wording import plural
-from batch_assets.stages.criteria import Spelling, company_of
+from batch_assets.stages.controls.criteria import Spelling, company_of
 from batch_assets.stages.guarding import submission_held_by
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import PlannedBatch, preview

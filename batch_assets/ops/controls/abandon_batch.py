@@ -4,11 +4,11 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.domain.states import LOST_AFTER
-from batch_assets.ops.cancel_batch import entries
+from batch_assets.ops.controls.cancel_batch import entries
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import tag_run
 from batch_assets.resources.pipeline import PipelineResource
-from batch_assets.stages.abandon import abandon_batch
+from batch_assets.stages.controls.abandon import abandon_batch
 
 
 class AbandonConfig(dg.Config):

@@ -8,7 +8,7 @@ from batch_assets.analysis.display import escaped
 from batch_assets.domain.dead_letters import Criteria, Group, Requeued
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.wording import plural
-from batch_assets.stages.criteria import Spelling, Wanted, criteria_of, require_sense
+from batch_assets.stages.controls.criteria import Spelling, Wanted, criteria_of, require_sense
 from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.lookups import Lookups
 

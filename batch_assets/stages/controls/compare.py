@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.wording import plural
-from batch_assets.stages.criteria import Spelling
+from batch_assets.stages.controls.criteria import Spelling
 from batch_assets.store.engine import open_engine
 from batch_assets.store.strategy import Compared, CompareLimits, Verdict, compare
 

@@ -16,8 +16,8 @@ from batch_assets.domain.states import LOST, UNRESOLVED_BATCH_STATES, BatchState
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.cancel import find_batch, named
-from batch_assets.stages.criteria import Spelling
+from batch_assets.stages.controls.cancel import find_batch, named
+from batch_assets.stages.controls.criteria import Spelling
 from batch_assets.stages.listing import CLOCK_MARGIN
 from batch_assets.stages.naming import batch_of
 from batch_assets.store.lookups import Lookups

@@ -7,7 +7,7 @@ from batch_assets.domain.lookups import BatchRecord
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import run_links, tag_run
 from batch_assets.resources.pipeline import PipelineResource
-from batch_assets.stages.cancel import cancel_batch
+from batch_assets.stages.controls.cancel import cancel_batch
 
 
 class CancelConfig(dg.Config):

@@ -6,7 +6,7 @@ from pydantic import Field
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata, metadata_of, table_of, tag_run
 from batch_assets.resources.pipeline import PipelineResource
-from batch_assets.stages.force import Demand, ForceReport, force_batch
+from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 
 
 class ForceConfig(dg.Config):

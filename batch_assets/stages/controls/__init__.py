@@ -1,0 +1,1 @@
+"""What a person starts to steer: each the same for Dagster's jobs and for the command line."""
