@@ -10,6 +10,8 @@ from drills.story import Story
 
 _ENOUGH: Final = 2
 """With so many schedules of the kind `kill` for each point, all have to be hit."""
+_MOST_AIMED: Final = 12
+"""Of the tries at a point, so many are out of turn because it was not hit yet."""
 _MORE_TRIES: Final = 5
 """Schedules that a point may get beyond those that were asked for."""
 
@@ -78,7 +80,8 @@ class Aim:
         return story
 
     def _next(self) -> Seen:
-        names = (self.missed if self._kills % 2 == 0 else []) or self.names
+        missed = [name for name in self.missed if self._tries[name] < _MOST_AIMED]
+        names = (missed if self._kills % 2 == 0 else []) or self.names
         return self._seen[min(names, key=lambda name: self._tries[name])]
 
     def _learn(self, story: Story, verdict: Verdict) -> None:

@@ -24,6 +24,7 @@ _UNSENT: Final = {"kind": "drop", "work": "never"}
 _LATER: Final = {"kind": "drop", "work": "later", "later_seconds": 0.7}
 _SLOW: Final = {"kind": "delay", "seconds": 0.8, "when": "before"}
 _SLOW_ANSWER: Final = {"kind": "delay", "seconds": 0.8, "when": "after"}
+_LONG: Final = {"kind": "delay", "seconds": 0.25, "when": "before"}
 _BUSY: Final = {"kind": "answer", "status": 429, "headers": {"Retry-After": "0"}}
 _UNWELL: Final = {"kind": "answer", "status": 503, "headers": {"retry-after-ms": "1"}}
 _UNAVAILABLE: Final = {"kind": "answer", "status": 503}
@@ -100,7 +101,11 @@ _REHEARSED: Final = (
         policy={"breaker_failures": 2},
     ),
     _Rehearsed(
-        calls=(_call("chat", _UNWELL, count=2), _call("chat", _BUSY, after=2)),
+        calls=(
+            _call("chat", _UNWELL, count=2),
+            _call("chat", _BUSY, after=2),
+            _call("chat", _LONG, after=3, count=8),
+        ),
         policy={"live": LIVE, "breaker_failures": 2},
     ),
 )

@@ -41,9 +41,9 @@ _STAGES: Final = (
 def main() -> int:
     """Run the job once under the order in the environment."""
     order = json.loads(os.environ.pop(ORDER))
-    strike = Strike(**order["strike"]) if order["strike"] else None
+    strikes = [Strike(**strike) for strike in order["strikes"]]
     act = striker(World(order["database_url"]), order["server_pid"])
-    points = Points(order["pipe"], strike, act)
+    points = Points(order["pipe"], strikes, act)
     probes.install(points)
     for module, name, stage in _STAGES:
         put_in(module, name, _of_stage(getattr(module, name), stage, points))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -17,13 +18,13 @@ ORDER: Final = "DRILL_ORDER"
 """The variable that tells the launched process what to do."""
 
 
-def launch_run(story: Story, scene: "Scene", pipe: int, strike: Strike | None) -> int:
+def launch_run(story: Story, scene: "Scene", pipe: int, strikes: Sequence[Strike]) -> int:
     """Begin `batch-assets run`; the id of its process, which tells its points on `pipe`."""
     order = {
         "pipe": pipe,
         "database_url": scene.world.url,
         "server_pid": scene.server_pid,
-        "strike": None if strike is None else asdict(strike),
+        "strikes": [asdict(strike) for strike in strikes],
         "policy": asdict(story.policy),
     }
     environment = {

@@ -2,18 +2,27 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What happens to a run at the `nth` time that the point `name` is reached."""
+    """What happens to a run at the `nth` time that the point `name` is reached.
+
+    Times are counted from the strike before.
+    """
 
     name: str
     nth: int
     action: str
     """`kill`, `stop`, `cut` (the database's connections) or `restart` (the server)."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the run ends with it, or does nothing until others have gone on."""
+        return self.action in {"kill", "stop"}
 
     def __str__(self) -> str:
         return f"{self.action} at {self.name} (time {self.nth})"
@@ -31,17 +40,17 @@ def strike_of(told: str) -> Strike:
 
 
 class Points:
-    """The points of one run. Threads share it.
+    """The points of one run, and what strikes there, one after the other. Threads share it.
 
     Each name is written to a pipe, one line each, before anything is done about it: what was
     reached is known however the run ends.
     """
 
-    def __init__(self, pipe: int, strike: Strike | None, act: Callable[[str], None]) -> None:
+    def __init__(self, pipe: int, strikes: Iterable[Strike], act: Callable[[str], None]) -> None:
         self.stage = "start"
         self._pipe = pipe
-        self._strike = strike
-        self._left = strike.nth if strike is not None else 0
+        self._strikes = deque(strikes)
+        self._times = 0
         self._act = act
         self._lock = threading.Lock()
 
@@ -49,12 +58,13 @@ class Points:
         """The run has come to a point of the stage that it is in."""
         name = f"{self.stage}:{effect}"
         os.write(self._pipe, f"{name}\n".encode())
-        strike = self._strike
-        if strike is None or name != strike.name:
-            return
         with self._lock:
-            self._left -= 1
-            struck = self._left == 0
-        if struck:
-            os.write(self._pipe, b"!\n")
-            self._act(strike.action)
+            if not self._strikes or name != self._strikes[0].name:
+                return
+            self._times += 1
+            if self._times < self._strikes[0].nth:
+                return
+            strike = self._strikes.popleft()
+            self._times = 0
+        os.write(self._pipe, b"!\n")
+        self._act(strike.action)

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ def warm_up(story: Story, scene: Scene) -> None:
     Nothing stays open: neither a connection nor a thread.
     """
     with opened(story, scene) as pipeline:
-        _run(pipeline, Points(os.open(os.devnull, os.O_WRONLY), None, lambda _action: None))
+        _run(pipeline, Points(os.open(os.devnull, os.O_WRONLY), (), lambda _action: None))
 
 
 Sabotage = Callable[[], None]
@@ -64,22 +64,22 @@ Sabotage = Callable[[], None]
 
 
 def fork_run(
-    story: Story, scene: Scene, pipe: int, strike: Strike | None, sabotage: Sabotage | None
+    story: Story, scene: Scene, pipe: int, strikes: Sequence[Strike], sabotage: Sabotage | None
 ) -> int:
     """Begin a run; the id of its process, which writes the points that it reaches to `pipe`."""
     pid = os.fork()
     if pid == 0:
-        _run_and_exit(story, scene, pipe, strike, sabotage)
+        _run_and_exit(story, scene, pipe, strikes, sabotage)
     return pid
 
 
 def _run_and_exit(
-    story: Story, scene: Scene, pipe: int, strike: Strike | None, sabotage: Sabotage | None
+    story: Story, scene: Scene, pipe: int, strikes: Sequence[Strike], sabotage: Sabotage | None
 ) -> NoReturn:
     code = 1
     try:
         logging.disable(logging.CRITICAL)
-        points = Points(pipe, strike, striker(scene.world, scene.server_pid))
+        points = Points(pipe, strikes, striker(scene.world, scene.server_pid))
         probes.install(points)
         if sabotage is not None:
             sabotage()

@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -43,10 +43,14 @@ class _Child:
 
     pid: int
     pipe: int
-    strike: Strike | None
+    strikes: list[Strike]
+    """Those to come."""
     deadline: float
     reached: Counter[str] = field(default_factory=Counter)
-    struck: bool = False
+    reached_since: Counter[str] = field(default_factory=Counter)
+    """Since the last strike, or since it began."""
+    struck: list[Strike] = field(default_factory=list)
+    """Those that have struck and were not counted yet."""
     error: str | None = None
     status: int | None = None
     """As `waitpid` gives it, once it has ended."""
@@ -62,11 +66,13 @@ class _Child:
             *lines, self._rest = (self._rest + text).split(b"\n")
             for line in map(bytes.decode, lines):
                 if line == "!":
-                    self.struck = True
+                    self.struck.append(self.strikes.pop(0))
+                    self.reached_since.clear()
                 elif line.startswith("?"):
                     self.error = line[1:]
                 else:
                     self.reached[line] += 1
+                    self.reached_since[line] += 1
 
     def look(self) -> None:
         """See whether it has ended or was frozen."""
@@ -185,35 +191,40 @@ class _Playing:
             child.end()
 
     def _run_some(self) -> None:
-        """As many runs at once as the story says, the first with the next strike."""
-        strike = self._next_strike()
-        started = [self._start(strike)]
-        started += [self._start(None) for _ in range(self._story.at_once - 1)]
+        """As many runs at once as the story says, the first with the next strikes."""
+        started = [self._start(self._next_strikes())]
+        started += [self._start([]) for _ in range(self._story.at_once - 1)]
         self._children = started
         self._wait(started)
 
-    def _next_strike(self) -> Strike | None:
+    def _next_strikes(self) -> list[Strike]:
+        """Those for one run: up to the first that ends or stops it."""
         if not self._strikes:
-            return None
-        strike = self._strikes[0]
-        left = strike.nth - self._reached[strike.name]
-        return Strike(strike.name, max(left, 1), strike.action)
+            return []
+        first = self._strikes[0]
+        left = first.nth - self._reached[first.name]
+        strikes = [replace(first, nth=max(left, 1))]
+        for strike in self._strikes[1:]:
+            if strikes[-1].is_last:
+                break
+            strikes.append(strike)
+        return strikes
 
-    def _start(self, strike: Strike | None) -> _Child:
+    def _start(self, strikes: list[Strike]) -> _Child:
         hears, tells = os.pipe()
         scene = Scene(self._world, self._server.base_url, self._server.pid, self._spool_dir)
         seconds = _RUN_SECONDS
         try:
             if self._is_launched:
                 seconds = _LAUNCHED_SECONDS
-                pid = launch_run(self._story, scene, tells, strike)
+                pid = launch_run(self._story, scene, tells, strikes)
                 self._verdict.launched_runs += 1
             else:
-                pid = fork_run(self._story, scene, tells, strike, self._sabotage)
+                pid = fork_run(self._story, scene, tells, strikes, self._sabotage)
         finally:
             os.close(tells)
         self._verdict.runs += 1
-        return _Child(pid, hears, strike, time.monotonic() + seconds)
+        return _Child(pid, hears, strikes, time.monotonic() + seconds)
 
     @property
     def _is_launched(self) -> bool:
@@ -237,7 +248,7 @@ class _Playing:
                     waiting.remove(child)
                     self._children.remove(child)
                     self._frozen.append(child)
-                    self._count_strike(child)
+                    self._count_strikes(child)
                 elif time.monotonic() > child.deadline:
                     self._verdict.errors.append("a run did not end")
                     waiting.remove(child)
@@ -251,20 +262,19 @@ class _Playing:
         if child in self._children:
             self._children.remove(child)
         self._verdict.reached.update(child.reached)
-        self._reached.update(child.reached)
         if child.error is not None:
             self._verdict.errors.append(child.error)
-        if child.strike is not None and child.struck:
-            self._count_strike(child)
+        self._count_strikes(child)
+        self._reached.update(child.reached_since)
 
-    def _count_strike(self, child: _Child) -> None:
-        if child.strike is None or not self._strikes:
-            return
-        strike = self._strikes.pop(0)
-        self._reached.clear()
-        self._verdict.struck += 1
-        if strike.action == "kill":
-            self._verdict.kills.append(strike.name)
+    def _count_strikes(self, child: _Child) -> None:
+        for strike in child.struck:
+            self._strikes.pop(0)
+            self._reached.clear()
+            self._verdict.struck += 1
+            if strike.action == "kill":
+                self._verdict.kills.append(strike.name)
+        child.struck.clear()
 
     def _let_others_work(self) -> None:
         """Go past the frozen run's lease, let others take over what it had, and wake it."""
@@ -275,7 +285,6 @@ class _Playing:
         for child in list(self._frozen):
             self._frozen.remove(child)
             child.is_stopped = False
-            child.strike = None
             child.deadline = time.monotonic() + _RUN_SECONDS
             os.kill(child.pid, signal.SIGCONT)
             self._children.append(child)

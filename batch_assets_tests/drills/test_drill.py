@@ -1,6 +1,7 @@
 """The crash drill in its short form, and the bugs that it has to find."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from batch_assets_tests.databases import TestDatabases
 from drills.aiming import Aim
 from drills.judging import Verdict
 from drills.kinds import CYCLE, rehearsals, retold
+from drills.points import Points, Strike
 from drills.probes import CALLS
 from drills.sabotage import SABOTAGES
 
@@ -90,6 +92,23 @@ def aim_at(points: Iterable[str]) -> Aim:
     verdict = Verdict.of(story)
     verdict.reached.update(dict.fromkeys(points, 3))
     return Aim([(story, verdict)])
+
+
+def test_a_run_that_outlives_a_strike_meets_the_next_one() -> None:
+    heard, told = os.pipe()
+    acted: list[str] = []
+    strikes = [Strike("submit:a", 2, "cut"), Strike("submit:b", 1, "kill")]
+    points = Points(told, strikes, acted.append)
+    points.stage = "submit"
+    for effect in ("b", "a", "a", "a", "b"):
+        points.reach(effect)
+    os.close(told)
+    with os.fdopen(heard) as lines:
+        assert lines.read().split() == [
+            *("submit:b", "submit:a", "submit:a", "!"),
+            *("submit:a", "submit:b", "!"),
+        ]
+    assert acted == ["cut", "kill"]
 
 
 def test_what_is_printed_of_a_story_tells_it_again() -> None:
