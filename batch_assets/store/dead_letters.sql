@@ -1,48 +1,24 @@
--- name: page
--- The newest first, from the place where the page before has ended.
-SELECT
-    d.request_id, d.company_id, c.name AS company, d.batch_id, d.attempts, d.failure_kind, d.code,
-    d.reason, d.dead_at
-FROM batch_assets.dead_letter AS d
-LEFT JOIN public."Company" AS c ON c.id = d.company_id
+-- part: dead_as_asked
 WHERE (CAST(:request_ids AS text[]) IS NULL OR d.request_id = ANY(CAST(:request_ids AS text[])))
     AND (CAST(:company_id AS text) IS NULL OR d.company_id = :company_id)
     AND (CAST(:code AS text) IS NULL OR d.code = :code)
     AND (CAST(:kind AS text) IS NULL OR d.failure_kind = :kind)
     AND (CAST(:older_than AS timestamptz) IS NULL OR d.dead_at < :older_than)
     AND (CAST(:newer_than AS timestamptz) IS NULL OR d.dead_at >= :newer_than)
-    AND (
-        CAST(:before_at AS timestamptz) IS NULL
-        OR (d.dead_at, d.request_id) < (CAST(:before_at AS timestamptz), :before_id)
-    )
-ORDER BY d.dead_at DESC, d.request_id DESC
-LIMIT :limit
 
--- name: groups
-SELECT d.company_id, c.name AS company, d.code, 'dead' AS bucket, count(*) AS requests
-FROM batch_assets.dead_letter AS d
-LEFT JOIN public."Company" AS c ON c.id = d.company_id
-WHERE (CAST(:request_ids AS text[]) IS NULL OR d.request_id = ANY(CAST(:request_ids AS text[])))
-    AND (CAST(:company_id AS text) IS NULL OR d.company_id = :company_id)
-    AND (CAST(:code AS text) IS NULL OR d.code = :code)
-    AND (CAST(:kind AS text) IS NULL OR d.failure_kind = :kind)
-    AND (CAST(:older_than AS timestamptz) IS NULL OR d.dead_at < :older_than)
-    AND (CAST(:newer_than AS timestamptz) IS NULL OR d.dead_at >= :newer_than)
-GROUP BY d.company_id, c.name, d.code
-ORDER BY count(*) DESC, c.name, d.company_id, d.code
+-- part: put_off_as_asked
+-- Those whose date has come are due anyway.
+WHERE f.retry_at > statement_timestamp()
+    AND (CAST(:request_ids AS text[]) IS NULL OR f.request_id = ANY(CAST(:request_ids AS text[])))
+    AND (CAST(:company_id AS text) IS NULL OR f.company_id = :company_id)
+    AND (CAST(:code AS text) IS NULL OR f.code = :code)
+    AND (CAST(:kind AS text) IS NULL OR f.failure_kind = :kind)
+    AND (CAST(:older_than AS timestamptz) IS NULL OR f.failed_at < :older_than)
+    AND (CAST(:newer_than AS timestamptz) IS NULL OR f.failed_at >= :newer_than)
 
--- name: foreign_groups
+-- part: failed_elsewhere_as_asked
 -- Failed requests of which we have no entry. An attempt of ours that failed does not make one ours:
 -- LiveDash may have tried it again since.
-SELECT
-    s."companyId" AS company_id,
-    c.name AS company,
-    NULL AS code,
-    'failed_elsewhere' AS bucket,
-    count(*) AS requests
-FROM public."AIProcessingRequest" AS r
-JOIN public."Session" AS s ON s.id = r."sessionId"
-JOIN public."Company" AS c ON c.id = s."companyId"
 WHERE r."processingStatus" = 'PROCESSING_FAILED'
     AND (CAST(:request_ids AS text[]) IS NULL OR r.id = ANY(CAST(:request_ids AS text[])))
     AND (CAST(:company_id AS text) IS NULL OR s."companyId" = :company_id)
@@ -56,21 +32,65 @@ WHERE r."processingStatus" = 'PROCESSING_FAILED'
     )
     AND NOT EXISTS (SELECT FROM batch_assets.retry AS f WHERE f.request_id = r.id)
     AND NOT EXISTS (SELECT FROM batch_assets.dead_letter AS d WHERE d.request_id = r.id)
+
+-- part: begun_anew
+-- What was tried so far does not count any more: the request has all its tries again.
+), forgiven AS (
+    UPDATE batch_assets.attempt AS a
+    SET counted = false
+    FROM moved
+    WHERE a.request_id = moved.id AND a.counted AND a.outcome = 'failed'
+), waiting AS (
+    INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+    SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
+    FROM moved
+    ON CONFLICT (request_id) DO UPDATE
+    SET company_id = excluded.company_id,
+        model = excluded.model,
+        requested_at = excluded.requested_at
+
+-- name: page
+-- The newest first, from the place where the page before has ended.
+SELECT
+    d.request_id, d.company_id, c.name AS company, d.batch_id, d.attempts, d.failure_kind, d.code,
+    d.reason, d.dead_at
+FROM batch_assets.dead_letter AS d
+LEFT JOIN public."Company" AS c ON c.id = d.company_id
+-- here: dead_as_asked
+    AND (
+        CAST(:before_at AS timestamptz) IS NULL
+        OR (d.dead_at, d.request_id) < (CAST(:before_at AS timestamptz), :before_id)
+    )
+ORDER BY d.dead_at DESC, d.request_id DESC
+LIMIT :limit
+
+-- name: groups
+SELECT d.company_id, c.name AS company, d.code, 'dead' AS bucket, count(*) AS requests
+FROM batch_assets.dead_letter AS d
+LEFT JOIN public."Company" AS c ON c.id = d.company_id
+-- here: dead_as_asked
+GROUP BY d.company_id, c.name, d.code
+ORDER BY count(*) DESC, c.name, d.company_id, d.code
+
+-- name: foreign_groups
+SELECT
+    s."companyId" AS company_id,
+    c.name AS company,
+    NULL AS code,
+    'failed_elsewhere' AS bucket,
+    count(*) AS requests
+FROM public."AIProcessingRequest" AS r
+JOIN public."Session" AS s ON s.id = r."sessionId"
+JOIN public."Company" AS c ON c.id = s."companyId"
+-- here: failed_elsewhere_as_asked
 GROUP BY s."companyId", c.name
 ORDER BY count(*) DESC, c.name, s."companyId"
 
 -- name: retry_groups
--- Those whose date has come are due anyway.
 SELECT f.company_id, c.name AS company, f.code, 'retry' AS bucket, count(*) AS requests
 FROM batch_assets.retry AS f
 LEFT JOIN public."Company" AS c ON c.id = f.company_id
-WHERE f.retry_at > statement_timestamp()
-    AND (CAST(:request_ids AS text[]) IS NULL OR f.request_id = ANY(CAST(:request_ids AS text[])))
-    AND (CAST(:company_id AS text) IS NULL OR f.company_id = :company_id)
-    AND (CAST(:code AS text) IS NULL OR f.code = :code)
-    AND (CAST(:kind AS text) IS NULL OR f.failure_kind = :kind)
-    AND (CAST(:older_than AS timestamptz) IS NULL OR f.failed_at < :older_than)
-    AND (CAST(:newer_than AS timestamptz) IS NULL OR f.failed_at >= :newer_than)
+-- here: put_off_as_asked
 GROUP BY f.company_id, c.name, f.code
 ORDER BY count(*) DESC, c.name, f.company_id, f.code
 
@@ -78,13 +98,7 @@ ORDER BY count(*) DESC, c.name, f.company_id, f.code
 -- Nothing moves here: the retry stage takes what is due, and what was tried so far still counts.
 UPDATE batch_assets.retry AS f
 SET retry_at = statement_timestamp()
-WHERE f.retry_at > statement_timestamp()
-    AND (CAST(:request_ids AS text[]) IS NULL OR f.request_id = ANY(CAST(:request_ids AS text[])))
-    AND (CAST(:company_id AS text) IS NULL OR f.company_id = :company_id)
-    AND (CAST(:code AS text) IS NULL OR f.code = :code)
-    AND (CAST(:kind AS text) IS NULL OR f.failure_kind = :kind)
-    AND (CAST(:older_than AS timestamptz) IS NULL OR f.failed_at < :older_than)
-    AND (CAST(:newer_than AS timestamptz) IS NULL OR f.failed_at >= :newer_than)
+-- here: put_off_as_asked
 
 -- name: requests
 -- What is known of each of these ids, so that a wrong one can be named.
@@ -109,21 +123,12 @@ ORDER BY b.claimed_at, a.batch_id
 
 -- name: requeue
 -- One set in one transaction, in the order of the ids, from where the set before has ended. A row
--- that LiveDash changed meanwhile loses only our entry. What was tried so far does not count any
--- more: the request has all its tries again.
+-- that LiveDash changed meanwhile loses only our entry.
 WITH chosen AS MATERIALIZED (
     SELECT d.request_id
     FROM batch_assets.dead_letter AS d
-    WHERE d.request_id > :after
-        AND (
-            CAST(:request_ids AS text[]) IS NULL
-            OR d.request_id = ANY(CAST(:request_ids AS text[]))
-        )
-        AND (CAST(:company_id AS text) IS NULL OR d.company_id = :company_id)
-        AND (CAST(:code AS text) IS NULL OR d.code = :code)
-        AND (CAST(:kind AS text) IS NULL OR d.failure_kind = :kind)
-        AND (CAST(:older_than AS timestamptz) IS NULL OR d.dead_at < :older_than)
-        AND (CAST(:newer_than AS timestamptz) IS NULL OR d.dead_at >= :newer_than)
+    -- here: dead_as_asked
+        AND d.request_id > :after
     ORDER BY d.request_id
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
@@ -143,19 +148,7 @@ WITH chosen AS MATERIALIZED (
     DELETE FROM batch_assets.retry AS f
     USING moved
     WHERE f.request_id = moved.id
-), forgiven AS (
-    UPDATE batch_assets.attempt AS a
-    SET counted = false
-    FROM moved
-    WHERE a.request_id = moved.id AND a.counted AND a.outcome = 'failed'
-), waiting AS (
-    INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
-    SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
-    FROM moved
-    ON CONFLICT (request_id) DO UPDATE
-    SET company_id = excluded.company_id,
-        model = excluded.model,
-        requested_at = excluded.requested_at
+-- here: begun_anew
 )
 SELECT
     (SELECT max(chosen.request_id) FROM chosen) AS last,
@@ -170,21 +163,9 @@ WITH read AS MATERIALIZED (
     SELECT r.id, r."requestedAt" AS requested_at, s."companyId" AS company_id
     FROM public."AIProcessingRequest" AS r
     JOIN public."Session" AS s ON s.id = r."sessionId"
-    WHERE r."processingStatus" = 'PROCESSING_FAILED'
+    -- here: failed_elsewhere_as_asked
         AND r."requestedAt" >= CAST(:after_at AS timestamptz)
         AND (r."requestedAt", r.id) > (CAST(:after_at AS timestamptz), :after)
-        AND (CAST(:request_ids AS text[]) IS NULL OR r.id = ANY(CAST(:request_ids AS text[])))
-        AND (CAST(:company_id AS text) IS NULL OR s."companyId" = :company_id)
-        AND (
-            CAST(:older_than AS timestamptz) IS NULL
-            OR coalesce(r."completedAt", r."requestedAt") < :older_than
-        )
-        AND (
-            CAST(:newer_than AS timestamptz) IS NULL
-            OR coalesce(r."completedAt", r."requestedAt") >= :newer_than
-        )
-        AND NOT EXISTS (SELECT FROM batch_assets.retry AS f WHERE f.request_id = r.id)
-        AND NOT EXISTS (SELECT FROM batch_assets.dead_letter AS d WHERE d.request_id = r.id)
     ORDER BY r."requestedAt", r.id
     LIMIT :limit
     FOR UPDATE OF r SKIP LOCKED
@@ -194,19 +175,7 @@ WITH read AS MATERIALIZED (
     FROM read
     WHERE r.id = read.id AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
     RETURNING r.id, r.model, r."requestedAt", read.company_id
-), forgiven AS (
-    UPDATE batch_assets.attempt AS a
-    SET counted = false
-    FROM moved
-    WHERE a.request_id = moved.id AND a.counted AND a.outcome = 'failed'
-), waiting AS (
-    INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
-    SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
-    FROM moved
-    ON CONFLICT (request_id) DO UPDATE
-    SET company_id = excluded.company_id,
-        model = excluded.model,
-        requested_at = excluded.requested_at
+-- here: begun_anew
 ), ended AS (
     SELECT read.id, read.requested_at
     FROM read

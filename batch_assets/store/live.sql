@@ -23,6 +23,14 @@ WHERE NOT coalesce((
     WHERE r.id = q.request_id
 ), false)
 
+-- part: of_active_company
+AND (
+    SELECT CAST(c.status AS text)
+    FROM public."Session" AS s
+    JOIN public."Company" AS c ON c.id = s."companyId"
+    WHERE s.id = r."sessionId"
+) = 'ACTIVE'
+
 -- name: candidates
 -- What an operator has asked for, wherever it waits or has failed, longest asked first; then failed
 -- requests that are due and so old that the next batch would come too late for them, oldest first.
@@ -34,12 +42,7 @@ WITH asked_waiting AS MATERIALIZED (
     FROM batch_assets.live_request AS q
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
-        AND (
-            SELECT CAST(c.status AS text)
-            FROM public."Session" AS s
-            JOIN public."Company" AS c ON c.id = s."companyId"
-            WHERE s.id = r."sessionId"
-        ) = 'ACTIVE'
+        -- here: of_active_company
     ORDER BY q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF r SKIP LOCKED
@@ -49,12 +52,7 @@ WITH asked_waiting AS MATERIALIZED (
     JOIN batch_assets.retry AS f ON f.request_id = q.request_id
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
-        AND (
-            SELECT CAST(c.status AS text)
-            FROM public."Session" AS s
-            JOIN public."Company" AS c ON c.id = s."companyId"
-            WHERE s.id = r."sessionId"
-        ) = 'ACTIVE'
+        -- here: of_active_company
     ORDER BY q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF f, r SKIP LOCKED
@@ -64,12 +62,7 @@ WITH asked_waiting AS MATERIALIZED (
     JOIN batch_assets.dead_letter AS d ON d.request_id = q.request_id
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
-        AND (
-            SELECT CAST(c.status AS text)
-            FROM public."Session" AS s
-            JOIN public."Company" AS c ON c.id = s."companyId"
-            WHERE s.id = r."sessionId"
-        ) = 'ACTIVE'
+        -- here: of_active_company
     ORDER BY q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF d, r SKIP LOCKED
@@ -84,12 +77,7 @@ WITH asked_waiting AS MATERIALIZED (
                 <= statement_timestamp() - make_interval(secs => CAST(:late_after AS float8)),
             false
         )
-        AND (
-            SELECT CAST(c.status AS text)
-            FROM public."Session" AS s
-            JOIN public."Company" AS c ON c.id = s."companyId"
-            WHERE s.id = r."sessionId"
-        ) = 'ACTIVE'
+        -- here: of_active_company
     ORDER BY r."requestedAt", f.request_id
     LIMIT :limit
     FOR UPDATE OF f, r SKIP LOCKED
@@ -169,27 +157,7 @@ WITH given AS (
     WHERE r.id = w.request_id
         AND CAST(r."processingStatus" AS text) IN ('PENDING_BATCHING', 'PROCESSING_FAILED')
     RETURNING r.id, r."sessionId", w.batch_id, w.company_id, w.position
-), forgotten AS (
-    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
-), not_put_off AS (
-    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
-), not_dead AS (
-    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
-), begun AS (
-    INSERT INTO public."SessionProcessingStatus" AS p
-        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage")
-    SELECT
-        gen_random_uuid()::text, s.id, 'AI_ANALYSIS', 'IN_PROGRESS', CURRENT_TIMESTAMP, NULL, NULL
-    FROM (SELECT DISTINCT moved."sessionId" AS id FROM moved) AS s
-    ON CONFLICT ("sessionId", stage) DO UPDATE
-    SET status = excluded.status,
-        "startedAt" = excluded."startedAt",
-        "completedAt" = NULL,
-        "errorMessage" = NULL
-)
-INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
-SELECT moved.batch_id, moved.id, moved.company_id, moved.position
-FROM moved
+-- here: moved_into_attempts
 
 -- name: forget
 DELETE FROM batch_assets.live_request AS q

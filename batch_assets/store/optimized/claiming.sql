@@ -144,10 +144,33 @@ FROM (
 ) AS w
 GROUP BY w.company_id, w.model
 
+-- part: moved_into_attempts
+-- LiveDash may have reset a row that we had given up or put off: it is in one bucket only.
+), forgotten AS (
+    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
+), not_put_off AS (
+    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
+), not_dead AS (
+    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
+), begun AS (
+    INSERT INTO public."SessionProcessingStatus" AS p
+        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage")
+    SELECT
+        gen_random_uuid()::text, s.id, 'AI_ANALYSIS', 'IN_PROGRESS', CURRENT_TIMESTAMP, NULL, NULL
+    FROM (SELECT DISTINCT moved."sessionId" AS id FROM moved) AS s
+    ON CONFLICT ("sessionId", stage) DO UPDATE
+    SET status = excluded.status,
+        "startedAt" = excluded."startedAt",
+        "completedAt" = NULL,
+        "errorMessage" = NULL
+)
+INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
+SELECT moved.batch_id, moved.id, moved.company_id, moved.position
+FROM moved
+
 -- name: claim
 -- The intents and their rows. LiveDash's two ids are NOT NULL: the placeholders can never be an id
--- of the server's. LiveDash may have reset rows that we had given up or put off: each is in one
--- bucket only. How long the arrays are is hidden from the planner, which otherwise reads a table
+-- of the server's. How long the arrays are is hidden from the planner, which otherwise reads a table
 -- once for every row of them.
 WITH given AS (
     SELECT g.*
@@ -187,27 +210,7 @@ WITH given AS (
     WHERE r.id = w.request_id
         AND coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
     RETURNING r.id, r."sessionId", w.batch_id, w.company_id, w.position
-), forgotten AS (
-    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
-), not_put_off AS (
-    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
-), not_dead AS (
-    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
-), begun AS (
-    INSERT INTO public."SessionProcessingStatus" AS p
-        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage")
-    SELECT
-        gen_random_uuid()::text, s.id, 'AI_ANALYSIS', 'IN_PROGRESS', CURRENT_TIMESTAMP, NULL, NULL
-    FROM (SELECT DISTINCT moved."sessionId" AS id FROM moved) AS s
-    ON CONFLICT ("sessionId", stage) DO UPDATE
-    SET status = excluded.status,
-        "startedAt" = excluded."startedAt",
-        "completedAt" = NULL,
-        "errorMessage" = NULL
-)
-INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
-SELECT moved.batch_id, moved.id, moved.company_id, moved.position
-FROM moved
+-- here: moved_into_attempts
 
 -- name: reject_rows
 WITH moved AS (
