@@ -346,7 +346,7 @@ def _live(story: Story, _seen: Sequence[Seen], random: Random) -> Story:
         Strike(
             random.choice(_LIVE_POINTS),
             random.randint(1, 3),
-            random.choice(("kill", "kill", "kill", "cut", "restart", "stop")),
+            random.choice(("kill", "kill", "cut", "cut", "restart", "stop")),
         )
         for _ in range(random.randint(1, 2))
     ]

@@ -198,14 +198,18 @@ class _Playing:
         self._wait(started)
 
     def _next_strikes(self) -> list[Strike]:
-        """Those for one run: up to the first that ends or stops it."""
+        """Those for one run: up to the first that ends or stops it.
+
+        It knows the server that was there when it began: it can kill that once.
+        """
         if not self._strikes:
             return []
         first = self._strikes[0]
         left = first.nth - self._reached[first.name]
         strikes = [replace(first, nth=max(left, 1))]
         for strike in self._strikes[1:]:
-            if strikes[-1].is_last:
+            has_restarted = any(one.action == "restart" for one in strikes)
+            if strikes[-1].is_last or (has_restarted and strike.action == "restart"):
                 break
             strikes.append(strike)
         return strikes
