@@ -192,6 +192,8 @@ class _Playing:
 
     def _run_some(self) -> None:
         """As many runs at once as the story says, the first with the next strikes."""
+        # The run before may have killed it with the last thing that it did.
+        self._server.keep_alive()
         started = [self._start(self._next_strikes())]
         started += [self._start([]) for _ in range(self._story.at_once - 1)]
         self._children = started
