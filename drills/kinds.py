@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from batch_assets.domain.policy import LivePolicy
 from drills.points import Strike, strike_of
-from drills.story import POLICY, Story, requests_of, server_config
+from drills.story import POLICY, Request, Story, requests_of, server_config
 
 CYCLE: Final = (
     *("kill", "answers", "kill", "freeze", "kill", "late-creates", "kill", "two-at-once"),
@@ -61,6 +61,8 @@ class _Rehearsed:
     calls: tuple[Any, ...] = ()
     batches: tuple[Any, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
+    cut_at: str | None = None
+    """Where the database's connections are cut: nothing else leads to some points."""
 
 
 _REHEARSED: Final = (
@@ -79,8 +81,9 @@ _REHEARSED: Final = (
             _call("batches.create", _UNAVAILABLE_BUT_DONE, after=1),
         )
     ),
-    # Some batches stop moving, and are cancelled.
+    # Some batches stop moving, and are cancelled; files come so slowly that leases are renewed.
     _Rehearsed(
+        calls=(_call("files.content", _SLOW, count=6),),
         batches=({"end_as": "stalled", "after_rows": 2, "count": 2},),
         policy={"batch_timeout_seconds": 0.3},
     ),
@@ -101,12 +104,13 @@ _REHEARSED: Final = (
         policy={"breaker_failures": 2},
     ),
     _Rehearsed(
-        calls=(
-            _call("chat", _UNWELL, count=2),
-            _call("chat", _BUSY, after=2),
-            _call("chat", _LONG, after=3, count=8),
-        ),
+        calls=(_call("chat", _UNWELL, count=2), _call("chat", _BUSY, after=2)),
         policy={"live": LIVE, "breaker_failures": 2},
+    ),
+    _Rehearsed(
+        calls=(_call("chat", _LONG, count=8),),
+        policy={"live": LIVE},
+        cut_at="retry:commit:mark_called:before",
     ),
 )
 """Worlds in which points are reached: those of recovery, refusals, breakers and live calls too."""
@@ -136,7 +140,7 @@ class Way:
 
     @property
     def is_rehearsal(self) -> bool:
-        """Whether nothing strikes there."""
+        """Whether no run is killed there."""
         return self.story.kind == "rehearsal"
 
 
@@ -157,7 +161,7 @@ class Seen:
 
 
 def rehearsals() -> list[Story]:
-    """Stories that nothing strikes, from which the points are known."""
+    """Stories in which no run is killed, from which the points are known."""
     return [_rehearsal(number, seed=-1 - number) for number in range(2 * len(_REHEARSED))]
 
 
@@ -171,14 +175,27 @@ def _rehearsal(number: int, seed: int) -> Story:
         rows_per_write=random.choice((4, 5_000)),
         concurrent_companies=random.choice((1, 3)),
     )
+    policy = replace(policy, **scene.policy)
+    requests = requests_of(seed, random, spoilt=True)
     return Story(
         seed=seed,
         kind="rehearsal",
         scene=f"rehearsal-{number}/{seed}",
-        requests=requests_of(seed, random, spoilt=True),
+        requests=_failing(requests, random) if policy.live.is_on else requests,
         server=server_config(random, calls=scene.calls, batches=scene.batches),
-        policy=replace(policy, **scene.policy),
+        policy=policy,
         mode="optimized" if number < len(_REHEARSED) else "original",
+        strikes=() if scene.cut_at is None else (Strike(scene.cut_at, 1, "cut"),),
+    )
+
+
+def _failing(requests: Sequence[Request], random: Random) -> tuple[Request, ...]:
+    """The same, but that many more of them fail, and are sent live."""
+    return tuple(
+        replace(one, id=f"{one.id.removesuffix('answered')}{random.choice(_FAILING)}")
+        if one.fate == "answered" and random.random() < 0.3
+        else one
+        for one in requests
     )
 
 
@@ -332,12 +349,7 @@ def _mix(story: Story, seen: Sequence[Seen], random: Random) -> Story:
 
 def _live(story: Story, _seen: Sequence[Seen], random: Random) -> Story:
     """Much fails, and is sent live as soon as it is due; the server answers that as it should."""
-    requests = tuple(
-        replace(one, id=f"{one.id.removesuffix('answered')}{random.choice(_FAILING)}")
-        if one.fate == "answered" and random.random() < 0.3
-        else one
-        for one in story.requests
-    )
+    requests = _failing(story.requests, random)
     calls = [
         _call("chat", random.choice((*_EFFECTS, _CUT_SILENTLY)), after=random.randint(0, 4))
         for _ in range(random.randint(0, 2))
