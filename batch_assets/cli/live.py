@@ -12,7 +12,7 @@ from batch_assets.cli.output import console, count, euros, option, plural, print
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.policy import LivePolicy
-from batch_assets.stages.controls.criteria import Wanted, criteria_of, require_sense
+from batch_assets.stages.controls.criteria import Wanted, criteria_of, first_wrong, require_sense
 from batch_assets.stages.controls.quoting import Offer, offer_of
 from batch_assets.store.live_requests import LiveRequests
 from batch_assets.store.lookups import Lookups
@@ -67,18 +67,15 @@ def _require_known(store: LiveRequests, criteria: Criteria) -> None:
     wrong = store.not_to_send(criteria.request_ids or [])
     if not wrong:
         return
-    request_id, state = wrong[0]
-    others = f" (and {len(wrong) - 1} more ids like it)" if len(wrong) > 1 else ""
-    if not state:
-        raise ConfigurationError(f"No request has the id '{escaped(request_id)}'{others}.")
+    state, which = first_wrong(wrong)
     if state == "inactive":
-        raise BatchAssetsError(f"Request {request_id}{others} is of a company that is not active.")
+        raise BatchAssetsError(f"{which} is of a company that is not active.")
     if state == "PROCESSING_FAILED":
         raise BatchAssetsError(
-            f"Request {request_id}{others} failed through LiveDash itself: let it wait with "
+            f"{which} failed through LiveDash itself: let it wait with "
             "`batch-assets dead-letters requeue ID --foreign` first."
         )
-    raise BatchAssetsError(f"Request {request_id}{others} cannot be sent live: it is {state}.")
+    raise BatchAssetsError(f"{which} cannot be sent live: it is {state}.")
 
 
 def _asked(*, as_json: bool) -> bool:

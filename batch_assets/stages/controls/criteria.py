@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from batch_assets.analysis.display import escaped
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import FailureKind
@@ -72,6 +73,18 @@ def require_sense(criteria: Criteria, wanted: Wanted, spelled: Spelling, what: s
         )
     if wanted.every and not criteria.are_none:
         raise ConfigurationError(f"{every} is {what}: leave it or the criteria away.")
+
+
+def first_wrong(wrong: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """What the first of these ids is, and how a sentence about it begins.
+
+    Raises `ConfigurationError` if no request has that id.
+    """
+    request_id, state = wrong[0]
+    others = f" (and {len(wrong) - 1} more ids like it)" if len(wrong) > 1 else ""
+    if not state:
+        raise ConfigurationError(f"No request has the id '{escaped(request_id)}'{others}.")
+    return state, f"Request {request_id}{others}"
 
 
 def company_of(lookups: Lookups, wanted: str) -> NamedCompany:

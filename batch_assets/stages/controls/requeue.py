@@ -4,11 +4,16 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
-from batch_assets.analysis.display import escaped
 from batch_assets.domain.dead_letters import Criteria, Group, Requeued
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.wording import plural
-from batch_assets.stages.controls.criteria import Spelling, Wanted, criteria_of, require_sense
+from batch_assets.stages.controls.criteria import (
+    Spelling,
+    Wanted,
+    criteria_of,
+    first_wrong,
+    require_sense,
+)
 from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.lookups import Lookups
 
@@ -94,18 +99,14 @@ def _require_known(
     )
     if not wrong:
         return
-    request_id, state = wrong[0]
-    others = f" (and {len(wrong) - 1} more ids like it)" if len(wrong) > 1 else ""
-    if not state:
-        raise ConfigurationError(f"No request has the id '{escaped(request_id)}'{others}.")
+    state, which = first_wrong(wrong)
     if state == "retry":
         raise BatchAssetsError(
-            f"Request {request_id}{others} is going to be retried by itself: "
+            f"{which} is going to be retried by itself: "
             f"{spelled('retries')} lets the next run do it."
         )
     if state == "PROCESSING_FAILED":
         raise BatchAssetsError(
-            f"Request {request_id}{others} failed through LiveDash itself: "
-            f"{spelled('foreign')} includes it."
+            f"{which} failed through LiveDash itself: {spelled('foreign')} includes it."
         )
-    raise BatchAssetsError(f"Request {request_id}{others} is no dead letter: it is {state}.")
+    raise BatchAssetsError(f"{which} is no dead letter: it is {state}.")
