@@ -90,15 +90,12 @@ _REHEARSED: Final = (
     # Each operation is unwell for a while; reading calls are tried three times. Breakers open soon.
     _Rehearsed(
         calls=(
-            *(
-                _call(operation, _UNWELL, count=3)
-                for operation in ("batches.create", "batches.list")
-            ),
-            *(_call(operation, _UNWELL, count=3) for operation in ("files.list", "files.delete")),
-            *(
-                _call(operation, _UNWELL, count=6)
-                for operation in ("batches.retrieve", "files.content")
-            ),
+            _call("batches.create", _UNWELL, count=3),
+            _call("batches.list", _UNWELL, count=3),
+            _call("files.list", _UNWELL, count=3),
+            _call("files.delete", _UNWELL, count=3),
+            _call("batches.retrieve", _UNWELL, count=6),
+            _call("files.content", _UNWELL, count=6),
             _call("files.create", _UNWELL, after=1, count=3),
         ),
         policy={"breaker_failures": 2},

@@ -51,5 +51,5 @@ def abandon_unknown_batch(
     asked = {"listed_batches": report.listed, "listed_batches_of_ours": report.listed_ours}
     context.add_output_metadata({"dry_run": report.dry_run} | asked | entries(report.batch))
     company = report.batch.company or report.batch.company_id
-    tag_run(context, {"company": company, "dry_run": str(report.dry_run).lower()})
+    tag_run(context, {"company": company, "dry_run": report.dry_run})
     return report.batch.requests

@@ -38,7 +38,7 @@ def cancel_batch_on_server(
     context.log.info(report.sentence)
     context.add_output_metadata({"dry_run": report.dry_run} | entries(report.batch))
     company = report.batch.company or report.batch.company_id
-    tag_run(context, {"company": company, "dry_run": str(report.dry_run).lower()})
+    tag_run(context, {"company": company, "dry_run": report.dry_run})
     return report.batch.requests
 
 
