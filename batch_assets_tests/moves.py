@@ -20,12 +20,19 @@ CREATE TABLE watch.last_bucket (request_id text PRIMARY KEY, bucket text NOT NUL
 
 CREATE FUNCTION watch.bucket(wanted text) RETURNS text LANGUAGE sql AS $$
     SELECT CASE
+        WHEN r."processingStatus" = 'PENDING_BATCHING'
+            AND (r.success OR r."completedAt" IS NOT NULL)
+            AND NOT EXISTS (SELECT FROM batch_assets.attempt WHERE request_id = r.id)
+        THEN CASE WHEN r.success THEN 'answered_before' ELSE 'failed_before' END
         WHEN r."processingStatus" = 'PENDING_BATCHING' THEN 'waiting'
-        WHEN r."processingStatus" = 'BATCHING_IN_PROGRESS' THEN 'in_batch'
-        WHEN r."processingStatus" = 'PROCESSING_COMPLETE' THEN 'complete'
-        ELSE coalesce(nullif(concat_ws(' and ',
+        WHEN r."processingStatus" = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NOT NULL
+        THEN 'in_batch'
+        WHEN r."processingStatus" = 'BATCHING_IN_PROGRESS' THEN coalesce(nullif(concat_ws(' and ',
             (SELECT 'retry' FROM batch_assets.retry WHERE request_id = r.id),
-            (SELECT 'dead' FROM batch_assets.dead_letter WHERE request_id = r.id)), ''),
+            (SELECT 'follows' FROM batch_assets.follower WHERE request_id = r.id)), ''), 'nowhere')
+        WHEN r."processingStatus" = 'PROCESSING_COMPLETE' THEN 'complete'
+        ELSE coalesce(
+            (SELECT 'dead' FROM batch_assets.dead_letter WHERE request_id = r.id),
             'failed_elsewhere')
     END
     FROM public."AIProcessingRequest" AS r WHERE r.id = wanted
@@ -52,6 +59,8 @@ BEGIN INSERT INTO watch.move VALUES ('batch', OLD.state, NEW.state); RETURN NULL
 CREATE CONSTRAINT TRIGGER watch AFTER INSERT OR UPDATE ON public."AIProcessingRequest"
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION watch.on_request();
 CREATE CONSTRAINT TRIGGER watch AFTER INSERT OR UPDATE OR DELETE ON batch_assets.retry
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION watch.on_entry();
+CREATE CONSTRAINT TRIGGER watch AFTER INSERT OR UPDATE OR DELETE ON batch_assets.follower
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION watch.on_entry();
 CREATE CONSTRAINT TRIGGER watch AFTER INSERT OR UPDATE OR DELETE ON batch_assets.dead_letter
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION watch.on_entry();

@@ -107,6 +107,12 @@ def reset_breakers(
     work("reset").reset(operations or [], every=every, dry_run=dry_run, as_json=as_json)
 
 
+@group.command("reset-stages")
+def reset_stages(dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Set right which stage each session is in, after LiveDash or somebody left one behind."""
+    work("stages").reset(dry_run=dry_run, as_json=as_json)
+
+
 @group.command()
 def prune(
     dry_run: DryRun = False,

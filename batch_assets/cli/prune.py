@@ -37,6 +37,7 @@ def _show(report: PruneReport, days: int) -> None:
     for number, thing in (
         (report.run_metrics, "figures of runs"),
         (report.operation_measurements, "measurements of operations"),
+        (report.livedash_acts, "acts of LiveDash's timers"),
         (report.dagster_runs, "runs of Dagster's, with their events and files"),
         (report.check_evaluations, "evaluations of asset checks"),
         (report.events_outside_runs, "events outside any run"),

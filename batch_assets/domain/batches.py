@@ -175,6 +175,10 @@ class Written:
     """Of the cost what was paid for answers that could not be used."""
     discarded_cost_eur: float = 0.0
     """Of the cost what was paid for answers that nobody wanted any more."""
+    shared: int = 0
+    """Requests that asked the same as one of these, and have its answer."""
+    shared_saved_eur: float = 0.0
+    """What they would have cost."""
     error: str = ""
     """The error's class if the database refused the outcomes: nothing of them was written."""
 
@@ -195,6 +199,8 @@ class Written:
             live_cost_eur=self.live_cost_eur + other.live_cost_eur,
             failed_cost_eur=self.failed_cost_eur + other.failed_cost_eur,
             discarded_cost_eur=self.discarded_cost_eur + other.discarded_cost_eur,
+            shared=self.shared + other.shared,
+            shared_saved_eur=self.shared_saved_eur + other.shared_saved_eur,
         )
 
 
@@ -208,11 +214,17 @@ class CompanyStatistics:
     sessions: int
     waiting: int
     in_batch: int
+    follows: int
+    """They ask the same as another open one, and will share its answer."""
     complete: int
     retry: int
     dead: int
     failed_elsewhere: int
     """Failed before this project came, or by LiveDash itself: retried only when asked."""
+    answered_before: int
+    """Answered by LiveDash itself, and never marked so: they are not sent."""
+    failed_before: int
+    """Tried by LiveDash itself without an answer, and never marked so: they are not sent."""
     prompt_tokens: int
     completion_tokens: int
     cost_eur: float

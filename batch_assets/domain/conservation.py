@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Misfit(StrEnum):
-    """What does not fit. Its ids are those of requests, unless it is about a batch."""
+    """What does not fit. Its ids are those of requests, unless it is about a batch or a stage."""
 
     IN_BATCH_WITHOUT_BATCH = "in_batch_without_batch"
     IN_BATCH_WITHOUT_ATTEMPT = "in_batch_without_attempt"
@@ -22,6 +22,11 @@ class Misfit(StrEnum):
     RETRY_OVERTAKEN = "retry_overtaken"
     DEAD_OVERTAKEN = "dead_overtaken"
     LEFT_BY_LIVEDASH = "left_by_livedash"
+    FOLLOWER_OVERTAKEN = "follower_overtaken"
+    LEADER_LOST = "leader_lost"
+    RETRY_AND_FOLLOWS = "retry_and_follows"
+    STAGE_WITHOUT_REQUEST = "stage_without_request"
+    REQUEST_WITHOUT_STAGE = "request_without_stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,9 @@ _TO_WAITING: Final = (
 
 MEANINGS: Final[Mapping[Misfit, Meaning]] = {
     Misfit.IN_BATCH_WITHOUT_BATCH: Meaning(
-        True, "The request is BATCHING_IN_PROGRESS, but in no batch.", _TO_WAITING
+        True,
+        "The request is BATCHING_IN_PROGRESS, but in no batch, no retry, and follows none.",
+        _TO_WAITING,
     ),
     Misfit.IN_BATCH_WITHOUT_ATTEMPT: Meaning(
         True, "The request is in a batch of ours that does not wait for its answer.", _REPORT
@@ -96,6 +103,34 @@ MEANINGS: Final[Mapping[Misfit, Meaning]] = {
         "The request is in a batch of LiveDash's own that has ended: nobody waits for it.",
         _TO_WAITING,
     ),
+    Misfit.FOLLOWER_OVERTAKEN: Meaning(
+        False,
+        "The request shares the answer of another one, but LiveDash has changed it meanwhile.",
+        "Nothing: the next run puts it back, or removes the entry.",
+    ),
+    Misfit.LEADER_LOST: Meaning(
+        False,
+        "The request shares the answer of another one that is not open any more.",
+        "Nothing: the next run ends it with that one, or lets it take that one's place.",
+    ),
+    Misfit.RETRY_AND_FOLLOWS: Meaning(
+        True,
+        "The request is to be retried and shares the answer of another one at the same time.",
+        _REPORT,
+    ),
+    Misfit.STAGE_WITHOUT_REQUEST: Meaning(
+        False,
+        "The session's stage AI_ANALYSIS is IN_PROGRESS, but none of its requests is open: nobody "
+        "will ever finish it. The ids are those of sessions.",
+        "`batch-assets reset-stages` or reset_stages_job sets it to what the session's requests "
+        "say: COMPLETED, FAILED, or PENDING, so that LiveDash asks again.",
+    ),
+    Misfit.REQUEST_WITHOUT_STAGE: Meaning(
+        False,
+        "A request of the session is open, but its stage AI_ANALYSIS is not IN_PROGRESS: LiveDash "
+        "may make another request for it. The ids are those of sessions.",
+        "Nothing: a run sets the stage. `batch-assets reset-stages` does so now.",
+    ),
 }
 
 
@@ -106,7 +141,7 @@ class Misfits:
     kind: Misfit
     count: int
     ids: Sequence[str]
-    """The first 20, sorted: of requests, or of batches."""
+    """The first 20, sorted: of requests, or of batches or sessions."""
 
     @property
     def meaning(self) -> Meaning:
@@ -142,26 +177,31 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class CompanyRows:
-    """All requests of one company, by bucket; `failed_elsewhere` has no entry of ours."""
+    """All requests of one company, by bucket; the last three have no entry of ours."""
 
     company_id: str
     name: str
     rows: int
     waiting: int
     in_batch: int
+    follows: int
     complete: int
     retry: int
     dead: int
     failed_elsewhere: int
+    answered_before: int
+    failed_before: int
 
     @property
     def in_buckets(self) -> int:
         """The sum of the buckets: `rows`, if each request is in exactly one."""
-        failed = self.retry + self.dead + self.failed_elsewhere
-        return self.waiting + self.in_batch + self.complete + failed
+        return sum(getattr(self, name) for name in BUCKETS)
 
 
-BUCKETS: Final = ("waiting", "in_batch", "complete", "retry", "dead", "failed_elsewhere")
+BUCKETS: Final = (
+    *("waiting", "in_batch", "follows", "complete", "retry", "dead"),
+    *("failed_elsewhere", "answered_before", "failed_before"),
+)
 """The fields of `CompanyRows` that are buckets."""
 
 

@@ -53,6 +53,8 @@ class Attempt:
     reason: str | None
     cost_eur: float
     ended_at: datetime | None
+    shares_answer_of: str | None = None
+    """The request that was sent instead, and whose answer this one has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class RequestHistory:
     status: str | None
     """LiveDash's word; `None` once the request was deleted with its session."""
     company: str | None
+    follows: str | None
+    """The open request that asks the same, and whose answer it will share."""
     dead_letter: DeadLetter | None
     attempts: Sequence[Attempt]
     """Oldest first."""

@@ -42,6 +42,9 @@ class Backlog:
     requests_in_batches: int | None = _unknown("Requests that are in a batch and have no outcome")
     batches_in_flight: int | None = _unknown("Batches that the server has and has not ended")
     batches_to_read: int | None = _unknown("Ended batches whose results are not all read")
+    following_requests: int | None = _unknown(
+        "Requests that ask the same as another open one, and will share its answer"
+    )
     retry_requests: int | None = _unknown("Failed requests with a date on which they wait again")
     dead_letters: int | None = _unknown("Failed requests that nobody tries again unasked")
 
@@ -55,6 +58,7 @@ class Throughput:
     settled_batches: int = _count("Batches whose results were read to their end")
     failed_batches: int = _count("Those of them that the server had refused or failed whole")
     completed_requests: int = _count("Requests whose analysis was written")
+    shared_requests: int = _count("Requests that got the answer of one that asked the same")
     failed_requests: int = _count("Requests whose answer failed: to be retried, or dead")
     check_seconds: float = _amount("Asking how the batches are, and recovering what was cut short")
     ingest_seconds: float = _amount("Reading results, and deleting files after that")
@@ -106,6 +110,9 @@ class Money:
     cost_eur: float = _amount("What the answers cost")
     live_cost_eur: float = _amount("What live calls would have cost")
     saved_eur: float = _amount("The difference")
+    saved_by_sharing_eur: float = _amount(
+        "What requests would have cost that got the answer of one that asked the same"
+    )
     wasted_duplicates_eur: float = _amount(
         "Second batches of one intent that were found in this run; estimated, not in cost_eur"
     )

@@ -39,6 +39,8 @@ class Candidate:
     """The suspects that it goes with: they share a batch, and nothing else goes into that."""
     suspect_of: str | None = None
     """The refused batch with which the suspicion began."""
+    leader_id: str | None = None
+    """The open request that asks the same: this one is not sent, and shares its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +131,14 @@ class Draft:
 
 @dataclass(slots=True)
 class Packing:
-    """The drafts, the requests that can never be sent, and why others were left waiting."""
+    """The drafts, what can never be sent or shares an answer, and why others were left waiting."""
 
     drafts: list[Draft] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     held: Counter[str] = field(default_factory=Counter)
     """Reason to number of requests that stay waiting because of it."""
+    followers: list[Candidate] = field(default_factory=list)
+    """Requests that ask the same as another open one: they use up nothing."""
 
 
 def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
@@ -142,6 +146,9 @@ def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
     packing = Packing()
     drafts: dict[tuple[str, str | None], Draft] = {}
     for candidate in candidates:
+        if candidate.leader_id is not None:
+            packing.followers.append(candidate)
+            continue
         size = _size(candidate, terms)
         if isinstance(size, Rejection):
             packing.rejections.append(size)

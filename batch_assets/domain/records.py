@@ -118,6 +118,7 @@ class RemoteBatch:
     output_file_id: str | None = None
     error_file_id: str | None = None
     created_at: datetime | None = None
+    completed_at: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     total: int = 0
     completed: int = 0

@@ -35,15 +35,19 @@ class LiveDashBatchStatus(StrEnum):
 class Bucket(StrEnum):
     """Where a request is. Each request is in exactly one bucket at any committed moment.
 
-    `FAILED_ELSEWHERE` has no row of ours: it failed through LiveDash itself, or before we came.
+    The last three have no row of ours: LiveDash itself has answered them, or failed at it. What it
+    did by its older, live way it never marked in the status: such requests look as if they waited.
     """
 
     WAITING = "waiting"
     IN_BATCH = "in_batch"
+    FOLLOWS = "follows"
     COMPLETE = "complete"
     RETRY = "retry"
     DEAD = "dead"
     FAILED_ELSEWHERE = "failed_elsewhere"
+    ANSWERED_BEFORE = "answered_before"
+    FAILED_BEFORE = "failed_before"
 
 
 class BatchState(StrEnum):
@@ -75,6 +79,14 @@ REQUEST_MOVES: tuple[Move, ...] = (
         "claimed into a batch of its company and model",
     ),
     Move(Bucket.WAITING, Bucket.DEAD, "plan", "it can never be sent: no messages, unknown type"),
+    Move(Bucket.WAITING, Bucket.FOLLOWS, "plan", "another open request asks the same"),
+    Move(Bucket.FOLLOWS, Bucket.COMPLETE, "ingest, live", "the other one was answered"),
+    Move(
+        Bucket.FOLLOWS,
+        Bucket.WAITING,
+        "ingest, live, plan",
+        "the other one is dead, deleted, or finished by somebody else, and this one is the oldest",
+    ),
     Move(Bucket.IN_BATCH, Bucket.COMPLETE, "ingest, live", "a valid answer was stored"),
     Move(Bucket.IN_BATCH, Bucket.RETRY, "ingest, live", "it failed in a way that may pass"),
     Move(

@@ -17,6 +17,7 @@ from batch_assets.ops.controls.force_batch import force_batch_of_company
 from batch_assets.ops.controls.refresh_companies import refresh_companies
 from batch_assets.ops.controls.requeue_requests import requeue_requests
 from batch_assets.ops.controls.reset_breakers import reset_breakers
+from batch_assets.ops.controls.reset_stages import reset_stages
 from batch_assets.settings import Settings
 
 _LONGEST_SECONDS = 3_600
@@ -31,6 +32,7 @@ def control_jobs(settings: Settings) -> list[dg.JobDefinition]:
         abandon_batch_job(),
         refresh_companies_job(),
         reset_breakers_job(),
+        reset_stages_job(),
         choose_mode_job(),
         compare_queries_job(),
     ]
@@ -92,6 +94,16 @@ def reset_breakers_job() -> dg.JobDefinition:
         "reset_breakers_job",
         reset_breakers,
         "Lets calls and scheduled runs go on that were stopped after failures.",
+    )
+
+
+def reset_stages_job() -> dg.JobDefinition:
+    """For what the audit names `stage_without_request`."""
+    return _job(
+        "reset_stages_job",
+        reset_stages,
+        "Sets right the stages of sessions that are in progress for nothing.",
+        template={"dry_run": True},
     )
 
 

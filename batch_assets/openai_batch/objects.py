@@ -38,6 +38,7 @@ def remote_batch(data: object) -> RemoteBatch:
         output_file_id=_text(data.get("output_file_id")),
         error_file_id=_text(data.get("error_file_id")),
         created_at=_moment(data.get("created_at")),
+        completed_at=_moment(data.get("completed_at")),
         metadata=_metadata(data.get("metadata")),
         total=_count(counts.get("total")),
         completed=_count(counts.get("completed")),

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from batch_assets.domain.livedash_timers import said_of
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata
@@ -26,7 +27,13 @@ def fetch_pending_requests(
         "waiting_companies": report.waiting_companies,
         "waiting_requests": report.waiting_requests,
         "oldest_wait_seconds": report.oldest_wait_seconds,
+        "livedash_acts": sum(report.beside.acts.values()),
+        "bought_twice": report.beside.bought_twice,
+        "put_back": report.beside.put_back,
     }
+    noticed = said_of(report.beside.acts)
+    if noticed:
+        context.log.warning("LiveDash's own batch timers run beside this project: %s.", noticed)
     context.log.info(sentences.of_due(report, pipeline.pipeline.policy))
     add_metadata(context, waiting, watch)
     return [backlog.company_id for backlog in report.due]

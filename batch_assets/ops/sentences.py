@@ -76,7 +76,15 @@ def of_companies(found: ActiveCompanies) -> str:
 
 
 def of_due(report: DueReport, policy: Policy) -> str:
-    """Which companies are due, and what the others wait for."""
+    """Which companies are due, what the others wait for, and what was put back."""
+    put_back = ""
+    if report.beside.put_back:
+        requests = plural(report.beside.put_back, "request of ours", "requests of ours")
+        put_back = f" Put back where they were: {requests} that somebody had reset."
+    return _waiting(report, policy) + put_back
+
+
+def _waiting(report: DueReport, policy: Policy) -> str:
     if not report.waiting_requests:
         return "Nothing waits to be sent."
     due = sum(backlog.requests for backlog in report.due)
@@ -131,6 +139,7 @@ def of_conservation(misfits: Sequence[Misfits], numbers: Mapping[str, int]) -> s
 def _rows(rows: Written, failures: Mapping[str, int]) -> str:
     parts = {
         "complete": rows.completed,
+        "with the answer of another one": rows.shared,
         "to be retried": rows.retry,
         "dead letters": rows.dead,
         "back to waiting": rows.returned,

@@ -94,6 +94,7 @@ def _throughput(figures: RunFigures) -> Throughput:
         settled_batches=read.settled,
         failed_batches=read.settled_as["failed"],
         completed_requests=rows.completed,
+        shared_requests=rows.shared,
         failed_requests=failed,
         **{f"{stage}_seconds": taken for stage, taken in seconds.items()},
         run_seconds=figures.run_seconds,
@@ -111,6 +112,7 @@ def _money(figures: RunFigures) -> Money:
         cost_eur=rows.cost_eur,
         live_cost_eur=rows.live_cost_eur,
         saved_eur=rows.live_cost_eur - rows.cost_eur,
+        saved_by_sharing_eur=rows.shared_saved_eur,
         wasted_retries_eur=rows.failed_cost_eur,
         wasted_discarded_eur=rows.discarded_cost_eur,
     )

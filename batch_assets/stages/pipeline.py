@@ -12,8 +12,10 @@ from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.pricing import price_finder
+from batch_assets.store.followers import Followers
 from batch_assets.store.intents import Intents
 from batch_assets.store.live import Live
+from batch_assets.store.livedash_acts import LiveDashActs
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.registry import Glance, Registry
 from batch_assets.store.suspects import Suspects
@@ -60,6 +62,16 @@ class Pipeline:
     def live(self) -> Live:
         """Requests that are sent one by one, at the full price."""
         return Live(self.registry.engine)
+
+    @cached_property
+    def followers(self) -> Followers:
+        """Requests that share the answer of another one."""
+        return Followers(self.registry.engine)
+
+    @cached_property
+    def livedash_acts(self) -> LiveDashActs:
+        """What LiveDash's own timers do beside us."""
+        return LiveDashActs(self.registry.engine)
 
     def look_again(self) -> None:
         """Let the next `glance` be a new one."""

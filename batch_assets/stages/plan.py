@@ -8,6 +8,7 @@ from batch_assets import analysis
 from batch_assets.domain.packing import Sizes, Terms
 from batch_assets.domain.records import Backlog
 from batch_assets.stages.pipeline import Pipeline
+from batch_assets.store.livedash_acts import Noticed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class DueReport:
     oldest_wait_seconds: float = 0.0
     backlogs: tuple[Backlog, ...] = ()
     """Of every company that has anything waiting, oldest first."""
+    beside: Noticed = field(default_factory=Noticed)
+    """What LiveDash's own timers have done since the last run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,21 @@ class PlanPreview:
 
 
 def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
-    """Bring the intake up to date and say which of these companies are due."""
+    """See what LiveDash has done beside us, bring the intake up to date, and say which of these
+    companies are due.
+
+    What LiveDash has put back among the waiting goes back to where it was before it could be taken
+    for new.
+    """
+    beside = pipeline.livedash_acts.notice(pipeline.policy.foreign_quiet_seconds)
+    if pipeline.glance.has_followers:
+        pipeline.followers.heal()
     noticed = pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
     backlogs = pipeline.queries.pending_by_company(company_ids)
     report = DueReport(
         due=tuple(backlog for backlog in backlogs if pipeline.policy.is_due(backlog)),
         noticed=noticed,
+        beside=beside,
         waiting_requests=sum(backlog.requests for backlog in backlogs),
         waiting_companies=len(backlogs),
         oldest_wait_seconds=max((backlog.oldest_wait_seconds for backlog in backlogs), default=0.0),

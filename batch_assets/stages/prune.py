@@ -53,6 +53,7 @@ class PruneReport:
     dry_run: bool
     run_metrics: int = 0
     operation_measurements: int = 0
+    livedash_acts: int = 0
     dagster_runs: int = 0
     check_evaluations: int = 0
     events_outside_runs: int = 0
@@ -70,6 +71,7 @@ def prune(history: History, budget: Budget, *, days: int, dry_run: bool) -> Prun
     if dry_run:
         report.run_metrics = measurements.metrics_before(before)
         report.operation_measurements = measurements.operations_before(before)
+        report.livedash_acts = measurements.acts_before(before)
         report.dagster_runs = runs.count(before)
         report.check_evaluations = events.count("evaluations", before)
         report.events_outside_runs = events.count("events", before)
@@ -77,6 +79,7 @@ def prune(history: History, budget: Budget, *, days: int, dry_run: bool) -> Prun
     deleting = partial(_until_none, before=before, budget=budget, report=report)
     report.run_metrics = deleting(measurements.delete_metrics, step=ROWS_A_STEP)
     report.operation_measurements = deleting(measurements.delete_operations, step=ROWS_A_STEP)
+    report.livedash_acts = deleting(measurements.delete_acts, step=ROWS_A_STEP)
     report.dagster_runs = deleting(runs.delete, step=RUNS_A_STEP)
     report.check_evaluations = deleting(partial(events.delete, "evaluations"), step=ROWS_A_STEP)
     report.events_outside_runs = deleting(partial(events.delete, "events"), step=ROWS_A_STEP)

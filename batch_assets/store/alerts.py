@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from batch_assets.domain.alerts.levels import BREAKER_MINUTES
+from batch_assets.domain.alerts.levels import BREAKER_MINUTES, LIVEDASH_MINUTES
 from batch_assets.domain.alerts.records import AlertState, Change, Fault, Recent, Severity
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -29,6 +29,7 @@ class Alerts(EngineQueries):
         parameters = {
             "window_seconds": window_seconds,
             "breaker_seconds": BREAKER_MINUTES * 60.0,
+            "livedash_seconds": LIVEDASH_MINUTES * 60.0,
             "tell_seconds": TELL_SECONDS,
         }
         with self.autocommit.connect() as connection:

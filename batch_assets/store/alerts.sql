@@ -45,6 +45,21 @@ SELECT
         0
     ) AS paused_after_failed_runs,
     (
+        SELECT coalesce(json_object_agg(t.timer, t.acts), '{}')
+        FROM (
+            SELECT a.timer, count(*) AS acts
+            FROM batch_assets.livedash_act AS a
+            WHERE a.noticed_at > statement_timestamp() - make_interval(secs => :livedash_seconds)
+            GROUP BY a.timer
+        ) AS t
+    ) AS livedash_acts,
+    (
+        SELECT count(*)
+        FROM batch_assets.livedash_act AS a
+        WHERE a.noticed_at > statement_timestamp() - make_interval(secs => :livedash_seconds)
+            AND a.is_double
+    ) AS bought_twice,
+    (
         SELECT json_agg(json_build_object(
             'name', a.name,
             'is_raised', a.is_raised,
@@ -209,6 +224,15 @@ WITH behind AS (
             AND c.status = 'ACTIVE'
             AND i.requests > 0
     ) AS w
+    UNION ALL
+    SELECT
+        'livedash_timers', a.company_id, coalesce(a.request_id, a.batch_id), a.timer,
+        CAST(CAST(a.is_double AS integer) AS float8), NULL,
+        CAST(a.is_double AS integer) * 1e12 + CAST(extract(epoch FROM a.noticed_at) AS float8)
+    FROM batch_assets.livedash_act AS a
+    WHERE 'livedash_timers' = ANY(CAST(:alerts AS text[]))
+        AND a.noticed_at > statement_timestamp() - make_interval(secs => :window_seconds)
+        AND a.timer <> 'unknown'
 ), ranked AS (
     SELECT
         p.alert, p.company_id, p.subject, p.label, p.amount, p.total,

@@ -35,7 +35,7 @@ WITH span AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT t.request_id, t.company_id, t.outcome, t.called_at
         FROM batch_assets.attempt AS t
-        WHERE t.batch_id = l.id
+        WHERE t.batch_id = l.id AND t.shares_answer_of IS NULL
         OFFSET 0
     ) AS a
 ), open_attempts AS MATERIALIZED (
@@ -65,7 +65,12 @@ WITH span AS MATERIALIZED (
 ), found AS (
     SELECT 'in_batch_without_batch' AS kind, p.id
     FROM paired AS p
-    WHERE p.id IS NOT NULL AND p.batch_id IS NULL
+    WHERE p.id IS NOT NULL
+        AND p.batch_id IS NULL
+        AND NOT coalesce((SELECT true FROM batch_assets.retry AS f WHERE f.request_id = p.id), false)
+        AND NOT coalesce(
+            (SELECT true FROM batch_assets.follower AS f WHERE f.request_id = p.id), false
+        )
     UNION ALL
     -- A batch of LiveDash's that is not watched yet is none of ours.
     SELECT 'in_batch_without_attempt', p.id
@@ -128,9 +133,6 @@ WITH span AS MATERIALIZED (
             WHERE r.id = t.request_id
         ), false)
         AND NOT coalesce(
-            (SELECT true FROM batch_assets.retry AS f WHERE f.request_id = t.request_id), false
-        )
-        AND NOT coalesce(
             (SELECT true FROM batch_assets.dead_letter AS d WHERE d.request_id = t.request_id),
             false
         )
@@ -148,10 +150,69 @@ WITH span AS MATERIALIZED (
     SELECT 'retry_overtaken', f.request_id
     FROM batch_assets.retry AS f
     WHERE coalesce((
-        SELECT CAST(r."processingStatus" AS text) <> 'PROCESSING_FAILED'
+        SELECT NOT (
+            CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NULL
+        )
         FROM public."AIProcessingRequest" AS r
         WHERE r.id = f.request_id
     ), false)
+    UNION ALL
+    SELECT 'follower_overtaken', f.request_id
+    FROM batch_assets.follower AS f
+    WHERE coalesce((
+        SELECT NOT (
+            CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NULL
+        )
+        FROM public."AIProcessingRequest" AS r
+        WHERE r.id = f.request_id
+    ), false)
+    UNION ALL
+    SELECT 'leader_lost', f.request_id
+    FROM batch_assets.follower AS f
+    WHERE NOT coalesce((
+        SELECT CAST(r."processingStatus" AS text) IN ('PENDING_BATCHING', 'BATCHING_IN_PROGRESS')
+        FROM public."AIProcessingRequest" AS r
+        WHERE r.id = f.leader_id
+    ), false)
+    UNION ALL
+    SELECT 'retry_and_follows', f.request_id
+    FROM batch_assets.follower AS f
+    WHERE coalesce(
+        (SELECT true FROM batch_assets.retry AS g WHERE g.request_id = f.request_id), false
+    )
+    UNION ALL
+    -- Only with all there is: every session is read for it.
+    SELECT 'stage_without_request', p."sessionId"
+    FROM public."SessionProcessingStatus" AS p
+    WHERE CAST(:seconds AS float8) IS NULL
+        AND p.stage = 'AI_ANALYSIS'
+        AND p.status = 'IN_PROGRESS'
+        AND NOT EXISTS (
+            SELECT
+            FROM public."AIProcessingRequest" AS r
+            WHERE r."sessionId" = p."sessionId"
+                AND (
+                    r."processingStatus" = 'BATCHING_IN_PROGRESS'
+                    OR (
+                        r."processingStatus" = 'PENDING_BATCHING'
+                        -- here: is_fresh
+                    )
+                )
+        )
+    UNION ALL
+    SELECT DISTINCT 'request_without_stage', r."sessionId"
+    FROM public."AIProcessingRequest" AS r
+    LEFT JOIN public."SessionProcessingStatus" AS p
+        ON p."sessionId" = r."sessionId" AND p.stage = 'AI_ANALYSIS'
+    WHERE CAST(:seconds AS float8) IS NULL
+        AND (
+            r."processingStatus" = 'BATCHING_IN_PROGRESS'
+            OR (
+                r."processingStatus" = 'PENDING_BATCHING'
+                -- here: is_fresh
+            )
+        )
+        AND p.status IS DISTINCT FROM 'IN_PROGRESS'
     UNION ALL
     SELECT 'dead_overtaken', d.request_id
     FROM batch_assets.dead_letter AS d
@@ -191,6 +252,8 @@ SELECT 'seen_batches', count(*), '{}' FROM looked
 UNION ALL
 SELECT 'seen_retries', count(*), '{}' FROM batch_assets.retry AS f
 UNION ALL
+SELECT 'seen_followers', count(*), '{}' FROM batch_assets.follower AS f
+UNION ALL
 SELECT 'seen_dead_letters', count(*), '{}'
 FROM batch_assets.dead_letter AS d
 WHERE d.dead_at >= (SELECT span.since FROM span)
@@ -205,32 +268,15 @@ WITH counted AS (
     SELECT
         s."companyId" AS company_id,
         count(*) AS rows,
-        count(*) FILTER (
-            WHERE r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL
-        ) AS waiting,
-        count(*) FILTER (
-            WHERE r."processingStatus" = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NOT NULL
-        ) AS in_batch,
-        count(*) FILTER (WHERE r."processingStatus" = 'PROCESSING_COMPLETE') AS complete,
-        count(*) FILTER (
-            WHERE r."processingStatus" = 'PROCESSING_FAILED' AND f.request_id IS NOT NULL
-        ) AS retry,
-        count(*) FILTER (
-            WHERE r."processingStatus" = 'PROCESSING_FAILED' AND d.request_id IS NOT NULL
-        ) AS dead,
-        count(*) FILTER (
-            WHERE r."processingStatus" = 'PROCESSING_FAILED'
-                AND f.request_id IS NULL AND d.request_id IS NULL
-        ) AS failed_elsewhere
+        -- here: counted_buckets
     FROM public."AIProcessingRequest" AS r
     JOIN public."Session" AS s ON s.id = r."sessionId"
-    LEFT JOIN batch_assets.retry AS f ON f.request_id = r.id
-    LEFT JOIN batch_assets.dead_letter AS d ON d.request_id = r.id
+    -- here: entries_of_requests
     GROUP BY s."companyId"
 )
 SELECT
-    c.id AS company_id, c.name, q.rows, q.waiting, q.in_batch, q.complete, q.retry, q.dead,
-    q.failed_elsewhere
+    c.id AS company_id, c.name, q.rows, q.waiting, q.in_batch, q.follows, q.complete, q.retry,
+    q.dead, q.failed_elsewhere, q.answered_before, q.failed_before
 FROM counted AS q
 JOIN public."Company" AS c ON c.id = q.company_id
 ORDER BY q.rows DESC, c.id
@@ -251,6 +297,8 @@ SELECT
         SELECT count(*)
         FROM (
             SELECT f.request_id FROM batch_assets.retry AS f
+            UNION ALL
+            SELECT f.request_id FROM batch_assets.follower AS f
             UNION ALL
             SELECT d.request_id FROM batch_assets.dead_letter AS d
         ) AS e

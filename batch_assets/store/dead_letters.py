@@ -15,8 +15,8 @@ from batch_assets.domain.dead_letters import (
     RequestHistory,
     Requeued,
 )
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -78,6 +78,7 @@ class DeadLetters(EngineQueries):
             request_id=request_id,
             status=known.status,
             company=known.company,
+            follows=known.leader_id,
             dead_letter=letters[0] if letters else None,
             attempts=attempts,
         )
@@ -96,9 +97,9 @@ class DeadLetters(EngineQueries):
         wrong = []
         for row in rows:
             has_failed = row.status == "PROCESSING_FAILED"
-            if row.is_dead or (has_failed and (retries if row.is_retried else foreign)):
+            if row.is_dead or (retries if row.is_retried else has_failed and foreign):
                 continue
-            state = "retry" if has_failed and row.is_retried else row.status
+            state = "retry" if row.is_retried else row.status
             wrong.append((row.request_id, state or ""))
         return wrong
 

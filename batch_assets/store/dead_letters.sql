@@ -30,7 +30,6 @@ WHERE r."processingStatus" = 'PROCESSING_FAILED'
         CAST(:newer_than AS timestamptz) IS NULL
         OR coalesce(r."completedAt", r."requestedAt") >= :newer_than
     )
-    AND NOT EXISTS (SELECT FROM batch_assets.retry AS f WHERE f.request_id = r.id)
     AND NOT EXISTS (SELECT FROM batch_assets.dead_letter AS d WHERE d.request_id = r.id)
 
 -- part: begun_anew
@@ -48,6 +47,8 @@ WHERE r."processingStatus" = 'PROCESSING_FAILED'
     SET company_id = excluded.company_id,
         model = excluded.model,
         requested_at = excluded.requested_at
+), staged AS (
+    -- here: stage_in_progress
 
 -- name: page
 -- The newest first, from the place where the page before has ended.
@@ -107,7 +108,10 @@ SELECT
     CAST(r."processingStatus" AS text) AS status,
     c.name AS company,
     EXISTS (SELECT FROM batch_assets.dead_letter AS d WHERE d.request_id = w.id) AS is_dead,
-    EXISTS (SELECT FROM batch_assets.retry AS f WHERE f.request_id = w.id) AS is_retried
+    EXISTS (SELECT FROM batch_assets.retry AS f WHERE f.request_id = w.id)
+        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        AND r."batchId" IS NULL AS is_retried,
+    (SELECT f.leader_id FROM batch_assets.follower AS f WHERE f.request_id = w.id) AS leader_id
 FROM unnest((SELECT CAST(:request_ids AS text[]))) AS w (id)
 LEFT JOIN public."AIProcessingRequest" AS r ON r.id = w.id
 LEFT JOIN public."Session" AS s ON s.id = r."sessionId"
@@ -115,7 +119,8 @@ LEFT JOIN public."Company" AS c ON c.id = s."companyId"
 
 -- name: attempts
 SELECT
-    a.batch_id, b.claimed_at, a.outcome, a.counted, a.code, a.reason, a.cost_eur, a.ended_at
+    a.batch_id, b.claimed_at, a.outcome, a.counted, a.code, a.reason, a.cost_eur, a.ended_at,
+    a.shares_answer_of
 FROM batch_assets.attempt AS a
 JOIN batch_assets.batch AS b ON b.id = a.batch_id
 WHERE a.request_id = :request_id
@@ -143,7 +148,7 @@ WITH chosen AS MATERIALIZED (
     FROM taken
     WHERE r.id = taken.request_id
         AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
-    RETURNING r.id, r.model, r."requestedAt", taken.company_id
+    RETURNING r.id, r."sessionId", r.model, r."requestedAt", taken.company_id
 ), not_retried AS (
     DELETE FROM batch_assets.retry AS f
     USING moved
@@ -174,7 +179,7 @@ WITH read AS MATERIALIZED (
     SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL, "completedAt" = NULL
     FROM read
     WHERE r.id = read.id AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
-    RETURNING r.id, r.model, r."requestedAt", read.company_id
+    RETURNING r.id, r."sessionId", r.model, r."requestedAt", read.company_id
 -- here: begun_anew
 ), ended AS (
     SELECT read.id, read.requested_at

@@ -18,17 +18,17 @@ from batch_assets.domain.live import LiveBatch, LiveClaim
 from batch_assets.domain.packing import Candidate, Draft, Room, Terms, held_by_rest, pack
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.domain.records import Lease
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.optimized.base import columns_of, expect
 from batch_assets.store.optimized.claiming import begin_claim, claim_parameters
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.original.visits import total
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sql import load
 
 SQL = load(
     Path(__file__).with_suffix(".sql"),
-    parts_of=Path(__file__).with_name("optimized") / "claiming.sql",
+    parts_of=[Path(__file__).with_name("optimized") / "claiming.sql"],
 )
 
 

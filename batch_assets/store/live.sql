@@ -13,11 +13,12 @@ WHERE NOT coalesce((
     SELECT CASE CAST(r."processingStatus" AS text)
         WHEN 'PENDING_BATCHING' THEN true
         WHEN 'PROCESSING_FAILED' THEN
+            EXISTS (SELECT FROM batch_assets.dead_letter AS d WHERE d.request_id = r.id)
+        WHEN 'BATCHING_IN_PROGRESS' THEN
             EXISTS (SELECT FROM batch_assets.retry AS f WHERE f.request_id = r.id)
-            OR EXISTS (SELECT FROM batch_assets.dead_letter AS d WHERE d.request_id = r.id)
-        WHEN 'BATCHING_IN_PROGRESS' THEN EXISTS (
-            SELECT FROM batch_assets.batch AS b WHERE b.id = r."batchId" AND b.kind = 'live'
-        )
+            OR EXISTS (
+                SELECT FROM batch_assets.batch AS b WHERE b.id = r."batchId" AND b.kind = 'live'
+            )
     END
     FROM public."AIProcessingRequest" AS r
     WHERE r.id = q.request_id
@@ -31,6 +32,31 @@ AND (
     WHERE s.id = r."sessionId"
 ) = 'ACTIVE'
 
+-- part: asked_by_no_other
+-- Nothing else that is open asks the same: else this one would be bought beside it.
+AND NOT coalesce(
+    (
+        SELECT true
+        FROM public."AIProcessingRequest" AS o
+        WHERE o."sessionId" = r."sessionId"
+            AND o.id <> r.id
+            AND o.model = r.model
+            AND o."processingType" = r."processingType"
+            AND (
+                CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+                OR (
+                    CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
+                    AND NOT (o.success OR o."completedAt" IS NOT NULL)
+                )
+            )
+            AND NOT coalesce(
+                (SELECT true FROM batch_assets.follower AS w WHERE w.request_id = o.id), false
+            )
+        LIMIT 1
+    ),
+    false
+)
+
 -- name: candidates
 -- What an operator has asked for, wherever it waits or has failed, longest asked first; then failed
 -- requests that are due and so old that the next batch would come too late for them, oldest first.
@@ -42,7 +68,9 @@ WITH asked_waiting AS MATERIALIZED (
     FROM batch_assets.live_request AS q
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
+        -- here: is_fresh
         -- here: of_active_company
+        -- here: asked_by_no_other
     ORDER BY q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF r SKIP LOCKED
@@ -51,8 +79,10 @@ WITH asked_waiting AS MATERIALIZED (
     FROM batch_assets.live_request AS q
     JOIN batch_assets.retry AS f ON f.request_id = q.request_id
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
-    WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
+    WHERE CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+        AND coalesce(r."batchId", '') = ''
         -- here: of_active_company
+        -- here: asked_by_no_other
     ORDER BY q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF f, r SKIP LOCKED
@@ -63,6 +93,7 @@ WITH asked_waiting AS MATERIALIZED (
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
         -- here: of_active_company
+        -- here: asked_by_no_other
     ORDER BY q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF d, r SKIP LOCKED
@@ -71,13 +102,15 @@ WITH asked_waiting AS MATERIALIZED (
     FROM batch_assets.retry AS f
     JOIN public."AIProcessingRequest" AS r ON r.id = f.request_id
     WHERE f.retry_at <= statement_timestamp()
-        AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
+        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+        AND coalesce(r."batchId", '') = ''
         AND coalesce(
             r."requestedAt"
                 <= statement_timestamp() - make_interval(secs => CAST(:late_after AS float8)),
             false
         )
         -- here: of_active_company
+        -- here: asked_by_no_other
     ORDER BY r."requestedAt", f.request_id
     LIMIT :limit
     FOR UPDATE OF f, r SKIP LOCKED
@@ -147,7 +180,10 @@ WITH given AS (
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = 'BATCHING_IN_PROGRESS', "batchId" = w.batch_id, "completedAt" = NULL
+    SET "processingStatus" = 'BATCHING_IN_PROGRESS',
+        "batchId" = w.batch_id,
+        success = false,
+        "completedAt" = NULL
     FROM unnest(
         (SELECT CAST(:request_ids AS text[])),
         (SELECT CAST(:of_batches AS text[])),
@@ -155,7 +191,13 @@ WITH given AS (
         (SELECT CAST(:positions AS integer[]))
     ) AS w (request_id, batch_id, company_id, position)
     WHERE r.id = w.request_id
-        AND CAST(r."processingStatus" AS text) IN ('PENDING_BATCHING', 'PROCESSING_FAILED')
+        AND (
+            CAST(r."processingStatus" AS text) IN ('PENDING_BATCHING', 'PROCESSING_FAILED')
+            OR (
+                CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+                AND coalesce(r."batchId", '') = ''
+            )
+        )
     RETURNING r.id, r."sessionId", w.batch_id, w.company_id, w.position
 -- here: moved_into_attempts
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.packing import Candidate
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -75,7 +75,7 @@ class LiveRequests(EngineQueries):
         wrong = []
         for row in rows:
             waits = row.status == "PENDING_BATCHING" and not row.is_in_batch
-            has_failed = row.status == "PROCESSING_FAILED" and row.is_ours
+            has_failed = row.is_ours and not row.is_in_batch
             if not (waits or has_failed):
                 wrong.append((row.request_id, row.status or ""))
             elif not row.is_active:

@@ -2,16 +2,19 @@
 -- Failed requests that are to be retried or are dead, by what is said of them, and with nothing but
 -- ids also those that wait; only of active companies, since nothing of others is sent.
 WITH failed AS (
-    SELECT f.request_id, f.company_id, f.code, f.failure_kind, f.failed_at
+    SELECT
+        f.request_id, f.company_id, f.code, f.failure_kind, f.failed_at,
+        'BATCHING_IN_PROGRESS' AS status
     FROM batch_assets.retry AS f
     UNION ALL
-    SELECT d.request_id, d.company_id, d.code, d.failure_kind, d.dead_at
+    SELECT
+        d.request_id, d.company_id, d.code, d.failure_kind, d.dead_at, 'PROCESSING_FAILED'
     FROM batch_assets.dead_letter AS d
 ), wanted AS (
     SELECT f.request_id, f.code
     FROM failed AS f
     JOIN public."AIProcessingRequest" AS r
-        ON r.id = f.request_id AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
+        ON r.id = f.request_id AND CAST(r."processingStatus" AS text) = f.status
     WHERE (
             CAST(:request_ids AS text[]) IS NULL
             OR f.request_id = ANY(CAST(:request_ids AS text[]))
@@ -26,6 +29,7 @@ WITH failed AS (
     FROM public."AIProcessingRequest" AS r
     WHERE r.id = ANY(CAST(:waiting_ids AS text[]))
         AND coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
+        -- here: is_fresh
 )
 SELECT
     w.request_id, s.id AS session_id, c.id AS company_id, c.name AS company, r.model,
@@ -48,7 +52,15 @@ LIMIT :limit
 -- What is known of each of these ids, so that a wrong one can be named.
 SELECT
     w.id AS request_id,
-    CAST(r."processingStatus" AS text) AS status,
+    CASE
+        WHEN r."processingStatus" = 'PENDING_BATCHING' AND (r.success OR r."completedAt" IS NOT NULL)
+            AND NOT EXISTS (SELECT FROM batch_assets.attempt AS t WHERE t.request_id = r.id)
+            AND NOT EXISTS (SELECT FROM batch_assets.dead_letter AS t WHERE t.request_id = r.id)
+        THEN CASE WHEN r.success THEN 'answered_before' ELSE 'failed_before' END
+        WHEN EXISTS (SELECT FROM batch_assets.follower AS f WHERE f.request_id = w.id)
+        THEN 'follows'
+        ELSE CAST(r."processingStatus" AS text)
+    END AS status,
     r."batchId" IS NOT NULL AS is_in_batch,
     coalesce(c.status = 'ACTIVE', false) AS is_active,
     EXISTS (SELECT FROM batch_assets.dead_letter AS d WHERE d.request_id = w.id)

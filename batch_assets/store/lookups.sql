@@ -24,10 +24,15 @@ SELECT
         FROM (
             SELECT coalesce(a.outcome, 'open') AS outcome, count(*) AS requests
             FROM batch_assets.attempt AS a
-            WHERE a.batch_id = b.id
+            WHERE a.batch_id = b.id AND a.shares_answer_of IS NULL
             GROUP BY a.outcome
         ) AS o
     ) AS outcomes,
+    (
+        SELECT count(*)
+        FROM batch_assets.attempt AS a
+        WHERE a.batch_id = b.id AND a.shares_answer_of IS NOT NULL
+    ) AS shared,
     b.estimated_tokens,
     b.prompt_tokens,
     b.completion_tokens,

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.metrics import KEYS
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 from batch_assets.store.tables.monitoring import run_metric
 

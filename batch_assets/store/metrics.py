@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from batch_assets.domain.metrics import GROUPS, RunMetrics, figure_types
 from batch_assets.domain.run_end import CompanyBacklog, RunEnd, Waiting
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.operations import HAVE_TWO
 from batch_assets.store.tables.monitoring import run_metric
@@ -23,7 +23,8 @@ MOST_COMPANIES: Final = 50
 
 SEEN: Final = (
     *("waiting_requests", "waiting_companies", "oldest_wait_seconds", "requests_in_batches"),
-    *("batches_in_flight", "batches_to_read", "retry_requests", "dead_letters"),
+    *("batches_in_flight", "batches_to_read", "following_requests", "retry_requests"),
+    "dead_letters",
     *("original_to_optimized_ratio", "lookup_hit_rate_percent", "wasted_duplicates_eur"),
     *("live_requests", "day_cost_eur", "indeterminate_failures", "open_breakers"),
     *("resting_models", "turnaround_batches", "turnaround_p50_seconds", "turnaround_p90_seconds"),

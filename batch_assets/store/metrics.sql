@@ -145,6 +145,7 @@ SELECT
         SELECT count(*) FROM open_batch AS o WHERE o.state = 'submitted'
     ) AS batches_in_flight,
     (SELECT count(*) FROM open_batch AS o WHERE o.state = 'ended') AS batches_to_read,
+    (SELECT count(*) FROM batch_assets.follower AS w) AS following_requests,
     (SELECT coalesce(sum(f.requests), 0)::bigint FROM retrying AS f) AS retry_requests,
     (SELECT coalesce(sum(d.requests), 0)::bigint FROM dead AS d) AS dead_letters,
     (

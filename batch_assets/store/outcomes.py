@@ -1,7 +1,8 @@
 """What an outcome comes to before it is written: both implementations read it from here."""
 
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -34,6 +35,24 @@ def paid_columns(outcome: RowOutcome) -> dict[str, Any]:
 def findings_columns(findings: Findings) -> dict[str, Any]:
     """The session's columns; its questions are rows of their own."""
     return _values(findings, _FINDINGS)
+
+
+def stage_columns(findings: Findings) -> dict[str, Any]:
+    """What LiveDash keeps with the stages of a session: the findings' metadata, as JSON or `None`,
+    and how many questions there are, `None` if they were not looked for.
+    """
+    asked = findings.questions
+    known = {
+        "language": findings.language,
+        "sentiment": findings.sentiment,
+        "category": findings.category,
+        "questionsCount": None if asked is None else len(asked),
+    }
+    found = {name: value for name, value in known.items() if value is not None}
+    return {
+        "metadata": json.dumps(found) if found else None,
+        "question_count": None if asked is None else len(asked),
+    }
 
 
 def _values(record: object, names: Sequence[str]) -> dict[str, Any]:
@@ -90,3 +109,13 @@ def add_money(
     written.failed_cost_eur = sum(one.cost.eur for one in kept if one.findings is None)
     written.discarded_cost_eur = sum(outcome.cost.eur for outcome in discarded)
     written.live_cost_eur = sum(outcome.cost.live_eur for outcome in paid)
+
+
+def add_shared(written: Written, kept: Sequence[RowOutcome], shared: Mapping[str, int]) -> None:
+    """Count the requests that got another one's answer, and what they would have cost each."""
+    if shared:
+        costs = {one.request_id: one.cost.eur for one in kept if one.findings is not None}
+        written.shared = sum(shared.values())
+        written.shared_saved_eur = sum(
+            requests * costs.get(leader_id, 0.0) for leader_id, requests in shared.items()
+        )

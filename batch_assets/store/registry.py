@@ -1,15 +1,16 @@
 """What is ours alone and has one implementation: which installation this is, and what rests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from batch_assets.domain.breakers import Breaker
+from batch_assets.domain.livedash_timers import hold_reason
 from batch_assets.domain.states import LOST
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.optimized.batches import return_rows
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.stored import StoredMode, stored_mode_in
 
@@ -27,6 +28,10 @@ class Installation:
     home_database: str
     foreign_batches: int
     """Batches that LiveDash itself has made a short while ago."""
+    livedash_acts: Mapping[str, int]
+    """What LiveDash's timers were seen to do a short while ago: how many acts of each."""
+    quiet_seconds: float
+    """How long a short while is."""
 
     @property
     def hold_reason(self) -> str | None:
@@ -42,13 +47,10 @@ class Installation:
                 "Nothing has been submitted from this database yet: look at "
                 "`batch-assets plan --dry-run`, then run `batch-assets confirm` to allow it."
             )
+        acts = dict(self.livedash_acts)
         if self.foreign_batches:
-            return (
-                f"LiveDash itself made {self.foreign_batches} batches a short while ago: turn its "
-                "batch timers off (BATCH_PROCESSING_ENABLED=false in LiveDash's environment) so "
-                "that no request is bought twice."
-            )
-        return None
+            acts["create"] = max(self.foreign_batches, acts.get("create", 0))
+        return hold_reason(acts, self.quiet_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Glance:
     has_due_retries: bool
     has_live_requests: bool
     """An operator has asked for requests to be sent live."""
+    has_followers: bool
+    """Requests share the answer of another one that asks the same."""
     breakers: tuple[Breaker, ...]
     """Of the API operations whose last call failed."""
     stored_mode: StoredMode | None
@@ -98,6 +102,8 @@ class Registry(EngineQueries):
                 is_at_home=row.is_at_home,
                 home_database=row.database_name,
                 foreign_batches=row.foreign_batches,
+                livedash_acts=row.livedash_acts,
+                quiet_seconds=self.foreign_quiet_seconds,
             ),
             has_unwatched=row.has_unwatched,
             has_in_flight=row.has_in_flight,
@@ -106,6 +112,7 @@ class Registry(EngineQueries):
             has_leftovers=row.has_leftovers,
             has_due_retries=row.has_due_retries,
             has_live_requests=row.has_live_requests,
+            has_followers=row.has_followers,
             breakers=breakers_in(row.breakers),
             stored_mode=stored_mode_in(row.stored_mode) if row.stored_mode else None,
         )

@@ -38,6 +38,15 @@ SELECT
                 AND b.installation_id IS NULL
         ) AS foreign_batch
     ) AS foreign_batches,
+    (
+        SELECT coalesce(json_object_agg(t.timer, t.acts), '{}')
+        FROM (
+            SELECT a.timer, count(*) AS acts
+            FROM batch_assets.livedash_act AS a
+            WHERE a.noticed_at > CURRENT_TIMESTAMP - make_interval(secs => :quiet_seconds)
+            GROUP BY a.timer
+        ) AS t
+    ) AS livedash_acts,
     EXISTS (
         SELECT
         FROM public."Company" AS c
@@ -75,6 +84,7 @@ SELECT
         SELECT FROM batch_assets.retry AS f WHERE f.retry_at <= statement_timestamp()
     ) AS has_due_retries,
     EXISTS (SELECT FROM batch_assets.live_request AS q) AS has_live_requests,
+    EXISTS (SELECT FROM batch_assets.follower AS w) AS has_followers,
     (
         SELECT json_agg(json_build_object(
             'operation', k.operation,
@@ -125,7 +135,7 @@ WITH moved AS (
     RETURNING b.id
 ), told AS (
     UPDATE public."AIBatchRequest" AS l
-    SET status = 'CANCELLED', "completedAt" = CURRENT_TIMESTAMP
+    SET status = 'CANCELLED'
     FROM moved
     WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
 )
@@ -157,10 +167,7 @@ WITH moved AS (
     RETURNING b.id
 )
 UPDATE public."AIBatchRequest" AS l
-SET status = 'CANCELLED',
-    "outputFileId" = NULL,
-    "errorFileId" = NULL,
-    "completedAt" = CURRENT_TIMESTAMP
+SET "outputFileId" = NULL, "errorFileId" = NULL
 FROM moved
 WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
 

@@ -9,8 +9,8 @@ from batch_assets.domain.report_data import (
     TurnaroundReport,
     TurnaroundStep,
 )
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.operations import HAVE_TWO
 

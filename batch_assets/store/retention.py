@@ -3,15 +3,15 @@
 from datetime import datetime
 from pathlib import Path
 
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 class Measurements(EngineQueries):
-    """Rows of `run_metric` and `operation_run`; each call is one statement."""
+    """Rows of `run_metric`, `operation_run` and `livedash_act`; each call is one statement."""
 
     @retry_lost
     def metrics_before(self, before: datetime) -> int:
@@ -32,6 +32,16 @@ class Measurements(EngineQueries):
     def delete_operations(self, before: datetime, limit: int) -> int:
         """Delete at most `limit` of them, the oldest first; how many."""
         return self._delete("delete_operations", before, limit)
+
+    @retry_lost
+    def acts_before(self, before: datetime) -> int:
+        """How many acts of LiveDash's timers were noticed before that."""
+        return self._count("count_acts", before)
+
+    @retry_lost
+    def delete_acts(self, before: datetime, limit: int) -> int:
+        """Delete at most `limit` of them, the oldest first; how many."""
+        return self._delete("delete_acts", before, limit)
 
     def _count(self, name: str, before: datetime) -> int:
         with self.autocommit.connect() as connection:

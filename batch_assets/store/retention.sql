@@ -25,3 +25,17 @@ USING (
     LIMIT :limit
 ) AS old
 WHERE r.id = old.id
+
+-- name: count_acts
+SELECT count(*) FROM batch_assets.livedash_act AS a WHERE a.noticed_at < :before
+
+-- name: delete_acts
+DELETE FROM batch_assets.livedash_act AS a
+USING (
+    SELECT o.id
+    FROM batch_assets.livedash_act AS o
+    WHERE o.noticed_at < :before
+    ORDER BY o.noticed_at
+    LIMIT :limit
+) AS old
+WHERE a.id = old.id

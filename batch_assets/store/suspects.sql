@@ -17,7 +17,7 @@ SELECT
 FROM unnest((SELECT CAST(:batch_ids AS text[]))) AS g (id)
 JOIN batch_assets.batch AS b ON b.id = g.id
 JOIN batch_assets.attempt AS a ON a.batch_id = b.id
-WHERE a.outcome IS DISTINCT FROM 'released'
+WHERE a.outcome IS DISTINCT FROM 'released' AND a.shares_answer_of IS NULL
 WINDOW of_batch AS (PARTITION BY a.batch_id)
 ORDER BY a.batch_id, a.position, a.request_id
 

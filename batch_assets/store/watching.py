@@ -12,9 +12,9 @@ from typing import Final
 
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.policy import Policy
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

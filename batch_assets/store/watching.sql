@@ -41,6 +41,7 @@ WITH RECURSIVE bounds AS MATERIALIZED (
     WHERE r."processingStatus" = ANY(ARRAY(SELECT b.waiting FROM bounds AS b))
         AND r."requestedAt" >= (SELECT b.tail_from FROM bounds AS b)
         AND NOT coalesce(r."batchId", '') > ''
+        -- here: is_fresh
     ORDER BY r."processingStatus" DESC, r."requestedAt" DESC
     LIMIT :rows
 ), unnoticed AS MATERIALIZED (

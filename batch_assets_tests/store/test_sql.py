@@ -38,7 +38,7 @@ def test_a_part_stands_wherever_it_is_named(file: Path) -> None:
 def test_parts_of_another_file_can_be_used(file: Path) -> None:
     other = file.with_name("more.sql")
     other.write_text("-- name: forget\nDELETE FROM thing AS t\n-- here: open\n")
-    forget = load(other, parts_of=file)["forget"]
+    forget = load(other, parts_of=[file])["forget"]
     assert forget.text == "DELETE FROM thing AS t\nWHERE t.state = 'open'"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from batch_assets.domain.alerts.records import Fault
+from batch_assets.domain.livedash_timers import REMEDY
 
 
 def advise(name: str, faults: Sequence[Fault]) -> str:
@@ -116,6 +117,14 @@ def _schedule_paused(_faults: Sequence[Fault]) -> str:
     )
 
 
+def _livedash_timers(_faults: Sequence[Fault]) -> str:
+    return (
+        f"{REMEDY} Requests that were reset are back where they were and not bought again. "
+        "`batch-assets status` names what was bought by both, and says from when on submissions "
+        "go on: once nothing was seen for a while."
+    )
+
+
 def _not_conserved(_faults: Sequence[Fault]) -> str:
     return (
         "The check of the asset `row_conservation` names the requests and what to do about each "
@@ -143,6 +152,7 @@ _ADVICE: Final[Mapping[str, Callable[[Sequence[Fault]], str]]] = {
     "open_breaker": _open_breaker,
     "backlog_age": _backlog_age,
     "schedule_paused": _schedule_paused,
+    "livedash_timers": _livedash_timers,
     "open_rows_conserved": _not_conserved,
     "all_rows_conserved": _not_conserved,
 }
@@ -167,6 +177,10 @@ _BEHIND: Final[Mapping[str, Callable[[Fault], str]]] = {
     "backlog_age": lambda fault: (
         f"{fault.total or 0:,.0f} requests of {_company(fault)}, the oldest for "
         f"{(fault.amount or 0) / 3_600:.1f} hours."
+    ),
+    "livedash_timers": lambda fault: (
+        f"LiveDash's {fault.label} timer, {fault.subject} of {_company(fault)}"
+        f"{', which was bought here, too' if fault.amount else ''}."
     ),
 }
 """The sentence for each alert of which it is known who or what is behind it."""

@@ -4,11 +4,14 @@ from typing import Final
 
 from batch_assets.domain.alerts.records import Limits, Measure, Number, Recent, Severity
 from batch_assets.domain.alerts.wording import duration, no_figures, window
+from batch_assets.domain.livedash_timers import said_of
 
 USUAL_BATCHES: Final = 20
 """So many batches have to have ended in the last day before they say what is usual."""
 BREAKER_MINUTES: Final = 15
 """An operation whose breaker was open within this time counts as not well."""
+LIVEDASH_MINUTES: Final = 15
+"""What LiveDash's timers did within this time counts as going on."""
 
 
 def batch_age(recent: Recent, limits: Limits) -> Measure:
@@ -150,3 +153,21 @@ def schedule_paused(recent: Recent, _limits: Limits) -> Measure:
     return Measure(
         failed, 0, sentence, {"failed_runs": failed, "threshold_runs": 0}, Severity.ERROR
     )
+
+
+def livedash_timers(recent: Recent, _limits: Limits) -> Measure:
+    """What LiveDash's own batch timers have done beside us."""
+    acts = sum(number for timer, number in recent.livedash_acts.items() if timer != "unknown")
+    sentence = (
+        f"LiveDash's own batch timers run beside this project: {said_of(recent.livedash_acts)}; "
+        f"bought by both are {recent.bought_twice:,} requests."
+        if acts
+        else "LiveDash's own batch timers have done nothing beside this project within the last "
+        f"{LIVEDASH_MINUTES} minutes."
+    )
+    numbers: dict[str, Number] = {
+        "livedash_acts": acts,
+        "bought_twice": recent.bought_twice,
+        "threshold_acts": 0,
+    }
+    return Measure(acts, 0, sentence, numbers, Severity.ERROR)

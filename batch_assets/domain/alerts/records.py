@@ -92,6 +92,10 @@ class Recent:
     """Counted in the table itself, up to 10,000."""
     paused_after_failed_runs: int = 0
     """After how many the schedule rests, or was resting when this run was tried."""
+    livedash_acts: Mapping[str, int] = field(default_factory=dict)
+    """What LiveDash's own timers were seen to do lately: how many acts of each."""
+    bought_twice: int = 0
+    """Requests among these that we have bought, too."""
     states: Mapping[str, AlertState] = field(default_factory=dict)
     """Every alert that was ever raised, by name."""
 

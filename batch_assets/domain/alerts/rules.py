@@ -79,5 +79,11 @@ RULES: Final[Mapping[str, Rule]] = {
     "schedule_paused": Rule(
         "reliability", "The schedule does not rest because of failed runs.", levels.schedule_paused
     ),
+    "livedash_timers": Rule(
+        "reliability",
+        "LiveDash's own batch timers do nothing beside this project: they would buy again what is "
+        "bought here.",
+        levels.livedash_timers,
+    ),
 }
 """Every alert by its name, in the order in which people see them."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -93,7 +94,7 @@ class BatchQueries(OriginalBatchQueries):
             seen_columns(batch, remote, has_ended=batch.id in ended) for batch, remote in seen
         ]
         with self.autocommit.connect() as connection:
-            which = {"seen": json.dumps(columns)}
+            which = {"seen": json.dumps(columns, default=datetime.isoformat)}
             return int(connection.execute(SQL["statuses"], which).scalar_one())
 
 

@@ -64,8 +64,9 @@ WITH moved AS (
     WHERE b.id = g.id AND b.fence = g.fence AND b.state IN ('claimed', 'uploaded')
     RETURNING b.id, b.openai_batch_id, g.input_file_id
 ), told AS (
+    -- LiveDash's timers never look at a batch that is UPLOADING: so until every row has left it.
     UPDATE public."AIBatchRequest" AS l
-    SET status = 'VALIDATING',
+    SET status = 'UPLOADING',
         "openaiBatchId" = moved.openai_batch_id,
         "inputFileId" = coalesce(moved.input_file_id, l."inputFileId")
     FROM moved
@@ -87,15 +88,24 @@ WITH moved AS (
     RETURNING b.id
 ), told AS (
     UPDATE public."AIBatchRequest" AS l
-    SET status = 'CANCELLED', "completedAt" = CURRENT_TIMESTAMP
+    SET status = 'CANCELLED'
     FROM moved
     WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
 )
 SELECT moved.id FROM moved
 
+-- part: is_in_batch_of_ended
+-- Also a row that LiveDash has put back among those that wait: as long as our attempt is open, nobody
+-- else has sent it.
+AND CASE CAST(r."processingStatus" AS text)
+    WHEN 'BATCHING_IN_PROGRESS' THEN r."batchId" IS NOT DISTINCT FROM ended.batch_id
+    WHEN 'PENDING_BATCHING' THEN r."batchId" IS NULL
+    ELSE false
+END
+
 -- name: return_rows
 -- Rows of batches that gave them no answer wait again; they were not paid for and no attempt is
--- counted. Without request ids: all that have no outcome yet. The states are compared in ways that
+-- counted. They are open as before, and so the stages of their sessions stay in progress. Without request ids: all that have no outcome yet. The states are compared in ways that
 -- no index offers: where statistics say that nothing is in progress, the planner would otherwise
 -- read the set once for every row, and not each row by its key.
 WITH ended AS (
@@ -113,16 +123,10 @@ WITH ended AS (
     SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
     FROM ended
     WHERE r.id = ended.request_id
-        AND r."batchId" IS NOT DISTINCT FROM ended.batch_id
-        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+        -- here: is_in_batch_of_ended
     RETURNING r.id, r."sessionId", r.model, r."requestedAt", ended.company_id
-), waiting AS (
-    UPDATE public."SessionProcessingStatus" AS p
-    SET status = 'PENDING', "startedAt" = NULL
-    FROM moved
-    WHERE p."sessionId" = moved."sessionId"
-        AND CAST(p.stage AS text) = 'AI_ANALYSIS'
-        AND CAST(p.status AS text) = 'IN_PROGRESS'
+), staged AS (
+    -- here: stage_in_progress
 )
 INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
 SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
@@ -142,7 +146,7 @@ LIMIT :limit
 WITH given AS (
     SELECT
         g.batch_id AS id, g.fence, g.ended, g.server_status, g.server_answered, g.output_file_id,
-        g.error_file_id, g.status,
+        g.error_file_id, g.status, g.completed_at,
         ARRAY(SELECT json_array_elements_text(g.server_errors)) AS server_errors,
         ARRAY(
             SELECT CAST(json_array_elements_text(g.server_error_lines) AS integer)
@@ -150,7 +154,7 @@ WITH given AS (
     FROM json_to_recordset(CAST(:seen AS json)) AS g (
         batch_id text, fence bigint, ended boolean, server_status text, server_errors json,
         server_error_lines json, server_answered bigint, output_file_id text, error_file_id text,
-        status text
+        status text, completed_at timestamptz
     )
 ), moved AS (
     UPDATE batch_assets.batch AS b
@@ -176,13 +180,18 @@ WITH given AS (
             OR b.output_file_id IS DISTINCT FROM g.output_file_id
             OR b.error_file_id IS DISTINCT FROM g.error_file_id
         )
-    RETURNING b.id
+    RETURNING b.id, b.installation_id
 ), told AS (
+    -- How a batch of ours is on the server is not for LiveDash's timers to know; its own they know.
     UPDATE public."AIBatchRequest" AS l
-    SET status = CAST(g.status AS public."AIBatchRequestStatus"),
+    SET status = CASE
+            WHEN moved.installation_id IS NULL
+            THEN CAST(g.status AS public."AIBatchRequestStatus")
+            ELSE 'UPLOADING'
+        END,
         "outputFileId" = g.output_file_id,
         "errorFileId" = g.error_file_id,
-        "completedAt" = CASE WHEN g.ended THEN CURRENT_TIMESTAMP ELSE l."completedAt" END
+        "completedAt" = coalesce(g.completed_at, l."completedAt")
     FROM moved
     JOIN given AS g ON g.id = moved.id
     WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')

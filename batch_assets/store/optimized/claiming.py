@@ -23,9 +23,11 @@ from batch_assets.domain.packing import (
 )
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease
+from batch_assets.store.followers import follow
 from batch_assets.store.optimized.base import expect
 from batch_assets.store.optimized.rooms import Rooms
 from batch_assets.store.original.claiming import ClaimQueries as OriginalClaimQueries
+from batch_assets.store.original.claiming import bury
 from batch_assets.store.original.visits import Load, is_used_up
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sql import load
@@ -118,13 +120,20 @@ class _Claiming:
         candidates, visited, is_cut = self._read()
         drafts: list[Draft] = []
         rejections: list[Rejection] = []
+        followers: list[Candidate] = []
         for company_id in visited:
             packing = self._pack(company_id, candidates.get(company_id, ()), is_cut=is_cut)
             drafts += packing.drafts
             rejections += packing.rejections
+            followers += packing.followers
             if self.is_over:
                 break
-        self._write(drafts, rejections)
+        if drafts:
+            self._claim(drafts)
+        if followers:
+            follow(self._connection, followers)
+        if rejections:
+            self._reject(rejections)
 
     @property
     def is_over(self) -> bool:
@@ -179,18 +188,12 @@ class _Claiming:
         self.load.add(packing.drafts)
         is_end = is_used_up(room, packing)
         rests_more = len(room.paused_models) > len(passed_over)
-        has_moved = packing.drafts or packing.rejections or rests_more
+        has_moved = packing.drafts or packing.rejections or packing.followers or rests_more
         if is_end or not (is_cut and has_moved):
             self.held += packing.held
             self._passed_over[company_id] = passed_over
             self.queue = [] if is_end else self.queue[1:]
         return packing
-
-    def _write(self, drafts: Sequence[Draft], rejections: Sequence[Rejection]) -> None:
-        if drafts:
-            self._claim(drafts)
-        if rejections:
-            self._reject(rejections)
 
     def _claim(self, drafts: Sequence[Draft]) -> None:
         batches = [
@@ -221,6 +224,7 @@ class _Claiming:
             },
         )
         expect(rejected, len(rejections), "reject_rows")
+        bury(self._connection, rejections)
         self.rejected.update(one.code for one in rejections)
 
 

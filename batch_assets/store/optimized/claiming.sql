@@ -55,7 +55,8 @@ SELECT
     m.message_count,
     m.content_bytes,
     q.lot,
-    q.root_batch_id AS suspect_of
+    q.root_batch_id AS suspect_of,
+    w.leader_id
 FROM unnest(CAST(:company_ids AS text[])) AS c (company_id)
 CROSS JOIN LATERAL (
     WITH RECURSIVE waiting AS (
@@ -77,7 +78,7 @@ CROSS JOIN LATERAL (
         FROM waiting
         WHERE waiting.model IS NOT NULL
     )
-    SELECT o.request_id, o.session_id, o.model, o.processing_type
+    SELECT o.request_id, o.session_id, o.model, o.processing_type, o.leader_id
     FROM waiting
     CROSS JOIN LATERAL (
         SELECT
@@ -85,7 +86,8 @@ CROSS JOIN LATERAL (
             r."sessionId" AS session_id,
             r.model,
             r."processingType" AS processing_type,
-            i.requested_at
+            i.requested_at,
+            -- here: leader_id
         FROM batch_assets.intake AS i
         JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
         WHERE i.company_id = c.company_id
@@ -96,6 +98,16 @@ CROSS JOIN LATERAL (
             AND r.model = i.model
             AND coalesce(
                 r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false
+            )
+            -- here: is_fresh
+            AND NOT coalesce(
+                (
+                    SELECT true
+                    FROM batch_assets.attempt AS a
+                    WHERE a.request_id = r.id AND a.outcome IS NULL
+                    LIMIT 1
+                ),
+                false
             )
             AND (
                 SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId"
@@ -152,17 +164,8 @@ GROUP BY w.company_id, w.model
     DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
 ), not_dead AS (
     DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
-), begun AS (
-    INSERT INTO public."SessionProcessingStatus" AS p
-        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage")
-    SELECT
-        gen_random_uuid()::text, s.id, 'AI_ANALYSIS', 'IN_PROGRESS', CURRENT_TIMESTAMP, NULL, NULL
-    FROM (SELECT DISTINCT moved."sessionId" AS id FROM moved) AS s
-    ON CONFLICT ("sessionId", stage) DO UPDATE
-    SET status = excluded.status,
-        "startedAt" = excluded."startedAt",
-        "completedAt" = NULL,
-        "errorMessage" = NULL
+), staged AS (
+    -- here: stage_in_progress
 )
 INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
 SELECT moved.batch_id, moved.id, moved.company_id, moved.position
@@ -200,7 +203,10 @@ WITH given AS (
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = 'BATCHING_IN_PROGRESS', "batchId" = w.batch_id
+    SET "processingStatus" = 'BATCHING_IN_PROGRESS',
+        "batchId" = w.batch_id,
+        success = false,
+        "completedAt" = NULL
     FROM unnest(
         (SELECT CAST(:request_ids AS text[])),
         (SELECT CAST(:of_batches AS text[])),
@@ -227,26 +233,11 @@ WITH moved AS (
     ) AS g (request_id, company_id, code, reason)
     WHERE r.id = g.request_id
         AND coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
-    RETURNING r.id, r."sessionId", r."requestedAt", g.company_id, g.code, g.reason
+    RETURNING r.id, g.company_id, g.code, g.reason
 ), forgotten AS (
     DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
 ), not_put_off AS (
     DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
-), failed AS (
-    INSERT INTO public."SessionProcessingStatus" AS p
-        (id, "sessionId", stage, status, "completedAt", "errorMessage", "retryCount")
-    SELECT
-        gen_random_uuid()::text, s."sessionId", 'AI_ANALYSIS', 'FAILED', CURRENT_TIMESTAMP,
-        s.reason, 0
-    FROM (
-        SELECT DISTINCT ON (moved."sessionId") moved."sessionId", moved.reason
-        FROM moved
-        ORDER BY moved."sessionId", moved."requestedAt" DESC, moved.id DESC
-    ) AS s
-    ON CONFLICT ("sessionId", stage) DO UPDATE
-    SET status = excluded.status,
-        "completedAt" = excluded."completedAt",
-        "errorMessage" = excluded."errorMessage"
 )
 INSERT INTO batch_assets.dead_letter
     (request_id, company_id, attempts, failure_kind, code, reason)

@@ -1,26 +1,12 @@
 -- name: statistics
--- A failed request is ours to retry, a dead letter, or one that failed before or beside us.
 WITH requests AS (
     SELECT
         s."companyId" AS company_id,
         count(DISTINCT s.id) AS sessions,
-        count(*) FILTER (WHERE r."processingStatus" = 'PENDING_BATCHING') AS waiting,
-        count(*) FILTER (WHERE r."processingStatus" = 'BATCHING_IN_PROGRESS') AS in_batch,
-        count(*) FILTER (WHERE r."processingStatus" = 'PROCESSING_COMPLETE') AS complete,
-        count(*) FILTER (
-            WHERE r."processingStatus" = 'PROCESSING_FAILED' AND f.request_id IS NOT NULL
-        ) AS retry,
-        count(*) FILTER (
-            WHERE r."processingStatus" = 'PROCESSING_FAILED' AND d.request_id IS NOT NULL
-        ) AS dead,
-        count(*) FILTER (
-            WHERE r."processingStatus" = 'PROCESSING_FAILED'
-                AND f.request_id IS NULL AND d.request_id IS NULL
-        ) AS failed_elsewhere
+        -- here: counted_buckets
     FROM public."AIProcessingRequest" AS r
     JOIN public."Session" AS s ON s.id = r."sessionId"
-    LEFT JOIN batch_assets.retry AS f ON f.request_id = r.id
-    LEFT JOIN batch_assets.dead_letter AS d ON d.request_id = r.id
+    -- here: entries_of_requests
     GROUP BY s."companyId"
 ), money AS (
     SELECT
@@ -39,10 +25,13 @@ SELECT
     coalesce(q.sessions, 0) AS sessions,
     coalesce(q.waiting, 0) AS waiting,
     coalesce(q.in_batch, 0) AS in_batch,
+    coalesce(q.follows, 0) AS follows,
     coalesce(q.complete, 0) AS complete,
     coalesce(q.retry, 0) AS retry,
     coalesce(q.dead, 0) AS dead,
     coalesce(q.failed_elsewhere, 0) AS failed_elsewhere,
+    coalesce(q.answered_before, 0) AS answered_before,
+    coalesce(q.failed_before, 0) AS failed_before,
     coalesce(m.prompt_tokens, 0) AS prompt_tokens,
     coalesce(m.completion_tokens, 0) AS completion_tokens,
     coalesce(m.cost_eur, 0) AS cost_eur,

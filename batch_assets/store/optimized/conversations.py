@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Row
 
 from batch_assets.domain.records import Conversation, Message
-from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

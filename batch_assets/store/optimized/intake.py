@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from batch_assets.domain.records import Backlog
-from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -25,6 +25,10 @@ class Reading:
     overlap_seconds: float = 10 * 60
     noticed_rows: int = 20_000
     swept_rows: int = 5_000
+    looked_up_rows: int = 1_000
+    """Of those, rows that LiveDash may have answered before: whether we did is looked up."""
+    tied_rows: int = 20_000
+    """With those that have the date of the last one of them."""
     checked_entries: int = 5_000
 
 
@@ -55,6 +59,8 @@ def notice_pending(autocommit: Engine, limit: int, reading: Reading) -> int:
                     "resume_at": resume_at,
                     "overlap_seconds": reading.overlap_seconds,
                     "swept_rows": reading.swept_rows,
+                    "looked_up_rows": reading.looked_up_rows,
+                    "tied_rows": reading.tied_rows,
                     "most": min(reading.noticed_rows, limit - noticed),
                 },
             ).one()

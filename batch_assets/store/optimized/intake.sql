@@ -2,7 +2,8 @@
 -- The next entries in the order of their ids are compared with the live rows: what LiveDash took
 -- back, deleted, changed or finished itself no longer waits as it was noticed. Rows are looked up
 -- one by one, in ways that no join can replace by reading whole tables. After the last entry the
--- first ones come again; another run that checks at this moment is waited for.
+-- first ones come again; another run that checks at this moment is waited for. Where an entry stays,
+-- and LiveDash has put its session's stage back, the stage is in progress again.
 WITH progress AS MATERIALIZED (
     SELECT p.checked_id FROM batch_assets.intake_progress AS p FOR UPDATE
 ), checked AS MATERIALIZED (
@@ -11,22 +12,38 @@ WITH progress AS MATERIALIZED (
     WHERE i.request_id > coalesce((SELECT progress.checked_id FROM progress), '')
     ORDER BY i.request_id
     LIMIT :entries
+), looked AS MATERIALIZED (
+    SELECT c.request_id, w.session_id
+    FROM checked AS c
+    LEFT JOIN LATERAL (
+        SELECT r."sessionId" AS session_id
+        FROM public."AIProcessingRequest" AS r
+        WHERE r.id = c.request_id
+            AND coalesce(
+                r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false
+            )
+            -- here: is_fresh
+            AND r.model = c.model
+            AND c.company_id = (
+                SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId"
+            )
+        OFFSET 0
+    ) AS w ON true
 ), gone AS (
     DELETE FROM batch_assets.intake AS i
     WHERE i.request_id = ANY(ARRAY(
-        SELECT c.request_id
-        FROM checked AS c
-        WHERE NOT coalesce((
-            SELECT r."processingStatus" = 'PENDING_BATCHING'
-                AND r."batchId" IS NULL
-                AND r.model = c.model
-                AND c.company_id = (
-                    SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId"
-                )
-            FROM public."AIProcessingRequest" AS r
-            WHERE r.id = c.request_id
-        ), false)
+        SELECT l.request_id FROM looked AS l WHERE l.session_id IS NULL
     ))
+), moved AS (
+    SELECT l.session_id AS "sessionId"
+    FROM looked AS l
+    WHERE coalesce((
+        SELECT CAST(s.status AS text) <> 'IN_PROGRESS'
+        FROM public."SessionProcessingStatus" AS s
+        WHERE s."sessionId" = l.session_id AND s.stage = 'AI_ANALYSIS'
+    ), false)
+), staged AS (
+    -- here: stage_in_progress
 )
 INSERT INTO batch_assets.intake_progress AS p (checked_id)
 SELECT CASE WHEN count(*) = :entries THEN max(c.request_id) END
@@ -46,6 +63,14 @@ WHERE p.checked_id IS DISTINCT FROM excluded.checked_id
 -- bounds, which come out of a query, only one index has the order that is asked for, and what is
 -- looked up for each row makes every row that is read in vain expensive. So it takes that index,
 -- on ("processingStatus", "requestedAt"), from the one bound to the other.
+--
+-- Of what LiveDash has answered or tried itself, and never marked so, there may be millions among what
+-- waits. The tail steps over them as it finds them; the sweep counts them among its rows, since it
+-- would else read all of them in vain, and looks for attempts of no more than a part of them. Of many
+-- rows with one date it may pass over the rest.
+--
+-- What asks the same as another open request follows that one instead of coming in. What has left an
+-- open attempt behind is still in its batch, whatever LiveDash says.
 WITH progress AS MATERIALIZED (
     SELECT p.noticed_until, p.swept_at FROM batch_assets.intake_progress AS p FOR UPDATE
 ), bounds AS MATERIALIZED (
@@ -60,59 +85,121 @@ WITH progress AS MATERIALIZED (
     FROM (SELECT) AS nothing
     LEFT JOIN progress ON true
 ), tail AS MATERIALIZED (
-    SELECT r.id, r."sessionId", r.model, r."requestedAt"
+    SELECT r.id, r."sessionId", r.model, r."processingType", r."requestedAt"
     FROM public."AIProcessingRequest" AS r
     WHERE r."processingStatus" = ANY(ARRAY(SELECT b.waiting FROM bounds AS b))
         AND r."requestedAt" >= (SELECT b.tail_from FROM bounds AS b)
         AND NOT coalesce(r."batchId", '') > ''
+        -- here: is_fresh
         AND NOT coalesce(
             (SELECT true FROM batch_assets.intake AS i WHERE i.request_id = r.id), false
         )
     ORDER BY r."processingStatus", r."requestedAt"
     LIMIT :most
+), read AS MATERIALIZED (
+    SELECT
+        n.id, n."sessionId", n.model, n."processingType", n."requestedAt", n.is_old
+    FROM (
+        SELECT
+            r.id, r."sessionId", r.model, r."processingType", r."requestedAt",
+            r.success OR r."completedAt" IS NOT NULL AS is_old
+        FROM public."AIProcessingRequest" AS r
+        WHERE r."processingStatus" = ANY(ARRAY(SELECT b.waiting FROM bounds AS b))
+            AND r."requestedAt" > (SELECT b.swept_until FROM bounds AS b)
+            AND NOT coalesce(r."batchId", '') > ''
+        ORDER BY r."processingStatus", r."requestedAt"
+        FETCH FIRST :swept_rows ROWS WITH TIES
+    ) AS n
+    LIMIT :tied_rows
 ), swept AS MATERIALIZED (
-    SELECT r.id, r."sessionId", r.model, r."requestedAt"
-    FROM public."AIProcessingRequest" AS r
-    WHERE r."processingStatus" = ANY(ARRAY(SELECT b.waiting FROM bounds AS b))
-        AND r."requestedAt" > (SELECT b.swept_until FROM bounds AS b)
-        AND NOT coalesce(r."batchId", '') > ''
-        AND (
-            SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId"
-        ) IS NOT NULL
-    ORDER BY r."processingStatus", r."requestedAt"
-    FETCH FIRST :swept_rows ROWS WITH TIES
+    SELECT w.id, w."sessionId", w.model, w."processingType", w."requestedAt", w.is_old
+    FROM (
+        SELECT
+            x.id, x."sessionId", x.model, x."processingType", x."requestedAt", x.is_old,
+            count(*) FILTER (WHERE x.is_old) OVER (ORDER BY x."requestedAt") AS old_rows
+        FROM read AS x
+    ) AS w
+    WHERE w.old_rows <= :looked_up_rows
 ), missing AS MATERIALIZED (
-    SELECT t.id, t."sessionId", t.model, t."requestedAt" FROM tail AS t
+    SELECT t.id, t."sessionId", t.model, t."processingType", t."requestedAt" FROM tail AS t
     UNION
-    SELECT w.id, w."sessionId", w.model, w."requestedAt"
+    SELECT w.id, w."sessionId", w.model, w."processingType", w."requestedAt"
     FROM swept AS w
     WHERE NOT coalesce(
-        (SELECT true FROM batch_assets.intake AS i WHERE i.request_id = w.id), false
-    )
+            (SELECT true FROM batch_assets.intake AS i WHERE i.request_id = w.id), false
+        )
+        AND (
+            NOT w.is_old
+            OR coalesce(
+                (SELECT true FROM batch_assets.attempt AS t WHERE t.request_id = w.id LIMIT 1),
+                (SELECT true FROM batch_assets.dead_letter AS t WHERE t.request_id = w.id),
+                false
+            )
+        )
     ORDER BY "requestedAt", id
     LIMIT :most
+), judged AS MATERIALIZED (
+    SELECT
+        r.id,
+        r."sessionId",
+        (SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId")
+            AS company_id,
+        r.model,
+        r."requestedAt",
+        -- here: leader_id
+    FROM missing AS r
+    WHERE NOT coalesce(
+        (
+            SELECT true
+            FROM batch_assets.attempt AS a
+            WHERE a.request_id = r.id AND a.outcome IS NULL
+            LIMIT 1
+        ),
+        false
+    )
 ), noticed AS (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
-    SELECT
-        m.id,
-        (SELECT s."companyId" FROM public."Session" AS s WHERE s.id = m."sessionId"),
-        m.model,
-        m."requestedAt"
-    FROM missing AS m
-    ORDER BY m."requestedAt", m.id
+    SELECT j.id, j.company_id, j.model, j."requestedAt"
+    FROM judged AS j
+    WHERE j.leader_id IS NULL AND j.company_id IS NOT NULL
+    ORDER BY j."requestedAt", j.id
     ON CONFLICT (request_id) DO NOTHING
     RETURNING request_id
+), led AS MATERIALIZED (
+    SELECT j.id, j.company_id, j.leader_id FROM judged AS j WHERE j.leader_id IS NOT NULL
+), following AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'BATCHING_IN_PROGRESS', success = false, "completedAt" = NULL
+    WHERE r.id = ANY(ARRAY(SELECT led.id FROM led))
+        AND CAST(r."processingStatus" AS text) = 'PENDING_BATCHING'
+        AND coalesce(r."batchId", '') = ''
+    RETURNING r.id, r."requestedAt"
+), follows AS (
+    INSERT INTO batch_assets.follower (request_id, company_id, leader_id, requested_at)
+    SELECT f.id, led.company_id, led.leader_id, f."requestedAt"
+    FROM following AS f
+    JOIN led ON led.id = f.id
+    ON CONFLICT (request_id) DO UPDATE SET leader_id = excluded.leader_id
+), moved AS (
+    SELECT j."sessionId" FROM judged AS j WHERE j.company_id IS NOT NULL
+), staged AS (
+    -- here: stage_in_progress
 ), reached AS MATERIALIZED (
     SELECT
         m.is_full,
         m.last_at,
-        w.rows AS swept_rows,
+        w.is_whole AS is_swept_whole,
         w.last_at AS swept_at
     FROM (
         SELECT count(*) = :most AS is_full, max(missing."requestedAt") AS last_at FROM missing
     ) AS m
     CROSS JOIN (
-        SELECT count(*) AS rows, max(swept."requestedAt") AS last_at FROM swept
+        SELECT
+            (SELECT count(*) FROM read) < :swept_rows AND (SELECT count(*) FROM read) = count(*)
+                AS is_whole,
+            coalesce(max(swept."requestedAt"), (SELECT min(x."requestedAt") FROM read AS x))
+                AS last_at
+        FROM swept
     ) AS w
 ), kept AS (
     -- With more to come both go on from here; a date that lies in the future is not yet reached.
@@ -128,7 +215,7 @@ WITH progress AS MATERIALIZED (
         END,
         CASE
             WHEN reached.is_full THEN (SELECT progress.swept_at FROM progress)
-            WHEN reached.swept_rows >= :swept_rows THEN reached.swept_at
+            WHEN NOT reached.is_swept_whole THEN reached.swept_at
         END
     FROM reached
     ON CONFLICT (only_row) DO UPDATE

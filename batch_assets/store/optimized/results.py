@@ -11,10 +11,12 @@ from sqlalchemy import Connection
 from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease, RowOutcome
+from batch_assets.store.followers import end_followers
 from batch_assets.store.optimized.base import columns_of, expect
 from batch_assets.store.original.results import ResultQueries as OriginalResultQueries
 from batch_assets.store.outcomes import (
     add_money,
+    add_shared,
     batch_columns,
     failure_columns,
     findings_columns,
@@ -23,7 +25,10 @@ from batch_assets.store.outcomes import (
 from batch_assets.store.sql import load
 from batch_assets.store.tables.staging import result_staging
 
-SQL = load(Path(__file__).with_suffix(".sql"))
+SQL = load(
+    Path(__file__).with_suffix(".sql"),
+    parts_of=[Path(__file__).parents[1] / "session_stages.sql"],
+)
 
 ROWS_A_QUESTION: Final = 2_500
 """What the driver makes of an array of ids takes several times the memory of the ids."""
@@ -50,7 +55,7 @@ class ResultQueries(OriginalResultQueries):
     def write_results(
         self, results: Sequence[BatchOutcomes], policy: Policy
     ) -> Mapping[str, Written]:
-        """See `Queries.write_results`; one transaction of at most ten statements."""
+        """See `Queries.write_results`; one transaction of at most twelve statements."""
         which = columns_of(result.lease for result in results)
         with self.engine.begin() as connection:
             held = set(connection.execute(SQL["hold"], which).scalars())
@@ -94,6 +99,10 @@ class _Exceptions:
     """Those whose attempt had ended before: another line closed it."""
     unmoved: set[BatchRow] = field(default_factory=set)
     """Those whose attempt ended now, and which had left the batch before."""
+    followed: set[BatchRow] = field(default_factory=set)
+    """Those that others follow, which ask the same."""
+    shared: Mapping[str, int] = field(default_factory=dict)
+    """How many of those have got the answer of each, by the id of the one that was answered."""
 
     def discarded(self, firsts: Iterable[tuple[BatchRow, RowOutcome]]) -> list[BatchRow]:
         """Those that were answered and had left the batch before."""
@@ -162,8 +171,8 @@ def _write_rows(
     results: Sequence[BatchOutcomes],
     failures: Mapping[BatchRow, Mapping[str, Any]],
 ) -> _Exceptions:
-    """Close the attempts, move the requests and change their sessions; a COPY and a statement, two
-    more if questions were looked for, and one more if any row is discarded.
+    """Close the attempts, move the requests and change their sessions; a COPY and two statements,
+    two more if questions were looked for, and one more each if any row is followed or discarded.
     """
     exceptions = _Exceptions()
     if not any(result.outcomes for result in results):
@@ -176,8 +185,11 @@ def _write_rows(
         ),
     )
     for step in connection.execute(SQL["write_rows"]):
-        found = exceptions.unclosed if step.step == "unclosed" else exceptions.unmoved
-        found.add((step.batch_id, step.request_id))
+        getattr(exceptions, step.step).add((step.batch_id, step.request_id))
+    if exceptions.followed:
+        followed = sorted({request_id for _, request_id in exceptions.followed})
+        exceptions.shared = end_followers(connection, followed).shared
+    connection.execute(SQL["write_sessions"])
     if any(_asks(outcome) for result in results for outcome in result.outcomes):
         connection.execute(SQL["replace_questions"])
         connection.execute(SQL["link_questions"])
@@ -250,4 +262,6 @@ def _count(
         else:
             written.retry += 1
     add_money(written, kept, discarded)
+    own = {outcome.request_id for outcome in kept}
+    add_shared(written, kept, {one: n for one, n in exceptions.shared.items() if one in own})
     return written

@@ -50,13 +50,31 @@ COPY batch_assets.result_staging (
     forwarded_hr, summary, questions
 ) FROM STDIN
 
+-- part: is_in_batch_of_closed
+-- Also a row that LiveDash has put back among those that wait: as long as our attempt is open, nobody
+-- else has sent it.
+AND CASE CAST(r."processingStatus" AS text)
+    WHEN 'BATCHING_IN_PROGRESS' THEN r."batchId" IS NOT DISTINCT FROM closed.batch_id
+    WHEN 'PENDING_BATCHING' THEN r."batchId" IS NULL
+    ELSE false
+END
+
+-- part: is_in_batch_of_unanswered
+AND CASE CAST(r."processingStatus" AS text)
+    WHEN 'BATCHING_IN_PROGRESS' THEN r."batchId" IS NOT DISTINCT FROM unanswered.batch_id
+    WHEN 'PENDING_BATCHING' THEN r."batchId" IS NULL
+    ELSE false
+END
+
 -- name: write_rows
 -- The attempts are closed first: they are what says that this batch was paid for a row, once, and
 -- what they give back decides what moves. Rows of one set are distinct, and all that is visible of
--- the staging tables is this transaction's own. A session then becomes what its requests, in the
--- order of their lines, say last. All sessions are locked first and in the order of their ids: two
--- writers that have some in common and took their locks in different orders would lock each other
--- out. What comes back are the rows to which not everything happened, which are few.
+-- the staging tables is this transaction's own. A row that is tried again stays in progress, in no
+-- batch, so that none of LiveDash's timers buys it. All sessions are locked here and in the order of
+-- their ids: two writers that have some in common and took their locks in different orders would
+-- lock each other out. What is said of them is for a statement of its own, which sees all rows of a
+-- session as they are then. What comes back are the rows to which not everything happened, and those
+-- that others follow: few.
 WITH taken AS (
     DELETE FROM batch_assets.result_staging AS s
     RETURNING
@@ -92,13 +110,18 @@ WITH taken AS (
         g.category, g.escalated, g.forwarded_hr, g.summary, g.questions
 ), answered AS (
     UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = CASE closed.outcome
-            WHEN 'completed' THEN CAST('PROCESSING_COMPLETE' AS public."AIRequestStatus")
-            ELSE 'PROCESSING_FAILED'
+    SET "processingStatus" = CASE
+            WHEN closed.outcome = 'completed'
+            THEN CAST('PROCESSING_COMPLETE' AS public."AIRequestStatus")
+            WHEN closed.delay_seconds IS NULL THEN 'PROCESSING_FAILED'
+            ELSE 'BATCHING_IN_PROGRESS'
         END,
+        "batchId" = CASE WHEN closed.delay_seconds IS NULL THEN closed.batch_id END,
         success = closed.outcome = 'completed',
         "errorMessage" = closed.reason,
-        "completedAt" = greatest(CURRENT_TIMESTAMP, r."requestedAt"),
+        "completedAt" = CASE
+            WHEN closed.delay_seconds IS NULL THEN greatest(CURRENT_TIMESTAMP, r."requestedAt")
+        END,
         "openaiRequestId" = closed.openai_request_id,
         "serviceTier" = closed.service_tier,
         "systemFingerprint" = closed.system_fingerprint,
@@ -117,8 +140,7 @@ WITH taken AS (
     FROM closed
     WHERE closed.outcome <> 'unanswered'
         AND r.id = closed.request_id
-        AND r."batchId" IS NOT DISTINCT FROM closed.batch_id
-        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+        -- here: is_in_batch_of_closed
     RETURNING
         r.id, r."sessionId", closed.batch_id, closed.company_id, closed.outcome, closed.attempts,
         closed.failure_kind, closed.code, closed.reason, closed.delay_seconds, closed.line,
@@ -130,8 +152,7 @@ WITH taken AS (
     FROM closed
     WHERE closed.outcome = 'unanswered'
         AND r.id = closed.request_id
-        AND r."batchId" IS NOT DISTINCT FROM closed.batch_id
-        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+        -- here: is_in_batch_of_closed
     RETURNING
         r.id, r."sessionId", r.model, r."requestedAt", closed.batch_id, closed.company_id,
         closed.line
@@ -175,110 +196,30 @@ WITH taken AS (
         dead_at = excluded.dead_at
 ), said AS (
     SELECT
-        answered."sessionId" AS session_id, answered.line, answered.outcome, answered.reason,
-        answered.attempts, answered.language, answered.sentiment, answered.category,
-        answered.escalated, answered.forwarded_hr, answered.summary
+        answered."sessionId" AS session_id, answered.line, answered.outcome, answered.language,
+        answered.sentiment, answered.category, answered.escalated, answered.forwarded_hr,
+        answered.summary, answered.questions
     FROM answered
     UNION ALL
     SELECT
-        returned."sessionId", returned.line, 'unanswered', NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL
+        returned."sessionId", returned.line, 'unanswered', NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM returned
-), given AS MATERIALIZED (
-    SELECT
-        said.session_id,
-        CAST('AI_ANALYSIS' AS public."ProcessingStage") AS stage,
-        bool_or(said.outcome = 'completed') AS analysed,
-        (array_agg(said.language ORDER BY said.line DESC)
-            FILTER (WHERE said.language IS NOT NULL))[1] AS language,
-        (array_agg(said.sentiment ORDER BY said.line DESC)
-            FILTER (WHERE said.sentiment IS NOT NULL))[1] AS sentiment,
-        (array_agg(said.category ORDER BY said.line DESC)
-            FILTER (WHERE said.category IS NOT NULL))[1] AS category,
-        (array_agg(said.escalated ORDER BY said.line DESC)
-            FILTER (WHERE said.escalated IS NOT NULL))[1] AS escalated,
-        (array_agg(said.forwarded_hr ORDER BY said.line DESC)
-            FILTER (WHERE said.forwarded_hr IS NOT NULL))[1] AS forwarded_hr,
-        (array_agg(said.summary ORDER BY said.line DESC)
-            FILTER (WHERE said.summary IS NOT NULL))[1] AS summary,
-        CAST(
-            CASE (array_agg(said.outcome ORDER BY said.line DESC)
-                FILTER (WHERE said.outcome <> 'unanswered'))[1]
-                WHEN 'completed' THEN 'COMPLETED'
-                WHEN 'failed' THEN 'FAILED'
-            END AS public."ProcessingStatus"
-        ) AS status,
-        (array_agg(said.reason ORDER BY said.line DESC)
-            FILTER (WHERE said.outcome <> 'unanswered'))[1] AS error,
-        (array_agg(said.attempts ORDER BY said.line DESC)
-            FILTER (WHERE said.outcome = 'failed'))[1] AS attempts,
-        max(said.line) FILTER (WHERE said.outcome = 'failed')
-            > min(said.line) FILTER (WHERE said.outcome = 'completed') AS failed_later,
-        (array_agg(said.outcome ORDER BY said.line))[1] = 'unanswered' AS began_waiting
-    FROM said
-    GROUP BY said.session_id
 ), locked AS (
     SELECT
-        s.id, given.analysed, given.language, given.sentiment, given.category, given.escalated,
-        given.forwarded_hr, given.summary
-    FROM given
-    JOIN public."Session" AS s ON s.id = given.session_id
+        s.id, said.line, said.outcome, said.language, said.sentiment, said.category,
+        said.escalated, said.forwarded_hr, said.summary, said.questions
+    FROM said
+    JOIN public."Session" AS s ON s.id = said.session_id
     ORDER BY s.id
     FOR NO KEY UPDATE OF s
-), analysed AS (
-    UPDATE public."Session" AS s
-    SET language = coalesce(locked.language, s.language),
-        sentiment = coalesce(
-            CAST(locked.sentiment AS public."SentimentCategory"), s.sentiment
-        ),
-        category = coalesce(CAST(locked.category AS public."SessionCategory"), s.category),
-        escalated = coalesce(locked.escalated, s.escalated),
-        "forwardedHr" = coalesce(locked.forwarded_hr, s."forwardedHr"),
-        summary = coalesce(locked.summary, s.summary),
-        "updatedAt" = CURRENT_TIMESTAMP
-    FROM locked
-    WHERE s.id = locked.id AND locked.analysed
 ), told AS (
-    UPDATE public."SessionProcessingStatus" AS p
-    SET status = coalesce(given.status, 'PENDING'),
-        "startedAt" = CASE
-            WHEN given.began_waiting AND p.status = 'IN_PROGRESS' THEN NULL
-            ELSE p."startedAt"
-        END,
-        "completedAt" = CASE
-            WHEN given.status IS NULL THEN p."completedAt"
-            ELSE CURRENT_TIMESTAMP
-        END,
-        "errorMessage" = CASE
-            WHEN given.status IS NULL THEN p."errorMessage"
-            ELSE given.error
-        END,
-        "retryCount" = coalesce(given.attempts, p."retryCount")
-    FROM given
-    WHERE p."sessionId" = given.session_id
-        AND p.stage = given.stage
-        AND (given.status IS NOT NULL OR p.status = 'IN_PROGRESS')
-    RETURNING p."sessionId"
-), begun AS (
-    INSERT INTO public."SessionProcessingStatus" AS p
-        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage", "retryCount")
+    INSERT INTO batch_assets.session_staging
+        (session_id, line, is_answered, language, sentiment, category, escalated, forwarded_hr,
+        summary, questions)
     SELECT
-        gen_random_uuid()::text, given.session_id, given.stage, given.status, CURRENT_TIMESTAMP,
-        CURRENT_TIMESTAMP, given.error,
-        CASE WHEN given.failed_later THEN given.attempts ELSE 0 END
-    FROM given
-    WHERE given.analysed AND given.session_id NOT IN (SELECT told."sessionId" FROM told)
-    ORDER BY given.session_id
-    ON CONFLICT ("sessionId", stage) DO UPDATE
-    SET status = excluded.status,
-        "completedAt" = excluded."completedAt",
-        "errorMessage" = excluded."errorMessage"
-), asked AS (
-    INSERT INTO batch_assets.question_staging (session_id, questions)
-    SELECT DISTINCT ON (answered."sessionId") answered."sessionId", answered.questions
-    FROM answered
-    WHERE answered.questions IS NOT NULL
-    ORDER BY answered."sessionId", answered.line DESC
+        locked.id, locked.line, locked.outcome = 'completed', locked.language, locked.sentiment,
+        locked.category, locked.escalated, locked.forwarded_hr, locked.summary, locked.questions
+    FROM locked
 )
 (
     SELECT 'unclosed' AS step, taken.batch_id, taken.request_id FROM taken
@@ -295,6 +236,91 @@ UNION ALL
         SELECT 'unmoved', returned.batch_id, returned.id FROM returned
     )
 )
+UNION ALL
+SELECT 'followed', answered.batch_id, answered.id
+FROM answered
+WHERE coalesce(
+    (SELECT true FROM batch_assets.follower AS f WHERE f.leader_id = answered.id LIMIT 1), false
+)
+
+-- name: write_sessions
+-- A session becomes what its answers, in the order of their lines, say last; its stage what all of its
+-- requests say together.
+WITH taken AS (
+    DELETE FROM batch_assets.session_staging AS s
+    RETURNING
+        s.session_id, s.line, s.is_answered, s.language, s.sentiment, s.category, s.escalated,
+        s.forwarded_hr, s.summary, s.questions
+), found AS MATERIALIZED (
+    SELECT
+        taken.session_id AS id,
+        bool_or(taken.is_answered) AS is_answered,
+        (array_agg(taken.language ORDER BY taken.line DESC)
+            FILTER (WHERE taken.language IS NOT NULL))[1] AS language,
+        (array_agg(taken.sentiment ORDER BY taken.line DESC)
+            FILTER (WHERE taken.sentiment IS NOT NULL))[1] AS sentiment,
+        (array_agg(taken.category ORDER BY taken.line DESC)
+            FILTER (WHERE taken.category IS NOT NULL))[1] AS category,
+        (array_agg(taken.escalated ORDER BY taken.line DESC)
+            FILTER (WHERE taken.escalated IS NOT NULL))[1] AS escalated,
+        (array_agg(taken.forwarded_hr ORDER BY taken.line DESC)
+            FILTER (WHERE taken.forwarded_hr IS NOT NULL))[1] AS forwarded_hr,
+        (array_agg(taken.summary ORDER BY taken.line DESC)
+            FILTER (WHERE taken.summary IS NOT NULL))[1] AS summary,
+        (array_agg(cardinality(taken.questions) ORDER BY taken.line DESC)
+            FILTER (WHERE taken.questions IS NOT NULL))[1] AS questions
+    FROM taken
+    GROUP BY taken.session_id
+), asked AS MATERIALIZED (
+    SELECT DISTINCT ON (taken.session_id)
+        taken.session_id AS id,
+        taken.questions AS texts,
+        cardinality(taken.questions) AS questions
+    FROM taken
+    WHERE taken.questions IS NOT NULL
+    ORDER BY taken.session_id, taken.line DESC
+), given AS MATERIALIZED (
+    SELECT
+        found.id,
+        nullif(
+            jsonb_strip_nulls(jsonb_build_object(
+                'language', found.language,
+                'sentiment', found.sentiment,
+                'category', found.category,
+                'questionsCount', found.questions
+            )),
+            '{}'
+        ) AS metadata
+    FROM found
+-- here: judged
+, analysed AS (
+    UPDATE public."Session" AS s
+    SET language = coalesce(g.language, s.language),
+        sentiment = coalesce(CAST(g.sentiment AS public."SentimentCategory"), s.sentiment),
+        category = coalesce(CAST(g.category AS public."SessionCategory"), s.category),
+        escalated = coalesce(g.escalated, s.escalated),
+        "forwardedHr" = coalesce(g.forwarded_hr, s."forwardedHr"),
+        summary = coalesce(g.summary, s.summary),
+        "messagesSent" = g.messages_sent,
+        "endTime" = greatest(coalesce(g.last_at, s."endTime"), s."startTime"),
+        "updatedAt" = CURRENT_TIMESTAMP
+    FROM (
+        SELECT
+            s.id, s.language, s.sentiment, s.category, s.escalated, s.forwarded_hr, s.summary,
+            n.messages_sent, n.last_at
+        FROM found AS s
+        -- here: measured
+        WHERE s.is_answered
+    ) AS g
+    WHERE s.id = g.id
+), extracted AS (
+    -- here: extracted
+), kept AS (
+    INSERT INTO batch_assets.question_staging (session_id, questions)
+    SELECT asked.id, asked.texts
+    FROM asked
+)
+-- here: staged
 
 -- name: discard_rows
 -- These left the batch while it ran: what they cost is kept, their answers are not.
@@ -327,11 +353,13 @@ WHERE b.id = g.batch_id
 
 -- name: settle
 -- The leases are checked and the rows locked first: whoever took a batch over has raised its fence.
--- What is left of a batch without an outcome waits again, and so do its sessions.
--- Suspects are cleared that the server took, or that have found their end: what was refused and waits
--- stays suspect. Only a live batch is pending in LiveDash until then.
+-- What is left of a batch without an outcome waits again; it is open as before, and so the stages of
+-- its sessions stay in progress. Suspects are cleared that the server took, or that have found their
+-- end: what was refused and waits stays suspect. Only now LiveDash sees how the batch has ended.
 WITH held AS MATERIALIZED (
-    SELECT b.id, b.suspect_of, b.server_status
+    SELECT
+        b.id, b.suspect_of, b.server_status,
+        b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL AS was_read
     FROM unnest(
         (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
     ) AS g (id, fence)
@@ -357,17 +385,11 @@ WITH held AS MATERIALIZED (
     SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
     FROM unanswered
     WHERE r.id = unanswered.request_id
-        AND r."batchId" IS NOT DISTINCT FROM unanswered.batch_id
-        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+        -- here: is_in_batch_of_unanswered
     RETURNING
         r.id, r."sessionId", r.model, r."requestedAt", unanswered.batch_id, unanswered.company_id
-), waiting AS (
-    UPDATE public."SessionProcessingStatus" AS p
-    SET status = 'PENDING', "startedAt" = NULL
-    FROM moved
-    WHERE p."sessionId" = moved."sessionId"
-        AND CAST(p.stage AS text) = 'AI_ANALYSIS'
-        AND CAST(p.status AS text) = 'IN_PROGRESS'
+), staged AS (
+    -- here: stage_in_progress
 ), noticed AS (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
     SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
@@ -392,11 +414,15 @@ WITH held AS MATERIALIZED (
     WHERE b.id = counted.id
 ), told AS (
     UPDATE public."AIBatchRequest" AS l
-    SET status = 'PROCESSED',
-        "completedAt" = coalesce(l."completedAt", CURRENT_TIMESTAMP),
-        "processedAt" = CURRENT_TIMESTAMP
+    SET status = CASE
+            WHEN held.was_read THEN CAST('PROCESSED' AS public."AIBatchRequestStatus")
+            WHEN held.server_status IN ('cancelled', 'lost') THEN 'CANCELLED'
+            ELSE 'FAILED'
+        END,
+        "processedAt" = CASE WHEN held.was_read THEN CURRENT_TIMESTAMP END
     FROM held
-    WHERE l.id = held.id AND CAST(l.status AS text) IN ('COMPLETED', 'PENDING')
+    WHERE l.id = held.id
+        AND CAST(l.status AS text) NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
 )
 SELECT counted.id, counted.returned FROM counted
 
@@ -436,7 +462,8 @@ SET files_deleted_at = clock_timestamp()
 WHERE b.id = ANY(CAST(:batch_ids AS text[])) AND b.files_deleted_at IS NULL
 
 -- name: requeue_due
--- A row that LiveDash moved meanwhile is no longer ours to retry: only its entry goes. The moment
+-- A row that LiveDash moved meanwhile is no longer ours to retry: only its entry goes. One that it has
+-- put back among those that wait is there already. The moment
 -- is that of the statement, since the index cannot be asked for one that goes on changing.
 WITH due AS (
     SELECT f.request_id
@@ -452,11 +479,14 @@ WITH due AS (
     RETURNING f.request_id, f.company_id
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL, "completedAt" = NULL
+    SET "processingStatus" = 'PENDING_BATCHING', "completedAt" = NULL
     -- An array, since a join may read the keys from the first one on.
     WHERE r.id = ANY (ARRAY (SELECT t.request_id FROM taken AS t))
-        AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
-    RETURNING r.id, r.model, r."requestedAt"
+        AND CAST(r."processingStatus" AS text) IN ('BATCHING_IN_PROGRESS', 'PENDING_BATCHING')
+        AND coalesce(r."batchId", '') = ''
+    RETURNING r.id, r."sessionId", r.model, r."requestedAt"
+), staged AS (
+    -- here: stage_in_progress
 )
 INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
 SELECT moved.id, taken.company_id, moved.model, moved."requestedAt"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from batch_assets.domain.batches import BatchRow, InFlightBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.domain.states import UNRESOLVED_BATCH_STATES, BatchState, livedash_status
-from batch_assets.store.original.base import EngineQueries, holds
+from batch_assets.store.base import EngineQueries, holds
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -71,7 +71,6 @@ class BatchQueries(EngineQueries):
                     "openai_batch_id": batch.remote.id,
                     "input_file_id": batch.remote.input_file_id,
                     "server_status": batch.remote.status,
-                    "status": livedash_status("validating", readable=False),
                 }
                 connection.execute(SQL["submitted"], which)
                 connection.execute(SQL["livedash_submitted"], which)
@@ -136,6 +135,7 @@ def seen_columns(batch: InFlightBatch, remote: RemoteBatch, *, has_ended: bool) 
         "server_answered": remote.completed + remote.failed,
         "output_file_id": remote.output_file_id,
         "error_file_id": remote.error_file_id,
+        "completed_at": remote.completed_at,
         "status": livedash_status(word, readable=readable),
     }
 

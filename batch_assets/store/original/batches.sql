@@ -8,8 +8,17 @@ UPDATE batch_assets.batch AS b
 SET lease_owner = NULL, lease_expires_at = NULL
 WHERE b.id = :batch_id AND b.fence = :fence
 
+-- part: is_in_batch
+-- Also a row that LiveDash has put back among those that wait: as long as our attempt is open, nobody
+-- else has sent it.
+AND (
+    (r."batchId" = :batch_id AND r."processingStatus" = 'BATCHING_IN_PROGRESS')
+    OR (r."batchId" IS NULL AND r."processingStatus" = 'PENDING_BATCHING')
+)
+
 -- name: return_row
 -- A row of a batch that gave it no answer waits again; it was not paid for and no attempt is counted.
+-- It is open as before, and so its session's stage stays in progress.
 WITH ended AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = :outcome, ended_at = CURRENT_TIMESTAMP
@@ -20,16 +29,10 @@ WITH ended AS (
     SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
     FROM ended
     WHERE r.id = ended.request_id
-        AND r."batchId" = :batch_id
-        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        -- here: is_in_batch
     RETURNING r.id, r."sessionId", r.model, r."requestedAt", ended.company_id
-), waiting AS (
-    UPDATE public."SessionProcessingStatus" AS p
-    SET status = 'PENDING', "startedAt" = NULL
-    FROM moved
-    WHERE p."sessionId" = moved."sessionId"
-        AND p.stage = 'AI_ANALYSIS'
-        AND p.status = 'IN_PROGRESS'
+), staged AS (
+    -- here: stage_in_progress
 )
 INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
 SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
@@ -78,8 +81,9 @@ SET state = 'submitted',
 WHERE b.id = :batch_id
 
 -- name: livedash_submitted
+-- LiveDash's timers never look at a batch that is UPLOADING: it stays so until every row has left it.
 UPDATE public."AIBatchRequest" AS l
-SET status = CAST(:status AS public."AIBatchRequestStatus"),
+SET status = 'UPLOADING',
     "openaiBatchId" = :openai_batch_id,
     "inputFileId" = coalesce(:input_file_id, l."inputFileId")
 WHERE l.id = :batch_id AND l.status IN ('PENDING', 'UPLOADING')
@@ -94,7 +98,7 @@ WHERE b.id = :batch_id
 
 -- name: livedash_released
 UPDATE public."AIBatchRequest" AS l
-SET status = 'CANCELLED', "completedAt" = CURRENT_TIMESTAMP
+SET status = 'CANCELLED'
 WHERE l.id = :batch_id AND l.status IN ('PENDING', 'UPLOADING')
 
 -- name: in_flight
@@ -136,9 +140,14 @@ WHERE b.id = :batch_id
     )
 
 -- name: livedash_status
+-- How a batch of ours is on the server is not for LiveDash's timers to know; its own they know best.
 UPDATE public."AIBatchRequest" AS l
-SET status = CAST(:status AS public."AIBatchRequestStatus"),
+SET status = CASE
+        WHEN b.installation_id IS NULL THEN CAST(:status AS public."AIBatchRequestStatus")
+        ELSE 'UPLOADING'
+    END,
     "outputFileId" = :output_file_id,
     "errorFileId" = :error_file_id,
-    "completedAt" = CASE WHEN :ended THEN CURRENT_TIMESTAMP ELSE l."completedAt" END
-WHERE l.id = :batch_id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
+    "completedAt" = coalesce(CAST(:completed_at AS timestamptz), l."completedAt")
+FROM batch_assets.batch AS b
+WHERE l.id = :batch_id AND b.id = l.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')

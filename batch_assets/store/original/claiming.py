@@ -12,10 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.batches import Claim, ClaimedBatch
 from batch_assets.domain.packing import Draft, Packing, Rejection, Terms
 from batch_assets.domain.records import Lease
-from batch_assets.store.original.base import EngineQueries, expect_one
+from batch_assets.store.base import EngineQueries, expect_one
+from batch_assets.store.followers import end_followers, follow
 from batch_assets.store.original.intake import backlog_of, forget_gone, notice
 from batch_assets.store.original.visits import Course, Load, Visit, total, visit_company
 from batch_assets.store.protocol import Holder, Spent
+from batch_assets.store.session_stages import lock_sessions, restage
 from batch_assets.store.sql import load
 from batch_assets.store.unavailable import is_connection_failure
 
@@ -100,21 +102,35 @@ def _foresee(
         visit = visit_company(connection, company_id, terms, total(drafts), course, foreseen=drafts)
         whole.drafts += visit.packing.drafts
         whole.rejections += visit.packing.rejections
+        whole.followers += visit.packing.followers
         if visit.is_last:
             whole.held = visit.packing.held
             return replace(visit, packing=whole)
         course = visit.course
         packed = [rejection.candidate for rejection in visit.packing.rejections]
         packed += [one for draft in visit.packing.drafts for one in draft.candidates]
+        packed += visit.packing.followers
         which = {"request_ids": [candidate.request_id for candidate in packed]}
         connection.execute(SQL["forget_packed"], which)
 
 
 def _claim_packed(connection: Connection, packing: Packing, holder: Holder) -> list[ClaimedBatch]:
     batches = [_claim_batch(connection, draft, holder) for draft in packing.drafts]
+    if packing.followers:
+        follow(connection, packing.followers)
     for rejection in packing.rejections:
         _reject(connection, rejection)
+    bury(connection, packing.rejections)
     return batches
+
+
+def bury(connection: Connection, rejections: Sequence[Rejection]) -> None:
+    """After these have become dead letters: let others take their places, and the stages say so."""
+    if rejections:
+        request_ids = [rejection.candidate.request_id for rejection in rejections]
+        session_ids = lock_sessions(connection, request_ids)
+        end_followers(connection, request_ids)
+        restage(connection, session_ids)
 
 
 def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatch:

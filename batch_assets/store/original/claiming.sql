@@ -27,7 +27,10 @@ VALUES
 -- LiveDash may have reset a row that we had given up or put off: it is in one bucket only.
 WITH moved AS (
     UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = 'BATCHING_IN_PROGRESS', "batchId" = :batch_id
+    SET "processingStatus" = 'BATCHING_IN_PROGRESS',
+        "batchId" = :batch_id,
+        success = false,
+        "completedAt" = NULL
     WHERE r.id = :request_id
         AND r."processingStatus" = 'PENDING_BATCHING'
         AND r."batchId" IS NULL
@@ -38,18 +41,8 @@ WITH moved AS (
     DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
 ), not_dead AS (
     DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
-), begun AS (
-    INSERT INTO public."SessionProcessingStatus" AS p
-        (id, "sessionId", stage, status, "startedAt", "completedAt", "errorMessage")
-    SELECT
-        gen_random_uuid()::text, moved."sessionId", 'AI_ANALYSIS', 'IN_PROGRESS',
-        CURRENT_TIMESTAMP, NULL, NULL
-    FROM moved
-    ON CONFLICT ("sessionId", stage) DO UPDATE
-    SET status = excluded.status,
-        "startedAt" = excluded."startedAt",
-        "completedAt" = NULL,
-        "errorMessage" = NULL
+), staged AS (
+    -- here: stage_in_progress
 )
 INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
 SELECT :batch_id, moved.id, :company_id, :position
@@ -70,17 +63,6 @@ WITH moved AS (
     DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
 ), not_put_off AS (
     DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
-), failed AS (
-    INSERT INTO public."SessionProcessingStatus" AS p
-        (id, "sessionId", stage, status, "completedAt", "errorMessage", "retryCount")
-    SELECT
-        gen_random_uuid()::text, moved."sessionId", 'AI_ANALYSIS', 'FAILED',
-        CURRENT_TIMESTAMP, :reason, 0
-    FROM moved
-    ON CONFLICT ("sessionId", stage) DO UPDATE
-    SET status = excluded.status,
-        "completedAt" = excluded."completedAt",
-        "errorMessage" = excluded."errorMessage"
 )
 INSERT INTO batch_assets.dead_letter
     (request_id, company_id, attempts, failure_kind, code, reason)

@@ -6,7 +6,7 @@ from pathlib import Path
 from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.money import Price, livedash_price
 from batch_assets.domain.records import Company
-from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

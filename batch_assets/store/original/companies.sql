@@ -22,26 +22,12 @@ FROM public."Company" AS c
 ORDER BY c.id
 
 -- name: company_requests
--- A failed request is ours to retry, a dead letter, or one that failed before or beside us.
 SELECT
     count(DISTINCT r."sessionId") AS sessions,
-    count(*) FILTER (WHERE r."processingStatus" = 'PENDING_BATCHING') AS waiting,
-    count(*) FILTER (WHERE r."processingStatus" = 'BATCHING_IN_PROGRESS') AS in_batch,
-    count(*) FILTER (WHERE r."processingStatus" = 'PROCESSING_COMPLETE') AS complete,
-    count(*) FILTER (
-        WHERE r."processingStatus" = 'PROCESSING_FAILED' AND f.request_id IS NOT NULL
-    ) AS retry,
-    count(*) FILTER (
-        WHERE r."processingStatus" = 'PROCESSING_FAILED' AND d.request_id IS NOT NULL
-    ) AS dead,
-    count(*) FILTER (
-        WHERE r."processingStatus" = 'PROCESSING_FAILED'
-            AND f.request_id IS NULL AND d.request_id IS NULL
-    ) AS failed_elsewhere
+    -- here: counted_buckets
 FROM public."Session" AS s
 JOIN public."AIProcessingRequest" AS r ON r."sessionId" = s.id
-LEFT JOIN batch_assets.retry AS f ON f.request_id = r.id
-LEFT JOIN batch_assets.dead_letter AS d ON d.request_id = r.id
+-- here: entries_of_requests
 WHERE s."companyId" = :company_id
 
 -- name: company_money

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from batch_assets.domain.packing import Candidate
 from batch_assets.domain.records import Backlog
-from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.base import EngineQueries
+from batch_assets.store.followers import follow
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -25,6 +27,7 @@ class IntakeQueries(EngineQueries):
                 forget_gone(connection, company_id)
             for company_id in company_ids:
                 noticed += notice(connection, company_id, limit - noticed)
+                connection.execute(SQL["stage_waiting"], {"company_id": company_id})
         return noticed
 
     def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
@@ -41,9 +44,19 @@ def forget_gone(connection: Connection, company_id: str) -> None:
 
 
 def notice(connection: Connection, company_id: str, limit: int) -> int:
-    """Take in what waits for a company, at most `limit` requests; how many came in."""
+    """Take in what waits for a company, of at most `limit` requests; how many came in.
+
+    What asks the same as another open request follows that one, and does not come in.
+    """
     which = {"company_id": company_id, "limit": limit}
-    return connection.execute(SQL["notice_pending"], which).rowcount
+    found = [Candidate(**row._mapping) for row in connection.execute(SQL["unnoticed"], which)]
+    following = [one for one in found if one.leader_id is not None]
+    if following:
+        follow(connection, following)
+    waiting = [one.request_id for one in found if one.leader_id is None]
+    if not waiting:
+        return 0
+    return connection.execute(SQL["notice_pending"], {"request_ids": waiting}).rowcount
 
 
 def backlog_of(connection: Connection, company_id: str) -> Backlog:

@@ -18,20 +18,57 @@ WHERE i.company_id = :company_id
             AND r.model = i.model
             AND r."processingStatus" = 'PENDING_BATCHING'
             AND r."batchId" IS NULL
+            -- here: is_fresh
     )
 
--- name: notice_pending
-INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
-SELECT r.id, s."companyId", r.model, r."requestedAt"
+-- name: unnoticed
+-- The oldest of what waits and was not noticed, each with the open request that asks the same. What
+-- left an open attempt behind is still in its batch, whatever LiveDash says.
+SELECT
+    r.id AS request_id, s.id AS session_id, s."companyId" AS company_id, r.model,
+    r."processingType" AS processing_type,
+    0 AS message_count,
+    0 AS content_bytes,
+    -- here: leader_id
 FROM public."Session" AS s
 JOIN public."AIProcessingRequest" AS r ON r."sessionId" = s.id
 WHERE s."companyId" = :company_id
     AND r."processingStatus" = 'PENDING_BATCHING'
     AND r."batchId" IS NULL
+    -- here: is_fresh
     AND NOT EXISTS (SELECT FROM batch_assets.intake AS i WHERE i.request_id = r.id)
+    AND NOT EXISTS (
+        SELECT FROM batch_assets.attempt AS a WHERE a.request_id = r.id AND a.outcome IS NULL
+    )
 ORDER BY r."requestedAt", r.id
 LIMIT :limit
+
+-- name: notice_pending
+-- Its session's stage says so from now on, if it did not.
+WITH moved AS (
+    SELECT r.id, r."sessionId", s."companyId" AS company_id, r.model, r."requestedAt"
+    FROM public."AIProcessingRequest" AS r
+    JOIN public."Session" AS s ON s.id = r."sessionId"
+    WHERE r.id = ANY(CAST(:request_ids AS text[]))
+), staged AS (
+    -- here: stage_in_progress
+)
+INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
+FROM moved
 ON CONFLICT (request_id) DO NOTHING
+
+-- name: stage_waiting
+-- A stage that LiveDash has put back while its request waits.
+WITH moved AS (
+    SELECT r."sessionId"
+    FROM batch_assets.intake AS i
+    JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
+    JOIN public."SessionProcessingStatus" AS p
+        ON p."sessionId" = r."sessionId" AND p.stage = 'AI_ANALYSIS' AND p.status <> 'IN_PROGRESS'
+    WHERE i.company_id = :company_id
+)
+-- here: stage_in_progress
 
 -- name: pending_of_company
 SELECT

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from batch_assets.domain.batches import UnresolvedBatch
 from batch_assets.domain.records import Lease
-from batch_assets.store.original.base import EngineQueries
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.protocol import Holder
 from batch_assets.store.sql import load
 

@@ -18,20 +18,28 @@ from batch_assets.domain.batches import (
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import BatchErrorLine, Lease, RowOutcome
 from batch_assets.domain.states import BatchState
-from batch_assets.store.original.base import EngineQueries, holds
+from batch_assets.store.base import EngineQueries, holds
+from batch_assets.store.followers import end_followers
 from batch_assets.store.original.batches import return_open_rows, return_rows
 from batch_assets.store.outcomes import (
     add_money,
+    add_shared,
     batch_columns,
     failure_columns,
     findings_columns,
     paid_columns,
+    stage_columns,
 )
 from batch_assets.store.protocol import Holder
+from batch_assets.store.session_stages import lock_sessions, restage
 from batch_assets.store.sql import load
 from batch_assets.store.unavailable import is_connection_failure
 
-SQL = load(Path(__file__).with_suffix(".sql"))
+_STORE = Path(__file__).parents[1]
+SQL = load(
+    Path(__file__).with_suffix(".sql"),
+    parts_of=(Path(__file__).with_name("batches.sql"), _STORE / "session_stages.sql"),
+)
 
 
 class ResultQueries(EngineQueries):
@@ -161,12 +169,19 @@ def _write(connection: Connection, result: BatchOutcomes, policy: Policy) -> Wri
     asked: dict[str, Sequence[str]] = {}
     kept: list[RowOutcome] = []
     discarded: list[RowOutcome] = []
+    request_ids = [outcome.request_id for outcome in result.outcomes]
+    lock_sessions(connection, request_ids)
+    session_ids: set[str] = set()
     for outcome in result.outcomes:
-        kind = _write_row(connection, batch_id, outcome, policy, written, asked=asked)
+        kind = _write_row(
+            connection, batch_id, outcome, policy, written, asked=asked, session_ids=session_ids
+        )
         if kind is not None:
             (discarded if kind == "discarded" else kept).append(outcome)
-    _write_questions(connection, asked)
     add_money(written, kept, discarded)
+    add_shared(written, kept, end_followers(connection, request_ids).shared)
+    restage(connection, sorted(session_ids))
+    _write_questions(connection, asked)
     counters = {"batch_id": batch_id} | batch_columns(written, result.refused)
     connection.execute(SQL["add_to_batch"], counters)
     return written
@@ -180,8 +195,10 @@ def _write_row(
     written: Written,
     *,
     asked: dict[str, Sequence[str]],
+    session_ids: set[str],
 ) -> str | None:
-    """Apply one outcome, count it and note its questions; what became of a row that was paid for.
+    """Apply one outcome, count it and note its session with its questions; what became of a row that
+    was paid for.
 
     `None` where the batch's money did not grow by it.
     """
@@ -190,7 +207,10 @@ def _write_row(
         kind = "completed"
         row = connection.execute(
             SQL["complete_row"],
-            which | paid_columns(outcome) | findings_columns(outcome.findings),
+            which
+            | paid_columns(outcome)
+            | findings_columns(outcome.findings)
+            | stage_columns(outcome.findings),
         ).one()
     elif outcome.failure is not None:
         before = connection.execute(
@@ -208,10 +228,12 @@ def _write_row(
     if row.session_id is None:
         connection.execute(SQL["discard_row"], which)
         kind = "discarded"
-    elif outcome.findings is not None and outcome.findings.questions is not None:
-        asked[row.session_id] = outcome.findings.questions
-    elif outcome.failure is not None:
-        written.failure_kinds[outcome.failure.kind] += 1
+    else:
+        session_ids.add(row.session_id)
+        if outcome.findings is not None and outcome.findings.questions is not None:
+            asked[row.session_id] = outcome.findings.questions
+        elif outcome.failure is not None:
+            written.failure_kinds[outcome.failure.kind] += 1
     setattr(written, kind, getattr(written, kind) + 1)
     return kind
 

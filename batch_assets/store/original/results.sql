@@ -63,8 +63,7 @@ WITH ended AS (
         "totalCostEur" = CAST(:cost_eur AS float8)
     FROM ended
     WHERE r.id = ended.request_id
-        AND r."batchId" = :batch_id
-        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        -- here: is_in_batch
     RETURNING r.id, r."sessionId"
 ), analysed AS (
     UPDATE public."Session" AS s
@@ -76,20 +75,36 @@ WITH ended AS (
         escalated = coalesce(:escalated, s.escalated),
         "forwardedHr" = coalesce(:forwarded_hr, s."forwardedHr"),
         summary = coalesce(:summary, s.summary),
+        "messagesSent" = g.messages_sent,
+        "endTime" = greatest(coalesce(g.last_at, s."endTime"), s."startTime"),
         "updatedAt" = CURRENT_TIMESTAMP
-    FROM moved
-    WHERE s.id = moved."sessionId"
-), finished AS (
+    FROM (
+        SELECT s.id, n.messages_sent, n.last_at
+        FROM moved
+        JOIN public."Session" AS s ON s.id = moved."sessionId"
+        -- here: measured
+    ) AS g
+    WHERE s.id = g.id
+), described AS (
+    -- The status is set when all rows of the set have moved.
     INSERT INTO public."SessionProcessingStatus" AS p
-        (id, "sessionId", stage, status, "startedAt", "completedAt")
+        (id, "sessionId", stage, status, "startedAt", metadata)
     SELECT
-        gen_random_uuid()::text, moved."sessionId", 'AI_ANALYSIS', 'COMPLETED',
-        CURRENT_TIMESTAMP, CURRENT_TIMESTAMP
+        gen_random_uuid()::text, moved."sessionId", 'AI_ANALYSIS', 'IN_PROGRESS',
+        CURRENT_TIMESTAMP, CAST(:metadata AS jsonb)
     FROM moved
     ON CONFLICT ("sessionId", stage) DO UPDATE
-    SET status = excluded.status,
-        "completedAt" = excluded."completedAt",
-        "errorMessage" = NULL
+    SET metadata = CASE
+            WHEN jsonb_typeof(p.metadata) = 'object' THEN p.metadata || excluded.metadata
+            ELSE excluded.metadata
+        END
+    WHERE excluded.metadata IS NOT NULL
+), asked AS (
+    SELECT moved."sessionId" AS id, CAST(:question_count AS integer) AS questions
+    FROM moved
+    WHERE CAST(:question_count AS integer) IS NOT NULL
+), extracted AS (
+    -- here: extracted
 )
 SELECT
     (SELECT count(*) FROM ended) AS ended,
@@ -121,8 +136,9 @@ FROM batch_assets.attempt AS a
 WHERE a.request_id = :request_id AND a.counted AND a.outcome = 'failed'
 
 -- name: fail_row
--- With a delay it is tried again then; without one it becomes a dead letter. What was paid for an
--- answer that could not be used is kept with the row all the same.
+-- With a delay it is tried again then, and stays in progress until that, in no batch: so none of
+-- LiveDash's timers buys it. Without one it becomes a dead letter. What was paid for an answer that
+-- could not be used is kept with the row all the same.
 WITH ended AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = 'failed',
@@ -137,10 +153,20 @@ WITH ended AS (
     RETURNING a.request_id, a.company_id
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = 'PROCESSING_FAILED',
+    SET "processingStatus" = CASE
+            WHEN CAST(:delay_seconds AS float8) IS NULL
+            THEN CAST('PROCESSING_FAILED' AS public."AIRequestStatus")
+            ELSE 'BATCHING_IN_PROGRESS'
+        END,
+        "batchId" = CASE
+            WHEN CAST(:delay_seconds AS float8) IS NULL THEN CAST(:batch_id AS text)
+        END,
         success = false,
         "errorMessage" = :reason,
-        "completedAt" = greatest(CURRENT_TIMESTAMP, r."requestedAt"),
+        "completedAt" = CASE
+            WHEN CAST(:delay_seconds AS float8) IS NULL
+            THEN greatest(CURRENT_TIMESTAMP, r."requestedAt")
+        END,
         "openaiRequestId" = :openai_request_id,
         "serviceTier" = :service_tier,
         "systemFingerprint" = :system_fingerprint,
@@ -158,17 +184,8 @@ WITH ended AS (
         "totalCostEur" = CAST(:cost_eur AS float8)
     FROM ended
     WHERE r.id = ended.request_id
-        AND r."batchId" = :batch_id
-        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        -- here: is_in_batch
     RETURNING r.id, r."sessionId", ended.company_id
-), marked AS (
-    UPDATE public."SessionProcessingStatus" AS p
-    SET status = 'FAILED',
-        "completedAt" = CURRENT_TIMESTAMP,
-        "errorMessage" = :reason,
-        "retryCount" = :attempts
-    FROM moved
-    WHERE p."sessionId" = moved."sessionId" AND p.stage = 'AI_ANALYSIS'
 ), later AS (
     INSERT INTO batch_assets.retry
         (request_id, company_id, attempts, failure_kind, code, reason, retry_at)
@@ -242,12 +259,20 @@ SET state = 'settled',
 WHERE b.id = :batch_id
 
 -- name: livedash_settled
--- Only a live batch is pending until then.
+-- Every row has left the batch: only now LiveDash sees how it has ended.
 UPDATE public."AIBatchRequest" AS l
-SET status = 'PROCESSED',
-    "completedAt" = coalesce(l."completedAt", CURRENT_TIMESTAMP),
-    "processedAt" = CURRENT_TIMESTAMP
-WHERE l.id = :batch_id AND l.status IN ('COMPLETED', 'PENDING')
+SET status = CASE
+        WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
+        THEN CAST('PROCESSED' AS public."AIBatchRequestStatus")
+        WHEN b.server_status IN ('cancelled', 'lost') THEN 'CANCELLED'
+        ELSE 'FAILED'
+    END,
+    "processedAt" = CASE
+        WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
+        THEN CURRENT_TIMESTAMP
+    END
+FROM batch_assets.batch AS b
+WHERE l.id = :batch_id AND b.id = l.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
 
 -- name: leftovers
 -- Only files that we made, or that were made for a batch of ours, are ours to delete. A batch that
@@ -275,17 +300,22 @@ ORDER BY f.retry_at, f.request_id
 LIMIT :limit
 
 -- name: requeue_row
--- A row that LiveDash moved meanwhile is no longer ours to retry: only its entry goes.
+-- A row that LiveDash moved meanwhile is no longer ours to retry: only its entry goes. One that it has
+-- put back among those that wait is there already.
 WITH due AS (
     DELETE FROM batch_assets.retry AS f
     WHERE f.request_id = :request_id
     RETURNING f.request_id, f.company_id
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL, "completedAt" = NULL
+    SET "processingStatus" = 'PENDING_BATCHING', "completedAt" = NULL
     FROM due
-    WHERE r.id = due.request_id AND r."processingStatus" = 'PROCESSING_FAILED'
-    RETURNING r.id, r.model, r."requestedAt", due.company_id
+    WHERE r.id = due.request_id
+        AND r."processingStatus" IN ('BATCHING_IN_PROGRESS', 'PENDING_BATCHING')
+        AND r."batchId" IS NULL
+    RETURNING r.id, r."sessionId", r.model, r."requestedAt", due.company_id
+), staged AS (
+    -- here: stage_in_progress
 )
 INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
 SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"

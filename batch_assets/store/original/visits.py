@@ -75,7 +75,8 @@ def visit_company(
     for candidate in candidates:
         room.model_tokens.setdefault(candidate.model, terms.policy.token_allowance(candidate.model))
     packing = pack(candidates, terms, room)
-    has_moved = packing.drafts or packing.rejections or len(room.paused_models) > len(passed_over)
+    rests_more = len(room.paused_models) > len(passed_over)
+    has_moved = packing.drafts or packing.rejections or packing.followers or rests_more
     is_end = is_used_up(room, packing)
     is_last = is_end or not (has_moved and len(rows) == limit)
     countable = course.countable

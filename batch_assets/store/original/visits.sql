@@ -34,7 +34,8 @@ SELECT
     m.message_count,
     m.content_bytes,
     q.lot,
-    q.root_batch_id AS suspect_of
+    q.root_batch_id AS suspect_of,
+    w.leader_id
 FROM (
     SELECT
         r.id AS request_id,
@@ -42,7 +43,8 @@ FROM (
         s."companyId" AS company_id,
         r.model,
         r."processingType" AS processing_type,
-        i.requested_at
+        i.requested_at,
+        -- here: leader_id
     FROM batch_assets.intake AS i
     JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
     JOIN public."Session" AS s ON s.id = r."sessionId" AND s."companyId" = i.company_id
@@ -51,6 +53,10 @@ FROM (
         AND c.status = 'ACTIVE'
         AND r."processingStatus" = 'PENDING_BATCHING'
         AND r."batchId" IS NULL
+        -- here: is_fresh
+        AND NOT EXISTS (
+            SELECT FROM batch_assets.attempt AS a WHERE a.request_id = r.id AND a.outcome IS NULL
+        )
         AND r.model = i.model
         AND i.model <> ALL(:resting_models)
         AND (CAST(:only_model AS text) IS NULL OR i.model = CAST(:only_model AS text))

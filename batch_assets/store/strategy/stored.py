@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.original.base import EngineQueries
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.modes import QueryMode
 

@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy import MetaData
 
 from batch_assets.store.tables import (
+    beside_livedash,
     livedash,
     monitoring,
     operations,
@@ -15,7 +16,16 @@ from batch_assets.store.tables import (
 )
 from batch_assets.store.tables.base import metadata
 
-MODULES: Final = (livedash, monitoring, operations, own, provenance, staging, trouble)
+MODULES: Final = (
+    beside_livedash,
+    livedash,
+    monitoring,
+    operations,
+    own,
+    provenance,
+    staging,
+    trouble,
+)
 """Imported for what they add to `metadata`."""
 
 EVERY_TABLE: Final[MetaData] = metadata

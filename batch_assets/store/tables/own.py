@@ -167,6 +167,7 @@ attempt = Table(
     moment("ended_at"),
     Column("position", Integer),
     moment("called_at"),
+    Column("shares_answer_of", Text),
     CheckConstraint(
         "outcome IN ('completed', 'failed', 'unanswered', 'released', 'discarded')",
         name="outcome",

@@ -56,3 +56,20 @@ question_staging = Table(
     schema=OWN_SCHEMA,
     prefixes=["UNLOGGED"],
 )
+
+session_staging = Table(
+    "session_staging",
+    metadata,
+    Column("session_id", Text, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("is_answered", Boolean, nullable=False),
+    Column("language", Text),
+    Column("sentiment", Text),
+    Column("category", Text),
+    Column("escalated", Boolean),
+    Column("forwarded_hr", Boolean),
+    Column("summary", Text),
+    Column("questions", ARRAY(Text)),
+    schema=OWN_SCHEMA,
+    prefixes=["UNLOGGED"],
+)

@@ -85,7 +85,7 @@ SELECT
 FROM generate_series(0, 19999) AS n
 
 -- name: waiting_sessions
--- Of the suspended company and, five requests to a session, of the others.
+-- Of the suspended company and of the others, five requests of different types to a session.
 INSERT INTO public."Session" (id, "companyId", "startTime", "endTime", "updatedAt")
 SELECT 'ss' || lpad(n::text, 7, '0'), 'suspended', now(), now(), now()
 FROM generate_series(0, 19999) AS n
@@ -109,7 +109,10 @@ INSERT INTO public."AIProcessingRequest"
     "requestedAt")
 SELECT
     'sr' || lpad(n::text, 7, '0'), 'ss' || lpad((n / 5)::text, 7, '0'),
-    'gpt-4o-mini', 0, 0, 0, 0, 0, 0, 'full_analysis', false,
+    'gpt-4o-mini', 0, 0, 0, 0, 0, 0,
+    (ARRAY['full_analysis', 'session_analysis', 'sentiment_analysis', 'categorization', 'summary'])
+        [n % 5 + 1],
+    false,
     now() - interval '20 days' + n * interval '1 s'
 FROM generate_series(0, 99999) AS n
 
@@ -122,6 +125,9 @@ INSERT INTO public."AIProcessingRequest"
 SELECT
     'wr' || lpad(n::text, 7, '0'),
     'ws' || lpad((n % 500 * 120 + n / 2500)::text, 7, '0'),
-    'gpt-4o-mini', 0, 0, 0, 0, 0, 0, 'full_analysis', false,
+    'gpt-4o-mini', 0, 0, 0, 0, 0, 0,
+    (ARRAY['full_analysis', 'session_analysis', 'sentiment_analysis', 'categorization', 'summary'])
+        [n / 500 % 5 + 1],
+    false,
     now() - interval '2 days' + n * interval '0.5 s'
 FROM generate_series(0, 299999) AS n

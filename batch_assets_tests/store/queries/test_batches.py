@@ -1,6 +1,7 @@
 """Batches on their way to the server and on it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_rows_that_did_not_go_into_the_file_wait_again(desk: Desk) -> None:
     assert desk.batch(batch.id).requests == 1
     status = desk.analysis_status(dropped)
     assert status is not None
-    assert (status.status, status.startedAt) == ("PENDING", None)
+    assert status.status == "IN_PROGRESS", "it is open: LiveDash must not make another request"
 
 
 @pytest.mark.parametrize("uploaded", [True, False], ids=["uploaded", "claimed"])
@@ -46,7 +47,7 @@ def test_a_submission_is_recorded_and_ends_the_lease(desk: Desk, uploaded: bool)
     assert (ours.state, ours.openai_batch_id) == ("submitted", f"batch_{batch.id}")
     assert (ours.input_file_id, ours.server_status) == (f"file-{batch.id}", "validating")
     assert (ours.lease_owner, ours.lease_expires_at) == (None, None)
-    assert (theirs.status, theirs.openaiBatchId) == ("VALIDATING", f"batch_{batch.id}")
+    assert (theirs.status, theirs.openaiBatchId) == ("UPLOADING", f"batch_{batch.id}")
     assert theirs.inputFileId == f"file-{batch.id}"
 
 
@@ -64,7 +65,8 @@ def test_a_release_lets_every_row_wait_again_for_nothing(desk: Desk, uploaded: b
     batch, ids = desk.uploaded() if uploaded else desk.claimed()
     assert desk.queries.release([batch.lease]) == 3
     assert desk.batch(batch.id).state == "released"
-    assert desk.livedash_batch(batch.id).status == "CANCELLED"
+    theirs = desk.livedash_batch(batch.id)
+    assert (theirs.status, theirs.completedAt) == ("CANCELLED", None)
     assert desk.statuses(ids) == {"PENDING_BATCHING"}
     assert desk.intake() == set(ids)
     assert {desk.attempt(row).outcome for row in ids} == {"released"}
@@ -106,20 +108,14 @@ def test_batches_in_flight_are_those_that_were_submitted_oldest_first(desk: Desk
 
 
 @pytest.mark.parametrize(
-    ("word", "livedash"),
-    [
-        ("in_progress", "IN_PROGRESS"),
-        ("finalizing", "FINALIZING"),
-        ("cancelling", "IN_PROGRESS"),
-        ("scheduling", "IN_PROGRESS"),
-    ],
+    "word", ["in_progress", "finalizing", "cancelling", "scheduling", "completed"]
 )
-def test_a_word_that_is_no_end_is_kept(desk: Desk, word: str, livedash: str) -> None:
+def test_a_word_that_is_no_end_is_kept_and_hidden_from_livedash(desk: Desk, word: str) -> None:
     batch, ids = desk.submitted()
     remote = replace(remote_batch(batch.id), status=word)
     assert desk.queries.record_statuses([(batch, remote)], frozenset()) == 1
     assert (desk.batch(batch.id).state, desk.batch(batch.id).server_status) == ("submitted", word)
-    assert desk.livedash_batch(batch.id).status == livedash
+    assert desk.livedash_batch(batch.id).status == "UPLOADING"
     assert desk.statuses(ids) == {"BATCHING_IN_PROGRESS"}
 
 
@@ -144,30 +140,35 @@ def test_the_time_of_a_word_is_that_of_its_first_hearing(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("status", "output", "livedash"),
     [
-        ("completed", "file-out", "COMPLETED"),
-        ("expired", "file-out", "COMPLETED"),
-        ("cancelled", "file-out", "COMPLETED"),
+        ("completed", "file-out", "PROCESSED"),
+        ("expired", "file-out", "PROCESSED"),
+        ("cancelled", "file-out", "PROCESSED"),
         ("expired", None, "FAILED"),
         ("failed", None, "FAILED"),
         ("cancelled", None, "CANCELLED"),
     ],
 )
-def test_an_end_is_kept_with_files_and_errors(
+def test_an_end_is_kept_with_files_and_errors_and_told_once_every_row_has_left(
     desk: Desk, status: str, output: str | None, livedash: str
 ) -> None:
     batch, ids = desk.submitted()
     errors = (BatchErrorLine("invalid_json_line", 3), BatchErrorLine("model_not_found"))
-    desk.end(batch, status=status, output_file_id=output, errors=errors * 2)
+    at = datetime(2026, 11, 29, 12, tzinfo=UTC) if status == "completed" else None
+    changes = {"status": status, "output_file_id": output, "completed_at": at}
+    desk.end(batch, errors=errors * 2, **changes)
     ours, theirs = desk.batch(batch.id), desk.livedash_batch(batch.id)
     assert (ours.state, ours.server_status, ours.output_file_id) == ("ended", status, output)
     assert ours.server_errors == ["invalid_json_line", "model_not_found"]
     assert ours.server_error_lines == [3, 0]
-    assert (theirs.status, theirs.outputFileId) == (livedash, output)
-    assert theirs.completedAt is not None
+    assert (theirs.status, theirs.outputFileId) == ("UPLOADING", output)
+    assert theirs.completedAt == at, "the server's completed_at, as LiveDash has it"
     assert desk.statuses(ids) == {"BATCHING_IN_PROGRESS"}
     taken = desk.take(batch.id)
     assert taken.server_errors == errors
     assert (taken.is_ours, taken.output_file_id) == (True, output)
+    desk.settle(taken.lease)
+    theirs = desk.livedash_batch(batch.id)
+    assert (theirs.status, theirs.completedAt) == (livedash, at)
 
 
 def test_an_end_is_kept_once(desk: Desk) -> None:
@@ -179,10 +180,9 @@ def test_an_end_is_kept_once(desk: Desk) -> None:
     assert desk.everything() == before
 
 
-def test_completed_without_its_files_yet_is_finalizing_to_livedash(desk: Desk) -> None:
+def test_completed_without_its_files_yet_is_still_in_flight(desk: Desk) -> None:
     batch, _ = desk.submitted()
     word = replace(remote_batch(batch.id), status="completed")
     desk.queries.record_statuses([(batch, word)], frozenset())
     assert desk.batch(batch.id).state == "submitted"
     assert desk.in_flight(batch.id).server_status == "completed"
-    assert desk.livedash_batch(batch.id).status == "FINALIZING"

@@ -1,5 +1,6 @@
 """Writing answers: every column that LiveDash has for them, once."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -159,7 +160,7 @@ def test_what_was_not_asked_for_is_left_as_it_is(
     desk.write(batch.lease, [completed(row, findings)])
     after = dict(desk.session(row)._mapping)
     changed = {key for key in after if after[key] != before[key]}
-    assert changed == {column, "updatedAt"}
+    assert changed == {column, "messagesSent", "endTime", "updatedAt"}
     assert after[column] == value
 
 
@@ -205,7 +206,7 @@ def test_the_same_answers_written_twice_change_nothing_and_cost_once(desk: Desk)
     assert (written.completed, written.retry, written.cost_eur) == (0, 0, 0.0)
     assert written.returned == 0
     after = desk.everything()
-    assert {table for table in after if after[table] != before[table]} <= {"batch"}
+    assert {table for table in after if after[table] != before[table]} <= {"batch"}, "twice"
     assert desk.batch(batch.id).cost_eur == pytest.approx(2 * COST.eur)
 
 
@@ -285,12 +286,8 @@ def test_an_answer_for_a_deleted_session_is_dropped_and_its_cost_kept(desk: Desk
 
 @pytest.mark.parametrize(
     "change",
-    [
-        "\"processingStatus\" = 'PROCESSING_COMPLETE'",
-        '"processingStatus" = \'PENDING_BATCHING\', "batchId" = NULL',
-        '"batchId" = NULL',
-    ],
-    ids=["completed", "reset", "taken out"],
+    ["\"processingStatus\" = 'PROCESSING_COMPLETE'", '"batchId" = NULL'],
+    ids=["completed", "taken out"],
 )
 @pytest.mark.parametrize("answer", [completed, failed], ids=["answer", "failure"])
 def test_a_row_that_livedash_changed_meanwhile_is_left_to_it(
@@ -304,6 +301,22 @@ def test_a_row_that_livedash_changed_meanwhile_is_left_to_it(
     assert written.discarded == 1
     after = desk.everything()
     assert {table for table in after if after[table] != before[table]} == {"attempt", "batch"}
+
+
+@pytest.mark.parametrize("answer", [completed, failed], ids=["answer", "failure"])
+def test_an_answer_to_a_row_that_livedash_has_reset_is_used(
+    desk: Desk, answer: Callable[[str], RowOutcome]
+) -> None:
+    batch, (row, *_) = desk.ended()
+    desk.do(
+        'UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PENDING_BATCHING\','
+        ' "batchId" = NULL, "errorMessage" = \'Batch processing failed: x\' WHERE id = :id',
+        id=row,
+    )
+    written = desk.write(batch.lease, [answer(row)])
+    assert written is not None
+    assert (written.completed + written.retry, written.discarded) == (1, 0)
+    assert desk.statuses([row]) <= {"PROCESSING_COMPLETE", "BATCHING_IN_PROGRESS"}
 
 
 def test_two_requests_of_one_session_are_both_written(desk: Desk) -> None:

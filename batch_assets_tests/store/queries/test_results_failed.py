@@ -25,7 +25,8 @@ def test_a_transient_failure_is_retried_later(desk: Desk) -> None:
     assert written is not None
     assert (written.retry, written.dead) == (1, 0)
     request = desk.request(row)
-    assert (request.processingStatus, request.success) == ("PROCESSING_FAILED", False)
+    assert (request.processingStatus, request.success) == ("BATCHING_IN_PROGRESS", False)
+    assert (request.batchId, request.completedAt) == (None, None)
     assert request.errorMessage == TRANSIENT.reason
     later = desk.retry(row)
     assert (later.attempts, later.failure_kind, later.code) == (1, "transient", "server_error")
@@ -35,11 +36,7 @@ def test_a_transient_failure_is_retried_later(desk: Desk) -> None:
     assert (attempt.outcome, attempt.counted, attempt.code) == ("failed", True, "server_error")
     status = desk.analysis_status(row)
     assert status is not None
-    assert (status.status, status.errorMessage, status.retryCount) == (
-        "FAILED",
-        TRANSIENT.reason,
-        1,
-    )
+    assert (status.status, status.errorMessage) == ("IN_PROGRESS", None), "it is still open"
 
 
 def test_a_permanent_failure_is_a_dead_letter_at_once(desk: Desk) -> None:
@@ -51,6 +48,13 @@ def test_a_permanent_failure_is_a_dead_letter_at_once(desk: Desk) -> None:
     assert (letter.batch_id, letter.attempts, letter.failure_kind) == (batch.id, 1, "permanent")
     assert (letter.code, letter.reason) == ("refused", PERMANENT.reason)
     assert desk.request(row).processingStatus == "PROCESSING_FAILED"
+    status = desk.analysis_status(row)
+    assert status is not None
+    assert (status.status, status.errorMessage, status.retryCount) == (
+        "FAILED",
+        PERMANENT.reason,
+        1,
+    )
     assert desk.value("SELECT count(*) FROM batch_assets.retry") == 0
 
 
@@ -156,7 +160,7 @@ def test_nothing_is_requeued_before_its_time_or_beyond_the_limit(desk: Desk) -> 
     desk.write(batch.lease, [failed(third)])
     assert desk.queries.requeue_due(1) == 1
     assert desk.queries.requeue_due(10) == 1
-    assert desk.statuses([third]) == {"PROCESSING_FAILED"}
+    assert desk.statuses([third]) == {"BATCHING_IN_PROGRESS"}
 
 
 @pytest.mark.parametrize(

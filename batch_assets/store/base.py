@@ -1,4 +1,4 @@
-"""What the parts of the original implementation share: an engine, and how a lease is held."""
+"""What all that asks the database shares: an engine, and how a lease is held."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,0 +1,70 @@
+"""Requests that ask the same as another one that is open: one is bought, the others follow it.
+
+The same is asked by requests of one session with one type and one model. This state is ours alone
+and has one implementation; who follows whom is found where requests are noticed and claimed.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from batch_assets.domain.packing import Candidate
+from batch_assets.store.base import EngineQueries
+from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.session_stages import restage
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+@dataclass(slots=True)
+class Ended:
+    """What became of followers."""
+
+    shared: Counter[str] = field(default_factory=Counter)
+    """How many got the answer of each leader, by the leader's id."""
+    promoted: int = 0
+    """Those that wait now in the place of a leader that was lost."""
+    session_ids: set[str] = field(default_factory=set)
+
+
+def follow(connection: Connection, candidates: Sequence[Candidate]) -> None:
+    """Let candidates follow the requests that they name as their leaders; one statement."""
+    which = {
+        "request_ids": [one.request_id for one in candidates],
+        "company_ids": [one.company_id for one in candidates],
+        "leader_ids": [one.leader_id for one in candidates],
+    }
+    connection.execute(SQL["follow"], which)
+
+
+def end_followers(connection: Connection, leader_ids: Sequence[str] | None) -> Ended:
+    """End the followers of requests that have ended, or let the oldest take the place of each.
+
+    Without ids, those of all leaders. One statement, after those that have moved the leaders; the
+    stages of the sessions are the caller's to set.
+    """
+    which = {"leader_ids": None if leader_ids is None else list(leader_ids)}
+    ended = Ended()
+    for row in connection.execute(SQL["end"], which):
+        ended.session_ids.add(row.session_id)
+        if row.is_shared:
+            ended.shared[row.leader_id] += 1
+        else:
+            ended.promoted += 1
+    return ended
+
+
+class Followers(EngineQueries):
+    """Followers whose leaders were moved by somebody else."""
+
+    @retry_lost
+    def heal(self) -> Ended:
+        """End or promote every follower whose leader is not open any more; two statements."""
+        with self.engine.begin() as connection:
+            ended = end_followers(connection, None)
+            restage(connection, sorted(ended.session_ids))
+        return ended

@@ -1,0 +1,139 @@
+-- name: follow
+-- These share the answer of another one that is open. LiveDash's create timer never takes what is in
+-- progress, and nobody else looks at what is in no batch.
+WITH moved AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'BATCHING_IN_PROGRESS', success = false, "completedAt" = NULL
+    FROM unnest(
+        (SELECT CAST(:request_ids AS text[])),
+        (SELECT CAST(:company_ids AS text[])),
+        (SELECT CAST(:leader_ids AS text[]))
+    ) AS g (request_id, company_id, leader_id)
+    WHERE r.id = g.request_id
+        AND CAST(r."processingStatus" AS text) = 'PENDING_BATCHING'
+        AND coalesce(r."batchId", '') = ''
+    RETURNING r.id, r."sessionId", r."requestedAt", g.company_id, g.leader_id
+), forgotten AS (
+    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
+), not_put_off AS (
+    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
+), not_dead AS (
+    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
+), following AS (
+    INSERT INTO batch_assets.follower (request_id, company_id, leader_id, requested_at)
+    SELECT moved.id, moved.company_id, moved.leader_id, moved."requestedAt"
+    FROM moved
+    ON CONFLICT (request_id) DO UPDATE SET leader_id = excluded.leader_id
+)
+-- here: stage_in_progress
+
+-- name: end
+-- What becomes of those that follow one of these, or of all whose leader is not open any more. With
+-- the leader's answer each is complete, at no tokens and no cost, by an attempt in the leader's batch
+-- that names it. Without an answer the oldest takes the leader's place, and the others follow it. One
+-- that was moved by somebody else is nobody's follower.
+WITH led AS MATERIALIZED (
+    SELECT
+        f.request_id,
+        f.leader_id,
+        f.company_id,
+        f.requested_at,
+        l."openaiRequestId" AS openai_request_id,
+        CASE
+            WHEN CAST(l."processingStatus" AS text) = 'PROCESSING_COMPLETE' THEN 'answered'
+            WHEN CAST(l."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' THEN 'open'
+            WHEN CAST(l."processingStatus" AS text) = 'PENDING_BATCHING'
+                AND (
+                    NOT (l.success OR l."completedAt" IS NOT NULL)
+                    OR EXISTS (SELECT FROM batch_assets.attempt AS t WHERE t.request_id = l.id)
+                    OR EXISTS (SELECT FROM batch_assets.dead_letter AS t WHERE t.request_id = l.id)
+                )
+                THEN 'open'
+            ELSE 'lost'
+        END AS leader
+    FROM batch_assets.follower AS f
+    LEFT JOIN public."AIProcessingRequest" AS l ON l.id = f.leader_id
+    WHERE CAST(:leader_ids AS text[]) IS NULL OR f.leader_id = ANY(CAST(:leader_ids AS text[]))
+    ORDER BY f.request_id
+    FOR UPDATE OF f
+), heir AS MATERIALIZED (
+    SELECT DISTINCT ON (e.leader_id) e.leader_id, e.request_id, e.company_id
+    FROM (
+        SELECT led.leader_id, led.request_id, led.company_id, led.requested_at
+        FROM led
+        WHERE led.leader = 'lost'
+            AND coalesce((
+                SELECT CAST(r."processingStatus" AS text) IN (
+                        'BATCHING_IN_PROGRESS', 'PENDING_BATCHING'
+                    )
+                    AND coalesce(r."batchId", '') = ''
+                FROM public."AIProcessingRequest" AS r
+                WHERE r.id = led.request_id
+            ), false)
+    ) AS e
+    ORDER BY e.leader_id, e.requested_at, e.request_id
+), answered AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PROCESSING_COMPLETE',
+        success = true,
+        "errorMessage" = NULL,
+        "completedAt" = greatest(CURRENT_TIMESTAMP, r."requestedAt"),
+        "openaiRequestId" = led.openai_request_id
+    FROM led
+    WHERE led.leader = 'answered'
+        AND r.id = led.request_id
+        AND CAST(r."processingStatus" AS text) IN ('BATCHING_IN_PROGRESS', 'PENDING_BATCHING')
+        AND coalesce(r."batchId", '') = ''
+    RETURNING r.id, r."sessionId", led.leader_id, led.company_id
+), shared AS (
+    INSERT INTO batch_assets.attempt
+        (batch_id, request_id, company_id, outcome, ended_at, shares_answer_of)
+    SELECT a.batch_id, answered.id, answered.company_id, 'completed', CURRENT_TIMESTAMP,
+        answered.leader_id
+    FROM answered
+    CROSS JOIN LATERAL (
+        SELECT t.batch_id
+        FROM batch_assets.attempt AS t
+        WHERE t.request_id = answered.leader_id AND t.outcome = 'completed'
+        ORDER BY t.ended_at DESC
+        LIMIT 1
+    ) AS a
+    ON CONFLICT (batch_id, request_id) DO NOTHING
+), promoted AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PENDING_BATCHING'
+    FROM heir
+    WHERE r.id = heir.request_id
+    RETURNING r.id, r."sessionId", r.model, r."requestedAt", heir.leader_id, heir.company_id
+), waiting AS (
+    INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+    SELECT promoted.id, promoted.company_id, promoted.model, promoted."requestedAt"
+    FROM promoted
+    ON CONFLICT (request_id) DO UPDATE
+    SET company_id = excluded.company_id,
+        model = excluded.model,
+        requested_at = excluded.requested_at
+), led_by_heirs AS (
+    UPDATE batch_assets.follower AS f
+    SET leader_id = heir.request_id
+    FROM heir
+    WHERE f.leader_id = heir.leader_id AND f.request_id <> heir.request_id
+), over AS (
+    DELETE FROM batch_assets.follower AS f
+    USING led
+    WHERE f.request_id = led.request_id
+        AND (
+            led.leader = 'answered'
+            OR led.request_id IN (SELECT heir.request_id FROM heir)
+            OR NOT coalesce((
+                SELECT CAST(r."processingStatus" AS text) IN (
+                    'BATCHING_IN_PROGRESS', 'PENDING_BATCHING'
+                )
+                FROM public."AIProcessingRequest" AS r
+                WHERE r.id = led.request_id
+            ), false)
+        )
+)
+SELECT answered."sessionId" AS session_id, answered.leader_id, true AS is_shared FROM answered
+UNION ALL
+SELECT promoted."sessionId", promoted.leader_id, false FROM promoted

@@ -1,0 +1,113 @@
+-- What statements of several files have in common.
+
+-- part: is_fresh
+-- Nobody has answered or tried it but we: an answer or an end that no attempt and no dead letter of
+-- ours explains is LiveDash's own, and was paid for. They are looked up only where they matter.
+AND (
+    NOT (r.success OR r."completedAt" IS NOT NULL)
+    OR coalesce(
+        (SELECT true FROM batch_assets.attempt AS t WHERE t.request_id = r.id LIMIT 1),
+        (SELECT true FROM batch_assets.dead_letter AS t WHERE t.request_id = r.id),
+        false
+    )
+)
+
+-- part: leader_id
+-- The open request that asks the same as r, and came before it or is under way: r follows that one.
+-- Of several, one that is under way, then the oldest; never one that follows another itself.
+(
+    SELECT o.id
+    FROM public."AIProcessingRequest" AS o
+    WHERE o."sessionId" = r."sessionId"
+        AND o.id <> r.id
+        AND o.model = r.model
+        AND o."processingType" = r."processingType"
+        AND (
+            CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+            OR (
+                CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
+                AND o."batchId" IS NULL
+                AND (
+                    NOT (o.success OR o."completedAt" IS NOT NULL)
+                    OR coalesce(
+                        (
+                            SELECT true
+                            FROM batch_assets.attempt AS t
+                            WHERE t.request_id = o.id
+                            LIMIT 1
+                        ),
+                        (SELECT true FROM batch_assets.dead_letter AS t WHERE t.request_id = o.id),
+                        false
+                    )
+                )
+                AND (o."requestedAt", o.id) < (r."requestedAt", r.id)
+            )
+        )
+        AND NOT coalesce(
+            (SELECT true FROM batch_assets.follower AS f WHERE f.request_id = o.id), false
+        )
+    ORDER BY
+        CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' DESC, o."requestedAt", o.id
+    LIMIT 1
+) AS leader_id
+
+-- part: stage_in_progress
+-- The stage of whose session something is open, whatever it said: LiveDash makes another request
+-- for a session whose stage is PENDING.
+INSERT INTO public."SessionProcessingStatus" AS p
+    (id, "sessionId", stage, status, "startedAt")
+SELECT gen_random_uuid()::text, s.id, 'AI_ANALYSIS', 'IN_PROGRESS', CURRENT_TIMESTAMP
+FROM (SELECT DISTINCT moved."sessionId" AS id FROM moved) AS s
+ORDER BY s.id
+ON CONFLICT ("sessionId", stage) DO UPDATE
+SET status = excluded.status,
+    "startedAt" = excluded."startedAt",
+    "completedAt" = NULL,
+    "errorMessage" = NULL
+WHERE p.status <> 'IN_PROGRESS'
+
+-- part: counted_buckets
+-- What waits and was answered or tried by nobody but LiveDash, before us, is nobody's to send. A failed
+-- request is a dead letter, or one that failed before or beside us.
+count(*) FILTER (
+    WHERE r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL AND before.what IS NULL
+) AS waiting,
+count(*) FILTER (
+    WHERE r."processingStatus" = 'PENDING_BATCHING' AND before.what = 'answered'
+) AS answered_before,
+count(*) FILTER (
+    WHERE r."processingStatus" = 'PENDING_BATCHING' AND before.what = 'failed'
+) AS failed_before,
+count(*) FILTER (
+    WHERE r."processingStatus" = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NOT NULL
+) AS in_batch,
+count(*) FILTER (
+    WHERE r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        AND r."batchId" IS NULL
+        AND w.request_id IS NOT NULL
+) AS follows,
+count(*) FILTER (
+    WHERE r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        AND r."batchId" IS NULL
+        AND f.request_id IS NOT NULL
+) AS retry,
+count(*) FILTER (WHERE r."processingStatus" = 'PROCESSING_COMPLETE') AS complete,
+count(*) FILTER (
+    WHERE r."processingStatus" = 'PROCESSING_FAILED' AND d.request_id IS NOT NULL
+) AS dead,
+count(*) FILTER (
+    WHERE r."processingStatus" = 'PROCESSING_FAILED' AND d.request_id IS NULL
+) AS failed_elsewhere
+
+-- part: entries_of_requests
+LEFT JOIN batch_assets.retry AS f ON f.request_id = r.id
+LEFT JOIN batch_assets.dead_letter AS d ON d.request_id = r.id
+LEFT JOIN batch_assets.follower AS w ON w.request_id = r.id
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN r.success THEN 'answered' ELSE 'failed' END AS what
+    WHERE r."processingStatus" = 'PENDING_BATCHING'
+        AND r."batchId" IS NULL
+        AND (r.success OR r."completedAt" IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM batch_assets.attempt AS t WHERE t.request_id = r.id)
+        AND NOT EXISTS (SELECT FROM batch_assets.dead_letter AS t WHERE t.request_id = r.id)
+) AS before ON true
