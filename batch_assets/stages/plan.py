@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from batch_assets import analysis
-from batch_assets.domain.packing import Sizes, Terms
+from batch_assets.domain.packing import Parts, Sizes, Terms
 from batch_assets.domain.records import Backlog
 from batch_assets.stages.pipeline import Pipeline
 
@@ -42,6 +42,10 @@ class PlanPreview:
     batches: tuple[PlannedBatch, ...] = ()
     rejected: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
+    unknown_types: Counter[str] = field(default_factory=Counter)
+    """Of the requests in batches, those whose type is not known: everything is asked of them."""
+    parts: Parts = Parts()
+    """Where the tokens of the batches go."""
 
 
 def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
@@ -66,10 +70,14 @@ def preview(
     packings = pipeline.queries.preview(company_ids, claim_terms(pipeline, only_model))
     rejected: Counter[str] = Counter()
     held: Counter[str] = Counter()
+    unknown_types: Counter[str] = Counter()
+    parts = Parts()
     batches = []
     for packing in packings:
         rejected.update(rejection.code for rejection in packing.rejections)
         held.update(packing.held)
+        unknown_types.update(packing.unknown_types)
+        parts = sum((draft.parts for draft in packing.drafts), parts)
         batches += [
             PlannedBatch(
                 company_id=draft.company_id,
@@ -81,7 +89,7 @@ def preview(
             )
             for draft in packing.drafts
         ]
-    return PlanPreview(tuple(batches), rejected, held)
+    return PlanPreview(tuple(batches), rejected, held, unknown_types, parts)
 
 
 def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
@@ -90,14 +98,15 @@ def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
         policy=pipeline.policy,
         price_of=pipeline.price_of,
         sizes_of=_sizes_of,
+        shown_if_unknown=analysis.shown_if_unknown,
         only_model=only_model,
     )
 
 
-def _sizes_of(processing_type: str, model: str) -> Sizes | None:
-    if not analysis.is_known(processing_type):
-        return None
+def _sizes_of(processing_type: str, model: str) -> Sizes:
     return Sizes(
         overhead_bytes=analysis.overhead_bytes(processing_type, model),
+        prompt_tokens=analysis.prompt_tokens(processing_type, model),
+        schema_tokens=analysis.schema_tokens(processing_type, model),
         completion_tokens=analysis.expected_completion_tokens(processing_type, model),
     )
