@@ -25,7 +25,7 @@ class ProcessingType:
     name: str
     """The value of `"AIProcessingRequest"."processingType"`."""
     answer: type[Answer]
-    """Its fields' descriptions are sent to the model; a field that says all by its name needs none."""
+    """Its fields' descriptions are lines of the prompt; a name that says all needs none."""
     writes: tuple[str, ...]
     """The answer's fields that are stored; each is a field of `Findings` of the same name."""
     expected_tokens: int

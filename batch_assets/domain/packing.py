@@ -72,8 +72,6 @@ class Terms:
     price_of: Callable[[str], Price | None]
     sizes_of: Callable[[str, str], Sizes]
     """(processing type, model) to its sizes."""
-    shown_if_unknown: Callable[[str], str | None] = lambda _: None
-    """The name to warn with of a processing type that is not known; `None`: it is."""
     only_model: str | None = None
     """Requests of other models are passed over; `None`: they are all wanted."""
 
@@ -152,7 +150,7 @@ class Draft:
     suspect_of: str | None = None
     candidates: list[Candidate] = field(default_factory=list)
     bytes: int = 0
-    parts: Parts = Parts()
+    parts: Parts = field(default_factory=Parts)
     cost_eur: float = 0.0
 
     @property
@@ -176,11 +174,6 @@ class Packing:
     rejections: list[Rejection] = field(default_factory=list)
     held: Counter[str] = field(default_factory=Counter)
     """Reason to number of requests that stay waiting because of it."""
-    unknown_types: Counter[str] = field(default_factory=Counter)
-    """Of the requests in drafts, those of types that are not known, by a name that is safe to show.
-
-    Everything is asked of their conversations, as LiveDash does.
-    """
 
 
 def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
@@ -203,9 +196,6 @@ def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
             drafts[together] = draft
             packing.drafts.append(draft)
         draft.add(candidate, size)
-        unknown_type = terms.shown_if_unknown(candidate.processing_type)
-        if unknown_type is not None:
-            packing.unknown_types[unknown_type] += 1
         room.take(candidate.model, size)
     return packing
 

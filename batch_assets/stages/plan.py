@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from batch_assets import analysis
-from batch_assets.domain.packing import Parts, Sizes, Terms
+from batch_assets.domain.packing import Draft, Parts, Sizes, Terms
 from batch_assets.domain.records import Backlog
 from batch_assets.stages.pipeline import Pipeline
 
@@ -44,7 +44,7 @@ class PlanPreview:
     held: Counter[str] = field(default_factory=Counter)
     unknown_types: Counter[str] = field(default_factory=Counter)
     """Of the requests in batches, those whose type is not known: everything is asked of them."""
-    parts: Parts = Parts()
+    parts: Parts = field(default_factory=Parts)
     """Where the tokens of the batches go."""
 
 
@@ -76,8 +76,9 @@ def preview(
     for packing in packings:
         rejected.update(rejection.code for rejection in packing.rejections)
         held.update(packing.held)
-        unknown_types.update(packing.unknown_types)
-        parts = sum((draft.parts for draft in packing.drafts), parts)
+        for draft in packing.drafts:
+            parts += draft.parts
+            unknown_types += _unknown_types(draft)
         batches += [
             PlannedBatch(
                 company_id=draft.company_id,
@@ -92,13 +93,17 @@ def preview(
     return PlanPreview(tuple(batches), rejected, held, unknown_types, parts)
 
 
+def _unknown_types(draft: Draft) -> Counter[str]:
+    shown = (analysis.shown_if_unknown(one.processing_type) for one in draft.candidates)
+    return Counter(name for name in shown if name is not None)
+
+
 def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
     """What packing has to know of policy, prices and processing types."""
     return Terms(
         policy=pipeline.policy,
         price_of=pipeline.price_of,
         sizes_of=_sizes_of,
-        shown_if_unknown=analysis.shown_if_unknown,
         only_model=only_model,
     )
 

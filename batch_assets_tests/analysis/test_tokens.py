@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import toktok
+import toktok  # type: ignore[import-untyped]
 
 from batch_assets.analysis import (
     expected_completion_tokens,
@@ -21,9 +21,10 @@ from batch_assets.analysis import (
     schema_tokens,
 )
 from batch_assets.domain.packing import ESTIMATED_BYTES_PER_TOKEN, JSON_BYTES_PER_MESSAGE
-from batch_assets.domain.records import Conversation, Message
+from batch_assets.domain.records import Conversation
 from batch_assets.local.analyst import answer
 from batch_assets.local.samples import SampleSession, sample_sessions
+from batch_assets_tests.local.asking import body_of
 
 MOST = {
     "session_analysis": 330,
@@ -75,15 +76,6 @@ def test_estimates_of_the_constant_part_are_close(
 def bodies() -> list[tuple[SampleSession, dict[str, Any]]]:
     sessions = sample_sessions(now=datetime(2026, 3, 12, 9, 30, tzinfo=UTC))
     return [(session, body_of(session)) for session in sessions if session.messages]
-
-
-def body_of(session: SampleSession) -> dict[str, Any]:
-    messages = tuple(
-        Message(f"{one.timestamp:%Y-%m-%d %H:%M:%S}", one.role, one.content)
-        for one in session.messages
-    )
-    asked = Conversation("r", session.id, "b", "gpt-4o", "session_analysis", messages)
-    return request_body(asked)
 
 
 def test_a_message_costs_ten_tokens_beside_its_text(

@@ -26,7 +26,6 @@ def candidate() -> MakeCandidate:
         *,
         content_bytes: int = 68,
         message_count: int = 1,
-        processing_type: str = "summary",
         lot: str | None = None,
     ) -> Candidate:
         number = next(numbers)
@@ -35,7 +34,7 @@ def candidate() -> MakeCandidate:
             session_id=f"s{number}",
             company_id="c1",
             model=model,
-            processing_type=processing_type,
+            processing_type="summary",
             message_count=message_count,
             content_bytes=content_bytes,
             lot=lot,
@@ -50,7 +49,6 @@ def terms(policy: Policy | None = None, prices: Mapping[str, Price | None] | Non
         policy=policy or Policy(),
         price_of=lambda model: (prices or {}).get(model, PRICE),
         sizes_of=lambda kind, model: Sizes(OVERHEAD, PROMPT_TOKENS, SCHEMA_TOKENS, ANSWER_TOKENS),
-        shown_if_unknown=lambda kind: None if kind == "summary" else f"«{kind}»",
     )
 
 
@@ -118,14 +116,6 @@ def test_a_session_without_messages_can_never_be_sent(candidate: MakeCandidate) 
     (rejection,) = packing.rejections
     assert (rejection.code, rejection.reason) == ("no_messages", "The session has no messages.")
     assert not packing.drafts
-
-
-def test_an_unknown_processing_type_is_sent_and_counted(candidate: MakeCandidate) -> None:
-    waiting = [candidate(processing_type=kind) for kind in ("horoscope", "summary", "horoscope")]
-    waiting.append(candidate(processing_type="poem", message_count=0, content_bytes=0))
-    packing = pack(waiting, terms(), Room(requests={"run": 2}))
-    assert [ids(draft.candidates) for draft in packing.drafts] == [["r1", "r2"]]
-    assert packing.unknown_types == {"«horoscope»": 1}, "what waits or is refused is not counted"
 
 
 @pytest.mark.parametrize(

@@ -14,5 +14,5 @@ TYPE = ProcessingType(
     name="categorization",
     answer=Categorization,
     writes=("category",),
-    expected_tokens=15,
+    expected_tokens=10,
 )

@@ -14,5 +14,5 @@ TYPE = ProcessingType(
     name="sentiment_analysis",
     answer=SentimentAnalysis,
     writes=("sentiment",),
-    expected_tokens=12,
+    expected_tokens=10,
 )

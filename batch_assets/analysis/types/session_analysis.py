@@ -1,4 +1,4 @@
-"""`session_analysis`, the type of every request that LiveDash makes: all that it keeps of a session."""
+"""`session_analysis`: all that LiveDash keeps of a session, and the only type that it makes."""
 
 from batch_assets.analysis.fields import (
     CategoryField,
@@ -28,5 +28,5 @@ TYPE = ProcessingType(
     name="session_analysis",
     answer=SessionAnalysis,
     writes=tuple(SessionAnalysis.model_fields),
-    expected_tokens=110,
+    expected_tokens=100,
 )

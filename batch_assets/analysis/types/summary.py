@@ -14,5 +14,5 @@ TYPE = ProcessingType(
     name="summary",
     answer=Summary,
     writes=("summary",),
-    expected_tokens=70,
+    expected_tokens=40,
 )

@@ -93,5 +93,7 @@ class SampleSession:
     @property
     def transcript_characters(self) -> int:
         """The length of the transcript that was fetched: each line with its time and role."""
-        return sum(len(one.content) + _BEFORE_A_LINE * (one.timestamp is not None) + 1
-                   for one in self.messages)
+        return sum(
+            len(one.content) + _BEFORE_A_LINE * (one.timestamp is not None) + 1
+            for one in self.messages
+        )
