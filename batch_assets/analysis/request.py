@@ -26,6 +26,8 @@ BYTES_PER_TOKEN = 3.3
 """Of prompt and schema, for estimates: about what English and JSON have."""
 
 _NOT_IN_A_ROLE = re.compile(r"[^\w-]+")
+_OTHER_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+"""Those that JSON lets stand as they are."""
 
 
 def request_body(conversation: Conversation) -> dict[str, Any]:
@@ -117,7 +119,8 @@ def _as_one_value(messages: tuple[Message, ...]) -> str:
         day = date
         role = _NOT_IN_A_ROLE.sub("_", message.role)
         lines.append(f"{when} {role}: {message.content}")
-    return json.dumps(lines, ensure_ascii=False, separators=(",", ":"))
+    value = json.dumps(lines, ensure_ascii=False, separators=(",", ":"))
+    return _OTHER_LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", value)
 
 
 @lru_cache(maxsize=64)
