@@ -4,12 +4,14 @@ The other rooms use the names below; what lies behind them is in `docs/processin
 """
 
 from batch_assets.analysis.answer import read_answer, read_partial_answer
-from batch_assets.analysis.registry import is_known, processing_types
+from batch_assets.analysis.registry import is_known, processing_types, shown_if_unknown
 from batch_assets.analysis.request import (
     MESSAGE_OVERHEAD_BYTES,
     expected_completion_tokens,
     overhead_bytes,
+    prompt_tokens,
     request_body,
+    schema_tokens,
 )
 
 __all__ = [
@@ -18,7 +20,10 @@ __all__ = [
     "is_known",
     "overhead_bytes",
     "processing_types",
+    "prompt_tokens",
     "read_answer",
     "read_partial_answer",
     "request_body",
+    "schema_tokens",
+    "shown_if_unknown",
 ]

@@ -12,15 +12,12 @@ from pydantic import ValidationError
 
 from batch_assets.analysis.processing_type import ProcessingType
 from batch_assets.analysis.reasons import NOT_AN_OBJECT, problems, reason
-from batch_assets.analysis.registry import known_types
+from batch_assets.analysis.registry import known_types, type_of
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import Findings, Response
 
 _FENCE = "```"
 
-UNKNOWN_TYPE = Failure(
-    FailureKind.PERMANENT, "unknown_processing_type", "the processing type is not known"
-)
 REFUSED = Failure(FailureKind.PERMANENT, "refusal", "the model refused to answer")
 FILTERED = Failure(FailureKind.PERMANENT, "refusal", "the content filter withheld the answer")
 EMPTY = Failure(FailureKind.TRANSIENT, "empty_answer", "the answer has no text")
@@ -31,10 +28,8 @@ CUT_OFF = Failure(
 
 
 def read_answer(processing_type: str, response: Response) -> Findings | Failure:
-    """What the answer says: every field of its type, validated, or the failure."""
-    kind = known_types().get(processing_type)
-    if kind is None:
-        return UNKNOWN_TYPE
+    """What the answer says: every field that was asked for, validated, or the failure."""
+    kind = type_of(processing_type)
     return _read(response, lambda value: _whole(kind, value))
 
 

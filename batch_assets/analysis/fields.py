@@ -1,8 +1,9 @@
 """The fields that answers are made of; the processing types share them.
 
-A description is sent to the model with the schema. Limits are not (strict mode refuses them), so
-a description says them too. Each field is liberal where a value can only mean one thing and
-strict otherwise.
+A description is a line of the prompt, after the field's name: it says what the name and the
+schema do not, in the fewest words, since each request pays for it. Limits are not in the schema
+(strict mode refuses them), so a description says them too. Each field is liberal where a value can
+only mean one thing and strict otherwise.
 """
 
 import re
@@ -44,23 +45,6 @@ class Category(StrEnum):
     SOCIAL_QUESTIONS = "SOCIAL_QUESTIONS"
     UNRECOGNIZED_OTHER = "UNRECOGNIZED_OTHER"
 
-
-CATEGORY_DESCRIPTION = (
-    "The one category that the employee's main concern belongs to. "
-    "SCHEDULE_HOURS: rosters, shifts, working times. "
-    "LEAVE_VACATION: holidays, days off, leave. "
-    "SICK_LEAVE_RECOVERY: calling in sick, illness, getting back to work. "
-    "SALARY_COMPENSATION: pay, payslips, bonuses, expenses. "
-    "CONTRACT_HOURS: the contract, its hours, changing or extending it. "
-    "ONBOARDING: starting the job. "
-    "OFFBOARDING: resigning, dismissal, leaving the job. "
-    "WORKWEAR_STAFF_PASS: work clothes, staff pass, badge, locker. "
-    "TEAM_CONTACTS: whom to ask, managers, colleagues, addresses and numbers. "
-    "PERSONAL_QUESTIONS: the employee's own data and circumstances. "
-    "ACCESS_LOGIN: accounts, passwords, access to systems. "
-    "SOCIAL_QUESTIONS: small talk, events, questions about the bot. "
-    "UNRECOGNIZED_OTHER: anything else, or too little to tell."
-)
 
 _NOT_LETTERS = re.compile(r"[^A-Z0-9]+")
 _LANGUAGE_TAG = re.compile(r"([a-z]{2})(?:[-_][a-z0-9]{1,8})*")
@@ -105,48 +89,29 @@ def _has_words(text: str) -> bool:
 
 LanguageField = Annotated[
     str,
-    Field(
-        pattern=r"^[a-z]{2}$",
-        description="The language that the employee writes in most: its ISO 639-1 code, two "
-        "lower-case letters, such as en, nl or de.",
-    ),
+    Field(pattern=r"^[a-z]{2}$", description="user's ISO 639-1"),
     BeforeValidator(_language),
 ]
-SentimentField = Annotated[
-    Sentiment,
-    BeforeValidator(_constant),
-    Field(
-        description="The employee's mood over the whole conversation. POSITIVE: content or "
-        "grateful. NEGATIVE: upset, frustrated or disappointed. NEUTRAL: neither."
-    ),
-]
+SentimentField = Annotated[Sentiment, BeforeValidator(_constant)]
 CategoryField = Annotated[
-    Category, BeforeValidator(_constant), Field(description=CATEGORY_DESCRIPTION)
+    Category,
+    BeforeValidator(_constant),
+    Field(description="PERSONAL (own data), SOCIAL (small talk)"),
 ]
-EscalatedField = Annotated[
-    bool,
-    Field(description="True if the bot could not help and passed the employee on to a person."),
-]
-ForwardedHrField = Annotated[
-    bool,
-    Field(description="True if the employee was told to turn to the HR department."),
-]
+"""The two that are misleading are explained; the other names say what they are."""
+EscalatedField = Annotated[bool, Field(description="to supervisor or manager")]
+ForwardedHrField = Annotated[bool, Field(description="HR contact mentioned or provided")]
 QuestionsField = Annotated[
     list[Annotated[str, BeforeValidator(_question)]],
     AfterValidator(_distinct),
-    Field(
-        description="What the employee wanted to know: at most five questions, the most important "
-        "first, each paraphrased in English as one short sentence without names or numbers of "
-        "persons. Empty if nothing was asked."
-    ),
+    Field(description=f"user's, ≤{MAX_QUESTIONS}, paraphrased in English"),
 ]
 SummaryField = Annotated[
     str,
     Field(
         min_length=SUMMARY_CHARACTERS[0],
         max_length=SUMMARY_CHARACTERS[1],
-        description="What the conversation was about and how it ended, in English, in one or two "
-        "sentences: 10 to 300 characters.",
+        description="English, {}-{} characters".format(*SUMMARY_CHARACTERS),
     ),
     BeforeValidator(_summary),
 ]

@@ -5,10 +5,20 @@ strict schema, and room for reasoning tokens, which a model that does not reason
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 ANSWER_TOKENS = 1_000
 """The most tokens that an answer itself may take."""
+
+
+class ResponseFormat(Enum):
+    """How an answer's form is asked for; but for a schema, the prompt shows it."""
+
+    STRICT_SCHEMA = "json_schema"
+    JSON_OBJECT = "json_object"
+    TEXT = "text"
+    """Nothing is sent: the model refuses the other two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +31,7 @@ class Parameters:
     """Tokens allowed beyond the answer's; what is not used costs nothing."""
     expected_reasoning_tokens: int = 700
     """What a reasoning model usually spends on one conversation: they are paid like output."""
-    strict_schema: bool = True
-    """False: `response_format` with a JSON schema is refused; the prompt holds it instead."""
+    response_format: ResponseFormat = ResponseFormat.STRICT_SCHEMA
 
     @property
     def max_completion_tokens(self) -> int:
@@ -32,9 +41,8 @@ class Parameters:
 
 REASONING = Parameters()
 ORDINARY = Parameters(temperature=0.1, reasoning_room=0, expected_reasoning_tokens=0)
-WITHOUT_SCHEMA = Parameters(
-    temperature=0.1, reasoning_room=0, expected_reasoning_tokens=0, strict_schema=False
-)
+WITHOUT_SCHEMA = replace(ORDINARY, response_format=ResponseFormat.JSON_OBJECT)
+WITHOUT_JSON = replace(ORDINARY, response_format=ResponseFormat.TEXT)
 UNKNOWN = REASONING
 
 _FAMILIES: tuple[tuple[re.Pattern[str], Parameters], ...] = tuple(
@@ -43,9 +51,15 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Parameters], ...] = tuple(
         (r"o\d+(-.*)?", REASONING),
         (r"gpt-5([.-].*)?", REASONING),
         (r"gpt-4o(-mini)?-search-.*", UNKNOWN),
-        (r"gpt-4o-2024-05-13|chatgpt-4o-latest", WITHOUT_SCHEMA),
+        (r"chatgpt-4o-latest", WITHOUT_JSON),
+        (r"gpt-4o-2024-05-13", WITHOUT_SCHEMA),
         (r"gpt-4o(-.*)?|gpt-4\.[15](-.*)?", ORDINARY),
-        (r"gpt-4(-.*)?|gpt-3\.5(-.*)?", WITHOUT_SCHEMA),
+        # The JSON mode came with the models of November 2023.
+        (
+            r"gpt-4-turbo(-.*)?|gpt-4-(1106|0125)-preview|gpt-3\.5-turbo(-1106|-0125)?",
+            WITHOUT_SCHEMA,
+        ),
+        (r"gpt-4(-.*)?|gpt-3\.5(-.*)?", WITHOUT_JSON),
     )
 )
 """The first pattern that a whole name fits decides."""

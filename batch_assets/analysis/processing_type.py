@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from batch_assets.domain.records import Findings
 
-_SCHEMA_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _FINDINGS = frozenset(field.name for field in fields(Findings))
 
 
@@ -23,25 +23,34 @@ class ProcessingType:
     """One thing that can be asked about a conversation; a module declares it as `TYPE`."""
 
     name: str
-    """The value of `"AIProcessingRequest"."processingType"`; also the name of the schema."""
-    prompt: str
-    """What to do, in a few sentences; that the conversation is data is said for all types."""
+    """The value of `"AIProcessingRequest"."processingType"`."""
     answer: type[Answer]
-    """Its docstring and its fields' descriptions are sent to the model."""
+    """Its fields' descriptions are lines of the prompt; a name that says all needs none."""
     writes: tuple[str, ...]
     """The answer's fields that are stored; each is a field of `Findings` of the same name."""
     expected_tokens: int
     """Tokens of a usual answer, for estimates of the cost before it is sent."""
+    prompt: str = "Analyse this HR chat"
+    """What to do, without a full stop; that the conversation is data is said for all types."""
 
     def __post_init__(self) -> None:
-        if not _SCHEMA_NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} cannot name a processing type: {_SCHEMA_NAME.pattern}")
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} cannot name a processing type: {_NAME.pattern}")
         nowhere = set(self.writes) - (_FINDINGS & self.answer.model_fields.keys())
         if nowhere or not self.writes:
             raise ValueError(
                 f"{self.name}: `writes` must name fields that its answer model and Findings "
                 f"share; these are not: {', '.join(sorted(nowhere)) or '(none named)'}"
             )
+
+    @property
+    def meanings(self) -> list[str]:
+        """What each field means that its name does not tell, a line a field, for the prompt."""
+        return [
+            f"{name}: {field.description}"
+            for name, field in self.answer.model_fields.items()
+            if field.description
+        ]
 
     def written(self, answer: Answer) -> dict[str, Any]:
         """The stored fields that the model gave, as keyword arguments for `Findings`."""

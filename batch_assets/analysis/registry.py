@@ -7,7 +7,12 @@ from functools import cache
 from types import MappingProxyType, ModuleType
 
 from batch_assets.analysis import types
+from batch_assets.analysis.display import escaped
 from batch_assets.analysis.processing_type import ProcessingType
+from batch_assets.analysis.text import shortened
+
+FALLBACK = "full_analysis"
+SHOWN_CHARACTERS = 40
 
 
 def discovered(package: ModuleType) -> Mapping[str, ProcessingType]:
@@ -30,8 +35,21 @@ def known_types() -> Mapping[str, ProcessingType]:
 
 
 def is_known(processing_type: str) -> bool:
-    """Whether requests of this type can be sent and read."""
+    """Whether there is a type of this name, so that nothing is asked in its place."""
     return processing_type in known_types()
+
+
+def type_of(processing_type: str) -> ProcessingType:
+    """What is asked for a request of this type: of an unknown one everything, as LiveDash does."""
+    kinds = known_types()
+    return kinds.get(processing_type) or kinds[FALLBACK]
+
+
+def shown_if_unknown(processing_type: str) -> str | None:
+    """The name of a type that is not known, safe to show and not long; `None` of one that is."""
+    if is_known(processing_type):
+        return None
+    return shortened(escaped(processing_type), SHOWN_CHARACTERS) or "(empty)"
 
 
 def processing_types() -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """`batch-assets plan`."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from itertools import groupby
 
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.output import console, count, errors, euros, plural, print_json, table, total
+from batch_assets.domain.wording import of_unknown_types
 from batch_assets.stages.plan import PlannedBatch, PlanPreview, preview
 
 
@@ -71,6 +72,8 @@ def _document(lines: list[Line], plan: PlanPreview, held_because: str | None) ->
         "totals": _totals(lines),
         "refused": dict(plan.rejected),
         "held_back": dict(plan.held),
+        "unknown_types": dict(plan.unknown_types),
+        "tokens_by_part": asdict(plan.parts),
         "submission_held_because": held_because,
     }
 
@@ -86,14 +89,29 @@ def _show(place: str, lines: list[Line], plan: PlanPreview, held_because: str | 
         made.add_row(*total("Total", "", *_numbers(_totals(lines))))
         shown.print(made)
         shown.print("\nPrompt tokens and cost (batch prices) are estimates.")
+        shown.print(_per_request(plan), soft_wrap=True)
     else:
         shown.print("Nothing: no company has enough requests waiting, or an old enough one.")
     for code, requests in plan.rejected.items():
         shown.print(f"Would be refused for good: {plural(requests, 'request')} ({code})")
     for reason, requests in plan.held.items():
         shown.print(f"Would be held back: {plural(requests, 'request')} ({reason})")
+    if plan.unknown_types:
+        shown.print(of_unknown_types(plan.unknown_types), soft_wrap=True)
     if held_because is not None:
         shown.print(f"\nBut nothing is submitted now. {held_because}", soft_wrap=True)
+
+
+def _per_request(plan: PlanPreview) -> str:
+    """Where the tokens of one request go, on average."""
+    requests = sum(batch.requests for batch in plan.batches)
+    prompt, schema, conversation, answer = (
+        count(round(part / requests)) for part in astuple(plan.parts)
+    )
+    return (
+        f"Tokens per request: prompt {prompt}, schema {schema}, conversation {conversation}; "
+        f"expected answer {answer}."
+    )
 
 
 def _numbers(values: dict[str, float]) -> list[str]:

@@ -14,10 +14,11 @@ from batch_assets.domain.money import Price, Usage
 from batch_assets.domain.policy import Policy
 
 ESTIMATED_BYTES_PER_TOKEN = 3
-"""UTF-8 bytes a token: English has about four, so that an estimate errs on the safe side."""
+"""UTF-8 bytes a token of a conversation: English has about four, so that an estimate errs on the
+safe side."""
 
-JSON_BYTES_PER_MESSAGE = 48
-"""What one message adds to the request line beside its text: keys, quotes, escaped twice."""
+JSON_BYTES_PER_MESSAGE = 32
+"""What one message adds to the request line beside its text: time, role, quotes, escaped twice."""
 
 
 CAP_ON_REQUESTS = "cap on requests"
@@ -57,6 +58,11 @@ class Sizes:
     """What is known of a model and type before sending: the request's and the answer's size."""
 
     overhead_bytes: int
+    """Of the request without its conversation."""
+    prompt_tokens: int
+    """Of the instructions."""
+    schema_tokens: int
+    """Of the schema that is sent beside them; 0: none is."""
     completion_tokens: int
 
 
@@ -66,8 +72,8 @@ class Terms:
 
     policy: Policy
     price_of: Callable[[str], Price | None]
-    sizes_of: Callable[[str, str], Sizes | None]
-    """(processing type, model) to its sizes; `None`: the type is not known."""
+    sizes_of: Callable[[str, str], Sizes]
+    """(processing type, model) to its sizes."""
     only_model: str | None = None
     """Requests of other models are passed over; `None`: they are all wanted."""
 
@@ -98,12 +104,40 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """Where tokens are estimated to go: the first three are paid as input, the last as output."""
+
+    prompt: int = 0
+    schema: int = 0
+    conversation: int = 0
+    answer: int = 0
+
+    @property
+    def input(self) -> int:
+        """What OpenAI calls prompt tokens."""
+        return self.prompt + self.schema + self.conversation
+
+    def __add__(self, other: "Parts") -> "Parts":
+        return Parts(
+            self.prompt + other.prompt,
+            self.schema + other.schema,
+            self.conversation + other.conversation,
+            self.answer + other.answer,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """A request before it is sent: bytes of its line, prompt tokens, EUR (`None`: no price)."""
+    """A request before it is sent: bytes of its line, tokens, EUR (`None`: no price)."""
 
     bytes: int
-    tokens: int
+    parts: Parts
     cost_eur: float | None
+
+    @property
+    def tokens(self) -> int:
+        """Prompt tokens."""
+        return self.parts.input
 
 
 @dataclass(slots=True)
@@ -118,14 +152,19 @@ class Draft:
     suspect_of: str | None = None
     candidates: list[Candidate] = field(default_factory=list)
     bytes: int = 0
-    tokens: int = 0
+    parts: Parts = field(default_factory=Parts)
     cost_eur: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt tokens."""
+        return self.parts.input
 
     def add(self, candidate: Candidate, estimate: Estimate) -> None:
         """Take one request in."""
         self.candidates.append(candidate)
         self.bytes += estimate.bytes
-        self.tokens += estimate.tokens
+        self.parts += estimate.parts
         self.cost_eur += estimate.cost_eur or 0.0
 
 
@@ -173,20 +212,24 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
     if candidate.message_count == 0:
         return Rejection(candidate, "no_messages", "The session has no messages.")
     sizes = terms.sizes_of(candidate.processing_type, candidate.model)
-    if sizes is None:
-        return Rejection(candidate, "unknown_processing_type", "The processing type is unknown.")
     text = candidate.content_bytes + JSON_BYTES_PER_MESSAGE * candidate.message_count
     size = text + sizes.overhead_bytes
-    tokens = -(-size // ESTIMATED_BYTES_PER_TOKEN)
+    parts = Parts(
+        prompt=sizes.prompt_tokens,
+        schema=sizes.schema_tokens,
+        conversation=-(-text // ESTIMATED_BYTES_PER_TOKEN),
+        answer=sizes.completion_tokens,
+    )
+    tokens = parts.input
     policy = terms.policy
     if size > policy.max_batch_bytes or tokens > policy.token_allowance(candidate.model):
         return Rejection(
             candidate, "too_large", f"The conversation is too long to be sent (~{tokens} tokens)."
         )
     price = terms.price_of(candidate.model)
-    usage = Usage(prompt_tokens=tokens, completion_tokens=sizes.completion_tokens)
+    usage = Usage(prompt_tokens=tokens, completion_tokens=parts.answer)
     cost = None if price is None else price.batch.cost(usage) * policy.usd_to_eur
-    return Estimate(bytes=size, tokens=tokens, cost_eur=cost)
+    return Estimate(bytes=size, parts=parts, cost_eur=cost)
 
 
 def _hold(candidate: Candidate, size: Estimate, terms: Terms, room: Room) -> str | None:

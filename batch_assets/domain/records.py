@@ -27,8 +27,9 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One line of a conversation."""
+    """One line of a conversation. `time` is UTC, to the second, as `2026-03-12 09:30:05`."""
 
+    time: str
     role: str
     content: str = field(repr=False)
 

@@ -1,5 +1,9 @@
 """Words that sentences for people are made of."""
 
+from collections.abc import Mapping
+
+_MOST_NAMED = 5
+
 
 def plural(number: int, thing: str, things: str | None = None) -> str:
     """`1 request`, `2 requests`; irregular words give their plural."""
@@ -12,3 +16,14 @@ def span(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def of_unknown_types(requests: Mapping[str, int]) -> str:
+    """The warning about processing types that are not known, from their shown names."""
+    most = sorted(requests.items(), key=lambda item: -item[1])[:_MOST_NAMED]
+    named = ", ".join(f"{number:,} {name}" for name, number in most)
+    more = len(requests) - len(most)
+    return (
+        f"Of an unknown processing type: {plural(sum(requests.values()), 'request')} ({named}"
+        f"{f', and {more:,} more types' if more else ''}), asked everything as by full_analysis."
+    )

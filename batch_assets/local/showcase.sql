@@ -22,7 +22,7 @@ FROM (
     JOIN public."Session" AS s ON s.id = r."sessionId"
     JOIN public."Company" AS c ON c.id = s."companyId"
     WHERE r."processingStatus" = 'PROCESSING_COMPLETE'
-        AND r."processingType" = 'full_analysis'
+        AND r."processingType" IN ('session_analysis', 'full_analysis')
         AND s.language IS NOT NULL
     ORDER BY
         s.language,

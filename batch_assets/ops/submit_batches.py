@@ -3,6 +3,7 @@
 import dagster as dg
 
 from batch_assets.domain.errors import SubmissionHeldError
+from batch_assets.domain.wording import of_unknown_types
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata, log_failed_companies, metadata_of, named
@@ -33,6 +34,8 @@ def submit_batches(
         context.log.warning(held_because)
     log_failed_companies(context, report.failed, company_lookup.names)
     context.log.info(sentences.of_sending(report, held_because))
+    if report.unknown_types:
+        context.log.warning(of_unknown_types(report.unknown_types))
     report.batches_sent = named(report.batches_sent, company_lookup.names)
     add_metadata(context, metadata_of(report) | {"held_because": held_because}, watch)
     return report.batches

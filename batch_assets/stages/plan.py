@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from batch_assets import analysis
-from batch_assets.domain.packing import Sizes, Terms
+from batch_assets.domain.packing import Draft, Parts, Sizes, Terms
 from batch_assets.domain.records import Backlog
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.livedash_acts import Noticed
@@ -45,6 +45,10 @@ class PlanPreview:
     batches: tuple[PlannedBatch, ...] = ()
     rejected: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
+    unknown_types: Counter[str] = field(default_factory=Counter)
+    """Of the requests in batches, those whose type is not known: everything is asked of them."""
+    parts: Parts = field(default_factory=Parts)
+    """Where the tokens of the batches go."""
 
 
 def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
@@ -78,10 +82,15 @@ def preview(
     packings = pipeline.queries.preview(company_ids, claim_terms(pipeline, only_model))
     rejected: Counter[str] = Counter()
     held: Counter[str] = Counter()
+    unknown_types: Counter[str] = Counter()
+    parts = Parts()
     batches = []
     for packing in packings:
         rejected.update(rejection.code for rejection in packing.rejections)
         held.update(packing.held)
+        for draft in packing.drafts:
+            parts += draft.parts
+            unknown_types += _unknown_types(draft)
         batches += [
             PlannedBatch(
                 company_id=draft.company_id,
@@ -93,7 +102,12 @@ def preview(
             )
             for draft in packing.drafts
         ]
-    return PlanPreview(tuple(batches), rejected, held)
+    return PlanPreview(tuple(batches), rejected, held, unknown_types, parts)
+
+
+def _unknown_types(draft: Draft) -> Counter[str]:
+    shown = (analysis.shown_if_unknown(one.processing_type) for one in draft.candidates)
+    return Counter(name for name in shown if name is not None)
 
 
 def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
@@ -106,10 +120,10 @@ def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
     )
 
 
-def _sizes_of(processing_type: str, model: str) -> Sizes | None:
-    if not analysis.is_known(processing_type):
-        return None
+def _sizes_of(processing_type: str, model: str) -> Sizes:
     return Sizes(
         overhead_bytes=analysis.overhead_bytes(processing_type, model),
+        prompt_tokens=analysis.prompt_tokens(processing_type, model),
+        schema_tokens=analysis.schema_tokens(processing_type, model),
         completion_tokens=analysis.expected_completion_tokens(processing_type, model),
     )

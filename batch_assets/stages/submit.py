@@ -36,6 +36,8 @@ class SubmitReport:
     """Requests that can never be sent, by code."""
     held: Counter[str] = field(default_factory=Counter)
     """Requests that stay waiting although they are due, by reason."""
+    unknown_types: Counter[str] = field(default_factory=Counter)
+    """Sent requests whose type is not known, by a name that is safe to show: all was asked."""
     failed: dict[str, str] = field(default_factory=dict)
     """Companies whose requests could not be claimed or written, and the error's class."""
     batches_sent: list[BatchLine] = field(default_factory=list)
@@ -100,6 +102,7 @@ def _count(report: SubmitReport, wave: Wave, run_id: str) -> None:
     report.released += len(wave.given_back)
     report.returned_requests += wave.returned_requests
     report.unresolved += len(wave.unresolved)
+    report.unknown_types.update(wave.unknown_types)
     report.failed.update(wave.broken)
     report.company_ids.update(batch.company_id for batch in wave.submitted)
     for batch in wave.submitted[: MOST_LINES - len(report.batches_sent)]:

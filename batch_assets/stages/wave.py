@@ -7,6 +7,7 @@ other's failure.
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -35,6 +36,8 @@ class _Written:
 
     file: InputFile
     dropped: tuple[str, ...]
+    unknown_types: Counter[str]
+    """Its rows whose processing type is not known, by a name that is safe to show."""
 
 
 class Wave:
@@ -93,6 +96,12 @@ class Wave:
         finally:
             self._few.close()
 
+    @property
+    def unknown_types(self) -> Counter[str]:
+        """Requests of the submitted batches whose type is not known: everything was asked."""
+        sent = (self._written[batch.id].unknown_types for batch in self.submitted)
+        return sum(sent, Counter())
+
     def _write_all(self, batches: Sequence[ClaimedBatch], spool: Spool) -> None:
         """Write every batch's input file, all from one read: no call is made meanwhile."""
         company_of = {batch.id: batch.company_id for batch in batches}
@@ -104,6 +113,7 @@ class Wave:
         self, batch_id: str, company_id: str, conversations: Iterable[Conversation], spool: Spool
     ) -> None:
         dropped = []
+        unknown_types: Counter[str] = Counter()
         max_bytes = self._pipeline.policy.max_batch_bytes
         with spool.input_file(max_bytes=max_bytes) as file:
             for conversation in conversations:
@@ -118,10 +128,13 @@ class Wave:
                         "Batch %s cannot be written: %s", batch_id, type(error).__name__
                     )
                     return
+                unknown_type = analysis.shown_if_unknown(conversation.processing_type)
                 if not is_in:
                     dropped.append(conversation.request_id)
+                elif unknown_type is not None:
+                    unknown_types[unknown_type] += 1
         if file.requests:
-            self._written[batch_id] = _Written(file, tuple(dropped))
+            self._written[batch_id] = _Written(file, tuple(dropped), unknown_types)
 
     def _each(self, batches: Sequence[ClaimedBatch], call: Callable[[ClaimedBatch], None]) -> None:
         side_by_side(

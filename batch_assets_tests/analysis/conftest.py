@@ -39,7 +39,8 @@ def make_conversation() -> Callable[..., Conversation]:
             model=model,
             processing_type=processing_type,
             messages=tuple(
-                Message(roles[place % 2], content) for place, content in enumerate(contents)
+                Message(f"2026-03-12 09:{place % 60:02}:05", roles[place % 2], content)
+                for place, content in enumerate(contents)
             ),
         )
 

@@ -92,9 +92,12 @@ def test_kinds_and_codes_of_failures(
     assert result.reason
 
 
-def test_an_unknown_type_is_permanent(make_response: Respond, full_answer: Answer) -> None:
-    result = failure(read_answer("poem", make_response(full_answer)))
-    assert (result.kind, result.code) == (PERMANENT, "unknown_processing_type")
+def test_an_answer_to_an_unknown_type_is_read_like_the_whole_analysis(
+    make_response: Respond, full_answer: Answer
+) -> None:
+    response = make_response(full_answer)
+    assert read_answer("poem", response) == read_answer("full_analysis", response)
+    assert failure(read_answer("poem", make_response({}))).code == "invalid_answer"
 
 
 def test_a_whole_answer_at_the_length_limit_is_taken(

@@ -1,10 +1,12 @@
 """Parameters follow the model: what one family needs, another refuses."""
 
+import json
 from collections.abc import Callable
 
 import pytest
 
 from batch_assets.analysis import expected_completion_tokens, request_body
+from batch_assets.analysis.registry import known_types
 from batch_assets.domain.records import Conversation
 
 ORDINARY = ("gpt-4o", "gpt-4o-mini-2024-07-18", "gpt-4.1-nano", "ft:gpt-4o-mini-2024-07-18:acme::7")
@@ -22,13 +24,15 @@ REASONING = (
     "GPT-5-Nano",
 )
 UNKNOWN = ("acme-deployment", "gpt-6", "gpt-4o-search-preview", "gpt-45", "ft:", "", "o", "llama-3")
-WITHOUT_SCHEMA = (
-    "gpt-4",
+JSON_MODE = (
+    "gpt-4-turbo",
     "gpt-4-turbo-2024-04-09",
+    "gpt-4-1106-preview",
     "gpt-3.5-turbo",
     "gpt-4o-2024-05-13",
     "ft:gpt-3.5-turbo-0125:acme::1",
 )
+TEXT_ONLY = ("gpt-4", "gpt-4-0613", "gpt-4-32k", "gpt-3.5-turbo-16k-0613", "gpt-4-vision-preview")
 
 Make = Callable[..., Conversation]
 
@@ -50,13 +54,17 @@ def test_reasoning_and_unknown_models_get_the_safe_set(model: str, make_conversa
     assert body["max_completion_tokens"] >= 5_000
 
 
-@pytest.mark.parametrize("model", WITHOUT_SCHEMA)
+@pytest.mark.parametrize("model", JSON_MODE + TEXT_ONLY)
 def test_models_without_strict_schemas_read_it_in_the_prompt(
     model: str, make_conversation: Make
 ) -> None:
     body = request_body(make_conversation("Hi", model=model))
-    assert "response_format" not in body
-    assert '"additionalProperties": false' in body["messages"][0]["content"]
+    json_mode = {"type": "json_object"} if model in JSON_MODE else None
+    assert body.get("response_format") == json_mode
+    *_, last = body["messages"][0]["content"].split("\n")
+    wanted = json.loads(last.removeprefix("Answer with JSON only: "))
+    assert wanted["sentiment"] == "POSITIVE|NEUTRAL|NEGATIVE"
+    assert set(wanted) == set(known_types()["full_analysis"].writes)
     assert body["temperature"] == 0.1
 
 

@@ -13,6 +13,7 @@ from batch_assets.analysis import (
     processing_types,
     read_answer,
     request_body,
+    shown_if_unknown,
     types,
 )
 from batch_assets.analysis.fields import SummaryField
@@ -60,16 +61,38 @@ def test_the_types_are_there() -> None:
 
 
 def test_the_types_write_what_livedash_keeps() -> None:
-    short = {"sentiment", "category", "summary", "language"}
+    everything = {
+        "language",
+        "sentiment",
+        "escalated",
+        "forwarded_hr",
+        "category",
+        "questions",
+        "summary",
+    }
     expected = {
-        "full_analysis": short | {"escalated", "forwarded_hr", "questions"},
-        "session_analysis": short,
+        "full_analysis": everything,
+        "session_analysis": everything,
         "sentiment_analysis": {"sentiment"},
         "categorization": {"category"},
         "summary": {"summary"},
     }
     kinds = discovered(types)
     assert {name: set(kinds[name].writes) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("summary", None),
+        ("horoscope", "horoscope"),
+        ("", "(empty)"),
+        ("two\nlines \x1b[31m", "two lines \\x1b[31m"),
+        ("x" * 100, "x" * 39 + "…"),
+    ],
+)
+def test_the_name_of_an_unknown_type_is_safe_to_show(name: str, shown: str | None) -> None:
+    assert shown_if_unknown(name) == shown
 
 
 def test_the_example_in_the_docs_is_a_type_by_being_there(
@@ -115,7 +138,6 @@ def test_a_name_is_given_once(new_files: Path) -> None:
 def test_a_wrong_declaration_is_refused(change: dict[str, Any], message: str) -> None:
     right: dict[str, Any] = {
         "name": "heading",
-        "prompt": "Say it.",
         "answer": Heading,
         "writes": ("summary",),
         "expected_tokens": 9,

@@ -1,6 +1,7 @@
 """The commands as one types them one after the other, on a database that LiveDash made."""
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -118,6 +119,10 @@ def test_json_is_one_document_and_nothing_else(typed: Type, configured: dict[str
     plan = typed("plan", "--dry-run", "--json", **configured)
     assert plan.err == ""
     document = json.loads(plan.out)
+    assert document["unknown_types"] == {}
+    parts = document["tokens_by_part"]
+    assert parts["prompt"] + parts["schema"] + parts["conversation"] == document["totals"]["tokens"]
+    assert parts["answer"] > 0
     (line,) = document["would_send"]
     assert (line["company"], line["requests"], line["batches"]) == (COMPANY, 11, 1)
     assert document["totals"]["tokens"] == line["tokens"] > 0
@@ -139,6 +144,27 @@ def test_planning_changes_nothing_and_says_that_it_is_no_submission(
     assert planned.code == 0
     assert "Planning is all that this command does" in planned.err
     assert typed("status", "--json", **configured).out == before
+
+
+def test_a_plan_says_where_tokens_go_and_warns_of_unknown_types(
+    typed: Type, configured: dict[str, str]
+) -> None:
+    migrated(typed, configured)
+    engine = create_engine(application_url(configured["DATABASE_URL"]))
+    with engine.begin() as connection:
+        others = make_company(connection)
+        strange = "horo\x1b[31mscope"
+        make_requests(connection, others, 2, processing_type=strange, age=timedelta(hours=1))
+    engine.dispose()
+    planned = typed("plan", "--dry-run", **configured).out
+    assert re.search(
+        r"Tokens per request: prompt \d+, schema \d+, conversation \d+; expected answer \d+\.",
+        planned,
+    )
+    assert "Of an unknown processing type: 2 requests (2 horo\\x1b[31mscope), asked" in planned
+    assert "\x1b" not in planned
+    document = json.loads(typed("plan", "--dry-run", "--json", **configured).out)
+    assert document["unknown_types"] == {"horo\\x1b[31mscope": 2}
 
 
 def test_confirm_asks_nobody_where_nobody_is(typed: Type, configured: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """The whole job, in this process, on a real PostgreSQL and a real Batch API server."""
 
+import logging
 import stat
 import time
 from collections.abc import Callable
@@ -131,6 +132,24 @@ def test_pending_requests_become_analyses(
     ]
     for run in (first, last):
         assert CANARY not in everything_stored(instance, run.run_id)
+
+
+def test_unknown_processing_types_are_sent_with_a_warning(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    with world.engine.begin() as connection:
+        company_id = make_company(connection)
+        make_requests(connection, company_id, 10, processing_type="horo\x1b[31mscope")
+    sending = world.run()
+    assert metadata_of(sending, "submit_batches")["unknown_types"] == {"horo\\x1b[31mscope": 10}
+    (warning,) = [
+        record.event_log_entry
+        for record in instance.get_records_for_run(sending.run_id, limit=10_000).records
+        if "unknown processing type" in record.event_log_entry.user_message
+    ]
+    assert warning.level == logging.WARNING
+    assert world.run_until_complete(company_id).success
+    assert state_of(world.engine, company_id).complete == 10
 
 
 def test_results_are_read_while_uploads_are_refused(world: World) -> None:

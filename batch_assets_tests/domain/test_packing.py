@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from batch_assets.domain.money import Price, livedash_price
-from batch_assets.domain.packing import Candidate, Room, Sizes, Terms, pack
+from batch_assets.domain.packing import Candidate, Parts, Room, Sizes, Terms, pack
 from batch_assets.domain.policy import Caps, Policy
 
 PRICE = livedash_price(0.01, 0.02)
 OVERHEAD = 100
+PROMPT_TOKENS, SCHEMA_TOKENS = 13, 20
 ANSWER_TOKENS = 50
 
 MakeCandidate = Callable[..., Candidate]
@@ -17,15 +18,14 @@ MakeCandidate = Callable[..., Candidate]
 
 @pytest.fixture
 def candidate() -> MakeCandidate:
-    """Makes candidates r1, r2, … of 200 bytes (100 of text and the rest overhead)."""
+    """Makes candidates r1, r2, … of 200 bytes and 67 tokens, half of each beside the text."""
     numbers = iter(range(1, 1_000_000))
 
     def make(
         model: str = "m1",
         *,
-        content_bytes: int = 52,
+        content_bytes: int = 68,
         message_count: int = 1,
-        processing_type: str = "summary",
         lot: str | None = None,
     ) -> Candidate:
         number = next(numbers)
@@ -34,7 +34,7 @@ def candidate() -> MakeCandidate:
             session_id=f"s{number}",
             company_id="c1",
             model=model,
-            processing_type=processing_type,
+            processing_type="summary",
             message_count=message_count,
             content_bytes=content_bytes,
             lot=lot,
@@ -48,7 +48,7 @@ def terms(policy: Policy | None = None, prices: Mapping[str, Price | None] | Non
     return Terms(
         policy=policy or Policy(),
         price_of=lambda model: (prices or {}).get(model, PRICE),
-        sizes_of=lambda kind, model: Sizes(OVERHEAD, ANSWER_TOKENS) if kind == "summary" else None,
+        sizes_of=lambda kind, model: Sizes(OVERHEAD, PROMPT_TOKENS, SCHEMA_TOKENS, ANSWER_TOKENS),
     )
 
 
@@ -103,9 +103,11 @@ def test_each_lot_of_suspects_has_drafts_of_its_own(candidate: MakeCandidate) ->
 
 def test_the_estimate_counts_text_messages_prompt_and_answer(candidate: MakeCandidate) -> None:
     (draft,) = pack([candidate(message_count=2, content_bytes=304)], terms(), Room()).drafts
-    assert draft.bytes == 304 + 2 * 48 + OVERHEAD
-    assert draft.tokens == 167, "a third of the bytes, rounded up"
-    usd = (167 * 0.01 + ANSWER_TOKENS * 0.02) / 2
+    assert draft.bytes == 304 + 2 * 32 + OVERHEAD
+    conversation = 123
+    assert draft.parts == Parts(PROMPT_TOKENS, SCHEMA_TOKENS, conversation, ANSWER_TOKENS)
+    assert draft.tokens == 156, "a third of the conversation's bytes, rounded up, and the rest"
+    usd = (156 * 0.01 + ANSWER_TOKENS * 0.02) / 2
     assert draft.cost_eur == pytest.approx(usd * 0.85)
 
 
@@ -114,13 +116,6 @@ def test_a_session_without_messages_can_never_be_sent(candidate: MakeCandidate) 
     (rejection,) = packing.rejections
     assert (rejection.code, rejection.reason) == ("no_messages", "The session has no messages.")
     assert not packing.drafts
-
-
-def test_an_unknown_processing_type_can_never_be_sent(candidate: MakeCandidate) -> None:
-    packing = pack([candidate(processing_type="horoscope")], terms(), Room())
-    (rejection,) = packing.rejections
-    assert rejection.code == "unknown_processing_type"
-    assert "horoscope" not in rejection.reason
 
 
 @pytest.mark.parametrize(
@@ -135,11 +130,10 @@ def test_what_fits_into_no_batch_can_never_be_sent(
     assert [rejection.code for rejection in packing.rejections] == ["too_large"]
 
 
-@pytest.mark.parametrize("code", ["no_messages", "unknown_processing_type", "too_large"])
+@pytest.mark.parametrize("code", ["no_messages", "too_large"])
 def test_a_rejection_uses_up_no_room(candidate: MakeCandidate, code: str) -> None:
     bad = {
         "no_messages": candidate(message_count=0, content_bytes=0),
-        "unknown_processing_type": candidate(processing_type="horoscope"),
         "too_large": candidate(content_bytes=10_000),
     }[code]
     good = candidate()

@@ -53,7 +53,7 @@ def terms_of(policy: Policy) -> Terms:
     return Terms(
         policy=policy,
         price_of=lambda model: None if model == "unpriced" else PRICE,
-        sizes_of=lambda kind, model: None if kind == "unknown" else Sizes(150, 20),
+        sizes_of=lambda kind, model: Sizes(150, 30, 20, 20),
     )
 
 

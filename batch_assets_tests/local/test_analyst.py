@@ -3,21 +3,21 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from batch_assets.analysis.registry import known_types, processing_types
-from batch_assets.analysis.request import request_body
-from batch_assets.domain.records import Conversation, Message
 from batch_assets.local.analyst import Analysis, analyse, answer
 from batch_assets.local.analyst.conversation import Turn, conversation_in
 from batch_assets.local.analyst.lexicon import LANGUAGES, lexicon
+from batch_assets.local.analyst.questions import questions_in
 from batch_assets.local.analyst.topics import all_topics
 from batch_assets.local.samples import SampleSession, sample_sessions
 from batch_assets.store.tables.livedash_types import SESSION_CATEGORIES
+from batch_assets_tests.local.asking import body_of
 
 # Written apart from the scenarios and the word lists, and no list was changed for them since.
 APART = (
@@ -108,11 +108,9 @@ def labelled() -> list[tuple[SampleSession, Analysis]]:
         for session in sample_sessions(seed, now=datetime(2026, 3, 12, 9, 30, tzinfo=UTC))
         if session.expected
     ]
-    return [(session, analyse(turns_of(session))) for session in sessions]
-
-
-def turns_of(session: SampleSession) -> Sequence[Turn]:
-    return [Turn(message.role == "user", message.content) for message in session.messages]
+    return [
+        (session, analyse(conversation_in(body_of(session)["messages"]))) for session in sessions
+    ]
 
 
 @pytest.mark.parametrize(
@@ -121,8 +119,9 @@ def turns_of(session: SampleSession) -> Sequence[Turn]:
         ("language", 0.98),
         ("category", 0.95),
         ("sentiment", 0.95),
-        ("escalated", 0.98),
-        ("forwarded_hr", 0.98),
+        ("escalated", 1),
+        ("forwarded_hr", 1),
+        ("questions", 1),
     ],
 )
 def test_the_samples_are_understood(
@@ -134,6 +133,14 @@ def test_the_samples_are_understood(
         if getattr(analysis, field) != getattr(session.expected, field)
     ]
     assert len(wrong) <= (1 - share) * len(labelled), Counter(wrong).most_common(5)
+
+
+def test_of_the_demos_sessions_all_is_understood(
+    labelled: list[tuple[SampleSession, Analysis]],
+) -> None:
+    for session, analysis in labelled[: len(labelled) // 2]:
+        truth = asdict(session.expected) if session.expected else {}
+        assert asdict(analysis) | truth == asdict(analysis), session.scenario
 
 
 def test_sentences_written_apart_from_the_word_lists_are_understood() -> None:
@@ -176,10 +183,7 @@ def test_questions_are_few_short_and_different(
 def test_answers_satisfy_the_projects_own_processing_types(processing_type: str) -> None:
     kind = known_types()[processing_type]
     for session in list(sample_sessions(now=datetime(2026, 3, 12, tzinfo=UTC)))[::4]:
-        messages = tuple(Message(each.role, each.content) for each in session.messages)
-        body = request_body(
-            Conversation("r", session.id, "b", "gpt-4o-mini", processing_type, messages)
-        )
+        body = body_of(session, processing_type)
         kind.answer.model_validate_json(answer(body["messages"], body["response_format"]))
 
 
@@ -231,16 +235,33 @@ def test_the_end_and_negation_decide_the_mood(texts: list[str], sentiment: str) 
 
 
 def test_handovers_are_told_from_offers() -> None:
-    handed = analyse(said("My pay is wrong!", "I'm handing this over to a colleague in HR."))
-    asked_for = analyse(said("I want to talk to a human", "Please try again."))
+    to_hr = analyse(said("My pay is wrong!", "I'm handing this over to a colleague in HR."))
+    to_manager = analyse(said("My pay is wrong!", "I have passed this on to the area manager."))
+    to_desk = analyse(said("I can't log in!", "I'm connecting you with the service desk."))
+    asked_for = analyse(said("I want to talk to a human", "Please ask your manager."))
     plain = analyse(said("Where is my payslip?", "I'm the HR assistant. In the portal."))
-    assert (handed.escalated, handed.forwarded_hr) == (True, True)
-    assert (asked_for.escalated, asked_for.forwarded_hr) == (True, False)
-    assert (plain.escalated, plain.forwarded_hr) == (False, False)
+    found = [to_hr, to_manager, to_desk, asked_for, plain]
+    assert [one.escalated for one in found] == [False, True, False, False, False]
+    assert [one.forwarded_hr for one in found] == [True, False, False, False, False]
+    assert [one.summary.count("a manager") for one in found] == [0, 1, 0, 0, 0]
+
+
+def test_a_question_is_told_in_english() -> None:
+    assert analyse(said("Hoi", "Hallo!", "Ik ben ziek, hoe meld ik me ziek?")).questions == (
+        "How do I call in sick?",
+    )
+    assert analyse(said("Kommt der Zug nach Bonn bald?")).questions == ()
+
+
+def test_letters_that_were_swapped_are_understood() -> None:
+    assert analyse(said("Hello, I can't find my paylsip for May")).questions == (
+        "Where do I find my payslip?",
+    )
+    assert analyse(said("My holiday reuqest was refused")).category == "LEAVE_VACATION"
 
 
 def test_questions_are_cleaned_and_counted() -> None:
-    found = analyse(
+    found = questions_in(
         said(
             "Hi! Where is my payslip?? Really? where is my payslip?",
             "There.",
@@ -249,8 +270,9 @@ def test_questions_are_cleaned_and_counted() -> None:
             "A long one: " + "can you also tell me this and that " * 20 + "?",
             "Yes.",
             "What is a? What is b? What is it c? When is it d? Why is it e? Who is it f?",
-        )
-    ).questions
+        ),
+        "en",
+    )
     assert found[:2] == ("Where is my payslip?", "How do i open it?")
     assert len(found) == 5
     assert found[2].endswith("…?")
@@ -266,11 +288,23 @@ def test_conversations_are_found_in_whatever_they_are_wrapped() -> None:
     expected = (Turn(True, "Hi"), Turn(False, "Hello"))
     for value in (lines, {"conversation": lines}, {"a": {"b": [1, {"c": lines}]}}):
         assert conversation_in(request(value)) == expected
+    texts = ["2026-03-12 09:30:05 user: Hi", "09:30:09 assistant: Hello", " system: x"]
+    assert conversation_in(request(texts)) == expected
     assert conversation_in([{"role": "user", "content": "no JSON"}]) == (Turn(True, "no JSON"),)
     assert conversation_in([{"role": "user", "content": "17"}]) == (Turn(True, "17"),)
     assert conversation_in([{"role": "user", "content": "[" * 100_000}])
     assert conversation_in(request({"conversation": []})) == ()
     assert conversation_in([]) == ()
+
+
+def test_a_line_without_a_role_goes_on_with_the_one_before() -> None:
+    texts = [
+        "09:30:05 unknown: lost",
+        "09:30:05 user: a: b\n09:31:00 user: c",
+        "09:31:05 unknown: d",
+    ]
+    assert conversation_in(request(texts)) == (Turn(True, "a: b\n09:31:00 user: c\nd"),)
+    assert conversation_in(request([*texts, "no line"])) == ()
 
 
 @pytest.mark.parametrize("value", [[], {"messages": []}, [{"role": "assistant", "content": "?"}]])

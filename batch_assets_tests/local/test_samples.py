@@ -57,8 +57,11 @@ def test_all_categories_and_languages_occur(sessions: list[SampleSession]) -> No
     assert {each.category for each in expected} == set(SESSION_CATEGORIES)
     assert {each.language for each in expected} == set(LANGUAGES)
     assert {each.sentiment for each in expected} == {"POSITIVE", "NEUTRAL", "NEGATIVE"}
-    assert sum(each.escalated for each in expected) > 20
+    assert sum(each.escalated for each in expected) > 10
     assert sum(each.forwarded_hr for each in expected) > 20
+    assert len({question for each in expected for question in each.questions}) > 20
+    asked = sum(bool(each.questions) for each in expected)
+    assert 0.9 * len(expected) < asked < len(expected), "some have nothing to ask"
 
 
 @pytest.mark.parametrize("language", ["nl", "en", "de", "fr", "es"])
@@ -96,11 +99,24 @@ def test_conversations_are_short_and_long_and_one_is_missing(
 
 def test_messages_follow_each_other_and_ended_before_now(sessions: list[SampleSession]) -> None:
     for session in sessions:
-        moments = [session.start, *(message.timestamp for message in session.messages)]
-        assert moments == sorted(moments)
-        assert [message.order for message in session.messages] == list(range(len(moments) - 1))
-        assert session.end == moments[-1] or not session.messages
+        moments = [one.timestamp for one in session.messages if one.timestamp]
+        assert [session.start, *moments] == sorted([session.start, *moments])
+        assert not any(moment.microsecond for moment in [session.start, *moments])
+        assert [one.order for one in session.messages] == list(range(len(session.messages)))
+        assert session.end == moments[-1] if moments else not session.messages
         assert NOW - timedelta(days=8) < session.start < session.end < NOW - timedelta(minutes=31)
+
+
+def test_messages_are_the_lines_of_a_transcript_as_livedash_reads_them(
+    sessions: list[SampleSession],
+) -> None:
+    messages = [message for session in sessions for message in session.messages]
+    assert {message.role for message in messages} == {"user", "assistant", "unknown"}
+    for message in messages:
+        assert (message.role == "unknown") == (message.timestamp is None)
+        assert message.content == message.content.strip()
+        assert "\n" not in message.content
+        assert "<" not in message.content, "a mark of what is asked is not said"
 
 
 def test_the_same_seed_gives_the_same_sessions_and_another_seed_others(
@@ -119,7 +135,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
 def test_seeding_writes_what_livedash_would_and_a_second_time_nothing(
     database_url: str, sessions: list[SampleSession]
 ) -> None:
-    requests = sum(len(session.processing_types) for session in sessions)
+    requests = len(sessions)
     messages = sum(len(session.messages) for session in sessions)
     summary = seed_database(database_url, now=NOW)
     again = seed_database(database_url, now=NOW + timedelta(hours=1))
@@ -130,18 +146,41 @@ def test_seeding_writes_what_livedash_would_and_a_second_time_nothing(
             'SELECT count(*) FROM public."AIProcessingRequest" WHERE'
             ' "processingStatus" = \'PENDING_BATCHING\' AND NOT success AND "batchId" IS NULL'
             ' AND "totalTokens" = 0 AND "totalCostEur" = 0 AND "completedAt" IS NULL'
+            " AND \"processingType\" = 'session_analysis'"
+        ).fetchone()
+        stages = connection.execute(
+            'SELECT "stage"::text, "status"::text, count(*), count("startedAt"),'
+            ' count("completedAt"), max("metadata"::text) IS NOT NULL'
+            ' FROM public."SessionProcessingStatus" GROUP BY 1, 2 ORDER BY 1'
+        ).fetchall()
+        untimely = connection.execute(
+            'SELECT count(*) FROM public."Session" AS s'
+            ' JOIN public."Message" AS m ON m."sessionId" = s."id"'
+            ' JOIN public."AIProcessingRequest" AS r ON r."sessionId" = s."id"'
+            ' WHERE m."timestamp" NOT BETWEEN s."startTime" AND s."endTime"'
+            ' OR m."createdAt" NOT BETWEEN s."endTime" AND r."requestedAt"'
+            ' OR s."messagesSent" IS NOT NULL OR s."language" IS NOT NULL'
         ).fetchone()
         priced = connection.execute(
             'SELECT m."name", round(1e8 * p."promptTokenCost") FROM public."AIModel" AS m'
             ' LEFT JOIN public."AIModelPricing" AS p ON p."aiModelId" = m."id" ORDER BY 1'
         ).fetchall()
         silent = connection.execute(
-            'SELECT count(*), min("messagesSent") FROM public."Session" AS s WHERE NOT EXISTS'
+            'SELECT count(*) FROM public."Session" AS s WHERE NOT EXISTS'
             ' (SELECT FROM public."Message" AS m WHERE m."sessionId" = s."id")'
         ).fetchone()
     assert fresh == (requests,)
     assert priced == [("gpt-4.1-mini", 40), ("gpt-4o-mini", 15), ("gpt-5-mini", None)]
-    assert silent == (1, 0)
+    assert silent == (1,)
+    assert untimely == (0,)
+    everyone = len(sessions)
+    assert stages == [
+        ("AI_ANALYSIS", "IN_PROGRESS", everyone, everyone, 0, False),
+        ("CSV_IMPORT", "COMPLETED", everyone, 0, everyone, False),
+        ("QUESTION_EXTRACTION", "PENDING", everyone, 0, 0, False),
+        ("SESSION_CREATION", "COMPLETED", everyone, everyone, everyone, True),
+        ("TRANSCRIPT_FETCH", "COMPLETED", everyone, everyone, everyone, True),
+    ]
 
 
 def test_a_failed_seeding_leaves_nothing_behind(database_url: str) -> None:

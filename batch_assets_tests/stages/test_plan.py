@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from batch_assets.analysis import expected_completion_tokens
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.plan import find_due, preview
 from batch_assets_tests.stages.support import Lab
@@ -39,9 +40,12 @@ def test_a_preview_shows_batches_money_and_reasons_and_changes_nothing(lab: Lab)
     assert lab.desk.everything() == before
     assert [(one.company_id, one.model, one.requests) for one in shown.batches] == [
         (company_id, "gpt-4o-mini", 2),
-        (company_id, "gpt-4o-mini", 1),
+        (company_id, "gpt-4o-mini", 2),
     ]
-    assert shown.rejected == {"no_messages": 1, "unknown_processing_type": 1}
+    assert shown.unknown_types == {"horoscope": 1}
+    assert sum(one.tokens for one in shown.batches) == shown.parts.input
+    assert shown.parts.answer == 4 * expected_completion_tokens("full_analysis")
+    assert shown.rejected == {"no_messages": 1}
     assert shown.held == {"model gpt-4.1 rests: token_limit_exceeded": 2}
     assert all(one.tokens > 0 and one.cost_eur > 0 and one.bytes > 0 for one in shown.batches)
 

@@ -4,9 +4,13 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from batch_assets import analysis
+from batch_assets.analysis import request_body
+from batch_assets.domain.records import Conversation
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.companies import side_by_side
 from batch_assets.store.original import OriginalQueries
@@ -117,17 +121,24 @@ def test_calls_for_companies_run_side_by_side(lab: Lab, at_a_time: int, most: in
     assert lab.times_billed(ids) == [1] * 12
 
 
-def test_a_company_that_cannot_be_written_is_no_other_companys_failure(lab: Lab) -> None:
+def test_a_company_that_cannot_be_written_is_no_other_companys_failure(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken, (first, second) = lab.company(2)
     lab.company(2)
     batches = lab.claim()
-    change = 'UPDATE public."AIProcessingRequest" SET "processingType" = :type WHERE id = :id'
-    lab.desk.do(change, type="horoscope", id=second)
-    wave = lab.send(batches)
+
+    def body_of(conversation: Conversation) -> dict[str, Any]:
+        if conversation.request_id == second:
+            raise ValueError("this one cannot be written")
+        return request_body(conversation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(analysis, "request_body", body_of)
+        wave = lab.send(batches)
     assert [batch.company_id == broken for batch in wave.submitted] == [False]
     assert wave.broken == {broken: "ValueError"}
     assert lab.statuses([first, second]) == ["PENDING_BATCHING"] * 2
-    lab.desk.do(change, type="full_analysis", id=second)
     lab.finish()
     assert lab.bucket_counts() == {"complete": 4}
 

@@ -20,7 +20,7 @@ from batch_assets.stages.plan import preview
 from batch_assets.stages.submit import submit_due
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.factories import make_company, make_foreign_batch
-from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, plenty
+from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, plenty, refusal
 
 
 @dataclass
@@ -135,14 +135,39 @@ def test_nothing_is_claimed_while_submission_is_held(lab: Lab, reason: str) -> N
 
 def test_what_can_never_be_sent_is_given_up_and_not_sent(lab: Lab) -> None:
     company_id, _ = lab.company(1, messages=0)
-    lab.more(company_id, 1, processing_type="horoscope")
     good = lab.more(company_id, 1)
     report = lab.submit()
-    assert report.rejected == {"no_messages": 1, "unknown_processing_type": 1}
+    assert report.rejected == {"no_messages": 1}
     lab.read_to_the_end()
-    assert lab.bucket_counts() == {"dead": 2, "complete": 1}
+    assert lab.bucket_counts() == {"dead": 1, "complete": 1}
     assert lab.server.ledger().totals().requests >= 1
     assert lab.times_billed(good) == [1]
+
+
+def test_of_an_unknown_type_everything_is_asked_and_counted(lab: Lab) -> None:
+    company_id, _ = lab.company(1)
+    unknown = lab.more(company_id, 2, processing_type="horoscope")
+    lab.more(company_id, 1, processing_type="line\nfeed")
+    emptied = lab.more(company_id, 1, processing_type="horoscope")
+    batches = lab.claim()
+    session_id = lab.desk.session_id(emptied[0])
+    lab.desk.do('DELETE FROM public."Message" WHERE "sessionId" = :id', id=session_id)
+    wave = lab.send(batches)
+    assert wave.unknown_types == {"horoscope": 2, "line feed": 1}
+    lab.read_to_the_end()
+    assert lab.statuses(unknown) == ["PROCESSING_COMPLETE"] * 2
+    session = lab.desk.session(unknown[0])
+    assert (session.sentiment, session.forwardedHr) == ("POSITIVE", True)
+
+
+def test_only_what_was_sent_is_warned_of(lab: Lab) -> None:
+    lab.company(2, processing_type="horoscope")
+    lab.configure(calls=[call_rule("batches.create", refusal(429, "rate_limit_exceeded"), count=1)])
+    assert lab.submit().unknown_types == {}
+    lab.company(1)
+    lab.configure()
+    lab.desk.do("DELETE FROM batch_assets.model_pause")
+    assert lab.submit().unknown_types == {"horoscope": 2}
 
 
 def test_what_was_emptied_or_deleted_since_the_claim_is_not_sent(lab: Lab) -> None:

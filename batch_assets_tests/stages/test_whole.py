@@ -39,6 +39,15 @@ def test_rows_become_analyses_and_nothing_is_left_anywhere(lab: Lab) -> None:
     assert (nothing.batches, nothing.requests) == (0, 0)
 
 
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4-turbo", "gpt-3.5-turbo", "gpt-4", "o3"])
+def test_every_kind_of_model_is_asked_in_a_form_that_it_takes(lab: Lab, model: str) -> None:
+    _, ids = lab.company(2, model=model, processing_type="session_analysis")
+    lab.submit()
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"complete": 2}
+    assert lab.times_billed(ids) == [1, 1]
+
+
 def test_costs_add_up_from_rows_to_batches_to_companies(lab: Lab) -> None:
     _, ids = lab.company(4)
     lab.submit()

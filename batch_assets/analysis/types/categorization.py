@@ -12,12 +12,7 @@ class Categorization(Answer):
 
 TYPE = ProcessingType(
     name="categorization",
-    prompt=(
-        "You sort conversations between employees and their company's HR chatbot by what the "
-        "employee wanted. Where there are several matters, take the one that most of the "
-        "conversation is about."
-    ),
     answer=Categorization,
     writes=("category",),
-    expected_tokens=15,
+    expected_tokens=10,
 )

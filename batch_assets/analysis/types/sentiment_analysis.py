@@ -12,11 +12,7 @@ class SentimentAnalysis(Answer):
 
 TYPE = ProcessingType(
     name="sentiment_analysis",
-    prompt=(
-        "You judge the mood of employees in conversations with their company's HR chatbot. Look "
-        "at the employee's own lines, not the bot's, and at how the conversation ends."
-    ),
     answer=SentimentAnalysis,
     writes=("sentiment",),
-    expected_tokens=12,
+    expected_tokens=10,
 )

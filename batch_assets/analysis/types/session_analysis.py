@@ -1,8 +1,11 @@
-"""`session_analysis`: what LiveDash's own batches stored of a session."""
+"""`session_analysis`: all that LiveDash keeps of a session, and the only type that it makes."""
 
 from batch_assets.analysis.fields import (
     CategoryField,
+    EscalatedField,
+    ForwardedHrField,
     LanguageField,
+    QuestionsField,
     SentimentField,
     SummaryField,
 )
@@ -10,23 +13,20 @@ from batch_assets.analysis.processing_type import Answer, ProcessingType
 
 
 class SessionAnalysis(Answer):
-    """The short analysis of one conversation between an employee and an HR chatbot."""
+    """The whole analysis of one conversation between an employee and an HR chatbot."""
 
-    sentiment: SentimentField
-    category: CategoryField
-    summary: SummaryField
     language: LanguageField
+    sentiment: SentimentField
+    escalated: EscalatedField
+    forwarded_hr: ForwardedHrField
+    category: CategoryField
+    questions: QuestionsField
+    summary: SummaryField
 
 
 TYPE = ProcessingType(
     name="session_analysis",
-    prompt=(
-        "You analyse conversations between employees and their company's HR chatbot. Say in what "
-        "mood the employee was, which category the matter belongs to, what the conversation was "
-        "about, and in which language the employee writes. Judge by what is written only; do not "
-        "guess."
-    ),
     answer=SessionAnalysis,
-    writes=("sentiment", "category", "summary", "language"),
+    writes=tuple(SessionAnalysis.model_fields),
     expected_tokens=100,
 )

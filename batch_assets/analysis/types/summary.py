@@ -12,11 +12,7 @@ class Summary(Answer):
 
 TYPE = ProcessingType(
     name="summary",
-    prompt=(
-        "You summarise conversations between employees and their company's HR chatbot for people "
-        "who run the chatbot. Leave out names, addresses, numbers and other personal data."
-    ),
     answer=Summary,
     writes=("summary",),
-    expected_tokens=70,
+    expected_tokens=40,
 )

@@ -10,13 +10,17 @@ from batch_assets.local.analyst.lexicon import Hit, lexicon
 from batch_assets.local.analyst.questions import questions_in
 from batch_assets.local.analyst.sentiment import NEUTRAL, sentiment_of
 from batch_assets.local.analyst.summary import NOTHING_SAID, Course, summary_of
-from batch_assets.local.analyst.topics import UNRECOGNIZED, subject_of
+from batch_assets.local.analyst.topics import UNRECOGNIZED, Topic, first_topic, subject_of
 from batch_assets.local.analyst.words import words_of
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What an answer can say of a conversation, under the names that schemas use."""
+    """What an answer can say of a conversation, under the names that schemas use.
+
+    `escalated` and `forwarded_hr` are meant as by LiveDash: escalated to a supervisor or manager;
+    an HR contact mentioned or provided.
+    """
 
     language: str
     sentiment: str
@@ -27,6 +31,8 @@ class Analysis:
     summary: str = field(repr=False)
 
 
+_HANDOVER = "outcome.escalation"
+_MANAGER = "outcome.manager"
 _NOTHING = Analysis(UNKNOWN, NEUTRAL, False, False, UNRECOGNIZED, (), NOTHING_SAID)
 
 
@@ -41,12 +47,13 @@ def analyse(turns: Sequence[Turn]) -> Analysis:
     replies = [hits for by_employee, hits in found if not by_employee]
     subject = subject_of(found)
     sentiment = sentiment_of(spoken)
-    escalated = _count(replies, "outcome.escalation") + _count(spoken, "outcome.wants_person") > 0
+    escalated = any(_count([turn], _HANDOVER) and _count([turn], _MANAGER) for turn in replies)
     forwarded = _count(replies, "outcome.hr") > _count(replies, "outcome.not_hr")
     course = Course(
         language=language,
         subject=subject,
         sentiment=sentiment,
+        handed_over=_count(replies, _HANDOVER) + _count(spoken, "outcome.wants_person") > 0,
         escalated=escalated,
         forwarded_hr=forwarded,
         unable=_count(replies, "outcome.unable") > 0,
@@ -61,9 +68,18 @@ def analyse(turns: Sequence[Turn]) -> Analysis:
         escalated=escalated,
         forwarded_hr=forwarded,
         category=subject.category,
-        questions=questions_in(turns, language),
+        questions=_questions(turns, language, first_topic(spoken, subject.category)),
         summary=summary_of(course, _variant(turns)),
     )
+
+
+def _questions(turns: Sequence[Turn], language: str, topic: Topic | None) -> tuple[str, ...]:
+    """What the employee came to ask, in English; in the employee's own words if these are English
+    and the topic has no question.
+    """
+    if topic and topic.question:
+        return (topic.question,)
+    return questions_in(turns, language) if language == "en" else ()
 
 
 def _variant(turns: Sequence[Turn]) -> int:

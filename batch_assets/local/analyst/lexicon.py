@@ -22,6 +22,7 @@ _WEIGHTS: Final = {"!": 3.0, "~": 1.0}
 _USUAL_WEIGHT: Final = 2.0
 _GAP: Final = 4
 _REMEMBERED_WORDS: Final = 20_000
+_LONG_WORD: Final = 6
 _SMILES: Final = ("😊", "😀", "🎉", "😂", "❤", "🥳")
 _FROWNS: Final = ("😡", "😠", "🤬", "😞", "😢", "👎")
 
@@ -79,11 +80,19 @@ class Lexicon:
                 self._beginning[head[:-1]].append(term)
             else:
                 self._exact[head].append(term)
+        words = {word for term in self.terms for word in term.words if len(word) > 1}
+        self._whole_words = frozenset(word for word in words if not word.endswith("*"))
+        self._beginnings = frozenset(word[:-1] for word in words if word.endswith("*"))
         # Most words of a conversation are in no list, and the same words come again and again.
         self._terms_from = lru_cache(_REMEMBERED_WORDS)(self._look_up)
+        self._meant_by = lru_cache(_REMEMBERED_WORDS)(self._meant)
 
     def hits(self, words: Sequence[str]) -> Iterator[Hit]:
-        """All terms that occur in `words`, in the order of their first words."""
+        """All terms that occur in `words`, in the order of their first words.
+
+        Two letters that were swapped in a long word are understood.
+        """
+        words = [self._meant_by(word) for word in words]
         for position, word in enumerate(words):
             found = self._terms_from(word)
             if found is None:
@@ -92,6 +101,21 @@ class Lexicon:
             for term in (*found.complete, *found.by_second_word.get(following, ()), *found.loose):
                 if _continues(words, position + 1, term.words, 1):
                     yield Hit(position, term)
+
+    def _meant(self, word: str) -> str:
+        """The word itself, or the word of a list that it becomes by swapping two inner letters."""
+        if len(word) < _LONG_WORD or self._is_listed(word):
+            return word
+        for at in range(1, len(word) - 2):
+            swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+            if self._is_listed(swapped):
+                return swapped
+        return word
+
+    def _is_listed(self, word: str) -> bool:
+        return word in self._whole_words or any(
+            word[:length] in self._beginnings for length in range(1, len(word) + 1)
+        )
 
     def _look_up(self, word: str) -> _Candidates | None:
         found = list(self._exact.get(word, ()))

@@ -58,7 +58,10 @@ class Course:
     language: str
     subject: Subject
     sentiment: str
+    handed_over: bool
+    """Whether a person took over, or was asked for."""
     escalated: bool
+    """Whether that was a manager."""
     forwarded_hr: bool
     unable: bool
     done: bool
@@ -82,11 +85,17 @@ def summary_of(course: Course, variant: int) -> str:
         "other": "the employee" if at_work else "the user",
         "language": language_name(course.language),
         "deed": _deed(course.subject),
-        "receiver": "a colleague in HR" if course.forwarded_hr else "a colleague or manager",
+        "receiver": _receiver(course),
     }
     phrases = (_OPENINGS, _replies(course), _moods(course))
     opening, reply, mood = (_one(each, variant // 3**n) for n, each in enumerate(phrases))
     return f"{opening} {reply}{mood}.".format_map(facts)
+
+
+def _receiver(course: Course) -> str:
+    if course.escalated:
+        return "a manager"
+    return "a colleague in HR" if course.forwarded_hr else "a colleague"
 
 
 def _one(phrases: Sequence[str], variant: int) -> str:
@@ -110,7 +119,7 @@ def _replies(course: Course) -> Sequence[str]:
     """The phrasings of what the assistant did; the weightiest thing is the one that is told."""
     told = (
         (not course.answered, ("The assistant did not answer",)),
-        (course.escalated, _ESCALATED),
+        (course.handed_over, _ESCALATED),
         (course.unable, _UNABLE),
         (course.forwarded_hr, _TO_HR),
         (course.done, _DONE),

@@ -25,6 +25,8 @@ class Topic:
     name: str
     category: str
     phrase: str
+    question: str | None = None
+    """What an employee who comes with it asks, in English."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,24 @@ def subject_of(hits_by_turn: Sequence[tuple[bool, Sequence[Hit]]]) -> Subject:
     """
     weighed = _strongest(_scores(hits_by_turn, _ASSISTANT_WEIGHT))
     return weighed or _strongest(_scores(hits_by_turn, 1.0)) or Subject(UNRECOGNIZED, ())
+
+
+def first_topic(turns: Sequence[Sequence[Hit]], category: str) -> Topic | None:
+    """With which topic of a category the employee came: that of the first turn that has any.
+
+    Long phrases say most, and each counts once.
+    """
+    topics = all_topics()
+    for hits in turns:
+        terms = {hit.term for hit in hits}
+        scores: Counter[Topic] = Counter()
+        for term in sorted(terms, key=lambda term: (term.label, term.words)):
+            topic = topics.get(term.label)
+            if topic and topic.category == category:
+                scores[topic] += round(term.weight * len(term.words))
+        if scores and max(scores.values()) >= _ENOUGH:
+            return max(scores, key=lambda topic: scores[topic])
+    return None
 
 
 def _scores(

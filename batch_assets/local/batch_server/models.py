@@ -17,6 +17,8 @@ class Model:
     max_output: int
     reasoning: bool = False
     structured: bool = True
+    """Whether it takes a JSON schema."""
+    json_mode: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """The object that `GET /v1/models` shows."""
@@ -25,6 +27,7 @@ class Model:
 
 _KNOWN = (
     Model("gpt-3.5-turbo", "gpt-3.5-turbo-0125", 16_385, 4_096, structured=False),
+    Model("gpt-4", "gpt-4-0613", 8_192, 8_192, structured=False, json_mode=False),
     Model("gpt-4-turbo", "gpt-4-turbo-2024-04-09", 128_000, 4_096, structured=False),
     Model("gpt-4o", "gpt-4o-2024-08-06", 128_000, 16_384),
     Model("gpt-4o-mini", "gpt-4o-mini-2024-07-18", 128_000, 16_384),

@@ -7,6 +7,7 @@ from typing import Any
 
 from batch_assets.local.batch_server import strict_schema
 from batch_assets.local.batch_server.api_errors import (
+    ApiError,
     bad_request,
     invalid_type,
     invalid_value,
@@ -31,12 +32,14 @@ def check_response_format(
         kinds = ("json_object", "json_schema", "text")
         raise invalid_value("response_format.type", str(kind), kinds)
     if kind == "json_object":
-        _check_json_mode(messages)
+        _check_json_mode(model, messages)
     tokens = _check_json_schema(wanted, model) if kind == "json_schema" else 0
     return wanted, tokens
 
 
-def _check_json_mode(messages: list[dict[str, Any]]) -> None:
+def _check_json_mode(model: Model, messages: list[dict[str, Any]]) -> None:
+    if not model.json_mode:
+        raise _not_supported("json_object")
     if not any("json" in message_text(message).lower() for message in messages):
         message = (
             "'messages' must contain the word 'json' in some form, "
@@ -48,11 +51,7 @@ def _check_json_mode(messages: list[dict[str, Any]]) -> None:
 def _check_json_schema(wanted: Mapping[str, Any], model: Model) -> int:
     """Check a schema; its tokens."""
     if not model.structured:
-        message = (
-            "Invalid parameter: 'response_format' of type 'json_schema' is not supported with "
-            "this model."
-        )
-        raise bad_request(message, param="response_format")
+        raise _not_supported("json_schema")
     described = wanted.get("json_schema")
     if not isinstance(described, dict):
         raise missing_parameter("response_format.json_schema")
@@ -71,3 +70,10 @@ def _check_json_schema(wanted: Mapping[str, Any], model: Model) -> int:
         message = f"Invalid schema for response_format '{name}': {problem}"
         raise bad_request(message, param="response_format")
     return count_tokens(schema)
+
+
+def _not_supported(kind: str) -> ApiError:
+    message = (
+        f"Invalid parameter: 'response_format' of type '{kind}' is not supported with this model."
+    )
+    return bad_request(message, param="response_format")

@@ -21,7 +21,6 @@ _Named = tuple[str, list[tuple[str, str]]]
 """A conversation's id and its (role, content) lines."""
 
 _MODEL: Final = "gpt-4o-mini"
-_PROCESSING: Final = ("full_analysis",)
 _ENDED_BEFORE: Final = timedelta(hours=1)
 _BETWEEN_MESSAGES: Final = timedelta(seconds=15)
 
@@ -29,7 +28,7 @@ _BETWEEN_MESSAGES: Final = timedelta(seconds=15)
 def load_conversations(
     path: Path, target: Target, companies: int = 40, *, now: datetime | None = None
 ) -> SeedSummary:
-    """Adds each conversation as a session with one pending `full_analysis`.
+    """Adds each conversation as a session whose whole analysis is asked for.
 
     The sessions are dealt to the companies in turn, and ended an hour before `now` (by default
     the present), so that every company may be submitted at once. One transaction; a second call
@@ -74,7 +73,6 @@ def _sessions(path: Path, companies: list[SampleCompany], now: datetime) -> Iter
                 SampleMessage(role, content, start + _BETWEEN_MESSAGES * order, order)
                 for order, (role, content) in enumerate(lines)
             ),
-            processing_types=_PROCESSING,
             model=_MODEL,
         )
 

@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
+
+_IMPORTED_AFTER: Final = timedelta(minutes=2)
+_REQUESTED_AFTER: Final = timedelta(minutes=5)
+_BEFORE_A_LINE: Final = len("[12.03.2026 09:30:05] Assistant: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +32,38 @@ class SampleCompany:
 
 @dataclass(frozen=True, slots=True)
 class SampleMessage:
-    """One message; `order` counts from 0 within its session."""
+    """One message as LiveDash's import writes it; `order` counts from 0 within its session.
+
+    It makes a message of each line of a transcript. One that goes on with the line before has the
+    role `unknown` and no time.
+    """
 
     role: str
     content: str = field(repr=False)
-    timestamp: datetime
+    timestamp: datetime | None
     order: int
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a reader of the conversation would conclude, as its scenario says."""
+    """The truth of a conversation: what a reader would conclude, as its scenario says.
+
+    `escalated` and `forwarded_hr` are meant as by LiveDash: escalated to a supervisor or manager;
+    an HR contact mentioned or provided.
+    """
 
     language: str
     category: str
     sentiment: str
     escalated: bool
     forwarded_hr: bool
+    questions: tuple[str, ...] = ()
+    """What was asked, in English and in its order; each once."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleSession:
-    """One conversation and the analyses that are asked for it.
+    """One conversation, for which the whole analysis is asked.
 
     `expected` is `None` for a conversation that nobody has labelled, and for the one without
     messages. Times are in UTC.
@@ -61,7 +76,24 @@ class SampleSession:
     country: str | None
     ip: str | None
     messages: tuple[SampleMessage, ...] = field(repr=False)
-    processing_types: tuple[str, ...]
     model: str
     scenario: str | None = None
     expected: Expected | None = None
+
+    @property
+    def imported(self) -> datetime:
+        """When LiveDash took it in."""
+        return self.end + _IMPORTED_AFTER
+
+    @property
+    def requested(self) -> datetime:
+        """When LiveDash's processing timer made the request."""
+        return self.end + _REQUESTED_AFTER
+
+    @property
+    def transcript_characters(self) -> int:
+        """The length of the transcript that was fetched: each line with its time and role."""
+        return sum(
+            len(one.content) + _BEFORE_A_LINE * (one.timestamp is not None) + 1
+            for one in self.messages
+        )

@@ -10,6 +10,11 @@ with `E:` (employee) or `B:` (bot) starts a message; a line without either conti
 - `{slot}` is a fact of the company, or a value from `[slots]`, the same one throughout a
   session. `{day:+5}`, `{weekday:+5}` and `{month:-1}` count from the day of the session in days
   (a weekend moves on to a working day) or months; `{digits:5}` is a number of five digits.
+- `<leave_request>` marks the phrase with which an employee asks what `questions.toml` has under
+  that name. The mark is not said; what a session has of them is the truth of what was asked.
+
+`escalated` and `forwarded_hr` are meant as by LiveDash: to a supervisor or manager; an HR contact
+mentioned or provided.
 
 `thanks = true`: the session may end with one of the common thanks. `exact = true`: no common
 greeting is put before it and nobody mistypes it. `rare = true`: once in a company at most.
@@ -75,6 +80,13 @@ class Phrasebook:
     def scenarios_for(self, country: str) -> tuple[Scenario, ...]:
         """The scenarios that fit an employer in this country."""
         return tuple(s for s in self.scenarios if not s.countries or country in s.countries)
+
+
+@cache
+def questions() -> Mapping[str, str]:
+    """What employees come to ask, in English, by the names that the dialogues mark."""
+    source = files(__package__) / "questions.toml"
+    return loads(source.read_text(encoding="utf-8"))
 
 
 @cache

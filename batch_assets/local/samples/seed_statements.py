@@ -15,20 +15,21 @@ COMPANIES: Final[LiteralString] = """
     ON CONFLICT DO NOTHING
 """
 
-# What the import fills in is filled in; what the analysis says of a session stays empty.
+# What the import fills in is filled in; what an analysis sets stays empty.
 SESSIONS: Final[LiteralString] = """
     INSERT INTO public."Session" (
         "id", "companyId", "startTime", "endTime", "ipAddress", "country", "avgResponseTime",
-        "initialMsg", "messagesSent", "createdAt", "updatedAt"
+        "initialMsg", "fullTranscriptUrl", "createdAt", "updatedAt"
     )
     SELECT id, company_id, started, ended, CAST(ip AS inet), country, response_seconds,
-        first_message, sent, ended, ended
+        first_message, transcript, imported, imported
     FROM unnest(
         CAST(%s AS text[]), CAST(%s AS text[]), CAST(%s AS timestamptz[]),
         CAST(%s AS timestamptz[]), CAST(%s AS text[]), CAST(%s AS text[]), CAST(%s AS real[]),
-        CAST(%s AS text[]), CAST(%s AS integer[])
+        CAST(%s AS text[]), CAST(%s AS text[]), CAST(%s AS timestamptz[])
     ) AS rows (
-        id, company_id, started, ended, ip, country, response_seconds, first_message, sent
+        id, company_id, started, ended, ip, country, response_seconds, first_message, transcript,
+        imported
     )
     ON CONFLICT DO NOTHING
 """
@@ -37,11 +38,40 @@ MESSAGES: Final[LiteralString] = """
     INSERT INTO public."Message" (
         "id", "sessionId", "timestamp", "role", "content", "order", "createdAt"
     )
-    SELECT id, session_id, said, role, content, position, said
+    SELECT id, session_id, said, role, content, position, imported
     FROM unnest(
         CAST(%s AS text[]), CAST(%s AS text[]), CAST(%s AS timestamptz[]), CAST(%s AS text[]),
-        CAST(%s AS text[]), CAST(%s AS integer[])
-    ) AS rows (id, session_id, said, role, content, position)
+        CAST(%s AS text[]), CAST(%s AS integer[]), CAST(%s AS timestamptz[])
+    ) AS rows (id, session_id, said, role, content, position, imported)
+    ON CONFLICT DO NOTHING
+"""
+
+# All five, as they are when the processing timer has made its request. The import completes
+# CSV_IMPORT without having started it.
+STAGES: Final[LiteralString] = """
+    INSERT INTO public."SessionProcessingStatus" (
+        "id", "sessionId", "stage", "status", "startedAt", "completedAt", "metadata"
+    )
+    SELECT rows.session_id || ':' || stages.stage, rows.session_id,
+        CAST(stages.stage AS public."ProcessingStage"),
+        CAST(stages.status AS public."ProcessingStatus"),
+        stages.started, stages.completed, stages.metadata
+    FROM unnest(
+        CAST(%s AS text[]), CAST(%s AS timestamptz[]), CAST(%s AS timestamptz[]),
+        CAST(%s AS integer[]), CAST(%s AS text[])
+    ) AS rows (session_id, imported, requested, characters, transcript)
+    CROSS JOIN LATERAL (
+        VALUES
+            ('CSV_IMPORT', 'COMPLETED', NULL, imported, NULL),
+            ('TRANSCRIPT_FETCH', 'COMPLETED', imported, imported,
+                jsonb_build_object('contentLength', characters, 'url', transcript)),
+            ('SESSION_CREATION', 'COMPLETED', imported, imported,
+                jsonb_build_object(
+                    'hasTranscript', characters > 0, 'transcriptLength', characters
+                )),
+            ('AI_ANALYSIS', 'IN_PROGRESS', requested, NULL, NULL),
+            ('QUESTION_EXTRACTION', 'PENDING', NULL, NULL, NULL)
+    ) AS stages (stage, status, started, completed, metadata)
     ON CONFLICT DO NOTHING
 """
 

@@ -24,15 +24,6 @@ DAYS: Final = 6
 """Sessions lie within about this many days before `now`."""
 
 _SETTLED: Final = timedelta(minutes=50)
-_PROCESSING: Final = {
-    ("full_analysis",): 70,
-    ("session_analysis",): 11,
-    ("sentiment_analysis",): 6,
-    ("categorization",): 5,
-    ("summary",): 4,
-    ("sentiment_analysis", "categorization"): 2,
-    ("categorization", "summary"): 2,
-}
 _HOURS: Final = range(5, 23)
 _BUSY: Final = (3, 5, 9, 10, 9, 8, 8, 6, 7, 7, 6, 5, 4, 4, 3, 3, 2, 1)
 
@@ -86,30 +77,32 @@ class _SessionMaker:
         """The session with this number, in which `scenario` is played."""
         random = Random(f"{self._seed}:{self._company.key}:{index}")
         start = self._start(random)
-        messages = self._new_conversation(language, scenario, start, random)
+        messages, questions = self._new_conversation(language, scenario, start, random)
         expected = Expected(
             language,
             scenario.category,
             scenario.sentiment,
             scenario.escalated,
             scenario.forwarded_hr,
+            questions,
         )
         return SampleSession(
             id=self._id(index),
             company_id=self._company.id,
             start=start,
-            end=messages[-1].timestamp,
+            end=max(message.timestamp for message in messages if message.timestamp),
             country=self._company.country,
             ip=_address(random),
             messages=messages,
-            processing_types=_pick(random, _PROCESSING),
             model=_pick(random, self._company.models),
             scenario=scenario.id,
             expected=expected,
         )
 
     def silence(self, index: int) -> SampleSession:
-        """A session whose messages never arrived: its request has to fail, with a reason."""
+        """A session that has lost its messages, as when LiveDash breaks off while it parses a
+        transcript again: its request has to fail, with a reason.
+        """
         random = Random(f"{self._seed}:{self._company.key}:{index}")
         start = self._start(random)
         return SampleSession(
@@ -120,7 +113,6 @@ class _SessionMaker:
             country=self._company.country,
             ip=_address(random),
             messages=(),
-            processing_types=("full_analysis",),
             model=_pick(random, self._company.models),
         )
 
@@ -138,14 +130,14 @@ class _SessionMaker:
 
     def _new_conversation(
         self, language: str, scenario: Scenario, start: datetime, random: Random
-    ) -> tuple[SampleMessage, ...]:
+    ) -> tuple[tuple[SampleMessage, ...], tuple[str, ...]]:
         storyteller = Storyteller(self._company, random)
         while True:
-            messages = storyteller.play(phrasebook(language), scenario, start)
+            messages, questions = storyteller.play(phrasebook(language), scenario, start)
             texts = tuple(message.content for message in messages)
             if texts not in self._said:
                 self._said.add(texts)
-                return messages
+                return messages, questions
 
 
 def _pick(random: Random, shares: Mapping[_Choice, int]) -> _Choice:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice, pairwise
 from typing import Any, Final, LiteralString
 from uuid import uuid5
@@ -18,7 +18,8 @@ Target = psycopg.Connection[Any] | str
 """An open psycopg connection, or the URL of a database."""
 
 _SESSIONS_A_STATEMENT: Final = 500
-_ASKED_AFTER: Final = timedelta(minutes=5)
+_TYPE: Final = "session_analysis"
+"""The only one that LiveDash makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,7 @@ def write_samples(
 ) -> SeedSummary:
     """Adds what is not there yet, in one transaction; reads `sessions` a few hundred at a time.
 
-    Within a transaction of the caller's it is a part of that one. Each session's requests were
-    made five minutes after its end. psycopg's errors come through.
+    Within a transaction of the caller's it is a part of that one. psycopg's errors come through.
     """
     with connection.transaction():
         added_companies = _add(connection, statements.COMPANIES, _company_rows(companies, now))
@@ -53,7 +53,8 @@ def write_samples(
         for chunk in _chunks(sessions):
             added[0] += _add(connection, statements.SESSIONS, map(_session_row, chunk))
             added[1] += _add(connection, statements.MESSAGES, _message_rows(chunk))
-            added[2] += _add(connection, statements.REQUESTS, _request_rows(chunk))
+            _add(connection, statements.STAGES, map(_stage_row, chunk))
+            added[2] += _add(connection, statements.REQUESTS, map(_request_row, chunk))
     return SeedSummary(added_companies, *added)
 
 
@@ -90,8 +91,13 @@ def _session_row(session: SampleSession) -> tuple[object, ...]:
         session.country,
         _response_seconds(session.messages),
         asked[0] if asked else None,
-        len(asked),
+        _transcript_url(session),
+        session.imported,
     )
+
+
+def _transcript_url(session: SampleSession) -> str:
+    return f"https://export.example/livedash/{session.id}.txt"
 
 
 def _response_seconds(messages: Sequence[SampleMessage]) -> float | None:
@@ -100,6 +106,7 @@ def _response_seconds(messages: Sequence[SampleMessage]) -> float | None:
         (after.timestamp - before.timestamp).total_seconds()
         for before, after in pairwise(messages)
         if before.role == "user" and after.role == "assistant"
+        if before.timestamp and after.timestamp
     ]
     return sum(waits) / len(waits) if waits else None
 
@@ -114,19 +121,28 @@ def _message_rows(sessions: Iterable[SampleSession]) -> Iterator[tuple[object, .
                 message.role,
                 message.content,
                 message.order,
+                session.imported,
             )
 
 
-def _request_rows(sessions: Iterable[SampleSession]) -> Iterator[tuple[object, ...]]:
-    for session in sessions:
-        for kind in session.processing_types:
-            yield (
-                str(uuid5(NAMESPACE, f"{session.id}:{kind}")),
-                session.id,
-                session.model,
-                kind,
-                session.end + _ASKED_AFTER,
-            )
+def _stage_row(session: SampleSession) -> tuple[object, ...]:
+    return (
+        session.id,
+        session.imported,
+        session.requested,
+        session.transcript_characters,
+        _transcript_url(session),
+    )
+
+
+def _request_row(session: SampleSession) -> tuple[object, ...]:
+    return (
+        str(uuid5(NAMESPACE, f"{session.id}:{_TYPE}")),
+        session.id,
+        session.model,
+        _TYPE,
+        session.requested,
+    )
 
 
 @dataclass(frozen=True, slots=True)

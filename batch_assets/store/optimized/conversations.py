@@ -49,12 +49,12 @@ class ConversationQueries(EngineQueries):
 
 
 def _conversation(row: "Row[tuple[object, ...]]") -> Conversation:
-    pairs = zip(row.roles or (), row.contents or (), strict=True)
+    lines = zip(row.times or (), row.roles or (), row.contents or (), strict=True)
     return Conversation(
         request_id=row.request_id,
         session_id=row.session_id,
         batch_id=row.batch_id,
         model=row.model,
         processing_type=row.processing_type,
-        messages=tuple(Message(role, content) for role, content in pairs),
+        messages=tuple(Message(*line) for line in lines),
     )

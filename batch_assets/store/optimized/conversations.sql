@@ -8,6 +8,7 @@ SELECT
     h.session_id,
     h.model,
     h.processing_type,
+    m.times,
     m.roles,
     m.contents
 FROM unnest((SELECT CAST(:batch_ids AS text[]))) WITH ORDINALITY AS g (batch_id, position)
@@ -25,7 +26,18 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS h
 CROSS JOIN LATERAL (
+    -- A message without a time of its own has that of its writing, as for LiveDash. A time at
+    -- infinity has no text.
     SELECT
+        array_agg(
+            coalesce(
+                to_char(
+                    coalesce(m.timestamp, m."createdAt") AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'
+                ),
+                ''
+            )
+            ORDER BY m."order"
+        ) AS times,
         array_agg(m.role::text ORDER BY m."order") AS roles,
         array_agg(m.content ORDER BY m."order") AS contents
     FROM public."Message" AS m

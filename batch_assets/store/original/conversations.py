@@ -31,5 +31,5 @@ def _of_batch(connection: Connection, batch_id: str) -> Iterator[Conversation]:
             batch_id=batch_id,
             model=head.model,
             processing_type=head.processing_type,
-            messages=tuple(Message(line.role, line.content) for line in lines),
+            messages=tuple(Message(line.time, line.role, line.content) for line in lines),
         )

@@ -167,6 +167,13 @@ def test_json_mode_wants_the_word_json(lab: Lab) -> None:
     assert chat(lab, messages=messages, response_format={"type": "json_object"})
 
 
+def test_the_oldest_model_has_no_json_mode(lab: Lab) -> None:
+    messages = [{"role": "user", "content": "answer in JSON"}]
+    with pytest.raises(openai.BadRequestError, match="'json_object' is not supported with this"):
+        chat(lab, model="gpt-4", messages=messages, response_format={"type": "json_object"})
+    assert chat(lab, model="gpt-4", messages=messages)
+
+
 def test_an_old_model_has_no_schemas(lab: Lab) -> None:
     schema = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {}}}
     with pytest.raises(openai.BadRequestError, match="not supported with this model"):

@@ -74,7 +74,7 @@ def terms(policy: Policy = POLICY, price: Price | None = PRICE) -> Terms:
     return Terms(
         policy=policy,
         price_of=lambda model: price,
-        sizes_of=lambda kind, model: None if kind == "horoscope" else Sizes(1_000, 100),
+        sizes_of=lambda kind, model: Sizes(1_000, 200, 200, 100),
     )
 
 

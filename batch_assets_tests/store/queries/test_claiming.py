@@ -140,10 +140,9 @@ def test_what_livedash_took_back_since_it_was_noticed_is_not_claimed(desk: Desk)
 
 def test_what_can_never_be_sent_becomes_a_dead_letter_with_its_reason(desk: Desk) -> None:
     company_id, (empty,) = desk.company(1, messages=0)
-    (unknown,) = desk.more(company_id, 1, processing_type="horoscope")
     (good,) = desk.more(company_id, 1)
     claim = desk.claim(company_id)
-    assert claim.rejected == {"no_messages": 1, "unknown_processing_type": 1}
+    assert claim.rejected == {"no_messages": 1}
     assert [batch.requests for batch in claim.batches] == [1]
     assert desk.statuses([good]) == {"BATCHING_IN_PROGRESS"}
 
@@ -156,7 +155,6 @@ def test_what_can_never_be_sent_becomes_a_dead_letter_with_its_reason(desk: Desk
     assert (status.status, status.errorMessage) == ("FAILED", row.errorMessage)
     assert dict(desk.column_pairs("SELECT request_id, code FROM batch_assets.dead_letter")) == {
         empty: "no_messages",
-        unknown: "unknown_processing_type",
     }
     assert desk.intake() == set()
 

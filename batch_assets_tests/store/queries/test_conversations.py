@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from batch_assets.domain.records import Message
+from batch_assets.domain.records import Conversation
 from batch_assets_tests.factories import make_request, make_session
 from batch_assets_tests.store.queries.support import Desk
 
@@ -15,14 +15,42 @@ def test_conversations_come_oldest_first_with_their_lines_in_order(desk: Desk) -
     (batch,) = desk.claim(company_id).batches
     first, second = desk.queries.conversations([batch.id])
     assert (first.request_id, second.request_id) == (old, young)
-    assert first.messages == (Message("user", 'Say "no"\n'), Message("bot", ""))
-    assert second.messages == (Message("user", "Hoi"), Message("assistant", "Dag"))
+    assert said(first) == [("user", 'Say "no"\n'), ("bot", "")]
+    assert said(second) == [("user", "Hoi"), ("assistant", "Dag")]
     assert first.session_id == desk.session_id(old)
     assert (first.batch_id, first.model, first.processing_type) == (
         batch.id,
         "gpt-4o-mini",
         "full_analysis",
     )
+
+
+def said(conversation: Conversation) -> list[tuple[str, str]]:
+    return [(message.role, message.content) for message in conversation.messages]
+
+
+def test_a_message_has_its_time_in_utc_or_that_of_its_writing(desk: Desk) -> None:
+    batch, _ = desk.claimed(1, messages=4)
+    desk.do(
+        """
+        UPDATE public."Message" SET
+            timestamp = (CAST(:times AS timestamptz[]))["order" + 1],
+            "createdAt" = '2026-03-13 00:00:00+00'
+        """,
+        times=[
+            "2026-03-12 23:30:05.9+00",
+            "2026-03-13 00:30:05+02",
+            None,
+            "infinity",
+        ],
+    )
+    (conversation,) = desk.queries.conversations([batch.id])
+    assert [message.time for message in conversation.messages] == [
+        "2026-03-12 23:30:05",
+        "2026-03-12 22:30:05",
+        "2026-03-13 00:00:00",
+        "",
+    ]
 
 
 def test_lines_are_ordered_by_their_number_not_by_their_writing(desk: Desk) -> None:
