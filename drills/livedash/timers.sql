@@ -13,7 +13,6 @@ SELECT m.name
 FROM public."CompanyAIModel" AS c
 JOIN public."AIModel" AS m ON m.id = c."aiModelId"
 WHERE c."companyId" = :company_id AND c."isDefault"
-ORDER BY c.id
 LIMIT 1;
 
 -- name: make_request
