@@ -7,7 +7,7 @@ what its live call came to.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from batch_assets.stages.live_wave import INDETERMINATE_LIVE
@@ -59,8 +59,19 @@ class Verdict:
         return not (wrong or self.errors)
 
 
-def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
-    """Account for every request of a schedule that is over."""
+@dataclass(frozen=True)
+class Bill:
+    """What the server has billed, by request."""
+
+    charges: Counter[str]
+    explained: Counter[str]
+    """Charges after which an attempt that failed, or found no line, asked for another try."""
+    unknown: frozenset[str]
+    """Requests with a live call of which nobody recorded what it came to."""
+
+
+def bill_of(unreadable: Collection[str], world: World, server: Server, verdict: Verdict) -> Bill:
+    """What was billed; live calls are judged at once. `unreadable` leave no line to be read."""
     charges: Counter[str] = Counter()
     charged_in: set[tuple[str, str]] = set()
     for entry in server.ledger().entries():
@@ -73,20 +84,27 @@ def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
         charged_in.add((live.request_id, live.batch_id))
         if live.is_unknown:
             unknown.add(live.request_id)
-    unreadable = {request.id for request in story.requests if request.fate in UNREADABLE}
     spoilt = {
         (row.request_id, row.openai_batch_id)
         for row in world.rows("failed_attempts")
         if row.outcome == "failed" or row.request_id in unreadable
     } & charged_in
     explained = Counter(request_id for request_id, _ in spoilt)
+    return Bill(charges, explained, frozenset(unknown))
+
+
+def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
+    """Account for every request of a schedule that is over."""
+    unreadable = {request.id for request in story.requests if request.fate in UNREADABLE}
+    bill = bill_of(unreadable, world, server, verdict)
     rows = {row.id: row for row in world.rows("buckets")}
     for request in story.requests:
         row = rows.get(request.id)
         buckets = list(row.buckets) if row is not None else []
-        _judge_money(request, charges[request.id], explained[request.id], verdict)
-        is_unknown = request.id in unknown and buckets == ["dead"]
-        _judge_place(request, buckets, 0 if is_unknown else charges[request.id], verdict)
+        charges = bill.charges[request.id]
+        _judge_money(request, charges, bill.explained[request.id], verdict)
+        is_unknown = request.id in bill.unknown and buckets == ["dead"]
+        _judge_place(request, buckets, 0 if is_unknown else charges, verdict)
         if row is not None and not _fits(row.status, row.open_attempts, row.completions, buckets):
             verdict.details.append(f"{request.id}: the attempts do not fit {buckets}")
             verdict.in_two_buckets += 1

@@ -427,6 +427,20 @@ def test_fields_that_an_answer_has_not_stay_and_null_ones_go(
     assert (session.summary, session.language) == ("kept", None)
 
 
+def test_an_answer_without_any_field_completes_the_request_only(
+    livedash: LiveDash, rows: Rows
+) -> None:
+    with rows.engine.begin() as connection:
+        company_id = make_company(connection)
+        (request_id,) = make_requests(connection, company_id, 1)
+    session_id = rows.request(request_id).sessionId
+    before = rows.session(session_id)
+    completed_batch(rows, [request_id], company_id)
+    livedash.process_timer(Scripted(lines=[Line(request_id, Answer("[1]"))]))
+    assert rows.statuses(request_id) == ["PROCESSING_COMPLETE"]
+    assert rows.session(session_id) == before
+
+
 def test_when_processing_fails_others_of_the_same_sessions_wait_again(
     livedash: LiveDash, rows: Rows
 ) -> None:

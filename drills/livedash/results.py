@@ -24,7 +24,8 @@ def write_answer(connection: Connection, request_id: str, answer: Answer) -> Non
     """Complete a request and its session's four fields, whatever its status is by now.
 
     lib/batchProcessor.ts, updateProcessingRequestWithResult. What the database refuses makes a
-    failure of a request that is complete already. It writes no cost, no stage and no question.
+    failure of a request that is complete already. It writes no cost, no stage and no question, and
+    nothing at all of the session if the answer has none of the fields.
     Raises GoneError if there is no such request.
     """
     try:
@@ -37,8 +38,10 @@ def write_answer(connection: Connection, request_id: str, answer: Answer) -> Non
             completion_tokens=answer.completion_tokens,
             total_tokens=answer.total_tokens,
         )
-        fields = json.dumps(_fields(found))
-        _update(connection, "write_session", id=request_id, found=fields)
+        fields = _fields(found)
+        if fields:
+            values = {"id": request_id, "found": json.dumps(fields)}
+            connection.execute(SQL["write_session"], values)
     except (ValueError, TypeError, DBAPIError, GoneError):
         fail_request(connection, request_id, _NOT_UNDERSTOOD)
 
