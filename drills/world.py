@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, TextClause, create_engine
 
 from batch_assets.store.sql import load
 from batch_assets.store.urls import application_url
-from drills.story import Request
+from drills.story import Request, Story
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
@@ -36,6 +36,16 @@ class World:
     _engines: dict[int, Engine] = field(default_factory=dict, init=False, compare=False)
     """By process."""
 
+    def play(self, story: Story) -> None:
+        """Empty it, and let a story begin in it."""
+        companies = [request.company_id for request in story.requests]
+        self.begin(() if story.livedash else story.requests, companies)
+        if story.livedash:
+            self.add(story.asked, processing_type="session_analysis")
+            self._add_sessions(story.unasked)
+            self.do("stages", ids=[one.id for one in story.asked], status="IN_PROGRESS")
+            self.do("stages", ids=[one.id for one in story.unasked], status="PENDING")
+
     def begin(self, requests: Sequence[Request], companies: Sequence[str] = ()) -> None:
         """Empty it, and let these requests wait in it, of their companies and of more."""
         self.end_connections()
@@ -46,15 +56,21 @@ class World:
             connection.execute(SQL["companies"], {"company_ids": company_ids})
         self.add(requests)
 
-    def add(self, requests: Sequence[Request]) -> None:
+    def add(
+        self, requests: Sequence[Request], *, processing_type: str = "sentiment_analysis"
+    ) -> None:
         """Let more requests wait, of companies that are there."""
+        self._add_sessions(requests)
+        ids = [request.id for request in requests]
+        models = [request.model for request in requests]
+        self.do("requests", ids=ids, models=models, processing_type=processing_type)
+
+    def _add_sessions(self, requests: Sequence[Request]) -> None:
+        """Sessions for these, each with the id that its request has or will have."""
         ids = [request.id for request in requests]
         of_companies = [request.company_id for request in requests]
-        models = [request.model for request in requests]
-        with self.connected() as connection:
-            connection.execute(SQL["sessions"], {"ids": ids, "of_companies": of_companies})
-            connection.execute(SQL["messages"], {"ids": ids})
-            connection.execute(SQL["requests"], {"ids": ids, "models": models})
+        self.do("sessions", ids=ids, of_companies=of_companies)
+        self.do("messages", ids=ids)
 
     def do(self, name: str, **parameters: Any) -> None:
         """Execute a named statement."""
