@@ -41,6 +41,7 @@ _TROUBLE: Final[Sequence[Mapping[str, Any]]] = (
     {"kind": "answer", "status": 429, "headers": _AT_ONCE},
     {"kind": "answer", "status": 503, "headers": _AT_ONCE},
 )
+_ENDINGS: Final = ("expired", "cancelled", "failed")
 _CALLS: Final = ("files.create", "batches.create", "batches.create", "batches.retrieve")
 
 
@@ -168,7 +169,7 @@ class Beside:
         random = self._random
         for stage in STAGES:
             self._look(livedash, f"before {stage}")
-            points = random.randint(1, 20) if is_troubled and random.random() < 0.2 else None
+            points = random.randint(1, 20) if is_troubled and random.random() < 0.3 else None
             self._place.step(stage, random.choice(("optimized", "original")), points)
             if self._bug is not None:
                 self._place.world.ask(SQL[self._bug])
@@ -195,6 +196,7 @@ class Beside:
         for place in {places[one] for one in selected.create if one in places}:
             outcome.find("create", f"{when}: a request that is {place}")
         outcome.looks += 1
+        outcome.happened["capacity"] += len(world.ask(SQL["resting_models"]))
 
     def _left_over(self) -> bool:
         ((left,),) = self._place.world.ask(SQL["left_over"], history=sorted(self._history))
@@ -206,9 +208,9 @@ class Beside:
         config: dict[str, Any] = {"timing": timing | {"cancel_seconds": 0}, "rows": row_rules()}
         if is_troubled:
             config["batches"] = [
-                {"end_as": end_as, "after_rows": random.randint(0, 3), "count": 1}
-                for end_as in ("expired", "cancelled", "failed")
-                if random.random() < 0.3
+                {"end_as": end_as, "after_rows": random.randint(0, 3), "after": after, "count": 1}
+                for after, end_as in enumerate(random.sample(_ENDINGS, 3))
+                if random.random() < 0.6
             ]
             config["calls"] = [
                 {"operation": random.choice(_CALLS), "effect": random.choice(_TROUBLE), "count": 1}
@@ -264,12 +266,12 @@ class Beside:
 
 
 def _conversations(seed: int, random: Random) -> list[Conversation]:
-    """Two or three companies with four to eight sessions each, half of them with a fate."""
+    """Two or three companies with five to nine sessions each, half of them with a fate."""
     fates = list(FATES)
     made = []
     for company in range(random.choice((2, 3))):
         company_id = f"beside{os.getpid()}-{seed}-c{company}"
-        for number in range(random.randint(4, 8)):
+        for number in range(random.randint(5, 9)):
             kind = random.choice(_KINDS)
             fate = random.choice(fates) if random.random() < 0.5 else "answered"
             session_id = f"{company_id}-s{number}-{fate}"

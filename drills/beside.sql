@@ -65,6 +65,10 @@ SELECT (
 + (SELECT count(*) FROM batch_assets.batch AS b WHERE b.state NOT IN ('settled', 'released'))
     AS requests;
 
+-- name: resting_models
+-- Models for which the server had no room.
+SELECT p.model FROM batch_assets.model_pause AS p;
+
 -- name: happened
 -- How much of each kind of trouble there was.
 SELECT

@@ -75,7 +75,8 @@ def test_the_worlds_had_every_kind_of_trouble(outcomes: list[dict[str, Any]]) ->
         if one["bug"] is None:
             happened.update(one["happened"])
     assert min(one["looks"] for one in outcomes) > 40
-    for trouble in ("failed", "unanswered", "expired", "refused", "dead", "tried_again"):
+    ended = ("expired", "refused", "capacity")
+    for trouble in ("failed", "unanswered", "dead", "tried_again", *ended):
         assert happened[trouble] > 0, happened
     assert happened["broken_off"] > 5, happened
 
