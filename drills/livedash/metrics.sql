@@ -15,7 +15,7 @@ WHERE s."companyId" = :company_id;
 -- Each session's stored questions, and its first message if that is a question: one that ends with
 -- a question mark, or has one of the words anywhere. JavaScript's idea of blanks and of words.
 WITH said AS (
-    SELECT s."createdAt" AS created_at, s.id AS session_id, a.place, b.content
+    SELECT b.content, row_number() OVER (ORDER BY s."createdAt", s.id, a.place) AS position
     FROM public."Session" AS s
     CROSS JOIN LATERAL (
         SELECT sq."order"::bigint AS place, q.content
@@ -28,8 +28,7 @@ WITH said AS (
     CROSS JOIN LATERAL (SELECT btrim(a.content, :blanks)) AS b (content)
     WHERE s."companyId" = :company_id AND a.content <> ''
 ), asked AS (
-    SELECT d.content, count(*) AS times,
-        min(ROW(d.created_at, d.session_id, d.place)) AS first_asked
+    SELECT d.content, count(*) AS times, min(d.position) AS first_asked
     FROM said AS d
     WHERE right(d.content, 1) = '?' OR d.content ~* :question_word
     GROUP BY d.content
