@@ -71,6 +71,7 @@ def drill(
                 _show(report.progress(shown_at - began))
     for line in ["", *report.points(aim.names), "", *report.table(), "", *report.times()]:
         _show(line)
+    _show(report.neighbour())
     _show(f"points={len(aim.names)} killed={len(aim.names) - len(aim.missed)}")
     _show(report.last_line())
     return 0 if report.is_clean and not (aim.is_enough and aim.missed) else 1

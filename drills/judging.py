@@ -4,14 +4,20 @@ Lost: in no bucket, or billed with a good answer and yet not complete. Billed tw
 than one and those after which an attempt that failed, or found no line, asked for another try.
 Stuck: neither complete nor dead when no more runs are made. Unknown: dead because nobody recorded
 what its live call came to.
+
+Where LiveDash buys beside the runs, what it has bought is its own affair: of such a request it is
+judged only that we have not bought it twice. A request that it makes for a session that has one is
+an error of ours.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from batch_assets.stages.live_wave import INDETERMINATE_LIVE
 from batch_assets.stages.naming import call_id
+from drills.livedash import Purchase
 from drills.server import Server
 from drills.story import UNREADABLE, UNSPOILT, Request, Story
 from drills.world import World
@@ -31,6 +37,10 @@ class Verdict:
     stuck: int = 0
     in_two_buckets: int = 0
     unknown: int = 0
+    bought_by_livedash: int = 0
+    """Requests."""
+    bought_by_both: int = 0
+    """Of these such as we have bought, too."""
     kills: list[str] = field(default_factory=list)
     """Points at which a run was killed."""
     struck: int = 0
@@ -59,8 +69,19 @@ class Verdict:
         return not (wrong or self.errors)
 
 
-def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
-    """Account for every request of a schedule that is over."""
+@dataclass(frozen=True)
+class Bill:
+    """What the server has billed, by request."""
+
+    charges: Counter[str]
+    explained: Counter[str]
+    """Charges after which an attempt that failed, or found no line, asked for another try."""
+    unknown: frozenset[str]
+    """Requests with a live call of which nobody recorded what it came to."""
+
+
+def bill_of(unreadable: Collection[str], world: World, server: Server, verdict: Verdict) -> Bill:
+    """What was billed; live calls are judged at once. `unreadable` leave no line to be read."""
     charges: Counter[str] = Counter()
     charged_in: set[tuple[str, str]] = set()
     for entry in server.ledger().entries():
@@ -73,26 +94,53 @@ def judge(story: Story, world: World, server: Server, verdict: Verdict) -> None:
         charged_in.add((live.request_id, live.batch_id))
         if live.is_unknown:
             unknown.add(live.request_id)
-    unreadable = {request.id for request in story.requests if request.fate in UNREADABLE}
     spoilt = {
         (row.request_id, row.openai_batch_id)
         for row in world.rows("failed_attempts")
         if row.outcome == "failed" or row.request_id in unreadable
     } & charged_in
     explained = Counter(request_id for request_id, _ in spoilt)
+    return Bill(charges, explained, frozenset(unknown))
+
+
+def judge(
+    story: Story,
+    world: World,
+    server: Server,
+    verdict: Verdict,
+    purchases: Sequence[Purchase] = (),
+) -> None:
+    """Account for every request of a schedule that is over; `purchases` are LiveDash's."""
+    unreadable = {request.id for request in story.requests if request.fate in UNREADABLE}
+    bill = bill_of(unreadable, world, server, verdict)
     rows = {row.id: row for row in world.rows("buckets")}
+    again = rows.keys() - {request.id for request in story.requests}
+    verdict.errors += [f"LiveDash was let ask again: {name}" for name in sorted(again)]
+    theirs = {purchase.request_id for purchase in purchases}
+    verdict.bought_by_livedash = len(theirs)
+    verdict.bought_by_both = sum(bill.charges[name] > 0 for name in theirs)
     for request in story.requests:
         row = rows.get(request.id)
-        buckets = list(row.buckets) if row is not None else []
-        _judge_money(request, charges[request.id], explained[request.id], verdict)
-        is_unknown = request.id in unknown and buckets == ["dead"]
-        _judge_place(request, buckets, 0 if is_unknown else charges[request.id], verdict)
-        if row is not None and not _fits(row.status, row.open_attempts, row.completions, buckets):
-            verdict.details.append(f"{request.id}: the attempts do not fit {buckets}")
-            verdict.in_two_buckets += 1
-        elif row is not None and not (row.fits_batch and row.fits_status):
-            verdict.details.append(f"{request.id}: the row does not fit {buckets}")
-            verdict.in_two_buckets += 1
+        charges = bill.charges[request.id]
+        _judge_money(request, charges, bill.explained[request.id], verdict)
+        if request.id not in theirs:
+            is_unknown = request.id in bill.unknown
+            _judge_row(request, row, charges, verdict, is_unknown=is_unknown)
+
+
+def _judge_row(
+    request: Request, row: Any, charges: int, verdict: Verdict, *, is_unknown: bool
+) -> None:
+    """Where a request is in the end, if it is anywhere."""
+    buckets = list(row.buckets) if row is not None else []
+    is_given_up = is_unknown and buckets == ["dead"]
+    _judge_place(request, buckets, 0 if is_given_up else charges, verdict)
+    if row is not None and not _fits(row.status, row.open_attempts, row.completions, buckets):
+        verdict.details.append(f"{request.id}: the attempts do not fit {buckets}")
+        verdict.in_two_buckets += 1
+    elif row is not None and not (row.fits_batch and row.fits_status):
+        verdict.details.append(f"{request.id}: the row does not fit {buckets}")
+        verdict.in_two_buckets += 1
 
 
 @dataclass(frozen=True)

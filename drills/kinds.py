@@ -16,7 +16,7 @@ from drills.story import POLICY, Request, Story, requests_of, server_config
 CYCLE: Final = (
     *("kill", "answers", "kill", "freeze", "kill", "late-creates", "kill", "two-at-once"),
     *("kill", "cut", "kill", "restart", "kill", "lists-lag", "kill", "four-at-once"),
-    *("kill", "kills", "mix", "launched-kill", "live"),
+    *("kill", "kills", "mix", "launched-kill", "live", "livedash"),
 )
 
 _LOST_ANSWER: Final = {"kind": "drop", "work": "done"}
@@ -364,6 +364,13 @@ def _live(story: Story, _seen: Sequence[Seen], random: Random) -> Story:
     return replace(faced, requests=requests, policy=policy, strikes=tuple(strikes))
 
 
+def _livedash(story: Story, seen: Sequence[Seen], random: Random) -> Story:
+    """LiveDash makes requests while runs are killed, and in every third schedule buys some, too."""
+    livedash = random.choice(("makes", "makes", "buys"))
+    strikes = _some(seen, "kill", random, 3)
+    return _struck(story, "livedash", strikes, livedash=livedash)
+
+
 def _facing(story: Story, kind: str, calls: Sequence[Any]) -> Story:
     notes = tuple(f"{call['operation']}: {call['effect']}" for call in calls)
     server = {**story.server, "calls": list(calls)}
@@ -382,6 +389,7 @@ _MAKERS: Final[Mapping[str, Maker]] = {
     "launched-kill": _launched,
     "lists-lag": _lag,
     "live": _live,
+    "livedash": _livedash,
     "mix": _mix,
     "restart": _restart,
     "two-at-once": _together(2, "two-at-once"),

@@ -61,6 +61,12 @@ class Report:
             ),
         ]
 
+    def neighbour(self) -> str:
+        """What LiveDash has bought beside the runs, which none of the figures counts."""
+        theirs = sum(one.bought_by_livedash for one in self.verdicts)
+        both = sum(one.bought_by_both for one in self.verdicts)
+        return f"bought by LiveDash itself: {theirs}, and by us as well: {both}"
+
     def points(self, names: Iterable[str]) -> list[str]:
         """Each named point with how often a run was killed there."""
         known = sorted({*names, *self.killed_at})

@@ -15,6 +15,7 @@ from typing import Final
 
 from drills.judging import Verdict, judge
 from drills.launching import launch_run
+from drills.neighbour import Neighbour
 from drills.points import Strike
 from drills.probes import spare_certificates
 from drills.run import Sabotage, Scene, fork_run, warm_up
@@ -123,7 +124,7 @@ class Stage:
         verdict = Verdict.of(story)
         began, cpu_began = time.monotonic(), _cpu_seconds()
         self._server.begin(story.server)
-        self._world.begin(story.requests)
+        self._world.play(story)
         spool_dir = self._directory / "spool"
         shutil.rmtree(spool_dir, ignore_errors=True)
         playing = _Playing(
@@ -137,7 +138,7 @@ class Stage:
         try:
             playing.play()
             self._world.end_connections()
-            judge(story, self._world, self._server, verdict)
+            judge(story, self._world, self._server, verdict, playing.livedash.api.purchases)
         finally:
             playing.end()
             self._server.kill()
@@ -168,6 +169,7 @@ class _Playing:
         self._server = server
         self._spool_dir = spool_dir
         self._sabotage = sabotage
+        self.livedash = Neighbour(story, world)
         self._strikes = list(story.strikes)
         self._reached: Counter[str] = Counter()
         """Since the last strike."""
@@ -189,11 +191,13 @@ class _Playing:
     def end(self) -> None:
         for child in [*self._children, *self._frozen]:
             child.end()
+        self.livedash.close()
 
     def _run_some(self) -> None:
         """As many runs at once as the story says, the first with the next strikes."""
         # The run before may have killed it with the last thing that it did.
         self._server.keep_alive()
+        self.livedash.begin_round()
         started = [self._start(self._next_strikes())]
         started += [self._start([]) for _ in range(self._story.at_once - 1)]
         self._children = started
@@ -245,6 +249,7 @@ class _Playing:
             # A pipe ends with its process, and tells of a strike before there is one.
             select.select([child.pipe for child in waiting], [], [], 0.05)
             self._server.keep_alive()
+            self.livedash.act()
             for child in list(waiting):
                 child.look()
                 if child.status is not None:

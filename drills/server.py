@@ -16,7 +16,15 @@ from batch_assets.local.batch_server.running import serve
 
 HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 20.0
-_ANSWER: Final = json.dumps({"sentiment": "NEUTRAL"})
+_FIELDS: Final[Mapping[str, Any]] = {
+    "language": "en",
+    "sentiment": "NEUTRAL",
+    "escalated": False,
+    "forwarded_hr": False,
+    "category": "LEAVE_VACATION",
+    "questions": ["May I take Friday off?"],
+    "summary": "An employee asked for a day off and was told yes.",
+}
 
 
 class Server:
@@ -85,9 +93,11 @@ def _serve(state_dir: Path, port: int, port_file: Path) -> NoReturn:
         os._exit(code)
 
 
-def answer(_messages: list[dict[str, Any]], _response_format: dict[str, Any] | None) -> str:
-    """What the model says to everything."""
-    return _ANSWER
+def answer(_messages: list[dict[str, Any]], response_format: dict[str, Any] | None) -> str:
+    """What the model says to everything: always the same of each field that it is asked for."""
+    schema = (response_format or {}).get("json_schema", {}).get("schema")
+    asked = _FIELDS if schema is None else schema["properties"]
+    return json.dumps({name: _FIELDS[name] for name in asked})
 
 
 def _free_port() -> int:

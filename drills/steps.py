@@ -10,8 +10,8 @@ import os
 import sys
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -300,14 +300,9 @@ class Steps(RuleBasedStateMachine):
         )
 
 
-def take_steps(
-    database_url: str, directory: Path, *, examples: int, number: int | None
-) -> Counter[str]:
-    """Try so many examples; always the same ones without a number. AssertionError if one fails.
-
-    Returns how many stages were run and how many of them broken off, and how many requests there
-    were.
-    """
+@contextmanager
+def placed(database_url: str, directory: Path, **changes: Any) -> Iterator[Place]:
+    """A place for this process, which is a drill's from now on; `changes` are of the policy."""
     logging.disable(logging.CRITICAL)
     # A stream that was broken off is closed when it is forgotten, on a connection that has ended.
     sys.unraisablehook = lambda _unraisable: None
@@ -318,9 +313,20 @@ def take_steps(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with running_server(directory / "server", answerer=answer) as server, closing(world):
         story = rehearsals()[0]
-        policy = replace(story.policy, lease_seconds=60, absence_grace_seconds=60)
-        story = replace(story, policy=replace(policy, batches_per_claim=2, rows_per_write=3))
-        place = Place(world, server, trap, story, directory / "spool", Counter())
+        policy = replace(story.policy, lease_seconds=60, absence_grace_seconds=60, **changes)
+        story = replace(story, policy=policy)
+        yield Place(world, server, trap, story, directory / "spool", Counter())
+
+
+def take_steps(
+    database_url: str, directory: Path, *, examples: int, number: int | None
+) -> Counter[str]:
+    """Try so many examples; always the same ones without a number. AssertionError if one fails.
+
+    Returns how many stages were run and how many of them broken off, and how many requests there
+    were.
+    """
+    with placed(database_url, directory, batches_per_claim=2, rows_per_write=3) as place:
         machine = type("Steps", (Steps,), {"place": place})
         run_state_machine_as_test(
             machine if number is None else seed(number)(machine),

@@ -86,7 +86,20 @@ class Story:
     """Runs that are started together."""
     launched: bool = False
     """Whether runs are Dagster's, as a process of their own, until nothing is left to strike."""
+    livedash: str = ""
+    """What LiveDash does beside the runs: nothing, `makes` requests, or `buys` some itself, too."""
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def unasked(self) -> tuple[Request, ...]:
+        """Those that are no requests yet: LiveDash makes them, beside the runs."""
+        return self.requests[::3] if self.livedash else ()
+
+    @property
+    def asked(self) -> tuple[Request, ...]:
+        """Those that wait when the first run begins."""
+        unasked = set(self.unasked)
+        return tuple(one for one in self.requests if one not in unasked)
 
     @property
     def told(self) -> str:
@@ -98,7 +111,8 @@ class Story:
         companies = len({request.company_id for request in self.requests})
         parts = [
             f"seed {self.seed}, {self.kind}: {len(self.requests)} requests of {companies} "
-            f"companies, {self.mode}, {self.at_once} at once",
+            f"companies, {self.mode}, {self.at_once} at once"
+            + (f", LiveDash {self.livedash}" if self.livedash else ""),
             *map(str, self.strikes),
             *self.notes,
         ]

@@ -50,8 +50,14 @@ INSERT INTO public."AIProcessingRequest" (
     "promptTokenCost", "completionTokenCost", "totalCostEur", "processingType", "success",
     "requestedAt"
 )
-SELECT r.id, r.id, r.model, 0, 0, 0, 0, 0, 0, 'sentiment_analysis', false, clock_timestamp()
+SELECT r.id, r.id, r.model, 0, 0, 0, 0, 0, 0, :processing_type, false, clock_timestamp()
 FROM unnest(CAST(:ids AS text[]), CAST(:models AS text[])) AS r (id, model);
+
+-- name: stages
+-- As LiveDash sets them: IN_PROGRESS with a request, PENDING without.
+INSERT INTO public."SessionProcessingStatus" ("id", "sessionId", "stage", "status")
+SELECT s.id || '-stage', s.id, 'AI_ANALYSIS', CAST(:status AS public."ProcessingStatus")
+FROM unnest(CAST(:ids AS text[])) AS s (id);
 
 -- name: company_status
 UPDATE public."Company" SET "status" = CAST(:status AS "CompanyStatus") WHERE "id" = :company_id;

@@ -6,10 +6,11 @@ the databases' URLs come in on stdin, one a line.
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from batch_assets.store.dagster_schema import create_dagster_schema
+from drills.beside import BUGS, play_beside
 from drills.command import drill
 from drills.kinds import CYCLE, LIVE, rehearsals
 from drills.points import Strike
@@ -21,6 +22,7 @@ from drills.story import MODELS, Request, Story
 SEEDS = (*{kind: seed for seed, kind in reversed([*enumerate(CYCLE)])}.values(), 2, 4)
 """One of each kind, and two kills more."""
 EXAMPLES = 8
+BESIDE_SEEDS = (1, 2, 3, 4, 7, 8)
 
 
 def short(urls: list[str], directory: Path) -> int:
@@ -57,6 +59,22 @@ def steps(urls: list[str], directory: Path) -> int:
     return 0
 
 
+def beside(urls: list[str], directory: Path) -> int:
+    """Print what random worlds with LiveDash beside them came to; the last ones have bugs in."""
+    clean = play_beside(urls[0], directory, BESIDE_SEEDS)
+    with_bugs = play_beside(urls[0], directory / "bugs", BESIDE_SEEDS[:1], tuple(BUGS))
+    for bug, outcome in [*((None, one) for one in clean), *zip(BUGS, with_bugs, strict=True)]:
+        told = {
+            "bug": bug,
+            "seed": outcome.seed,
+            "findings": [asdict(finding) for finding in outcome.findings],
+            "happened": dict(outcome.happened),
+            "looks": outcome.looks,
+        }
+        sys.stdout.write(json.dumps(told) + "\n")
+    return 0
+
+
 def stories() -> dict[str, Story]:
     """For each bug a story in which it matters."""
     quiet = rehearsals()[0]
@@ -88,5 +106,5 @@ def stories() -> dict[str, Story]:
 
 if __name__ == "__main__":
     told = sys.stdin.read().split()
-    form = {"short": short, "sabotaged": sabotaged, "steps": steps}[sys.argv[1]]
-    sys.exit(form(told, Path(sys.argv[2])))
+    forms = {"short": short, "sabotaged": sabotaged, "steps": steps, "beside": beside}
+    sys.exit(forms[sys.argv[1]](told, Path(sys.argv[2])))

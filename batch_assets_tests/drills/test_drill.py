@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,16 +11,14 @@ from typing import Any
 import pytest
 
 from batch_assets.openai_batch.operations import Operation
-from batch_assets.wiring import PROJECT_DIR
 from batch_assets_tests.databases import TestDatabases
+from batch_assets_tests.drills.playing import play
 from drills.aiming import Aim
 from drills.judging import Verdict
 from drills.kinds import CYCLE, rehearsals, retold
 from drills.points import Points, Strike
 from drills.probes import CALLS
 from drills.sabotage import SABOTAGES
-
-SECONDS = 240
 
 
 @pytest.fixture
@@ -31,19 +27,6 @@ def database_urls(databases: TestDatabases) -> Iterator[list[str]]:
     yield urls
     for url in urls:
         databases.drop(url)
-
-
-def play(form: str, urls: list[str], directory: Path) -> "subprocess.CompletedProcess[str]":
-    """In a process of its own: the drill forks, and a test's process has threads."""
-    return subprocess.run(
-        [sys.executable, "-m", "batch_assets_tests.drills.played", form, str(directory)],
-        cwd=PROJECT_DIR,
-        input="\n".join(urls),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
 
 
 def test_nothing_is_lost_nothing_paid_twice(database_urls: list[str], tmp_path: Path) -> None:
