@@ -34,6 +34,8 @@ class BatchRecord:
     requests: int
     outcomes: Mapping[str, int]
     """Requests by the outcome of their attempt; `open` are those without one."""
+    shared: int
+    """Requests that were not in it, and have the answer of one that was and asked the same."""
     estimated_tokens: int
     prompt_tokens: int
     completion_tokens: int

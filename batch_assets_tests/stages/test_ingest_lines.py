@@ -112,7 +112,7 @@ def test_a_batch_of_which_every_line_failed_has_no_output_file_and_is_read(lab: 
     lab.poll_to_the_end()
     (batch_id,) = lab.batches("ended")
     assert lab.desk.batch(batch_id).output_file_id is None
-    assert lab.desk.livedash_batch(batch_id).status == "COMPLETED"
+    assert lab.desk.livedash_batch(batch_id).status == "UPLOADING"
     assert lab.ingest().rows.retry == 3
     assert lab.desk.livedash_batch(batch_id).status == "PROCESSED"
     lab.finish()

@@ -81,7 +81,8 @@ def test_where_there_is_no_room_no_attempt_counts_and_other_models_go_on(lab: La
     report = on(lab, retry_base_seconds=600).retry_failed()
     assert (report.live.live_calls, report.live.live_returned) == (2, 2)
     assert lab.bucket_counts() == {"retry": 1, "waiting": 2, "complete": 1}
-    (put_off,) = [one for one in small if lab.desk.request(one).batchId is not None]
+    put_off = lab.desk.value("SELECT request_id FROM batch_assets.retry")
+    assert put_off in small
     row = lab.desk.retry(put_off)
     assert (row.failure_kind, row.attempts) == ("capacity", 1)
     assert calls(lab, large[0]) == 1

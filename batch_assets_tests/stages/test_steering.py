@@ -103,7 +103,7 @@ def test_what_cannot_be_requeued_is_said_before_anything_moves(lab: Lab) -> None
         with pytest.raises(BatchAssetsError) as caught:
             requeued(lab, **wanted)
         assert sentence in str(caught.value)
-    assert set(lab.statuses(ids)) == {"PROCESSING_FAILED"}
+    assert set(lab.statuses(ids)) == {"PROCESSING_FAILED", "BATCHING_IN_PROGRESS"}
 
 
 def test_a_request_need_not_wait_for_its_retry_date(lab: Lab) -> None:
@@ -113,7 +113,7 @@ def test_a_request_need_not_wait_for_its_retry_date(lab: Lab) -> None:
     assert {(one.bucket, one.requests) for one in foreseen.groups} == {("dead", 3), ("retry", 1)}
     moved = requeued(lab, request_ids=[retried], retries=True).moved
     assert asdict(moved) == {"requeued": 0, "foreign": 0, "hastened": 1, "overtaken": 0}
-    assert lab.statuses([retried]) == ["PROCESSING_FAILED"], "the retry stage moves it"
+    assert lab.statuses([retried]) == ["BATCHING_IN_PROGRESS"], "the retry stage moves it"
     assert lab.retry().requeued == 1
     assert lab.statuses([retried]) == ["PENDING_BATCHING"]
     assert lab.desk.attempt(retried).counted, "what was tried still counts"

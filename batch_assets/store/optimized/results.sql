@@ -358,7 +358,7 @@ WHERE b.id = g.batch_id
 -- end: what was refused and waits stays suspect. Only now LiveDash sees how the batch has ended.
 WITH held AS MATERIALIZED (
     SELECT
-        b.id, b.suspect_of, b.server_status,
+        b.id, b.suspect_of, b.server_status, b.kind,
         b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL AS was_read
     FROM unnest(
         (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
@@ -418,6 +418,9 @@ WITH held AS MATERIALIZED (
             WHEN held.was_read THEN CAST('PROCESSED' AS public."AIBatchRequestStatus")
             WHEN held.server_status IN ('cancelled', 'lost') THEN 'CANCELLED'
             ELSE 'FAILED'
+        END,
+        "completedAt" = CASE
+            WHEN held.kind = 'live' THEN CURRENT_TIMESTAMP ELSE l."completedAt"
         END,
         "processedAt" = CASE WHEN held.was_read THEN CURRENT_TIMESTAMP END
     FROM held

@@ -197,8 +197,7 @@ def _write_row(
     asked: dict[str, Sequence[str]],
     session_ids: set[str],
 ) -> str | None:
-    """Apply one outcome, count it and note its session with its questions; what became of a row that
-    was paid for.
+    """Apply one outcome, count it and note its session and questions; what became of the row.
 
     `None` where the batch's money did not grow by it.
     """

@@ -43,6 +43,7 @@ WITH ended AS (
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'PROCESSING_COMPLETE',
+        "batchId" = CAST(:batch_id AS text),
         success = true,
         "errorMessage" = NULL,
         "completedAt" = greatest(CURRENT_TIMESTAMP, r."requestedAt"),
@@ -267,6 +268,7 @@ SET status = CASE
         WHEN b.server_status IN ('cancelled', 'lost') THEN 'CANCELLED'
         ELSE 'FAILED'
     END,
+    "completedAt" = CASE WHEN b.kind = 'live' THEN CURRENT_TIMESTAMP ELSE l."completedAt" END,
     "processedAt" = CASE
         WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
         THEN CURRENT_TIMESTAMP

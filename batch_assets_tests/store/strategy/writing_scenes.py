@@ -84,7 +84,7 @@ def record_submissions(desk: Desk) -> Scene:
     def judge(answer: Any) -> None:
         assert answer == {batch.id}
         assert desk.batch(batch.id).state == "submitted"
-        assert desk.livedash_batch(batch.id).status == "VALIDATING"
+        assert desk.livedash_batch(batch.id).status == "UPLOADING"
 
     return lambda queries: queries.record_submissions([submission]), judge
 
@@ -130,7 +130,7 @@ def write_results(desk: Desk) -> Scene:
         assert (answer[batch.id].completed, answer[batch.id].retry) == (1, 1)
         assert answer[batch.id].refused.total() == 0
         assert desk.statuses(ids[:1]) == {"PROCESSING_COMPLETE"}
-        assert desk.statuses(ids[1:2]) == {"PROCESSING_FAILED"}
+        assert desk.statuses(ids[1:2]) == {"BATCHING_IN_PROGRESS"}
         assert desk.statuses(ids[2:]) == {"BATCHING_IN_PROGRESS"}
         row = desk.batch(batch.id)
         assert (row.completed, row.failed, row.refused) == (1, 1, 1)
