@@ -8,7 +8,7 @@ from batch_assets.settings.fields import DAY, DEFAULTS, MANY, Family, number, se
 class Running(Family):
     """For every run, whatever there is to do."""
 
-    processing_enabled: bool = setting("BATCH_PROCESSING_ENABLED", "true or false", default=True)
+    schedules_enabled: bool = setting("BATCH_SCHEDULES_ENABLED", "true or false", default=True)
     schedule: str = setting(
         "BATCH_SCHEDULE", "a cron expression with five fields", default="*/2 * * * *"
     )
