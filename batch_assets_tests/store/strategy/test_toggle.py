@@ -28,8 +28,8 @@ def play(strategy: Strategy, desk: Desk, *operations: str) -> None:
 def test_a_mode_holds_for_every_operation(engine: Engine, desk: Desk, mode: QueryMode) -> None:
     strategy = Strategy(engine, Toggle(mode))
     play(strategy, desk, "pending_by_company", "claim")
-    assert set(used(strategy).values()) == {Implementation(mode)}
-    assert strategy.report({}).query_choice_reason == f"{mode}: asked for in the environment"
+    assert set(used(strategy).values()) == {mode.only}
+    assert strategy.report({}).query_choice_reason == f"{mode.only}: asked for in the environment"
 
 
 @pytest.mark.parametrize("mode", [QueryMode.OPTIMIZED, QueryMode.AUTO])
