@@ -93,6 +93,8 @@ def test_every_field_explains_itself_and_closed_ones_have_all_their_values() -> 
         ("requeue_job", "requeue_requests", {"ids": "one"}, "must be list"),
         ("force_batch_job", "force_batch_of_company", {}, "Missing required config entry"),
         ("choose_mode_job", "choose_query_mode", {"mode": "quick"}, "not in enum type"),
+        # As YAML takes an unquoted word.
+        ("choose_mode_job", "choose_query_mode", {"mode": True}, "must be a string"),
         ("reset_breakers_job", "reset_breakers", {"operation": "uploads"}, "not in enum type"),
     ],
 )

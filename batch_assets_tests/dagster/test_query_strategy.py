@@ -199,6 +199,13 @@ def test_by_default_each_operation_has_its_reason(
     assert {row.operation for row in choices} >= {"claim", "pending_by_company"}
 
 
+def test_the_launchpad_asks_for_quotes_where_yaml_sees_no_word() -> None:
+    job = build_definitions().resolve_job_def("batch_processing_job")
+    config = {"resources": {"query_strategy": {"config": {"mode": True}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="must be a string"):
+        dg.validate_run_config(job, config)
+
+
 @pytest.mark.parametrize("operation", ["pending_by_company", "rows_of"])
 def test_the_budget_of_statements_holds_with_a_probe(
     run: Run, instance: dg.DagsterInstance, engine: Engine, operation: str
