@@ -53,6 +53,58 @@ _DEFINITIONS = {
 }
 
 
+Shape = dict[str, dict[str, dict[str, str]]]
+"""By table: its columns, indexes and constraints, each by its name with its definition."""
+
+_SHAPE = {
+    "columns": """
+        SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+            || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+            || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
+            || a.attidentity::text || a.attgenerated::text
+        FROM pg_class AS c
+        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+    """,
+    "indexes": """
+        SELECT t.relname, c.relname, pg_get_indexdef(c.oid)
+            || CASE WHEN i.indisvalid AND i.indisready THEN '' ELSE ' invalid' END
+        FROM pg_index AS i
+        JOIN pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_class AS t ON t.oid = i.indrelid
+        WHERE c.relnamespace = 'public'::regnamespace
+    """,
+    "constraints": """
+        SELECT c.relname, k.conname, pg_get_constraintdef(k.oid)
+        FROM pg_constraint AS k
+        JOIN pg_class AS c ON c.oid = k.conrelid
+        WHERE k.connamespace = 'public'::regnamespace AND k.contype <> 'n'
+    """,
+    "enums": """
+        SELECT 'enums', t.typname, string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder)
+        FROM pg_enum AS e
+        JOIN pg_type AS t ON t.oid = e.enumtypid
+        WHERE t.typnamespace = 'public'::regnamespace
+        GROUP BY t.typname
+    """,
+}
+
+
+def shape(url: str) -> Shape:
+    """What Prisma compares a database by; the order of columns is nothing that it sees.
+
+    Enum types stand under the name `enums`, as if they were a table.
+    """
+    found: Shape = {}
+    with psycopg.connect(url) as connection:
+        connection.execute("SET search_path = pg_catalog")
+        for kind, query in _SHAPE.items():
+            for table, name, definition in connection.execute(query.encode()):
+                found.setdefault(table, {}).setdefault(kind, {})[name] = definition
+    return found
+
+
 def snapshot(url: str) -> Snapshot:
     """The definitions in `public`, a fingerprint of each of its tables' rows, and the schemas."""
     with psycopg.connect(url) as connection:

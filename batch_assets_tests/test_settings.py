@@ -1,5 +1,6 @@
 """The settings: defaults, limits, sentences, and the table that documents them."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.policy import Caps, Policy
-from batch_assets.settings import Settings, allowed_values, load_settings
+from batch_assets.settings import Settings, allowed_values, load_settings, loading
 
 DOCUMENTATION = Path(__file__).parents[1] / "docs" / "configuration.md"
 
@@ -129,7 +130,7 @@ def test_every_threshold_reaches_the_alerts() -> None:
         ("BATCH_MAX_REQUESTS", "50001", "a whole number from 1 to 50,000"),
         ("USD_TO_EUR_RATE", "nan", "a number from 0.01 to 100"),
         ("USD_TO_EUR_RATE", "0,85", "a number from 0.01 to 100"),
-        ("BATCH_PROCESSING_ENABLED", "perhaps", "true or false"),
+        ("BATCH_SCHEDULES_ENABLED", "perhaps", "true or false"),
         ("BATCH_SPOOL_DIR", "spool", "an absolute path"),
         ("BATCH_LOCAL_STACK", "../up", "up to 40 of a-z, 0-9, - and _"),
         ("BATCH_UI_URL", "dagster.example", "a URL http://… or https://…"),
@@ -144,6 +145,59 @@ def test_every_threshold_reaches_the_alerts() -> None:
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, sentence: str) -> None:
     assert refusal(**{name: value}) == [f"{name} is '{value}': it must be {sentence}."]
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """What was warned of in this test, by a process that has said nothing before."""
+    loading._warn_once.cache_clear()
+    yield lambda: [record.message for record in caplog.records if record.levelname == "WARNING"]
+    loading._warn_once.cache_clear()
+
+
+@pytest.mark.parametrize(("value", "is_on"), [("false", False), ("true", True)])
+def test_the_former_name_of_the_schedules_switch_is_read_with_one_warning(
+    value: str, is_on: bool, said: Callable[[], list[str]]
+) -> None:
+    for _ in range(3):
+        assert load_settings({"BATCH_PROCESSING_ENABLED": value}).schedules_enabled is is_on
+    assert said() == [
+        "BATCH_PROCESSING_ENABLED is called BATCH_SCHEDULES_ENABLED now: "
+        "the old name is read in this version only."
+    ]
+
+
+@pytest.mark.parametrize(("former", "new"), [("true", "false"), ("false", "true")])
+def test_the_new_name_wins_over_the_former_and_what_contradicts_is_said(
+    former: str, new: str, said: Callable[[], list[str]]
+) -> None:
+    environ = {"BATCH_PROCESSING_ENABLED": former, "BATCH_SCHEDULES_ENABLED": new}
+    assert load_settings(environ).schedules_enabled is (new == "true")
+    assert said() == [
+        f"BATCH_PROCESSING_ENABLED is '{former}' and BATCH_SCHEDULES_ENABLED, as it is called now, "
+        f"is '{new}': what the new name says holds. Remove the old one."
+    ]
+
+
+def test_both_names_may_say_the_same(said: Callable[[], list[str]]) -> None:
+    environ = {"BATCH_PROCESSING_ENABLED": "False", "BATCH_SCHEDULES_ENABLED": "false"}
+    assert not load_settings(environ).schedules_enabled
+    assert said() == [
+        "BATCH_PROCESSING_ENABLED is called BATCH_SCHEDULES_ENABLED now, which is set, too: "
+        "remove the old name."
+    ]
+
+
+def test_nothing_is_warned_of_the_new_name(said: Callable[[], list[str]]) -> None:
+    assert not load_settings({"BATCH_SCHEDULES_ENABLED": "false"}).schedules_enabled
+    assert load_settings({"BATCH_PROCESSING_ENABLED": " "}).schedules_enabled
+    assert said() == []
+
+
+def test_a_wrong_value_is_shown_under_the_name_that_was_given() -> None:
+    assert refusal(BATCH_PROCESSING_ENABLED="perhaps") == [
+        "BATCH_PROCESSING_ENABLED is 'perhaps': it must be true or false."
+    ]
 
 
 def test_several_wrong_values_get_a_line_each() -> None:

@@ -25,7 +25,7 @@ REFUSED: Final = {"lines": [1], "effect": {"kind": "http_error", "status": 400}}
 
 SETTINGS: Final = {
     # Nothing but what a test launches runs; schedules and sensors tick all the same.
-    "BATCH_PROCESSING_ENABLED": "false",
+    "BATCH_SCHEDULES_ENABLED": "false",
     "BATCH_SCHEDULE": "* * * * *",
     "BATCH_MIN_SIZE": "1",
 }

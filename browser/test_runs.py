@@ -45,7 +45,7 @@ def test_the_job_is_launched_and_does_its_work(
     assert sending[:8] in shown
     (companies,) = database.execute(ACTIVE).fetchone() or (0,)
     tags = [
-        "mode: optimized",
+        "mode: true",
         f"companies: {companies}",
         f"requests: {sent['BATCHING_IN_PROGRESS']}",
         "statements: ",

@@ -34,7 +34,7 @@ def launch_run(story: Story, scene: "Scene", pipe: int, strikes: Sequence[Strike
         "OPENAI_BASE_URL": scene.base_url,
         "BATCH_SPOOL_DIR": str(scene.spool_dir),
         "COMPANY_CACHE_SECONDS": "0",
-        "ENABLE_BATCH_OPTIMIZATION": "true" if story.mode == "optimized" else "false",
+        "ENABLE_BATCH_OPTIMIZATION": "optimized" if story.mode == "optimized" else "false",
         ORDER: json.dumps(order),
     }
     # `connect` would prefer a local stack that is asked for by name.

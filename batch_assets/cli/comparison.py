@@ -68,6 +68,6 @@ def _show(report: CompareReport) -> None:
     for one in report.different:
         shown.print(
             f"{one.operation} gives {count(one.different_rows)} different rows: `batch-assets mode "
-            "original` leaves optimized, and please report it.",
+            "false` leaves optimized, and please report it.",
             soft_wrap=True,
         )

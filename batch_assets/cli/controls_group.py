@@ -69,7 +69,7 @@ def show_batch(
 def mode(
     wanted: Annotated[
         str | None,
-        typer.Argument(metavar="[MODE]", help="optimized, original, auto or environment."),
+        typer.Argument(metavar="[MODE]", help="true, false, optimized or environment."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -76,9 +76,9 @@ class Throughput:
 class QueryUse:
     """What the run asked of the database through the operations that have two implementations."""
 
-    query_statements: int = _count("Statements, BEGIN and COMMIT included")
+    query_statements: int = _count("Statements, with BEGIN and COMMIT, and those of probes")
     query_rows: int = _count("Rows that they moved")
-    database_seconds: float = _amount("Spent in them")
+    database_seconds: float = _amount("Spent in them, and in probes")
     query_operations: int = _count("Calls of operations, by whichever implementation")
     optimized_operations: int = _count("Those of them that the optimized implementation did")
     query_fallbacks: int = _count("Those that the original did again, as the optimized had failed")
@@ -172,7 +172,7 @@ class RunMetrics:
     run_id: str
     recorded_at: datetime
     mode: str
-    """`optimized`, `original` or `auto`."""
+    """`true`, `false` or `optimized`; runs of the first version said `auto` and `original`."""
     backlog: Backlog = field(default_factory=Backlog)
     throughput: Throughput = field(default_factory=Throughput)
     queries: QueryUse = field(default_factory=QueryUse)

@@ -85,7 +85,7 @@ class PipelineResource:
 
     @property
     def query_mode(self) -> str:
-        """How this run works on the database: `optimized`, `original` or `auto`."""
+        """How this run works on the database: `true`, `false` or `optimized`."""
         return self._strategy.mode
 
     def query_use(self) -> QueryUse:

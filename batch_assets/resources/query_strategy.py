@@ -29,9 +29,11 @@ _MODE = dg.Enum(
             FROM_ENVIRONMENT,
             description="As choose_mode_job has stored it, or else as ENABLE_BATCH_OPTIMIZATION.",
         ),
-        dg.EnumValue(QueryMode.OPTIMIZED.value, description="All companies at once, in sets."),
-        dg.EnumValue(QueryMode.ORIGINAL.value, description="Company by company, row by row."),
-        dg.EnumValue(QueryMode.AUTO.value, description="Each operation as it was measured."),
+        *(
+            dg.EnumValue(word, description=f"Runs use {mode.meaning}.")
+            for mode in QueryMode
+            for word in dict.fromkeys([mode.value, mode.stored])
+        ),
     ],
 )
 
@@ -111,7 +113,8 @@ class QueryStrategyResource:
         "mode": dg.Field(
             _MODE,
             default_value=FROM_ENVIRONMENT,
-            description="How this run works on the database. The results are the same.",
+            description='How this run works on the database; "true" and "false" need their quotes. '
+            "The results are the same.",
         )
     },
     required_resource_keys={"wiring", "database"},

@@ -39,7 +39,7 @@ def decide(view: View, judged: Judgement) -> dg.RunRequest | str:
 
 def look(view: View, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
     """One tick; no statement while no failures ask for a pause and none is kept."""
-    if not view.settings.processing_enabled:
+    if not view.settings.schedules_enabled:
         return dg.SkipReason(SWITCHED_OFF)
     judged = judge(view)
     kept = _NO_PAUSE if judged.rest is None else judged.rest.until.isoformat()

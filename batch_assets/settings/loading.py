@@ -1,7 +1,10 @@
 """The settings of an environment, read once."""
 
+import logging
 import os
 from collections.abc import Mapping
+from functools import cache
+from typing import Final
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -9,6 +12,11 @@ from pydantic_core import ErrorDetails
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.settings.settings import Settings
+
+RENAMED: Final = {"BATCH_PROCESSING_ENABLED": "BATCH_SCHEDULES_ENABLED"}
+"""Names that were a setting's in version 0.1 and are still read: what each is now."""
+
+_logger = logging.getLogger(__name__)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -18,12 +26,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     allowed. The settings that may hold a secret are not judged here but by whoever uses them.
     """
     given = os.environ if environ is None else environ
-    values = {name: given[name].strip() for name in _fields() if given.get(name, "").strip()}
+    names = [*_fields(), *RENAMED]
+    values = {name: given[name].strip() for name in names if given.get(name, "").strip()}
+    formerly = _rename(values)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        lines = dict.fromkeys(_sentence(detail, values) for detail in details)
+        lines = dict.fromkeys(_sentence(detail, values, formerly) for detail in details)
         raise ConfigurationError("\n".join(lines)) from None
 
 
@@ -36,8 +46,39 @@ def _fields() -> dict[str, FieldInfo]:
     return {str(field.alias): field for field in Settings.model_fields.values()}
 
 
-def _sentence(detail: ErrorDetails, values: Mapping[str, str]) -> str:
+def _rename(values: dict[str, str]) -> Mapping[str, str]:
+    """Give what former names say to the settings that nothing else is said of.
+
+    Returns the former name of each of these.
+    """
+    formerly = {}
+    for old, name in RENAMED.items():
+        if old not in values:
+            continue
+        said = values.pop(old)
+        if name not in values:
+            values[name] = said
+            formerly[name] = old
+            _warn_once(f"{old} is called {name} now: the old name is read in this version only.")
+        elif values[name].lower() == said.lower():
+            _warn_once(f"{old} is called {name} now, which is set, too: remove the old name.")
+        else:
+            _warn_once(
+                f"{old} is '{said}' and {name}, as it is called now, is '{values[name]}': "
+                "what the new name says holds. Remove the old one."
+            )
+    return formerly
+
+
+@cache
+def _warn_once(sentence: str) -> None:
+    """Settings are loaded at every tick; a process says a thing once."""
+    _logger.warning(sentence)
+
+
+def _sentence(detail: ErrorDetails, values: Mapping[str, str], formerly: Mapping[str, str]) -> str:
     if not detail["loc"]:
         return str(detail["ctx"]["error"])
     name = str(detail["loc"][0])
-    return f"{name} is '{values[name]}': it must be {allowed_values()[name]}."
+    shown = formerly.get(name, name)
+    return f"{shown} is '{values[name]}': it must be {allowed_values()[name]}."

@@ -8,14 +8,14 @@ from batch_assets.settings.fields import DAY, DEFAULTS, MANY, Family, number, se
 class Running(Family):
     """For every run, whatever there is to do."""
 
-    processing_enabled: bool = setting("BATCH_PROCESSING_ENABLED", "true or false", default=True)
+    schedules_enabled: bool = setting("BATCH_SCHEDULES_ENABLED", "true or false", default=True)
     schedule: str = setting(
         "BATCH_SCHEDULE", "a cron expression with five fields", default="*/2 * * * *"
     )
     backlog_check_seconds: int = whole("BATCH_BACKLOG_CHECK_SECONDS", 30, 5, 3_600)
     completion_check_seconds: int = whole("BATCH_COMPLETION_CHECK_SECONDS", 60, 5, 3_600)
-    optimization: bool | Literal["auto"] = setting(
-        "ENABLE_BATCH_OPTIMIZATION", "true, false or auto", default=True
+    optimization: bool | Literal["optimized", "auto", "original"] = setting(
+        "ENABLE_BATCH_OPTIMIZATION", "true, false or optimized", default=True
     )
     batch_operations: bool = setting("ENABLE_BATCH_OPERATIONS", "true or false", default=True)
     fallback_on_errors: bool = setting("FALLBACK_ON_ERRORS", "true or false", default=True)

@@ -114,9 +114,8 @@ class Settings(Alerting, Live, Failing, Sending, Running, Places):
 
     def toggle(self) -> Toggle:
         """Which implementation of the database operations runs, and whether it may fall back."""
-        modes = {True: QueryMode.OPTIMIZED, False: QueryMode.ORIGINAL, "auto": QueryMode.AUTO}
         return Toggle(
-            mode=modes[self.optimization],
+            mode=QueryMode(str(self.optimization).lower()),
             writes_in_sets=self.batch_operations,
             falls_back=self.fallback_on_errors,
         )

@@ -60,14 +60,23 @@ WITH recounted AS MATERIALIZED (
     FROM settled AS s
     WHERE s.kind = 'batch' AND s.installation_id IS NOT NULL AND s.server_status <> 'lost'
 ), pace AS (
-    -- Of the last 20 runs that used an implementation. The rows are compared whole, so that only the
-    -- index that begins with the operation has the order: by their date alone all would be read.
-    SELECT t.operation, original.seconds AS original, optimized.seconds AS optimized
+    -- A call's seconds, of the last 20 runs that used an implementation. Where probes have given both
+    -- the same, the ratio is theirs, by the item: the original does but a part. The rows are compared
+    -- whole, so that only the index that begins with the operation has the order: by their date alone
+    -- all would be read.
+    SELECT
+        t.operation,
+        coalesce(optimized.worked * known.ratio, original.worked) AS original,
+        coalesce(optimized.worked, original.worked / known.ratio) AS optimized
     FROM unnest(CAST(:operations AS text[])) AS t (operation)
     CROSS JOIN LATERAL (
-        SELECT sum(l.seconds) / sum(l.calls) AS seconds
+        SELECT
+            sum(l.seconds) FILTER (WHERE l.purpose = 'work')
+                / sum(l.calls) FILTER (WHERE l.purpose = 'work') AS worked,
+            sum(l.seconds) FILTER (WHERE l.purpose = 'probe' AND l.rows > 0)
+                / nullif(sum(l.rows) FILTER (WHERE l.purpose = 'probe'), 0) AS probed
         FROM (
-            SELECT r.seconds, r.calls, r.failures
+            SELECT r.purpose, r.seconds, r.calls, r.rows, r.failures
             FROM batch_assets.operation_run AS r
             WHERE (r.operation, r.implementation, r.recorded_at)
                 BETWEEN (t.operation, 'original', CAST('-infinity' AS timestamptz))
@@ -78,20 +87,30 @@ WITH recounted AS MATERIALIZED (
         WHERE l.failures = 0 AND l.calls > 0
     ) AS original
     CROSS JOIN LATERAL (
-        SELECT sum(l.seconds) / sum(l.calls) AS seconds
+        SELECT
+            sum(l.seconds) FILTER (WHERE l.purpose = 'work')
+                / sum(l.calls) FILTER (WHERE l.purpose = 'work') AS worked,
+            sum(l.seconds) FILTER (WHERE l.purpose = 'probe' AND l.rows > 0)
+                / nullif(sum(l.rows) FILTER (WHERE l.purpose = 'probe'), 0) AS probed
         FROM (
-            SELECT r.seconds, r.calls, r.failures
+            SELECT r.purpose, r.seconds, r.calls, r.rows, r.failures
             FROM batch_assets.operation_run AS r
             WHERE (r.operation, r.implementation, r.recorded_at)
                 BETWEEN (t.operation, 'optimized', CAST('-infinity' AS timestamptz))
                 AND (t.operation, 'optimized', CAST('infinity' AS timestamptz))
-                AND original.seconds IS NOT NULL
+                AND coalesce(original.worked, original.probed) IS NOT NULL
             ORDER BY r.operation DESC, r.implementation DESC, r.recorded_at DESC
             LIMIT 20
         ) AS l
         WHERE l.failures = 0 AND l.calls > 0
     ) AS optimized
-    WHERE original.seconds IS NOT NULL AND optimized.seconds IS NOT NULL
+    CROSS JOIN LATERAL (
+        SELECT coalesce(
+            original.probed / nullif(optimized.probed, 0),
+            original.worked / nullif(optimized.worked, 0)
+        ) AS ratio
+    ) AS known
+    WHERE known.ratio > 0
 ), looked_up AS (
     SELECT
         coalesce(sum(m.lookup_hits), 0) + :own_lookup_hits AS hits,

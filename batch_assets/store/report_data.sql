@@ -61,17 +61,36 @@ GROUP BY s.day, m.company_id
 ORDER BY s.day, m.company_id NULLS LAST
 
 -- name: pace
--- Of runs in which calls failed no time is counted: giving up soon is not being fast.
+-- A call's seconds. Of runs in which calls failed no time is counted: giving up soon is not being
+-- fast. Where probes have given both the same, the ratio is theirs, by the item: the original does but
+-- a part.
+WITH pace AS (
+    SELECT
+        r.operation,
+        r.implementation,
+        sum(r.seconds) FILTER (WHERE r.purpose = 'work')
+            / sum(r.calls) FILTER (WHERE r.purpose = 'work') AS worked,
+        sum(r.seconds) FILTER (WHERE r.purpose = 'probe' AND r.rows > 0)
+            / nullif(sum(r.rows) FILTER (WHERE r.purpose = 'probe'), 0) AS probed
+    FROM batch_assets.operation_run AS r
+    WHERE r.recorded_at > statement_timestamp() - make_interval(days => :days)
+        AND r.failures = 0
+        AND r.calls > 0
+        AND r.operation = ANY(CAST(:operations AS text[]))
+    GROUP BY r.operation, r.implementation
+), beside AS (
+    SELECT
+        coalesce(original.operation, optimized.operation) AS operation,
+        original.worked AS original,
+        optimized.worked AS optimized,
+        original.probed / nullif(optimized.probed, 0) AS ratio
+    FROM (SELECT p.* FROM pace AS p WHERE p.implementation = 'original') AS original
+    FULL JOIN (SELECT p.* FROM pace AS p WHERE p.implementation = 'optimized') AS optimized
+        ON optimized.operation = original.operation
+)
 SELECT
-    r.operation,
-    sum(r.seconds) FILTER (WHERE r.implementation = 'original')
-        / sum(r.calls) FILTER (WHERE r.implementation = 'original') AS original_seconds,
-    sum(r.seconds) FILTER (WHERE r.implementation = 'optimized')
-        / sum(r.calls) FILTER (WHERE r.implementation = 'optimized') AS optimized_seconds
-FROM batch_assets.operation_run AS r
-WHERE r.recorded_at > statement_timestamp() - make_interval(days => :days)
-    AND r.failures = 0
-    AND r.calls > 0
-    AND r.operation = ANY(CAST(:operations AS text[]))
-GROUP BY r.operation
-ORDER BY r.operation
+    b.operation,
+    coalesce(b.optimized * b.ratio, b.original) AS original_seconds,
+    coalesce(b.optimized, b.original / nullif(b.ratio, 0)) AS optimized_seconds
+FROM beside AS b
+ORDER BY b.operation

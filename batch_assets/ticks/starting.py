@@ -13,7 +13,7 @@ from batch_assets.store.pauses import Pauses
 from batch_assets.ticks.lookout import Lookout
 from batch_assets.ticks.runs import DecidedRun, Runs, clock_time
 
-SWITCHED_OFF: Final = "BATCH_PROCESSING_ENABLED is false."
+SWITCHED_OFF: Final = "BATCH_SCHEDULES_ENABLED is false."
 
 TRIAL_GRACE: Final = timedelta(minutes=2)
 """How long after a pause the trial run is the failure sensor's alone to start.
@@ -67,7 +67,7 @@ def why_none_beside(view: View) -> str | None:
 
     `None` if one may be.
     """
-    if not view.settings.processing_enabled:
+    if not view.settings.schedules_enabled:
         return SWITCHED_OFF
     active = view.runs.active()
     return None if active is None else str(active)

@@ -133,17 +133,20 @@ def test_a_refused_account_is_one_sentence(type_: Type, api: RunningServer) -> N
 
 
 def test_mode(type_: Type) -> None:
-    assert "Runs use optimized, as ENABLE_BATCH_OPTIMIZATION says." in type_("mode").out
-    chosen = type_("mode", "original")
-    assert "Runs use original, as asked for in a stored choice (" in chosen.out
-    read = document(type_("mode", "--json"))
-    assert (read["mode"], read["stored"]["mode"], read["environment"]) == (
-        "original",
-        "original",
-        "optimized",
+    assert type_("mode").out == (
+        "Runs use the optimized queries while they are faster and succeed: "
+        "ENABLE_BATCH_OPTIMIZATION says true.\n"
     )
-    assert document(type_("status", "--json"))["mode"] == "original"
-    assert_one_sentence(type_("mode", "quick"), 2, "There is no mode 'quick': it is one of")
+    chosen = type_("mode", "false").out
+    assert chosen.startswith("Runs use the original queries: a stored choice (")
+    assert chosen.endswith(
+        ") says false, which goes before ENABLE_BATCH_OPTIMIZATION, which says true.\n"
+    )
+    read = document(type_("mode", "--json"))
+    assert (read["mode"], read["stored"]["mode"], read["environment"]) == ("false", "false", "true")
+    assert document(type_("status", "--json"))["mode"] == "false"
+    assert document(type_("mode", "auto", "--json"))["mode"] == "true"
+    assert_one_sentence(type_("mode", "quick"), 2, "There is no mode 'quick': it is one of true,")
     assert document(type_("mode", "environment", "--json"))["stored"] is None
 
 

@@ -94,7 +94,7 @@ def test_the_second_run_asks_nothing(world: World, asked: list[str]) -> None:
     assert int(str(second["lookup_bytes"])) > 100
 
 
-@pytest.mark.parametrize("optimized", ["true", "false"])
+@pytest.mark.parametrize("optimized", ["optimized", "false"])
 def test_nothing_is_submitted_for_a_company_that_was_suspended_meanwhile(
     world: World, optimized: str
 ) -> None:

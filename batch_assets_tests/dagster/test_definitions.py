@@ -155,7 +155,12 @@ def test_a_launchpad_shows_one_field_of_the_resources_and_no_key_or_address() ->
     assert (mode.default_value, mode.is_required) == ("environment", False)
     assert mode.description
     assert isinstance(mode.config_type, dg.Enum)
-    assert mode.config_type.config_values == ["environment", "optimized", "original", "auto"]
+    assert mode.config_type.config_values == [
+        "environment",
+        *("true", "auto"),
+        *("false", "original"),
+        "optimized",
+    ]
     assert all(resource.description for resource in resources.values())
 
 

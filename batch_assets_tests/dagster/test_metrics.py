@@ -232,7 +232,7 @@ def test_a_run_that_fails_and_one_whose_backlog_is_not_known(
     assert found["reliability"]["returned_requests"] == 10
     assert found["throughput"]["submit_seconds"] > 0
     assert found["queries"]["optimized_operations"] == 0
-    assert rows(engine)[-1]["mode"] == "original"
+    assert rows(engine)[-1]["mode"] == "false"
 
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE batch_assets.intake RENAME TO intake_away"))

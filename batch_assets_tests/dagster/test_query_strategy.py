@@ -1,6 +1,7 @@
 """The toggle as an operator turns it: by the environment, and for one run in the Launchpad."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from batch_assets.local.batch_server.running import RunningServer
 from batch_assets.ops.failures import clear_failures
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
+from batch_assets.store.counting import statements_sent
 from batch_assets.store.strategy import QueryMode, Toggle
+from batch_assets.store.strategy.operations import PROBED
 from batch_assets.wiring import Endpoints
 from batch_assets_tests.dagster.reading import metadata_of
 from batch_assets_tests.factories import make_company, make_requests
@@ -44,9 +47,13 @@ KEYS = {
     ("environ", "expected"),
     [
         ({}, Toggle()),
-        ({"ENABLE_BATCH_OPTIMIZATION": "true"}, Toggle()),
-        ({"ENABLE_BATCH_OPTIMIZATION": "false"}, Toggle(QueryMode.ORIGINAL)),
+        ({}, Toggle(QueryMode.AUTO)),
+        ({"ENABLE_BATCH_OPTIMIZATION": "true"}, Toggle(QueryMode.AUTO)),
         ({"ENABLE_BATCH_OPTIMIZATION": "auto"}, Toggle(QueryMode.AUTO)),
+        ({"ENABLE_BATCH_OPTIMIZATION": "false"}, Toggle(QueryMode.ORIGINAL)),
+        ({"ENABLE_BATCH_OPTIMIZATION": "0"}, Toggle(QueryMode.ORIGINAL)),
+        ({"ENABLE_BATCH_OPTIMIZATION": "original"}, Toggle(QueryMode.ORIGINAL)),
+        ({"ENABLE_BATCH_OPTIMIZATION": "optimized"}, Toggle(QueryMode.OPTIMIZED)),
         ({"ENABLE_BATCH_OPERATIONS": "false"}, Toggle(writes_in_sets=False)),
         ({"FALLBACK_ON_ERRORS": "false"}, Toggle(falls_back=False)),
     ],
@@ -59,7 +66,7 @@ def test_a_wrong_word_is_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_settings({"ENABLE_BATCH_OPTIMIZATION": "automatic"})
     assert str(caught.value) == (
-        "ENABLE_BATCH_OPTIMIZATION is 'automatic': it must be true, false or auto."
+        "ENABLE_BATCH_OPTIMIZATION is 'automatic': it must be true, false or optimized."
     )
 
 
@@ -126,16 +133,18 @@ def history(engine: Engine) -> list[Any]:
 
 
 ROW_BY_ROW = {"ENABLE_BATCH_OPTIMIZATION": "false"}
+IN_SETS = {"ENABLE_BATCH_OPTIMIZATION": "optimized"}
 
 
 @pytest.mark.usefixtures("waiting")
 @pytest.mark.parametrize(
     ("environ", "config", "reason"),
     [
-        ({}, None, "optimized: asked for in the environment"),
+        (IN_SETS, None, "optimized: asked for in the environment"),
         (ROW_BY_ROW, None, "original: asked for in the environment"),
         (ROW_BY_ROW, launchpad("environment"), "original: asked for in the environment"),
         (ROW_BY_ROW, launchpad("optimized"), "optimized: asked for in the Launchpad"),
+        ({}, launchpad("false"), "original: asked for in the Launchpad"),
         ({}, launchpad("original"), "original: asked for in the Launchpad"),
     ],
 )
@@ -146,21 +155,22 @@ def test_a_run_says_what_it_used_and_keeps_what_it_measured(
     config: Mapping[str, Any] | None,
     reason: str,
 ) -> None:
-    mode = reason.partition(":")[0]
+    used = reason.partition(":")[0]
     result = run(environ, config)
     assert result.success
     reports = {op: report_of(result, op) for op in OPS}
+    mode = {"original": "false", "optimized": "optimized"}[used]
     assert {report["query_mode"] for report in reports.values()} == {mode}
     submitted = reports["submit_batches"]
     assert submitted["query_choice_reason"] == reason
     claim = submitted["query_operations"]["claim"]
-    assert (claim["implementation"], claim["calls"], claim["rows"]) == (mode, 1, 12)
+    assert (claim["implementation"], claim["calls"], claim["rows"]) == (used, 1, 12)
     assert submitted["query_statements"] > claim["statements"] > 0
     assert submitted["query_fallbacks"] == 0
     assert json.dumps(submitted["query_operations"])
     kept = history(engine)
     assert {row.run_id for row in kept} == {result.run_id}
-    assert {row.implementation for row in kept} == {mode}
+    assert {row.implementation for row in kept} == {used}
     reported = sum(report["query_statements"] for report in reports.values())
     loaded = sum(row.statements for row in kept if row.operation == "active_companies")
     assert sum(row.statements for row in kept) == reported + loaded
@@ -173,14 +183,69 @@ def test_an_idle_run_says_it_too(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("waiting")
-def test_in_auto_each_operation_has_its_reason(run: Run, engine: Engine) -> None:
-    result = run(config=launchpad("auto"))
+@pytest.mark.parametrize(
+    ("environ", "config"),
+    [({}, None), (ROW_BY_ROW, launchpad("true")), (ROW_BY_ROW, launchpad("auto"))],
+)
+def test_by_default_each_operation_has_its_reason(
+    run: Run, engine: Engine, environ: Mapping[str, str], config: Mapping[str, Any] | None
+) -> None:
+    result = run(environ, config)
     report = report_of(result, "submit_batches")
-    assert report["query_mode"] == "auto"
+    assert report["query_mode"] == "true"
     assert "the original was not measured beside it" in report["query_choice_reason"]
     with engine.begin() as connection:
         choices = connection.execute(text("SELECT * FROM batch_assets.operation_choice")).all()
     assert {row.operation for row in choices} >= {"claim", "pending_by_company"}
+
+
+def test_the_launchpad_asks_for_quotes_where_yaml_sees_no_word() -> None:
+    job = build_definitions().resolve_job_def("batch_processing_job")
+    config = {"resources": {"query_strategy": {"config": {"mode": True}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="must be a string"):
+        dg.validate_run_config(job, config)
+
+
+@pytest.mark.parametrize("operation", ["pending_by_company", "rows_of"])
+def test_the_budget_of_statements_holds_with_a_probe(
+    run: Run, instance: dg.DagsterInstance, engine: Engine, operation: str
+) -> None:
+    with engine.begin() as connection:
+        for _ in range(30):
+            make_requests(connection, make_company(connection), 10)
+        for other in PROBED - {operation}:
+            connection.execute(
+                text(
+                    "INSERT INTO batch_assets.operation_run (run_id, operation, implementation,"
+                    " purpose, calls, failures, fallbacks, seconds, statements, rows)"
+                    " VALUES ('', :other, 'original', 'probe', 1, 0, 0, 1, 1, 1)"
+                ),
+                {"other": other},
+            )
+    moved, give_up_at = 0, time.monotonic() + 30
+    while moved < 600:
+        assert time.monotonic() < give_up_at
+        before = statements_sent()
+        result = run({"BATCH_MIN_SIZE": "1"})
+        sent = statements_sent() - before
+        found = instance.get_run_by_id(result.run_id)
+        assert found is not None
+        tags = {name: int(found.tags[f"batch_assets/{name}"]) for name in ("requests", "results")}
+        moved += sum(tags.values())
+        batches = sum(tags.values()) / 10
+        assert sent <= 40 + 2 * sum(tags.values()) / 1_000 + batches / 20
+    assert run().success
+    probed = [row for row in history(engine) if row.run_id and row.purpose == "probe"]
+    assert {(row.operation, row.implementation): row.statements for row in probed} == {
+        (operation, "original"): 1,
+        (operation, "optimized"): 0,
+    }
+
+    known = {"COMPANY_CACHE_SECONDS": "300"}
+    assert run(known).success
+    before = statements_sent()
+    assert run(known).success
+    assert statements_sent() - before <= 10
 
 
 @pytest.mark.usefixtures("waiting")

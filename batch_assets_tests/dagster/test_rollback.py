@@ -17,7 +17,7 @@ from batch_assets_tests.factories import make_company, make_requests
 
 PART = 20
 """Requests that a run may submit, so that the backlog takes several runs."""
-MODES = ("optimized", "original", "auto", "optimized", "original", "auto", "optimized", "optimized")
+MODES = ("optimized", "false", "true", "optimized", "false", "true", "optimized", "optimized")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_the_mode_changes_in_the_middle_of_a_backlog(
         )
         assert result.success
         assert metadata_of(result, "submit_batches")["query_mode"] == mode
-        if mode == "original":
+        if mode == "false":
             with engine.begin() as connection:
                 ids += make_requests(connection, companies[0], 5)
     assert tables(engine) == before

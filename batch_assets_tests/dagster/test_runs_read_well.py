@@ -63,7 +63,7 @@ def test_a_run_says_in_a_line_an_op_what_it_did_and_is_tagged_with_it(
     )
     assert said["submit_batches"][0].startswith("Sent 12 requests of 1 company in 1 batch: about")
     assert tags_of(instance, first.run_id) == {
-        "mode": "optimized",
+        "mode": "true",
         "companies": "1",
         "requests": "12",
         "results": "0",

@@ -77,8 +77,8 @@ def test_every_status_that_a_run_can_have_is_known() -> None:
 def test_a_tick_is_skipped_while_switched_off(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BATCH_PROCESSING_ENABLED", "false")
-    assert tick(instance) == dg.SkipReason("BATCH_PROCESSING_ENABLED is false.")
+    monkeypatch.setenv("BATCH_SCHEDULES_ENABLED", "false")
+    assert tick(instance) == dg.SkipReason("BATCH_SCHEDULES_ENABLED is false.")
 
 
 def test_it_is_on_from_the_start() -> None:

@@ -77,8 +77,8 @@ def test_they_are_on_from_the_start_and_explain_themselves(name: str) -> None:
 def test_they_are_all_switched_off_at_once(
     instance: dg.DagsterInstance, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BATCH_PROCESSING_ENABLED", "false")
-    assert why_not(instance, name) == "BATCH_PROCESSING_ENABLED is false."
+    monkeypatch.setenv("BATCH_SCHEDULES_ENABLED", "false")
+    assert why_not(instance, name) == "BATCH_SCHEDULES_ENABLED is false."
 
 
 def test_failed_runs_stop_them_all_and_are_kept_by_one(

@@ -63,6 +63,6 @@ def test_two_runs_never_overlap(instance: dg.DagsterInstance, name: str) -> None
 def test_they_are_switched_off_with_everything(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BATCH_PROCESSING_ENABLED", "false")
+    monkeypatch.setenv("BATCH_SCHEDULES_ENABLED", "false")
     said = {tick(instance, name) for name in SCHEDULES}
-    assert said == {"BATCH_PROCESSING_ENABLED is false."}
+    assert said == {"BATCH_SCHEDULES_ENABLED is false."}

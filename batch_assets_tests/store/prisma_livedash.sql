@@ -5,9 +5,6 @@
 CREATE TYPE "UserRole" AS ENUM ('ADMIN', 'USER', 'AUDITOR');
 
 -- CreateEnum
-CREATE TYPE "ImportStatus" AS ENUM ('QUEUED', 'PROCESSING', 'DONE', 'ERROR');
-
--- CreateEnum
 CREATE TYPE "CompanyStatus" AS ENUM ('ACTIVE', 'SUSPENDED', 'TRIAL', 'ARCHIVED');
 
 -- CreateEnum
@@ -99,9 +96,23 @@ CREATE TABLE "Session" (
 CREATE TABLE "SessionImport" (
     "id" TEXT NOT NULL,
     "companyId" TEXT NOT NULL,
-    "externalSessionId" VARCHAR(255) NOT NULL,
+    "externalSessionId" TEXT NOT NULL,
+    "startTimeRaw" VARCHAR(255) NOT NULL,
+    "endTimeRaw" VARCHAR(255) NOT NULL,
+    "ipAddress" VARCHAR(45),
+    "countryCode" VARCHAR(3),
+    "language" VARCHAR(10),
+    "messagesSent" INTEGER,
+    "sentimentRaw" VARCHAR(50),
+    "escalatedRaw" VARCHAR(50),
+    "forwardedHrRaw" VARCHAR(50),
+    "fullTranscriptUrl" TEXT,
+    "avgResponseTimeSeconds" REAL,
+    "tokens" INTEGER,
+    "tokensEur" REAL,
+    "category" VARCHAR(255),
+    "initialMessage" TEXT,
     "rawTranscriptContent" TEXT,
-    "status" "ImportStatus" NOT NULL DEFAULT 'QUEUED',
     "createdAt" TIMESTAMPTZ(6) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "SessionImport_pkey" PRIMARY KEY ("id")
@@ -331,6 +342,42 @@ CREATE UNIQUE INDEX "AIModel_name_key" ON "AIModel"("name");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "CompanyAIModel_companyId_aiModelId_key" ON "CompanyAIModel"("companyId", "aiModelId");
+
+-- CreateIndex
+CREATE INDEX "SessionImport_companyId_idx" ON "SessionImport"("companyId");
+
+-- CreateIndex
+CREATE INDEX "SessionImport_companyId_createdAt_idx" ON "SessionImport"("companyId", "createdAt");
+
+-- CreateIndex
+CREATE INDEX "SessionProcessingStatus_stage_status_idx" ON "SessionProcessingStatus"("stage", "status");
+
+-- CreateIndex
+CREATE INDEX "SessionProcessingStatus_sessionId_idx" ON "SessionProcessingStatus"("sessionId");
+
+-- CreateIndex
+CREATE INDEX "SessionProcessingStatus_status_startedAt_idx" ON "SessionProcessingStatus"("status", "startedAt");
+
+-- CreateIndex
+CREATE INDEX "SessionQuestion_sessionId_idx" ON "SessionQuestion"("sessionId");
+
+-- CreateIndex
+CREATE INDEX "SessionQuestion_questionId_idx" ON "SessionQuestion"("questionId");
+
+-- CreateIndex
+CREATE INDEX "AIModel_provider_isActive_idx" ON "AIModel"("provider", "isActive");
+
+-- CreateIndex
+CREATE INDEX "AIModel_name_idx" ON "AIModel"("name");
+
+-- CreateIndex
+CREATE INDEX "AIModelPricing_aiModelId_effectiveFrom_idx" ON "AIModelPricing"("aiModelId", "effectiveFrom");
+
+-- CreateIndex
+CREATE INDEX "AIModelPricing_effectiveFrom_effectiveUntil_idx" ON "AIModelPricing"("effectiveFrom", "effectiveUntil");
+
+-- CreateIndex
+CREATE INDEX "CompanyAIModel_companyId_isDefault_idx" ON "CompanyAIModel"("companyId", "isDefault");
 
 -- AddForeignKey
 ALTER TABLE "User" ADD CONSTRAINT "User_companyId_fkey" FOREIGN KEY ("companyId") REFERENCES "Company"("id") ON DELETE CASCADE ON UPDATE CASCADE;

@@ -93,8 +93,8 @@ def test_an_active_run_or_a_pause_comes_first(desk: Desk, runs: History) -> None
 
 def test_switched_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     arrive(desk)
-    monkeypatch.setenv("BATCH_PROCESSING_ENABLED", "false")
-    assert skipped(look(now(), None)) == "BATCH_PROCESSING_ENABLED is false."
+    monkeypatch.setenv("BATCH_SCHEDULES_ENABLED", "false")
+    assert skipped(look(now(), None)) == "BATCH_SCHEDULES_ENABLED is false."
 
 
 def test_a_company_that_is_due_starts_a_run(desk: Desk) -> None:

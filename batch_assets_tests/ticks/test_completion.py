@@ -223,8 +223,8 @@ def test_switched_off(
     server: ScriptedServer, desk: Desk, tick: Tick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_flight(desk)
-    monkeypatch.setenv("BATCH_PROCESSING_ENABLED", "false")
-    assert skipped(tick()) == "BATCH_PROCESSING_ENABLED is false."
+    monkeypatch.setenv("BATCH_SCHEDULES_ENABLED", "false")
+    assert skipped(tick()) == "BATCH_SCHEDULES_ENABLED is false."
     assert server.calls == []
 
 

@@ -108,8 +108,8 @@ def test_without_pauses_it_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BATCH_PROCESSING_ENABLED", "false")
-    assert skipped(look(view_at(runs=failed_runs(5)), None)) == "BATCH_PROCESSING_ENABLED is false."
+    monkeypatch.setenv("BATCH_SCHEDULES_ENABLED", "false")
+    assert skipped(look(view_at(runs=failed_runs(5)), None)) == "BATCH_SCHEDULES_ENABLED is false."
 
 
 def test_without_the_database_the_pause_holds_and_is_tried(unreachable: str) -> None:

@@ -25,9 +25,9 @@ PAUSED = (
 
 
 def test_switched_off_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BATCH_PROCESSING_ENABLED", "false")
+    monkeypatch.setenv("BATCH_SCHEDULES_ENABLED", "false")
     view = view_at(runs=History(ACTIVE_RUN))
-    assert why_no_run(view) == "BATCH_PROCESSING_ENABLED is false."
+    assert why_no_run(view) == "BATCH_SCHEDULES_ENABLED is false."
     assert skipped(upkeep.look(view)) == why_no_run(view)
 
 

@@ -21,7 +21,7 @@ API_KEY = "sk-benchmark"
 Environment = Mapping[str, str]
 
 ORIGINAL: Final = {"ENABLE_BATCH_OPTIMIZATION": "false"}
-OPTIMIZED: Final = {"ENABLE_BATCH_OPTIMIZATION": "true"}
+OPTIMIZED: Final = {"ENABLE_BATCH_OPTIMIZATION": "optimized"}
 IMPLEMENTATIONS: Final = {"original": ORIGINAL, "optimized": OPTIMIZED}
 
 

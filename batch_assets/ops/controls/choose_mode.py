@@ -12,16 +12,17 @@ from batch_assets.resources.wiring import WiringResource
 from batch_assets.stages.controls.mode import choose_mode
 from batch_assets.store.strategy import StoredModes
 
-Mode = Literal["environment", "optimized", "original", "auto"]
+Mode = Literal["environment", "true", "false", "optimized", "auto", "original"]
 
 
 class ModeConfig(dg.Config):
     """What runs use from the next one on."""
 
     mode: Mode = Field(
-        description="optimized: all companies at once, in sets. original: company by company, row "
-        "by row. auto: each operation as it was measured. environment: take the choice back, so "
-        "that ENABLE_BATCH_OPTIMIZATION says again. The results are the same."
+        description='"true" (or auto): the optimized queries while they are faster and succeed. '
+        '"false" (or original): the original queries. optimized: the optimized queries, always. '
+        "environment: take the choice back, so that ENABLE_BATCH_OPTIMIZATION says again. true and "
+        "false need their quotes. The results are the same."
     )
 
 

@@ -59,8 +59,7 @@ def compare_implementations(
     report = compare_queries(database.engine, limits, str)
     for one in report.different:
         context.log.error(
-            "%s gives %d different rows: choose the mode original (choose_mode_job), and report "
-            "it.",
+            "%s gives %d different rows: choose the mode false (choose_mode_job), and report it.",
             one.operation,
             one.different_rows,
         )

@@ -28,11 +28,12 @@ class ModeReport:
     @property
     def sentence(self) -> str:
         """Which mode runs use, and who says so."""
+        used = f"Runs use {self.mode.meaning}"
         if self.now is None:
-            return f"Runs use {self.mode}, as ENABLE_BATCH_OPTIMIZATION says."
+            return f"{used}: ENABLE_BATCH_OPTIMIZATION says {self.environment}."
         return (
-            f"Runs use {self.mode}, as asked for in {self.now.asked_in}; "
-            f"ENABLE_BATCH_OPTIMIZATION says {self.environment}."
+            f"{used}: {self.now.asked_in} says {self.mode}, which goes before "
+            f"ENABLE_BATCH_OPTIMIZATION, which says {self.environment}."
         )
 
 
@@ -47,14 +48,19 @@ def choose_mode(modes: StoredModes, environment: QueryMode, wanted: str, who: st
 
     Raises `ConfigurationError` for a mode that there is not.
     """
-    if wanted not in {*QueryMode, ENVIRONMENT}:
-        raise ConfigurationError(
-            f"There is no mode '{wanted}': it is one of {', '.join([*QueryMode, ENVIRONMENT])}."
-        )
+    mode = None if wanted == ENVIRONMENT else _mode(wanted)
     before = modes.read()
     now = None
-    if wanted == ENVIRONMENT:
+    if mode is None:
         modes.forget()
     else:
-        now = modes.keep(QueryMode(wanted), who)
+        now = modes.keep(mode, who)
     return ModeReport(before=before, now=now, environment=environment)
+
+
+def _mode(wanted: str) -> QueryMode:
+    try:
+        return QueryMode(wanted)
+    except ValueError:
+        words = ", ".join([*QueryMode, ENVIRONMENT])
+        raise ConfigurationError(f"There is no mode '{wanted}': it is one of {words}.") from None

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ENUM, INET, JSONB, REAL, TIMESTAMP, V
 
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.store.sql import load
-from batch_assets.store.tables.livedash import LIVEDASH_TABLES
+from batch_assets.store.tables.livedash import LIVEDASH_TABLES, NOT_NEEDED
 from batch_assets.store.tables.livedash_types import ENUM_TYPES
 from batch_assets.store.urls import describe
 
@@ -79,6 +79,8 @@ def _column_faults(found: _Columns) -> Iterator[str]:
             yield f'the table "{table.name}" is missing'
             continue
         for column in table.columns:
+            if column.info == NOT_NEEDED:
+                continue
             there = found[table.name].get(column.name)
             if there is None:
                 yield f'the column "{table.name}"."{column.name}" is missing'

@@ -60,6 +60,10 @@ def drop_index(connection: Connection, index: Index, report: Report) -> None:
     report(f'removed the index "{index.name}"')
 
 
+def _table_of(index: Index) -> str:
+    return "" if index.table is None else index.table.name
+
+
 def _patiently(
     connection: Connection, index: Index, attempt: Callable[[], bool], report: Report
 ) -> bool:
@@ -74,6 +78,6 @@ def _patiently(
             report(f'the index "{index.name}" has to wait for open transactions: trying again')
         time.sleep(_PAUSE_SECONDS)
     raise MigrationRefusedError(
-        f'Other transactions on "AIProcessingRequest" left no gap for the index "{index.name}": '
+        f'Other transactions on "{_table_of(index)}" left no gap for the index "{index.name}": '
         "try again at a quieter time; what is done so far stays and the rest is added then."
     )

@@ -22,14 +22,14 @@ def add_what_is_missing(migration: MigrationContext, report: Report) -> None:
     On tables that are there it may stop half-way and be run again: each index is noted in
     `provenance` and made by itself. Raises `MigrationRefusedError` before anything is changed.
     """
-    connection = _connection(migration)
+    connection = connection_of(migration)
     if livedash_is_present(connection):
         run_script(connection, "0001_provenance.sql")
         connection.execute(_SQL["note_found"])
         report("LiveDash's tables were there already: left as they are")
         with migration.autocommit_block():
             for index in OPTIMISATION_INDEXES:
-                make_index(_connection(migration), index, report)
+                make_index(connection_of(migration), index, report)
         return
     run_script(connection, "0001_livedash_create.sql")
     run_script(connection, "0001_provenance.sql")
@@ -45,8 +45,8 @@ def remove_what_was_added(
     LiveDash's tables go only if they were made here and are empty, or if `drop_rows` says that
     their rows may go too; otherwise they and their rows stay, without the indexes made here.
     """
-    connection = _connection(migration)
-    made_here, indexes = connection.execute(_SQL["provenance"]).one()
+    connection = connection_of(migration)
+    made_here, indexes = livedash_made_here(connection), indexes_made_here(connection)
     if made_here and _may_drop(connection, drop_rows=drop_rows):
         run_script(connection, "0001_livedash_drop.sql")
         connection.execute(_SQL["drop_provenance"])
@@ -55,27 +55,42 @@ def remove_what_was_added(
     with migration.autocommit_block():
         for index in OPTIMISATION_INDEXES:
             if index.name in indexes:
-                drop_index(_connection(migration), index, report)
+                drop_index(connection_of(migration), index, report)
     if made_here:
         report(
             "LiveDash's tables were made here but hold rows: they stay "
             "(-x drop-livedash=yes removes them with their rows)"
         )
     else:
-        _connection(migration).execute(_SQL["drop_provenance"])
+        connection_of(migration).execute(_SQL["drop_provenance"])
         report("LiveDash's own tables stay as they are")
+
+
+def livedash_made_here(connection: Connection) -> bool:
+    """Whether the first migration made LiveDash's tables, and did not find them."""
+    return bool(connection.execute(_SQL["provenance"]).one().livedash_made_here)
+
+
+def indexes_made_here(connection: Connection) -> list[str]:
+    """The names of the indexes on LiveDash's tables that migrations have made."""
+    return list(connection.execute(_SQL["provenance"]).one().indexes_made_here)
+
+
+def holds_rows(connection: Connection) -> bool:
+    """Whether there is a row in any of the tables that the first migration makes."""
+    return bool(connection.execute(_SQL["has_rows"]).scalar_one())
 
 
 def _may_drop(connection: Connection, *, drop_rows: bool) -> bool:
     # Looked at twice: tables that are in use are not locked in vain, and what was empty may not
     # be empty any more once the lock is there.
-    if not drop_rows and connection.execute(_SQL["has_rows"]).scalar_one():
+    if not drop_rows and holds_rows(connection):
         return False
     connection.execute(_SQL["lock"])
-    return drop_rows or not connection.execute(_SQL["has_rows"]).scalar_one()
+    return drop_rows or not holds_rows(connection)
 
 
-def _connection(migration: MigrationContext) -> Connection:
+def connection_of(migration: MigrationContext) -> Connection:
     """The migration's connection, which `autocommit_block` may have exchanged."""
     connection = migration.connection
     if connection is None:

@@ -20,7 +20,9 @@ from batch_assets.store.strategy.stored import StoredMode
 PROBE_EVERY_SECONDS: Final = 30 * 60
 """How long an operation is not probed again."""
 PROBE_SECONDS: Final = 2.0
-"""How long a probe may take: what is expected to take longer is not begun, what does is ended."""
+"""How long a probe may take; one that takes longer is ended."""
+GIVEN_UP_SECONDS: Final = 4 * 60 * 60
+"""How long an implementation whose probe failed or was ended is not probed again."""
 
 _logger = logging.getLogger(__name__)
 
@@ -80,12 +82,10 @@ class Chooser:
     def _make(self, operation: str) -> Choice:
         if self._is_barred(operation):
             return Choice(Implementation.ORIGINAL, "ENABLE_BATCH_OPERATIONS is false")
-        if self.toggle.mode is not QueryMode.AUTO:
-            implementation = Implementation(self.toggle.mode)
-            return Choice(implementation, f"asked for in {self.toggle.asked_in}")
-        past = self._history().get(operation, Past())
-        optimized, original = (past.of(one) for one in Implementation)
-        return decide(optimized, original, past.stay)
+        only = self.toggle.mode.only
+        if only is not None:
+            return Choice(only, f"asked for in {self.toggle.asked_in}")
+        return _choice_by(self._history().get(operation, Past()))
 
     def _is_barred(self, operation: str) -> bool:
         return operation in WRITES and not self._given.writes_in_sets
@@ -113,9 +113,14 @@ def _draw_probe(past: Mapping[str, Past]) -> str | None:
 
 
 def _is_due(past: Past) -> bool:
-    """Whether it is an operation's turn, and neither implementation is known to take too long.
+    """Whether it is an operation's turn, and what would be probed was not given up lately."""
+    ago = past.probed_seconds_ago
+    given_up_ago = past.given_up_seconds_ago.get(_choice_by(past).implementation.other)
+    return (ago is None or ago >= PROBE_EVERY_SECONDS) and (
+        given_up_ago is None or given_up_ago >= GIVEN_UP_SECONDS
+    )
 
-    What was too long is measured anew once that is forgotten.
-    """
-    waited = past.probed_seconds_ago is None or past.probed_seconds_ago >= PROBE_EVERY_SECONDS
-    return waited and all(seconds < PROBE_SECONDS for seconds in past.last_seconds.values())
+
+def _choice_by(past: Past) -> Choice:
+    optimized, original = (past.of(one) for one in Implementation)
+    return decide(optimized, original, past.stay, past.side_by_side)

@@ -1,7 +1,8 @@
 """Which implementation an operation deserves: a pure function of what was measured.
 
-Optimized is used while it succeeds more than nine times in ten and is not clearly slower. The band
-between "clearly slower" and "faster again", and a minimal stay, keep the decision from flapping.
+Optimized is used while more than nine in ten of its last calls succeed and it is not clearly
+slower. The band between "clearly slower" and "faster again", and a minimal stay, keep the decision
+from flapping.
 """
 
 from dataclasses import dataclass, field
@@ -9,11 +10,14 @@ from typing import Final
 
 from batch_assets.store.strategy.modes import Choice, Implementation
 
-SUCCESS_HOURS: Final = 1
 SPEED_HOURS: Final = 24
+"""What is older is not looked at."""
 
+LAST_CALLS: Final = 20
+"""Of which the success is counted, by whole runs."""
 LEAST_CALLS: Final = 5
 """Fewer calls of an implementation say nothing, neither of its success nor of its speed."""
+LAST_PROBES: Final = 5
 LEAST_PROBES: Final = 3
 """Probes weigh more: both implementations were given the same, one after the other."""
 SUCCESS_ABOVE: Final = 0.9
@@ -21,11 +25,13 @@ CLEARLY_FASTER: Final = 0.8
 """The original takes over where it needs less than this part of the optimized one's time."""
 STAY_SECONDS: Final = 30 * 60
 """How long a choice stays at least, unless optimized fails."""
+FORGIVEN_SECONDS: Final = 60 * 60
+"""How long the original stays after optimized has failed; then it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Calls that succeeded, in the last `SPEED_HOURS`."""
+    """Calls that succeeded and were work, in the last `SPEED_HOURS`."""
 
     calls: int = 0
     seconds: float = 0.0
@@ -37,11 +43,9 @@ class Evidence:
     """What is known of one implementation of one operation."""
 
     recent_calls: int = 0
-    """In the last `SUCCESS_HOURS`."""
+    """The `LAST_CALLS` that were work, since it was last chosen."""
     recent_failures: int = 0
     timing: Timing = field(default_factory=Timing)
-    probed: Timing = field(default_factory=Timing)
-    """Calls on the same arguments as one of the other implementation's, for comparison."""
 
     @property
     def fails(self) -> bool:
@@ -52,17 +56,18 @@ class Evidence:
         return successes <= SUCCESS_ABOVE * self.recent_calls
 
     @property
-    def is_doubtful(self) -> bool:
-        """Whether it failed, with too few calls beside that to know how often it does."""
-        return self.recent_failures > 0 and self.recent_calls < LEAST_CALLS
-
-    @property
     def record(self) -> str:
         """How often it failed, for people."""
-        calls = "call" if self.recent_calls == 1 else "calls"
-        return (
-            f"failed in {self.recent_failures} of {self.recent_calls} {calls} in {SUCCESS_HOURS} h"
-        )
+        return f"failed in {self.recent_failures} of its last {self.recent_calls} calls"
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Both implementations of one operation on the same, in the `LAST_PROBES`."""
+
+    probes: int
+    ratio: float
+    """The original's time as a multiple of the optimized one's: the median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +78,18 @@ class Stay:
     seconds: float
 
 
-def decide(optimized: Evidence, original: Evidence, stay: Stay | None) -> Choice:
+def decide(
+    optimized: Evidence, original: Evidence, stay: Stay | None, beside: SideBySide | None = None
+) -> Choice:
     """The implementation to use from now on, where `stay` is what was used up to now."""
-    if optimized.fails:
+    was_left = stay is not None and stay.implementation is Implementation.ORIGINAL
+    is_forgiven = was_left and stay is not None and stay.seconds >= FORGIVEN_SECONDS
+    if optimized.fails and not is_forgiven:
         return Choice(Implementation.ORIGINAL, f"optimized {optimized.record}")
     if original.fails:
         return Choice(Implementation.OPTIMIZED, f"the original {original.record}")
-    ratio = original_to_optimized(optimized, original)
-    if stay is not None and stay.implementation is Implementation.ORIGINAL:
+    ratio = original_to_optimized(optimized, original, beside)
+    if stay is not None and was_left:
         return _after_original(optimized, ratio, stay)
     return _after_optimized(ratio, stay)
 
@@ -96,26 +105,27 @@ def _after_optimized(ratio: float | None, stay: Stay | None) -> Choice:
 
 
 def _after_original(optimized: Evidence, ratio: float | None, stay: Stay) -> Choice:
-    if optimized.is_doubtful:
-        return Choice(Implementation.ORIGINAL, f"optimized {optimized.record}")
     if ratio is not None and ratio <= 1:
         return Choice(Implementation.ORIGINAL, _compared(ratio))
     if stay.seconds < STAY_SECONDS:
         return Choice(Implementation.ORIGINAL, "chosen a short while ago")
+    if optimized.fails:
+        return Choice(Implementation.OPTIMIZED, f"tried again after an hour: it {optimized.record}")
     if ratio is None:
         return Choice(Implementation.OPTIMIZED, "nothing speaks against it any more")
     return Choice(Implementation.OPTIMIZED, _compared(ratio))
 
 
-def original_to_optimized(optimized: Evidence, original: Evidence) -> float | None:
+def original_to_optimized(
+    optimized: Evidence, original: Evidence, beside: SideBySide | None = None
+) -> float | None:
     """The original's time as a multiple of the optimized one's; `None`: not comparable.
 
     Where there are enough probes they alone count, since both did the same there. Else time is
     compared by the row, or by the call where neither moved a row.
     """
-    probes = (original.probed, optimized.probed)
-    if all(timing.calls >= LEAST_PROBES for timing in probes):
-        return _ratio(*(timing.seconds / timing.calls for timing in probes))
+    if beside is not None and beside.probes >= LEAST_PROBES:
+        return beside.ratio
     timings = (original.timing, optimized.timing)
     if any(timing.calls < LEAST_CALLS for timing in timings):
         return None

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +11,11 @@ from sqlalchemy import Engine, Row
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.deciding import (
+    LAST_CALLS,
+    LAST_PROBES,
     SPEED_HOURS,
-    SUCCESS_HOURS,
     Evidence,
+    SideBySide,
     Stay,
     Timing,
 )
@@ -30,9 +32,10 @@ class Past:
     """What earlier processes found out about one operation."""
 
     evidence: Mapping[Implementation, Evidence] = field(default_factory=dict)
-    last_seconds: Mapping[Implementation, float] = field(default_factory=dict)
-    """Of a call, on the average of the last process that made any."""
+    side_by_side: SideBySide | None = None
     probed_seconds_ago: float | None = None
+    given_up_seconds_ago: Mapping[Implementation, float] = field(default_factory=dict)
+    """When a probe of it failed or took too long."""
     stay: Stay | None = None
 
     def of(self, implementation: Implementation) -> Evidence:
@@ -46,7 +49,7 @@ def read_history(engine: Engine) -> Mapping[str, Past]:
 
     Bounded by time: what is older than `SPEED_HOURS` is not looked at.
     """
-    windows = {"success_hours": SUCCESS_HOURS, "speed_hours": SPEED_HOURS}
+    windows = {"hours": SPEED_HOURS, "last_calls": LAST_CALLS, "last_probes": LAST_PROBES}
     found: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     with _autocommit(engine).connect() as connection:
         for row in connection.execute(SQL["history"], windows):
@@ -90,37 +93,29 @@ def _autocommit(engine: Engine) -> Engine:
 
 def _past(rows: list[Row[Any]]) -> Past:
     evidence: dict[Implementation, Evidence] = {}
-    last: dict[Implementation, tuple[float, float]] = {}
+    given_up: dict[Implementation, float] = {}
     probed: list[float] = []
-    stay = None
+    side_by_side = stay = None
     for row in rows:
         implementation = Implementation(row.implementation)
         if row.purpose == "choice":
             stay = Stay(implementation, row.age_seconds)
-            continue
-        evidence[implementation] = _with(evidence.get(implementation, Evidence()), row)
-        aged = (row.age_seconds, row.last_seconds)
-        last[implementation] = min(aged, last.get(implementation, aged))
-        if row.purpose == Purpose.PROBE:
+        elif row.purpose == "side by side":
+            side_by_side = SideBySide(row.calls, row.seconds)
+        elif row.purpose == Purpose.WORK:
+            evidence[implementation] = Evidence(
+                recent_calls=row.recent_calls or 0,
+                recent_failures=row.recent_failures or 0,
+                timing=Timing(row.calls or 0, row.seconds or 0.0, row.rows or 0),
+            )
+        else:
             probed.append(row.age_seconds)
+            if row.given_up_seconds is not None:
+                given_up[implementation] = row.given_up_seconds
     return Past(
         evidence=evidence,
-        last_seconds={implementation: seconds for implementation, (_, seconds) in last.items()},
+        side_by_side=side_by_side,
         probed_seconds_ago=min(probed, default=None),
+        given_up_seconds_ago=given_up,
         stay=stay,
-    )
-
-
-def _with(evidence: Evidence, row: Row[Any]) -> Evidence:
-    timing = Timing(row.calls or 0, row.seconds or 0.0, row.rows or 0)
-    known = evidence.timing
-    if row.purpose == Purpose.PROBE:
-        evidence = replace(evidence, probed=timing)
-    return replace(
-        evidence,
-        recent_calls=evidence.recent_calls + (row.recent_calls or 0),
-        recent_failures=evidence.recent_failures + (row.recent_failures or 0),
-        timing=Timing(
-            known.calls + timing.calls, known.seconds + timing.seconds, known.rows + timing.rows
-        ),
     )

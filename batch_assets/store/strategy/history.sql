@@ -1,6 +1,48 @@
 -- name: history
--- Added up by the server, so that one row an operation comes back, however many runs there were.
--- Of runs with failures no time is counted: giving up soon is not being fast.
+-- Added up by the server, so that a few rows an operation come back, however many runs there were.
+-- Of runs with failures no time is counted: giving up soon is not being fast. What an implementation
+-- failed at before it was chosen again is forgiven.
+WITH measured AS (
+    SELECT
+        r.operation,
+        r.implementation,
+        r.purpose,
+        r.run_id,
+        r.calls,
+        r.failures,
+        r.seconds,
+        r.rows,
+        r.recorded_at,
+        sum(r.calls) OVER later - r.calls < :last_calls
+            AND (c.implementation IS DISTINCT FROM r.implementation OR r.recorded_at >= c.since)
+            AS is_recent
+    FROM batch_assets.operation_run AS r
+    LEFT JOIN batch_assets.operation_choice AS c ON c.operation = r.operation
+    WHERE r.recorded_at > CURRENT_TIMESTAMP - make_interval(hours => :hours)
+        AND r.calls > 0
+    WINDOW later AS (
+        PARTITION BY r.operation, r.implementation, r.purpose
+        ORDER BY r.recorded_at DESC, r.id DESC
+        ROWS UNBOUNDED PRECEDING
+    )
+), probed AS (
+    -- A probe and the work that it repeats are written together, by one statement.
+    SELECT
+        m.operation,
+        m.recorded_at,
+        max(m.seconds / m.rows) FILTER (WHERE m.implementation = 'original')
+            / max(m.seconds / m.rows) FILTER (WHERE m.implementation = 'optimized') AS ratio
+    FROM measured AS m
+    WHERE m.purpose = 'probe' AND m.failures = 0 AND m.rows > 0 AND m.seconds > 0
+    GROUP BY m.operation, m.run_id, m.recorded_at
+), last_probed AS (
+    SELECT
+        p.operation,
+        p.ratio,
+        row_number() OVER (PARTITION BY p.operation ORDER BY p.recorded_at DESC) AS number
+    FROM probed AS p
+    WHERE p.ratio IS NOT NULL
+)
 SELECT
     m.operation,
     m.implementation,
@@ -10,24 +52,27 @@ SELECT
     sum(m.calls) FILTER (WHERE m.failures = 0)::bigint AS calls,
     sum(m.seconds) FILTER (WHERE m.failures = 0) AS seconds,
     sum(m.rows) FILTER (WHERE m.failures = 0)::bigint AS rows,
-    (array_agg(m.seconds / m.calls ORDER BY m.recorded_at DESC))[1] AS last_seconds,
+    extract(
+        epoch FROM CURRENT_TIMESTAMP - max(m.recorded_at) FILTER (WHERE m.failures > 0)
+    )::float8 AS given_up_seconds,
     extract(epoch FROM CURRENT_TIMESTAMP - max(m.recorded_at))::float8 AS age_seconds
-FROM (
-    SELECT
-        r.operation,
-        r.implementation,
-        r.purpose,
-        r.calls,
-        r.failures,
-        r.seconds,
-        r.rows,
-        r.recorded_at,
-        r.recorded_at > CURRENT_TIMESTAMP - make_interval(hours => :success_hours) AS is_recent
-    FROM batch_assets.operation_run AS r
-    WHERE r.recorded_at > CURRENT_TIMESTAMP - make_interval(hours => :speed_hours)
-        AND r.calls > 0
-) AS m
+FROM measured AS m
 GROUP BY m.operation, m.implementation, m.purpose
+UNION ALL
+SELECT
+    l.operation,
+    'original',
+    'side by side',
+    0,
+    0,
+    count(*),
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY l.ratio),
+    0,
+    NULL,
+    0
+FROM last_probed AS l
+WHERE l.number <= :last_probes
+GROUP BY l.operation
 UNION ALL
 SELECT
     c.operation,
@@ -38,7 +83,7 @@ SELECT
     0,
     0,
     0,
-    0,
+    NULL,
     extract(epoch FROM CURRENT_TIMESTAMP - c.since)::float8
 FROM batch_assets.operation_choice AS c
 

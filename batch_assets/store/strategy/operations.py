@@ -53,8 +53,8 @@ HAVE_TWO: Final = frozenset(
 )
 """The others are one statement in both, and inherited."""
 
-# Conversations are as many bytes as a run has, and a preview takes the claim's locks.
-PROBED: Final = (READS & HAVE_TWO) - {"conversations", "preview"}
+# Conversations are as many bytes as a run has, and nothing of the statistics can be left out.
+PROBED: Final = (READS & HAVE_TWO) - {"conversations", "statistics"}
 """What may be done a second time, by the other implementation, only to measure it."""
 
 

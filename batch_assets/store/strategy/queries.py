@@ -26,6 +26,11 @@ from batch_assets.store.strategy.operations import (
     rows_of_results,
 )
 from batch_assets.store.strategy.running import Runner
+from batch_assets.store.strategy.sampling import (
+    sample_of_batches,
+    sample_of_companies,
+    sample_of_rows,
+)
 from batch_assets.store.strategy.streaming import Place
 
 
@@ -51,7 +56,10 @@ class StrategicQueries:
     def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
         """See `Queries.pending_by_company`."""
         return self._run(
-            "pending_by_company", lambda queries: queries.pending_by_company(company_ids), len
+            "pending_by_company",
+            lambda queries: queries.pending_by_company(company_ids),
+            len,
+            lambda: sample_of_companies(company_ids),
         )
 
     def claim(
@@ -116,7 +124,9 @@ class StrategicQueries:
 
     def rows_of(self, rows: Sequence[BatchRow]) -> Mapping[BatchRow, str | None]:
         """See `Queries.rows_of`."""
-        return self._run("rows_of", lambda queries: queries.rows_of(rows), len)
+        return self._run(
+            "rows_of", lambda queries: queries.rows_of(rows), len, lambda: sample_of_rows(rows)
+        )
 
     def write_results(
         self, results: Sequence[BatchOutcomes], policy: Policy
@@ -130,7 +140,12 @@ class StrategicQueries:
 
     def open_rows(self, batch_ids: Sequence[str], limit: int) -> list[BatchRow]:
         """See `Queries.open_rows`."""
-        return self._run("open_rows", lambda queries: queries.open_rows(batch_ids, limit), len)
+        return self._run(
+            "open_rows",
+            lambda queries: queries.open_rows(batch_ids, limit),
+            len,
+            lambda: sample_of_batches(batch_ids, limit),
+        )
 
     def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
         """See `Queries.settle`."""

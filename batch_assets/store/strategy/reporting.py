@@ -12,7 +12,7 @@ from batch_assets.store.strategy.tracking import Key, Purpose, Totals
 
 @dataclass(frozen=True, slots=True)
 class QueryReport:
-    """The work of some operations; probes stand in `query_operations` only."""
+    """The work of some operations. Statements and seconds are those of probes, too."""
 
     query_mode: str
     query_choice_reason: str
@@ -36,14 +36,14 @@ def query_report(
             work[key.operation] += totals
         elif key.implementation is not choices[key.operation].implementation:
             probes[key.operation] += totals
-    whole = sum(work.values(), Totals())
+    whole, spent = sum(work.values(), Totals()), _spent(measured, choices)
     chosen = {operation: choices[operation] for operation in sorted(work)}
     return QueryReport(
         query_mode=toggle.mode.value,
         query_choice_reason=_in_short(toggle, chosen),
-        query_statements=whole.statements,
+        query_statements=spent.statements,
         query_rows=whole.rows,
-        database_seconds=round(whole.seconds, 6),
+        database_seconds=round(spent.seconds, 6),
         query_fallbacks=whole.fallbacks,
         query_operations={
             operation: _entry(choice, work[operation], probes[operation])
@@ -52,21 +52,34 @@ def query_report(
     )
 
 
-def query_use(measured: Mapping[Key, Totals]) -> QueryUse:
-    """What was measured, as figures of a run; probes are left out, as they are in its reports."""
+def query_use(measured: Mapping[Key, Totals], choices: Mapping[str, Choice]) -> QueryUse:
+    """What was measured, as figures of a run."""
     work = {key: totals for key, totals in measured.items() if key.purpose is Purpose.WORK}
-    whole = sum(work.values(), Totals())
+    whole, spent = sum(work.values(), Totals()), _spent(measured, choices)
     optimized = sum(
         (one for key, one in work.items() if key.implementation is Implementation.OPTIMIZED),
         Totals(),
     )
     return QueryUse(
-        query_statements=whole.statements,
+        query_statements=spent.statements,
         query_rows=whole.rows,
-        database_seconds=round(whole.seconds, 6),
+        database_seconds=round(spent.seconds, 6),
         query_operations=whole.calls - whole.fallbacks,
         optimized_operations=optimized.calls - whole.fallbacks,
         query_fallbacks=whole.fallbacks,
+    )
+
+
+def _spent(measured: Mapping[Key, Totals], choices: Mapping[str, Choice]) -> Totals:
+    """Work and probes. What a probe is compared with was work, and stands beside it once more."""
+    return sum(
+        (
+            totals
+            for key, totals in measured.items()
+            if key.purpose is Purpose.WORK
+            or key.implementation is not choices[key.operation].implementation
+        ),
+        Totals(),
     )
 
 
@@ -89,7 +102,7 @@ def _entry(choice: Choice, work: Totals, probe: Totals) -> dict[str, Any]:
 def _in_short(toggle: Toggle, choices: Mapping[str, Choice]) -> str:
     """`optimized: asked for in the environment`, or with the operations where there are several.
 
-    In auto, where each operation has a reason of its own, also where auto was asked for.
+    Where each operation has a reason of its own, also where that was asked for.
     """
     alike: defaultdict[str, list[str]] = defaultdict(list)
     for operation, choice in choices.items():
@@ -100,5 +113,5 @@ def _in_short(toggle: Toggle, choices: Mapping[str, Choice]) -> str:
     if len(alike) == 1:
         said = next(iter(alike))
     if toggle.mode is QueryMode.AUTO and toggle.asked_in != Toggle().asked_in:
-        said += f"; auto is asked for in {toggle.asked_in}"
+        said += f"; the comparison is asked for in {toggle.asked_in}"
     return said

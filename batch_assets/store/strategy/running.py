@@ -12,6 +12,7 @@ from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.bounding import bounded
 from batch_assets.store.strategy.choosing import PROBE_SECONDS, Chooser
 from batch_assets.store.strategy.modes import Implementation
+from batch_assets.store.strategy.sampling import SAMPLED_ROWS, Sample
 from batch_assets.store.strategy.streaming import Place, Stream
 from batch_assets.store.strategy.tracking import Key, Measured, Purpose, Tracker
 
@@ -46,10 +47,16 @@ class Runner:
         self._factories = factories
         self._queries = {name: make(engine) for name, make in factories.items()}
 
-    def run(self, operation: str, act: Callable[[Queries], T], rows: Callable[[T], int]) -> T:
+    def run(
+        self,
+        operation: str,
+        act: Callable[[Queries], T],
+        rows: Callable[[T], int],
+        sample: Callable[[], Sample] | None = None,
+    ) -> T:
         """Do an operation; `rows` says of its answer how many it moved.
 
-        Raises what the last implementation that was tried raises.
+        With a `sample` it may be probed. Raises what the last implementation that was tried raises.
         """
         chosen = self._chooser.choose(operation).implementation
         try:
@@ -60,8 +67,9 @@ class Runner:
             self._note_fallback(operation, error)
             answer, _ = self._measured(operation, Implementation.ORIGINAL, act, rows)
         else:
-            if self._chooser.take_probe(operation):
-                self._probe(operation, chosen, measured, act, rows)
+            # What has moved no row says nothing of either, and an idle run is to stay a cheap one.
+            if sample and measured.rows and self._chooser.take_probe(operation):
+                self._probe(operation, chosen, measured, act, sample())
         return answer
 
     def stream(self, operation: str, place: Place) -> Iterator[Conversation]:
@@ -121,25 +129,31 @@ class Runner:
         operation: str,
         chosen: Implementation,
         measured: Measured,
-        act: Callable[[Queries], T],
-        rows: Callable[[T], int],
+        act: Callable[[Queries], object],
+        sample: Sample,
     ) -> None:
-        """Let the other implementation do the same, and keep both measurements side by side.
+        """Let the other implementation do it again, and keep both measurements side by side.
 
-        Nothing that happens here is the run's: neither the answer nor a failure.
+        The original does a sample of it. What it costs is the run's, but neither the answer nor a
+        failure is.
         """
-        other = chosen.other
+        other, items = chosen.other, sample.of
+        if other is Implementation.ORIGINAL:
+            act, items = sample.act, sample.items
+        elif measured.rows > SAMPLED_ROWS:
+            return
         try:
             with (
                 bounded(self._engine, PROBE_SECONDS) as engine,
                 self._tracker.call(Key(operation, other, Purpose.PROBE)) as probed,
                 probed.step(),
             ):
-                probed.rows = rows(act(self._factories[other](engine)))
+                act(self._factories[other](engine))
+                probed.rows = items
         except Exception as error:
             _logger.info("The probe of %s was given up (%s).", operation, _kind(error))
         else:
-            self._tracker.add(Key(operation, chosen, Purpose.PROBE), measured)
+            self._tracker.compare(Key(operation, chosen, Purpose.PROBE), measured, sample.of)
 
 
 def _next(stream: Stream, measured: Measured) -> Conversation | None:

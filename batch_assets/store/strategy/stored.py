@@ -45,7 +45,7 @@ class StoredModes(EngineQueries):
         """Let this mode stand from now on."""
         with self.autocommit.connect() as connection:
             row = connection.execute(
-                SQL["keep"], {"mode": mode.value, "chosen_by": chosen_by}
+                SQL["keep"], {"mode": mode.stored, "chosen_by": chosen_by}
             ).one()
         return StoredMode(QueryMode(row.mode), row.chosen_by, row.chosen_at)
 

@@ -16,7 +16,7 @@ from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.choosing import Chooser
 from batch_assets.store.strategy.history import read_history, write_history
-from batch_assets.store.strategy.modes import Implementation, QueryMode, Toggle
+from batch_assets.store.strategy.modes import Choice, Implementation, QueryMode, Toggle
 from batch_assets.store.strategy.queries import StrategicQueries
 from batch_assets.store.strategy.reporting import QueryReport, query_report, query_use
 from batch_assets.store.strategy.running import Runner
@@ -73,12 +73,15 @@ class Strategy:
     def report(self, before: Mapping[Key, Totals]) -> QueryReport:
         """What was done since `before`."""
         measured = since(before, self.totals())
-        choices = {key.operation: self._chooser.choose(key.operation) for key in measured}
-        return query_report(self._chooser.toggle, measured, choices)
+        return query_report(self._chooser.toggle, measured, self._choices(measured))
 
     def use(self) -> QueryUse:
         """What was done up to now, as figures of a run."""
-        return query_use(self.totals())
+        totals = self.totals()
+        return query_use(totals, self._choices(totals))
+
+    def _choices(self, measured: Mapping[Key, Totals]) -> Mapping[str, Choice]:
+        return {key.operation: self._chooser.choose(key.operation) for key in measured}
 
     def flush(self) -> None:
         """Write what was not written yet into the history: one statement, or none.

@@ -18,7 +18,7 @@ class Purpose(StrEnum):
 
     WORK = "work"
     PROBE = "probe"
-    """Only to be measured: its result was thrown away."""
+    """Only to be measured: its result was thrown away. Its rows are those that were asked for."""
 
 
 class Key(NamedTuple):
@@ -110,6 +110,13 @@ class Tracker:
     def fell_back(self, operation: str) -> None:
         """Count that the original redoes what the optimized implementation failed at."""
         self._grow(Key(operation, Implementation.OPTIMIZED, Purpose.WORK), Totals(fallbacks=1))
+
+    def compare(self, key: Key, measured: Measured, items: int) -> None:
+        """Keep what was work beside a probe of it, by the items that it was asked for.
+
+        Its statements are left out: they are counted as work.
+        """
+        self._grow(key, Totals(calls=1, seconds=measured.seconds, rows=items))
 
     def totals(self) -> Mapping[Key, Totals]:
         """Everything since this process began; does not change any more."""

@@ -1,4 +1,4 @@
-"""LiveDash's tables, as far as the pipeline touches them, under Prisma's names.
+"""LiveDash's tables that the pipeline touches, as Prisma makes them, under Prisma's names.
 
 They belong to LiveDash (docs: the database contract). Columns carry LiveDash's own camelCase names
 as keys, so that a query reads like its rows. A unique of Prisma's is a unique index, not a
@@ -22,6 +22,9 @@ from batch_assets.store.tables.livedash_types import (
     session_category_type,
 )
 
+NOT_NEEDED: Final = {"is_needed": False}
+"""The `info` of a column that Prisma makes and the pipeline can do without."""
+
 
 def _id() -> Column[str]:
     return Column("id", Text, primary_key=True)
@@ -36,12 +39,13 @@ def _instant(name: str, *, nullable: bool = False) -> Column[datetime]:
     return Column(name, TIMESTAMP(timezone=True, precision=6), nullable=nullable)
 
 
-def _instant_now(name: str) -> Column[datetime]:
+def _instant_now(name: str, *, is_needed: bool = True) -> Column[datetime]:
     return Column(
         name,
         TIMESTAMP(timezone=True, precision=6),
         nullable=False,
         server_default=text("CURRENT_TIMESTAMP"),
+        info={} if is_needed else NOT_NEEDED,
     )
 
 
@@ -63,12 +67,47 @@ company = Table(
     schema=LIVEDASH_SCHEMA,
 )
 
+session_import = Table(
+    "SessionImport",
+    metadata,
+    _id(),
+    _reference("companyId", "Company", on_delete="CASCADE"),
+    Column("externalSessionId", Text, nullable=False),
+    Column("startTimeRaw", VARCHAR(255), nullable=False),
+    Column("endTimeRaw", VARCHAR(255), nullable=False),
+    Column("ipAddress", VARCHAR(45)),
+    Column("countryCode", VARCHAR(3)),
+    Column("language", VARCHAR(10)),
+    Column("messagesSent", Integer),
+    Column("sentimentRaw", VARCHAR(50)),
+    Column("escalatedRaw", VARCHAR(50)),
+    Column("forwardedHrRaw", VARCHAR(50)),
+    Column("fullTranscriptUrl", Text),
+    Column("avgResponseTimeSeconds", REAL),
+    Column("tokens", Integer),
+    Column("tokensEur", REAL),
+    Column("category", VARCHAR(255)),
+    Column("initialMessage", Text),
+    Column("rawTranscriptContent", Text),
+    _instant_now("createdAt"),
+    Index(
+        "SessionImport_companyId_externalSessionId_key",
+        "companyId",
+        "externalSessionId",
+        unique=True,
+    ),
+    Index(None, "companyId"),
+    Index(None, "companyId", "createdAt"),
+    schema=LIVEDASH_SCHEMA,
+)
+"""Where LiveDash's sessions come from. The pipeline never looks at it."""
+
 session = Table(
     "Session",
     metadata,
     _id(),
     _reference("companyId", "Company", on_delete="CASCADE"),
-    Column("importId", Text),
+    _reference("importId", "SessionImport", on_delete="SET NULL", nullable=True),
     _instant("startTime"),
     _instant("endTime"),
     Column("ipAddress", INET),
@@ -216,6 +255,7 @@ company_ai_model = Table(
     _reference("companyId", "Company", on_delete="CASCADE"),
     _reference("aiModelId", "AIModel", on_delete="CASCADE"),
     Column("isDefault", Boolean, nullable=False, server_default=text("false")),
+    _instant_now("createdAt", is_needed=False),
     Index("CompanyAIModel_companyId_aiModelId_key", "companyId", "aiModelId", unique=True),
     schema=LIVEDASH_SCHEMA,
 )
@@ -241,6 +281,7 @@ question = Table(
     metadata,
     _id(),
     Column("content", Text, nullable=False),
+    _instant_now("createdAt", is_needed=False),
     Index("Question_content_key", "content", unique=True),
     schema=LIVEDASH_SCHEMA,
 )
@@ -252,10 +293,30 @@ session_question = Table(
     _reference("sessionId", "Session", on_delete="CASCADE"),
     _reference("questionId", "Question", on_delete="RESTRICT"),
     Column("order", Integer, nullable=False),
+    _instant_now("createdAt", is_needed=False),
     Index("SessionQuestion_sessionId_questionId_key", "sessionId", "questionId", unique=True),
     Index("SessionQuestion_sessionId_order_key", "sessionId", "order", unique=True),
     schema=LIVEDASH_SCHEMA,
 )
+
+
+def _prisma_index(table: Table, *columns: str) -> Index:
+    return Index(None, *(table.c[column] for column in columns), postgresql_concurrently=True)
+
+
+PRISMA_INDEXES: Final = (
+    _prisma_index(ai_model, "name"),
+    _prisma_index(ai_model, "provider", "isActive"),
+    _prisma_index(ai_model_pricing, "aiModelId", "effectiveFrom"),
+    _prisma_index(ai_model_pricing, "effectiveFrom", "effectiveUntil"),
+    _prisma_index(company_ai_model, "companyId", "isDefault"),
+    _prisma_index(session_processing_status, "sessionId"),
+    _prisma_index(session_processing_status, "stage", "status"),
+    _prisma_index(session_processing_status, "status", "startedAt"),
+    _prisma_index(session_question, "questionId"),
+    _prisma_index(session_question, "sessionId"),
+)
+"""Indexes that LiveDash has and the pipeline does without."""
 
 LIVEDASH_TABLES: Final = (
     company,
@@ -270,4 +331,4 @@ LIVEDASH_TABLES: Final = (
     question,
     session_question,
 )
-"""Each table after those that it refers to."""
+"""Those that the pipeline touches, each after those of them that it refers to."""

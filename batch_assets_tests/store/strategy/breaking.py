@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from batch_assets.store.optimized import OptimizedQueries
-from batch_assets.store.strategy import Strategy, Toggle
+from batch_assets.store.strategy import QueryMode, Strategy, Toggle
 
 MISSING = "SELECT a.id FROM batch_assets.artefact_that_is_gone AS a"
 SLOW = "SELECT pg_sleep(20)"
 TIMEOUT_MS = 40
+OPTIMIZED = Toggle(QueryMode.OPTIMIZED)
 
 
 class Broken:
@@ -26,7 +27,7 @@ class Broken:
     def strategy(self, engine: Engine, toggle: Toggle | None = None) -> Strategy:
         """A strategy on `engine` whose optimized implementation runs on this one."""
         return Strategy(
-            engine, toggle or Toggle(), optimized=lambda _: OptimizedQueries(self.engine)
+            engine, toggle or OPTIMIZED, optimized=lambda _: OptimizedQueries(self.engine)
         )
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""A past for `auto` to decide on."""
+"""A past to decide on, where `ENABLE_BATCH_OPTIMIZATION` is true."""
 
 from typing import Any
 

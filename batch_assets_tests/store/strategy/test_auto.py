@@ -1,8 +1,9 @@
-"""The mode `auto` over several processes: each `Strategy` here is one, the history is real."""
+"""How the history decides over several processes: each `Strategy` here is one, all else is real."""
 
 import threading
 from collections.abc import Callable
 
+import pytest
 from sqlalchemy import Engine
 
 from batch_assets.store.counting import Tally, counted_into
@@ -75,17 +76,49 @@ def test_failures_let_the_original_take_over_until_they_are_forgotten(
     engine: Engine, desk: Desk, broken: Broken
 ) -> None:
     for _ in range(5):
-        ask, judge = SCENES["claim"](desk)
-        strategy = broken.strategy(engine, AUTO)
-        with broken.sending(MISSING):
-            judge(ask(strategy.queries))
-        strategy.flush()
-        clear(desk)
-    assert chosen(engine, desk) == ("original", "optimized failed in 5 of 5 calls in 1 h")
+        fail_at(desk, broken, "claim")
+    assert chosen(engine, desk) == ("original", "optimized failed in 5 of its last 5 calls")
     assert kept(desk)[0] == "original"
-    grow_older(desk, 61)
-    assert chosen(engine, desk)[0] == "optimized"
+    grow_older(desk, 59)
+    assert chosen(engine, desk)[0] == "original"
+    grow_older(desk, 2)
+    again = "tried again after an hour: it failed in 5 of its last 5 calls"
+    assert chosen(engine, desk) == ("optimized", again)
     assert kept(desk)[1] < 60
+    # What it failed at before that is forgiven.
+    assert chosen(engine, desk) == ("optimized", "the original was not measured beside it")
+
+
+def test_failures_count_however_seldom_it_is_asked_for(
+    engine: Engine, desk: Desk, broken: Broken
+) -> None:
+    for _ in range(5):
+        fail_at(desk, broken, "settle")
+        grow_older(desk, 60)
+    assert chosen(engine, desk, "settle")[0] == "original"
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(1, "optimized"), (2, "original")])
+def test_it_is_left_when_no_more_than_nine_in_ten_of_the_last_calls_succeed(
+    engine: Engine, desk: Desk, broken: Broken, failures: int, expected: str
+) -> None:
+    no_probes(desk)
+    for _ in range(20):
+        chosen(engine, desk, "pending_by_company")
+    for _ in range(failures):
+        fail_at(desk, broken, "pending_by_company")
+    assert chosen(engine, desk, "pending_by_company")[0] == expected
+
+
+def fail_at(desk: Desk, broken: Broken, operation: str) -> None:
+    """A process whose optimized operation fails, so that the original does it again."""
+    ask, judge = SCENES[operation](desk)
+    strategy = broken.strategy(desk.engine, AUTO)
+    with broken.sending(MISSING):
+        judge(ask(strategy.queries))
+    assert strategy.report({}).query_fallbacks == 1
+    strategy.flush()
+    clear(desk)
 
 
 def test_a_choice_that_stays_keeps_its_date(engine: Engine, desk: Desk) -> None:

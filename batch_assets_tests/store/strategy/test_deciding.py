@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from batch_assets.store.strategy.deciding import (
     CLEARLY_FASTER,
+    FORGIVEN_SECONDS,
+    LAST_CALLS,
     LEAST_CALLS,
     LEAST_PROBES,
     STAY_SECONDS,
     Evidence,
+    SideBySide,
     Stay,
     Timing,
     decide,
@@ -25,17 +28,13 @@ OPTIMIZED, ORIGINAL = Implementation.OPTIMIZED, Implementation.ORIGINAL
 NOTHING = Evidence()
 LONG = Stay(OPTIMIZED, STAY_SECONDS)
 SHORT = Stay(OPTIMIZED, STAY_SECONDS - 1)
+HELD = Stay(OPTIMIZED, FORGIVEN_SECONDS - 1)
+FORGIVEN = Stay(OPTIMIZED, FORGIVEN_SECONDS)
 
 
 def took(seconds: float, rows: int = 100, calls: int = LEAST_CALLS) -> Evidence:
     """Successful work: so many seconds in all."""
     return Evidence(recent_calls=calls, timing=Timing(calls, seconds, rows))
-
-
-def probed(seconds: float, calls: int = LEAST_PROBES) -> Evidence:
-    """Probes of so many seconds a call, and nothing else."""
-    timing = Timing(calls, seconds * calls, 0)
-    return Evidence(recent_calls=calls, timing=timing, probed=timing)
 
 
 def failing(failures: int, calls: int) -> Evidence:
@@ -61,20 +60,16 @@ def original(stay: Stay) -> Stay:
         pytest.param(took(1), took(0.79), None, ORIGINAL, id="slower before the first choice"),
         pytest.param(took(1, rows=0), took(0.5, rows=0), LONG, ORIGINAL, id="slower by the call"),
         pytest.param(took(1), took(0.5, rows=10), LONG, OPTIMIZED, id="faster by the row"),
-        pytest.param(
-            replace(took(9), probed=probed(1).probed), probed(2), LONG, OPTIMIZED, id="side by side"
-        ),
-        pytest.param(probed(2), probed(1), LONG, ORIGINAL, id="slower side by side"),
-        pytest.param(probed(2, 2), probed(1, 2), LONG, OPTIMIZED, id="two probes"),
         pytest.param(failing(1, 10), NOTHING, SHORT, ORIGINAL, id="90 % is not more than 90 %"),
         pytest.param(failing(1, 11), NOTHING, LONG, OPTIMIZED, id="91 %"),
         pytest.param(failing(4, 4), NOTHING, LONG, OPTIMIZED, id="four failures say nothing yet"),
         pytest.param(failing(5, 5), failing(5, 5), LONG, ORIGINAL, id="both fail"),
         pytest.param(took(1), failing(5, 5), original(SHORT), OPTIMIZED, id="the original fails"),
-        pytest.param(failing(4, 4), NOTHING, original(LONG), ORIGINAL, id="failed within the hour"),
+        pytest.param(failing(5, 5), NOTHING, original(HELD), ORIGINAL, id="failed within the hour"),
+        pytest.param(failing(5, 5), NOTHING, original(FORGIVEN), OPTIMIZED, id="tried again"),
         pytest.param(failing(1, 20), NOTHING, original(LONG), OPTIMIZED, id="failed seldom"),
-        pytest.param(NOTHING, took(1), original(LONG), OPTIMIZED, id="failures are forgotten"),
-        pytest.param(NOTHING, took(1), original(SHORT), ORIGINAL, id="forgotten too soon"),
+        pytest.param(NOTHING, took(1), original(LONG), OPTIMIZED, id="nothing is known any more"),
+        pytest.param(NOTHING, took(1), original(SHORT), ORIGINAL, id="left a short while ago"),
         pytest.param(took(1), took(0.9), original(LONG), ORIGINAL, id="still slower"),
         pytest.param(took(1), took(1.1), original(LONG), OPTIMIZED, id="faster again"),
     ],
@@ -87,38 +82,60 @@ def test_decisions(
     assert choice.reason
 
 
+@pytest.mark.parametrize(
+    ("probes", "ratio", "expected"),
+    [
+        pytest.param(LEAST_PROBES, 2.0, OPTIMIZED, id="faster side by side, whatever else"),
+        pytest.param(LEAST_PROBES, 0.5, ORIGINAL, id="slower side by side"),
+        pytest.param(LEAST_PROBES - 1, 2.0, ORIGINAL, id="two probes"),
+    ],
+)
+def test_what_was_measured_side_by_side_weighs_more(
+    probes: int, ratio: float, expected: Implementation
+) -> None:
+    beside = SideBySide(probes, ratio)
+    assert decide(took(9), took(1), LONG, beside).implementation is expected
+
+
 evidence = st.builds(
     Evidence,
     recent_calls=st.integers(0, 50),
     recent_failures=st.integers(0, 10),
     timing=st.builds(Timing, st.integers(0, 50), st.floats(0, 100), st.integers(0, 1_000)),
-    probed=st.builds(Timing, st.integers(0, 50), st.floats(0, 100), st.integers(0, 1_000)),
 )
+besides = st.none() | st.builds(SideBySide, st.integers(1, 5), st.floats(0.01, 100))
 stays = st.none() | st.builds(Stay, st.sampled_from(Implementation), st.floats(0, 10_000))
 
 
-@given(optimized=evidence, original=evidence, stay=stays)
+@given(optimized=evidence, original=evidence, stay=stays, beside=besides)
 def test_speed_counts_only_where_both_were_measured(
-    optimized: Evidence, original: Evidence, stay: Stay | None
+    optimized: Evidence, original: Evidence, stay: Stay | None, beside: SideBySide | None
 ) -> None:
-    choice = decide(optimized, original, stay)
+    choice = decide(optimized, original, stay, beside)
     started = stay is None or stay.implementation is OPTIMIZED
     if started and choice.implementation is ORIGINAL and not optimized.fails:
-        ratio = original_to_optimized(optimized, original)
+        ratio = original_to_optimized(optimized, original, beside)
         assert ratio is not None
         assert ratio < CLEARLY_FASTER
+        are_beside = beside is not None and beside.probes >= LEAST_PROBES
         for one in (optimized, original):
-            assert one.timing.calls >= LEAST_CALLS or one.probed.calls >= LEAST_PROBES
+            assert are_beside or one.timing.calls >= LEAST_CALLS
 
 
-@given(optimized=evidence, original=evidence, stay=stays)
+@given(optimized=evidence, original=evidence, stay=stays, beside=besides)
 def test_a_choice_is_kept_when_nothing_changes(
-    optimized: Evidence, original: Evidence, stay: Stay | None
+    optimized: Evidence, original: Evidence, stay: Stay | None, beside: SideBySide | None
 ) -> None:
-    first = decide(optimized, original, stay)
-    since = stay if stay and stay.implementation is first.implementation else None
-    kept = since or Stay(first.implementation, 0)
-    assert decide(optimized, original, kept).implementation is first.implementation
+    first = decide(optimized, original, stay, beside)
+    kept = stay
+    if stay is None or stay.implementation is not first.implementation:
+        kept = Stay(first.implementation, 0)
+        if first.implementation is OPTIMIZED:
+            # Only what comes after a choice counts for or against its success.
+            optimized = replace(optimized, recent_calls=0, recent_failures=0)
+        else:
+            original = replace(original, recent_calls=0, recent_failures=0)
+    assert decide(optimized, original, kept, beside).implementation is first.implementation
 
 
 RUN_SECONDS = 2 * 60
@@ -135,8 +152,8 @@ class Runs:
         self.failure_rate = failure_rate
         self.now = self.since = 0.0
         self.choice = Choice(OPTIMIZED, "")
-        self.measured: list[tuple[float, Implementation, float | None]] = []
-        """When, which, and how long it took, or `None` for a failure."""
+        self.measured: list[tuple[float, Implementation, float | None, bool]] = []
+        """When, which, how long it took, or `None` for a failure, and whether it was work."""
         self.switches: list[float] = []
 
     def play_a_day(self) -> None:
@@ -145,7 +162,7 @@ class Runs:
             self.choose()
             self.measure(self.choice.implementation)
             if number % 15 == 0:
-                self.measure(self.choice.implementation.other)
+                self.measure(self.choice.implementation.other, is_work=False)
 
     def choose(self) -> None:
         stay = Stay(self.choice.implementation, self.now - self.since)
@@ -155,20 +172,22 @@ class Runs:
             self.since = self.now
         self.choice = made
 
-    def measure(self, implementation: Implementation) -> None:
+    def measure(self, implementation: Implementation, *, is_work: bool = True) -> None:
         fails = implementation is OPTIMIZED and self.random.random() < self.failure_rate
         seconds = self.speeds[implementation] * self.random.lognormvariate(0, self.noise)
-        self.measured.append((self.now, implementation, None if fails else seconds))
+        took = None if fails else seconds
+        self.measured.append((self.now, implementation, took, is_work))
 
     def known(self, implementation: Implementation) -> Evidence:
-        own = [(at, seconds) for at, which, seconds in self.measured if which is implementation]
-        hour = [seconds for at, seconds in own if at > self.now - 3_600]
+        own = [one for one in self.measured if one[1] is implementation]
+        since = self.since if implementation is self.choice.implementation else 0
+        last = [seconds for at, _, seconds, is_work in own if is_work and at >= since][-LAST_CALLS:]
         times = [
-            seconds for at, seconds in own if seconds is not None and at > self.now - 24 * 3_600
+            seconds for at, _, seconds, _ in own if seconds is not None and at > self.now - 86_400
         ]
         return Evidence(
-            recent_calls=len(hour),
-            recent_failures=hour.count(None),
+            recent_calls=len(last),
+            recent_failures=last.count(None),
             timing=Timing(len(times), sum(times), 0),
         )
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.store.protocol import Queries
-from batch_assets.store.strategy import Toggle
+from batch_assets.store.strategy import QueryMode, Toggle
 from batch_assets.store.strategy.modes import Implementation
 from batch_assets.store.strategy.operations import READS, WRITES
 from batch_assets.store.strategy.tracking import Key, Purpose, Totals
@@ -90,7 +90,7 @@ def test_without_the_fallback_a_failure_is_the_operations(
     operation: str, engine: Engine, desk: Desk, broken: Broken
 ) -> None:
     ask, _ = SCENES[operation](desk)
-    strategy = broken.strategy(engine, Toggle(falls_back=False))
+    strategy = broken.strategy(engine, Toggle(QueryMode.OPTIMIZED, falls_back=False))
     with broken.sending(MISSING), pytest.raises(DBAPIError, match="artefact_that_is_gone"):
         ask(strategy.queries)
     assert [(key.implementation, of(totals)) for key, totals in strategy.totals().items()] == [

@@ -49,14 +49,15 @@ def test_one_statement_writes_all_that_was_measured(
     }
     assert written["active_companies"][:2] == (2, 2)
     for run in runs(desk):
-        assert (run["run_id"], run["implementation"], run["purpose"]) == ("run-7", mode, "work")
+        assert (run["run_id"], run["purpose"]) == ("run-7", "work")
+        assert run["implementation"] == mode.only
         assert 0 < run["seconds"] < 60
         assert (run["failures"], run["fallbacks"]) == (0, 0)
     assert desk.value("SELECT count(*) FROM batch_assets.operation_choice") == 0
 
 
 def test_nothing_is_written_twice_or_for_nothing(engine: Engine, desk: Desk) -> None:
-    strategy = Strategy(engine, Toggle())
+    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED))
     assert flushed(strategy) == 0
     strategy.queries.active_companies()
     assert [flushed(strategy), flushed(strategy)] == [1, 0]
@@ -81,7 +82,7 @@ def test_failures_and_fallbacks_are_kept(engine: Engine, desk: Desk, broken: Bro
 def test_a_history_that_cannot_be_written_fails_nothing(
     engine: Engine, desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    strategy = Strategy(engine, Toggle())
+    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED))
     strategy.queries.active_companies()
     desk.do("ALTER TABLE batch_assets.operation_run RENAME TO elsewhere")
     strategy.flush()
@@ -112,7 +113,7 @@ def test_old_measurements_go(engine: Engine, desk: Desk) -> None:
             " now() - CAST(:age AS interval))",
             age=age,
         )
-    strategy = Strategy(engine, Toggle(), run_id="new")
+    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED), run_id="new")
     strategy.queries.active_companies()
     strategy.flush()
     assert [run["run_id"] for run in runs(desk)] == ["29 days", "new"]
@@ -132,7 +133,7 @@ def test_the_history_is_read_by_time_and_not_whole(engine: Engine, desk: Desk) -
 
     event.listen(engine, "before_cursor_execute", explain, retval=True)
     with engine.begin() as connection:
-        windows = {"success_hours": 1, "speed_hours": 24}
+        windows = {"hours": 24, "last_calls": 20, "last_probes": 5}
         plans = list(connection.execute(SQL["history"], windows).scalars())
     event.remove(engine, "before_cursor_execute", explain)
     assert any("operation_run_recorded_at_idx" in line for line in plans)

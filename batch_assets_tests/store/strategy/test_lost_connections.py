@@ -41,7 +41,7 @@ def test_stale_connections_are_replaced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ask, judge = SCENES[operation](desk)
-    strategy = Strategy(engine, Toggle())
+    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED))
     end_connections(module_url)
     judge(ask(strategy.queries))
     entry = strategy.report({}).query_operations[operation]
@@ -79,7 +79,7 @@ def test_it_is_reported_after_three_tries_and_nothing_falls_back(
 def test_a_server_that_is_gone_is_reported(engine: Engine) -> None:
     gone = open_engine("postgresql://user@127.0.0.1:9/database")
     with pytest.raises(OperationalError) as caught:
-        Strategy(gone, Toggle()).queries.active_companies()
+        Strategy(gone, Toggle(QueryMode.OPTIMIZED)).queries.active_companies()
     assert is_lost(caught.value)
 
 
@@ -151,7 +151,7 @@ def test_the_original_goes_on_where_a_stream_failed(
 ) -> None:
     monkeypatch.setattr(FailingLate, "READ", read_before)
     batch_ids, expected = three_batches(desk)
-    strategy = Strategy(engine, Toggle(), optimized=FailingLate)
+    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED), optimized=FailingLate)
     stream = strategy.queries.conversations(batch_ids)
     assert [one.request_id for one in stream] == expected
     entry = strategy.report({}).query_operations["conversations"]
@@ -160,7 +160,7 @@ def test_the_original_goes_on_where_a_stream_failed(
 
 def test_a_stream_that_is_left_ends_its_transaction(engine: Engine, desk: Desk) -> None:
     batch_ids, expected = three_batches(desk)
-    strategy = Strategy(engine, Toggle())
+    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED))
     stream = strategy.queries.conversations(batch_ids)
     assert read(stream, 2) == expected[:2]
     assert isinstance(stream, Generator)

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from batch_assets.store.strategy import QueryMode, Strategy, Toggle, choose_queries
+from batch_assets.store.strategy import (
+    QueryMode,
+    StoredModes,
+    Strategy,
+    Toggle,
+    choose_queries,
+)
 from batch_assets.store.strategy.modes import Implementation
 from batch_assets.store.strategy.operations import HAVE_TWO, READS, WRITES
 from batch_assets_tests.one_database import empty
@@ -28,8 +34,8 @@ def play(strategy: Strategy, desk: Desk, *operations: str) -> None:
 def test_a_mode_holds_for_every_operation(engine: Engine, desk: Desk, mode: QueryMode) -> None:
     strategy = Strategy(engine, Toggle(mode))
     play(strategy, desk, "pending_by_company", "claim")
-    assert set(used(strategy).values()) == {Implementation(mode)}
-    assert strategy.report({}).query_choice_reason == f"{mode}: asked for in the environment"
+    assert set(used(strategy).values()) == {mode.only}
+    assert strategy.report({}).query_choice_reason == f"{mode.only}: asked for in the environment"
 
 
 @pytest.mark.parametrize("mode", [QueryMode.OPTIMIZED, QueryMode.AUTO])
@@ -44,6 +50,27 @@ def test_without_batch_operations_rows_are_written_one_by_one(
     }
     reason = strategy.report({}).query_choice_reason
     assert "original: ENABLE_BATCH_OPERATIONS is false (claim)" in reason
+
+
+@pytest.mark.parametrize(
+    ("stored", "mode"),
+    [
+        ("auto", QueryMode.AUTO),
+        ("original", QueryMode.ORIGINAL),
+        ("optimized", QueryMode.OPTIMIZED),
+    ],
+)
+def test_a_choice_is_kept_in_the_words_of_the_first_version(
+    engine: Engine, desk: Desk, stored: str, mode: QueryMode
+) -> None:
+    desk.do(
+        "INSERT INTO batch_assets.query_mode (mode, chosen_by) VALUES (:stored, 'someone')",
+        stored=stored,
+    )
+    modes = StoredModes(engine)
+    assert Strategy(engine, Toggle(), stored=modes.read).mode is mode
+    assert modes.keep(mode, "someone else").mode is mode
+    assert desk.column("SELECT mode FROM batch_assets.query_mode") == [stored]
 
 
 def test_the_two_implementations_differ_where_it_matters() -> None:
