@@ -112,21 +112,13 @@ def acted(play: Play, queries: Queries, engine: Engine) -> list[object]:
     return seen
 
 
-@settings(max_examples=15, deadline=None, phases=[__import__("hypothesis").Phase.generate])
+@settings(max_examples=15, deadline=None)
 @given(play=plays())
 def test_the_same_outcomes_leave_the_same_rows(
     play: Play, original_engine: Engine, optimized_engine: Engine
 ) -> None:
     original = acted(play, OriginalQueries(original_engine), original_engine)
     optimized = acted(play, OptimizedQueries(optimized_engine), optimized_engine)
-    for (a, left), (b, right) in zip(original, optimized, strict=True):
-        if (a, left) != (b, right):
-            print("ANSWER", a, b, sep="\n")
-            for t in left:
-                for x, y in zip(left[t], right[t]):
-                    if x != y: print("DIFF", t, {k: (x[k], y[k]) for k in x if x[k] != y[k]}, x.get("id"), x.get("request_id"))
-                if len(left[t]) != len(right[t]): print("LEN", t, len(left[t]), len(right[t]))
-            break
     assert optimized == original
 
 

@@ -5,7 +5,7 @@ from alembic import op
 from batch_assets.store.migrating.project import run_script
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
