@@ -200,7 +200,7 @@ def _judge_place(request: Request, buckets: Iterable[str], charges: int, verdict
 def _fits(status: str, open_attempts: int, completions: int, buckets: Iterable[str]) -> bool:
     """Whether the attempts say what the bucket says."""
     return (
-        open_attempts == (status == "BATCHING_IN_PROGRESS")
+        open_attempts == ("in_batch" in buckets)
         and completions == (status == "PROCESSING_COMPLETE")
         and bool(list(buckets))
     ) or not list(buckets)

@@ -137,9 +137,8 @@ WITH open_batch AS MATERIALIZED (
     WHERE o.is_waiting
 )
 SELECT
-    (SELECT count(*) FROM open_request)
-    + (SELECT count(*) FROM batch_assets.retry)
-    + (SELECT count(*) FROM open_batch) AS left_over,
+    -- What is to be retried, or follows another one, is in progress as well.
+    (SELECT count(*) FROM open_request) + (SELECT count(*) FROM open_batch) AS left_over,
     coalesce(
         extract(epoch FROM greatest(
             (SELECT min(r.ready_at) FROM ready AS r) - clock_timestamp(), interval '0'
@@ -151,20 +150,29 @@ SELECT
 SELECT r.id, r."processingStatus"::text AS status, r."batchId" AS batch_id,
     array_remove(ARRAY[
         CASE WHEN r."processingStatus" = 'PENDING_BATCHING' THEN 'waiting' END,
-        CASE WHEN r."processingStatus" = 'BATCHING_IN_PROGRESS' THEN 'in_batch' END,
+        CASE
+            WHEN r."processingStatus" = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NOT NULL
+            THEN 'in_batch'
+        END,
         CASE WHEN r."processingStatus" = 'PROCESSING_COMPLETE' THEN 'complete' END,
         CASE WHEN f.request_id IS NOT NULL THEN 'retry' END,
+        CASE WHEN w.request_id IS NOT NULL THEN 'follows' END,
         CASE WHEN d.request_id IS NOT NULL THEN 'dead' END
     ], NULL) AS buckets,
     r."processingStatus" <> 'PENDING_BATCHING' OR r."batchId" IS NULL AS fits_batch,
-    r."processingStatus" = 'PROCESSING_FAILED'
-        OR (f.request_id IS NULL AND d.request_id IS NULL) AS fits_status,
+    CASE
+        WHEN d.request_id IS NOT NULL THEN r."processingStatus" = 'PROCESSING_FAILED'
+        WHEN coalesce(f.request_id, w.request_id) IS NOT NULL
+            THEN r."processingStatus" = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NULL
+        ELSE r."processingStatus" <> 'PROCESSING_FAILED'
+    END AS fits_status,
     (SELECT count(*) FROM batch_assets.attempt AS a
         WHERE a.request_id = r.id AND a.outcome IS NULL) AS open_attempts,
     (SELECT count(*) FROM batch_assets.attempt AS a
         WHERE a.request_id = r.id AND a.outcome = 'completed') AS completions
 FROM public."AIProcessingRequest" AS r
 LEFT JOIN batch_assets.retry AS f ON f.request_id = r.id
+LEFT JOIN batch_assets.follower AS w ON w.request_id = r.id
 LEFT JOIN batch_assets.dead_letter AS d ON d.request_id = r.id
 ORDER BY r.id;
 

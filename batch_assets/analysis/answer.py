@@ -77,6 +77,8 @@ def _whole(kind: ProcessingType, value: Any) -> Findings | Failure:
     try:
         answer = kind.answer.model_validate(value)
     except ValidationError as error:
+        if isinstance(value, dict) and value.keys() == kind.formerly:
+            return _parts(kind.name, value)
         return _invalid(problems(error, kind.answer.model_fields))
     return Findings(**kind.written(answer))
 

@@ -33,6 +33,10 @@ class ProcessingType:
     prompt: str = "Analyse this HR chat"
     """What to do, without a full stop; that the conversation is data is said for all types."""
 
+    formerly: frozenset[str] = frozenset()
+    """All fields that the version before asked for, where these were fewer: an answer that has just
+    them, of a batch that was sent then, was paid for and is taken as it is."""
+
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"{self.name!r} cannot name a processing type: {_NAME.pattern}")

@@ -7,4 +7,4 @@ from dataclasses import replace
 
 from batch_assets.analysis.types import session_analysis
 
-TYPE = replace(session_analysis.TYPE, name="full_analysis")
+TYPE = replace(session_analysis.TYPE, name="full_analysis", formerly=frozenset())

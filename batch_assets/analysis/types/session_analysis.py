@@ -29,4 +29,5 @@ TYPE = ProcessingType(
     answer=SessionAnalysis,
     writes=tuple(SessionAnalysis.model_fields),
     expected_tokens=100,
+    formerly=frozenset({"sentiment", "category", "summary", "language"}),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError
 
 from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.policy import Policy
@@ -55,13 +56,19 @@ class ResultQueries(OriginalResultQueries):
     def write_results(
         self, results: Sequence[BatchOutcomes], policy: Policy
     ) -> Mapping[str, Written]:
-        """See `Queries.write_results`; one transaction of at most twelve statements."""
+        """See `Queries.write_results`; one transaction of at most twelve statements.
+
+        What the database refuses a value of is written as the original does it: row by row.
+        """
         which = columns_of(result.lease for result in results)
-        with self.engine.begin() as connection:
-            held = set(connection.execute(SQL["hold"], which).scalars())
-            return _write(
-                connection, [one for one in results if one.lease.batch_id in held], policy
-            )
+        try:
+            with self.engine.begin() as connection:
+                held = set(connection.execute(SQL["hold"], which).scalars())
+                return _write(
+                    connection, [one for one in results if one.lease.batch_id in held], policy
+                )
+        except (DataError, IntegrityError):
+            return super().write_results(results, policy)
 
     def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
         """See `Queries.settle`; one statement."""

@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any, Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from batch_assets.domain.batches import (
     BatchOutcomes,
@@ -15,6 +17,7 @@ from batch_assets.domain.batches import (
     Leftover,
     Written,
 )
+from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import BatchErrorLine, Lease, RowOutcome
 from batch_assets.domain.states import BatchState
@@ -39,6 +42,13 @@ _STORE = Path(__file__).parents[1]
 SQL = load(
     Path(__file__).with_suffix(".sql"),
     parts_of=(Path(__file__).with_name("batches.sql"), _STORE / "session_stages.sql"),
+)
+
+
+REFUSED_BY_DATABASE: Final = Failure(
+    FailureKind.PERMANENT,
+    "refused_by_database",
+    "LiveDash's database refuses what the answer holds: a CHECK constraint, or a column's width.",
 )
 
 
@@ -99,20 +109,37 @@ class ResultQueries(EngineQueries):
     ) -> Mapping[str, Written]:
         """See `Queries.write_results`; a transaction for each batch.
 
-        What the database refuses of one batch does not keep the others from being written.
+        What the database refuses of one batch does not keep the others from being written; and what
+        it refuses of one row, by a CHECK of LiveDash's or a column's width, not the other rows.
         """
         written = {}
         for result in results:
             batch_id = result.lease.batch_id
             try:
-                with self.engine.begin() as connection:
-                    if holds(connection, result.lease, [BatchState.ENDED]):
-                        written[batch_id] = _write(connection, result, policy)
+                done = self._write_one(result, policy)
             except DBAPIError as error:
                 if is_connection_failure(error):
                     raise
                 written[batch_id] = Written(error=type(error.orig).__name__)
+            else:
+                if done is not None:
+                    written[batch_id] = done
         return written
+
+    def _write_one(self, result: BatchOutcomes, policy: Policy) -> Written | None:
+        """Write a batch's outcomes; once more, each by itself, if the database refuses a value."""
+        try:
+            return self._write_in_one_go(result, policy, one_by_one=False)
+        except (DataError, IntegrityError):
+            return self._write_in_one_go(result, policy, one_by_one=True)
+
+    def _write_in_one_go(
+        self, result: BatchOutcomes, policy: Policy, *, one_by_one: bool
+    ) -> Written | None:
+        with self.engine.begin() as connection:
+            if not holds(connection, result.lease, [BatchState.ENDED]):
+                return None
+            return _write(connection, result, policy, one_by_one=one_by_one)
 
     def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
         """See `Queries.settle`; a transaction for each batch."""
@@ -162,7 +189,9 @@ class ResultQueries(EngineQueries):
         return requeued
 
 
-def _write(connection: Connection, result: BatchOutcomes, policy: Policy) -> Written:
+def _write(
+    connection: Connection, result: BatchOutcomes, policy: Policy, *, one_by_one: bool
+) -> Written:
     """Apply the outcomes of one batch, whose row is locked."""
     batch_id = result.lease.batch_id
     written = Written()
@@ -173,11 +202,12 @@ def _write(connection: Connection, result: BatchOutcomes, policy: Policy) -> Wri
     lock_sessions(connection, request_ids)
     session_ids: set[str] = set()
     for outcome in result.outcomes:
-        kind = _write_row(
+        write = _write_apart if one_by_one else _write_row
+        kind, applied = write(
             connection, batch_id, outcome, policy, written, asked=asked, session_ids=session_ids
         )
         if kind is not None:
-            (discarded if kind == "discarded" else kept).append(outcome)
+            (discarded if kind == "discarded" else kept).append(applied)
     add_money(written, kept, discarded)
     add_shared(written, kept, end_followers(connection, request_ids).shared)
     restage(connection, sorted(session_ids))
@@ -196,10 +226,12 @@ def _write_row(
     *,
     asked: dict[str, Sequence[str]],
     session_ids: set[str],
-) -> str | None:
+    is_measured: bool = True,
+) -> tuple[str | None, RowOutcome]:
     """Apply one outcome, count it and note its session and questions; what became of the row.
 
-    `None` where the batch's money did not grow by it.
+    `None` where the batch's money did not grow by it. Unless `is_measured`, what is not in the
+    answer is left out: how many messages there are, and when the session ended.
     """
     which = {"batch_id": batch_id, "request_id": outcome.request_id}
     if outcome.findings is not None:
@@ -207,6 +239,7 @@ def _write_row(
         row = connection.execute(
             SQL["complete_row"],
             which
+            | {"is_measured": is_measured}
             | paid_columns(outcome)
             | findings_columns(outcome.findings)
             | stage_columns(outcome.findings),
@@ -220,10 +253,10 @@ def _write_row(
         row = connection.execute(SQL["fail_row"], which | paid_columns(outcome) | failure).one()
     else:
         written.returned += return_rows(connection, batch_id, [outcome.request_id], "unanswered")
-        return None
+        return None, outcome
     if row.ended == 0:
         written.refused["duplicate"] += 1
-        return None
+        return None, outcome
     if row.session_id is None:
         connection.execute(SQL["discard_row"], which)
         kind = "discarded"
@@ -234,7 +267,34 @@ def _write_row(
         elif outcome.failure is not None:
             written.failure_kinds[outcome.failure.kind] += 1
     setattr(written, kind, getattr(written, kind) + 1)
-    return kind
+    return kind, outcome
+
+
+def _write_apart(
+    connection: Connection, batch_id: str, outcome: RowOutcome, *arguments: Any, **options: Any
+) -> tuple[str | None, RowOutcome]:
+    """The same, of a set that the database has refused: whatever it takes, it is given.
+
+    The answer as it is; without what was measured beside it; and if that does not help, the row is
+    set aside with the reason, and its cost kept.
+    """
+    for attempt, is_measured in (
+        (outcome, True),
+        (outcome, False),
+        (_set_aside(outcome), False),
+    ):
+        try:
+            with connection.begin_nested():
+                return _write_row(
+                    connection, batch_id, attempt, *arguments, is_measured=is_measured, **options
+                )
+        except (DataError, IntegrityError) as error:
+            refused_by = error
+    raise refused_by
+
+
+def _set_aside(outcome: RowOutcome) -> RowOutcome:
+    return replace(outcome, findings=None, failure=REFUSED_BY_DATABASE)
 
 
 def _write_questions(connection: Connection, asked: Mapping[str, Sequence[str]]) -> None:

@@ -76,8 +76,11 @@ WITH ended AS (
         escalated = coalesce(:escalated, s.escalated),
         "forwardedHr" = coalesce(:forwarded_hr, s."forwardedHr"),
         summary = coalesce(:summary, s.summary),
-        "messagesSent" = g.messages_sent,
-        "endTime" = greatest(coalesce(g.last_at, s."endTime"), s."startTime"),
+        "messagesSent" = CASE WHEN :is_measured THEN g.messages_sent ELSE s."messagesSent" END,
+        "endTime" = CASE
+            WHEN :is_measured THEN greatest(coalesce(g.last_at, s."endTime"), s."startTime")
+            ELSE s."endTime"
+        END,
         "updatedAt" = CURRENT_TIMESTAMP
     FROM (
         SELECT s.id, n.messages_sent, n.last_at
