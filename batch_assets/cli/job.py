@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ import typer
 
 from batch_assets.cli.dagster_home import dagster_home
 from batch_assets.cli.opening import open_database, require_account
-from batch_assets.cli.output import console, errors, table
+from batch_assets.cli.output import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.jobs import EXCLUSIVE, batch_processing_job, report_job
 from batch_assets.resources.defaults import default_resources
@@ -47,18 +47,14 @@ def run_once() -> None:
             raise BatchAssetsError(f"Run {active} is active: wait until it has ended.")
         require_account(database.endpoints)
         shown = console()
-        shown.print(f"Running the job on the {database.place} …", soft_wrap=True)
+        shown.say(f"Running the job on the {database.place} …")
         run = run_job(instance)
         held = database.registry.installation().hold_reason
-    made = table(["Op", "What it did"], [])
-    for op, numbers in run.numbers.items():
-        did = ", ".join(f"{name} {number:,g}" for name, number in numbers.items())
-        made.add_row(op, did or "nothing to do")
-    shown.print(made)
+    shown.show(_OPS, run.numbers.items())
     if held is not None:
-        shown.print(f"Nothing was submitted. {held}", soft_wrap=True)
+        shown.say(f"Nothing was submitted. {held}")
     show_failures(run)
-    shown.print(f"Run {run.id} {'failed' if run.failures else 'succeeded'}.")
+    shown.say(f"Run {run.id} {'failed' if run.failures else 'succeeded'}.")
     if run.failures:
         raise typer.Exit(1)
 
@@ -122,7 +118,18 @@ def run_job(
 def show_failures(run: Run) -> None:
     """Say on stderr why ops have failed."""
     for op, sentence in run.failures.items():
-        errors().print(f"{op}: {sentence}")
+        errors().say(f"{op}: {sentence}")
+
+
+def _did(entry: tuple[str, dict[str, float]]) -> str:
+    said = ", ".join(f"{name} {value:,g}" for name, value in entry[1].items())
+    return said or "nothing to do"
+
+
+_OPS: Sequence[Column[tuple[str, dict[str, float]]]] = (
+    Column("Op", lambda entry: entry[0]),
+    Column("What it did", _did, is_prose=True),
+)
 
 
 def _with_resources(job: dg.JobDefinition) -> dg.JobDefinition:

@@ -1,11 +1,21 @@
 """`batch-assets plan`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from typing import Any
 
 from batch_assets.cli.opening import open_database, open_pipeline
-from batch_assets.cli.output import console, count, errors, euros, plural, print_json, table, total
+from batch_assets.cli.output import (
+    Column,
+    console,
+    count,
+    errors,
+    euros,
+    number,
+    plural,
+    print_json,
+)
 from batch_assets.stages.plan import PlannedBatch, PlanPreview, preview
 
 
@@ -21,10 +31,20 @@ class Line:
     cost_eur: float
 
 
+_COLUMNS: Sequence[Column[Line]] = (
+    Column("Company", lambda line: line.company),
+    Column("Model", lambda line: line.model),
+    number("Requests", lambda line: count(line.requests)),
+    number("Batches", lambda line: count(line.batches)),
+    number("Tokens", lambda line: count(line.tokens)),
+    number("EUR", lambda line: euros(line.cost_eur)),
+)
+
+
 def show_plan(*, dry_run: bool, as_json: bool) -> None:
     """Print what a run of the job would send now; changes nothing."""
     if not dry_run:
-        errors().print(
+        errors().say(
             "Planning is all that this command does, with or without --dry-run: "
             "the job submits (`batch-assets run`, or the schedule)."
         )
@@ -56,7 +76,7 @@ def _lines(batches: Iterable[PlannedBatch], companies: dict[str, str]) -> Iterab
         )
 
 
-def _totals(lines: list[Line]) -> dict[str, float]:
+def _totals(lines: list[Line]) -> dict[str, Any]:
     return {
         "requests": sum(line.requests for line in lines),
         "batches": sum(line.batches for line in lines),
@@ -77,25 +97,16 @@ def _document(lines: list[Line], plan: PlanPreview, held_because: str | None) ->
 
 def _show(place: str, lines: list[Line], plan: PlanPreview, held_because: str | None) -> None:
     shown = console()
-    shown.print(f"What a run of the job would send now from the {place}:\n", soft_wrap=True)
-    made = table(["Company", "Model"], ["Requests", "Batches", "Tokens", "EUR"])
-    for line in lines:
-        made.add_row(line.company, line.model, *_numbers(asdict(line)))
+    shown.say(f"What a run of the job would send now from the {place}:\n")
     if lines:
-        made.add_section()
-        made.add_row(*total("Total", "", *_numbers(_totals(lines))))
-        shown.print(made)
-        shown.print("\nPrompt tokens and cost (batch prices) are estimates.")
+        total = Line("Total", "", **_totals(lines))
+        shown.show(_COLUMNS, lines, [column.cell(total) for column in _COLUMNS])
+        shown.say("\nPrompt tokens and cost (batch prices) are estimates.")
     else:
-        shown.print("Nothing: no company has enough requests waiting, or an old enough one.")
+        shown.say("Nothing: no company has enough requests waiting, or an old enough one.")
     for code, requests in plan.rejected.items():
-        shown.print(f"Would be refused for good: {plural(requests, 'request')} ({code})")
+        shown.say(f"Would be refused for good: {plural(requests, 'request')} ({code})")
     for reason, requests in plan.held.items():
-        shown.print(f"Would be held back: {plural(requests, 'request')} ({reason})")
+        shown.say(f"Would be held back: {plural(requests, 'request')} ({reason})")
     if held_because is not None:
-        shown.print(f"\nBut nothing is submitted now. {held_because}", soft_wrap=True)
-
-
-def _numbers(values: dict[str, float]) -> list[str]:
-    whole = [count(int(values[name])) for name in ("requests", "batches", "tokens")]
-    return [*whole, euros(values["cost_eur"])]
+        shown.say(f"\nBut nothing is submitted now. {held_because}")
