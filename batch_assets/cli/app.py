@@ -29,7 +29,7 @@ def main() -> None:
     """Run the command line; what goes wrong is one sentence on stderr and an exit code."""
     settle_streams()
     try:
-        app()
+        app(prog_name="batch-assets")
     except BatchAssetsError as error:
         _complain(str(error))
         sys.exit(error.exit_code)
@@ -77,10 +77,14 @@ def dev(port: Port = 3000) -> None:
 def migrate(
     downgrade: Annotated[
         str | None,
-        typer.Option(metavar="REVISION", help="Go back to this revision; base: take all back."),
+        typer.Option(metavar="REV", help="Go back to this revision; base: take all back."),
     ] = None,
     drop_livedash: Annotated[
-        bool, typer.Option(help="With --downgrade: drop LiveDash's tables even if they hold data.")
+        bool,
+        typer.Option(
+            "--drop-livedash",
+            help="With --downgrade: drop LiveDash's tables even if they hold data.",
+        ),
     ] = False,
 ) -> None:
     """Make the tables that this version needs, safely beside LiveDash."""

@@ -72,8 +72,8 @@ def _show(audit: Audit) -> None:
     shown.show(_COLUMNS, audit.companies, [column.cell(audit.totals) for column in _COLUMNS])
     for company in audit.not_adding_up:
         shown.say(
-            f"{company.name}: the buckets hold {company.in_buckets:,} and there are "
-            f"{plural(company.rows, 'row')}."
+            f"{company.name} has {plural(company.rows, 'row')}, and the buckets hold "
+            f"{company.in_buckets:,}."
         )
     if audit.totals.rows != audit.rows:
         shown.say(f"There are {audit.rows:,} rows in all, which is another number.")

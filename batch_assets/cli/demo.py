@@ -47,11 +47,15 @@ def run_demo(stack: str = DEFAULT_STACK) -> None:
     shown.say("Starting the local stack: a PostgreSQL and a server that speaks the Batch API …")
     # It takes a second or two, and the demo waits for its batches anyway.
     Thread(target=import_module, args=["batch_assets.pictures.cost"], daemon=True).start()
-    with open_database() as database, open_instance() as instance:
-        _bring_in_conversations(database, shown)
-        _work_through(database, instance, shown)
-        _draw(instance, shown)
-        _show_results(database, shown)
+    try:
+        with open_database() as database, open_instance() as instance:
+            _bring_in_conversations(database, shown)
+            _work_through(database, instance, shown)
+            _draw(instance, shown)
+            _show_results(database, shown)
+    except KeyboardInterrupt:
+        shown.say("\nStopped: `make demo` typed again goes on from there.")
+        raise
 
 
 def _forget_configuration(stack: str) -> None:
@@ -147,7 +151,7 @@ def _show_results(database: OpenDatabase, shown: Screen) -> None:
     companies = database.queries.statistics()
     shown.say()
     show_results(shown, companies)
-    shown.say(f"\n{savings(companies)}")
+    shown.say(savings(companies))
     for failure in failures(database.engine):
         shown.say(
             f"Failed at {failure.company}: {plural(failure.requests, 'request')}. {failure.reason}"

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ for. The UI hides tags that begin like this."""
 
 # Dagster shows a run under its job when it knows from which code location it came.
 _LOCATION = {".dagster/repository": "__repository__@batch_assets"}
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -96,14 +98,15 @@ def run_job(
     instance: dg.DagsterInstance, definition: Callable[[], dg.JobDefinition] = job_definition
 ) -> Run:
     """Run a job to its end. Raises `KeyboardInterrupt` when Ctrl-C has ended it before."""
-    # Not as a context manager: that would open the resources a second time.
-    result = dg.execute_job(
-        dg.reconstructable(definition),
-        instance=instance,
-        tags={**_LOCATION, PROCESS_TAG: _this_process()},
-        run_config=_QUIET,
-        raise_on_error=False,
-    )
+    with _no_interrupt_dropped():
+        # Not as a context manager: that would open the resources a second time.
+        result = dg.execute_job(
+            dg.reconstructable(definition),
+            instance=instance,
+            tags={**_LOCATION, PROCESS_TAG: _this_process()},
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
     outputs = result.filter_events(lambda event: event.is_successful_output)
     failed = result.filter_events(lambda event: event.is_step_failure)
     if any(_was_interrupted(event) for event in failed):
@@ -113,6 +116,31 @@ def run_job(
         numbers={str(event.step_key): _numbers(event) for event in outputs},
         failures={str(event.step_key): _sentence(event) for event in failed},
     )
+
+
+@contextmanager
+def _no_interrupt_dropped() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` at the end if Ctrl-C came while Python could raise nothing.
+
+    In a finalizer it prints what Dagster raises then, and goes on.
+    """
+    dropped: list[str] = []
+    usual = sys.unraisablehook
+
+    def note(unraisable: "sys.UnraisableHookArgs") -> None:
+        name = unraisable.exc_type.__name__
+        if name == _INTERRUPTED:
+            dropped.append(name)
+        else:
+            usual(unraisable)
+
+    sys.unraisablehook = note
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
+    if dropped:
+        raise KeyboardInterrupt
 
 
 def show_failures(run: Run) -> None:
@@ -161,7 +189,7 @@ def _numbers(event: dg.DagsterEvent) -> dict[str, float]:
 
 def _was_interrupted(event: dg.DagsterEvent) -> bool:
     error = event.step_failure_data.error
-    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
+    return error is not None and error.cls_name == _INTERRUPTED
 
 
 def _sentence(event: dg.DagsterEvent) -> str:

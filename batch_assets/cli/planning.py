@@ -101,7 +101,7 @@ def _show(place: str, lines: list[Line], plan: PlanPreview, held_because: str | 
     if lines:
         total = Line("Total", "", **_totals(lines))
         shown.show(_COLUMNS, lines, [column.cell(total) for column in _COLUMNS])
-        shown.say("\nPrompt tokens and cost (batch prices) are estimates.")
+        shown.say("Prompt tokens and cost (batch prices) are estimates.")
     else:
         shown.say("Nothing: no company has enough requests waiting, or an old enough one.")
     for code, requests in plan.rejected.items():

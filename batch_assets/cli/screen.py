@@ -89,18 +89,25 @@ class Screen:
     ) -> None:
         """Print records: as a table if the terminal is wide enough for each, else field by field.
 
-        `total` are the cells of a last row, empty where there is nothing to add up.
+        `total` are the cells of a last row: its name, then sums, empty where there is nothing to
+        add up. An empty line follows.
         """
         cells = [[escaped(column.cell(row)) for column in columns] for row in rows]
         widths = self._widths(columns, [*cells, total] if total else cells)
         if widths is not None:
             self.console.print(_table(columns, widths, cells, total))
+            self.say()
             return
-        for number, row in enumerate([*cells, total] if total else cells):
-            if number:
-                self.say()
-            for column, cell in zip(columns, row, strict=True):
-                self.field(column.key, cell, is_prose=column.is_prose)
+        for row in cells:
+            self._show_fields(columns, row)
+        if total:
+            self.say(total[0], style="bold")
+            self._show_fields(columns[1:], total[1:])
+
+    def _show_fields(self, columns: Sequence[Column[Row]], cells: Sequence[str]) -> None:
+        for column, cell in zip(columns, cells, strict=True):
+            self.field(column.key, cell, is_prose=column.is_prose)
+        self.say()
 
     def _widths(
         self, columns: Sequence[Column[Row]], rows: Sequence[Sequence[str]]

@@ -38,7 +38,7 @@ def show_status(*, as_json: bool) -> None:
     shown = console()
     shown.say(f"The {database.place}\n")
     _show_companies(shown, companies, _BUCKETS)
-    shown.say(f"\n{savings(companies)}")
+    shown.say(savings(companies))
     elsewhere = in_all(companies).failed_elsewhere
     if elsewhere:
         shown.say(
@@ -108,8 +108,8 @@ def _show_companies(
     shown.show(columns, companies, [column.cell(sums) for column in columns])
     if any(company.complete > company.sessions for company in companies):
         shown.say(
-            "\nThere are more analyses than sessions because LiveDash has asked for several of "
-            "some sessions, each of another type."
+            "There are more analyses than sessions because LiveDash has asked for several of "
+            "some sessions, each of another type.\n"
         )
 
 
