@@ -77,13 +77,14 @@ def dev(port: Port = 3000) -> None:
 def migrate(
     downgrade: Annotated[
         str | None,
-        typer.Option(metavar="REV", help="Go back to this revision; base: take all back."),
+        typer.Option(metavar="REVISION", help="Go back to this revision; base: take all back."),
     ] = None,
     drop_livedash: Annotated[
         bool,
         typer.Option(
             "--drop-livedash",
-            help="With --downgrade: drop LiveDash's tables even if they hold data.",
+            help="Drop LiveDash's tables even if they hold data.",
+            rich_help_panel="With --downgrade",
         ),
     ] = False,
 ) -> None:

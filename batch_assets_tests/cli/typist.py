@@ -1,7 +1,8 @@
 """Types commands on the terminal, or between the pipes, that this program was started with.
 
-It reads a command a line, as JSON, and types each in a process of its own, forked from this one,
-which has imported everything: Dagster and the SDK take longer to import than most commands run.
+It reads a command a line, as JSON, and types each in a process of its own, forked from this one.
+Unless all that is asked for is help this one has imported everything by then: Dagster and the SDK
+take longer to import than most commands run.
 """
 
 import json
@@ -11,6 +12,8 @@ import sys
 import traceback
 from importlib import import_module
 
+import typer.rich_utils  # noqa: F401 (so that not each help has to import it)
+
 from batch_assets import cli
 
 READY = "\x1e"
@@ -19,16 +22,22 @@ CODE = "\x1d"
 
 
 def main() -> None:
+    _write(READY)
+    while line := sys.stdin.readline():
+        command = json.loads(line)
+        if "--help" not in command["arguments"]:
+            _import_all()
+        child = os.fork()
+        if child == 0:
+            _type(**command)
+        _, status = os.waitpid(child, 0)
+        _write(f"{CODE}{os.waitstatus_to_exitcode(status)}{READY}")
+
+
+def _import_all() -> None:
     for module in pkgutil.iter_modules(cli.__path__):
         if module.name != "__main__":
             import_module(f"batch_assets.cli.{module.name}")
-    _write(READY)
-    while line := sys.stdin.readline():
-        child = os.fork()
-        if child == 0:
-            _type(**json.loads(line))
-        _, status = os.waitpid(child, 0)
-        _write(f"{CODE}{os.waitstatus_to_exitcode(status)}{READY}")
 
 
 def _write(text: str) -> None:
