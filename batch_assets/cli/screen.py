@@ -1,7 +1,7 @@
 """How sentences and records are shown: on a terminal of any width, or in a pipe."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TextIO, TypeVar
 
@@ -127,16 +127,17 @@ class Screen:
                 excess -= given_up
         return widths if excess <= 0 else None
 
-    def broken(self, line: str, indent: int = 0) -> Iterator[str]:
+    def broken(self, line: str, indent: int = 0) -> list[str]:
         """A line in parts that fit; a word that is wider than the terminal is a part alone."""
-        margin, part = " " * indent, ""
+        margin = " " * indent
+        parts = [""]
         for word in line.split(" "):
-            longer = f"{part} {word}" if part else word
-            if part and not self._fits(margin + longer):
-                yield margin + part
-                longer = word
-            part = longer
-        yield margin + part if self._fits(margin + part) else part
+            longer = f"{parts[-1]} {word}" if parts[-1] else word
+            if parts[-1] and not self._fits(margin + longer):
+                parts.append(word)
+            else:
+                parts[-1] = longer
+        return [margin + part if self._fits(margin + part) else part for part in parts]
 
     def _fits(self, line: str) -> bool:
         return cell_len(line) <= (self.columns or _ENDLESS)

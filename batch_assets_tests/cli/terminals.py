@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,9 @@ import pyte
 from batch_assets.wiring import PROJECT_DIR
 from batch_assets_tests.cli.typist import CODE, READY
 
+Environ = Mapping[str, str | None]
+"""Changes of an environment; `None` takes a variable away."""
+NOTHING: Environ = {}
 LINES = 24
 PATIENCE_SECONDS = 60
 PROGRAM = [sys.executable, "-m", "batch_assets_tests.cli.typist"]
@@ -58,9 +61,9 @@ class Typing:
         )
         self._program.expect_exact(READY)
 
-    def __call__(self, *arguments: str, answer: str = "", **environ: str | None) -> Seen:
-        """Type a command; `answer` is typed when it asks. `None` takes a variable away."""
-        self._program.sendline(json.dumps({"arguments": arguments, "environ": environ}))
+    def __call__(self, *arguments: str, answer: str = "", environ: Environ = NOTHING) -> Seen:
+        """Type a command; `answer` is typed when it asks."""
+        self._program.sendline(_command(arguments, environ))
         asked = ""
         if answer:
             # Without an echo the end of the line that is typed is not seen.
@@ -97,10 +100,10 @@ class PipedTyping:
         )
         self._read_to(READY)
 
-    def __call__(self, *arguments: str, answer: str = "", **environ: str | None) -> Seen:
+    def __call__(self, *arguments: str, answer: str = "", environ: Environ = NOTHING) -> Seen:
         """Type a command."""
         assert self._program.stdin is not None
-        self._program.stdin.write(json.dumps({"arguments": arguments, "environ": environ}) + "\n")
+        self._program.stdin.write(_command(arguments, environ) + "\n")
         self._program.stdin.flush()
         said = self._read_to(CODE)
         return seen(said, int(self._read_to(READY)), None)
@@ -126,6 +129,10 @@ def typing(columns: int | None, environ: Mapping[str, str]) -> Iterator[Typing |
     opened.close()
 
 
+def _command(arguments: Sequence[str], environ: Environ) -> str:
+    return json.dumps({"arguments": arguments, "environ": dict(environ)})
+
+
 def environment(changes: Mapping[str, str]) -> dict[str, str]:
     """An environment of a usual terminal, with these variables."""
     return {**os.environ, "TERM": "xterm-256color", **changes}
@@ -142,3 +149,9 @@ def shown_on_screen(text: str, columns: int) -> list[str]:
     screen = pyte.Screen(columns, height)
     pyte.Stream(screen).feed(text.replace("\n", "\r\n"))
     return [line.rstrip() for line in screen.display]
+
+
+def frames(said: str) -> list[str]:
+    """The lines with a percentage that a progress bar has drawn, one over the other."""
+    drawn = re.split(r"\r|\n", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said))
+    return [line for line in drawn if " % " in line]

@@ -3,8 +3,12 @@
 The world's names and ids are longer than these terminals are wide.
 """
 
+import json
+import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,7 +16,7 @@ from wcwidth import wcswidth
 
 from batch_assets.local.batch_server import ServerConfig, running_server
 from batch_assets.wiring import PROJECT_DIR
-from batch_assets_tests.cli.terminals import PipedTyping, Seen, Typing, typing
+from batch_assets_tests.cli.terminals import Environ, PipedTyping, Seen, Typing, typing
 from batch_assets_tests.cli.wide_world import (
     COMBINING,
     LONG,
@@ -41,7 +45,7 @@ class Case:
     code: int = 0
     parts: tuple[str, ...] = ()
     answer: str = ""
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Environ = field(default_factory=dict)
     code_in_pipe: int | None = None
 
 
@@ -170,7 +174,7 @@ def used_port() -> Iterator[int]:
 
 @pytest.mark.parametrize("command", HELP)
 def test_help(type_: Typing | PipedTyping, command: str) -> None:
-    seen = type_(*command.split(), "--help", COLUMNS=None)
+    seen = type_(*command.split(), "--help")
     assert seen.code == 0
     assert is_read_in(f"Usage: batch-assets {command}".strip(), seen)
     assert "…" not in seen.text.replace("batch_…", "")
@@ -182,9 +186,8 @@ def test_what_a_command_says(
     type_: Typing | PipedTyping, world: World, filled: Callable[[str], str], case: Case
 ) -> None:
     is_terminal = type_.columns is not None
-    environ = case.environ
     arguments = filled(case.command).split()
-    seen = type_(*arguments, answer=case.answer if is_terminal else "", **environ)
+    seen = type_(*arguments, answer=case.answer if is_terminal else "", environ=case.environ)
 
     code = case.code if is_terminal or case.code_in_pipe is None else case.code_in_pipe
     assert seen.code == code, seen.text
@@ -195,6 +198,43 @@ def test_what_a_command_says(
         assert word not in seen.text
     if not case.command.startswith("export"):
         assert too_wide(seen, world) == []
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"TERM": "dumb"},
+        {"TERM": "unknown", "NO_COLOR": "1"},
+        {"TERM": "no-such-terminal", "COLUMNS": "0"},
+        {"TERM": None, "COLUMNS": "100000"},
+        {"TERM": "vt100", "COLUMNS": "-3"},
+        {"TERM": "screen", "COLUMNS": "abc"},
+        {"CI": "true", "COLUMNS": "1"},
+    ],
+)
+def test_terminals_of_any_kind(type_: Typing | PipedTyping, world: World, environ: Environ) -> None:
+    seen = type_("companies", environ=environ)
+    assert (seen.code, too_wide(seen, world)) == (0, [])
+    for word in (*NAMES, *world.company_ids.values()):
+        assert word in seen.text
+    usual = type_("companies", "--help")
+    assert type_("companies", "--help", environ=environ).text == usual.text or type_.columns is None
+
+
+def test_an_encoding_without_these_letters(world: World) -> None:
+    def said(*options: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "batch_assets.cli", "companies", *options],
+            cwd=PROJECT_DIR,
+            env={**os.environ, **world.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "0"},
+            encoding="ascii",
+            capture_output=True,
+            check=True,
+        ).stdout
+
+    assert WIDE.encode("ascii", "backslashreplace").decode() in said()
+    names = {company["name"] for company in json.loads(said("--json"))["active_companies"]}
+    assert names == set(NAMES)
 
 
 def is_read_in(part: str, seen: Seen) -> bool:
