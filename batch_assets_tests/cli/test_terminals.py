@@ -52,6 +52,8 @@ class Case:
 CASES = [
     Case("status", parts=(*NAMES, TOKENS_SHOWN, "1 submitted (2 requests")),
     Case("plan --dry-run", parts=("What a run of the job would send now", SPACED)),
+    Case("plan --dryrun", 2, parts=("--dryrun", "--dry-run")),
+    Case("force", 2, parts=("COMPANY",)),
     Case("plan", parts=("Planning is all that this command does",)),
     Case("companies --refresh", parts=(*NAMES, "{long_id}", "{combining_id}")),
     Case("companies", parts=(*NAMES, "{long_id}", "{combining_id}", "asks for a new one")),
