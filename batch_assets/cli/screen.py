@@ -15,6 +15,7 @@ from batch_assets.analysis.display import escaped
 from batch_assets.cli.terminal import USUAL_LINES, terminal_columns
 
 Row = TypeVar("Row")
+Thing = TypeVar("Thing")
 
 _ENDLESS = 1_000_000
 """As wide as a pipe: nothing is folded or cut in it."""
@@ -28,7 +29,8 @@ class Column(Generic[Row]):
 
     A heading may stand on two lines, and `-` before the break divides a word; `name` is what it
     is called on one line, where that says more. Prose may be broken between words; all else is a
-    name, an id or a number, and stays whole.
+    name, an id or a number, and stays whole. A column that is shown `only_if_any` is left out where
+    all its numbers are 0.
     """
 
     heading: str
@@ -36,6 +38,7 @@ class Column(Generic[Row]):
     name: str = ""
     is_number: bool = False
     is_prose: bool = False
+    only_if_any: bool = False
 
     @property
     def key(self) -> str:
@@ -43,9 +46,11 @@ class Column(Generic[Row]):
         return self.name or self.heading.replace("-\n", "").replace("\n", " ")
 
 
-def number(heading: str, cell: Callable[[Row], str], name: str = "") -> Column[Row]:
+def number(
+    heading: str, cell: Callable[[Row], str], name: str = "", *, only_if_any: bool = False
+) -> Column[Row]:
     """A column of numbers, which stand to the right."""
-    return Column(heading, cell, name, is_number=True)
+    return Column(heading, cell, name, is_number=True, only_if_any=only_if_any)
 
 
 class Screen:
@@ -93,6 +98,10 @@ class Screen:
         add up. An empty line follows.
         """
         cells = [[escaped(column.cell(row)) for column in columns] for row in rows]
+        for at in reversed(range(len(columns))):
+            if columns[at].only_if_any and all(row[at] == "0" for row in cells):
+                columns, total = _without(columns, at), _without(total, at)
+                cells = [_without(row, at) for row in cells]
         widths = self._widths(columns, [*cells, total] if total else cells)
         if widths is not None:
             self.console.print(_table(columns, widths, cells, total))
@@ -151,6 +160,10 @@ def console() -> Screen:
 def errors() -> Screen:
     """For errors and remarks."""
     return Screen(sys.stderr)
+
+
+def _without(things: Sequence[Thing], at: int) -> list[Thing]:
+    return [*things[:at], *things[at + 1 :]]
 
 
 def _table(

@@ -134,7 +134,7 @@ _BUCKETS: Sequence[Column[CompanyStatistics]] = (
     number("Wait-\ning", lambda one: count(one.waiting)),
     number("In\nbatch", lambda one: count(one.in_batch)),
     number("Ana-\nlyses", lambda one: count(one.complete)),
-    number("Retry", lambda one: count(one.retry)),
+    number("Retry", lambda one: count(one.retry), only_if_any=True),
     number("Failed", _failed),
     *_MONEY,
 )

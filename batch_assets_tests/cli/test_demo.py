@@ -70,6 +70,16 @@ def test_one_that_is_cut_off_and_two_whole_ones(project_copy: Path) -> None:
         cut_off.expect_exact(" requests sent in ")
         cut_off.kill(signal.SIGKILL)
 
+    with on_a_terminal(project_copy, "vt100") as interrupted:
+        interrupted.expect_exact("An earlier demo was cut off")
+        interrupted.expect_exact("until each of them has been analysed:")
+        interrupted.sendintr()
+        interrupted.expect_exact("Stopped: `make demo` typed again goes on from there.")
+        interrupted.expect(pexpect.EOF)
+        assert "Error" not in str(interrupted.before)
+        interrupted.close()
+        assert interrupted.exitstatus == 130
+
     with on_a_terminal(project_copy, "xterm-256color") as first:
         first.expect(pexpect.EOF)
         said = str(first.before)
@@ -101,8 +111,9 @@ def test_one_that_is_cut_off_and_two_whole_ones(project_copy: Path) -> None:
         assert unanalysed(connection) == 1
         first_runs = runs(connection)
         assert first_runs >= 3
-        # One of them has drawn the pictures; each of the others has left its figures.
-        assert figures(connection) == first_runs - 1
+        # One of them has drawn the pictures; each of the others has left its figures, and the one
+        # that was cut off may have.
+        assert figures(connection) in {first_runs - 1, first_runs}
         assert plotted(connection) == {*GROUPS, *PICTURES}
 
         again = in_a_pipe(project_copy, {"CI": "true"})
@@ -159,7 +170,8 @@ def plotted(connection: psycopg.Connection) -> set[str]:
 
 
 def runs(connection: psycopg.Connection) -> int:
-    """Runs in Dagster's history, all of which have to have succeeded."""
+    """Runs that have succeeded; no others are in Dagster's history but one that was cut off."""
     rows = connection.execute("SELECT status FROM dagster.runs").fetchall()
-    assert {status for (status,) in rows} == {"SUCCESS"}
-    return len(rows)
+    others = [status for (status,) in rows if status != "SUCCESS"]
+    assert others in ([], ["FAILURE"], ["CANCELED"])
+    return len(rows) - len(others)

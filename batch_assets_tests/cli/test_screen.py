@@ -62,6 +62,21 @@ def test_a_pipe_has_no_width(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(StringIO())[3] == f"{NAME} {REASON}     12"
 
 
+def test_a_column_of_nothing_but_zeros_may_be_left_out() -> None:
+    def table(*numbers: str) -> list[str]:
+        file = StringIO()
+        columns: Sequence[Column[str]] = (
+            Column("Name", lambda _: "a"),
+            number("Never", lambda value: value),
+            number("Seldom", lambda value: value, only_if_any=True),
+        )
+        Screen(file).show(columns, numbers, ["Total", "1", "1"])
+        return file.getvalue().split("\n")[0].split()
+
+    assert table("0", "0") == ["Name", "Never"]
+    assert table("0", "1") == ["Name", "Never", "Seldom"]
+
+
 def test_sentences_are_broken_between_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     file = Terminal()
