@@ -19,7 +19,7 @@ Environ = Mapping[str, str | None]
 """Changes of an environment; `None` takes a variable away."""
 NOTHING: Environ = {}
 LINES = 24
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 PROGRAM = [sys.executable, "-m", "batch_assets_tests.cli.typist"]
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 """Bold and colours: nothing else that steers a terminal may be in what a command prints."""
