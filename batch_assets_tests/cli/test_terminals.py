@@ -50,7 +50,7 @@ class Case:
 
 
 CASES = [
-    Case("status", parts=(*NAMES, TOKENS_SHOWN, "1 submitted (2 requests")),
+    Case("status", parts=(*NAMES, TOKENS_SHOWN, " submitted (")),
     Case("plan --dry-run", parts=("What a run of the job would send now", SPACED)),
     Case("plan --dryrun", 2, parts=("--dryrun", "--dry-run")),
     Case("force", 2, parts=("COMPANY",)),
@@ -70,6 +70,9 @@ CASES = [
     Case("abandon {batch} --older-than 0m", 1, parts=("{batch}", LONG, "it is not lost")),
     Case("force {wide} --dry-run", parts=("Would send 9 requests", WIDE)),
     Case("force {long_id}", 0, parts=(f"Nothing of {LONG} waits to be sent.",)),
+    Case(
+        "force {spaced_id} --yes --max-requests 1", parts=("Sent 1 request of", "OpenAI", "batch_")
+    ),
     Case("mode", parts=("Runs use optimized, as ENABLE_BATCH_OPTIMIZATION says.",)),
     Case("mode quick", 2, parts=("There is no mode 'quick'",)),
     Case("compare", parts=("statistics", "Nothing was changed.")),
@@ -157,6 +160,7 @@ def filled(world: World, used_port: int) -> Callable[[str], str]:
             lost=world.lost,
             long_id=world.company_ids[LONG],
             combining_id=world.company_ids[COMBINING],
+            spaced_id=world.company_ids[SPACED],
             wide=WIDE,
             wait0=world.waiting[0],
             port=used_port,

@@ -88,7 +88,7 @@ def make_world(database_url: str, api: RunningServer, home: str, spool: Path) ->
     api.set_config(ServerConfig.model_validate({"timing": timing}))
     _force(world, long_id)
     with engine.begin() as connection:
-        make_requests(connection, world.company_ids[SPACED], 12)
+        make_requests(connection, world.company_ids[SPACED], 14)
     desk.do(
         'UPDATE public."AIProcessingRequest" SET "processingStatus" = \'BATCHING_IN_PROGRESS\''
         " WHERE id = :id",
