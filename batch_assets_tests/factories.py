@@ -57,8 +57,14 @@ _INSERT_REQUESTS = text("""
 """)
 
 
-def make_company(conn: Connection, *, status: str = "ACTIVE", name: str = "Zorggroep Oost") -> str:
-    company_id = _new_id()
+def make_company(
+    conn: Connection,
+    *,
+    status: str = "ACTIVE",
+    name: str = "Zorggroep Oost",
+    company_id: str | None = None,
+) -> str:
+    company_id = company_id or _new_id()
     conn.execute(
         insert(company).values(
             id=company_id,
@@ -153,9 +159,13 @@ def make_requests(
     model: str = "gpt-4o-mini",
     processing_type: str = "full_analysis",
     age: timedelta = timedelta(0),
+    prefix: str | None = None,
 ) -> list[str]:
-    """`count` pending requests, each of a session of its own, oldest first; three statements."""
-    prefix = _new_id()
+    """`count` pending requests, each of a session of its own, oldest first; three statements.
+
+    Their ids begin with `prefix`, or with one of their own.
+    """
+    prefix = prefix or _new_id()
     lines = _lines(messages)
     values = {"prefix": prefix, "company_id": company_id, "count": count, "age": age}
     conn.execute(_INSERT_SESSIONS, values)

@@ -8,7 +8,7 @@ import typer
 
 from batch_assets.cli import controls_group, dead_letters_group, live_group, local_group
 from batch_assets.cli.options import AsJson, Yes, work
-from batch_assets.cli.output import errors
+from batch_assets.cli.terminal import settle_streams
 from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 
@@ -27,24 +27,29 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="The UI's port on 127.
 
 def main() -> None:
     """Run the command line; what goes wrong is one sentence on stderr and an exit code."""
+    settle_streams()
     try:
-        app()
+        app(prog_name="batch-assets")
     except BatchAssetsError as error:
-        errors().print(str(error))
+        _complain(str(error))
         sys.exit(error.exit_code)
     except ApiError as error:
-        errors().print(error.sentence("try again"))
+        _complain(error.sentence("try again"))
         is_refused = error.failure.kind is FailureKind.ACCOUNT
         sys.exit(AccountRefusedError.exit_code if is_refused else BatchAssetsError.exit_code)
     except Exception as error:
         if TRACEBACK in sys.argv:
             raise
         # Its own text is not shown: a database error, say, may quote a row.
-        errors().print(
+        _complain(
             f"An unexpected error ended the command ({type(error).__name__}): type "
             f"`batch-assets {TRACEBACK} …` to see where it came from."
         )
         sys.exit(1)
+
+
+def _complain(sentence: str) -> None:
+    work("output").errors().say(sentence)
 
 
 @app.callback()
@@ -75,7 +80,12 @@ def migrate(
         typer.Option(metavar="REVISION", help="Go back to this revision; base: take all back."),
     ] = None,
     drop_livedash: Annotated[
-        bool, typer.Option(help="With --downgrade: drop LiveDash's tables even if they hold data.")
+        bool,
+        typer.Option(
+            "--drop-livedash",
+            help="Drop LiveDash's tables even if they hold data.",
+            rich_help_panel="With --downgrade",
+        ),
     ] = False,
 ) -> None:
     """Make the tables that this version needs, safely beside LiveDash."""

@@ -1,16 +1,30 @@
 """`batch-assets audit`."""
 
-import typer
-from rich.console import Console
+from collections.abc import Sequence
 
-from batch_assets.analysis.display import escaped
+import typer
+
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import console, count, plural, print_json, table, total
+from batch_assets.cli.output import Column, Screen, console, count, number, plural, print_json
 from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows
 from batch_assets.stages.conservation import audit_rows
 from batch_assets.store.conservation import Conservation
 
-_HEADINGS = ["Wait-\ning", "In\nbatch", "Com-\nplete", "Retry", "Dead", "Failed\nelsew.", "Rows"]
+_COLUMNS: Sequence[Column[CompanyRows]] = (
+    Column("Company", lambda one: one.name),
+    number("Wait-\ning", lambda one: count(one.waiting)),
+    number("In\nbatch", lambda one: count(one.in_batch)),
+    number("Fol-\nlows", lambda one: count(one.follows), only_if_any=True),
+    number("Com-\nplete", lambda one: count(one.complete)),
+    number("Retry", lambda one: count(one.retry)),
+    number("Dead", lambda one: count(one.dead)),
+    number("Failed\nelsew.", lambda one: count(one.failed_elsewhere), "Failed elsewhere"),
+    number(
+        "Answ.\nbefore", lambda one: count(one.answered_before), "Answered before", only_if_any=True
+    ),
+    number("Failed\nbefore", lambda one: count(one.failed_before), only_if_any=True),
+    number("Rows", lambda one: count(one.rows)),
+)
 
 
 def run_audit(*, as_json: bool) -> None:
@@ -60,36 +74,26 @@ def _with_sum(company: CompanyRows) -> dict[str, object]:
 
 def _show(audit: Audit) -> None:
     shown = console()
-    made = table(["Company"], _HEADINGS)
-    for company in audit.companies:
-        made.add_row(escaped(company.name), *_cells(company))
-    made.add_section()
-    made.add_row(*total("Total", *_cells(audit.totals)))
-    shown.print(made)
+    shown.show(_COLUMNS, audit.companies, [column.cell(audit.totals) for column in _COLUMNS])
     for company in audit.not_adding_up:
-        shown.print(
-            f"{escaped(company.name)}: the buckets hold {company.in_buckets:,} and there are "
-            f"{plural(company.rows, 'row')}.",
-            soft_wrap=True,
+        shown.say(
+            f"{company.name} has {plural(company.rows, 'row')}, and the buckets hold "
+            f"{company.in_buckets:,}."
         )
     if audit.totals.rows != audit.rows:
-        shown.print(f"There are {audit.rows:,} rows in all, which is another number.")
+        shown.say(f"There are {audit.rows:,} rows in all, which is another number.")
     _show_misfits(shown, audit)
     if audit.is_clean:
-        shown.print("Each request is in exactly one bucket, and the buckets add up to the rows.")
+        shown.say("Each request is in exactly one bucket, and the buckets add up to the rows.")
 
 
-def _show_misfits(shown: Console, audit: Audit) -> None:
+def _show_misfits(shown: Screen, audit: Audit) -> None:
     for found in audit.look.misfits:
         word = "" if found.meaning.is_error else " (a warning)"
-        shown.print(f"\n{found.kind}: {count(found.count)}{word}")
-        shown.print(f"  {found.meaning.sentence}", soft_wrap=True)
-        shown.print(f"  {found.meaning.advice}", soft_wrap=True)
+        shown.say(f"\n{found.kind}: {count(found.count)}{word}")
+        shown.say(found.meaning.sentence, indent=2)
+        shown.say(found.meaning.advice, indent=2)
         for identifier in found.ids:
-            shown.print(f"    {escaped(identifier)}", soft_wrap=True)
+            shown.say(identifier, indent=4)
         if found.count > len(found.ids):
-            shown.print(f"    and {count(found.count - len(found.ids))} more")
-
-
-def _cells(company: CompanyRows) -> list[str]:
-    return [count(getattr(company, name)) for name in (*BUCKETS, "rows")]
+            shown.say(f"and {count(found.count - len(found.ids))} more", indent=4)

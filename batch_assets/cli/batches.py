@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 import typer
 
-from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.output import (
     asked,
@@ -21,6 +20,7 @@ from batch_assets.stages.controls.abandon import abandon_batch
 from batch_assets.stages.controls.cancel import cancel_batch, find_batch
 from batch_assets.store.lookups import Lookups
 
+_PROSE = frozenset({"State", "Requests", "Tokens", "Cost"})
 _MOMENTS = ("claimed", "submitted", "cancelled", "ended", "settled", "released")
 
 
@@ -54,7 +54,7 @@ def cancel(wanted: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
             }
         )
     else:
-        console().print(escaped(report.sentence), soft_wrap=True)
+        console().say(report.sentence)
 
 
 def abandon(wanted: str, older_than: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
@@ -66,7 +66,7 @@ def abandon(wanted: str, older_than: str, *, dry_run: bool, yes: bool, as_json: 
         report = abandon_batch(*which, dry_run=True)
         if not dry_run:
             if not (as_json or yes):
-                console().print(escaped(report.sentence), soft_wrap=True)
+                console().say(report.sentence)
             if not asked("Give this batch up?", command=f"abandon {wanted}", yes=yes):
                 raise typer.Exit(1)
             report = abandon_batch(*which, dry_run=False)
@@ -80,15 +80,14 @@ def abandon(wanted: str, older_than: str, *, dry_run: bool, yes: bool, as_json: 
             }
         )
     else:
-        console().print(escaped(report.sentence), soft_wrap=True)
+        console().say(report.sentence)
 
 
 def _show(batch: BatchRecord) -> None:
-    shown = console()
     lines = {
         "Batch": batch.id,
         "OpenAI": batch.openai_batch_id or "not there",
-        "Company": escaped(batch.company or batch.company_id),
+        "Company": batch.company or batch.company_id,
         "Model": batch.model or "unknown",
         "State": _state(batch),
         "Requests": _requests(batch),
@@ -98,9 +97,9 @@ def _show(batch: BatchRecord) -> None:
     for name in _MOMENTS:
         lines[name.capitalize()] = moment(getattr(batch, f"{name}_at"))
     lines |= {"Sent by": _run(batch.run_id), "Read by": _run(batch.read_run_id)}
+    shown = console()
     for name, said in lines.items():
-        if said:
-            shown.print(f"{name:<10} {said}", soft_wrap=True)
+        shown.field(name, said, is_prose=name in _PROSE)
 
 
 def _state(batch: BatchRecord) -> str:
@@ -114,7 +113,9 @@ def _state(batch: BatchRecord) -> str:
 
 def _requests(batch: BatchRecord) -> str:
     outcomes = [f"{number:,} {name}" for name, number in sorted(batch.outcomes.items())]
-    return f"{count(batch.requests)}: {', '.join(outcomes)}" if outcomes else count(batch.requests)
+    outcomes += [f"{batch.shared:,} more share an answer"] if batch.shared else []
+    found = f" ({', '.join(outcomes)})" if outcomes else ""
+    return count(batch.requests) + found
 
 
 def _tokens(batch: BatchRecord) -> str:

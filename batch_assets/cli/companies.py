@@ -1,12 +1,18 @@
 """`batch-assets companies`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
-from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import OpenDatabase, open_database
-from batch_assets.cli.output import console, errors, plural, print_json, table
+from batch_assets.cli.output import Column, console, errors, plural, print_json
+from batch_assets.domain.records import Company
 from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
 from batch_assets.resources.company_lookup import shared_cache
+
+_COLUMNS: Sequence[Column[Company]] = (
+    Column("Company", lambda one: one.name),
+    Column("Id", lambda one: one.id),
+)
 
 
 def show_companies(*, refresh: bool, as_json: bool) -> None:
@@ -27,22 +33,18 @@ def company_cache(database: OpenDatabase) -> CompanyCache:
         database.endpoints,
         database.settings,
         database.queries.active_companies,
-        warn=errors().print,
+        warn=errors().say,
     )
 
 
 def _show(database: OpenDatabase, found: ActiveCompanies) -> None:
     shown = console()
-    made = table(["Company", "Id"], [])
-    for company in found.companies:
-        made.add_row(escaped(company.name), company.id)
     if found.companies:
-        shown.print(made)
+        shown.show(_COLUMNS, found.companies)
     number = plural(len(found.companies), "company is", "companies are")
-    shown.print(f"{number} active in the {database.place}.", soft_wrap=True)
+    shown.say(f"{number} active in the {database.place}.")
     if found.hits:
-        shown.print(
+        shown.say(
             f"That was the answer {found.age_seconds:.0f} s ago, by which runs on this host go: "
-            "`batch-assets companies --refresh` asks for a new one.",
-            soft_wrap=True,
+            "`batch-assets companies --refresh` asks for a new one."
         )

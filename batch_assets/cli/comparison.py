@@ -1,11 +1,24 @@
 """`batch-assets compare`."""
 
+from collections.abc import Sequence
+
 import typer
 
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import console, count, option, print_json, table, total
+from batch_assets.cli.output import Column, console, count, number, option, print_json
 from batch_assets.stages.controls.compare import CompareReport, compare_queries
 from batch_assets.store.strategy import Compared, CompareLimits
+
+_COLUMNS: Sequence[Column[Compared]] = (
+    Column("Operation", lambda one: one.operation + (" *" if one.is_shared else "")),
+    Column("Result", lambda one: str(one.verdict)),
+    number("Rows", lambda one: count(one.rows)),
+    number("Orig.\nstmts", lambda one: count(one.original_statements), "Original statements"),
+    number("Opt.\nstmts", lambda one: count(one.optimized_statements), "Optimized statements"),
+    number("Orig.\ns", lambda one: f"{one.original_seconds:.4f}", "Original seconds"),
+    number("Opt.\ns", lambda one: f"{one.optimized_seconds:.4f}", "Optimized seconds"),
+    number("Ratio", lambda one: "" if one.ratio is None else f"{one.ratio:.1f}"),
+)
 
 
 def compare(seconds: float, companies: int, batches: int, rows: int, *, as_json: bool) -> None:
@@ -36,38 +49,21 @@ def _entry(one: Compared) -> dict[str, object]:
 
 def _show(report: CompareReport) -> None:
     shown = console()
-    headings = ["Rows", "Orig.\nstmts", "Opt.\nstmts", "Orig.\ns", "Opt.\ns", "Ratio"]
-    made = table(["Operation", "Result"], headings)
-    for one in report.compared:
-        made.add_row(
-            one.operation + (" *" if one.is_shared else ""),
-            str(one.verdict),
-            count(one.rows),
-            count(one.original_statements),
-            count(one.optimized_statements),
-            f"{one.original_seconds:.4f}",
-            f"{one.optimized_seconds:.4f}",
-            "" if one.ratio is None else f"{one.ratio:.1f}",
-        )
     sums = report.totals
-    made.add_section()
-    made.add_row(
-        *total(
-            "Those with two",
-            "",
-            "",
-            count(int(sums["original_statements"])),
-            count(int(sums["optimized_statements"])),
-            f"{sums['original_seconds']:.4f}",
-            f"{sums['optimized_seconds']:.4f}",
-            f"{sums['ratio']:.1f}",
-        )
-    )
-    shown.print(made)
-    shown.print("* one statement in both. Nothing was changed.")
+    total = [
+        "Those with two",
+        "",
+        "",
+        count(int(sums["original_statements"])),
+        count(int(sums["optimized_statements"])),
+        f"{sums['original_seconds']:.4f}",
+        f"{sums['optimized_seconds']:.4f}",
+        f"{sums['ratio']:.1f}",
+    ]
+    shown.show(_COLUMNS, report.compared, total)
+    shown.say("* one statement in both. Nothing was changed.")
     for one in report.different:
-        shown.print(
+        shown.say(
             f"{one.operation} gives {count(one.different_rows)} different rows: `batch-assets mode "
-            "false` leaves optimized, and please report it.",
-            soft_wrap=True,
+            "false` leaves optimized, and please report it."
         )

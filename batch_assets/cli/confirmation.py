@@ -5,7 +5,7 @@ import sys
 import typer
 
 from batch_assets.cli.opening import OpenDatabase, open_database, require_account, who
-from batch_assets.cli.output import console, plural
+from batch_assets.cli.output import confirmed, console, plural
 from batch_assets.domain.errors import ConfigurationError, SubmissionHeldError
 from batch_assets.store.registry import Installation
 
@@ -20,17 +20,17 @@ def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
         shown = console()
         _describe(database)
         if installation.is_at_home and installation.is_confirmed:
-            shown.print("Submissions from it are allowed already.")
+            shown.say("Submissions from it are allowed already.")
             return
         require_account(database.endpoints)
         if not yes and not _asked("Allow the job to submit from this database?"):
-            shown.print("Nothing was changed.")
+            shown.say("Nothing was changed.")
             raise typer.Exit(1)
         if installation.is_at_home:
             database.registry.confirm(who())
         else:
             database.registry.settle_here(who(), as_copy=copy)
-        shown.print("Submissions from it are allowed now: the next run of the job begins.")
+        shown.say("Submissions from it are allowed now: the next run of the job begins.")
 
 
 def _check(installation: Installation, *, decided: bool) -> None:
@@ -48,12 +48,13 @@ def _describe(database: OpenDatabase) -> None:
     pending = sum(row.waiting for row in companies)
     charged = "nobody" if database.endpoints.is_local else "the account of OPENAI_API_KEY"
     shown = console()
-    shown.print(f"The {database.place}:", soft_wrap=True)
-    shown.print(
-        f"  {plural(pending, 'request')} of "
-        f"{plural(len(companies), 'active company', 'active companies')} waiting now"
+    shown.say(f"The {database.place}:")
+    shown.say(
+        f"{plural(pending, 'request')} of "
+        f"{plural(len(companies), 'active company', 'active companies')} waiting now",
+        indent=2,
     )
-    shown.print(f"  charged to {charged}")
+    shown.say(f"charged to {charged}", indent=2)
 
 
 def _asked(question: str) -> bool:
@@ -61,4 +62,4 @@ def _asked(question: str) -> bool:
         raise ConfigurationError(
             "There is no terminal to ask on: type `batch-assets confirm --yes` to allow it."
         )
-    return typer.confirm(question)
+    return confirmed(question)

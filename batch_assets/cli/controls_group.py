@@ -69,7 +69,7 @@ def show_batch(
 def mode(
     wanted: Annotated[
         str | None,
-        typer.Argument(metavar="[MODE]", help="true, false, optimized or environment."),
+        typer.Argument(metavar="MODE", help="true, false, optimized or environment."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +94,7 @@ def compare(
 def reset_breakers(
     operations: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[OPERATION]...", help="Close the breakers of these alone."),
+        typer.Argument(metavar="OPERATION", help="Close the breakers of these alone."),
     ] = None,
     *,
     every: Annotated[

@@ -1,6 +1,6 @@
 """`batch-assets dead-letters`: list, show and requeue."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -8,7 +8,17 @@ from typing import Any
 
 from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import console, count, euros, option, plural, print_json, table, total
+from batch_assets.cli.output import (
+    Column,
+    console,
+    count,
+    euros,
+    moment,
+    number,
+    option,
+    plural,
+    print_json,
+)
 from batch_assets.domain.dead_letters import (
     Attempt,
     Criteria,
@@ -32,21 +42,12 @@ def list_letters(given: Mapping[str, Any], limit: int, after: str | None, *, as_
         print_json({"dead_letters": page.letters, "total": page.total})
         return
     shown = console()
-    made = table(["Request", "Company", "Code", "Dead since"], ["Tries"])
-    for letter in page.letters:
-        made.add_row(
-            letter.request_id,
-            _name(letter),
-            letter.code,
-            _minute(letter.dead_at),
-            count(letter.attempts),
-        )
     if page.letters:
-        shown.print(made)
-    shown.print(f"{len(page.letters)} of {plural(page.total, 'dead letter')}.")
+        shown.show(_LETTER, page.letters)
+    shown.say(f"{count(len(page.letters))} of {plural(page.total, 'dead letter')}.")
     if page.letters and len(page.letters) == limit:
         last = page.letters[-1].request_id
-        shown.print(f"Older ones: the same with --after {last}", soft_wrap=True)
+        shown.say(f"Older ones: the same with --after {last}")
 
 
 def show_letter(request_id: str, *, as_json: bool) -> None:
@@ -72,7 +73,7 @@ def requeue_letters(given: Mapping[str, Any], *, dry_run: bool, as_json: bool) -
     elif dry_run:
         _show_groups(report)
     else:
-        console().print(report.sentence, soft_wrap=True)
+        console().say(report.sentence)
 
 
 @contextmanager
@@ -92,38 +93,26 @@ def _place(store: DeadLetters, request_id: str | None) -> DeadLetter | None:
 
 def _show(history: RequestHistory) -> None:
     shown = console()
-    shown.print(f"Request  {history.request_id}", soft_wrap=True)
-    shown.print(f"Company  {escaped(history.company or 'deleted')}", soft_wrap=True)
-    shown.print(f"Status   {history.status or 'deleted with its session'}")
+    shown.field("Request", history.request_id)
+    shown.field("Company", history.company or "deleted")
+    shown.field("Status", history.status or "deleted with its session", is_prose=True)
     letter = history.dead_letter
     if letter is not None:
-        shown.print(f"Dead     since {_minute(letter.dead_at)} UTC, {letter.code}")
-        shown.print(f"Reason   {escaped(letter.reason)}", soft_wrap=True)
+        shown.field("Dead", f"since {moment(letter.dead_at)}, {letter.code}", is_prose=True)
+        shown.field("Reason", letter.reason, is_prose=True)
     else:
-        shown.print("Dead     no")
-    if not history.attempts:
-        shown.print("It was never in a batch.")
-        return
-    made = table(["Batch", "When (UTC)", "Outcome", "Why"], ["EUR"])
-    for attempt in history.attempts:
-        when = _minute(attempt.ended_at or attempt.claimed_at)
-        made.add_row(
-            attempt.batch_id, when, _outcome(attempt), _why(attempt), euros(attempt.cost_eur)
-        )
-    shown.print()
-    shown.print(made)
+        shown.field("Dead", "no")
+    if history.attempts:
+        shown.say()
+        shown.show(_ATTEMPT, history.attempts)
+    else:
+        shown.say("It was never in a batch.")
 
 
 def _show_groups(report: RequeueReport) -> None:
-    made = table(["Company", "Code"], ["Requests"])
-    for group in report.groups:
-        name = escaped(group.company or group.company_id)
-        made.add_row(name, _code(group), count(group.requests))
-    made.add_section()
-    made.add_row(*total("Total", "", count(report.requests)))
     shown = console()
-    shown.print(made)
-    shown.print("Nothing was changed: leave --dry-run away to requeue these.")
+    shown.show(_GROUP, report.groups, ["Total", "", count(report.requests)])
+    shown.say("Nothing was changed: leave --dry-run away to requeue these.")
 
 
 def _code(group: Group) -> str:
@@ -138,13 +127,29 @@ def _outcome(attempt: Attempt) -> str:
 
 
 def _why(attempt: Attempt) -> str:
-    said = [attempt.code, attempt.reason]
-    return escaped(": ".join(part for part in said if part))
+    return ": ".join(part for part in (attempt.code, attempt.reason) if part)
 
 
-def _name(letter: DeadLetter) -> str:
-    return escaped(letter.company or letter.company_id)
+def _minute(at: datetime) -> str:
+    return moment(at).removesuffix(" UTC")
 
 
-def _minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"
+_LETTER: Sequence[Column[DeadLetter]] = (
+    Column("Request", lambda one: one.request_id),
+    Column("Company", lambda one: one.company or one.company_id),
+    Column("Code", lambda one: one.code),
+    Column("Dead since", lambda one: _minute(one.dead_at), "Dead since (UTC)"),
+    number("Tries", lambda one: count(one.attempts)),
+)
+_ATTEMPT: Sequence[Column[Attempt]] = (
+    Column("Batch", lambda one: one.batch_id),
+    Column("When (UTC)", lambda one: _minute(one.ended_at or one.claimed_at)),
+    Column("Outcome", _outcome),
+    Column("Why", _why, is_prose=True),
+    number("EUR", lambda one: euros(one.cost_eur)),
+)
+_GROUP: Sequence[Column[Group]] = (
+    Column("Company", lambda one: one.company or one.company_id),
+    Column("Code", _code),
+    number("Requests", lambda one: count(one.requests)),
+)

@@ -48,7 +48,7 @@ def show_dead_letter(
 @group.command("requeue")
 def requeue_dead_letters(
     request_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="These requests alone.")
+        list[str] | None, typer.Argument(metavar="ID", help="These requests alone.")
     ] = None,
     *,
     company: OfCompany = None,

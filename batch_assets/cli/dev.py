@@ -34,7 +34,7 @@ def run_dev(port: int) -> None:
     home = dagster_home()
     with open_database() as database, open_instance():
         is_local = database.endpoints.is_local
-        console().print(f"Starting Dagster on the {database.place} …", soft_wrap=True)
+        console().say(f"Starting Dagster on the {database.place} …")
     environment = local_environment(name=_stack_name()) if is_local else dict(os.environ)
     with StopSignals() as signals:
         dagster = ProcessSession(
@@ -78,7 +78,7 @@ def _watch(dagster: ProcessSession, signals: StopSignals, port: int) -> None:
     while not (signals.count or dagster.has_ended):
         if not is_open and _answers(port):
             is_open = True
-            _say(f"\n  The UI is at http://{HOST}:{port} — Ctrl-C ends everything.\n")
+            _say(f"\nThe UI is at http://{HOST}:{port} — Ctrl-C ends everything.\n")
         time.sleep(TICK_SECONDS)
     _say("\nStopping …")
 
@@ -107,4 +107,4 @@ def _stack_name() -> str:
 def _say(sentence: str) -> None:
     """Print, also when the terminal is gone."""
     with suppress(OSError):
-        console().print(sentence, soft_wrap=True)
+        console().say(sentence)

@@ -1,15 +1,21 @@
 """`batch-assets force`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
 
-from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import open_database, open_pipeline
-from batch_assets.cli.output import asked, console, errors, option, print_json
+from batch_assets.cli.output import Column, asked, console, errors, option, print_json
+from batch_assets.domain.batch_lines import BatchLine
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 from batch_assets.stages.pipeline import Budget
+
+_COLUMNS: Sequence[Column[BatchLine]] = (
+    Column("Batch", lambda one: one.batch_id),
+    Column("OpenAI", lambda one: one.openai_batch_id),
+)
 
 
 def force(
@@ -30,7 +36,7 @@ def force(
             if report.held_because is not None:
                 raise SubmissionHeldError(report.held_because)
             if report.requests and not yes:
-                errors().print(escaped(report.sentence))
+                errors().say(report.sentence)
             if report.requests and not asked("Send it?", command=f"force '{company}'", yes=yes):
                 raise typer.Exit(1)
             _require_turn()
@@ -38,9 +44,10 @@ def force(
     if as_json:
         print_json(_document(report))
         return
-    console().print(escaped(report.sentence), soft_wrap=True)
-    for batch in report.sent.batches_sent:
-        console().print(f"  {batch.batch_id}  {batch.openai_batch_id}", soft_wrap=True)
+    shown = console()
+    shown.say(report.sentence)
+    if report.sent.batches_sent:
+        shown.show(_COLUMNS, report.sent.batches_sent)
 
 
 def _require_turn() -> None:

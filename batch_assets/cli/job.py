@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import typer
 
 from batch_assets.cli.dagster_home import dagster_home
 from batch_assets.cli.opening import open_database, require_account
-from batch_assets.cli.output import console, errors, table
+from batch_assets.cli.output import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.jobs import EXCLUSIVE, batch_processing_job, report_job
 from batch_assets.resources.defaults import default_resources
@@ -26,6 +27,7 @@ for. The UI hides tags that begin like this."""
 
 # Dagster shows a run under its job when it knows from which code location it came.
 _LOCATION = {".dagster/repository": "__repository__@batch_assets"}
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -47,18 +49,14 @@ def run_once() -> None:
             raise BatchAssetsError(f"Run {active} is active: wait until it has ended.")
         require_account(database.endpoints)
         shown = console()
-        shown.print(f"Running the job on the {database.place} …", soft_wrap=True)
+        shown.say(f"Running the job on the {database.place} …")
         run = run_job(instance)
         held = database.registry.installation().hold_reason
-    made = table(["Op", "What it did"], [])
-    for op, numbers in run.numbers.items():
-        did = ", ".join(f"{name} {number:,g}" for name, number in numbers.items())
-        made.add_row(op, did or "nothing to do")
-    shown.print(made)
+    shown.show(_OPS, run.numbers.items())
     if held is not None:
-        shown.print(f"Nothing was submitted. {held}", soft_wrap=True)
+        shown.say(f"Nothing was submitted. {held}")
     show_failures(run)
-    shown.print(f"Run {run.id} {'failed' if run.failures else 'succeeded'}.")
+    shown.say(f"Run {run.id} {'failed' if run.failures else 'succeeded'}.")
     if run.failures:
         raise typer.Exit(1)
 
@@ -100,14 +98,15 @@ def run_job(
     instance: dg.DagsterInstance, definition: Callable[[], dg.JobDefinition] = job_definition
 ) -> Run:
     """Run a job to its end. Raises `KeyboardInterrupt` when Ctrl-C has ended it before."""
-    # Not as a context manager: that would open the resources a second time.
-    result = dg.execute_job(
-        dg.reconstructable(definition),
-        instance=instance,
-        tags={**_LOCATION, PROCESS_TAG: _this_process()},
-        run_config=_QUIET,
-        raise_on_error=False,
-    )
+    with _no_interrupt_dropped():
+        # Not as a context manager: that would open the resources a second time.
+        result = dg.execute_job(
+            dg.reconstructable(definition),
+            instance=instance,
+            tags={**_LOCATION, PROCESS_TAG: _this_process()},
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
     outputs = result.filter_events(lambda event: event.is_successful_output)
     failed = result.filter_events(lambda event: event.is_step_failure)
     if any(_was_interrupted(event) for event in failed):
@@ -119,10 +118,46 @@ def run_job(
     )
 
 
+@contextmanager
+def _no_interrupt_dropped() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` at the end if Ctrl-C came while Python could raise nothing.
+
+    In a finalizer it prints what Dagster raises then, and goes on.
+    """
+    dropped: list[str] = []
+    usual = sys.unraisablehook
+
+    def note(unraisable: "sys.UnraisableHookArgs") -> None:
+        name = unraisable.exc_type.__name__
+        if name == _INTERRUPTED:
+            dropped.append(name)
+        else:
+            usual(unraisable)
+
+    sys.unraisablehook = note
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
+    if dropped:
+        raise KeyboardInterrupt
+
+
 def show_failures(run: Run) -> None:
     """Say on stderr why ops have failed."""
     for op, sentence in run.failures.items():
-        errors().print(f"{op}: {sentence}")
+        errors().say(f"{op}: {sentence}")
+
+
+def _did(entry: tuple[str, dict[str, float]]) -> str:
+    said = ", ".join(f"{name} {value:,g}" for name, value in entry[1].items())
+    return said or "nothing to do"
+
+
+_OPS: Sequence[Column[tuple[str, dict[str, float]]]] = (
+    Column("Op", lambda entry: entry[0]),
+    Column("What it did", _did, is_prose=True),
+)
 
 
 def _with_resources(job: dg.JobDefinition) -> dg.JobDefinition:
@@ -154,7 +189,7 @@ def _numbers(event: dg.DagsterEvent) -> dict[str, float]:
 
 def _was_interrupted(event: dg.DagsterEvent) -> bool:
     error = event.step_failure_data.error
-    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
+    return error is not None and error.cls_name == _INTERRUPTED
 
 
 def _sentence(event: dg.DagsterEvent) -> str:

@@ -1,23 +1,40 @@
 """`batch-assets live`."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import typer
 
-from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline, who
-from batch_assets.cli.output import console, count, euros, option, plural, print_json, table, total
+from batch_assets.cli.output import (
+    Column,
+    confirmed,
+    console,
+    count,
+    euros,
+    number,
+    option,
+    plural,
+    print_json,
+)
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.stages.controls.criteria import Wanted, criteria_of, first_wrong, require_sense
-from batch_assets.stages.controls.quoting import Offer, offer_of
+from batch_assets.stages.controls.quoting import Offer, Quote, offer_of
 from batch_assets.store.live_requests import LiveRequests
 from batch_assets.store.lookups import Lookups
 
 MOST_AT_A_TIME: Final = 10_000
+
+_QUOTE: Sequence[Column[Quote]] = (
+    Column("Company", lambda one: one.company),
+    Column("Code", lambda one: one.code or "waiting"),
+    number("Requests", lambda one: count(one.requests)),
+    number("EUR live", lambda one: euros(one.cost_eur)),
+    number("EUR in a batch", lambda one: euros(one.batch_cost_eur)),
+)
 
 
 def ask(given: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
@@ -43,7 +60,7 @@ def ask(given: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) ->
         asked = 0
         if offer.candidates:
             if not yes and not _asked(as_json=as_json):
-                console().print("Nothing was changed.")
+                console().say("Nothing was changed.")
                 raise typer.Exit(1)
             asked = store.ask(offer.candidates, who())
     if as_json:
@@ -81,35 +98,28 @@ def _require_known(store: LiveRequests, criteria: Criteria) -> None:
 def _asked(*, as_json: bool) -> bool:
     if as_json or not sys.stdin.isatty():
         raise ConfigurationError("Sending live costs money: add --yes to ask for it.")
-    return typer.confirm("Ask for these to be sent live?")
+    return confirmed("Ask for these to be sent live?")
 
 
 def _show(offer: Offer) -> None:
     shown = console()
     if offer.quotes:
-        made = table(["Company", "Code"], ["Requests", "EUR live", "EUR in a batch"])
-        for quote in offer.quotes:
-            costs = (euros(quote.cost_eur), euros(quote.batch_cost_eur))
-            name = escaped(quote.company)
-            made.add_row(name, quote.code or "waiting", count(quote.requests), *costs)
-        made.add_section()
         costs = (euros(offer.cost_eur), euros(offer.batch_cost_eur))
-        made.add_row(*total("Total", "", count(len(offer.candidates)), *costs))
-        shown.print(made)
-        shown.print("Costs are estimates. Live, a request costs what two cost in a batch.")
+        shown.show(_QUOTE, offer.quotes, ["Total", "", count(len(offer.candidates)), *costs])
+        shown.say("Costs are estimates. Live, a request costs what two cost in a batch.")
     else:
-        shown.print("Nothing that fits can be sent live.")
+        shown.say("Nothing that fits can be sent live.")
     for reason, requests in offer.refused.items():
-        shown.print(f"Cannot be sent: {plural(requests, 'request')} ({reason})")
+        shown.say(f"Cannot be sent: {plural(requests, 'request')} ({reason})")
 
 
 def _end_dry(offer: Offer, live: LivePolicy, *, as_json: bool) -> None:
     if as_json:
         print_json({"would_ask": offer.quotes, "live_is_on": live.is_on, **_document(offer)})
     elif not live.is_on:
-        console().print("Live calls are off (BATCH_LIVE_RETRIES): nothing can be asked for now.")
+        console().say("Live calls are off (BATCH_LIVE_RETRIES): nothing can be asked for now.")
     elif offer.candidates:
-        console().print("Nothing was asked for: leave --dry-run away to do so.")
+        console().say("Nothing was asked for: leave --dry-run away to do so.")
 
 
 def _document(offer: Offer) -> dict[str, Any]:
@@ -123,11 +133,10 @@ def _document(offer: Offer) -> dict[str, Any]:
 
 def _show_asked(asked: int, before: int, live: LivePolicy) -> None:
     shown = console()
-    shown.print(f"Asked for: {plural(asked, 'request')}.")
+    shown.say(f"Asked for: {plural(asked, 'request')}.")
     if before:
-        shown.print(f"{plural(before, 'request')} had been asked for before.")
-    shown.print(
+        shown.say(f"{plural(before, 'request')} had been asked for before.")
+    shown.say(
         f"The next runs send them, at most {count(live.run_requests)} in a run and "
-        f"{count(live.day_requests)} or {euros(live.day_cost_eur)} EUR in a day (UTC).",
-        soft_wrap=True,
+        f"{count(live.day_requests)} or {euros(live.day_cost_eur)} EUR in a day (UTC)."
     )

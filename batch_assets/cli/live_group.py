@@ -19,7 +19,7 @@ group = typer.Typer()
 @group.command()
 def live(
     request_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="These, failed or waiting.")
+        list[str] | None, typer.Argument(metavar="ID", help="These, failed or waiting.")
     ] = None,
     *,
     company: OfCompany = None,

@@ -2,7 +2,7 @@
 
 import typer
 
-from batch_assets.cli.output import console
+from batch_assets.cli.output import confirmed, console
 from batch_assets.local import stack
 from batch_assets.settings import load_settings
 from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR
@@ -11,7 +11,7 @@ from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR
 def stop() -> None:
     """Stop the local stack and wait until it has ended."""
     stack.stop(PROJECT_DIR, name=_name())
-    console().print(f"The local stack {_name()} is stopped; its data stay.")
+    console().say(f"The local stack {_name()} is stopped; its data stay.")
 
 
 def reset(*, yes: bool) -> None:
@@ -19,14 +19,13 @@ def reset(*, yes: bool) -> None:
     name = _name()
     directory = stack.state_dir(PROJECT_DIR, name)
     if not directory.exists():
-        console().print(f"There is no local stack {name}: nothing to do.")
+        console().say(f"There is no local stack {name}: nothing to do.")
         return
-    if not yes:
-        typer.confirm(
-            f"Delete the local stack {name} with its database and Dagster's history?", abort=True
-        )
+    question = f"Delete the local stack {name} with its database and Dagster's history?"
+    if not (yes or confirmed(question)):
+        raise typer.Abort
     stack.reset(PROJECT_DIR, name=name)
-    console().print(f"The local stack {name} is gone; the next command makes a new one.")
+    console().say(f"The local stack {name} is gone; the next command makes a new one.")
 
 
 def _name() -> str:

@@ -17,9 +17,9 @@ def migrate(revision: str | None, *, drop_livedash: bool) -> None:
     shown = console()
 
     def report(sentence: str) -> None:
-        shown.print(f"  {sentence}")
+        shown.say(sentence, indent=2)
 
-    shown.print(f"The {describe(endpoints.database_url)}:")
+    shown.say(f"The {describe(endpoints.database_url)}:")
     before = current(endpoints.database_url)
     if revision is None:
         upgrade(endpoints.database_url, report)
@@ -27,7 +27,7 @@ def migrate(revision: str | None, *, drop_livedash: bool) -> None:
     else:
         downgrade(endpoints.database_url, revision, report, drop_livedash=drop_livedash)
     after = current(endpoints.database_url)
-    shown.print(_moved(before, after))
+    shown.say(_moved(before, after))
 
 
 def _moved(before: str | None, after: str | None) -> str:

@@ -16,4 +16,4 @@ def mode(wanted: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"mode": report.mode, "stored": report.now, "environment": report.environment})
     else:
-        console().print(report.sentence, soft_wrap=True)
+        console().say(report.sentence)

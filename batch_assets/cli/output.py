@@ -1,4 +1,7 @@
-"""How things are shown: consoles, tables of 80 columns, numbers, one JSON document."""
+"""How numbers and moments are written, what is asked, and the one document of `--json`.
+
+`screen.py` has the terminal on which they are shown.
+"""
 
 import dataclasses
 import json
@@ -8,43 +11,31 @@ from datetime import UTC, datetime
 from typing import Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from batch_assets.cli.screen import Column, Screen, console, errors, number
 from batch_assets.domain.errors import ConfigurationError
 
-
-def console() -> Console:
-    """For results. Nothing in what is printed is taken for markup."""
-    return Console(markup=False, highlight=False, emoji=False)
-
-
-def errors() -> Console:
-    """For errors and remarks: stderr, and no line broken where the terminal breaks it anyway."""
-    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+__all__ = [
+    "Column",
+    "Screen",
+    "asked",
+    "confirmed",
+    "console",
+    "count",
+    "errors",
+    "euros",
+    "moment",
+    "number",
+    "option",
+    "plural",
+    "print_json",
+]
 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """The one thing that a command with --json writes to stdout. Dataclasses become objects."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, default=_plain)
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=not _is_unicode(), default=_plain)
     sys.stdout.write("\n")
-
-
-def table(texts: list[str], numbers: list[str]) -> Table:
-    """An empty table: columns of text to the left, columns of numbers to the right."""
-    made = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
-    for heading in texts:
-        made.add_column(heading, overflow="fold")
-    for heading in numbers:
-        made.add_column(heading, justify="right", no_wrap=True)
-    return made
-
-
-def total(*cells: str) -> list[Text]:
-    """The cells of a table's last row."""
-    return [Text(cell, style="bold") for cell in cells]
 
 
 def count(number: int) -> str:
@@ -81,7 +72,17 @@ def asked(question: str, *, command: str, yes: bool) -> bool:
             f"There is no terminal to ask on: type `batch-assets {command} --yes` to do it, or "
             "--dry-run to see what it would do."
         )
-    return typer.confirm(question, err=True)
+    return confirmed(question)
+
+
+def confirmed(question: str) -> bool:
+    """Ask somebody who is there, on stderr."""
+    text = "\n".join(errors().broken(f"{question} [y/N]:"))
+    return typer.confirm(text, show_default=False, prompt_suffix=" ", err=True)
+
+
+def _is_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def _plain(value: object) -> object:

@@ -1,11 +1,23 @@
 """`batch-assets plan`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from itertools import groupby
+from typing import Any
 
 from batch_assets.cli.opening import open_database, open_pipeline
-from batch_assets.cli.output import console, count, errors, euros, plural, print_json, table, total
+from batch_assets.cli.output import (
+    Column,
+    console,
+    count,
+    errors,
+    euros,
+    number,
+    plural,
+    print_json,
+)
+from batch_assets.cli.status import in_all, left_alone
+from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.wording import of_unknown_types
 from batch_assets.stages.plan import PlannedBatch, PlanPreview, preview
 
@@ -22,10 +34,20 @@ class Line:
     cost_eur: float
 
 
+_COLUMNS: Sequence[Column[Line]] = (
+    Column("Company", lambda line: line.company),
+    Column("Model", lambda line: line.model),
+    number("Requests", lambda line: count(line.requests)),
+    number("Batches", lambda line: count(line.batches)),
+    number("Tokens", lambda line: count(line.tokens)),
+    number("EUR", lambda line: euros(line.cost_eur)),
+)
+
+
 def show_plan(*, dry_run: bool, as_json: bool) -> None:
     """Print what a run of the job would send now; changes nothing."""
     if not dry_run:
-        errors().print(
+        errors().say(
             "Planning is all that this command does, with or without --dry-run: "
             "the job submits (`batch-assets run`, or the schedule)."
         )
@@ -35,10 +57,20 @@ def show_plan(*, dry_run: bool, as_json: bool) -> None:
             plan = preview(pipeline, list(companies))
         lines = list(_lines(plan.batches, companies))
         held_because = database.registry.installation().hold_reason
+        others = _not_sent(plan, in_all(database.queries.statistics()))
     if as_json:
-        print_json(_document(lines, plan, held_because))
+        print_json(_document(lines, plan, others, held_because))
     else:
-        _show(database.place, lines, plan, held_because)
+        _show(database.place, lines, plan, others, held_because)
+
+
+def _not_sent(plan: PlanPreview, sums: CompanyStatistics) -> dict[str, int]:
+    """Requests that are no backlog, by bucket: they share an answer, or LiveDash has tried them."""
+    return {
+        "follows": plan.follows + sums.follows,
+        "answered_before": sums.answered_before,
+        "failed_before": sums.failed_before,
+    }
 
 
 def _lines(batches: Iterable[PlannedBatch], companies: dict[str, str]) -> Iterable[Line]:
@@ -57,7 +89,7 @@ def _lines(batches: Iterable[PlannedBatch], companies: dict[str, str]) -> Iterab
         )
 
 
-def _totals(lines: list[Line]) -> dict[str, float]:
+def _totals(lines: list[Line]) -> dict[str, Any]:
     return {
         "requests": sum(line.requests for line in lines),
         "batches": sum(line.batches for line in lines),
@@ -66,40 +98,47 @@ def _totals(lines: list[Line]) -> dict[str, float]:
     }
 
 
-def _document(lines: list[Line], plan: PlanPreview, held_because: str | None) -> dict[str, object]:
+def _document(
+    lines: list[Line], plan: PlanPreview, others: dict[str, int], held_because: str | None
+) -> dict[str, object]:
     return {
         "would_send": [asdict(line) for line in lines],
         "totals": _totals(lines),
         "refused": dict(plan.rejected),
         "held_back": dict(plan.held),
+        **others,
         "unknown_types": dict(plan.unknown_types),
         "tokens_by_part": asdict(plan.parts),
         "submission_held_because": held_because,
     }
 
 
-def _show(place: str, lines: list[Line], plan: PlanPreview, held_because: str | None) -> None:
+def _show(
+    place: str,
+    lines: list[Line],
+    plan: PlanPreview,
+    others: dict[str, int],
+    held_because: str | None,
+) -> None:
     shown = console()
-    shown.print(f"What a run of the job would send now from the {place}:\n", soft_wrap=True)
-    made = table(["Company", "Model"], ["Requests", "Batches", "Tokens", "EUR"])
-    for line in lines:
-        made.add_row(line.company, line.model, *_numbers(asdict(line)))
+    shown.say(f"What a run of the job would send now from the {place}:\n")
     if lines:
-        made.add_section()
-        made.add_row(*total("Total", "", *_numbers(_totals(lines))))
-        shown.print(made)
-        shown.print("\nPrompt tokens and cost (batch prices) are estimates.")
-        shown.print(_per_request(plan), soft_wrap=True)
+        total = Line("Total", "", **_totals(lines))
+        shown.show(_COLUMNS, lines, [column.cell(total) for column in _COLUMNS])
+        shown.say("Prompt tokens and cost (batch prices) are estimates.")
+        shown.say(_per_request(plan))
     else:
-        shown.print("Nothing: no company has enough requests waiting, or an old enough one.")
+        shown.say("Nothing: no company has enough requests waiting, or an old enough one.")
     for code, requests in plan.rejected.items():
-        shown.print(f"Would be refused for good: {plural(requests, 'request')} ({code})")
+        shown.say(f"Would be refused for good: {plural(requests, 'request')} ({code})")
     for reason, requests in plan.held.items():
-        shown.print(f"Would be held back: {plural(requests, 'request')} ({reason})")
+        shown.say(f"Would be held back: {plural(requests, 'request')} ({reason})")
+    for sentence in left_alone(**others):
+        shown.say(sentence)
     if plan.unknown_types:
-        shown.print(of_unknown_types(plan.unknown_types), soft_wrap=True)
+        shown.say(of_unknown_types(plan.unknown_types))
     if held_because is not None:
-        shown.print(f"\nBut nothing is submitted now. {held_because}", soft_wrap=True)
+        shown.say(f"\nBut nothing is submitted now. {held_because}")
 
 
 def _per_request(plan: PlanPreview) -> str:
@@ -112,8 +151,3 @@ def _per_request(plan: PlanPreview) -> str:
         f"Tokens per request: prompt {prompt}, schema {schema}, conversation {conversation}; "
         f"expected answer {answer}."
     )
-
-
-def _numbers(values: dict[str, float]) -> list[str]:
-    whole = [count(int(values[name])) for name in ("requests", "batches", "tokens")]
-    return [*whole, euros(values["cost_eur"])]

@@ -20,7 +20,7 @@ def prune_history(*, dry_run: bool, as_json: bool, yes: bool) -> None:
         days = database.settings.monitoring_retention_days
         question = f"Delete figures, runs and events that are older than {plural(days, 'day')}?"
         if not asked(question, command="prune", yes=yes or dry_run):
-            console().print("Nothing was deleted.")
+            console().say("Nothing was deleted.")
             raise typer.Exit(1)
         budget = Budget.of_op(database.settings.policy())
         report = prune(history, budget, days=days, dry_run=dry_run)
@@ -33,7 +33,7 @@ def prune_history(*, dry_run: bool, as_json: bool, yes: bool) -> None:
 def _show(report: PruneReport, days: int) -> None:
     shown = console()
     verb = "Would delete" if report.dry_run else "Deleted"
-    shown.print(f"{verb} what is older than {plural(days, 'day')} ({report.before} UTC):")
+    shown.say(f"{verb} what is older than {plural(days, 'day')} ({report.before} UTC):")
     for number, thing in (
         (report.run_metrics, "figures of runs"),
         (report.operation_measurements, "measurements of operations"),
@@ -42,6 +42,6 @@ def _show(report: PruneReport, days: int) -> None:
         (report.check_evaluations, "evaluations of asset checks"),
         (report.events_outside_runs, "events outside any run"),
     ):
-        shown.print(f"  {number:>9,}  {thing}")
+        shown.say(f"{number:,} {thing}", indent=2)
     if not report.is_complete:
-        shown.print("Time was up (BATCH_OP_SECONDS): the rest goes when this is typed again.")
+        shown.say("Time was up (BATCH_OP_SECONDS): the rest goes when this is typed again.")

@@ -24,4 +24,4 @@ def reset(operations: Sequence[str], *, every: bool, dry_run: bool, as_json: boo
         )
         return
     for line in report.sentences:
-        console().print(line)
+        console().say(line)

@@ -15,4 +15,4 @@ def reset(*, dry_run: bool, as_json: bool) -> None:
         print_json(asdict(report))
         return
     for line in report.sentences:
-        console().print(line, soft_wrap=True)
+        console().say(line)

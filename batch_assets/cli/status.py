@@ -1,14 +1,20 @@
 """`batch-assets status`, and the table of companies that the demo ends with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 
-from rich.table import Table
-
-from batch_assets.analysis.display import escaped
 from batch_assets.cli.activity import activity
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import console, count, euros, plural, print_json, table, total
+from batch_assets.cli.output import (
+    Column,
+    Screen,
+    console,
+    count,
+    euros,
+    number,
+    plural,
+    print_json,
+)
 from batch_assets.cli.stoppages import stoppages
 from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.store.live_requests import LiveRequests, Standing
@@ -30,21 +36,44 @@ def show_status(*, as_json: bool) -> None:
         print_json(document | shown_live | under_way.document() | stopped.document())
         return
     shown = console()
-    shown.print(f"The {database.place}\n", soft_wrap=True)
-    shown.print(buckets_table(companies))
-    shown.print(f"\n{savings(companies)}")
-    elsewhere = in_all(companies).failed_elsewhere
-    if elsewhere:
-        shown.print(
-            f"Of the failed, {plural(elsewhere, 'request')} failed before this project came or "
-            "beside it: those are left alone."
+    shown.say(f"The {database.place}\n")
+    _show_companies(shown, companies, _BUCKETS)
+    shown.say(savings(companies))
+    sums = in_all(companies)
+    if sums.failed_elsewhere:
+        shown.say(
+            f"Of the failed, {plural(sums.failed_elsewhere, 'request')} failed before this "
+            "project came or beside it: those are left alone."
         )
+    for sentence in left_alone(sums.follows, sums.answered_before, sums.failed_before):
+        shown.say(sentence)
     if held_because is not None:
-        shown.print(f"Nothing is submitted now. {held_because}", soft_wrap=True)
+        shown.say(f"Nothing is submitted now. {held_because}")
     if is_on or live.asked or live.today_requests:
-        shown.print(_live(live, is_on=is_on))
+        shown.say(_live(live, is_on=is_on))
     for sentence in [*under_way.sentences(), *stopped.sentences()]:
-        shown.print(sentence)
+        shown.say(sentence)
+
+
+def left_alone(follows: int, answered_before: int, failed_before: int) -> list[str]:
+    """One sentence each on requests that are not sent although they are not finished."""
+    said = []
+    if follows:
+        said.append(
+            f"{plural(follows, 'request')} ask what another open one of the same session asks: "
+            "that one is bought, and they get its answer."
+        )
+    if answered_before:
+        said.append(
+            f"LiveDash itself has answered {plural(answered_before, 'request')} before, which "
+            "still say PENDING_BATCHING: they are not bought again."
+        )
+    if failed_before:
+        said.append(
+            f"LiveDash itself has failed at {plural(failed_before, 'request')} before, which "
+            "still say PENDING_BATCHING: they are not sent."
+        )
+    return said
 
 
 def in_all(companies: Sequence[CompanyStatistics]) -> CompanyStatistics:
@@ -54,15 +83,9 @@ def in_all(companies: Sequence[CompanyStatistics]) -> CompanyStatistics:
     return CompanyStatistics(company_id="", name="Total", status="", **sums)
 
 
-def buckets_table(companies: Sequence[CompanyStatistics]) -> Table:
-    """Every bucket, tokens and money of each company, and their sums."""
-    headings = ["Ses-\nsions", "Wait-\ning", "In\nbatch", "Ana-\nlyses", "Retry", "Failed"]
-    return _table(companies, headings, _buckets)
-
-
-def results_table(companies: Sequence[CompanyStatistics]) -> Table:
-    """What came of each company's sessions, what it cost and saved, and their sums."""
-    return _table(companies, ["Sessions", "Analyses", "Failed"], _results)
+def show_results(shown: Screen, companies: Sequence[CompanyStatistics]) -> None:
+    """Print what came of each company's sessions, what it cost and saved, and their sums."""
+    _show_companies(shown, companies, _RESULTS)
 
 
 def savings(companies: Sequence[CompanyStatistics]) -> str:
@@ -99,42 +122,50 @@ def _with_savings(numbers: dict[str, float]) -> dict[str, float]:
     return {**numbers, "saved_eur": numbers["live_cost_eur"] - numbers["cost_eur"]}
 
 
-def _table(
+def _show_companies(
+    shown: Screen,
     companies: Sequence[CompanyStatistics],
-    headings: list[str],
-    counts_of: Callable[[CompanyStatistics], list[int]],
-) -> Table:
-    made = table(["Company"], [*headings, "Tokens", "EUR", "Saved\nEUR"])
-    for company in companies:
-        name = escaped(company.name)
-        suspended = "" if company.status == "ACTIVE" else f" ({company.status.lower()})"
-        made.add_row(name + suspended, *_cells(company, counts_of))
-    made.add_section()
-    made.add_row(*total("Total", *_cells(in_all(companies), counts_of)))
-    return made
+    columns: Sequence[Column[CompanyStatistics]],
+) -> None:
+    sums = in_all(companies)
+    shown.show(columns, companies, [column.cell(sums) for column in columns])
+    if any(company.complete > company.sessions for company in companies):
+        shown.say(
+            "There are more analyses than sessions because LiveDash has asked for several of "
+            "some sessions, each of another type.\n"
+        )
 
 
-def _buckets(company: CompanyStatistics) -> list[int]:
-    return [
-        company.sessions,
-        company.waiting,
-        company.in_batch,
-        company.complete,
-        company.retry,
-        company.dead + company.failed_elsewhere,
-    ]
+def _name(company: CompanyStatistics) -> str:
+    is_usual = company.status in {"", "ACTIVE"}
+    return company.name if is_usual else f"{company.name} ({company.status.lower()})"
 
 
-def _results(company: CompanyStatistics) -> list[int]:
-    return [company.sessions, company.complete, company.dead + company.failed_elsewhere]
+def _failed(company: CompanyStatistics) -> str:
+    return count(company.dead + company.failed_elsewhere)
 
 
-def _cells(
-    company: CompanyStatistics, counts_of: Callable[[CompanyStatistics], list[int]]
-) -> list[str]:
-    return [
-        *map(count, counts_of(company)),
-        count(company.prompt_tokens + company.completion_tokens),
-        euros(company.cost_eur),
-        euros(company.live_cost_eur - company.cost_eur),
-    ]
+_COMPANY: Column[CompanyStatistics] = Column("Company", _name)
+_MONEY: Sequence[Column[CompanyStatistics]] = (
+    number("Tokens", lambda one: count(one.prompt_tokens + one.completion_tokens)),
+    number("EUR", lambda one: euros(one.cost_eur)),
+    number("Saved\nEUR", lambda one: euros(one.live_cost_eur - one.cost_eur)),
+)
+_BUCKETS: Sequence[Column[CompanyStatistics]] = (
+    _COMPANY,
+    number("Ses-\nsions", lambda one: count(one.sessions)),
+    number("Wait-\ning", lambda one: count(one.waiting)),
+    number("In\nbatch", lambda one: count(one.in_batch)),
+    number("Fol-\nlows", lambda one: count(one.follows), only_if_any=True),
+    number("Ana-\nlyses", lambda one: count(one.complete)),
+    number("Retry", lambda one: count(one.retry), only_if_any=True),
+    number("Failed", _failed),
+    *_MONEY,
+)
+_RESULTS: Sequence[Column[CompanyStatistics]] = (
+    _COMPANY,
+    number("Sessions", lambda one: count(one.sessions)),
+    number("Analyses", lambda one: count(one.complete)),
+    number("Failed", _failed),
+    *_MONEY,
+)

@@ -49,6 +49,8 @@ class PlanPreview:
     """Of the requests in batches, those whose type is not known: everything is asked of them."""
     parts: Parts = field(default_factory=Parts)
     """Where the tokens of the batches go."""
+    follows: int = 0
+    """Requests that would share the answer of another one instead."""
 
 
 def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
@@ -102,7 +104,8 @@ def preview(
             )
             for draft in packing.drafts
         ]
-    return PlanPreview(tuple(batches), rejected, held, unknown_types, parts)
+    follows = sum(len(packing.followers) for packing in packings)
+    return PlanPreview(tuple(batches), rejected, held, unknown_types, parts, follows)
 
 
 def _unknown_types(draft: Draft) -> Counter[str]:

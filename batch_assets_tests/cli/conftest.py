@@ -31,7 +31,7 @@ Type = Callable[..., Outcome]
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
-    """Types a command on a terminal of 80 columns; keyword arguments are its environment."""
+    """Types a command that writes to no terminal; keyword arguments are its environment."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(PROJECT_DIR)  # some commands change it
 

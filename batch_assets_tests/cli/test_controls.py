@@ -61,10 +61,6 @@ def document(outcome: Outcome) -> dict[str, Any]:
     return read
 
 
-def width(outcome: Outcome) -> int:
-    return max(map(len, outcome.out.splitlines()))
-
-
 def test_force_and_cancel(type_: Type, api: RunningServer) -> None:
     timing = Timing.instant().model_copy(update={"hold_after_rows": 1})
     api.set_config(ServerConfig.model_validate({"timing": timing}))
@@ -96,8 +92,7 @@ def test_force_and_cancel(type_: Type, api: RunningServer) -> None:
     shown = type_("batch", batch_id)
     assert NAME in shown.out
     assert "submitted (the server says" in shown.out
-    assert "Requests   2: 2 open" in shown.out
-    assert width(shown) <= 80
+    assert "Requests: 2 (2 open)" in shown.out
 
 
 def test_abandon(type_: Type, api: RunningServer, engine: Engine) -> None:
@@ -154,7 +149,6 @@ def test_compare(type_: Type) -> None:
     shown = type_("compare")
     assert shown.code == 0
     assert "statistics" in shown.out
-    assert width(shown) <= 80
     compared = document(type_("compare", "--json", "--rows", "10"))["compared"]
     assert {one["result"] for one in compared} == {"same"}
     assert_one_sentence(type_("compare", "--seconds", "900"), 2, "--seconds is 900")

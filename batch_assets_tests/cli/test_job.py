@@ -1,4 +1,4 @@
-"""Runs that died with their process are given up, whichever job they were of."""
+"""Runs that died with their process are given up, and Ctrl-C ends a run whenever it comes."""
 
 import os
 import socket
@@ -7,7 +7,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from batch_assets.cli.job import PROCESS_TAG, open_instance
+from batch_assets.cli.job import PROCESS_TAG, open_instance, run_job
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets_tests.cli.conftest import KEY
 
@@ -39,3 +39,25 @@ def test_a_run_is_given_up_once_its_process_is_gone(
         *("FAILURE", "FAILURE"),
         *("STARTED", "STARTED"),
     ]
+
+
+class DagsterExecutionInterruptedError(BaseException):
+    """Called like what Dagster raises wherever the program is when Ctrl-C is typed."""
+
+
+class InterruptedFinalizer:
+    def __del__(self) -> None:
+        raise DagsterExecutionInterruptedError
+
+
+def test_ctrl_c_in_a_finalizer_counts_as_well(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: object, **options: object) -> object:
+        InterruptedFinalizer()
+        return None
+
+    monkeypatch.setattr(dg, "execute_job", run)
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(KeyboardInterrupt):
+        run_job(instance)
+    assert capfd.readouterr().err == ""

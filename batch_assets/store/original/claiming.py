@@ -72,10 +72,11 @@ class ClaimQueries(EngineQueries):
                 with connection.begin() as transaction:
                     company_id = queue.pop(0)
                     forget_gone(connection, company_id)
-                    notice(connection, company_id, terms.policy.rows_per_run)
+                    _, following = notice(connection, company_id, terms.policy.rows_per_run)
                     if terms.policy.is_due(backlog_of(connection, company_id)):
                         visit = _foresee(connection, company_id, terms, course, foreseen)
                         foreseen += visit.packing.drafts
+                        visit.packing.followers += following
                         packings.append(visit.packing)
                         course = visit.course
                         queue = [] if visit.is_end else queue

@@ -26,7 +26,7 @@ class IntakeQueries(EngineQueries):
             for company_id in company_ids:
                 forget_gone(connection, company_id)
             for company_id in company_ids:
-                noticed += notice(connection, company_id, limit - noticed)
+                noticed += notice(connection, company_id, limit - noticed)[0]
                 connection.execute(SQL["stage_waiting"], {"company_id": company_id})
         return noticed
 
@@ -43,10 +43,10 @@ def forget_gone(connection: Connection, company_id: str) -> None:
     connection.execute(SQL["forget_gone"], {"company_id": company_id})
 
 
-def notice(connection: Connection, company_id: str, limit: int) -> int:
+def notice(connection: Connection, company_id: str, limit: int) -> tuple[int, Sequence[Candidate]]:
     """Take in what waits for a company, of at most `limit` requests; how many came in.
 
-    What asks the same as another open request follows that one, and does not come in.
+    What asks the same as another open request follows that one, and does not come in: the second.
     """
     which = {"company_id": company_id, "limit": limit}
     found = [Candidate(**row._mapping) for row in connection.execute(SQL["unnoticed"], which)]
@@ -54,9 +54,10 @@ def notice(connection: Connection, company_id: str, limit: int) -> int:
     if following:
         follow(connection, following)
     waiting = [one.request_id for one in found if one.leader_id is None]
-    if not waiting:
-        return 0
-    return connection.execute(SQL["notice_pending"], {"request_ids": waiting}).rowcount
+    noticed = 0
+    if waiting:
+        noticed = connection.execute(SQL["notice_pending"], {"request_ids": waiting}).rowcount
+    return noticed, following
 
 
 def backlog_of(connection: Connection, company_id: str) -> Backlog:
