@@ -78,7 +78,7 @@ REQUEST_MOVES: tuple[Move, ...] = (
         "plan, live",
         "claimed into a batch of its company and model",
     ),
-    Move(Bucket.WAITING, Bucket.DEAD, "plan", "it can never be sent: no messages, unknown type"),
+    Move(Bucket.WAITING, Bucket.DEAD, "plan", "it can never be sent: no messages, too long"),
     Move(Bucket.WAITING, Bucket.FOLLOWS, "plan", "another open request asks the same"),
     Move(Bucket.FOLLOWS, Bucket.COMPLETE, "ingest, live", "the other one was answered"),
     Move(
