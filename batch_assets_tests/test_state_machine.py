@@ -16,7 +16,7 @@ from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.registry import Registry
 from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.factories import make_request, make_session
+from batch_assets_tests.factories import make_company, make_request, make_session
 from batch_assets_tests.moves import (
     ALLOWED_OF_BATCHES,
     ALLOWED_OF_REQUESTS,
@@ -104,6 +104,13 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
     metadata = metadata_of(lab.desk.holder.installation_id, claimed.id)
     lab.pipeline.api.create_batch(file_id, metadata, 3_600)
     lab.desk.do("UPDATE batch_assets.batch SET lease_owner = NULL, lease_expires_at = NULL")
+    # The same is asked twice, of a conversation and of one that can never be sent.
+    with lab.desk.engine.begin() as connection:
+        other = make_company(connection)
+        for messages in (4, 0):
+            session_id = make_session(connection, other, messages=messages)
+            make_request(connection, session_id)
+            make_request(connection, session_id)
     lab.finish()
 
     assert "waiting" not in lab.bucket_counts()

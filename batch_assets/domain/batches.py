@@ -147,6 +147,8 @@ class BatchOutcomes:
     lease: Lease
     outcomes: Sequence[RowOutcome]
     refused: int = 0
+    gives_up: bool = False
+    """Whether what LiveDash's database refuses is dead, and not to be read again."""
 
 
 @dataclass(slots=True)
@@ -175,6 +177,8 @@ class Written:
     """Of the cost what was paid for answers that could not be used."""
     discarded_cost_eur: float = 0.0
     """Of the cost what was paid for answers that nobody wanted any more."""
+    set_aside: int = 0
+    """Rows that LiveDash's database refuses as yet: they stay in the batch, which is read again."""
     shared: int = 0
     """Requests that asked the same as one of these, and have its answer."""
     shared_saved_eur: float = 0.0
@@ -199,6 +203,7 @@ class Written:
             live_cost_eur=self.live_cost_eur + other.live_cost_eur,
             failed_cost_eur=self.failed_cost_eur + other.failed_cost_eur,
             discarded_cost_eur=self.discarded_cost_eur + other.discarded_cost_eur,
+            set_aside=self.set_aside + other.set_aside,
             shared=self.shared + other.shared,
             shared_saved_eur=self.shared_saved_eur + other.shared_saved_eur,
         )

@@ -144,6 +144,7 @@ def _rows(rows: Written, failures: Mapping[str, int]) -> str:
         "dead letters": rows.dead,
         "back to waiting": rows.returned,
         "of deleted sessions": rows.discarded,
+        "refused by LiveDash's database": rows.set_aside,
     }
     counted = [f"{number:,} {name}" for name, number in parts.items() if number]
     why = f" (failures: {_counted(failures)})" if failures else ""

@@ -60,8 +60,11 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
     What LiveDash has put back among the waiting goes back to where it was before it could be taken
     for new.
     """
-    beside = pipeline.livedash_acts.notice(pipeline.policy.foreign_quiet_seconds)
-    if pipeline.glance.has_followers:
+    glance = pipeline.glance
+    beside = Noticed()
+    if glance.has_any_to_lose or glance.installation.foreign_batches:
+        beside = pipeline.livedash_acts.notice(pipeline.policy.foreign_quiet_seconds)
+    if glance.has_followers:
         pipeline.followers.heal()
     noticed = pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
     backlogs = pipeline.queries.pending_by_company(company_ids)

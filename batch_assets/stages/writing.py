@@ -159,7 +159,11 @@ class ResultWriter:
             self._give_up(batch.id, type(error).__name__)
             return None
         self._report.refused.update(+pending.refused)
-        return BatchOutcomes(batch.lease, outcomes, pending.refused.total())
+        # A live answer cannot be read again.
+        gives_up = batch.is_live or (
+            batch.ended_seconds > self._pipeline.policy.batch_timeout_seconds
+        )
+        return BatchOutcomes(batch.lease, outcomes, pending.refused.total(), gives_up)
 
     def _write(self, results: Sequence[BatchOutcomes]) -> None:
         if not results:
@@ -174,6 +178,18 @@ class ResultWriter:
                 self._give_up(batch_id, done.error)
             else:
                 self._count(result, done)
+                if done.set_aside:
+                    self._set_aside(batch_id, done.set_aside)
+
+    def _set_aside(self, batch_id: str, rows: int) -> None:
+        self._few.warning(
+            "LiveDash's database refuses %d answers of batch %s, by a CHECK constraint or a width: "
+            "the others are written, and the batch is read again until it takes them or "
+            "BATCH_TIMEOUT_HOURS have gone by",
+            rows,
+            batch_id,
+        )
+        self.unwritten.add(batch_id)
 
     def _give_up(self, batch_id: str, error: str) -> None:
         self._few.warning("The results of batch %s cannot be written: %s", batch_id, error)

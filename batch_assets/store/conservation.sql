@@ -30,6 +30,7 @@ WITH span AS MATERIALIZED (
 ), tried AS MATERIALIZED (
     SELECT
         l.id AS batch_id, l.kind, l.state, l.company_id AS batch_company_id,
+        l.installation_id IS NOT NULL AS is_ours,
         a.request_id, a.company_id, a.outcome, a.called_at
     FROM looked AS l
     CROSS JOIN LATERAL (
@@ -39,7 +40,7 @@ WITH span AS MATERIALIZED (
         OFFSET 0
     ) AS a
 ), open_attempts AS MATERIALIZED (
-    SELECT t.batch_id, t.state, t.batch_company_id, t.request_id, t.company_id
+    SELECT t.batch_id, t.state, t.is_ours, t.batch_company_id, t.request_id, t.company_id
     FROM tried AS t
     WHERE t.outcome IS NULL
 ), in_batch AS MATERIALIZED (
@@ -49,7 +50,7 @@ WITH span AS MATERIALIZED (
 ), paired AS MATERIALIZED (
     SELECT
         i.id, i.batch_id, i.session_id,
-        o.request_id, o.state, o.batch_company_id, o.company_id
+        o.request_id, o.state, o.is_ours, o.batch_company_id, o.company_id
     FROM in_batch AS i
     FULL JOIN open_attempts AS o ON o.request_id = i.id AND o.batch_id = i.batch_id
 ), counted AS MATERIALIZED (
@@ -92,10 +93,12 @@ WITH span AS MATERIALIZED (
             WHERE l.id = p.batch_id
         )
     UNION ALL
-    -- A request that was deleted with its session is expected: its answer will be discarded.
+    -- A request that was deleted with its session is expected: its answer will be discarded. So is one
+    -- in a batch of LiveDash's that we have answered meanwhile.
     SELECT 'attempt_without_row', p.request_id
     FROM paired AS p
     WHERE p.id IS NULL
+        AND p.is_ours
         AND p.state NOT IN ('settled', 'released')
         AND coalesce(
             (SELECT true FROM public."AIProcessingRequest" AS r WHERE r.id = p.request_id), false
@@ -202,7 +205,7 @@ WITH span AS MATERIALIZED (
     UNION ALL
     SELECT DISTINCT 'request_without_stage', r."sessionId"
     FROM public."AIProcessingRequest" AS r
-    LEFT JOIN public."SessionProcessingStatus" AS p
+    JOIN public."SessionProcessingStatus" AS p
         ON p."sessionId" = r."sessionId" AND p.stage = 'AI_ANALYSIS'
     WHERE CAST(:seconds AS float8) IS NULL
         AND (
@@ -212,7 +215,7 @@ WITH span AS MATERIALIZED (
                 -- here: is_fresh
             )
         )
-        AND p.status IS DISTINCT FROM 'IN_PROGRESS'
+        AND p.status <> 'IN_PROGRESS'
     UNION ALL
     SELECT 'dead_overtaken', d.request_id
     FROM batch_assets.dead_letter AS d

@@ -75,7 +75,7 @@ class LiveRequests(EngineQueries):
         wrong = []
         for row in rows:
             waits = row.status == "PENDING_BATCHING" and not row.is_in_batch
-            has_failed = row.is_ours and not row.is_in_batch
+            has_failed = row.is_ours and (row.status == "PROCESSING_FAILED" or not row.is_in_batch)
             if not (waits or has_failed):
                 wrong.append((row.request_id, row.status or ""))
             elif not row.is_active:

@@ -92,6 +92,12 @@ WITH open_attempts AS MATERIALIZED (
         SELECT q.id, q."sessionId", q.model, q."processingType"
         FROM public."AIProcessingRequest" AS q
         WHERE q."batchId" = m.id
+        UNION
+        -- Those that were in it when it was first watched, and that we have answered since.
+        SELECT q.id, q."sessionId", q.model, q."processingType"
+        FROM batch_assets.attempt AS t
+        JOIN public."AIProcessingRequest" AS q ON q.id = t.request_id
+        WHERE t.batch_id = m.id
         OFFSET 0
     ) AS r
     WHERE coalesce((

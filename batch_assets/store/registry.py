@@ -72,6 +72,8 @@ class Glance:
     """An operator has asked for requests to be sent live."""
     has_followers: bool
     """Requests share the answer of another one that asks the same."""
+    has_any_to_lose: bool
+    """There is something that a timer of LiveDash's could move: under way, put off, or dead."""
     breakers: tuple[Breaker, ...]
     """Of the API operations whose last call failed."""
     stored_mode: StoredMode | None
@@ -113,6 +115,7 @@ class Registry(EngineQueries):
             has_due_retries=row.has_due_retries,
             has_live_requests=row.has_live_requests,
             has_followers=row.has_followers,
+            has_any_to_lose=row.has_any_to_lose,
             breakers=breakers_in(row.breakers),
             stored_mode=stored_mode_in(row.stored_mode) if row.stored_mode else None,
         )

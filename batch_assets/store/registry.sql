@@ -85,6 +85,14 @@ SELECT
     ) AS has_due_retries,
     EXISTS (SELECT FROM batch_assets.live_request AS q) AS has_live_requests,
     EXISTS (SELECT FROM batch_assets.follower AS w) AS has_followers,
+    EXISTS (
+        SELECT
+        FROM batch_assets.batch AS b
+        WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
+    )
+    OR EXISTS (SELECT FROM batch_assets.retry AS f)
+    OR EXISTS (SELECT FROM batch_assets.dead_letter AS d)
+    OR EXISTS (SELECT FROM batch_assets.follower AS w) AS has_any_to_lose,
     (
         SELECT json_agg(json_build_object(
             'operation', k.operation,

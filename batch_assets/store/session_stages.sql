@@ -160,7 +160,7 @@ LIMIT :limit
 -- Sessions of which something is open, and whose stage does not say so.
 SELECT DISTINCT r."sessionId" AS session_id
 FROM public."AIProcessingRequest" AS r
-LEFT JOIN public."SessionProcessingStatus" AS p
+JOIN public."SessionProcessingStatus" AS p
     ON p."sessionId" = r."sessionId" AND p.stage = 'AI_ANALYSIS'
 WHERE (
         r."processingStatus" = 'BATCHING_IN_PROGRESS'
@@ -169,7 +169,7 @@ WHERE (
             -- here: is_fresh
         )
     )
-    AND p.status IS DISTINCT FROM 'IN_PROGRESS'
+    AND p.status <> 'IN_PROGRESS'
     AND r."sessionId" > :after
 ORDER BY r."sessionId"
 LIMIT :limit

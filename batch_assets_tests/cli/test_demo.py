@@ -93,7 +93,6 @@ def test_one_that_is_cut_off_and_two_whole_ones(project_copy: Path) -> None:
     assert "came in" not in shown
     assert f"{SUSPENDED} (suspended)" in shown
     assert "(50% saved)" in shown
-    assert "There are more analyses than sessions because" in shown
     assert "1 request. The session has no messages." in shown
     assert "`make dev`" in shown
     assert "canary" not in shown

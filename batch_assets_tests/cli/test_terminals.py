@@ -73,7 +73,7 @@ CASES = [
     Case(
         "force {spaced_id} --yes --max-requests 1", parts=("Sent 1 request of", "OpenAI", "batch_")
     ),
-    Case("mode", parts=("Runs use optimized, as ENABLE_BATCH_OPTIMIZATION says.",)),
+    Case("mode", parts=("Runs use the optimized queries while they are faster and succeed",)),
     Case("mode quick", 2, parts=("There is no mode 'quick'",)),
     Case("compare", parts=("statistics", "Nothing was changed.")),
     Case("reset --dry-run", parts=("Nothing to do",)),

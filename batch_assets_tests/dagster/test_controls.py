@@ -130,7 +130,7 @@ def test_requeue(panel: Panel, instance: dg.DagsterInstance) -> None:
 
     planned = panel.numbers(*which, company=NAME, retries=True)
     assert (planned["dry_run"], planned["chosen"], planned["requeued"]) == (True, 4, 0)
-    assert desk.statuses(ids) == {"PROCESSING_FAILED"}
+    assert desk.statuses(ids) == {"PROCESSING_FAILED", "BATCHING_IN_PROGRESS"}
 
     result = panel.start(*which, kind="permanent", newer_than="1h", dry_run=False)
     assert metadata_of(result, "requeue_requests")["requeued"] == 3

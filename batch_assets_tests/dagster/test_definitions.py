@@ -43,6 +43,7 @@ def test_they_name_every_job_schedule_sensor_and_resource() -> None:
         "force_batch_job",
         "prune_job",
         "refresh_companies_job",
+        "reset_stages_job",
         "report_job",
         "requeue_job",
         "reset_breakers_job",

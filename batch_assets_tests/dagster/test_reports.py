@@ -58,8 +58,8 @@ def test_pictures_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
         spent = connection.execute(
             text("SELECT sum(cost_eur), sum(live_cost_eur) FROM batch_assets.batch")
         ).one()
-    assert found["cost_report"]["cost_eur"] == pytest.approx(spent[0])
-    assert found["cost_report"]["live_cost_eur"] == pytest.approx(spent[1])
+    assert found["cost_report"]["cost_eur"] == pytest.approx(spent[0], abs=1e-9)
+    assert found["cost_report"]["live_cost_eur"] == pytest.approx(spent[1], abs=1e-9)
     assert spent[0] > 0
 
 

@@ -61,7 +61,7 @@ def test_defect_03_two_schedulers_do_not_retry_the_same_rows(world: World) -> No
     world.let_the_server_work()
     world.system.check()
     world.system.process()
-    assert world.statuses() == {"PROCESSING_FAILED": 2}
+    assert world.failed() == 2
     world.lab.configure(calls=[call_rule("chat", SLOW)])
     world.both_at_once(lambda system: system.retry())
     world.carry_on()

@@ -116,7 +116,7 @@ def test_defect_16_an_answer_that_is_of_no_use_fails_with_its_reason(
     world.let_the_server_work()
     world.system.check()
     world.system.process()
-    assert world.statuses() == {"PROCESSING_FAILED": 1}
+    assert world.failed() == 1
     reason = world.lab.desk.request(row).errorMessage
     assert word in reason, f"defect 16: the reason is no more than {reason!r}"
     assert "LUNCH" not in reason

@@ -160,6 +160,16 @@ class World:
             )
         )
 
+    def failed(self) -> int:
+        """How many have failed: given up, or in no batch until their next try."""
+        return int(
+            self.lab.desk.value(
+                'SELECT count(*) FROM public."AIProcessingRequest"'
+                " WHERE \"processingStatus\" = 'PROCESSING_FAILED'"
+                ' OR ("processingStatus" = \'BATCHING_IN_PROGRESS\' AND "batchId" IS NULL)'
+            )
+        )
+
     def batch_statuses(self) -> list[str]:
         """What LiveDash's rows say of the batches, oldest first."""
         return self.lab.desk.column(

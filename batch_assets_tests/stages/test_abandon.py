@@ -76,7 +76,7 @@ def test_its_requests_wait_again_and_are_sent_again(lab: Lab) -> None:
     assert abandon(lab, openai_id).batch.state == "ended"
     row = lab.desk.batch(batch_id)
     assert (row.server_status, row.output_file_id, row.openai_batch_id) == ("lost", None, openai_id)
-    assert lab.desk.livedash_batch(batch_id).status == "CANCELLED"
+    assert lab.desk.livedash_batch(batch_id).status == "UPLOADING", "its rows are still in it"
     read = lab.ingest()
     assert (read.settled, read.rows.returned, dict(read.settled_as)) == (1, 2, {"lost": 1})
     assert lab.bucket_counts() == {"waiting": 2}

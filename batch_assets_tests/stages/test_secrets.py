@@ -149,8 +149,8 @@ def test_what_the_database_refuses(lab: Lab, nothing_leaks: Callable[..., None])
             nothing_leaks("".join(traceback.format_exception(refused)))
         else:
             assert written is not None
-            assert written.error
-            nothing_leaks(written.error)
+            assert (written.completed, written.set_aside) == (0, 1)
+            nothing_leaks(repr(written))
 
 
 def test_records_do_not_show_what_they_hold(lab: Lab) -> None:

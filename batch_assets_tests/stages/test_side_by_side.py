@@ -155,8 +155,9 @@ def test_results_that_the_database_refuses_are_no_other_companys_failure(lab: La
     lab.desk.do(refuse)
     by_batch = lab.asking(OriginalQueries(lab.desk.engine))
     report = by_batch.ingest()
-    assert report.failed == {broken: "CheckViolation"}
-    assert (report.settled, report.postponed, report.rows.completed) == (1, 1, 2)
+    assert report.failed == {}, f"not even {broken} is left out"
+    assert (report.settled, report.postponed) == (1, 1)
+    assert (report.rows.completed, report.rows.set_aside) == (3, 1)
     lab.desk.do('ALTER TABLE public."Session" DROP CONSTRAINT refused')
-    assert by_batch.ingest().rows.completed == 2
+    assert by_batch.ingest().rows.completed == 1
     assert lab.bucket_counts() == {"complete": 4}

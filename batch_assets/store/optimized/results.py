@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.policy import Policy
@@ -23,6 +24,7 @@ from batch_assets.store.outcomes import (
     findings_columns,
     paid_columns,
 )
+from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.sql import load
 from batch_assets.store.tables.staging import result_staging
 
@@ -67,8 +69,10 @@ class ResultQueries(OriginalResultQueries):
                 return _write(
                     connection, [one for one in results if one.lease.batch_id in held], policy
                 )
-        except (DataError, IntegrityError):
-            return super().write_results(results, policy)
+        except (DBAPIError, psycopg.Error) as error:
+            if not refuses_value(error):
+                raise
+        return super().write_results(results, policy)
 
     def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
         """See `Queries.settle`; one statement."""

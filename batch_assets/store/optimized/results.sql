@@ -52,11 +52,20 @@ COPY batch_assets.result_staging (
 
 -- part: is_in_batch_of_closed
 -- Also a row that LiveDash has put back among those that wait: as long as our attempt is open, nobody
--- else has sent it.
-AND CASE CAST(r."processingStatus" AS text)
-    WHEN 'BATCHING_IN_PROGRESS' THEN r."batchId" IS NOT DISTINCT FROM closed.batch_id
-    WHEN 'PENDING_BATCHING' THEN r."batchId" IS NULL
-    ELSE false
+-- else has sent it. And an answer, which was paid for, to one that it has put into a batch of its own.
+AND CASE
+    WHEN CAST(r."processingStatus" AS text) = 'PENDING_BATCHING' THEN r."batchId" IS NULL
+    WHEN CAST(r."processingStatus" AS text) <> 'BATCHING_IN_PROGRESS' THEN false
+    WHEN r."batchId" IS NOT DISTINCT FROM closed.batch_id THEN true
+    WHEN closed.outcome <> 'completed' OR coalesce(r."batchId", '') = '' THEN false
+    ELSE coalesce(
+        (
+            SELECT b.installation_id IS NULL
+            FROM batch_assets.batch AS b
+            WHERE b.id = r."batchId"
+        ),
+        true
+    )
 END
 
 -- part: is_in_batch_of_unanswered

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import (
     BatchOutcomes,
@@ -17,7 +17,6 @@ from batch_assets.domain.batches import (
     Leftover,
     Written,
 )
-from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import BatchErrorLine, Lease, RowOutcome
 from batch_assets.domain.states import BatchState
@@ -34,6 +33,7 @@ from batch_assets.store.outcomes import (
     stage_columns,
 )
 from batch_assets.store.protocol import Holder
+from batch_assets.store.refused_values import REFUSED_BY_DATABASE, refuses_value
 from batch_assets.store.session_stages import lock_sessions, restage
 from batch_assets.store.sql import load
 from batch_assets.store.unavailable import is_connection_failure
@@ -42,13 +42,6 @@ _STORE = Path(__file__).parents[1]
 SQL = load(
     Path(__file__).with_suffix(".sql"),
     parts_of=(Path(__file__).with_name("batches.sql"), _STORE / "session_stages.sql"),
-)
-
-
-REFUSED_BY_DATABASE: Final = Failure(
-    FailureKind.PERMANENT,
-    "refused_by_database",
-    "LiveDash's database refuses what the answer holds: a CHECK constraint, or a column's width.",
 )
 
 
@@ -130,8 +123,10 @@ class ResultQueries(EngineQueries):
         """Write a batch's outcomes; once more, each by itself, if the database refuses a value."""
         try:
             return self._write_in_one_go(result, policy, one_by_one=False)
-        except (DataError, IntegrityError):
-            return self._write_in_one_go(result, policy, one_by_one=True)
+        except DBAPIError as error:
+            if not refuses_value(error):
+                raise
+        return self._write_in_one_go(result, policy, one_by_one=True)
 
     def _write_in_one_go(
         self, result: BatchOutcomes, policy: Policy, *, one_by_one: bool
@@ -202,10 +197,12 @@ def _write(
     lock_sessions(connection, request_ids)
     session_ids: set[str] = set()
     for outcome in result.outcomes:
-        write = _write_apart if one_by_one else _write_row
-        kind, applied = write(
-            connection, batch_id, outcome, policy, written, asked=asked, session_ids=session_ids
-        )
+        arguments = (connection, batch_id, outcome, policy, written)
+        noted: dict[str, Any] = {"asked": asked, "session_ids": session_ids}
+        if one_by_one:
+            kind, applied = _write_apart(*arguments, gives_up=result.gives_up, **noted)
+        else:
+            kind, applied = _write_row(*arguments, **noted)
         if kind is not None:
             (discarded if kind == "discarded" else kept).append(applied)
     add_money(written, kept, discarded)
@@ -271,30 +268,34 @@ def _write_row(
 
 
 def _write_apart(
-    connection: Connection, batch_id: str, outcome: RowOutcome, *arguments: Any, **options: Any
+    connection: Connection,
+    batch_id: str,
+    outcome: RowOutcome,
+    policy: Policy,
+    written: Written,
+    *,
+    gives_up: bool,
+    **options: Any,
 ) -> tuple[str | None, RowOutcome]:
-    """The same, of a set that the database has refused: whatever it takes, it is given.
+    """The same, of a set that the database has refused: whatever it takes of it, it is given.
 
     The answer as it is; without what was measured beside it; and if that does not help, the row is
-    set aside with the reason, and its cost kept.
+    set aside: it stays in its batch, to be read again, or is dead, with its cost, if that was long
+    enough.
     """
-    for attempt, is_measured in (
-        (outcome, True),
-        (outcome, False),
-        (_set_aside(outcome), False),
-    ):
+    given_up = replace(outcome, findings=None, failure=REFUSED_BY_DATABASE)
+    tries = [(outcome, True), (outcome, False), *([(given_up, False)] if gives_up else [])]
+    for one, is_measured in tries:
         try:
             with connection.begin_nested():
                 return _write_row(
-                    connection, batch_id, attempt, *arguments, is_measured=is_measured, **options
+                    connection, batch_id, one, policy, written, is_measured=is_measured, **options
                 )
-        except (DataError, IntegrityError) as error:
-            refused_by = error
-    raise refused_by
-
-
-def _set_aside(outcome: RowOutcome) -> RowOutcome:
-    return replace(outcome, findings=None, failure=REFUSED_BY_DATABASE)
+        except DBAPIError as error:
+            if not refuses_value(error):
+                raise
+    written.set_aside += 1
+    return None, outcome
 
 
 def _write_questions(connection: Connection, asked: Mapping[str, Sequence[str]]) -> None:

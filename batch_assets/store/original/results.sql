@@ -29,6 +29,22 @@ FROM batch_assets.attempt AS a
 LEFT JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
 WHERE a.batch_id = :batch_id AND a.request_id = ANY(:request_ids)
 
+-- part: is_in_batch_or_in_livedashs
+-- An answer was paid for: it is also for a row that LiveDash has put into a batch of its own.
+AND (
+    (r."batchId" = :batch_id AND r."processingStatus" = 'BATCHING_IN_PROGRESS')
+    OR (r."batchId" IS NULL AND r."processingStatus" = 'PENDING_BATCHING')
+    OR (
+        r."batchId" IS NOT NULL
+        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        AND NOT EXISTS (
+            SELECT
+            FROM batch_assets.batch AS b
+            WHERE b.id = r."batchId" AND b.installation_id IS NOT NULL
+        )
+    )
+)
+
 -- name: complete_row
 -- The attempt is closed first: it is what says that this batch was paid for this row, once.
 WITH ended AS (
@@ -64,7 +80,7 @@ WITH ended AS (
         "totalCostEur" = CAST(:cost_eur AS float8)
     FROM ended
     WHERE r.id = ended.request_id
-        -- here: is_in_batch
+        -- here: is_in_batch_or_in_livedashs
     RETURNING r.id, r."sessionId"
 ), analysed AS (
     UPDATE public."Session" AS s

@@ -1,6 +1,7 @@
 """Requests that ask the same: one is bought, and the others have its answer."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,13 @@ from batch_assets_tests.store.queries.support import (
 )
 
 
-def asked(desk: Desk, times: int, **options: str) -> tuple[str, list[str]]:
+def asked(desk: Desk, times: int) -> tuple[str, list[str]]:
     """A company with one session and so many requests for it, oldest first, all noticed."""
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         session_id = make_session(connection, company_id)
         ids = [
-            make_request(connection, session_id, age=timedelta(minutes=times - n), **options)
+            make_request(connection, session_id, age=timedelta(minutes=times - n))
             for n in range(times)
         ]
     desk.queries.notice_pending(100)
@@ -66,7 +67,7 @@ def test_one_waits_and_the_others_follow_it_in_no_batch(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "other", [{"processing_type": "summary"}, {"model": "gpt-4.1"}], ids=["type", "model"]
 )
-def test_what_asks_for_something_else_follows_nothing(desk: Desk, other: dict[str, str]) -> None:
+def test_what_asks_for_something_else_follows_nothing(desk: Desk, other: dict[str, Any]) -> None:
     with desk.engine.begin() as connection:
         session_id = make_session(connection, make_company(connection))
         ids = [make_request(connection, session_id), make_request(connection, session_id, **other)]

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from batch_assets_tests.store.queries.support import COST, FINDINGS, Desk, completed
+from batch_assets.domain.batches import BatchOutcomes
+from batch_assets.domain.records import Findings
+from batch_assets_tests.store.queries.support import COST, FINDINGS, POLICY, Desk, completed
 
 
 @contextmanager
@@ -41,24 +43,47 @@ def test_a_check_costs_no_answer(desk: Desk, table: str, check: str) -> None:
     assert desk.session(ids[0]).summary == FINDINGS.summary
 
 
-@pytest.mark.parametrize(
+IMPOSSIBLE = pytest.mark.parametrize(
     "impossible",
-    [replace(FINDINGS, summary="unheard of"), replace(FINDINGS, language="too long a language")],
-    ids=["a CHECK", "a column's width"],
+    [
+        replace(FINDINGS, summary="unheard of"),
+        replace(FINDINGS, language="too long a language"),
+        replace(FINDINGS, summary="with a \0 in it"),
+    ],
+    ids=["a CHECK", "a column's width", "a NUL"],
 )
-def test_a_row_that_cannot_be_written_is_set_aside_alone(desk: Desk, impossible: object) -> None:
+
+
+@IMPOSSIBLE
+def test_a_row_that_cannot_be_written_is_set_aside_alone(desk: Desk, impossible: Findings) -> None:
     batch, (first, second, third) = desk.ended(3)
+    outcomes = [completed(first), completed(second, impossible), completed(third)]
     with constrained(desk, "Session", "summary <> 'unheard of'"):
-        written = desk.write(
-            batch.lease,
-            [completed(first), completed(second, impossible), completed(third)],  # type: ignore[arg-type]
-        )
+        written = desk.write(batch.lease, outcomes)
     assert written is not None
-    assert (written.completed, written.dead, written.error) == (2, 1, "")
+    assert (written.completed, written.dead, written.set_aside, written.error) == (2, 0, 1, "")
     assert desk.statuses([first, third]) == {"PROCESSING_COMPLETE"}
+    assert desk.attempt(second).outcome is None, "it is read again"
+    assert written.cost_eur == pytest.approx(2 * COST.eur)
+    again = desk.write(batch.lease, [completed(first), completed(second), completed(third)])
+    assert again is not None
+    assert again.completed == 1
+    assert again.cost_eur == pytest.approx(COST.eur)
+
+
+@IMPOSSIBLE
+def test_a_row_that_could_not_be_written_for_long_is_dead_with_its_cost(
+    desk: Desk, impossible: Findings
+) -> None:
+    batch, (first, second) = desk.ended(2)
+    outcomes = [completed(first), completed(second, impossible)]
+    with constrained(desk, "Session", "summary <> 'unheard of'"):
+        results = [BatchOutcomes(batch.lease, outcomes, gives_up=True)]
+        written = desk.queries.write_results(results, POLICY)[batch.id]
+    assert (written.completed, written.dead, written.set_aside) == (1, 1, 0)
     assert desk.dead_letter(second).code == "refused_by_database"
     assert desk.attempt(second).cost_eur == pytest.approx(COST.eur), "it was paid for"
-    assert written.cost_eur == pytest.approx(3 * COST.eur)
+    assert written.cost_eur == pytest.approx(2 * COST.eur)
     status = desk.analysis_status(second)
     assert status is not None
     assert status.status == "FAILED"
