@@ -5,10 +5,11 @@ company that is suspended. It is made in half a minute because indexes are built
 because nobody checks foreign keys of rows that are made here.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, TextClause
 
 from batch_assets.store.sql import load
 
@@ -17,6 +18,7 @@ BACKLOG = 300_000
 COMPANIES = [f"c{number:03}" for number in range(500)]
 
 SQL = load(Path(__file__).with_suffix(".sql"))
+HISTORY = load(Path(__file__).with_name("history.sql"))
 
 _LARGE = (
     'public."AIProcessingRequest"',
@@ -44,6 +46,16 @@ _WAITING = ("waiting_at_the_head", "backlog")
 
 def make_world(engine: Engine) -> None:
     """Fill an empty database; its statistics are of the moment before anything waited."""
+    _fill(engine, [SQL[name] for name in _HISTORY], [SQL[name] for name in _WAITING])
+
+
+def make_history(engine: Engine) -> None:
+    """Fill an empty database with what LiveDash has answered before there was a status for it."""
+    _fill(engine, list(HISTORY.values()), [])
+
+
+def _fill(engine: Engine, before: Sequence[TextClause], after: Sequence[TextClause]) -> None:
+    """Make rows, the second ones when the statistics are taken, and then the indexes."""
     with engine.begin() as connection:
         _speed_up(connection)
         indexes = connection.execute(SQL["indexes"], {"tables": list(_LARGE)}).all()
@@ -52,11 +64,11 @@ def make_world(engine: Engine) -> None:
             _run(connection, f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
         for index in indexes:
             _run(connection, f"DROP INDEX {index.name}")
-        for name in _HISTORY:
-            connection.execute(SQL[name])
+        for statement in before:
+            connection.execute(statement)
         _run(connection, "ANALYZE")
-        for name in _WAITING:
-            connection.execute(SQL[name])
+        for statement in after:
+            connection.execute(statement)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda index: _build(engine, index.definition), indexes))
 
