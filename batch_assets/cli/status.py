@@ -60,18 +60,18 @@ def left_alone(follows: int, answered_before: int, failed_before: int) -> list[s
     said = []
     if follows:
         said.append(
-            f"{plural(follows, 'request')} ask what another open one of the same session asks: "
-            "that one is bought, and they get its answer."
+            f"Not sent for themselves: {plural(follows, 'request')} with the question of another "
+            "open one of the same session: that one is bought, and its answer is for all of them."
         )
     if answered_before:
         said.append(
-            f"LiveDash itself has answered {plural(answered_before, 'request')} before, which "
-            "still say PENDING_BATCHING: they are not bought again."
+            f"Not bought again: {plural(answered_before, 'request')} answered by LiveDash itself "
+            "before, in spite of the status PENDING_BATCHING."
         )
     if failed_before:
         said.append(
-            f"LiveDash itself has failed at {plural(failed_before, 'request')} before, which "
-            "still say PENDING_BATCHING: they are not sent."
+            f"Not sent: {plural(failed_before, 'request')} at which LiveDash itself has failed "
+            "before, in spite of the status PENDING_BATCHING."
         )
     return said
 
