@@ -24,7 +24,7 @@ from batch_assets_tests.moves import (
     watch_moves,
 )
 from batch_assets_tests.one_database import empty, one_database
-from batch_assets_tests.stages.live_support import ON, ask, failed
+from batch_assets_tests.stages.live_support import ON, ask, dead_twins, failed
 from batch_assets_tests.stages.support import API_KEY, QUICK, Lab, answer, call_rule, refusal
 from batch_assets_tests.store.queries.support import Desk
 
@@ -123,8 +123,9 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
     asked = letters.requeue(Criteria(company_id=company_id), foreign=True)
     assert (asked.requeued, asked.foreign) == (2, 1)
 
-    # Failed requests are sent live: one that an operator asks for, and one that is late.
+    # Failed requests are sent live: those that an operator asks for, and one that is late.
     live = lab.under(live=ON)
+    dead_twins(lab)
     failed(lab.under(max_attempts=1), 1)
     ask(lab, lab.desk.column("SELECT request_id FROM batch_assets.dead_letter"))
     failed(lab, 1)

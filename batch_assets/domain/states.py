@@ -109,6 +109,12 @@ REQUEST_MOVES: tuple[Move, ...] = (
         "to be sent live: the next batch would come too late, or an operator asked for it",
     ),
     Move(Bucket.DEAD, Bucket.IN_BATCH, "live", "to be sent live: an operator asked for it"),
+    Move(
+        Bucket.DEAD,
+        Bucket.FOLLOWS,
+        "live",
+        "an operator asked for it to be sent live, and another one asks the same",
+    ),
     Move(Bucket.DEAD, Bucket.WAITING, "operator", "requeued, with all its tries again"),
     Move(Bucket.FAILED_ELSEWHERE, Bucket.WAITING, "operator", "requeued with --foreign"),
 )

@@ -27,6 +27,11 @@ WITH span AS MATERIALIZED (
         b.returned, b.discarded
     FROM batch_assets.batch AS b
     WHERE b.released_at >= (SELECT span.since FROM span)
+), lately_dead AS MATERIALIZED (
+    -- With an end to the range, the planner expects few of them and takes the index.
+    SELECT d.request_id
+    FROM batch_assets.dead_letter AS d
+    WHERE d.dead_at BETWEEN (SELECT span.since FROM span) AND 'infinity'
 ), tried AS MATERIALIZED (
     SELECT
         l.id AS batch_id, l.kind, l.state, l.company_id AS batch_company_id,
@@ -218,13 +223,12 @@ WITH span AS MATERIALIZED (
         AND p.status <> 'IN_PROGRESS'
     UNION ALL
     SELECT 'dead_overtaken', d.request_id
-    FROM batch_assets.dead_letter AS d
-    WHERE d.dead_at >= (SELECT span.since FROM span)
-        AND coalesce((
-            SELECT CAST(r."processingStatus" AS text) <> 'PROCESSING_FAILED'
-            FROM public."AIProcessingRequest" AS r
-            WHERE r.id = d.request_id
-        ), false)
+    FROM lately_dead AS d
+    WHERE coalesce((
+        SELECT CAST(r."processingStatus" AS text) <> 'PROCESSING_FAILED'
+        FROM public."AIProcessingRequest" AS r
+        WHERE r.id = d.request_id
+    ), false)
     UNION ALL
     -- A row that had gone when its batch was settled ended unanswered and did not return. What a
     -- released batch held went back, and what LiveDash had done in its own was never counted.
@@ -257,9 +261,7 @@ SELECT 'seen_retries', count(*), '{}' FROM batch_assets.retry AS f
 UNION ALL
 SELECT 'seen_followers', count(*), '{}' FROM batch_assets.follower AS f
 UNION ALL
-SELECT 'seen_dead_letters', count(*), '{}'
-FROM batch_assets.dead_letter AS d
-WHERE d.dead_at >= (SELECT span.since FROM span)
+SELECT 'seen_dead_letters', count(*), '{}' FROM lately_dead
 
 -- name: patience
 -- Of a database of some age it may take longer than any other statement.

@@ -1,17 +1,25 @@
 -- name: follow
--- These share the answer of another one that is open. LiveDash's create timer never takes what is in
--- progress, and nobody else looks at what is in no batch.
+-- These, which wait or are dead letters, share the answer of another one that is open. LiveDash's
+-- create timer never takes what is in progress, and nobody else looks at what is in no batch.
 WITH moved AS (
     UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = 'BATCHING_IN_PROGRESS', success = false, "completedAt" = NULL
+    SET "processingStatus" = 'BATCHING_IN_PROGRESS',
+        "batchId" = NULL,
+        success = false,
+        "completedAt" = NULL
     FROM unnest(
         (SELECT CAST(:request_ids AS text[])),
         (SELECT CAST(:company_ids AS text[])),
         (SELECT CAST(:leader_ids AS text[]))
     ) AS g (request_id, company_id, leader_id)
     WHERE r.id = g.request_id
-        AND CAST(r."processingStatus" AS text) = 'PENDING_BATCHING'
-        AND coalesce(r."batchId", '') = ''
+        AND (
+            (
+                CAST(r."processingStatus" AS text) = 'PENDING_BATCHING'
+                AND coalesce(r."batchId", '') = ''
+            )
+            OR CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
+        )
     RETURNING r.id, r."sessionId", r."requestedAt", g.company_id, g.leader_id
 ), forgotten AS (
     DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id

@@ -19,6 +19,7 @@ from batch_assets.domain.packing import Candidate, Draft, Room, Terms, held_by_r
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries
+from batch_assets.store.followers import follow
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.optimized.base import columns_of, expect
 from batch_assets.store.optimized.claiming import begin_claim, claim_parameters
@@ -40,7 +41,8 @@ class Live(EngineQueries):
 
         The caps for all that is sent and the budgets for what is sent live are checked in it, under
         the lock that lets one claim run at a time. `spent` is what the run has claimed so far. What
-        can never be sent stays where it is, and is not asked for any more.
+        can never be sent stays where it is, and is not asked for any more. A dead letter that asks
+        what another request asks that is open, or claimed now, follows that one.
         """
         live = terms.policy.live
         with self.engine.begin() as connection:
@@ -63,6 +65,7 @@ class Live(EngineQueries):
                 if never:
                     connection.execute(SQL["forget"], {"request_ids": never})
             batches = _claim(connection, drafts, holder) if drafts else ()
+            _follow_twins(connection)
         return LiveClaim(batches, held)
 
     def mark_called(self, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
@@ -95,6 +98,13 @@ def _candidates(connection: Connection, terms: Terms) -> list[Candidate]:
     }
     rows = connection.execute(SQL["candidates"], which)
     return [Candidate(**row._mapping) for row in rows]
+
+
+def _follow_twins(connection: Connection) -> None:
+    twins = [Candidate(**row._mapping) for row in connection.execute(SQL["twins"])]
+    if twins:
+        follow(connection, twins)
+        connection.execute(SQL["forget"], {"request_ids": [one.request_id for one in twins]})
 
 
 def _with_price(

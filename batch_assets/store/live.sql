@@ -32,30 +32,72 @@ AND (
     WHERE s.id = r."sessionId"
 ) = 'ACTIVE'
 
--- part: asked_by_no_other
--- Nothing else that is open asks the same: else this one would be bought beside it.
-AND NOT coalesce(
-    (
-        SELECT true
-        FROM public."AIProcessingRequest" AS o
-        WHERE o."sessionId" = r."sessionId"
-            AND o.id <> r.id
-            AND o.model = r.model
-            AND o."processingType" = r."processingType"
-            AND (
-                CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
-                OR (
-                    CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
-                    AND NOT (o.success OR o."completedAt" IS NOT NULL)
-                )
+-- part: open_twin
+-- Another request that asks the same, is open and follows none.
+(
+    SELECT o.id
+    FROM public."AIProcessingRequest" AS o
+    WHERE o."sessionId" = r."sessionId"
+        AND o.id <> r.id
+        AND o.model = r.model
+        AND o."processingType" = r."processingType"
+        AND (
+            CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+            OR (
+                CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
+                AND NOT (o.success OR o."completedAt" IS NOT NULL)
             )
-            AND NOT coalesce(
-                (SELECT true FROM batch_assets.follower AS w WHERE w.request_id = o.id), false
-            )
-        LIMIT 1
-    ),
-    false
+        )
+        AND NOT coalesce(
+            (SELECT true FROM batch_assets.follower AS w WHERE w.request_id = o.id), false
+        )
+    ORDER BY o."requestedAt", o.id
+    LIMIT 1
 )
+
+-- part: asked_by_no_other
+AND coalesce(
+    -- here: open_twin
+    , ''
+) = ''
+
+-- part: first_of_its_question
+-- Of dead letters that ask the same, the one that was asked for first: the others will follow it.
+AND NOT EXISTS (
+    SELECT
+    FROM public."AIProcessingRequest" AS o
+    JOIN batch_assets.live_request AS p ON p.request_id = o.id
+    JOIN batch_assets.dead_letter AS e ON e.request_id = o.id
+    WHERE o."sessionId" = r."sessionId"
+        AND o.model = r.model
+        AND o."processingType" = r."processingType"
+        AND CAST(o."processingStatus" AS text) = 'PROCESSING_FAILED'
+        AND (p.asked_at, p.request_id) < (q.asked_at, q.request_id)
+)
+
+-- name: twins
+-- Dead letters that were asked for, and ask what another request asks that is open.
+SELECT
+    w.request_id, w.session_id, w.company_id, w.model, w.processing_type,
+    0 AS message_count, 0 AS content_bytes, w.leader_id
+FROM (
+    SELECT
+        r.id AS request_id,
+        r."sessionId" AS session_id,
+        s."companyId" AS company_id,
+        r.model,
+        r."processingType" AS processing_type,
+        -- here: open_twin
+        AS leader_id
+    FROM batch_assets.live_request AS q
+    JOIN batch_assets.dead_letter AS d ON d.request_id = q.request_id
+    JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
+    JOIN public."Session" AS s ON s.id = r."sessionId"
+    WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
+    ORDER BY q.request_id
+    FOR UPDATE OF d, r SKIP LOCKED
+) AS w
+WHERE w.leader_id IS NOT NULL
 
 -- name: candidates
 -- What an operator has asked for, wherever it waits or has failed, longest asked first; then failed
@@ -94,6 +136,7 @@ WITH asked_waiting AS MATERIALIZED (
     WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
         -- here: of_active_company
         -- here: asked_by_no_other
+        -- here: first_of_its_question
     ORDER BY q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF d, r SKIP LOCKED

@@ -9,6 +9,7 @@ from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.stages.plan import find_due
 from batch_assets.store.live_requests import LiveRequests
+from batch_assets_tests.factories import make_company, make_request, make_session
 from batch_assets_tests.stages.support import Lab
 
 ON = LivePolicy(is_on=True)
@@ -27,6 +28,22 @@ def failed(
     lab.configure(rows=[{"effect": {"kind": "http_error", "status": 500}}])
     lab.submit()
     lab.read_to_the_end()
+    lab.configure()
+    return ids
+
+
+def dead_twins(lab: Lab, count: int = 2) -> list[str]:
+    """Requests of one session which ask the same, and failed for good each in its turn."""
+    with lab.desk.engine.begin() as connection:
+        session_id = make_session(connection, make_company(connection))
+        ids = [
+            make_request(connection, session_id, age=timedelta(minutes=count - n))
+            for n in range(count)
+        ]
+    lab.configure(rows=[{"effect": {"kind": "http_error", "status": 400}}])
+    for _ in ids:
+        lab.submit()
+        lab.read_to_the_end()
     lab.configure()
     return ids
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from batch_assets.domain.batches import ClaimedBatch
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.domain.records import RemoteBatch, RemoteFile
+from batch_assets.domain.states import Bucket
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
@@ -229,7 +230,7 @@ class Lab:
         """How many requests there are in each bucket, empty ones left out."""
         totals: dict[str, int] = {}
         for company in self.pipeline.queries.statistics():
-            for bucket in ("waiting", "in_batch", "complete", "retry", "dead", "failed_elsewhere"):
+            for bucket in sorted(Bucket):
                 count = getattr(company, bucket)
                 if count:
                     totals[bucket] = totals.get(bucket, 0) + count
