@@ -40,7 +40,7 @@ def test_a_full_answer(make_response: Respond, full_answer: Answer) -> None:
 def test_an_answer_to_what_the_last_version_asked(
     make_response: Respond, full_answer: Answer
 ) -> None:
-    """`session_analysis` asked for four fields: batches of then are paid for, and are still read."""
+    """`session_analysis` asked for four fields: what was bought then is still read."""
     former = {name: full_answer[name] for name in ("sentiment", "category", "summary", "language")}
     findings = read_answer("session_analysis", make_response(former))
     assert isinstance(findings, Findings)
