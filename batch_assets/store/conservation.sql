@@ -199,13 +199,7 @@ WITH span AS MATERIALIZED (
             SELECT
             FROM public."AIProcessingRequest" AS r
             WHERE r."sessionId" = p."sessionId"
-                AND (
-                    r."processingStatus" = 'BATCHING_IN_PROGRESS'
-                    OR (
-                        r."processingStatus" = 'PENDING_BATCHING'
-                        -- here: is_fresh
-                    )
-                )
+                -- here: is_open
         )
     UNION ALL
     SELECT DISTINCT 'request_without_stage', r."sessionId"
@@ -213,14 +207,8 @@ WITH span AS MATERIALIZED (
     JOIN public."SessionProcessingStatus" AS p
         ON p."sessionId" = r."sessionId" AND p.stage = 'AI_ANALYSIS'
     WHERE CAST(:seconds AS float8) IS NULL
-        AND (
-            r."processingStatus" = 'BATCHING_IN_PROGRESS'
-            OR (
-                r."processingStatus" = 'PENDING_BATCHING'
-                -- here: is_fresh
-            )
-        )
         AND p.status <> 'IN_PROGRESS'
+        -- here: is_open
     UNION ALL
     SELECT 'dead_overtaken', d.request_id
     FROM lately_dead AS d

@@ -33,23 +33,18 @@ AND (
 ) = 'ACTIVE'
 
 -- part: open_twin
--- Another request that asks the same, is open and follows none.
+-- Another request that asks the same and is open.
 (
     SELECT o.id
     FROM public."AIProcessingRequest" AS o
-    WHERE o."sessionId" = r."sessionId"
-        AND o.id <> r.id
-        AND o.model = r.model
-        AND o."processingType" = r."processingType"
+    WHERE
+        -- here: asks_the_same
         AND (
             CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
             OR (
                 CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
                 AND NOT (o.success OR o."completedAt" IS NOT NULL)
             )
-        )
-        AND NOT coalesce(
-            (SELECT true FROM batch_assets.follower AS w WHERE w.request_id = o.id), false
         )
     ORDER BY o."requestedAt", o.id
     LIMIT 1

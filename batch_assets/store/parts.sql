@@ -12,16 +12,32 @@ AND (
     )
 )
 
+-- part: is_open
+-- r is to be bought, is being bought, or is to be tried again.
+AND (
+    r."processingStatus" = 'BATCHING_IN_PROGRESS'
+    OR (
+        r."processingStatus" = 'PENDING_BATCHING'
+        -- here: is_fresh
+    )
+)
+
+-- part: asks_the_same
+-- o asks what r asks, and follows no other one itself.
+o."sessionId" = r."sessionId"
+AND o.id <> r.id
+AND o.model = r.model
+AND o."processingType" = r."processingType"
+AND NOT coalesce((SELECT true FROM batch_assets.follower AS w WHERE w.request_id = o.id), false)
+
 -- part: leader_id
 -- The open request that asks the same as r, and came before it or is under way: r follows that one.
--- Of several, one that is under way, then the oldest; never one that follows another itself.
+-- Of several, one that is under way, then the oldest.
 (
     SELECT o.id
     FROM public."AIProcessingRequest" AS o
-    WHERE o."sessionId" = r."sessionId"
-        AND o.id <> r.id
-        AND o.model = r.model
-        AND o."processingType" = r."processingType"
+    WHERE
+        -- here: asks_the_same
         AND (
             CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
             OR (
@@ -42,9 +58,6 @@ AND (
                 )
                 AND (o."requestedAt", o.id) < (r."requestedAt", r.id)
             )
-        )
-        AND NOT coalesce(
-            (SELECT true FROM batch_assets.follower AS f WHERE f.request_id = o.id), false
         )
     ORDER BY
         CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' DESC, o."requestedAt", o.id

@@ -144,13 +144,7 @@ WHERE p.stage = 'AI_ANALYSIS'
         SELECT
         FROM public."AIProcessingRequest" AS r
         WHERE r."sessionId" = p."sessionId"
-            AND (
-                r."processingStatus" = 'BATCHING_IN_PROGRESS'
-                OR (
-                    r."processingStatus" = 'PENDING_BATCHING'
-                    -- here: is_fresh
-                )
-            )
+            -- here: is_open
     )
     AND p."sessionId" > :after
 ORDER BY p."sessionId"
@@ -162,14 +156,8 @@ SELECT DISTINCT r."sessionId" AS session_id
 FROM public."AIProcessingRequest" AS r
 JOIN public."SessionProcessingStatus" AS p
     ON p."sessionId" = r."sessionId" AND p.stage = 'AI_ANALYSIS'
-WHERE (
-        r."processingStatus" = 'BATCHING_IN_PROGRESS'
-        OR (
-            r."processingStatus" = 'PENDING_BATCHING'
-            -- here: is_fresh
-        )
-    )
-    AND p.status <> 'IN_PROGRESS'
+WHERE p.status <> 'IN_PROGRESS'
+    -- here: is_open
     AND r."sessionId" > :after
 ORDER BY r."sessionId"
 LIMIT :limit
@@ -185,11 +173,5 @@ WHERE p."sessionId" = ANY(CAST(:session_ids AS text[]))
         SELECT
         FROM public."AIProcessingRequest" AS r
         WHERE r."sessionId" = p."sessionId"
-            AND (
-                r."processingStatus" = 'BATCHING_IN_PROGRESS'
-                OR (
-                    r."processingStatus" = 'PENDING_BATCHING'
-                    -- here: is_fresh
-                )
-            )
+            -- here: is_open
     )

@@ -6,41 +6,12 @@ import sys
 import pytest
 
 from batch_assets_tests.cli.conftest import Type
+from batch_assets_tests.cli.every_command import every_command
 
 SLOW_TO_IMPORT = {"alembic", "dagster", "openai", "pydantic", "sqlalchemy"}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "",
-        "abandon",
-        "audit",
-        "batch",
-        "cancel",
-        "companies",
-        "compare",
-        "confirm",
-        "dead-letters",
-        "dead-letters list",
-        "dead-letters requeue",
-        "dead-letters show",
-        "demo",
-        "dev",
-        "export",
-        "force",
-        "live",
-        "local",
-        "local reset",
-        "migrate",
-        "mode",
-        "plan",
-        "prune",
-        "reset",
-        "run",
-        "status",
-    ],
-)
+@pytest.mark.parametrize("command", every_command())
 def test_help_fits_80_columns(typed: Type, command: str) -> None:
     outcome = typed(*command.split(), "--help")
     assert outcome.code == 0

@@ -16,6 +16,7 @@ from wcwidth import wcswidth
 
 from batch_assets.local.batch_server import ServerConfig, running_server
 from batch_assets.wiring import PROJECT_DIR
+from batch_assets_tests.cli.every_command import every_command
 from batch_assets_tests.cli.terminals import Environ, PipedTyping, Seen, Typing, typing
 from batch_assets_tests.cli.wide_world import (
     COMBINING,
@@ -77,6 +78,7 @@ CASES = [
     Case("mode quick", 2, parts=("There is no mode 'quick'",)),
     Case("compare", parts=("statistics", "Nothing was changed.")),
     Case("reset --dry-run", parts=("Nothing to do",)),
+    Case("reset-stages --dry-run", parts=("Nothing to do: each stage says",)),
     Case("dead-letters list", parts=("{dead0}", "{dead1}", "{dead2}", LONG, "refused")),
     Case("dead-letters list --limit 1", parts=("--after {dead2}", "1 of 3 dead letters.")),
     Case("dead-letters show {dead0}", parts=("{dead0}", LONG, "The model refused to answer.")),
@@ -98,35 +100,8 @@ CASES = [
         environ={"BATCH_RUN_MAX_REQUESTS": "0"},
     ),
 ]
-HELP = [
-    "",
-    "abandon",
-    "audit",
-    "batch",
-    "cancel",
-    "companies",
-    "compare",
-    "confirm",
-    "dead-letters",
-    "dead-letters list",
-    "dead-letters requeue",
-    "dead-letters show",
-    "demo",
-    "dev",
-    "export",
-    "force",
-    "live",
-    "local",
-    "local reset",
-    "local stop",
-    "migrate",
-    "mode",
-    "plan",
-    "prune",
-    "reset",
-    "run",
-    "status",
-]
+TYPED_ELSEWHERE = {"", "demo"}
+"""The help that is shown where nothing is typed, and what has tests of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +153,16 @@ def used_port() -> Iterator[int]:
         yield int(listening.getsockname()[1])
 
 
-@pytest.mark.parametrize("command", HELP)
+def test_every_command_is_typed_here() -> None:
+    typed = {
+        name
+        for name in every_command()
+        if any(f"{case.command} ".startswith(f"{name} ") for case in CASES)
+    }
+    assert set(every_command()) - typed == TYPED_ELSEWHERE
+
+
+@pytest.mark.parametrize("command", every_command())
 def test_help(type_: Typing | PipedTyping, command: str) -> None:
     seen = type_(*command.split(), "--help")
     assert seen.code == 0
