@@ -24,7 +24,7 @@ from batch_assets_tests.moves import (
     watch_moves,
 )
 from batch_assets_tests.one_database import empty, one_database
-from batch_assets_tests.stages.live_support import ON, ask, dead_twins, failed
+from batch_assets_tests.stages.live_support import ON, ask, dead_twins, failed, waiting
 from batch_assets_tests.stages.support import API_KEY, QUICK, Lab, answer, call_rule, refusal
 from batch_assets_tests.store.queries.support import Desk
 
@@ -71,6 +71,28 @@ def lab(databases: TestDatabases, tmp_path: Path) -> Iterator[Lab]:
             queries, Registry(engine, 900), api, QUICK, tmp_path / "spool", owner="host:1"
         )
         yield Lab(pipeline, server, Desk(engine, queries))
+
+
+def lose_a_live_call(lab: Lab) -> None:
+    """What becomes of it is not known, and another request asks the same."""
+    (called,) = failed(lab, 1)
+    with lab.desk.engine.begin() as connection:
+        make_request(connection, lab.desk.session_id(called))
+    waiting(lab, 0)
+    lab.configure(calls=[call_rule("chat", refusal(500, work_done=True), count=1)])
+    lab.under(live=ON).retry_failed()
+    lab.configure()
+
+
+def reset_what_is_put_off(lab: Lab) -> None:
+    """LiveDash resets a request that is to be retried, and it goes back there."""
+    (reset,) = failed(lab, 1)
+    lab.desk.do(
+        'UPDATE public."AIProcessingRequest"'
+        " SET \"processingStatus\" = 'PENDING_BATCHING' WHERE id = :id",
+        id=reset,
+    )
+    waiting(lab, 0)
 
 
 def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
@@ -125,7 +147,9 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
 
     # Failed requests are sent live: those that an operator asks for, and one that is late.
     live = lab.under(live=ON)
+    lose_a_live_call(lab)
     dead_twins(lab)
+    reset_what_is_put_off(lab)
     failed(lab.under(max_attempts=1), 1)
     ask(lab, lab.desk.column("SELECT request_id FROM batch_assets.dead_letter"))
     failed(lab, 1)

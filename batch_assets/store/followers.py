@@ -26,9 +26,8 @@ class Ended:
 
     shared: Counter[str] = field(default_factory=Counter)
     """How many got the answer of each leader, by the leader's id."""
-    promoted: int = 0
-    """Those that wait now in the place of a leader that was lost."""
     session_ids: set[str] = field(default_factory=set)
+    """Those of all that were moved."""
 
 
 def follow(connection: Connection, candidates: Sequence[Candidate]) -> None:
@@ -44,6 +43,8 @@ def follow(connection: Connection, candidates: Sequence[Candidate]) -> None:
 def end_followers(connection: Connection, leader_ids: Sequence[str] | None) -> Ended:
     """End the followers of requests that have ended, or let the oldest take the place of each.
 
+    Those of a live call of which nobody knows whether it was answered are dead letters like it.
+
     Without ids, those of all leaders. One statement, after those that have moved the leaders; the
     stages of the sessions are the caller's to set.
     """
@@ -53,8 +54,6 @@ def end_followers(connection: Connection, leader_ids: Sequence[str] | None) -> E
         ended.session_ids.add(row.session_id)
         if row.is_shared:
             ended.shared[row.leader_id] += 1
-        else:
-            ended.promoted += 1
     return ended
 
 

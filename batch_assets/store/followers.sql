@@ -38,29 +38,46 @@ WITH moved AS (
 -- name: end
 -- What becomes of those that follow one of these, or of all whose leader is not open any more. With
 -- the leader's answer each is complete, at no tokens and no cost, by an attempt in the leader's batch
--- that names it. Without an answer the oldest takes the leader's place, and the others follow it. One
--- that was moved by somebody else is nobody's follower.
+-- that names it. Where nobody knows whether the leader's live call was answered, and paid for, each is
+-- a dead letter like it: it is not sent again unasked. Else the oldest takes the leader's place, and
+-- the others follow it. One that was moved by somebody else is nobody's follower.
 WITH led AS MATERIALIZED (
     SELECT
         f.request_id,
         f.leader_id,
         f.company_id,
         f.requested_at,
-        l."openaiRequestId" AS openai_request_id,
+        o."openaiRequestId" AS openai_request_id,
         CASE
-            WHEN CAST(l."processingStatus" AS text) = 'PROCESSING_COMPLETE' THEN 'answered'
-            WHEN CAST(l."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' THEN 'open'
-            WHEN CAST(l."processingStatus" AS text) = 'PENDING_BATCHING'
-                AND (
-                    NOT (l.success OR l."completedAt" IS NOT NULL)
-                    OR EXISTS (SELECT FROM batch_assets.attempt AS t WHERE t.request_id = l.id)
-                    OR EXISTS (SELECT FROM batch_assets.dead_letter AS t WHERE t.request_id = l.id)
+            WHEN CAST(o."processingStatus" AS text) = 'PROCESSING_COMPLETE' THEN 'answered'
+            WHEN CAST(o."processingStatus" AS text) = 'PROCESSING_FAILED'
+                AND EXISTS (
+                    SELECT
+                    FROM batch_assets.dead_letter AS t
+                    WHERE t.request_id = o.id AND t.failure_kind = 'indeterminate'
                 )
+                THEN 'unknown'
+            WHEN CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
+                AND coalesce(o."batchId", '') = ''
+                AND (
+                    NOT (o.success OR o."completedAt" IS NOT NULL)
+                    OR EXISTS (
+                        SELECT
+                        FROM batch_assets.attempt AS t
+                        WHERE t.request_id = o.id AND t.outcome IN ('completed', 'failed')
+                    )
+                    OR EXISTS (SELECT FROM batch_assets.dead_letter AS t WHERE t.request_id = o.id)
+                )
+                THEN 'open'
+            WHEN EXISTS (SELECT FROM batch_assets.follower AS t WHERE t.request_id = o.id)
+                THEN 'open'
+            WHEN CAST(o."processingStatus" AS text) IN ('PENDING_BATCHING', 'BATCHING_IN_PROGRESS')
+                -- here: will_end
                 THEN 'open'
             ELSE 'lost'
         END AS leader
     FROM batch_assets.follower AS f
-    LEFT JOIN public."AIProcessingRequest" AS l ON l.id = f.leader_id
+    LEFT JOIN public."AIProcessingRequest" AS o ON o.id = f.leader_id
     WHERE CAST(:leader_ids AS text[]) IS NULL OR f.leader_id = ANY(CAST(:leader_ids AS text[]))
     ORDER BY f.request_id
     FOR UPDATE OF f
@@ -107,11 +124,33 @@ WITH led AS MATERIALIZED (
         LIMIT 1
     ) AS a
     ON CONFLICT (batch_id, request_id) DO NOTHING
+), unknown AS (
+    UPDATE public."AIProcessingRequest" AS r
+    SET "processingStatus" = 'PROCESSING_FAILED',
+        "errorMessage" = d.reason,
+        "completedAt" = greatest(CURRENT_TIMESTAMP, r."requestedAt")
+    FROM led
+    JOIN batch_assets.dead_letter AS d ON d.request_id = led.leader_id
+    WHERE led.leader = 'unknown'
+        AND r.id = led.request_id
+        AND CAST(r."processingStatus" AS text) IN ('BATCHING_IN_PROGRESS', 'PENDING_BATCHING')
+        AND coalesce(r."batchId", '') = ''
+    RETURNING
+        r.id, r."sessionId", led.leader_id, led.company_id, d.failure_kind, d.code, d.reason
+), dead AS (
+    INSERT INTO batch_assets.dead_letter
+        (request_id, company_id, attempts, failure_kind, code, reason)
+    SELECT
+        unknown.id, unknown.company_id, 0, unknown.failure_kind, unknown.code, unknown.reason
+    FROM unknown
+    ON CONFLICT (request_id) DO NOTHING
 ), promoted AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'PENDING_BATCHING'
     FROM heir
     WHERE r.id = heir.request_id
+        AND CAST(r."processingStatus" AS text) IN ('BATCHING_IN_PROGRESS', 'PENDING_BATCHING')
+        AND coalesce(r."batchId", '') = ''
     RETURNING r.id, r."sessionId", r.model, r."requestedAt", heir.leader_id, heir.company_id
 ), waiting AS (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
@@ -131,7 +170,7 @@ WITH led AS MATERIALIZED (
     USING led
     WHERE f.request_id = led.request_id
         AND (
-            led.leader = 'answered'
+            led.leader IN ('answered', 'unknown')
             OR led.request_id IN (SELECT heir.request_id FROM heir)
             OR NOT coalesce((
                 SELECT CAST(r."processingStatus" AS text) IN (
@@ -143,5 +182,7 @@ WITH led AS MATERIALIZED (
         )
 )
 SELECT answered."sessionId" AS session_id, answered.leader_id, true AS is_shared FROM answered
+UNION ALL
+SELECT unknown."sessionId", unknown.leader_id, false FROM unknown
 UNION ALL
 SELECT promoted."sessionId", promoted.leader_id, false FROM promoted

@@ -40,7 +40,10 @@ AND (
     WHERE
         -- here: asks_the_same
         AND (
-            CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+            (
+                CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+                -- here: will_end
+            )
             OR (
                 CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
                 AND NOT (o.success OR o."completedAt" IS NOT NULL)

@@ -6,7 +6,11 @@
 -- requests of a session when it fails at a batch of its own: it is put back, and not bought. One that
 -- is in a batch of LiveDash's was bought by its create timer. A dead letter that is complete, or has
 -- LiveDash's own words for a failed retry, was bought by its retry timer; so many are looked at in
--- each run, round and round. And a session of which something is in progress has a stage that says so.
+-- each run, round and round. And a session of which something is in progress has a stage that says so:
+-- of those that are PENDING so many are looked at, since LiveDash is about to ask for them again, and
+-- of those that are in progress here as many, now these and now those.
+--
+-- What another run is about to move is locked there, the entry before its request, and is left alone.
 WITH open_attempts AS MATERIALIZED (
     SELECT a.batch_id, a.request_id, a.company_id
     FROM batch_assets.batch AS b
@@ -47,6 +51,31 @@ WITH open_attempts AS MATERIALIZED (
             AND coalesce(q."batchId", '') = ''
         OFFSET 0
     ) AS r
+), held_attempts AS MATERIALIZED (
+    SELECT a.request_id
+    FROM seen
+    JOIN batch_assets.attempt AS a
+        ON a.batch_id = seen.batch_id AND a.request_id = seen.request_id
+    WHERE a.outcome IS NULL
+    FOR UPDATE OF a SKIP LOCKED
+), held_retries AS MATERIALIZED (
+    SELECT f.request_id
+    FROM seen
+    JOIN batch_assets.retry AS f ON f.request_id = seen.request_id
+    WHERE seen.batch_id = ''
+    FOR UPDATE OF f SKIP LOCKED
+), held_followers AS MATERIALIZED (
+    SELECT w.request_id
+    FROM seen
+    JOIN batch_assets.follower AS w ON w.request_id = seen.request_id
+    WHERE seen.batch_id = ''
+    FOR UPDATE OF w SKIP LOCKED
+), held AS MATERIALIZED (
+    SELECT a.request_id FROM held_attempts AS a
+    UNION
+    SELECT f.request_id FROM held_retries AS f
+    UNION
+    SELECT w.request_id FROM held_followers AS w
 ), put_back AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'BATCHING_IN_PROGRESS',
@@ -55,6 +84,7 @@ WITH open_attempts AS MATERIALIZED (
         "completedAt" = NULL,
         "errorMessage" = seen.reason
     FROM seen
+    JOIN held ON held.request_id = seen.request_id
     WHERE r.id = seen.request_id
         AND CAST(r."processingStatus" AS text) = 'PENDING_BATCHING'
         AND coalesce(r."batchId", '') = ''
@@ -125,14 +155,19 @@ WITH open_attempts AS MATERIALIZED (
         c.request_id, c.company_id, c.reason, r.session_id, r.is_complete,
         coalesce((
             SELECT true
-            FROM batch_assets.attempt AS a
-            WHERE a.request_id = c.request_id AND a.cost_eur > 0
+            FROM public."AIProcessingRequest" AS o
+            JOIN batch_assets.attempt AS a ON a.request_id = o.id AND a.cost_eur > 0
+            WHERE o."sessionId" = r.session_id
+                AND o.model = r.model
+                AND o."processingType" = r.processing_type
             LIMIT 1
         ), false) AS was_bought
     FROM checked AS c
     CROSS JOIN LATERAL (
         SELECT
             q."sessionId" AS session_id,
+            q.model,
+            q."processingType" AS processing_type,
             CAST(q."processingStatus" AS text) = 'PROCESSING_COMPLETE' AS is_complete,
             CAST(q."processingStatus" AS text) = 'PROCESSING_FAILED'
                 AND q."errorMessage" IS DISTINCT FROM c.reason
@@ -172,6 +207,14 @@ WITH open_attempts AS MATERIALIZED (
         LIMIT :stages
     ) AS s
     JOIN in_progress AS i ON i.session_id = s.session_id
+    UNION
+    SELECT s.session_id
+    FROM (SELECT i.session_id FROM in_progress AS i ORDER BY random() LIMIT :stages) AS s
+    WHERE coalesce((
+        SELECT p.status <> 'IN_PROGRESS'
+        FROM public."SessionProcessingStatus" AS p
+        WHERE p."sessionId" = s.session_id AND p.stage = 'AI_ANALYSIS'
+    ), false)
     UNION
     SELECT put_back."sessionId" FROM put_back
 ), staged AS (

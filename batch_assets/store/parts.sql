@@ -6,7 +6,12 @@
 AND (
     NOT (r.success OR r."completedAt" IS NOT NULL)
     OR coalesce(
-        (SELECT true FROM batch_assets.attempt AS t WHERE t.request_id = r.id LIMIT 1),
+        (
+            SELECT true
+            FROM batch_assets.attempt AS t
+            WHERE t.request_id = r.id AND t.outcome IN ('completed', 'failed')
+            LIMIT 1
+        ),
         (SELECT true FROM batch_assets.dead_letter AS t WHERE t.request_id = r.id),
         false
     )
@@ -30,6 +35,30 @@ AND o.model = r.model
 AND o."processingType" = r."processingType"
 AND NOT coalesce((SELECT true FROM batch_assets.follower AS w WHERE w.request_id = o.id), false)
 
+-- part: will_end
+-- Somebody will end o, which is in progress: it is to be tried again, or its batch goes on. LiveDash
+-- leaves rows in progress in batches that have failed, and nobody ever looks at those again.
+AND (
+    coalesce((SELECT true FROM batch_assets.retry AS t WHERE t.request_id = o.id), false)
+    OR coalesce(
+        (
+            SELECT true
+            FROM batch_assets.attempt AS t
+            WHERE t.request_id = o.id AND t.outcome IS NULL
+            LIMIT 1
+        ),
+        false
+    )
+    OR coalesce(
+        (
+            SELECT CAST(t.status AS text) NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
+            FROM public."AIBatchRequest" AS t
+            WHERE t.id = o."batchId"
+        ),
+        false
+    )
+)
+
 -- part: leader_id
 -- The open request that asks the same as r, and came before it or is under way: r follows that one.
 -- Of several, one that is under way, then the oldest.
@@ -39,7 +68,10 @@ AND NOT coalesce((SELECT true FROM batch_assets.follower AS w WHERE w.request_id
     WHERE
         -- here: asks_the_same
         AND (
-            CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+            (
+                CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+                -- here: will_end
+            )
             OR (
                 CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
                 AND o."batchId" IS NULL
@@ -49,7 +81,7 @@ AND NOT coalesce((SELECT true FROM batch_assets.follower AS w WHERE w.request_id
                         (
                             SELECT true
                             FROM batch_assets.attempt AS t
-                            WHERE t.request_id = o.id
+                            WHERE t.request_id = o.id AND t.outcome IN ('completed', 'failed')
                             LIMIT 1
                         ),
                         (SELECT true FROM batch_assets.dead_letter AS t WHERE t.request_id = o.id),
@@ -63,6 +95,14 @@ AND NOT coalesce((SELECT true FROM batch_assets.follower AS w WHERE w.request_id
         CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' DESC, o."requestedAt", o.id
     LIMIT 1
 ) AS leader_id
+
+-- part: not_put_back
+-- LiveDash has not put it back among those that wait: then the next look notices that, and says so.
+AND NOT coalesce((
+    SELECT CAST(r."processingStatus" AS text) = 'PENDING_BATCHING' AND coalesce(r."batchId", '') = ''
+    FROM public."AIProcessingRequest" AS r
+    WHERE r.id = f.request_id
+), false)
 
 -- part: stage_in_progress
 -- The stage of whose session something is open, whatever it said: LiveDash makes another request

@@ -1,12 +1,22 @@
 """Requests of one session that ask the same, and are to be sent live: one call is made for all."""
 
+from typing import Any
+
 import pytest
 
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.store.conservation import Conservation
 from batch_assets_tests.factories import make_request
-from batch_assets_tests.stages.live_support import ON, ask, calls, dead_twins, only, waiting
-from batch_assets_tests.stages.support import Lab
+from batch_assets_tests.stages.live_support import (
+    ON,
+    ask,
+    calls,
+    dead_twins,
+    failed,
+    only,
+    waiting,
+)
+from batch_assets_tests.stages.support import Lab, call_rule, refusal
 
 
 def live_calls(lab: Lab, ids: list[str]) -> int:
@@ -65,3 +75,26 @@ def test_twins_of_one_that_a_budget_holds_stay_asked_for(lab: Lab) -> None:
     assert sorted(lab.desk.column("SELECT request_id FROM batch_assets.live_request")) == sorted(
         ids
     )
+
+
+@pytest.mark.parametrize(
+    "effect", [{"kind": "drop", "work": "done"}, refusal(500, work_done=True)], ids=["drop", "500"]
+)
+def test_a_call_that_nobody_knows_the_outcome_of_is_not_made_for_a_follower(
+    lab: Lab, effect: dict[str, Any]
+) -> None:
+    """It may have been paid for: then the conversation is not bought again unasked."""
+    (first,) = failed(lab, 1)
+    with lab.desk.engine.begin() as connection:
+        second = make_request(connection, lab.desk.session_id(first))
+    waiting(lab, 0)
+    assert lab.bucket_counts() == {"follows": 1, "retry": 1}
+    lab.configure(calls=[call_rule("chat", effect, count=1)])
+    run(lab)
+    assert lab.bucket_counts() == {"dead": 2}
+    assert {lab.desk.dead_letter(one).code for one in (first, second)} == {"indeterminate_live"}
+    lab.under(live=ON).finish()
+    assert live_calls(lab, [first, second]) == 1
+    status = lab.desk.analysis_status(first)
+    assert status is not None
+    assert status.status == "FAILED"

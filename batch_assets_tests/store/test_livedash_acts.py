@@ -1,17 +1,25 @@
 """What LiveDash's timers do to rows of ours is noticed in one look, named, and put back."""
 
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from batch_assets.domain.livedash_timers import hold_reason
 from batch_assets.store.conservation import Conservation
+from batch_assets.store.followers import Followers
 from batch_assets.store.livedash_acts import LiveDashActs, Noticed
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.registry import Registry
-from batch_assets_tests.factories import make_foreign_batch, make_request
+from batch_assets_tests.factories import (
+    make_company,
+    make_foreign_batch,
+    make_request,
+    make_session,
+)
 from batch_assets_tests.store.queries.support import PERMANENT, TRANSIENT, Desk, completed, failed
 
 QUIET_SECONDS = 900.0
@@ -19,6 +27,11 @@ RESET = (
     'UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PENDING_BATCHING\','
     ' "batchId" = NULL, "errorMessage" = :error WHERE id = :id'
 )
+WAITS_FOR_A_ROW = """
+    SELECT EXISTS (
+        SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+    )
+"""
 BY_PROCESS = "Batch processing failed: Failed to download file: 404"
 
 
@@ -187,6 +200,100 @@ def test_a_stage_that_was_put_back_while_its_request_is_in_a_batch_is_in_progres
     status = desk.analysis_status(row)
     assert status is not None
     assert status.status == "IN_PROGRESS"
+
+
+@pytest.mark.parametrize("word", ["PENDING", "FAILED", "COMPLETED", "SKIPPED"])
+def test_any_other_stage_is_set_however_many_sessions_livedash_has_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr("batch_assets.store.livedash_acts.STAGES_A_LOOK", 3)
+    with desk.engine.begin() as connection:
+        company_id = make_company(connection)
+        others = [make_session(connection, company_id) for _ in range(5)]
+    row = in_a_batch(desk)
+    for session_id in others:
+        desk.set_stage(session_id, "PENDING")
+    desk.set_stage(desk.session_id(row), word)
+    notice(desk)
+    status = desk.analysis_status(row)
+    assert status is not None
+    assert status.status == "IN_PROGRESS"
+
+
+def test_a_dead_letter_bought_live_is_bought_twice_if_we_have_bought_its_twin(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        company_id = make_company(connection)
+        session_id = make_session(connection, company_id)
+        first, second = (make_request(connection, session_id) for _ in range(2))
+    desk.queries.notice_pending(10)
+    for outcome in (failed(first, PERMANENT), completed(second)):
+        (claimed,) = desk.claim(company_id).batches
+        desk.upload(claimed.lease)
+        desk.submit(claimed)
+        desk.end(desk.in_flight(claimed.id))
+        lease = desk.take(claimed.id).lease
+        desk.write(lease, [outcome])
+        desk.settle(lease)
+    desk.do(
+        'UPDATE public."AIProcessingRequest"'
+        " SET \"processingStatus\" = 'PROCESSING_COMPLETE', success = true WHERE id = :id",
+        id=first,
+    )
+    seen = notice(desk)
+    assert (seen.acts, seen.bought_twice) == ({"retry": 1}, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "entries"),
+    [(in_a_batch, "attempt"), (to_be_retried, "retry"), (following, "follower")],
+)
+def test_what_another_run_is_about_to_move_is_left_to_it(
+    desk: Desk, make: Callable[[Desk], str], entries: str
+) -> None:
+    """Else it might go back to where it is no more, and nobody would ever look for it there."""
+    row = make(desk)
+    desk.do(RESET, id=row, error=BY_PROCESS)
+    with desk.engine.begin() as other_run:
+        lock = f"SELECT FROM batch_assets.{entries} WHERE request_id = :id FOR UPDATE"
+        other_run.execute(text(lock), {"id": row})
+        assert notice(desk).put_back == 0
+    assert notice(desk).put_back == 1
+
+
+def test_a_retry_that_was_reset_is_not_requeued_before_that_is_noticed(desk: Desk) -> None:
+    row = to_be_retried(desk)
+    desk.do("UPDATE batch_assets.retry SET retry_at = now() - interval '1 s'")
+    desk.do(RESET, id=row, error=BY_PROCESS)
+    assert desk.queries.requeue_due(10) == 0
+    assert notice(desk).acts == {"process": 1}
+    assert desk.queries.requeue_due(10) == 1
+    assert desk.intake() == {row}
+
+
+def test_a_heir_that_livedash_takes_at_the_same_moment_stays_in_its_batch(desk: Desk) -> None:
+    row = following(desk)
+    leader = desk.value("SELECT leader_id FROM batch_assets.follower")
+    desk.do(RESET, id=row, error=BY_PROCESS)
+    desk.do(
+        'UPDATE public."AIProcessingRequest"'
+        ' SET "processingStatus" = \'PROCESSING_FAILED\', "batchId" = NULL WHERE id = :id',
+        id=leader,
+    )
+    desk.do("UPDATE batch_assets.attempt SET outcome = 'discarded', ended_at = now()")
+    company_id = desk.value('SELECT "companyId" FROM public."Session" LIMIT 1')
+    with ThreadPoolExecutor(1) as pool:
+        with desk.engine.begin() as livedash:
+            batch_id = make_foreign_batch(livedash, company_id, request_ids=[row])
+            healing = pool.submit(Followers(desk.engine).heal)
+            deadline = time.monotonic() + 30
+            while not desk.value(WAITS_FOR_A_ROW) and time.monotonic() < deadline:
+                time.sleep(0.01)
+        healing.result()
+    assert (desk.request(row).processingStatus, desk.request(row).batchId) == (
+        "BATCHING_IN_PROGRESS",
+        batch_id,
+    )
+    assert desk.intake() == set()
 
 
 def test_many_dead_letters_are_compared_in_turns(

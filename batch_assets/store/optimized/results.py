@@ -25,6 +25,7 @@ from batch_assets.store.outcomes import (
     paid_columns,
 )
 from batch_assets.store.refused_values import refuses_value
+from batch_assets.store.session_stages import restage
 from batch_assets.store.sql import load
 from batch_assets.store.tables.staging import result_staging
 
@@ -89,9 +90,14 @@ class ResultQueries(OriginalResultQueries):
                 connection.execute(SQL["deleted"], {"batch_ids": list(batch_ids)})
 
     def requeue_due(self, limit: int) -> int:
-        """See `Queries.requeue_due`; one statement, which passes over what another run requeues."""
+        """See `Queries.requeue_due`; one statement, which passes over what another run requeues.
+
+        One more for the stages of sessions whose requests LiveDash has finished.
+        """
         with self.autocommit.connect() as connection:
-            return connection.execute(SQL["requeue_due"], {"limit": limit}).rowcount
+            row = connection.execute(SQL["requeue_due"], {"limit": limit}).one()
+            restage(connection, row.overtaken_sessions)
+        return int(row.requeued)
 
 
 def _pair_columns(rows: Iterable[BatchRow]) -> dict[str, list[str]]:

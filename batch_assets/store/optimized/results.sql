@@ -475,12 +475,13 @@ WHERE b.id = ANY(CAST(:batch_ids AS text[])) AND b.files_deleted_at IS NULL
 
 -- name: requeue_due
 -- A row that LiveDash moved meanwhile is no longer ours to retry: only its entry goes. One that it has
--- put back among those that wait is there already. The moment
--- is that of the statement, since the index cannot be asked for one that goes on changing.
+-- put back among those that wait is left to the look at what LiveDash did. The moment is that of the
+-- statement, since the index cannot be asked for one that goes on changing.
 WITH due AS (
     SELECT f.request_id
     FROM batch_assets.retry AS f
     WHERE f.retry_at <= statement_timestamp()
+        -- here: not_put_back
     ORDER BY f.retry_at, f.request_id
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
@@ -494,15 +495,27 @@ WITH due AS (
     SET "processingStatus" = 'PENDING_BATCHING', "completedAt" = NULL
     -- An array, since a join may read the keys from the first one on.
     WHERE r.id = ANY (ARRAY (SELECT t.request_id FROM taken AS t))
-        AND CAST(r."processingStatus" AS text) IN ('BATCHING_IN_PROGRESS', 'PENDING_BATCHING')
+        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
         AND coalesce(r."batchId", '') = ''
     RETURNING r.id, r."sessionId", r.model, r."requestedAt"
 ), staged AS (
     -- here: stage_in_progress
+), waiting AS (
+    INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
+    SELECT moved.id, taken.company_id, moved.model, moved."requestedAt"
+    FROM moved
+    JOIN taken ON taken.request_id = moved.id
+    ON CONFLICT (request_id) DO UPDATE
+    SET company_id = excluded.company_id,
+        model = excluded.model,
+        requested_at = excluded.requested_at
 )
-INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
-SELECT moved.id, taken.company_id, moved.model, moved."requestedAt"
-FROM moved
-JOIN taken ON taken.request_id = moved.id
-ON CONFLICT (request_id) DO UPDATE
-SET company_id = excluded.company_id, model = excluded.model, requested_at = excluded.requested_at
+SELECT
+    (SELECT count(*) FROM moved) AS requeued,
+    (
+        SELECT coalesce(json_agg(DISTINCT r."sessionId"), '[]')
+        FROM public."AIProcessingRequest" AS r
+        WHERE r.id = ANY (ARRAY (
+            SELECT taken.request_id FROM taken EXCEPT SELECT moved.id FROM moved
+        ))
+    ) AS overtaken_sessions

@@ -175,13 +175,16 @@ class ResultQueries(EngineQueries):
 
     def requeue_due(self, limit: int) -> int:
         """See `Queries.requeue_due`."""
-        requeued = 0
+        overtaken: list[str] = []
         with self.autocommit.connect() as connection:
             due = connection.execute(SQL["due_retries"], {"limit": limit}).scalars().all()
             for request_id in due:
-                which = {"request_id": request_id}
-                requeued += connection.execute(SQL["requeue_row"], which).rowcount
-        return requeued
+                moved = connection.execute(SQL["requeue_row"], {"request_id": request_id})
+                overtaken += [] if moved.rowcount else [request_id]
+            if overtaken:
+                which = {"request_ids": overtaken}
+                restage(connection, connection.execute(SQL["sessions"], which).scalars().all())
+        return len(due) - len(overtaken)
 
 
 def _write(

@@ -317,12 +317,18 @@ WHERE b.id = :batch_id AND b.files_deleted_at IS NULL
 SELECT f.request_id
 FROM batch_assets.retry AS f
 WHERE f.retry_at <= statement_timestamp()
+    -- here: not_put_back
 ORDER BY f.retry_at, f.request_id
 LIMIT :limit
 
+-- name: sessions
+SELECT DISTINCT r."sessionId"
+FROM public."AIProcessingRequest" AS r
+WHERE r.id = ANY(CAST(:request_ids AS text[]))
+
 -- name: requeue_row
 -- A row that LiveDash moved meanwhile is no longer ours to retry: only its entry goes. One that it has
--- put back among those that wait is there already.
+-- put back among those that wait is left to the look at what LiveDash did.
 WITH due AS (
     DELETE FROM batch_assets.retry AS f
     WHERE f.request_id = :request_id
@@ -332,7 +338,7 @@ WITH due AS (
     SET "processingStatus" = 'PENDING_BATCHING', "completedAt" = NULL
     FROM due
     WHERE r.id = due.request_id
-        AND r."processingStatus" IN ('BATCHING_IN_PROGRESS', 'PENDING_BATCHING')
+        AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
         AND r."batchId" IS NULL
     RETURNING r.id, r."sessionId", r.model, r."requestedAt", due.company_id
 ), staged AS (

@@ -238,6 +238,16 @@ class Desk:
     def session_id(self, request_id: str) -> str:
         return str(self.request(request_id).sessionId)
 
+    def set_stage(self, session_id: str, word: str) -> None:
+        """Let the stage AI_ANALYSIS of a session say this, whatever is so."""
+        self.do(
+            'INSERT INTO public."SessionProcessingStatus" AS p (id, "sessionId", stage, status)'
+            " VALUES (:id, :id, 'AI_ANALYSIS', CAST(:word AS public.\"ProcessingStatus\"))"
+            ' ON CONFLICT ("sessionId", stage) DO UPDATE SET status = excluded.status',
+            id=session_id,
+            word=word,
+        )
+
     def analysis_status(self, request_id: str) -> Row[Any] | None:
         """The AI_ANALYSIS row of a request's session."""
         with self.engine.begin() as connection:

@@ -8,7 +8,12 @@ import pytest
 from batch_assets.domain.policy import Policy
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.followers import Followers
-from batch_assets_tests.factories import make_company, make_request, make_session
+from batch_assets_tests.factories import (
+    make_company,
+    make_foreign_batch,
+    make_request,
+    make_session,
+)
 from batch_assets_tests.store.queries.support import (
     COST,
     PERMANENT,
@@ -207,3 +212,55 @@ def test_two_that_are_in_the_intake_all_the_same_are_not_both_claimed(desk: Desk
     assert claimed.requests == 1
     assert (desk.intake(), leaders(desk)) == (set(), {second: first})
     assert_conserved(desk)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "PROCESSED", None])
+def test_what_livedash_left_in_progress_is_nobodys_leader(desk: Desk, status: str | None) -> None:
+    """Its check timer gives up a batch and leaves the rows; without the batch they are in none."""
+    with desk.engine.begin() as connection:
+        company_id = make_company(connection)
+        session_id = make_session(connection, company_id)
+        left = make_request(connection, session_id, age=timedelta(days=3))
+        make_foreign_batch(
+            connection,
+            company_id,
+            status=status or "FAILED",
+            request_ids=[left],
+            age=timedelta(days=3),
+        )
+    if status is None:
+        desk.do('DELETE FROM public."AIBatchRequest"')
+    with desk.engine.begin() as connection:
+        new = make_request(connection, session_id)
+    desk.queries.notice_pending(100)
+    assert desk.intake() == {new}
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_leader_whom_nobody_will_end_any_more_is_lost(desk: Desk, waits: bool) -> None:
+    """Its batch, LiveDash's own, has failed; or LiveDash died between two of its statements."""
+    company_id, (first, second) = asked(desk, 2)
+    with desk.engine.begin() as connection:
+        make_foreign_batch(connection, company_id, status="FAILED", request_ids=[first])
+    if waits:
+        desk.do(
+            'UPDATE public."AIProcessingRequest"'
+            " SET \"processingStatus\" = 'PENDING_BATCHING' WHERE id = :id",
+            id=first,
+        )
+    Followers(desk.engine).heal()
+    desk.queries.notice_pending(100)
+    assert second in desk.intake()
+    assert leaders(desk) == {}
+
+
+def test_an_end_that_a_released_batch_does_not_explain_is_livedashs(desk: Desk) -> None:
+    batch, (row,) = desk.claimed(1)
+    desk.queries.release([batch.lease])
+    desk.do(
+        'UPDATE public."AIProcessingRequest" SET success = true, "completedAt" = now()'
+        " WHERE id = :id",
+        id=row,
+    )
+    desk.queries.notice_pending(100)
+    assert desk.claim(desk.batch(batch.id).company_id).batches == ()

@@ -34,16 +34,6 @@ def status(desk: Desk, session_id: str) -> str | None:
     return None if found is None else str(found.status)
 
 
-def set_stage(desk: Desk, session_id: str, word: str) -> None:
-    desk.do(
-        'INSERT INTO public."SessionProcessingStatus" AS p (id, "sessionId", stage, status)'
-        " VALUES (:id, :id, 'AI_ANALYSIS', CAST(:word AS public.\"ProcessingStatus\"))"
-        ' ON CONFLICT ("sessionId", stage) DO UPDATE SET status = excluded.status',
-        id=session_id,
-        word=word,
-    )
-
-
 def two_of_one_session(desk: Desk) -> tuple[str, str, list[str]]:
     """A company, its session, and two requests of different types for it, noticed."""
     with desk.engine.begin() as connection:
@@ -73,7 +63,7 @@ def test_a_session_is_in_progress_as_soon_as_a_request_is_noticed(
         session_id = make_session(connection, make_company(connection))
         make_request(connection, session_id)
     if word is not None:
-        set_stage(desk, session_id, word)
+        desk.set_stage(session_id, word)
     desk.queries.notice_pending(100)
     assert status(desk, session_id) == "IN_PROGRESS"
 
@@ -82,7 +72,7 @@ def test_a_stage_that_was_put_back_while_its_request_waits_is_in_progress_again(
     desk: Desk,
 ) -> None:
     _, session_id, _ = two_of_one_session(desk)
-    set_stage(desk, session_id, "PENDING")
+    desk.set_stage(session_id, "PENDING")
     desk.queries.notice_pending(100)
     assert status(desk, session_id) == "IN_PROGRESS"
 
@@ -146,10 +136,24 @@ def test_an_answer_that_livedash_has_stored_before_counts(desk: Desk) -> None:
     assert status(desk, session_id) == "COMPLETED"
 
 
+def test_a_retry_that_livedash_has_answered_ends_it(desk: Desk) -> None:
+    batch, (row,) = desk.ended(1)
+    desk.write(batch.lease, [failed(row, TRANSIENT)])
+    desk.settle(batch.lease)
+    desk.do("UPDATE batch_assets.retry SET retry_at = now() - interval '1 s'")
+    desk.do(
+        'UPDATE public."AIProcessingRequest"'
+        " SET \"processingStatus\" = 'PROCESSING_COMPLETE', success = true WHERE id = :id",
+        id=row,
+    )
+    assert desk.queries.requeue_due(10) == 0
+    assert status(desk, desk.session_id(row)) == "COMPLETED"
+
+
 def test_a_release_and_a_retry_leave_it_in_progress(desk: Desk) -> None:
     company_id, session_id, _ = two_of_one_session(desk)
     (claimed,) = desk.claim(company_id).batches
-    set_stage(desk, session_id, "PENDING")
+    desk.set_stage(session_id, "PENDING")
     desk.queries.release([claimed.lease])
     assert status(desk, session_id) == "IN_PROGRESS"
 
@@ -227,12 +231,12 @@ def test_an_end_never_comes_before_the_beginning(desk: Desk) -> None:
 
 def test_the_control_sets_right_what_nothing_will_finish(desk: Desk) -> None:
     company_id, asked_id, _ = two_of_one_session(desk)
-    set_stage(desk, asked_id, "PENDING")
+    desk.set_stage(asked_id, "PENDING")
     with desk.engine.begin() as connection:
         left, answered = (make_session(connection, company_id) for _ in range(2))
         make_request(connection, answered, status="PROCESSING_COMPLETE", success=True)
     for session_id in (left, answered):
-        set_stage(desk, session_id, "IN_PROGRESS")
+        desk.set_stage(session_id, "IN_PROGRESS")
     foreseen = reset_stages(desk.engine, dry_run=True)
     assert (foreseen.orphaned, foreseen.unstaged) == (2, 1)
     assert status(desk, left) == "IN_PROGRESS"
