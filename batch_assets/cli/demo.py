@@ -79,11 +79,19 @@ def _bring_in_conversations(database: OpenDatabase, shown: Screen) -> None:
     added = bring_in(database.engine, database.endpoints.database_url)
     # Runs before this may have found none of these companies.
     company_cache(database).refresh()
-    if added:
-        shown.say(f"{plural(added, 'conversation')} of HR chatbots came in.")
-    else:
-        unfinished = plural(open_conversations(database.engine), "conversation")
-        shown.say(f"An earlier demo was cut off: this one goes on with its {unfinished}.")
+    unfinished = open_conversations(database.engine)
+    if not added:
+        shown.say(
+            "An earlier demo was cut off: this one goes on with its "
+            f"{plural(unfinished, 'conversation')}."
+        )
+        return
+    shown.say(f"{plural(added, 'conversation')} of HR chatbots came in.")
+    if added > unfinished:
+        shown.say(
+            f"{count(added - unfinished)} of them wait, since their company is suspended; "
+            f"{count(unfinished)} are to be analysed."
+        )
 
 
 def _work_through(database: OpenDatabase, instance: dg.DagsterInstance, shown: Screen) -> None:
@@ -149,7 +157,7 @@ def _active(database: OpenDatabase) -> CompanyStatistics:
 
 def _show_results(database: OpenDatabase, shown: Screen) -> None:
     companies = database.queries.statistics()
-    shown.say()
+    shown.say("\nAll conversations of this stack, those of earlier demos too:\n")
     show_results(shown, companies)
     shown.say(savings(companies))
     for failure in failures(database.engine):

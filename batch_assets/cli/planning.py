@@ -57,11 +57,18 @@ def show_plan(*, dry_run: bool, as_json: bool) -> None:
             plan = preview(pipeline, list(companies))
         lines = list(_lines(plan.batches, companies))
         held_because = database.registry.installation().hold_reason
-        others = _not_sent(plan, in_all(database.queries.statistics()))
+        statistics = database.queries.statistics()
+        others = _not_sent(plan, in_all(statistics))
+        inactive = [one for one in statistics if one.waiting and one.status != "ACTIVE"]
     if as_json:
+        others["of_inactive_companies"] = sum(one.waiting for one in inactive)
         print_json(_document(lines, plan, others, held_because))
     else:
-        _show(database.place, lines, plan, others, held_because)
+        not_sent = left_alone(**others) + [
+            f"Not sent: {plural(one.waiting, 'request')} of {one.name}, which is not active."
+            for one in inactive
+        ]
+        _show(database.place, lines, plan, not_sent, held_because)
 
 
 def _not_sent(plan: PlanPreview, sums: CompanyStatistics) -> dict[str, int]:
@@ -117,7 +124,7 @@ def _show(
     place: str,
     lines: list[Line],
     plan: PlanPreview,
-    others: dict[str, int],
+    not_sent: list[str],
     held_because: str | None,
 ) -> None:
     shown = console()
@@ -133,7 +140,7 @@ def _show(
         shown.say(f"Would be refused for good: {plural(requests, 'request')} ({code})")
     for reason, requests in plan.held.items():
         shown.say(f"Would be held back: {plural(requests, 'request')} ({reason})")
-    for sentence in left_alone(**others):
+    for sentence in not_sent:
         shown.say(sentence)
     if plan.unknown_types:
         shown.say(of_unknown_types(plan.unknown_types))

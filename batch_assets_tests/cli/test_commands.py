@@ -167,6 +167,16 @@ def test_a_plan_says_where_tokens_go_and_warns_of_unknown_types(
     assert document["unknown_types"] == {"horo\\x1b[31mscope": 2}
 
 
+def test_a_plan_names_what_waits_for_companies_that_are_not_active(
+    typed: Type, configured: dict[str, str]
+) -> None:
+    migrated(typed, configured)
+    planned = " ".join(typed("plan", "--dry-run", **configured).out.split())
+    assert "Not sent: 2 requests of Zorggroep Oost, which is not active." in planned
+    document = json.loads(typed("plan", "--dry-run", "--json", **configured).out)
+    assert document["of_inactive_companies"] == 2
+
+
 def test_confirm_asks_nobody_where_nobody_is(typed: Type, configured: dict[str, str]) -> None:
     migrated(typed, configured)
     outcome = typed("confirm", **configured)

@@ -117,6 +117,8 @@ def test_one_that_is_cut_off_and_two_whole_ones(project_copy: Path) -> None:
 
         again = in_a_pipe(project_copy, {"CI": "true"})
         assert "339 conversations of HR chatbots came in." in again
+        assert "21 of them wait, since their company is suspended; 318 are to be analysed." in again
+        assert "those of earlier demos too" in again
         assert "\x1b" not in again
         assert "%" not in again.replace("(50% saved)", "")
         assert sessions(connection) == 2 * 339
