@@ -1,11 +1,9 @@
 """`batch-assets confirm`."""
 
-import sys
-
 import typer
 
 from batch_assets.cli.opening import OpenDatabase, open_database, require_account, who
-from batch_assets.cli.output import confirmed, console, plural
+from batch_assets.cli.output import asked, console, plural
 from batch_assets.domain.errors import ConfigurationError, SubmissionHeldError
 from batch_assets.store.registry import Installation
 
@@ -23,7 +21,9 @@ def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
             shown.say("Submissions from it are allowed already.")
             return
         require_account(database.endpoints)
-        if not yes and not _asked("Allow the job to submit from this database?"):
+        command = "confirm" + " --copy" * copy + " --moved" * moved
+        question = "Allow the job to submit from this database?"
+        if not asked(question, command=command, yes=yes, has_dry_run=False):
             shown.say("Nothing was changed.")
             raise typer.Exit(1)
         if installation.is_at_home:
@@ -55,11 +55,3 @@ def _describe(database: OpenDatabase) -> None:
         indent=2,
     )
     shown.say(f"charged to {charged}", indent=2)
-
-
-def _asked(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise ConfigurationError(
-            "There is no terminal to ask on: type `batch-assets confirm --yes` to allow it."
-        )
-    return confirmed(question)

@@ -151,7 +151,7 @@ def show_failures(run: Run) -> None:
 
 def _did(entry: tuple[str, dict[str, float]]) -> str:
     said = ", ".join(f"{name} {value:,g}" for name, value in entry[1].items())
-    return said or "nothing to do"
+    return said or "nothing to report"
 
 
 _OPS: Sequence[Column[tuple[str, dict[str, float]]]] = (

@@ -2,7 +2,7 @@
 
 import typer
 
-from batch_assets.cli.output import confirmed, console
+from batch_assets.cli.output import asked, console
 from batch_assets.local import stack
 from batch_assets.settings import load_settings
 from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR
@@ -22,7 +22,7 @@ def reset(*, yes: bool) -> None:
         console().say(f"There is no local stack {name}: nothing to do.")
         return
     question = f"Delete the local stack {name} with its database and Dagster's history?"
-    if not (yes or confirmed(question)):
+    if not asked(question, command="local reset", yes=yes, has_dry_run=False):
         raise typer.Abort
     stack.reset(PROJECT_DIR, name=name)
     console().say(f"The local stack {name} is gone; the next command makes a new one.")

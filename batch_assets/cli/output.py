@@ -63,14 +63,15 @@ def moment(at: datetime | None) -> str:
     return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def asked(question: str, *, command: str, yes: bool) -> bool:
+def asked(question: str, *, command: str, yes: bool, has_dry_run: bool = True) -> bool:
     """Whether to go on; asks unless `yes`. Raises `ConfigurationError` where nobody is there."""
     if yes:
         return True
     if not sys.stdin.isatty():
+        otherwise = ", or --dry-run to see what it would do" if has_dry_run else ""
         raise ConfigurationError(
-            f"There is no terminal to ask on: type `batch-assets {command} --yes` to do it, or "
-            "--dry-run to see what it would do."
+            f"There is no terminal to ask on: type `batch-assets {command} --yes` to do "
+            f"it{otherwise}."
         )
     return confirmed(question)
 

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
+from batch_assets.local import stack
 from batch_assets.local.batch_server import RunningServer
 from batch_assets.store.urls import application_url
 from batch_assets_tests.cli.conftest import KEY, Type
@@ -175,6 +176,16 @@ def test_a_plan_names_what_waits_for_companies_that_are_not_active(
     assert "Not sent: 2 requests of Zorggroep Oost, which is not active." in planned
     document = json.loads(typed("plan", "--dry-run", "--json", **configured).out)
     assert document["of_inactive_companies"] == 2
+
+
+def test_a_stack_is_not_deleted_where_nobody_can_be_asked(
+    typed: Type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stack, "state_dir", lambda *_: tmp_path)
+    outcome = typed("local", "reset")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "`batch-assets local reset --yes` to do it." in outcome.err
+    assert tmp_path.exists()
 
 
 def test_confirm_asks_nobody_where_nobody_is(typed: Type, configured: dict[str, str]) -> None:
