@@ -62,19 +62,19 @@ def _require_turn() -> None:
 
 
 def _document(report: ForceReport) -> dict[str, object]:
-    sent = report.sent
+    sent, planned = report.sent, report.planned
     return {
         "company_id": report.company.id,
         "company": report.company.name,
         "dry_run": report.dry_run,
-        "would_send": [asdict(batch) for batch in report.planned],
-        "requests": sent.requests,
-        "batches": sent.batches,
+        "would_send": [asdict(batch) for batch in planned],
+        "requests": report.requests,
+        "batches": sent.batches + len(planned),
         "batches_sent": [asdict(batch) for batch in sent.batches_sent],
         "released": sent.released,
         "unresolved": sent.unresolved,
-        "estimated_tokens": sent.estimated_tokens,
-        "estimated_cost_eur": sent.estimated_cost_eur,
+        "estimated_tokens": sent.estimated_tokens + sum(one.tokens for one in planned),
+        "estimated_cost_eur": sent.estimated_cost_eur + sum(one.cost_eur for one in planned),
         "refused": dict(report.rejected),
         "held_back": dict(report.held),
         "submission_held_because": report.held_because,

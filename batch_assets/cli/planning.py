@@ -134,6 +134,9 @@ def _show(
         shown.show(_COLUMNS, lines, [column.cell(total) for column in _COLUMNS])
         shown.say("Prompt tokens and cost (batch prices) are estimates.")
         shown.say(_per_request(plan))
+        unpriced = sorted({line.model for line in lines if not line.cost_eur})
+        if unpriced:
+            shown.say(f"Without a price, and so without a cost above: {', '.join(unpriced)}.")
     else:
         shown.say("Nothing: no company has enough requests waiting, or an old enough one.")
     for code, requests in plan.rejected.items():

@@ -168,6 +168,17 @@ def test_a_plan_says_where_tokens_go_and_warns_of_unknown_types(
     assert document["unknown_types"] == {"horo\\x1b[31mscope": 2}
 
 
+def test_a_plan_says_whose_cost_it_does_not_know(typed: Type, configured: dict[str, str]) -> None:
+    migrated(typed, configured)
+    engine = create_engine(application_url(configured["DATABASE_URL"]))
+    with engine.begin() as connection:
+        for model in ("gpt-unheard-of", "gpt-4o-mini"):
+            make_requests(connection, make_company(connection), 10, model=model)
+    engine.dispose()
+    planned = " ".join(typed("plan", "--dry-run", **configured).out.split())
+    assert "Without a price, and so without a cost above: gpt-unheard-of." in planned
+
+
 def test_a_plan_names_what_waits_for_companies_that_are_not_active(
     typed: Type, configured: dict[str, str]
 ) -> None:

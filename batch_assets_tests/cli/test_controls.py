@@ -66,6 +66,8 @@ def test_force_and_cancel(type_: Type, api: RunningServer) -> None:
     api.set_config(ServerConfig.model_validate({"timing": timing}))
     planned = document(type_("force", NAME, "--dry-run", "--json"))
     assert [one["requests"] for one in planned["would_send"]] == [3]
+    assert (planned["requests"], planned["batches"]) == (3, 1)
+    assert planned["estimated_tokens"] == planned["would_send"][0]["tokens"] > 0
     assert "Would send 3 requests of " + NAME in type_("force", NAME, "--dry-run").out
     assert_one_sentence(type_("force", "nobody", "--yes"), 2, "No company has the id")
     asked = type_("force", NAME)
