@@ -133,7 +133,8 @@ SELECT
     ) AS fingerprint,
     (SELECT count(*) FROM judged) AS waiting_companies,
     (
-        SELECT min(j.oldest) + make_interval(secs => :wait_seconds)
+        -- A driver knows no later date; LiveDash's column does.
+        SELECT min(least(j.oldest, '9999-12-31')) + make_interval(secs => :wait_seconds)
         FROM judged AS j
         CROSS JOIN bounds AS b
         WHERE j.oldest > b.too_old

@@ -61,6 +61,15 @@ def test_a_company_is_due_with_its_tenth_request(desk: Desk) -> None:
     assert (found.companies, found.large_companies, found.requests) == (1, 1, 10)
 
 
+@pytest.mark.parametrize("date", ["infinity", "-infinity", "20000-01-01", "4000-01-01 BC"])
+def test_a_date_that_no_driver_knows_stops_no_tick(desk: Desk, date: str) -> None:
+    arrive(desk, 10)
+    desk.do(f'UPDATE public."AIProcessingRequest" SET "requestedAt" = \'{date}\'')
+    assert see(desk).companies == 1
+    notice(desk)
+    assert see(desk).companies == 0
+
+
 def test_the_same_backlog_has_the_same_fingerprint_however_it_grows(desk: Desk) -> None:
     company_id = arrive(desk, 10, age=YOUNG)
     first = see(desk).fingerprint

@@ -191,7 +191,11 @@ WITH progress AS MATERIALIZED (
         w.is_whole AS is_swept_whole,
         w.last_at AS swept_at
     FROM (
-        SELECT count(*) = :most AS is_full, max(missing."requestedAt") AS last_at FROM missing
+        -- A driver knows no earlier and no later date; LiveDash's column does.
+        SELECT
+            count(*) = :most AS is_full,
+            max(greatest(least(missing."requestedAt", '9999-12-31'), '0001-01-01')) AS last_at
+        FROM missing
     ) AS m
     CROSS JOIN (
         SELECT

@@ -93,6 +93,20 @@ def test_a_request_whose_date_lies_in_the_future_is_noticed_with_those_after_it(
     assert desk.intake() == {future, young}
 
 
+@pytest.mark.parametrize("date", ["infinity", "-infinity", "20000-01-01", "4000-01-01 BC"])
+def test_a_date_that_no_driver_knows_keeps_nobody_waiting(desk: Desk, date: str) -> None:
+    with desk.engine.begin() as connection:
+        company_id = make_company(connection)
+        odd, usual = (make_request(connection, make_session(connection, company_id)) for _ in "12")
+    desk.do(
+        f'UPDATE public."AIProcessingRequest" SET "requestedAt" = \'{date}\' WHERE id = :id', id=odd
+    )
+    assert desk.queries.notice_pending(100) == 2
+    assert desk.intake() == {odd, usual}
+    (claimed,) = desk.claim(company_id).batches
+    assert claimed.requests == 2
+
+
 def test_a_request_that_is_committed_long_after_its_date_is_noticed(desk: Desk) -> None:
     company_id, (young,) = desk.company(1)
     (late,) = desk.more(company_id, 1, age=timedelta(days=3))
