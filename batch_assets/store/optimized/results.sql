@@ -364,7 +364,8 @@ WHERE b.id = g.batch_id
 -- The leases are checked and the rows locked first: whoever took a batch over has raised its fence.
 -- What is left of a batch without an outcome waits again; it is open as before, and so the stages of
 -- its sessions stay in progress. Suspects are cleared that the server took, or that have found their
--- end: what was refused and waits stays suspect. Only now LiveDash sees how the batch has ended.
+-- end: what was refused and waits stays suspect. Only now LiveDash sees how the batch has ended. The
+-- server's clock may be ahead of the database's: no batch is read before it has ended.
 WITH held AS MATERIALIZED (
     SELECT
         b.id, b.suspect_of, b.server_status, b.kind,
@@ -429,9 +430,12 @@ WITH held AS MATERIALIZED (
             ELSE 'FAILED'
         END,
         "completedAt" = CASE
-            WHEN held.kind = 'live' THEN CURRENT_TIMESTAMP ELSE l."completedAt"
+            WHEN held.kind = 'live' THEN greatest(CURRENT_TIMESTAMP, l."createdAt")
+            ELSE l."completedAt"
         END,
-        "processedAt" = CASE WHEN held.was_read THEN CURRENT_TIMESTAMP END
+        "processedAt" = CASE
+            WHEN held.was_read THEN greatest(CURRENT_TIMESTAMP, l."createdAt", l."completedAt")
+        END
     FROM held
     WHERE l.id = held.id
         AND CAST(l.status AS text) NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')

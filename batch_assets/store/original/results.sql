@@ -279,7 +279,8 @@ SET state = 'settled',
 WHERE b.id = :batch_id
 
 -- name: livedash_settled
--- Every row has left the batch: only now LiveDash sees how it has ended.
+-- Every row has left the batch: only now LiveDash sees how it has ended. The server's clock may be
+-- ahead of the database's: no batch is read before it has ended.
 UPDATE public."AIBatchRequest" AS l
 SET status = CASE
         WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
@@ -287,10 +288,13 @@ SET status = CASE
         WHEN b.server_status IN ('cancelled', 'lost') THEN 'CANCELLED'
         ELSE 'FAILED'
     END,
-    "completedAt" = CASE WHEN b.kind = 'live' THEN CURRENT_TIMESTAMP ELSE l."completedAt" END,
+    "completedAt" = CASE
+        WHEN b.kind = 'live' THEN greatest(CURRENT_TIMESTAMP, l."createdAt")
+        ELSE l."completedAt"
+    END,
     "processedAt" = CASE
         WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
-        THEN CURRENT_TIMESTAMP
+        THEN greatest(CURRENT_TIMESTAMP, l."createdAt", l."completedAt")
     END
 FROM batch_assets.batch AS b
 WHERE l.id = :batch_id AND b.id = l.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -87,3 +88,30 @@ def test_a_row_that_could_not_be_written_for_long_is_dead_with_its_cost(
     status = desk.analysis_status(second)
     assert status is not None
     assert status.status == "FAILED"
+
+
+BATCH_TIMES = pytest.mark.parametrize(
+    "check", ['"completedAt" >= "createdAt"', '"processedAt" >= "completedAt"']
+)
+
+
+@BATCH_TIMES
+@pytest.mark.parametrize("seconds", [-3_600, 3_600])
+def test_a_clock_of_the_servers_that_is_off_costs_no_batch(
+    desk: Desk, check: str, seconds: int
+) -> None:
+    batch, ids = desk.submitted(1)
+    with constrained(desk, "AIBatchRequest", check):
+        desk.end(batch, completed_at=datetime.now(UTC) + timedelta(seconds=seconds))
+        taken = desk.take(batch.id)
+        desk.write(taken.lease, [completed(row) for row in ids])
+        desk.settle(taken.lease)
+    assert desk.batch(batch.id).state == "settled"
+    told = desk.livedash_batch(batch.id)
+    assert told.createdAt <= told.completedAt <= told.processedAt
+
+
+def test_a_batch_that_the_server_has_not_ended_has_no_end(desk: Desk) -> None:
+    batch, _ = desk.submitted(1)
+    desk.end(batch, status="failed", output_file_id=None)
+    assert desk.livedash_batch(batch.id).completedAt is None
