@@ -113,12 +113,12 @@ WITH ended AS (
         gen_random_uuid()::text, moved."sessionId", 'AI_ANALYSIS', 'IN_PROGRESS',
         CURRENT_TIMESTAMP, CAST(:metadata AS jsonb)
     FROM moved
+    WHERE CAST(:metadata AS jsonb) IS NOT NULL
     ON CONFLICT ("sessionId", stage) DO UPDATE
     SET metadata = CASE
             WHEN jsonb_typeof(p.metadata) = 'object' THEN p.metadata || excluded.metadata
             ELSE excluded.metadata
         END
-    WHERE excluded.metadata IS NOT NULL
 ), asked AS (
     SELECT moved."sessionId" AS id, CAST(:question_count AS integer) AS questions
     FROM moved
@@ -158,7 +158,8 @@ WHERE a.request_id = :request_id AND a.counted AND a.outcome = 'failed'
 -- name: fail_row
 -- With a delay it is tried again then, and stays in progress until that, in no batch: so none of
 -- LiveDash's timers buys it. Without one it becomes a dead letter. What was paid for an answer that
--- could not be used is kept with the row all the same.
+-- could not be used is kept with the row all the same, unless LiveDash's database refuses that: the
+-- attempt has it in any case.
 WITH ended AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = 'failed',
@@ -201,7 +202,7 @@ WITH ended AS (
         "rejectedPredictionTokens" = :rejected_prediction_tokens,
         "promptTokenCost" = :prompt_token_cost,
         "completionTokenCost" = :completion_token_cost,
-        "totalCostEur" = CAST(:cost_eur AS float8)
+        "totalCostEur" = CAST(:shown_cost_eur AS float8)
     FROM ended
     WHERE r.id = ended.request_id
         -- here: is_in_batch
