@@ -306,7 +306,8 @@ def _write_row(
         written.refused["duplicate"] += 1
         return
     if row.session_id is None:
-        connection.execute(SQL["discard_row"], which)
+        # Somebody else has ended it, and its session's stage is still ours to say.
+        done.session_ids.update(connection.execute(SQL["discard_row"], which).scalars())
         kind = "discarded"
         done.discarded.append(outcome)
     else:
@@ -329,7 +330,7 @@ def _write_sessions(
     ended = end_followers(connection, request_ids)
     done.shared += ended.shared
     if extent.is_staged:
-        restage(connection, sorted(done.session_ids))
+        restage(connection, sorted(done.session_ids | ended.session_ids))
     _write_questions(connection, done.asked)
 
 

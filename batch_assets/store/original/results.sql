@@ -242,10 +242,19 @@ SELECT
     (SELECT max(moved."sessionId") FROM moved) AS session_id
 
 -- name: discard_row
--- The row left the batch while it ran: what it cost is kept, its answer is not.
-UPDATE batch_assets.attempt AS a
-SET outcome = 'discarded'
-WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IN ('completed', 'failed')
+-- The row left the batch while it ran: what it cost is kept, its answer is not. Its session comes back,
+-- unless it was deleted.
+WITH discarded AS (
+    UPDATE batch_assets.attempt AS a
+    SET outcome = 'discarded'
+    WHERE a.batch_id = :batch_id
+        AND a.request_id = :request_id
+        AND a.outcome IN ('completed', 'failed')
+    RETURNING a.request_id
+)
+SELECT r."sessionId"
+FROM discarded
+JOIN public."AIProcessingRequest" AS r ON r.id = discarded.request_id
 
 -- name: add_to_batch
 UPDATE batch_assets.batch AS b
