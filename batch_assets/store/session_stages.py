@@ -1,8 +1,8 @@
 """LiveDash's stage AI_ANALYSIS of each session, as all requests of the session say together.
 
 One rule for every road: IN_PROGRESS as long as any request of the session is open, COMPLETED once
-an answer is stored and none is open, FAILED with a dead letter where there is no answer. LiveDash
-makes another request for a session whose stage is PENDING.
+an answer is stored and none is open, FAILED where there is no answer and one has failed for good.
+LiveDash makes another request for a session whose stage is PENDING.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,13 +1,14 @@
 -- part: judged
 -- What all requests of a session say together: something is open, or some answer is stored, or what
--- was tried is dead. A dead letter never outweighs an answer. `given` has the sessions.
+-- was tried has failed for good, by a dead letter or by LiveDash's own word. A failure never outweighs
+-- an answer. `given` has the sessions.
 ), judged AS MATERIALIZED (
     SELECT
         s.id AS session_id,
         CASE
             WHEN q.is_open THEN 'IN_PROGRESS'
             WHEN q.is_answered THEN 'COMPLETED'
-            WHEN d.request_id IS NOT NULL THEN 'FAILED'
+            WHEN d.id IS NOT NULL THEN 'FAILED'
         END AS status,
         d.reason,
         d.attempts,
@@ -32,13 +33,13 @@
         ) AS o
     ) AS q
     LEFT JOIN LATERAL (
-        SELECT l.request_id, l.reason, l.attempts
+        SELECT r.id, coalesce(l.reason, r."errorMessage") AS reason, l.attempts
         FROM public."AIProcessingRequest" AS r
-        JOIN batch_assets.dead_letter AS l ON l.request_id = r.id
+        LEFT JOIN batch_assets.dead_letter AS l ON l.request_id = r.id
         WHERE r."sessionId" = s.id
             AND NOT (q.is_open OR q.is_answered)
             AND CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
-        ORDER BY l.dead_at DESC, l.request_id DESC
+        ORDER BY l.dead_at DESC NULLS LAST, r.id DESC
         LIMIT 1
     ) AS d ON true
 )

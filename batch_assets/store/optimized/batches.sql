@@ -183,6 +183,7 @@ WITH given AS (
     RETURNING b.id, b.installation_id
 ), told AS (
     -- How a batch of ours is on the server is not for LiveDash's timers to know; its own they know.
+    -- The server says whole seconds by its own clock: no batch ends before it was made.
     UPDATE public."AIBatchRequest" AS l
     SET status = CASE
             WHEN moved.installation_id IS NULL
@@ -191,7 +192,10 @@ WITH given AS (
         END,
         "outputFileId" = g.output_file_id,
         "errorFileId" = g.error_file_id,
-        "completedAt" = coalesce(g.completed_at, l."completedAt")
+        "completedAt" = CASE
+            WHEN g.completed_at IS NULL THEN l."completedAt"
+            ELSE greatest(g.completed_at, l."createdAt")
+        END
     FROM moved
     JOIN given AS g ON g.id = moved.id
     WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')

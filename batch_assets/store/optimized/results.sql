@@ -203,6 +203,20 @@ WITH taken AS (
         code = excluded.code,
         reason = excluded.reason,
         dead_at = excluded.dead_at
+), unmoved AS MATERIALIZED (
+    SELECT closed.batch_id, closed.request_id, closed.outcome FROM closed
+    EXCEPT
+    (
+        SELECT answered.batch_id, answered.id, answered.outcome FROM answered
+        UNION ALL
+        SELECT returned.batch_id, returned.id, 'unanswered' FROM returned
+    )
+), discarded AS MATERIALIZED (
+    -- Somebody else has ended these, and the stages of their sessions are still ours to say.
+    SELECT r.id, r."sessionId", unmoved.batch_id
+    FROM unmoved
+    JOIN public."AIProcessingRequest" AS r ON r.id = unmoved.request_id
+    WHERE unmoved.outcome <> 'unanswered'
 ), said AS (
     SELECT
         answered."sessionId" AS session_id, answered.line, answered.outcome, answered.language,
@@ -213,6 +227,10 @@ WITH taken AS (
     SELECT
         returned."sessionId", returned.line, 'unanswered', NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM returned
+    UNION ALL
+    SELECT
+        discarded."sessionId", 0, 'discarded', NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM discarded
 ), locked AS (
     SELECT
         s.id, said.line, said.outcome, said.language, said.sentiment, said.category,
@@ -236,20 +254,16 @@ WITH taken AS (
     SELECT 'unclosed', closed.batch_id, closed.request_id FROM closed
 )
 UNION ALL
-(
-    SELECT 'unmoved', closed.batch_id, closed.request_id FROM closed
-    EXCEPT
-    (
-        SELECT 'unmoved', answered.batch_id, answered.id FROM answered
-        UNION ALL
-        SELECT 'unmoved', returned.batch_id, returned.id FROM returned
-    )
-)
+SELECT 'unmoved', unmoved.batch_id, unmoved.request_id FROM unmoved
 UNION ALL
-SELECT 'followed', answered.batch_id, answered.id
-FROM answered
+SELECT 'followed', led.batch_id, led.id
+FROM (
+    SELECT answered.batch_id, answered.id FROM answered
+    UNION ALL
+    SELECT discarded.batch_id, discarded.id FROM discarded
+) AS led
 WHERE coalesce(
-    (SELECT true FROM batch_assets.follower AS f WHERE f.leader_id = answered.id LIMIT 1), false
+    (SELECT true FROM batch_assets.follower AS f WHERE f.leader_id = led.id LIMIT 1), false
 )
 
 -- name: write_sessions
@@ -364,7 +378,8 @@ WHERE b.id = g.batch_id
 -- The leases are checked and the rows locked first: whoever took a batch over has raised its fence.
 -- What is left of a batch without an outcome waits again; it is open as before, and so the stages of
 -- its sessions stay in progress. Suspects are cleared that the server took, or that have found their
--- end: what was refused and waits stays suspect. Only now LiveDash sees how the batch has ended.
+-- end: what was refused and waits stays suspect. Only now LiveDash sees how the batch has ended. The
+-- server's clock may be ahead of the database's: no batch is read before it has ended.
 WITH held AS MATERIALIZED (
     SELECT
         b.id, b.suspect_of, b.server_status, b.kind,
@@ -429,9 +444,12 @@ WITH held AS MATERIALIZED (
             ELSE 'FAILED'
         END,
         "completedAt" = CASE
-            WHEN held.kind = 'live' THEN CURRENT_TIMESTAMP ELSE l."completedAt"
+            WHEN held.kind = 'live' THEN greatest(CURRENT_TIMESTAMP, l."createdAt")
+            ELSE l."completedAt"
         END,
-        "processedAt" = CASE WHEN held.was_read THEN CURRENT_TIMESTAMP END
+        "processedAt" = CASE
+            WHEN held.was_read THEN greatest(CURRENT_TIMESTAMP, l."createdAt", l."completedAt")
+        END
     FROM held
     WHERE l.id = held.id
         AND CAST(l.status AS text) NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')

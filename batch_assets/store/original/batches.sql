@@ -141,6 +141,7 @@ WHERE b.id = :batch_id
 
 -- name: livedash_status
 -- How a batch of ours is on the server is not for LiveDash's timers to know; its own they know best.
+-- The server says whole seconds by its own clock: no batch ends before it was made.
 UPDATE public."AIBatchRequest" AS l
 SET status = CASE
         WHEN b.installation_id IS NULL THEN CAST(:status AS public."AIBatchRequestStatus")
@@ -148,6 +149,9 @@ SET status = CASE
     END,
     "outputFileId" = :output_file_id,
     "errorFileId" = :error_file_id,
-    "completedAt" = coalesce(CAST(:completed_at AS timestamptz), l."completedAt")
+    "completedAt" = CASE
+        WHEN CAST(:completed_at AS timestamptz) IS NULL THEN l."completedAt"
+        ELSE greatest(CAST(:completed_at AS timestamptz), l."createdAt")
+    END
 FROM batch_assets.batch AS b
 WHERE l.id = :batch_id AND b.id = l.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')

@@ -1,11 +1,11 @@
 """Results back into rows, one row at a time."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -18,7 +18,7 @@ from batch_assets.domain.batches import (
     Written,
 )
 from batch_assets.domain.policy import Policy
-from batch_assets.domain.records import BatchErrorLine, Lease, RowOutcome
+from batch_assets.domain.records import BatchErrorLine, Findings, Lease, RowOutcome
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries, holds
 from batch_assets.store.followers import end_followers
@@ -43,6 +43,60 @@ SQL = load(
     Path(__file__).with_suffix(".sql"),
     parts_of=(Path(__file__).with_name("batches.sql"), _STORE / "session_stages.sql"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """How much of an outcome LiveDash's tables are given."""
+
+    is_measured: bool = True
+    """How many messages there are, and when the session ended."""
+    is_described: bool = True
+    """The session's questions, and what its stages say of the answer beside their status."""
+    is_staged: bool = True
+    """The status of its stage AI_ANALYSIS; left as it was, the audit names it."""
+    is_paid: bool = True
+    """The row's tokens and costs; what was paid is kept with the attempt, whatever this says."""
+
+
+_WHOLE: Final = _Extent()
+_LESS: Final = (
+    _WHOLE,
+    _Extent(is_measured=False),
+    _Extent(is_described=False),
+    _Extent(is_measured=False, is_described=False),
+    _Extent(is_measured=False, is_described=False, is_staged=False),
+)
+"""What is tried with an answer that the database refuses, the most first."""
+_LESS_OF_FAILURE: Final = (_WHOLE, _Extent(is_staged=False))
+_LEAST: Final = (
+    *_LESS_OF_FAILURE,
+    _Extent(is_paid=False),
+    _Extent(is_paid=False, is_staged=False),
+)
+"""The same with a dead letter, which must be possible in the end."""
+
+
+@dataclass(slots=True)
+class _Done:
+    """What was done with some outcomes of a batch."""
+
+    written: Written = field(default_factory=Written)
+    kept: list[RowOutcome] = field(default_factory=list)
+    discarded: list[RowOutcome] = field(default_factory=list)
+    session_ids: set[str] = field(default_factory=set)
+    """The sessions of rows that have ended, or that had left the batch before."""
+    asked: dict[str, Sequence[str]] = field(default_factory=dict)
+    """The questions of sessions for which they were looked for."""
+    shared: Counter[str] = field(default_factory=Counter)
+    """How many others have got the answer of each, by the id of the one that was answered."""
+
+    def add(self, other: "_Done") -> None:
+        """Count what was done with another outcome, whose session is written."""
+        self.written += other.written
+        self.kept += other.kept
+        self.discarded += other.discarded
+        self.shared += other.shared
 
 
 class ResultQueries(EngineQueries):
@@ -192,26 +246,20 @@ def _write(
 ) -> Written:
     """Apply the outcomes of one batch, whose row is locked."""
     batch_id = result.lease.batch_id
-    written = Written()
-    asked: dict[str, Sequence[str]] = {}
-    kept: list[RowOutcome] = []
-    discarded: list[RowOutcome] = []
     request_ids = [outcome.request_id for outcome in result.outcomes]
     lock_sessions(connection, request_ids)
-    session_ids: set[str] = set()
-    for outcome in result.outcomes:
-        arguments = (connection, batch_id, outcome, policy, written)
-        noted: dict[str, Any] = {"asked": asked, "session_ids": session_ids}
-        if one_by_one:
-            kind, applied = _write_apart(*arguments, gives_up=result.gives_up, **noted)
-        else:
-            kind, applied = _write_row(*arguments, **noted)
-        if kind is not None:
-            (discarded if kind == "discarded" else kept).append(applied)
-    add_money(written, kept, discarded)
-    add_shared(written, kept, end_followers(connection, request_ids).shared)
-    restage(connection, sorted(session_ids))
-    _write_questions(connection, asked)
+    done = _Done()
+    if one_by_one:
+        _add_what_is_taken(connection, result.outcomes)
+        for outcome in result.outcomes:
+            done.add(_write_apart(connection, batch_id, outcome, policy, gives_up=result.gives_up))
+    else:
+        for outcome in result.outcomes:
+            _write_row(connection, batch_id, outcome, policy, done=done)
+        _write_sessions(connection, request_ids, done)
+    written = done.written
+    add_money(written, done.kept, done.discarded)
+    add_shared(written, done.kept, done.shared)
     counters = {"batch_id": batch_id} | batch_columns(written, result.refused)
     connection.execute(SQL["add_to_batch"], counters)
     return written
@@ -222,27 +270,23 @@ def _write_row(
     batch_id: str,
     outcome: RowOutcome,
     policy: Policy,
-    written: Written,
     *,
-    asked: dict[str, Sequence[str]],
-    session_ids: set[str],
-    is_measured: bool = True,
-) -> tuple[str | None, RowOutcome]:
-    """Apply one outcome, count it and note its session and questions; what became of the row.
-
-    `None` where the batch's money did not grow by it. Unless `is_measured`, what is not in the
-    answer is left out: how many messages there are, and when the session ended.
-    """
+    done: _Done,
+    extent: _Extent = _WHOLE,
+) -> None:
+    """Apply one outcome, count it and note its session and questions."""
     which = {"batch_id": batch_id, "request_id": outcome.request_id}
+    written = done.written
+    described = outcome.findings if extent.is_described and outcome.findings else Findings()
     if outcome.findings is not None:
         kind = "completed"
         row = connection.execute(
             SQL["complete_row"],
             which
-            | {"is_measured": is_measured}
+            | {"is_measured": extent.is_measured}
             | paid_columns(outcome)
             | findings_columns(outcome.findings)
-            | stage_columns(outcome.findings),
+            | stage_columns(described),
         ).one()
     elif outcome.failure is not None:
         before = connection.execute(
@@ -250,24 +294,47 @@ def _write_row(
         ).scalar_one()
         failure = failure_columns(outcome.failure, before, policy)
         kind = "dead" if failure["delay_seconds"] is None else "retry"
-        row = connection.execute(SQL["fail_row"], which | paid_columns(outcome) | failure).one()
+        shown = outcome if extent.is_paid else RowOutcome(outcome.request_id)
+        paid = {
+            **paid_columns(shown),
+            "shown_cost_eur": shown.cost.eur,
+            "cost_eur": outcome.cost.eur,
+            "live_cost_eur": outcome.cost.live_eur,
+        }
+        row = connection.execute(SQL["fail_row"], which | paid | failure).one()
     else:
         written.returned += return_rows(connection, batch_id, [outcome.request_id], "unanswered")
-        return None, outcome
+        return
     if row.ended == 0:
         written.refused["duplicate"] += 1
-        return None, outcome
+        return
     if row.session_id is None:
-        connection.execute(SQL["discard_row"], which)
+        # Somebody else has ended it, and its session's stage is still ours to say.
+        done.session_ids.update(connection.execute(SQL["discard_row"], which).scalars())
         kind = "discarded"
+        done.discarded.append(outcome)
     else:
-        session_ids.add(row.session_id)
-        if outcome.findings is not None and outcome.findings.questions is not None:
-            asked[row.session_id] = outcome.findings.questions
-        elif outcome.failure is not None:
+        done.kept.append(outcome)
+        done.session_ids.add(row.session_id)
+        if described.questions is not None:
+            done.asked[row.session_id] = described.questions
+        elif outcome.findings is None and outcome.failure is not None:
             written.failure_kinds[outcome.failure.kind] += 1
     setattr(written, kind, getattr(written, kind) + 1)
-    return kind, outcome
+
+
+def _write_sessions(
+    connection: Connection,
+    request_ids: Sequence[str],
+    done: _Done,
+    extent: _Extent = _WHOLE,
+) -> None:
+    """End those that follow these rows, and let the sessions say what has become of all."""
+    ended = end_followers(connection, request_ids)
+    done.shared += ended.shared
+    if extent.is_staged:
+        restage(connection, sorted(done.session_ids | ended.session_ids))
+    _write_questions(connection, done.asked)
 
 
 def _write_apart(
@@ -275,30 +342,61 @@ def _write_apart(
     batch_id: str,
     outcome: RowOutcome,
     policy: Policy,
-    written: Written,
     *,
     gives_up: bool,
-    **options: Any,
-) -> tuple[str | None, RowOutcome]:
+) -> _Done:
     """The same, of a set that the database has refused: whatever it takes of it, it is given.
 
-    The answer as it is; without what was measured beside it; and if that does not help, the row is
-    set aside: it stays in its batch, to be read again, or is dead, with its cost, if that was long
-    enough.
+    The answer as it is; without what was measured and found beside it; and if that does not help,
+    the row is set aside: it stays in its batch, to be read again, or is dead, with its cost, if
+    that was long enough. Nothing that this row is refused for costs another one.
     """
-    given_up = replace(outcome, findings=None, failure=REFUSED_BY_DATABASE)
-    tries = [(outcome, True), (outcome, False), *([(given_up, False)] if gives_up else [])]
-    for one, is_measured in tries:
+    for one, extent in _ways(outcome, gives_up=gives_up):
+        done = _Done()
         try:
             with connection.begin_nested():
-                return _write_row(
-                    connection, batch_id, one, policy, written, is_measured=is_measured, **options
-                )
+                _write_row(connection, batch_id, one, policy, done=done, extent=extent)
+                _write_sessions(connection, [one.request_id], done, extent)
         except DBAPIError as error:
             if not refuses_value(error):
                 raise
-    written.set_aside += 1
-    return None, outcome
+        else:
+            return done
+    return _Done(Written(set_aside=1))
+
+
+def _ways(outcome: RowOutcome, *, gives_up: bool) -> Iterator[tuple[RowOutcome, _Extent]]:
+    """What of an outcome may be written, the most first."""
+    for extent in _LESS_OF_FAILURE if outcome.findings is None else _LESS:
+        yield outcome, extent
+    if gives_up:
+        given_up = replace(outcome, findings=None, failure=REFUSED_BY_DATABASE)
+        for extent in _LEAST:
+            yield given_up, extent
+
+
+def _add_what_is_taken(connection: Connection, outcomes: Sequence[RowOutcome]) -> None:
+    """Add the questions of all rows, but for those that the database refuses.
+
+    Before the rows are written one by one, for the order of the locks: see `_write_questions`.
+    """
+    found = [outcome.findings for outcome in outcomes if outcome.findings is not None]
+    texts = sorted({text for findings in found for text in findings.questions or ()})
+    if texts and not _takes(connection, texts):
+        for text in texts:
+            _takes(connection, [text])
+
+
+def _takes(connection: Connection, texts: Sequence[str]) -> bool:
+    """Add these questions; whether the database takes them all."""
+    try:
+        with connection.begin_nested():
+            connection.execute(SQL["add_questions"], {"questions": texts})
+    except DBAPIError as error:
+        if not refuses_value(error):
+            raise
+        return False
+    return True
 
 
 def _write_questions(connection: Connection, asked: Mapping[str, Sequence[str]]) -> None:

@@ -113,12 +113,12 @@ WITH ended AS (
         gen_random_uuid()::text, moved."sessionId", 'AI_ANALYSIS', 'IN_PROGRESS',
         CURRENT_TIMESTAMP, CAST(:metadata AS jsonb)
     FROM moved
+    WHERE CAST(:metadata AS jsonb) IS NOT NULL
     ON CONFLICT ("sessionId", stage) DO UPDATE
     SET metadata = CASE
             WHEN jsonb_typeof(p.metadata) = 'object' THEN p.metadata || excluded.metadata
             ELSE excluded.metadata
         END
-    WHERE excluded.metadata IS NOT NULL
 ), asked AS (
     SELECT moved."sessionId" AS id, CAST(:question_count AS integer) AS questions
     FROM moved
@@ -158,7 +158,8 @@ WHERE a.request_id = :request_id AND a.counted AND a.outcome = 'failed'
 -- name: fail_row
 -- With a delay it is tried again then, and stays in progress until that, in no batch: so none of
 -- LiveDash's timers buys it. Without one it becomes a dead letter. What was paid for an answer that
--- could not be used is kept with the row all the same.
+-- could not be used is kept with the row all the same, unless LiveDash's database refuses that: the
+-- attempt has it in any case.
 WITH ended AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = 'failed',
@@ -201,7 +202,7 @@ WITH ended AS (
         "rejectedPredictionTokens" = :rejected_prediction_tokens,
         "promptTokenCost" = :prompt_token_cost,
         "completionTokenCost" = :completion_token_cost,
-        "totalCostEur" = CAST(:cost_eur AS float8)
+        "totalCostEur" = CAST(:shown_cost_eur AS float8)
     FROM ended
     WHERE r.id = ended.request_id
         -- here: is_in_batch
@@ -241,10 +242,19 @@ SELECT
     (SELECT max(moved."sessionId") FROM moved) AS session_id
 
 -- name: discard_row
--- The row left the batch while it ran: what it cost is kept, its answer is not.
-UPDATE batch_assets.attempt AS a
-SET outcome = 'discarded'
-WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IN ('completed', 'failed')
+-- The row left the batch while it ran: what it cost is kept, its answer is not. Its session comes back,
+-- unless it was deleted.
+WITH discarded AS (
+    UPDATE batch_assets.attempt AS a
+    SET outcome = 'discarded'
+    WHERE a.batch_id = :batch_id
+        AND a.request_id = :request_id
+        AND a.outcome IN ('completed', 'failed')
+    RETURNING a.request_id
+)
+SELECT r."sessionId"
+FROM discarded
+JOIN public."AIProcessingRequest" AS r ON r.id = discarded.request_id
 
 -- name: add_to_batch
 UPDATE batch_assets.batch AS b
@@ -279,7 +289,8 @@ SET state = 'settled',
 WHERE b.id = :batch_id
 
 -- name: livedash_settled
--- Every row has left the batch: only now LiveDash sees how it has ended.
+-- Every row has left the batch: only now LiveDash sees how it has ended. The server's clock may be
+-- ahead of the database's: no batch is read before it has ended.
 UPDATE public."AIBatchRequest" AS l
 SET status = CASE
         WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
@@ -287,10 +298,13 @@ SET status = CASE
         WHEN b.server_status IN ('cancelled', 'lost') THEN 'CANCELLED'
         ELSE 'FAILED'
     END,
-    "completedAt" = CASE WHEN b.kind = 'live' THEN CURRENT_TIMESTAMP ELSE l."completedAt" END,
+    "completedAt" = CASE
+        WHEN b.kind = 'live' THEN greatest(CURRENT_TIMESTAMP, l."createdAt")
+        ELSE l."completedAt"
+    END,
     "processedAt" = CASE
         WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
-        THEN CURRENT_TIMESTAMP
+        THEN greatest(CURRENT_TIMESTAMP, l."createdAt", l."completedAt")
     END
 FROM batch_assets.batch AS b
 WHERE l.id = :batch_id AND b.id = l.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')

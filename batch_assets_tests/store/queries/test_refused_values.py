@@ -3,12 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from batch_assets.domain.batches import BatchOutcomes
 from batch_assets.domain.records import Findings
-from batch_assets_tests.store.queries.support import COST, FINDINGS, POLICY, Desk, completed
+from batch_assets_tests.store.queries.support import (
+    COST,
+    FINDINGS,
+    PERMANENT,
+    POLICY,
+    Desk,
+    completed,
+    failed,
+)
 
 
 @contextmanager
@@ -87,3 +96,120 @@ def test_a_row_that_could_not_be_written_for_long_is_dead_with_its_cost(
     status = desk.analysis_status(second)
     assert status is not None
     assert status.status == "FAILED"
+
+
+BESIDE_THE_ANSWER = pytest.mark.parametrize(
+    ("table", "check"),
+    [
+        ("Question", "length(content) <= 300"),
+        ("SessionQuestion", '"order" >= 1'),
+        ("SessionProcessingStatus", "coalesce(metadata ->> 'language', '') <> 'xx'"),
+        ("SessionProcessingStatus", "coalesce(metadata ->> 'questionsProcessed', '') <> '1'"),
+        ("SessionProcessingStatus", "stage::text <> 'AI_ANALYSIS' OR status::text <> 'COMPLETED'"),
+        ("Session", '"messagesSent" = 0'),
+    ],
+    ids=["question", "link", "metadata", "extraction", "stage", "measured"],
+)
+
+
+@BESIDE_THE_ANSWER
+def test_what_is_refused_beside_an_answer_is_left_out(desk: Desk, table: str, check: str) -> None:
+    batch, (first, second, third) = desk.ended(3)
+    refused = replace(FINDINGS, language="xx", questions=("x" * 400,))
+    with constrained(desk, table, check):
+        written = desk.write(
+            batch.lease, [completed(first), completed(second, refused), completed(third)]
+        )
+    assert written is not None
+    assert (written.completed, written.set_aside, written.error) == (3, 0, "")
+    assert desk.session(second).language == "xx"
+    assert desk.request(second).totalCostEur == pytest.approx(COST.eur)
+    assert written.cost_eur == pytest.approx(3 * COST.eur)
+
+
+def questions(desk: Desk, request_id: str) -> list[str]:
+    """The questions of a request's session, in their order."""
+    return desk.column(
+        'SELECT k.content FROM public."SessionQuestion" AS q'
+        ' JOIN public."Question" AS k ON k.id = q."questionId"'
+        ' WHERE q."sessionId" = :id ORDER BY q."order"',
+        id=desk.session_id(request_id),
+    )
+
+
+def test_a_refused_question_costs_nobody_elses(desk: Desk) -> None:
+    batch, (first, second, third) = desk.ended(3)
+    long = replace(FINDINGS, questions=("Why?", "x" * 400))
+    with constrained(desk, "Question", "length(content) <= 300"):
+        desk.write(batch.lease, [completed(first), completed(second, long), completed(third)])
+    assert FINDINGS.questions is not None
+    assert questions(desk, first) == questions(desk, third) == list(FINDINGS.questions)
+    assert questions(desk, second) == []
+    status = desk.analysis_status(second)
+    assert status is not None
+    assert (status.status, status.metadata) == ("COMPLETED", None), "it says nothing of questions"
+
+
+def test_refused_measurements_cost_no_questions(desk: Desk) -> None:
+    batch, (only,) = desk.ended(1)
+    with constrained(desk, "Session", '"messagesSent" = 0'):
+        desk.write(batch.lease, [completed(only)])
+    assert FINDINGS.questions is not None
+    assert questions(desk, only) == list(FINDINGS.questions)
+
+
+def test_a_dead_letter_whose_stage_is_refused_costs_nobody_else(desk: Desk) -> None:
+    batch, (first, second) = desk.ended(2)
+    with constrained(desk, "SessionProcessingStatus", '"retryCount" < 1'):
+        written = desk.write(batch.lease, [failed(first, PERMANENT), completed(second)])
+    assert written is not None
+    assert (written.completed, written.dead, written.error) == (1, 1, "")
+    assert desk.dead_letter(first).code == PERMANENT.code
+    assert desk.statuses([second]) == {"PROCESSING_COMPLETE"}
+
+
+@pytest.mark.parametrize(
+    "check", ['"totalTokens" < 1', '"totalCostEur" <= 0', '"openaiRequestId" IS NULL']
+)
+def test_a_refused_payment_is_kept_with_the_attempt_alone(desk: Desk, check: str) -> None:
+    batch, (first, second) = desk.ended(2)
+    outcomes = [completed(first), failed(second, PERMANENT)]
+    with constrained(desk, "AIProcessingRequest", check):
+        waits = desk.write(batch.lease, outcomes)
+        results = [BatchOutcomes(batch.lease, outcomes, gives_up=True)]
+        written = desk.queries.write_results(results, POLICY)[batch.id]
+    assert waits is not None
+    assert (waits.set_aside, waits.dead, waits.cost_eur) == (1, 1, 0)
+    assert (written.dead, written.set_aside, written.error) == (1, 0, "")
+    assert desk.dead_letter(first).code == "refused_by_database"
+    assert (desk.request(first).totalTokens, desk.request(first).totalCostEur) == (0, 0)
+    assert desk.attempt(first).cost_eur == pytest.approx(COST.eur)
+    assert desk.attempt(first).live_cost_eur == pytest.approx(COST.live_eur)
+    assert written.cost_eur == pytest.approx(COST.eur)
+
+
+BATCH_TIMES = pytest.mark.parametrize(
+    "check", ['"completedAt" >= "createdAt"', '"processedAt" >= "completedAt"']
+)
+
+
+@BATCH_TIMES
+@pytest.mark.parametrize("seconds", [-3_600, 3_600])
+def test_a_clock_of_the_servers_that_is_off_costs_no_batch(
+    desk: Desk, check: str, seconds: int
+) -> None:
+    batch, ids = desk.submitted(1)
+    with constrained(desk, "AIBatchRequest", check):
+        desk.end(batch, completed_at=datetime.now(UTC) + timedelta(seconds=seconds))
+        taken = desk.take(batch.id)
+        desk.write(taken.lease, [completed(row) for row in ids])
+        desk.settle(taken.lease)
+    assert desk.batch(batch.id).state == "settled"
+    told = desk.livedash_batch(batch.id)
+    assert told.createdAt <= told.completedAt <= told.processedAt
+
+
+def test_a_batch_that_the_server_has_not_ended_has_no_end(desk: Desk) -> None:
+    batch, _ = desk.submitted(1)
+    desk.end(batch, status="failed", output_file_id=None)
+    assert desk.livedash_batch(batch.id).completedAt is None

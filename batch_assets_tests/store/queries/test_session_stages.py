@@ -1,5 +1,6 @@
 """LiveDash's stages of a session: what all of its requests say together."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -250,3 +251,47 @@ def test_the_control_sets_right_what_nothing_will_finish(desk: Desk) -> None:
     assert reset_stages(desk.engine, dry_run=False).sentences == [
         "Nothing to do: each stage says what its session's requests do."
     ]
+
+
+@pytest.mark.parametrize(
+    ("becomes", "word"), [("PROCESSING_COMPLETE", "COMPLETED"), ("PROCESSING_FAILED", "FAILED")]
+)
+@pytest.mark.parametrize("outcome", [completed, failed])
+def test_a_row_that_livedash_has_ended_meanwhile_leaves_no_stage_in_progress(
+    desk: Desk, becomes: str, word: str, outcome: Callable[[str], RowOutcome]
+) -> None:
+    batch, (theirs, ours) = desk.ended(2)
+    desk.do(
+        'UPDATE public."AIProcessingRequest" SET success = :ok, "errorMessage" = \'Theirs.\','
+        ' "processingStatus" = CAST(:becomes AS public."AIRequestStatus") WHERE id = :id',
+        ok=word == "COMPLETED",
+        becomes=becomes,
+        id=theirs,
+    )
+    written = desk.write(batch.lease, [outcome(theirs), completed(ours)])
+    assert written is not None
+    assert (written.completed, written.discarded) == (1, 1)
+    found = stage(desk, desk.session_id(theirs))
+    assert found is not None
+    assert (found.status, found.metadata) == (word, None), "our answer was not used"
+    assert found.errorMessage == ("Theirs." if word == "FAILED" else None)
+    assert status(desk, desk.session_id(ours)) == "COMPLETED"
+
+
+def test_a_follower_of_a_row_that_livedash_has_ended_ends_with_it(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        company_id = make_company(connection)
+        session_id = make_session(connection, company_id)
+        leader, follower = (make_request(connection, session_id) for _ in range(2))
+    desk.queries.notice_pending(100)
+    batch = ended(desk, company_id)
+    (led_id,) = desk.column("SELECT request_id FROM batch_assets.follower")
+    (leader,) = {leader, follower} - {led_id}
+    desk.do(
+        'UPDATE public."AIProcessingRequest" SET success = true,'
+        " \"processingStatus\" = 'PROCESSING_COMPLETE' WHERE id = :id",
+        id=leader,
+    )
+    desk.write(batch.lease, [completed(leader)])
+    assert desk.statuses([leader, led_id]) == {"PROCESSING_COMPLETE"}
+    assert status(desk, session_id) == "COMPLETED"
