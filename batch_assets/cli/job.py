@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import psutil
 import typer
 
 from batch_assets.cli.dagster_home import dagster_home
+from batch_assets.cli.interrupts import INTERRUPTED, no_interrupt_dropped
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.output import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
@@ -27,7 +27,6 @@ for. The UI hides tags that begin like this."""
 
 # Dagster shows a run under its job when it knows from which code location it came.
 _LOCATION = {".dagster/repository": "__repository__@batch_assets"}
-_INTERRUPTED = "DagsterExecutionInterruptedError"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -98,7 +97,7 @@ def run_job(
     instance: dg.DagsterInstance, definition: Callable[[], dg.JobDefinition] = job_definition
 ) -> Run:
     """Run a job to its end. Raises `KeyboardInterrupt` when Ctrl-C has ended it before."""
-    with _no_interrupt_dropped():
+    with no_interrupt_dropped():
         # Not as a context manager: that would open the resources a second time.
         result = dg.execute_job(
             dg.reconstructable(definition),
@@ -116,31 +115,6 @@ def run_job(
         numbers={str(event.step_key): _numbers(event) for event in outputs},
         failures={str(event.step_key): _sentence(event) for event in failed},
     )
-
-
-@contextmanager
-def _no_interrupt_dropped() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` at the end if Ctrl-C came while Python could raise nothing.
-
-    In a finalizer it prints what Dagster raises then, and goes on.
-    """
-    dropped: list[str] = []
-    usual = sys.unraisablehook
-
-    def note(unraisable: "sys.UnraisableHookArgs") -> None:
-        name = unraisable.exc_type.__name__
-        if name == _INTERRUPTED:
-            dropped.append(name)
-        else:
-            usual(unraisable)
-
-    sys.unraisablehook = note
-    try:
-        yield
-    finally:
-        sys.unraisablehook = usual
-    if dropped:
-        raise KeyboardInterrupt
 
 
 def show_failures(run: Run) -> None:
@@ -189,7 +163,7 @@ def _numbers(event: dg.DagsterEvent) -> dict[str, float]:
 
 def _was_interrupted(event: dg.DagsterEvent) -> bool:
     error = event.step_failure_data.error
-    return error is not None and error.cls_name == _INTERRUPTED
+    return error is not None and error.cls_name == INTERRUPTED
 
 
 def _sentence(event: dg.DagsterEvent) -> str:
