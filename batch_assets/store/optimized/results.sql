@@ -507,7 +507,7 @@ WITH due AS (
     DELETE FROM batch_assets.retry AS f
     USING due
     WHERE f.request_id = due.request_id
-    RETURNING f.request_id, f.company_id
+    RETURNING f.request_id
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'PENDING_BATCHING', "completedAt" = NULL
@@ -520,9 +520,12 @@ WITH due AS (
     -- here: stage_in_progress
 ), waiting AS (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
-    SELECT moved.id, taken.company_id, moved.model, moved."requestedAt"
+    SELECT
+        moved.id,
+        (SELECT s."companyId" FROM public."Session" AS s WHERE s.id = moved."sessionId"),
+        moved.model,
+        moved."requestedAt"
     FROM moved
-    JOIN taken ON taken.request_id = moved.id
     ON CONFLICT (request_id) DO UPDATE
     SET company_id = excluded.company_id,
         model = excluded.model,
