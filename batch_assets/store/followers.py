@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.packing import Candidate
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.session_stages import restage
 from batch_assets.store.sql import load
 
@@ -61,9 +63,26 @@ class Followers(EngineQueries):
     """Followers whose leaders were moved by somebody else."""
 
     @retry_lost
-    def heal(self) -> Ended:
-        """End or promote every follower whose leader is not open any more; two statements."""
-        with self.engine.begin() as connection:
-            ended = end_followers(connection, None)
-            restage(connection, sorted(ended.session_ids))
-        return ended
+    def heal(self) -> None:
+        """End or promote every follower whose leader is not open any more; two statements.
+
+        If the database refuses any of that, leader by leader: the followers of one that it refuses
+        stay, and the audit names them.
+        """
+        if self._takes(None):
+            return
+        with self.autocommit.connect() as connection:
+            leader_ids = connection.execute(SQL["leaders"]).scalars().all()
+        for leader_id in leader_ids:
+            self._takes([leader_id])
+
+    def _takes(self, leader_ids: Sequence[str] | None) -> bool:
+        try:
+            with self.engine.begin() as connection:
+                ended = end_followers(connection, leader_ids)
+                restage(connection, sorted(ended.session_ids))
+        except DBAPIError as error:
+            if not refuses_value(error):
+                raise
+            return False
+        return True

@@ -35,6 +35,9 @@ WITH moved AS (
 )
 -- here: stage_in_progress
 
+-- name: leaders
+SELECT DISTINCT f.leader_id FROM batch_assets.follower AS f ORDER BY f.leader_id
+
 -- name: end
 -- What becomes of those that follow one of these, or of all whose leader is not open any more. With
 -- the leader's answer each is complete, at no tokens and no cost, by an attempt in the leader's batch

@@ -77,7 +77,7 @@ def test_a_refused_live_answer_is_dead_at_once_and_keeps_its_cost(lab: Lab) -> N
     assert lab.desk.value("SELECT sum(cost_eur) FROM batch_assets.attempt") > 0
 
 
-def test_refused_followers_cost_nobody_but_their_leader(lab: Lab) -> None:
+def test_refused_followers_cost_neither_their_leader_nor_a_run(lab: Lab) -> None:
     with lab.desk.engine.begin() as connection:
         company_id = make_company(connection)
         twins = make_session(connection, company_id)
@@ -88,6 +88,7 @@ def test_refused_followers_cost_nobody_but_their_leader(lab: Lab) -> None:
     with constrained(lab, "AIProcessingRequest", 'NOT success OR "totalTokens" > 0'):
         lab.read_to_the_end()
         assert lab.statuses([other]) == ["PROCESSING_COMPLETE"]
-        assert lab.bucket_counts() == {"complete": 1, "in_batch": 1, "follows": 1}
-    lab.ingest()
+        assert lab.bucket_counts() == {"complete": 2, "follows": 1}
+        assert lab.submit().requests == 0
+    lab.submit()
     assert lab.bucket_counts() == {"complete": 3}

@@ -55,6 +55,8 @@ class _Extent:
     """The session's questions, and what its stages say of the answer beside their status."""
     is_staged: bool = True
     """The status of its stage AI_ANALYSIS; left as it was, the audit names it."""
+    is_shared: bool = True
+    """The requests that follow the row; else the next run ends them."""
     is_paid: bool = True
     """The row's tokens and costs; what was paid is kept with the attempt, whatever this says."""
 
@@ -65,7 +67,8 @@ _LESS: Final = (
     _Extent(is_measured=False),
     _Extent(is_described=False),
     _Extent(is_measured=False, is_described=False),
-    _Extent(is_measured=False, is_described=False, is_staged=False),
+    _Extent(is_shared=False),
+    _Extent(is_measured=False, is_described=False, is_staged=False, is_shared=False),
 )
 """What is tried with an answer that the database refuses, the most first."""
 _LESS_OF_FAILURE: Final = (_WHOLE, _Extent(is_staged=False))
@@ -330,10 +333,13 @@ def _write_sessions(
     extent: _Extent = _WHOLE,
 ) -> None:
     """End those that follow these rows, and let the sessions say what has become of all."""
-    ended = end_followers(connection, request_ids)
-    done.shared += ended.shared
+    session_ids = set(done.session_ids)
+    if extent.is_shared:
+        ended = end_followers(connection, request_ids)
+        done.shared += ended.shared
+        session_ids |= ended.session_ids
     if extent.is_staged:
-        restage(connection, sorted(done.session_ids | ended.session_ids))
+        restage(connection, sorted(session_ids))
     _write_questions(connection, done.asked)
 
 

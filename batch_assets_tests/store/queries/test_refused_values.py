@@ -9,6 +9,9 @@ import pytest
 
 from batch_assets.domain.batches import BatchOutcomes
 from batch_assets.domain.records import Findings
+from batch_assets.store.conservation import Conservation
+from batch_assets.store.followers import Followers
+from batch_assets_tests.factories import make_request
 from batch_assets_tests.store.queries.support import (
     COST,
     FINDINGS,
@@ -148,6 +151,26 @@ def test_a_refused_question_costs_nobody_elses(desk: Desk) -> None:
     status = desk.analysis_status(second)
     assert status is not None
     assert (status.status, status.metadata) == ("COMPLETED", None), "it says nothing of questions"
+
+
+def test_refused_followers_cost_their_leader_nothing_and_nobody_else(desk: Desk) -> None:
+    """They stay as they are until the database takes them, whoever else has followers."""
+    batch, (first, second) = desk.ended(2)
+    with desk.engine.begin() as connection:
+        others = [make_request(connection, desk.session_id(one)) for one in (first, second)]
+    desk.queries.notice_pending(10)
+    without_tokens = 'NOT (success AND "totalTokens" = 0) OR "sessionId" = \'{}\''
+    with constrained(desk, "AIProcessingRequest", without_tokens.format(desk.session_id(second))):
+        written = desk.write(batch.lease, [completed(first), completed(second)])
+        assert written is not None
+        assert (written.completed, written.set_aside, written.shared) == (2, 0, 1)
+        assert questions(desk, first), "all that was found is kept"
+        Followers(desk.engine).heal()
+        assert desk.statuses(others[:1]) == {"BATCHING_IN_PROGRESS"}
+        assert Conservation(desk.engine).all_rows().numbers["leader_lost"] == 1
+    Followers(desk.engine).heal()
+    assert desk.statuses(others) == {"PROCESSING_COMPLETE"}
+    assert Conservation(desk.engine).all_rows().is_clean
 
 
 def test_refused_measurements_cost_no_questions(desk: Desk) -> None:
