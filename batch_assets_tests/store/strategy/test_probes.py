@@ -160,7 +160,19 @@ class SluggishQueries(OptimizedQueries):
     def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
         if self.is_slow:
             with self.autocommit.connect() as connection:
-                connection.execute(text("SELECT pg_sleep(0.2)"))
+                connection.execute(text("SELECT pg_sleep(0.8)"))
+        return super().pending_by_company(company_ids)
+
+
+class SteadyQueries(OriginalQueries):
+    """Takes longer for ten companies than the optimized does, unless that is slow.
+
+    A probe asks it for one of them, and counts ten times its time.
+    """
+
+    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+        with self.autocommit.connect() as connection:
+            connection.execute(text("SELECT pg_sleep(0.005)"))
         return super().pending_by_company(company_ids)
 
 
@@ -173,7 +185,7 @@ def test_an_operation_that_slows_down_is_left_and_chosen_again_once_it_is_fast(
         """A process, half an hour after the one before; which implementation it used."""
         grow_older(desk, 31)
         leave_for_probing(desk, "pending_by_company")
-        strategy = Strategy(engine, AUTO, optimized=SluggishQueries)
+        strategy = Strategy(engine, AUTO, optimized=SluggishQueries, original=SteadyQueries)
         found = strategy.queries.pending_by_company(sorted(companies))
         assert {backlog.company_id for backlog in found} == companies
         assert len(probes(strategy)) == 2
