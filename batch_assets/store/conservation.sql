@@ -1,3 +1,13 @@
+-- part: is_overtaken
+-- LiveDash has moved it: in no batch, what is to be retried or follows is in progress.
+coalesce((
+    SELECT NOT (
+        CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NULL
+    )
+    FROM public."AIProcessingRequest" AS r
+    WHERE r.id = f.request_id
+), false)
+
 -- name: look
 -- What is open (batches that are not finished, rows in a batch, retries) and what was finished in
 -- the last :seconds; without a number of seconds, everything there ever was. One statement, so that
@@ -157,23 +167,13 @@ WITH span AS MATERIALIZED (
     UNION ALL
     SELECT 'retry_overtaken', f.request_id
     FROM batch_assets.retry AS f
-    WHERE coalesce((
-        SELECT NOT (
-            CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NULL
-        )
-        FROM public."AIProcessingRequest" AS r
-        WHERE r.id = f.request_id
-    ), false)
+    WHERE
+        -- here: is_overtaken
     UNION ALL
     SELECT 'follower_overtaken', f.request_id
     FROM batch_assets.follower AS f
-    WHERE coalesce((
-        SELECT NOT (
-            CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NULL
-        )
-        FROM public."AIProcessingRequest" AS r
-        WHERE r.id = f.request_id
-    ), false)
+    WHERE
+        -- here: is_overtaken
     UNION ALL
     SELECT 'leader_lost', f.request_id
     FROM batch_assets.follower AS f

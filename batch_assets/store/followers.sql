@@ -21,12 +21,7 @@ WITH moved AS (
             OR CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
         )
     RETURNING r.id, r."sessionId", r."requestedAt", g.company_id, g.leader_id
-), forgotten AS (
-    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
-), not_put_off AS (
-    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
-), not_dead AS (
-    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
+-- here: in_no_other_bucket
 ), following AS (
     INSERT INTO batch_assets.follower (request_id, company_id, leader_id, requested_at)
     SELECT moved.id, moved.company_id, moved.leader_id, moved."requestedAt"
@@ -62,15 +57,7 @@ WITH led AS MATERIALIZED (
                 THEN 'unknown'
             WHEN CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
                 AND coalesce(o."batchId", '') = ''
-                AND (
-                    NOT (o.success OR o."completedAt" IS NOT NULL)
-                    OR EXISTS (
-                        SELECT
-                        FROM batch_assets.attempt AS t
-                        WHERE t.request_id = o.id AND t.outcome IN ('completed', 'failed')
-                    )
-                    OR EXISTS (SELECT FROM batch_assets.dead_letter AS t WHERE t.request_id = o.id)
-                )
+                -- here: other_is_fresh
                 THEN 'open'
             WHEN EXISTS (SELECT FROM batch_assets.follower AS t WHERE t.request_id = o.id)
                 THEN 'open'
@@ -159,10 +146,7 @@ WITH led AS MATERIALIZED (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
     SELECT promoted.id, promoted.company_id, promoted.model, promoted."requestedAt"
     FROM promoted
-    ON CONFLICT (request_id) DO UPDATE
-    SET company_id = excluded.company_id,
-        model = excluded.model,
-        requested_at = excluded.requested_at
+    -- here: or_entered_anew
 ), led_by_heirs AS (
     UPDATE batch_assets.follower AS f
     SET leader_id = heir.request_id

@@ -17,6 +17,22 @@ AND (
     )
 )
 
+-- part: other_is_fresh
+-- The same of o.
+AND (
+    NOT (o.success OR o."completedAt" IS NOT NULL)
+    OR coalesce(
+        (
+            SELECT true
+            FROM batch_assets.attempt AS t
+            WHERE t.request_id = o.id AND t.outcome IN ('completed', 'failed')
+            LIMIT 1
+        ),
+        (SELECT true FROM batch_assets.dead_letter AS t WHERE t.request_id = o.id),
+        false
+    )
+)
+
 -- part: is_open
 -- r is to be bought, is being bought, or is to be tried again.
 AND (
@@ -75,19 +91,7 @@ AND (
             OR (
                 CAST(o."processingStatus" AS text) = 'PENDING_BATCHING'
                 AND o."batchId" IS NULL
-                AND (
-                    NOT (o.success OR o."completedAt" IS NOT NULL)
-                    OR coalesce(
-                        (
-                            SELECT true
-                            FROM batch_assets.attempt AS t
-                            WHERE t.request_id = o.id AND t.outcome IN ('completed', 'failed')
-                            LIMIT 1
-                        ),
-                        (SELECT true FROM batch_assets.dead_letter AS t WHERE t.request_id = o.id),
-                        false
-                    )
-                )
+                -- here: other_is_fresh
                 AND (o."requestedAt", o.id) < (r."requestedAt", r.id)
             )
         )
@@ -103,6 +107,20 @@ AND NOT coalesce((
     FROM public."AIProcessingRequest" AS r
     WHERE r.id = f.request_id
 ), false)
+
+-- part: in_no_other_bucket
+-- LiveDash may have reset a row that we had given up or put off: what is moved is in one bucket only.
+), forgotten AS (
+    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
+), not_put_off AS (
+    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
+), not_dead AS (
+    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
+
+-- part: or_entered_anew
+-- An entry of the intake that was left over says what is so now.
+ON CONFLICT (request_id) DO UPDATE
+SET company_id = excluded.company_id, model = excluded.model, requested_at = excluded.requested_at
 
 -- part: stage_in_progress
 -- The stage of whose session something is open, whatever it said: LiveDash makes another request

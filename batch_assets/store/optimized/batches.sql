@@ -131,8 +131,7 @@ WITH ended AS (
 INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
 SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
 FROM moved
-ON CONFLICT (request_id) DO UPDATE
-SET company_id = excluded.company_id, model = excluded.model, requested_at = excluded.requested_at
+-- here: or_entered_anew
 
 -- name: open_rows
 SELECT a.batch_id, a.request_id

@@ -157,13 +157,7 @@ FROM (
 GROUP BY w.company_id, w.model
 
 -- part: moved_into_attempts
--- LiveDash may have reset a row that we had given up or put off: it is in one bucket only.
-), forgotten AS (
-    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
-), not_put_off AS (
-    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
-), not_dead AS (
-    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
+-- here: in_no_other_bucket
 ), staged AS (
     -- here: stage_in_progress
 )

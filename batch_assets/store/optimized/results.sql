@@ -169,10 +169,7 @@ WITH taken AS (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
     SELECT returned.id, returned.company_id, returned.model, returned."requestedAt"
     FROM returned
-    ON CONFLICT (request_id) DO UPDATE
-    SET company_id = excluded.company_id,
-        model = excluded.model,
-        requested_at = excluded.requested_at
+    -- here: or_entered_anew
 ), later AS (
     INSERT INTO batch_assets.retry
         (request_id, company_id, attempts, failure_kind, code, reason, retry_at)
@@ -418,10 +415,7 @@ WITH held AS MATERIALIZED (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
     SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
     FROM moved
-    ON CONFLICT (request_id) DO UPDATE
-    SET company_id = excluded.company_id,
-        model = excluded.model,
-        requested_at = excluded.requested_at
+    -- here: or_entered_anew
 ), counted AS MATERIALIZED (
     SELECT held.id, count(moved.id) AS returned
     FROM held
@@ -526,10 +520,7 @@ WITH due AS (
         moved.model,
         moved."requestedAt"
     FROM moved
-    ON CONFLICT (request_id) DO UPDATE
-    SET company_id = excluded.company_id,
-        model = excluded.model,
-        requested_at = excluded.requested_at
+    -- here: or_entered_anew
 )
 SELECT
     (SELECT count(*) FROM moved) AS requeued,

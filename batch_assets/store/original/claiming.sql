@@ -35,12 +35,7 @@ WITH moved AS (
         AND r."processingStatus" = 'PENDING_BATCHING'
         AND r."batchId" IS NULL
     RETURNING r.id, r."sessionId"
-), forgotten AS (
-    DELETE FROM batch_assets.intake AS i USING moved WHERE i.request_id = moved.id
-), not_put_off AS (
-    DELETE FROM batch_assets.retry AS f USING moved WHERE f.request_id = moved.id
-), not_dead AS (
-    DELETE FROM batch_assets.dead_letter AS d USING moved WHERE d.request_id = moved.id
+-- here: in_no_other_bucket
 ), staged AS (
     -- here: stage_in_progress
 )

@@ -1,5 +1,7 @@
 """Where a set of outcomes lies between the statement that brings it and the one that takes it."""
 
+from typing import Any
+
 from sqlalchemy import ARRAY, Boolean, Column, Double, Integer, Table, Text
 
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata
@@ -15,6 +17,20 @@ _COUNTS = (
     "accepted_prediction_tokens",
     "rejected_prediction_tokens",
 )
+
+
+def _findings() -> list[Column[Any]]:
+    """What was found in a conversation, as far as a session holds it."""
+    return [
+        Column("language", Text),
+        Column("sentiment", Text),
+        Column("category", Text),
+        Column("escalated", Boolean),
+        Column("forwarded_hr", Boolean),
+        Column("summary", Text),
+        Column("questions", ARRAY(Text)),
+    ]
+
 
 result_staging = Table(
     "result_staging",
@@ -37,13 +53,7 @@ result_staging = Table(
     Column("cost_eur", Double, nullable=False),
     Column("live_cost_eur", Double, nullable=False),
     Column("line", Integer, nullable=False),
-    Column("language", Text),
-    Column("sentiment", Text),
-    Column("category", Text),
-    Column("escalated", Boolean),
-    Column("forwarded_hr", Boolean),
-    Column("summary", Text),
-    Column("questions", ARRAY(Text)),
+    *_findings(),
     schema=OWN_SCHEMA,
     prefixes=["UNLOGGED"],
 )
@@ -63,13 +73,7 @@ session_staging = Table(
     Column("session_id", Text, nullable=False),
     Column("line", Integer, nullable=False),
     Column("is_answered", Boolean, nullable=False),
-    Column("language", Text),
-    Column("sentiment", Text),
-    Column("category", Text),
-    Column("escalated", Boolean),
-    Column("forwarded_hr", Boolean),
-    Column("summary", Text),
-    Column("questions", ARRAY(Text)),
+    *_findings(),
     schema=OWN_SCHEMA,
     prefixes=["UNLOGGED"],
 )
