@@ -91,6 +91,12 @@ batch = Table(
     Column("server_error_lines", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
     moment("cancelled_at"),
     Column("read_run_id", Text, nullable=False, server_default=text("''")),
+    moment("incomplete_since"),
+    Column("looks", Integer, nullable=False, server_default=text("0")),
+    moment("look_at"),
+    Column("output_bytes", BigInteger),
+    Column("error_bytes", BigInteger),
+    Column("was_split", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'settled', 'released')",
         name="state",
@@ -168,6 +174,7 @@ attempt = Table(
     Column("position", Integer),
     moment("called_at"),
     Column("shares_answer_of", Text),
+    Column("forgiven", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint(
         "outcome IN ('completed', 'failed', 'unanswered', 'released', 'discarded')",
         name="outcome",
@@ -243,5 +250,17 @@ model_pause = Table(
     Column("model", Text, primary_key=True),
     Column("until", DateTime(timezone=True), nullable=False),
     Column("reason", Text, nullable=False),
+    Column("rests", Integer, nullable=False, server_default=text("1")),
+    schema=OWN_SCHEMA,
+)
+
+account_pause = Table(
+    "account_pause",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("rests", Integer, nullable=False, server_default=text("1")),
+    CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )
