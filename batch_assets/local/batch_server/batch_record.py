@@ -5,8 +5,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, Self
 
+from batch_assets.local.batch_server.batch_rules import BatchRule
 from batch_assets.local.batch_server.config import Quirks
-from batch_assets.local.batch_server.fault_rules import BatchRule
 
 ACTIVE = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 
@@ -90,7 +90,7 @@ class BatchRecord:
             "object": "batch",
             "endpoint": self.endpoint,
             "model": self.model,
-            "errors": None if errors is None else {"object": "list", "data": errors},
+            "errors": None if not errors else {"object": "list", "data": errors},
             "input_file_id": self.input_file_id,
             "completion_window": self.completion_window,
             "status": quirks.rename_status.get(self.status, self.status),

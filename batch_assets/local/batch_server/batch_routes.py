@@ -14,6 +14,7 @@ from batch_assets.local.batch_server.file_routes import list_page
 from batch_assets.local.batch_server.identifiers import new_batch_id
 from batch_assets.local.batch_server.operations import Endpoint, Prepared
 from batch_assets.local.batch_server.service import BatchService
+from batch_assets.local.batch_server.validation import first_model
 
 _ENDPOINTS = ("/v1/chat/completions",)
 _PARAMETERS = frozenset(
@@ -52,7 +53,29 @@ class BatchRoutes:
 
     def _create_now(self, wanted: dict[str, Any]) -> Response:
         file_id = wanted["input_file_id"]
-        file = self._service.files.find(file_id)
+        files = self._service.files
+        is_there = self._check_input(file_id)
+        self._check_rate()
+        batch_id = new_batch_id()
+        if is_there:
+            files.keep_input(file_id, batch_id)
+        rule = self._service.rules.for_new_batch(
+            wanted["metadata"], lambda: first_model(files.input_path(batch_id))
+        )
+        fate = None if rule is None else rule.model_dump_json()
+        batch = self._batches.add(NewBatch(id=batch_id, fate=fate, **wanted))
+        self._service.worker.wake()
+        return self._shown(batch)
+
+    def _check_input(self, file_id: str) -> bool:
+        """Whether the input file is there; one that never was, or is no input, is refused.
+
+        A batch of a file that is gone is taken, and fails in validation.
+        """
+        files = self._service.files
+        file = files.find(file_id)
+        if file is None and files.is_gone(file_id):
+            return False
         if file is None:
             message = f"No such File object: {file_id[:64]}"
             raise bad_request(message, param="input_file_id")
@@ -62,14 +85,7 @@ class BatchRoutes:
                 "purpose 'batch'."
             )
             raise bad_request(message, param="input_file_id", code="invalid_value")
-        self._check_rate()
-        batch_id = new_batch_id()
-        rule = self._service.rules.for_new_batch(wanted["metadata"])
-        self._service.files.keep_input(file_id, batch_id)
-        fate = None if rule is None else rule.model_dump_json()
-        batch = self._batches.add(NewBatch(id=batch_id, fate=fate, **wanted))
-        self._service.worker.wake()
-        return self._shown(batch)
+        return True
 
     def _check_rate(self) -> None:
         most = self._service.config.current.limits.batches_per_hour

@@ -10,8 +10,9 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.local.batch_server.batch_rules import BatchRule
 from batch_assets.local.batch_server.config_base import Count, Seconds, Settings
-from batch_assets.local.batch_server.fault_rules import BatchRule, CallRule, RowRule
+from batch_assets.local.batch_server.fault_rules import CallRule, RowRule
 from batch_assets.local.batch_server.models import Model
 
 

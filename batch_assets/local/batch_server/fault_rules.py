@@ -1,10 +1,10 @@
-"""Fault rules: which calls, batches and rows are struck, and how. rules.py draws from them."""
+"""Fault rules: which calls and rows are struck, and how. rules.py draws from them."""
 
-import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from batch_assets.local.batch_server.chances import Chance, Pattern, Probability
 from batch_assets.local.batch_server.config_base import Count, Seconds, Settings
 
 Operation = Literal[
@@ -21,19 +21,6 @@ Operation = Literal[
     "models.list",
     "models.retrieve",
 ]
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-def _checked_pattern(expression: str) -> str:
-    try:
-        re.compile(expression)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    return expression
-
-
-Pattern = Annotated[str, AfterValidator(_checked_pattern)]
-"""A regular expression that is searched in a row's custom_id."""
 
 
 class ErrorBody(Settings):
@@ -88,38 +75,11 @@ CallEffect = Annotated[
 ]
 
 
-class Chance(Settings):
-    """Which of the matching occasions a rule strikes: skip `after`, then at most `count`."""
-
-    name: str = ""
-    after: Count = 0
-    count: Count | None = None
-    probability: Probability = 1
-    seed: int = 0
-
-
 class CallRule(Chance):
     """A fault of HTTP calls; `operation` `*` matches every call of the API."""
 
     operation: Operation | Literal["*"]
     effect: CallEffect
-
-
-class BatchRule(Chance):
-    """A fate decided when a batch is created, for those whose metadata has all of `metadata`.
-
-    `failed` strikes in validation, with `custom_id` only a batch that has such a row, and with
-    `name_lines` it says which lines these are. The others end the batch once `after_rows` rows have
-    run; `stalled` leaves it there until it is cancelled or its window is over.
-    """
-
-    metadata: dict[str, str] = Field(default_factory=dict)
-    end_as: Literal["failed", "expired", "cancelled", "stalled"]
-    after_rows: Count = 0
-    code: str = "invalid_request"
-    message: str = "The batch failed because a rule of the local server says so."
-    custom_id: Pattern | None = None
-    name_lines: bool = False
 
 
 class HttpErrorEffect(Settings):

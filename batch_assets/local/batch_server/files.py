@@ -114,6 +114,12 @@ class FileStore:
         spooled.rename(self.path(file.id))
         return file
 
+    def is_gone(self, file_id: str) -> bool:
+        """Whether the file was here once: it was deleted, or has expired."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT 1 FROM file WHERE id = ?", (file_id,)).fetchone()
+        return row is not None and self.find(file_id) is None
+
     def find(self, file_id: str) -> StoredFile | None:
         """The file, or None when it never was, was deleted or has expired."""
         with self._database.reading() as connection:

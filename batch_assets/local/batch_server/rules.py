@@ -2,14 +2,15 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from batch_assets.local.batch_server.batch_rules import BatchRule
+from batch_assets.local.batch_server.chances import Chance
 from batch_assets.local.batch_server.database import Database
 from batch_assets.local.batch_server.fault_rules import (
     AnswerEffect,
-    BatchRule,
-    Chance,
     DelayEffect,
     DropEffect,
     RowEffect,
@@ -64,11 +65,16 @@ class Rules:
             outcome=outcomes[0] if outcomes else None,
         )
 
-    def for_new_batch(self, metadata: dict[str, str] | None) -> BatchRule | None:
-        """The fate of a batch that is being created, or None."""
+    def for_new_batch(
+        self, metadata: dict[str, str] | None, model: Callable[[], str | None]
+    ) -> BatchRule | None:
+        """The fate of a batch that is being created, or None; `model` reads what it asks for."""
         labels = metadata or {}
         for index, rule in enumerate(self._config.current.batches):
-            if rule.metadata.items() <= labels.items() and self._strikes(index, rule):
+            is_meant = rule.metadata.items() <= labels.items() and (
+                rule.model is None or rule.model == model()
+            )
+            if is_meant and self._strikes(index, rule):
                 return rule
         return None
 
@@ -90,6 +96,8 @@ class Rules:
         return None
 
     def _strikes(self, index: int, rule: Chance) -> bool:
+        if not rule.holds_at(self._config.now()):
+            return False
         key = f"{type(rule).__name__} {index} {_identity(rule)}"
         with self._database.transaction() as connection:
             connection.execute(_COUNT, {"rule": key})

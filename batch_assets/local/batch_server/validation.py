@@ -19,8 +19,8 @@ _FIELDS = frozenset({"custom_id", "method", "url", "body"})
 class BatchError:
     """One entry of `errors.data`; `line` is 1-based, None when the whole file is meant."""
 
-    code: str
-    message: str
+    code: str | None
+    message: str | None
     param: str | None = None
     line: int | None = None
 
@@ -44,7 +44,13 @@ class InputReport:
 
 
 def inspect_input(path: Path, endpoint: str, limits: Limits, catalog: Catalog) -> InputReport:
-    """Read a whole input file and report; the first hundred errors are kept."""
+    """Read a whole input file and report; the first hundred errors are kept.
+
+    A file that is gone is found missing only here: the batch was taken without a look at it.
+    """
+    if not path.exists():
+        message = "Cannot find the input file, or this project cannot access it."
+        return InputReport(errors=[BatchError("invalid_request", message, "file_id")])
     size = path.stat().st_size
     if size == 0:
         return InputReport(errors=[BatchError("empty_file", "The input file is empty.")])
@@ -52,6 +58,16 @@ def inspect_input(path: Path, endpoint: str, limits: Limits, catalog: Catalog) -
         message = f"The input file has {size} bytes; {limits.max_input_bytes} are allowed."
         return InputReport(errors=[BatchError("invalid_request", message)])
     return _Inspection(endpoint, limits, catalog).read(path)
+
+
+def first_model(path: Path) -> str | None:
+    """The model that the first line of an input file asks for, if that can be told."""
+    try:
+        with path.open("rb") as stream:
+            request = strict_json.parse(stream.readline())
+        return str(request["body"]["model"])
+    except (OSError, strict_json.NotJsonError, LookupError, TypeError):
+        return None
 
 
 def lines_with(path: Path, expression: str) -> list[int]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from batch_assets.local.batch_server.batch_record import BatchRecord
+from batch_assets.local.batch_server.batch_rules import BatchRule
 from batch_assets.local.batch_server.batches import BatchStore
 from batch_assets.local.batch_server.files import FileStore
 from batch_assets.local.batch_server.live_config import LiveConfig
@@ -122,7 +123,7 @@ class Worker:
         """Why validation fails, as the JSON array of `errors.data`, or None."""
         rule = batch.refusal
         if rule is not None and rule.custom_id is None:
-            return _as_json([BatchError(rule.code, rule.message)])
+            return _as_json(_errors_of(rule))
         if batch.errors is not None:
             return batch.errors
         if rule is not None and rule.custom_id is not None:
@@ -212,6 +213,14 @@ class Worker:
 
     def _forget_input(self, batch: BatchRecord) -> None:
         self._files.input_path(batch.id).unlink(missing_ok=True)
+
+
+def _errors_of(rule: BatchRule) -> list[BatchError]:
+    """What a rule that names no rows writes into `errors.data`; nothing is shown as null."""
+    if rule.without_errors:
+        return []
+    listed = [BatchError(**error.model_dump()) for error in rule.errors]
+    return listed or [BatchError(rule.code, rule.message)]
 
 
 def _as_json(errors: Sequence[BatchError]) -> str:

@@ -123,11 +123,26 @@ def test_the_input_file_must_have_the_purpose_batch(lab: Lab) -> None:
         lab.client.batches.create(input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h")
 
 
-def test_a_deleted_input_file_makes_a_late_create_fail(lab: Lab) -> None:
+def test_a_batch_of_a_deleted_input_file_is_taken_and_fails_in_validation(lab: Lab) -> None:
     file = lab.upload([row("r1")])
     lab.client.files.delete(file.id)
+    made = lab.client.batches.create(
+        input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h"
+    )
+    assert (made.status, made.input_file_id) == ("validating", file.id)
+    done = lab.until(made, "failed")
+    assert done.errors is not None
+    (error,) = done.errors.data or []
+    assert (error.code, error.param, error.line) == ("invalid_request", "file_id", None)
+    assert (done.output_file_id, done.error_file_id) == (None, None)
+    assert list(lab.server.ledger().entries(batch_id=done.id)) == []
+
+
+def test_an_input_file_that_never_was_is_refused(lab: Lab) -> None:
     with pytest.raises(openai.BadRequestError, match="No such File object"):
-        lab.client.batches.create(input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h")
+        lab.client.batches.create(
+            input_file_id="file-unknown", endpoint=ENDPOINT, completion_window="24h"
+        )
 
 
 def test_a_batch_outlives_the_deletion_of_its_input(lab: Lab) -> None:

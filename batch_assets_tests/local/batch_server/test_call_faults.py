@@ -121,7 +121,7 @@ def test_work_that_happens_later(fresh_lab: Lab) -> None:
     wait_until(lambda: len(fresh_lab.client.batches.list().data) == 1)
 
 
-def test_a_late_create_without_its_file_is_refused(fresh_lab: Lab) -> None:
+def test_a_late_create_without_its_file_fails_in_validation(fresh_lab: Lab) -> None:
     file = fresh_lab.upload([row("r1")])
     fresh_lab.configure(
         calls=[rule("batches.create", kind="drop", work="later", later_seconds=0.1)]
@@ -129,8 +129,8 @@ def test_a_late_create_without_its_file_is_refused(fresh_lab: Lab) -> None:
     with pytest.raises(openai.APIConnectionError):
         create(fresh_lab, file.id)
     fresh_lab.client.files.delete(file.id)
-    time.sleep(0.2)
-    assert fresh_lab.client.batches.list().data == []
+    wait_until(lambda: [one.status for one in fresh_lab.client.batches.list()] == ["failed"])
+    assert fresh_lab.server.ledger().totals().requests == 0
 
 
 def test_work_after_the_client_gave_up(fresh_lab: Lab) -> None:
