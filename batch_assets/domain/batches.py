@@ -79,6 +79,10 @@ class InFlightBatch:
     """False for one that LiveDash made, or the database that this one is a copy of."""
     age_seconds: float = field(compare=False)
     """Since it was submitted, on the database's clock, at the moment of reading."""
+    unchanged_seconds: float = field(compare=False)
+    """Since the server's word became what it is."""
+    unasked_seconds: float = field(compare=False)
+    """Since it was last asked for alone after that; without that the same."""
 
 
 @dataclass(frozen=True, slots=True)

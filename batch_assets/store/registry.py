@@ -146,6 +146,12 @@ class Registry(EngineQueries):
             connection.execute(SQL["note_cancelled"], {"batch_ids": list(batch_ids)})
 
     @retry_lost
+    def note_retrieved(self, batch_ids: Sequence[str]) -> None:
+        """Keep that the server was asked for these batches alone now."""
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["note_retrieved"], {"batch_ids": list(batch_ids)})
+
+    @retry_lost
     def abandon(self, batch_id: str, openai_batch_id: str) -> None:
         """End a batch that is on the server under this id as far as is known, as `LOST`.
 

@@ -156,6 +156,11 @@ WHERE b.id = ANY(CAST(:batch_ids AS text[]))
     AND b.state = 'submitted'
     AND b.cancelled_at IS NULL
 
+-- name: note_retrieved
+UPDATE batch_assets.batch AS b
+SET retrieved_at = clock_timestamp()
+WHERE b.id = ANY(CAST(:batch_ids AS text[])) AND b.state = 'submitted'
+
 -- name: abandon
 -- Nothing of it can be read: with no file and no line to come, ingestion lets its rows wait again.
 WITH moved AS (

@@ -1,13 +1,19 @@
 """Polling: the server's word is kept; a call that fails changes nothing."""
 
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.records import RemoteBatch
+from batch_assets.openai_batch import objects
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
+from batch_assets.stages import asking
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.poll import check_statuses
 from batch_assets_tests.stages.support import API_KEY, AT_ONCE, Lab, call_rule, refusal, wait_until
@@ -230,3 +236,139 @@ def test_polling_ends_when_its_time_is_up(lab: Lab) -> None:
         report = check_statuses(lab.using(api).pipeline, Budget(seconds=0.1, rows=1))
     assert (report.ended, report.unseen) == (1, 2)
     assert time.monotonic() - began < 1
+
+
+class Listing(BatchApi):
+    """The same server, with a list of its own: what it says of each batch."""
+
+    def __init__(self, lab: Lab, **said: Any) -> None:
+        super().__init__(API_KEY, lab.server.base_url)
+        self.said = said
+        self.retrieved: list[str] = []
+
+    def list_batches(self, *, created_after: datetime | None = None) -> Iterator[RemoteBatch]:
+        for batch in super().list_batches(created_after=created_after):
+            yield replace(batch, **self.said)
+
+    def retrieve(self, batch_id: str) -> RemoteBatch:
+        self.retrieved.append(batch_id)
+        return super().retrieve(batch_id)
+
+
+def five(lab: Lab) -> None:
+    """Five batches in flight, so that a page of the list is asked for."""
+    for _ in range(5):
+        lab.company(1)
+    lab.submit()
+
+
+def unchanged_for(lab: Lab, minutes: int) -> None:
+    lab.desk.do(
+        "UPDATE batch_assets.batch AS b"
+        " SET server_status_since = b.server_status_since - make_interval(mins => :minutes),"
+        " retrieved_at = b.retrieved_at - make_interval(mins => :minutes)",
+        minutes=minutes,
+    )
+
+
+def test_ids_that_only_a_single_call_shows_are_asked_for(lab: Lab) -> None:
+    five(lab)
+    remote_status(lab, "completed")
+    with Listing(lab, output_file_id=None, completed=0) as api:
+        assert lab.using(api).poll().ended == 5
+        assert len(api.retrieved) == 5
+    assert all(lab.desk.batch(one).output_file_id for one in lab.batches("ended"))
+    lab.ingest()
+    assert lab.bucket_counts() == {"complete": 5}
+
+
+def test_an_end_without_its_files_is_not_believed_while_nobody_can_be_asked(lab: Lab) -> None:
+    five(lab)
+    remote_status(lab, "completed")
+    lab.configure(calls=[call_rule("batches.retrieve", refusal(500, headers=AT_ONCE))])
+    with Listing(lab, output_file_id=None) as api, pytest.raises(ApiError):
+        lab.using(api).poll()
+    assert len(lab.batches("submitted")) == 5
+    lab.configure(calls=[call_rule("batches.retrieve", refusal(404))])
+    with Listing(lab, output_file_id=None) as api:
+        assert lab.using(api).poll_to_the_end().ended == 5, "the list alone knows them"
+
+
+def test_what_moves_only_when_it_is_asked_for_alone_is_asked_for_now_and_then(lab: Lab) -> None:
+    five(lab)
+    remote_status(lab, "completed")
+    with Listing(lab, status="in_progress", output_file_id=None) as api:
+        stale = lab.using(api)
+        assert (stale.poll().ended, api.retrieved) == (0, [])
+        unchanged_for(lab, 9)
+        assert (stale.poll().ended, api.retrieved) == (0, [])
+        unchanged_for(lab, 2)
+        assert (stale.poll().ended, len(api.retrieved)) == (5, 5)
+
+
+def test_the_pauses_between_looks_grow_and_an_idle_poll_writes_nothing(lab: Lab) -> None:
+    lab.configure(timing=HELD)
+    five(lab)
+    remote_status(lab, "in_progress")
+    with Listing(lab) as api:
+        asker = lab.using(api)
+        asker.poll()
+        unchanged_for(lab, 5)
+        looked_after = []
+        for minutes in range(15, 400, 10):
+            unchanged_for(lab, 10)
+            api.retrieved.clear()
+            asker.poll()
+            looked_after += [minutes] * (len(api.retrieved) // 5)
+            before = lab.desk.everything()
+            asker.poll()
+            assert lab.desk.everything() == before
+        assert looked_after == [15, 35, 75, 155, 275, 395]
+
+
+def test_looks_of_one_run_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_LOOKS_A_RUN", 2)
+    lab.configure(timing=HELD)
+    five(lab)
+    remote_status(lab, "in_progress")
+    with Listing(lab) as api:
+        lab.using(api).poll()
+        unchanged_for(lab, 15)
+        for looked in (2, 4, 5, 5):
+            lab.using(api).poll()
+            assert len(set(api.retrieved)) == len(api.retrieved) == looked
+
+
+@pytest.mark.parametrize("status", [500, 404, 405])
+def test_single_calls_do_where_the_list_fails(lab: Lab, status: int) -> None:
+    five(lab)
+    remote_status(lab, "completed")
+    lab.configure(calls=[call_rule("batches.list", refusal(status, headers=AT_ONCE))])
+    assert lab.poll().ended == 5
+
+
+def test_single_calls_do_where_the_list_has_another_order(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    five(lab)
+    remote_status(lab, "completed")
+    items = objects.items
+    monkeypatch.setattr(objects, "items", lambda data: items(data)[::-1])
+    lab.desk.do(
+        "UPDATE batch_assets.batch AS b SET submitted_at = clock_timestamp() + interval '1 hour'"
+    )
+    assert lab.poll().ended == 5
+
+
+def test_a_server_that_is_not_well_is_soon_left_alone(lab: Lab) -> None:
+    five(lab)
+    lab.configure(
+        calls=[
+            call_rule("batches.list", refusal(400)),
+            call_rule("batches.retrieve", refusal(400)),
+        ]
+    )
+    with Listing(lab) as api:
+        with pytest.raises(ApiError):
+            lab.using(api).poll()
+        assert len(api.retrieved) == 3

@@ -9,6 +9,9 @@ ALTER TABLE batch_assets.batch
     ADD COLUMN error_bytes bigint,
     ADD COLUMN was_split boolean NOT NULL DEFAULT false;
 
+-- When the server was last asked for a batch alone, where a page of its list is asked for them all.
+ALTER TABLE batch_assets.batch ADD COLUMN retrieved_at timestamptz;
+
 -- What was tried before an operator began a request anew counts for nothing, rests included.
 ALTER TABLE batch_assets.attempt ADD COLUMN forgiven boolean NOT NULL DEFAULT false;
 

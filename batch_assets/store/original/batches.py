@@ -8,7 +8,12 @@ from sqlalchemy import Connection
 
 from batch_assets.domain.batches import BatchRow, InFlightBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.records import Lease, RemoteBatch
-from batch_assets.domain.states import UNRESOLVED_BATCH_STATES, BatchState, livedash_status
+from batch_assets.domain.states import (
+    SERVER_ENDED,
+    UNRESOLVED_BATCH_STATES,
+    BatchState,
+    livedash_status,
+)
 from batch_assets.store.base import EngineQueries, holds
 from batch_assets.store.sql import load
 
@@ -122,8 +127,6 @@ class BatchQueries(EngineQueries):
 
 def seen_columns(batch: InFlightBatch, remote: RemoteBatch, *, has_ended: bool) -> dict[str, Any]:
     """What the server said of a batch, as the columns of both rows of it."""
-    readable = remote.output_file_id is not None or remote.error_file_id is not None
-    word = remote.status if has_ended else _running_word(remote.status)
     errors = sorted({(error.code, error.line or 0) for error in remote.errors})
     return {
         "batch_id": batch.id,
@@ -136,13 +139,14 @@ def seen_columns(batch: InFlightBatch, remote: RemoteBatch, *, has_ended: bool) 
         "output_file_id": remote.output_file_id,
         "error_file_id": remote.error_file_id,
         "completed_at": remote.completed_at,
-        "status": livedash_status(word, readable=readable),
+        "status": livedash_status(_told_word(remote), readable=remote.has_files),
     }
 
 
-def _running_word(server_status: str) -> str:
-    """LiveDash is told that a batch runs for as long as we wait for the rest of it."""
-    return "finalizing" if server_status == "completed" else server_status
+def _told_word(remote: RemoteBatch) -> str:
+    """LiveDash is told that a batch runs for as long as its files may still come."""
+    may_come = remote.status in SERVER_ENDED and remote.status != "failed"
+    return "finalizing" if may_come and not remote.has_files else remote.status
 
 
 def return_open_rows(connection: Connection, batch_id: str, outcome: str) -> int:

@@ -105,6 +105,14 @@ SELECT
     b.id, b.fence, b.openai_batch_id, b.model, b.server_status,
     b.server_status_since AS status_since, b.submitted_at,
     CAST(extract(epoch FROM clock_timestamp() - b.submitted_at) AS float8) AS age_seconds,
+    CAST(
+        extract(epoch FROM clock_timestamp() - b.server_status_since) AS float8
+    ) AS unchanged_seconds,
+    CAST(
+        extract(
+            epoch FROM clock_timestamp() - greatest(b.server_status_since, b.retrieved_at)
+        ) AS float8
+    ) AS unasked_seconds,
     b.installation_id IS NOT DISTINCT FROM (
         SELECT i.id FROM batch_assets.installation AS i
     ) AS is_ours

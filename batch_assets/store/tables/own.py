@@ -97,6 +97,7 @@ batch = Table(
     Column("output_bytes", BigInteger),
     Column("error_bytes", BigInteger),
     Column("was_split", Boolean, nullable=False, server_default=text("false")),
+    moment("retrieved_at"),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'settled', 'released')",
         name="state",
