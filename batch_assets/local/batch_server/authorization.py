@@ -1,12 +1,22 @@
 """Who is let in: the Bearer key against the configured lists. No key is ever repeated."""
 
+from collections.abc import Mapping
+
 from starlette.datastructures import Headers
 
-from batch_assets.local.batch_server.api_errors import ApiError
+from batch_assets.local.batch_server.api_errors import ApiError, not_found
 from batch_assets.local.batch_server.fault_rules import Operation
 from batch_assets.local.batch_server.live_config import LiveConfig
 
 _COSTS_MONEY = frozenset({"batches.create", "chat"})
+
+_OF_ONE_OBJECT: dict[Operation, str] = {
+    "files.retrieve": "file_id",
+    "files.content": "file_id",
+    "files.delete": "file_id",
+    "batches.retrieve": "batch_id",
+    "batches.cancel": "batch_id",
+}
 
 
 def authorize(headers: Headers, config: LiveConfig, operation: Operation) -> None:
@@ -37,3 +47,18 @@ def authorize(headers: Headers, config: LiveConfig, operation: Operation) -> Non
             "https://platform.openai.com/docs/guides/error-codes/api-errors."
         )
         raise ApiError(429, message, kind="insufficient_quota", code="insufficient_quota")
+
+
+def is_of_another_project(headers: Headers, config: LiveConfig) -> bool:
+    """Whether the key is let in and yet finds nothing that was made under the others."""
+    key = headers.get("authorization", "").partition(" ")[2].strip()
+    return key in config.current.keys.of_another_project
+
+
+def look_elsewhere(operation: Operation, path_params: Mapping[str, str]) -> None:
+    """Raise the 404 that an object of another project answers with."""
+    name = _OF_ONE_OBJECT.get(operation)
+    if name == "file_id":
+        raise not_found(f"No such File object: {path_params[name][:64]}")
+    if name == "batch_id":
+        raise not_found(f"No batch found with id '{path_params[name][:80]}'.", param=None)

@@ -10,8 +10,8 @@ from batch_assets.local.batch_server import parameters
 from batch_assets.local.batch_server.api_errors import ApiError, bad_request
 from batch_assets.local.batch_server.batch_record import BatchRecord
 from batch_assets.local.batch_server.batches import NewBatch
-from batch_assets.local.batch_server.file_routes import list_page
 from batch_assets.local.batch_server.identifiers import new_batch_id
+from batch_assets.local.batch_server.listing import page_of
 from batch_assets.local.batch_server.operations import Endpoint, Prepared
 from batch_assets.local.batch_server.service import BatchService
 from batch_assets.local.batch_server.validation import first_model
@@ -47,7 +47,8 @@ class BatchRoutes:
         ]
 
     async def _create(self, request: Request) -> Prepared:
-        body = parameters.json_object(await parameters.json_body(request), _PARAMETERS)
+        known = _PARAMETERS.difference(self._service.config.current.quirks.unknown_parameters)
+        body = parameters.json_object(await parameters.json_body(request), known)
         wanted = _wanted(body)
         return Prepared(lambda: self._create_now(wanted))
 
@@ -85,6 +86,9 @@ class BatchRoutes:
                 "purpose 'batch'."
             )
             raise bad_request(message, param="input_file_id", code="invalid_value")
+        if not files.is_processed(file):
+            message = "The input file has not been processed yet; its status is 'pending'."
+            raise bad_request(message, param="input_file_id", code="invalidPayload")
         return True
 
     def _check_rate(self) -> None:
@@ -104,10 +108,15 @@ class BatchRoutes:
         query = request.query_params
         limit = parameters.limit(query, default=20, most=100)
 
+        def own(most: int, after: str | None) -> tuple[list[dict[str, Any]], bool]:
+            batches, has_more = self._batches.page(limit=most, after=after)
+            return [self._service.views.listed(batch) for batch in batches], has_more
+
         def act() -> Response:
-            batches, has_more = self._batches.page(limit=limit, after=query.get("after"))
+            lists = self._service.config.current.quirks.lists
+            after = query.get("after")
             return JSONResponse(
-                list_page([self._as_json(batch) for batch in batches], has_more=has_more)
+                page_of(own, lists, lists.foreign_batches, limit=limit, after=after)
             )
 
         return Prepared(act)
@@ -126,12 +135,8 @@ class BatchRoutes:
 
         return Prepared(act)
 
-    def _as_json(self, batch: BatchRecord) -> dict[str, Any]:
-        config = self._service.config
-        return batch.as_json(config.current.quirks, config.now())
-
     def _shown(self, batch: BatchRecord) -> Response:
-        return JSONResponse(self._as_json(batch))
+        return JSONResponse(self._service.views.retrieved(batch))
 
 
 def _wanted(body: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ VALUES (:id, :input_file_id, :endpoint, :completion_window, :metadata,
 """
 PAGE = """
 SELECT * FROM batch
-WHERE created_at <= :visible_before AND (:after IS NULL OR seq < :after)
-ORDER BY seq DESC LIMIT :limit
+WHERE created_at <= :visible_before
+  AND (:after IS NULL OR seq * :direction > :after * :direction)
+ORDER BY seq * :direction LIMIT :limit
 """
 SCANNED = """
 UPDATE batch SET scanned = 1, model = :model, total = :total, enqueued_tokens = :tokens,

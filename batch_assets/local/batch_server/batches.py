@@ -85,10 +85,11 @@ class BatchStore:
         return batch
 
     def page(self, *, limit: int, after: str | None) -> tuple[list[BatchRecord], bool]:
-        """One page, newest first, and whether more follow."""
-        lag = self._config.current.quirks.batch_list_lag_seconds
+        """One page, newest first as a rule, and whether more follow."""
+        quirks = self._config.current.quirks
         values = {
-            "visible_before": self._config.now() - lag,
+            "visible_before": self._config.now() - quirks.batch_list_lag_seconds,
+            "direction": 1 if quirks.lists.oldest_first else -1,
             "after": None if after is None else self.require(after).seq,
             "limit": limit + 1,
         }

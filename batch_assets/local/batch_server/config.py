@@ -5,7 +5,7 @@ The same document is the file `config.json` of the state directory and the body 
 fault that did not strike. docs/local_server.md explains each with examples.
 """
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, ValidationError
 
@@ -14,15 +14,20 @@ from batch_assets.local.batch_server.batch_rules import BatchRule
 from batch_assets.local.batch_server.config_base import Count, Seconds, Settings
 from batch_assets.local.batch_server.fault_rules import CallRule, RowRule
 from batch_assets.local.batch_server.models import Model
+from batch_assets.local.batch_server.quirks import Quirks
 
 
 class Keys(Settings):
-    """Which API keys are let in. With `accepted` unset any key is, but those listed below."""
+    """Which API keys are let in. With `accepted` unset any key is, but those listed below.
+
+    A key of another project is let in, and finds nothing that was made under the others.
+    """
 
     accepted: tuple[str, ...] | None = None
     refused: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     without_quota: tuple[str, ...] = ()
+    of_another_project: tuple[str, ...] = ()
 
 
 class Timing(Settings):
@@ -52,24 +57,6 @@ class Limits(Settings):
     max_file_bytes: Count = 512 * 1024 * 1024
     batches_per_hour: Count = 2_000
     enqueued_tokens: dict[str, Count] = Field(default_factory=dict)
-
-
-class Quirks(Settings):
-    """What servers were seen to do beside the book; all off, as OpenAI is on a good day."""
-
-    empty_error_file: bool = False
-    empty_string_file_ids: bool = False
-    string_bodies: bool = False
-    errors_in_output_file: bool = False
-    errors_without_response: bool = False
-    unescaped_unicode: bool = False
-    omit_batch_fields: tuple[
-        Literal["request_counts", "usage", "model", "errors", "metadata", "expires_at"], ...
-    ] = ()
-    rename_status: dict[str, str] = Field(default_factory=dict)
-    output_file_lag_seconds: Seconds = 0
-    batch_list_lag_seconds: Seconds = 0
-    file_list_lag_seconds: Seconds = 0
 
 
 class ExtraModel(Settings):

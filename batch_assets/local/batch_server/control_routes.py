@@ -106,6 +106,4 @@ class ControlRoutes:
                 ApiError(409, f"The batch cannot be forced any more: it is '{batch.status}'.")
             )
         self._service.worker.wake()
-        config = self._service.config
-        shown = batches.require(batch_id).as_json(config.current.quirks, config.now())
-        return JSONResponse(shown)
+        return JSONResponse(self._service.views.plain(batches.require(batch_id)))

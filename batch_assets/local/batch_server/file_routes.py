@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -17,13 +18,13 @@ from batch_assets.local.batch_server.api_errors import (
 )
 from batch_assets.local.batch_server.files import read_blocks
 from batch_assets.local.batch_server.identifiers import new_request_id
+from batch_assets.local.batch_server.listing import page_of
 from batch_assets.local.batch_server.operations import Endpoint, Prepared
 from batch_assets.local.batch_server.service import BatchService
 from batch_assets.local.batch_server.uploads import Upload, receive_upload
 
 _PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
 _THIRTY_DAYS = 30 * 24 * 3600
-_PAGE_SIZE = 10_000
 
 
 class FileRoutes:
@@ -56,6 +57,7 @@ class FileRoutes:
         upload = await receive_upload(request, spooled, limits.max_file_bytes)
         discard = partial(spooled.unlink, missing_ok=True)
         try:
+            self._check_fields(upload)
             purpose, lifetime = _check_upload(upload)
         except BaseException:
             discard()
@@ -68,31 +70,43 @@ class FileRoutes:
                 purpose=purpose,
                 lifetime=lifetime,
             )
-            return JSONResponse(file.as_json())
+            return JSONResponse(self._files.shown(file))
 
         return Prepared(act, discard)
 
+    def _check_fields(self, upload: Upload) -> None:
+        unknown = self._service.config.current.quirks.unknown_parameters
+        for name in (field.partition("[")[0] for field in upload.fields):
+            if name in unknown:
+                message = f"Unknown parameter: '{name}'."
+                raise bad_request(message, param=name, code="unknown_parameter")
+
     async def _list(self, request: Request) -> Prepared:
         query = request.query_params
-        limit = parameters.limit(query, default=_PAGE_SIZE, most=_PAGE_SIZE)
+        lists = self._service.config.current.quirks.lists
+        limit = parameters.limit(query, default=lists.most_files, most=lists.most_files)
         order = query.get("order", "desc")
         if order not in {"asc", "desc"}:
             raise invalid_value("order", order, ("asc", "desc"))
 
-        def act() -> Response:
+        def own(most: int, after: str | None) -> tuple[list[dict[str, Any]], bool]:
             files, has_more = self._files.page(
                 purpose=query.get("purpose"),
-                limit=limit,
-                after=query.get("after"),
-                descending=order == "desc",
+                limit=most,
+                after=after,
+                descending=(order == "desc") != lists.oldest_first,
             )
-            return JSONResponse(list_page([file.as_json() for file in files], has_more=has_more))
+            return [self._files.shown(file) for file in files], has_more
+
+        def act() -> Response:
+            after = query.get("after")
+            return JSONResponse(page_of(own, lists, lists.foreign_files, limit=limit, after=after))
 
         return Prepared(act)
 
     async def _retrieve(self, request: Request) -> Prepared:
         file_id = request.path_params["file_id"]
-        return Prepared(lambda: JSONResponse(self._files.require(file_id).as_json()))
+        return Prepared(lambda: JSONResponse(self._files.shown(self._files.require(file_id))))
 
     async def _delete(self, request: Request) -> Prepared:
         file_id = request.path_params["file_id"]
@@ -116,17 +130,6 @@ class FileRoutes:
             return StreamingResponse(blocks, headers=headers, media_type="application/octet-stream")
 
         return Prepared(act)
-
-
-def list_page(objects: list[dict[str, object]], *, has_more: bool) -> dict[str, object]:
-    """A page of a list as OpenAI shows it."""
-    return {
-        "object": "list",
-        "data": objects,
-        "first_id": objects[0]["id"] if objects else None,
-        "last_id": objects[-1]["id"] if objects else None,
-        "has_more": has_more,
-    }
 
 
 def _check_upload(upload: Upload) -> tuple[str, int | None]:

@@ -50,20 +50,6 @@ class StoredFile:
     created_at: float
     expires_at: float | None
 
-    def as_json(self) -> dict[str, Any]:
-        """The File object of the API."""
-        return {
-            "object": "file",
-            "id": self.id,
-            "purpose": self.purpose,
-            "filename": self.filename,
-            "bytes": self.bytes,
-            "created_at": int(self.created_at),
-            "expires_at": None if self.expires_at is None else int(self.expires_at),
-            "status": "processed",
-            "status_details": None,
-        }
-
 
 class FileStore:
     """Keeps uploaded and produced files, and the private copies that running batches read."""
@@ -132,6 +118,25 @@ class FileStore:
         if file is None:
             raise not_found(f"No such File object: {file_id[:64]}")
         return file
+
+    def is_processed(self, file: StoredFile) -> bool:
+        """Whether the server has looked at an input file; a batch of it is refused before."""
+        seconds = self._config.current.quirks.file_processing_seconds
+        return file.purpose != "batch" or self._config.now() >= file.created_at + seconds
+
+    def shown(self, file: StoredFile) -> dict[str, Any]:
+        """The File object of the API."""
+        return {
+            "object": "file",
+            "id": file.id,
+            "purpose": file.purpose,
+            "filename": file.filename,
+            "bytes": file.bytes,
+            "created_at": int(file.created_at),
+            "expires_at": None if file.expires_at is None else int(file.expires_at),
+            "status": "processed" if self.is_processed(file) else "pending",
+            "status_details": None,
+        }
 
     def page(
         self, *, purpose: str | None, limit: int, after: str | None, descending: bool

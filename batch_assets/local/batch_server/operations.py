@@ -16,7 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from batch_assets.local.batch_server.api_errors import ApiError, server_error
-from batch_assets.local.batch_server.authorization import authorize
+from batch_assets.local.batch_server.authorization import (
+    authorize,
+    is_of_another_project,
+    look_elsewhere,
+)
 from batch_assets.local.batch_server.connection import TruncatedSend, drop
 from batch_assets.local.batch_server.fault_rules import (
     AnswerEffect,
@@ -24,6 +28,7 @@ from batch_assets.local.batch_server.fault_rules import (
     Operation,
     TruncateEffect,
 )
+from batch_assets.local.batch_server.listing import page
 from batch_assets.local.batch_server.rules import CallPlan
 from batch_assets.local.batch_server.service import BatchService
 from batch_assets.local.batch_server.usual_errors import error_for_status
@@ -82,6 +87,10 @@ class Endpoint:
             async for _ in request.stream():
                 pass
             raise
+        if is_of_another_project(request.headers, self.service.config):
+            look_elsewhere(self.operation, request.path_params)
+            if self.operation in {"files.list", "batches.list"}:
+                return Prepared(lambda: JSONResponse(page([], has_more=False)))
         return await self.read(request)
 
 

@@ -95,6 +95,19 @@ class Rules:
                 return rule.effect
         return None
 
+    def count(self, name: str) -> int:
+        """Count an occasion of this name; how many there were, with this one."""
+        with self._database.transaction() as connection:
+            connection.execute(_COUNT, {"rule": name})
+            asked, _ = connection.execute(_READ, {"rule": name}).fetchone()
+        return int(asked)
+
+    def counted(self, name: str) -> int:
+        """How many occasions of this name there were."""
+        with self._database.reading() as connection:
+            row = connection.execute(_READ, {"rule": name}).fetchone()
+        return 0 if row is None else int(row["asked"])
+
     def _strikes(self, index: int, rule: Chance) -> bool:
         if not rule.holds_at(self._config.now()):
             return False

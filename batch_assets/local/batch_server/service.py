@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from batch_assets.domain.errors import LocalStackError
+from batch_assets.local.batch_server.batch_view import BatchViews
 from batch_assets.local.batch_server.batches import BatchStore
 from batch_assets.local.batch_server.completions import Answerer, default_answerer
 from batch_assets.local.batch_server.database import Database
@@ -35,6 +36,7 @@ class BatchService:
         self.rules = Rules(self.database, self.config)
         self.files = FileStore(state_dir, self.database, self.config)
         self.batches = BatchStore(self.database, self.config)
+        self.views = BatchViews(self.config, self.rules)
         runner = RowRunner(self.config, self.rules, self.answerer)
         self.worker = Worker(self.batches, self.files, self.config, runner)
         self.config.on_change(self.rules.reset)
