@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch_assets.local.batch_server.chat_request import ChatRequest
-from batch_assets.local.batch_server.fault_rules import ContentEffect, FinishEffect, RowEffect
+from batch_assets.local.batch_server.fault_rules import (
+    ContentEffect,
+    FinishEffect,
+    RowEffect,
+    ShapeEffect,
+)
 from batch_assets.local.batch_server.identifiers import RowIds, fingerprint, fraction
 from batch_assets.local.batch_server.tokens import count_tokens, cut_to_tokens
 
@@ -68,7 +73,27 @@ def complete(
         "service_tier": "default",
         "system_fingerprint": fingerprint(request.model.snapshot),
     }
+    if isinstance(effect, ShapeEffect):
+        _reshape(body, effect.kind)
     return Completion(body, request.prompt_tokens, cached, completion, reasoning)
+
+
+def _reshape(body: dict[str, Any], kind: str) -> None:
+    """Give the content another shape, or leave the usage out; what is billed stays the same."""
+    if kind == "without_usage":
+        del body["usage"]
+        return
+    message = body["choices"][0]["message"]
+    content = message["content"]
+    half = len(content) // 2
+    parts = [{"type": "text", "text": part} for part in (content[:half], content[half:])]
+    message["content"] = {
+        "parts": parts,
+        "twice": f"{content}\n{content}",
+        "fenced": f"```json\n{content}\n```",
+        "prose": f"Here is the analysis:\n\n{content}\n\nLet me know if you need more.",
+        "think": f"<think>What is {{asked}} here?</think>\n{content}",
+    }[kind]
 
 
 def _message(

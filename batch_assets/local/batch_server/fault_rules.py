@@ -70,16 +70,44 @@ class TruncateEffect(Settings):
     framing: Literal["content_length", "chunked", "silent"] = "content_length"
 
 
-CallEffect = Annotated[
-    AnswerEffect | DelayEffect | DropEffect | TruncateEffect, Field(discriminator="kind")
-]
+class BodyEffect(Settings):
+    """Answer with a body of no API: a gateway's page, or JSON that means something else."""
+
+    kind: Literal["body"]
+    status: Annotated[int, Field(ge=200, le=599)] = 200
+    content: str = "<p>busy</p>\n" * 20
+    content_type: str = "text/html"
+
+
+class LinesEffect(Settings):
+    """Send a file's first `lines` lines only, or all of them with the custom_ids of others."""
+
+    kind: Literal["first_lines", "other_lines"]
+    lines: Count = 0
+
+
+InsteadEffect = AnswerEffect | DropEffect | TruncateEffect | BodyEffect | LinesEffect
+CallEffect = Annotated[InsteadEffect | DelayEffect, Field(discriminator="kind")]
 
 
 class CallRule(Chance):
-    """A fault of HTTP calls; `operation` `*` matches every call of the API."""
+    """A fault of HTTP calls; `operation` `*` matches every call of the API.
+
+    With `per_object` each batch and file has chances of its own. `filename` is searched in the name
+    of the file that a call is about; `min_bytes` is of what the call sends.
+    """
 
     operation: Operation | Literal["*"]
+    per_object: bool = False
+    filename: Pattern | None = None
+    min_bytes: Count = 0
     effect: CallEffect
+
+    @model_validator(mode="after")
+    def _lines_are_a_files(self) -> Self:
+        if isinstance(self.effect, LinesEffect) and self.operation != "files.content":
+            raise ValueError(f"the effect {self.effect.kind!r} exists for files.content only")
+        return self
 
 
 class HttpErrorEffect(Settings):
@@ -117,8 +145,18 @@ class FinishEffect(Settings):
     kind: Literal["refusal", "length"]
 
 
+class ShapeEffect(Settings):
+    """The model's own answer in another shape; billed. `without_usage` says no tokens.
+
+    `parts` is content as a list, `twice` the same object two times, `fenced`, `prose` and `think`
+    have a code fence, sentences or thoughts around it.
+    """
+
+    kind: Literal["parts", "twice", "fenced", "prose", "think", "without_usage"]
+
+
 RowEffect = Annotated[
-    HttpErrorEffect | ErrorLineEffect | LineEffect | ContentEffect | FinishEffect,
+    HttpErrorEffect | ErrorLineEffect | LineEffect | ContentEffect | FinishEffect | ShapeEffect,
     Field(discriminator="kind"),
 ]
 

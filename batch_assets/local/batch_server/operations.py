@@ -22,14 +22,17 @@ from batch_assets.local.batch_server.authorization import (
     look_elsewhere,
 )
 from batch_assets.local.batch_server.connection import TruncatedSend, drop
+from batch_assets.local.batch_server.downloads import with_other_lines
 from batch_assets.local.batch_server.fault_rules import (
     AnswerEffect,
+    BodyEffect,
     DropEffect,
+    LinesEffect,
     Operation,
     TruncateEffect,
 )
 from batch_assets.local.batch_server.listing import page
-from batch_assets.local.batch_server.rules import CallPlan
+from batch_assets.local.batch_server.rules import Call, CallPlan
 from batch_assets.local.batch_server.service import BatchService
 from batch_assets.local.batch_server.usual_errors import error_for_status
 
@@ -70,7 +73,7 @@ class Endpoint:
             return
         except ClientDisconnect:
             return
-        plan = await run_in_threadpool(self.service.rules.for_call, self.operation)
+        plan = await run_in_threadpool(self.service.rules.for_call, self._as_call(request))
         response = await _carry_out(prepared, plan)
         if response is None:
             await drop(scope, receive)
@@ -78,6 +81,13 @@ class Endpoint:
             await response(scope, receive, TruncatedSend(scope, receive, send, plan.outcome))
         else:
             await response(scope, receive, send)
+
+    def _as_call(self, request: Request) -> Call:
+        return Call(
+            self.operation,
+            next(iter(request.path_params.values()), None),
+            int(request.headers.get("content-length", "0")),
+        )
 
     async def _let_in(self, request: Request) -> Prepared:
         try:
@@ -103,7 +113,12 @@ async def _carry_out(prepared: Prepared, plan: CallPlan) -> Response | None:
     if isinstance(outcome, DropEffect):
         await _drop_instead(prepared, outcome)
         return None
+    if isinstance(outcome, BodyEffect):
+        prepared.discard()
+        return Response(outcome.content, outcome.status, media_type=outcome.content_type)
     response = await _work(prepared)
+    if isinstance(outcome, LinesEffect):
+        response = await with_other_lines(response, outcome)
     await asyncio.sleep(plan.delay_after)
     return response
 

@@ -10,12 +10,11 @@ from batch_assets.local.batch_server.batch_rules import BatchRule
 from batch_assets.local.batch_server.chances import Chance
 from batch_assets.local.batch_server.database import Database
 from batch_assets.local.batch_server.fault_rules import (
-    AnswerEffect,
+    CallRule,
     DelayEffect,
-    DropEffect,
+    InsteadEffect,
     RowEffect,
     RowRule,
-    TruncateEffect,
 )
 from batch_assets.local.batch_server.identifiers import fraction
 from batch_assets.local.batch_server.live_config import LiveConfig
@@ -25,6 +24,7 @@ INSERT INTO rule_counter (rule, asked, fired) VALUES (:rule, 1, 0)
 ON CONFLICT (rule) DO UPDATE SET asked = asked + 1
 """
 _READ = "SELECT asked, fired FROM rule_counter WHERE rule = :rule"
+_FILENAME = "SELECT filename FROM file WHERE id = :id"
 _FIRED = "UPDATE rule_counter SET fired = fired + 1 WHERE rule = :rule"
 
 
@@ -34,7 +34,16 @@ class CallPlan:
 
     delay_before: float = 0
     delay_after: float = 0
-    outcome: AnswerEffect | DropEffect | TruncateEffect | None = None
+    outcome: InsteadEffect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An HTTP call as rules match it: about which batch or file, and how much it sends."""
+
+    operation: str
+    object_id: str | None = None
+    sent_bytes: int = 0
 
 
 class Rules:
@@ -50,12 +59,13 @@ class Rules:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM rule_counter")
 
-    def for_call(self, operation: str) -> CallPlan:
+    def for_call(self, call: Call) -> CallPlan:
         """The plan for a call: delays add up, the first other effect is the outcome."""
         struck = [
             rule.effect
             for index, rule in enumerate(self._config.current.calls)
-            if rule.operation in {operation, "*"} and self._strikes(index, rule)
+            if self._is_meant(rule, call)
+            and self._strikes(index, rule, call.object_id if rule.per_object else None)
         ]
         delays = [effect for effect in struck if isinstance(effect, DelayEffect)]
         outcomes = [effect for effect in struck if not isinstance(effect, DelayEffect)]
@@ -64,6 +74,15 @@ class Rules:
             delay_after=sum(delay.seconds for delay in delays if delay.when == "after"),
             outcome=outcomes[0] if outcomes else None,
         )
+
+    def _is_meant(self, rule: CallRule, call: Call) -> bool:
+        if rule.operation not in {call.operation, "*"} or call.sent_bytes < rule.min_bytes:
+            return False
+        if rule.filename is None:
+            return True
+        with self._database.reading() as connection:
+            row = connection.execute(_FILENAME, {"id": call.object_id}).fetchone()
+        return row is not None and _pattern(rule.filename).search(row["filename"]) is not None
 
     def for_new_batch(
         self, metadata: dict[str, str] | None, model: Callable[[], str | None]
@@ -108,17 +127,18 @@ class Rules:
             row = connection.execute(_READ, {"rule": name}).fetchone()
         return 0 if row is None else int(row["asked"])
 
-    def _strikes(self, index: int, rule: Chance) -> bool:
+    def _strikes(self, index: int, rule: Chance, object_id: str | None = None) -> bool:
         if not rule.holds_at(self._config.now()):
             return False
-        key = f"{type(rule).__name__} {index} {_identity(rule)}"
+        key = f"{type(rule).__name__} {index} {object_id or ''} {_identity(rule)}"
+        own = () if object_id is None else (object_id,)
         with self._database.transaction() as connection:
             connection.execute(_COUNT, {"rule": key})
             asked, fired = connection.execute(_READ, {"rule": key}).fetchone()
             strikes = (
                 asked > rule.after
                 and (rule.count is None or fired < rule.count)
-                and fraction("call", rule.seed, index, asked) < rule.probability
+                and fraction("call", rule.seed, index, asked, *own) < rule.probability
             )
             if strikes:
                 connection.execute(_FIRED, {"rule": key})

@@ -53,6 +53,10 @@ def test_the_document_outlives_the_server(tmp_path: Path) -> None:
             "a live call has no custom_id and no line",
         ),
         ({"limits": {"max_requests": -1}}, "limits.max_requests"),
+        (
+            {"calls": [{"operation": "*", "effect": {"kind": "other_lines"}}]},
+            "the effect 'other_lines' exists for files.content only",
+        ),
     ],
 )
 def test_a_wrong_document_is_refused(lab: Lab, document: dict[str, Any], telling: str) -> None:

@@ -71,6 +71,7 @@ def test_lists_that_are_empty(lab: Lab) -> None:
 
 def test_a_list_of_files_with_a_smaller_limit(lab: Lab) -> None:
     lab.configure(quirks={"lists": {"most_files": 100}})
+    lab.upload([row("r1")])
     with pytest.raises(openai.BadRequestError) as refused:
         lab.client.files.list(limit=10_000)
     assert refused.value.param == "limit"

@@ -94,6 +94,43 @@ def test_other_content(lab: Lab) -> None:
     assert billed(lab, done) == ["r1", "r2", "r3"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "begins", "times"),
+    [
+        ("twice", "{", 2),
+        ("fenced", "```json\n{", 1),
+        ("prose", "Here is", 1),
+        ("think", "<think>", 1),
+    ],
+)
+def test_the_answer_in_another_shape(lab: Lab, kind: str, begins: str, times: int) -> None:
+    plain = run(lab, {"kind": "refusal"})
+    usual = by_id(lab.lines(plain.output_file_id))["r1"]["response"]["body"]["choices"][0]
+    done = run(lab, {"kind": kind})
+    content = by_id(lab.lines(done.output_file_id))["r2"]["response"]["body"]["choices"][0]
+    assert content["message"]["content"].startswith(begins)
+    assert content["message"]["content"].count(usual["message"]["content"]) == times
+    assert billed(lab, done) == ["r1", "r2", "r3"]
+
+
+def test_content_in_parts(lab: Lab) -> None:
+    line = by_id(lab.lines(run(lab, {"kind": "parts"}).output_file_id))["r2"]
+    parts = line["response"]["body"]["choices"][0]["message"]["content"]
+    assert [part["type"] for part in parts] == ["text", "text"]
+    assert json.loads("".join(part["text"] for part in parts)) == {
+        "messages": 1,
+        "formatted": False,
+    }
+
+
+def test_an_answer_without_usage_is_billed_all_the_same(lab: Lab) -> None:
+    done = run(lab, {"kind": "without_usage"})
+    lines = by_id(lab.lines(done.output_file_id))
+    assert "usage" not in lines["r2"]["response"]["body"]
+    assert "usage" in lines["r1"]["response"]["body"]
+    assert billed(lab, done) == ["r1", "r2", "r3"]
+
+
 def test_a_refusal(lab: Lab) -> None:
     done = run(lab, {"kind": "refusal"})
     message = by_id(lab.lines(done.output_file_id))["r2"]["response"]["body"]["choices"][0]
