@@ -144,6 +144,13 @@ class Reliability:
     expired_batches: int = _count("Settled batches that the server had not finished in time")
     cancelled_batches: int = _count("Settled batches that were cancelled")
     recovered_submissions: int = _count("Interrupted submissions: adopted, or proved absent")
+    unproved_submissions: int = _count(
+        "Interrupted submissions of which the server's lists prove nothing: they stay as they are"
+    )
+    unknown_batches: int | None = _unknown(
+        "Batches and files on the server with this installation's id that this database does not "
+        "know: nothing is submitted"
+    )
     refused_rows: int = _count("Result lines that belong to no open row of their batch")
     open_breakers: int | None = _unknown("API operations that are not called, or only on trial")
     resting_models: int | None = _unknown("Models that rest as the server had no room for them")

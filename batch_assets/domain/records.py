@@ -138,7 +138,7 @@ class RemoteFile:
 
     id: str
     name: str
-    created_at: datetime
+    created_at: datetime | None
     bytes: int
 
 

@@ -7,34 +7,37 @@ times unless told otherwise, with the SDK's backoff and the server's Retry-After
 """
 
 import functools
+import hashlib
+import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Generator, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile, Response
-from batch_assets.openai_batch import codes, limits, objects
+from batch_assets.openai_batch import codes, limits, listings, objects
 from batch_assets.openai_batch.gate import Gate, OpenGate
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.responses import read_answer
 from batch_assets.openai_batch.uploads import TimedFile
 
 if TYPE_CHECKING:
-    from batch_assets.openai_batch.connections import Connections, RawAnswer
+    from batch_assets.openai_batch.connections import Connections
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
-
-_Item = TypeVar("_Item", RemoteBatch, RemoteFile)
 
 _DEFAULT_TIMEOUTS = Timeouts()
 _OPEN_GATE = OpenGate()
 _BATCHES_A_PAGE = 100
+_PROJECT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
+"""What the SDK takes from the environment, and what decides whose batches are listed."""
 _FILES_A_PAGE = 1_000
+_FEWER_FILES_A_PAGE = 100
 
 
 class BatchApi:
@@ -62,6 +65,7 @@ class BatchApi:
         self._base_url = base_url
         self._reading_retries = reading_retries
         self._gate = gate
+        self._files_a_page = _FILES_A_PAGE
         self._connections: Connections | None = None
         self._lock = threading.Lock()
 
@@ -82,6 +86,23 @@ class BatchApi:
             if self._connections is not None:
                 self._connections.close()
                 self._connections = None
+
+    @property
+    def account(self) -> str:
+        """A short hash of key, address and project: the same only where the same is spoken to.
+
+        Neither can be told from it. It is kept with each batch, since what one account lists says
+        nothing of another one's batches.
+        """
+        parts = (self._api_key, self._base_url, *map(os.environ.get, _PROJECT_VARIABLES))
+        return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:12]
+
+    @property
+    def clock_ahead(self) -> timedelta:
+        """How far the server's clock is ahead of ours, as its answers say; 0 before the first."""
+        with self._lock:
+            known = self._connections
+        return listings.NO_TIME if known is None else known.clock.ahead
 
     def upload(self, path: Path, name: str) -> str:
         """Upload an input file under `name`; its id. Streamed from disk, one POST.
@@ -155,51 +176,61 @@ class BatchApi:
         )
 
     def list_batches(self, *, created_after: datetime | None = None) -> Iterator[RemoteBatch]:
-        """All batches of the account, newest first, page by page, down to `created_after`.
+        """All batches of the account that were made since `created_after`, by our clock.
 
-        The server keeps times in whole seconds: subtract a second from a time of finer grain. A
-        listing that does not come to its end raises, since a part of one proves nothing absent.
+        Page by page; a list that is seen to be newest first is left once it has come there. One
+        that does not come to its end raises.
         """
-        batches = self._connect().reading.batches.with_raw_response
-        pages = self._items(
-            Operation.LIST_BATCHES,
-            lambda cursor: batches.list(limit=_BATCHES_A_PAGE, extra_query=cursor),
-            objects.remote_batch,
+        return listings.every_item(
+            Operation.LIST_BATCHES, self.batches_page, created_after, lambda: self.clock_ahead
         )
-        for batch in pages:
-            if created_after and batch.created_at and batch.created_at < created_after:
-                return
-            yield batch
 
     def page_of_batches(self, after: str | None) -> tuple[tuple[RemoteBatch, ...], bool]:
-        """One page of that list, which begins after a batch or with the newest; is there more?
+        """One page of that list, which begins after a batch or with the first; is there more?"""
+        page = self.batches_page(after)
+        return page.items, page.has_more is not False and bool(page.items)
 
-        One call.
-        """
+    def batches_page(self, after: str | None = None) -> objects.Page[RemoteBatch]:
+        """The page of the batches that begins after one, or the first. One call."""
         connections = self._connect()
         batches = connections.reading.batches.with_raw_response
-        cursor = {} if after is None else {"after": after}
-        page = connections.call(
+        return connections.call(
             Operation.LIST_BATCHES,
-            lambda: batches.list(limit=_BATCHES_A_PAGE, extra_query=cursor),
+            lambda: batches.list(limit=_BATCHES_A_PAGE, extra_query=_cursor(after)),
             functools.partial(objects.page, objects.remote_batch),
         )
-        return page.items, page.has_more is not False and bool(page.items)
 
     def list_files(self, *, created_after: datetime | None = None) -> Iterator[RemoteFile]:
         """All files with the purpose `batch`, in the manner of `list_batches`."""
-        files = self._connect().reading.files.with_raw_response
-        pages = self._items(
-            Operation.LIST_FILES,
-            lambda cursor: files.list(
-                limit=_FILES_A_PAGE, order="desc", purpose="batch", extra_query=cursor
-            ),
-            objects.remote_file,
+        return listings.every_item(
+            Operation.LIST_FILES, self.files_page, created_after, lambda: self.clock_ahead
         )
-        for file in pages:
-            if created_after and file.created_at < created_after:
-                return
-            yield file
+
+    def files_page(self, after: str | None = None) -> objects.Page[RemoteFile]:
+        """The page of these files that begins after one, or the first.
+
+        One call, and one more where the server refuses pages of that size.
+        """
+        try:
+            return self._files_page(after)
+        except ApiError as error:
+            is_too_many = error.failure.code == codes.PAGE_SIZE
+            if not is_too_many or self._files_a_page == _FEWER_FILES_A_PAGE:
+                raise
+            self._files_a_page = _FEWER_FILES_A_PAGE
+        return self._files_page(after)
+
+    def _files_page(self, after: str | None) -> objects.Page[RemoteFile]:
+        connections = self._connect()
+        files = connections.reading.files.with_raw_response
+        limit = self._files_a_page
+        return connections.call(
+            Operation.LIST_FILES,
+            lambda: files.list(
+                limit=limit, order="desc", purpose="batch", extra_query=_cursor(after)
+            ),
+            functools.partial(objects.page, objects.remote_file),
+        )
 
     def delete_file(self, file_id: str) -> bool:
         """Delete a file. False: there is none (any more); after a lost answer also if we did it."""
@@ -250,29 +281,9 @@ class BatchApi:
                 )
             return self._connections
 
-    def _items(
-        self,
-        operation: Operation,
-        fetch: "Callable[[Mapping[str, str]], RawAnswer]",
-        read: Callable[[object], _Item],
-    ) -> Iterator[_Item]:
-        """Every item of a listing; `fetch` gets the cursor as the query that it has to add."""
-        connections = self._connect()
-        cursor: dict[str, str] = {}
-        seen: set[str] = set()
-        while True:
-            page = connections.call(
-                operation, functools.partial(fetch, cursor), functools.partial(objects.page, read)
-            )
-            fresh = [item for item in page.items if item.id not in seen]
-            yield from fresh
-            if page.has_more is False or (not fresh and page.has_more is None):
-                return
-            if not fresh:
-                reason = "the server's listing repeats itself and does not end"
-                raise ApiError(operation, Failure(FailureKind.TRANSIENT, "endless_listing", reason))
-            seen.update(item.id for item in fresh)
-            cursor = {"after": fresh[-1].id}
+
+def _cursor(after: str | None) -> dict[str, str]:
+    return {} if after is None else {"after": after}
 
 
 def _check_key(api_key: str) -> None:

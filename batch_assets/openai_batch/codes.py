@@ -13,6 +13,8 @@ from http import HTTPStatus
 from batch_assets.domain.failures import Failure, FailureKind
 
 NOT_FOUND = "not_found"
+UNSUPPORTED = "unsupported"
+PAGE_SIZE = "page_size"
 TRUNCATED = "truncated_download"
 
 _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")

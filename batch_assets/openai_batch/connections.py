@@ -4,7 +4,7 @@ Importing this module costs most of a second (`import openai`): only `client` do
 for the first time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 import httpx2
@@ -12,8 +12,9 @@ import openai
 
 from batch_assets.domain.addresses import is_loopback
 from batch_assets.openai_batch.downloads import whole_lines
-from batch_assets.openai_batch.failures import API_ERRORS, classify
+from batch_assets.openai_batch.failures import API_ERRORS, classify, date_of
 from batch_assets.openai_batch.gate import Gate
+from batch_assets.openai_batch.listings import ServerClock
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.results import read_json
 
@@ -22,6 +23,10 @@ _Result = TypeVar("_Result")
 
 class RawAnswer(Protocol):
     """What the SDK's `with_raw_response` gives: the answer as it was sent."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Looked up whatever the case."""
 
     @property
     def text(self) -> str:
@@ -59,6 +64,7 @@ class Connections:
         # A redirect can turn a POST into a GET, or send it a second time.
         self.creating = client(seconds=timeouts.create, retries=0, follow_redirects=False)
         self._gate = gate
+        self.clock = ServerClock()
 
     def call(
         self,
@@ -72,7 +78,9 @@ class Connections:
         """
         with self._gate.attempt(operation):
             try:
-                text = request().text
+                answer = request()
+                self.clock.note(date_of(answer.headers))
+                text = answer.text
                 return read(read_json(text) if text else None)
             except API_ERRORS as error:
                 failure = classify(error, operation)

@@ -8,6 +8,7 @@ are sentences of ours: the server's message may quote a conversation or the key,
 import math
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from email.utils import mktime_tz, parsedate_tz
 
 import httpx2
@@ -25,6 +26,9 @@ API_ERRORS: tuple[type[Exception], ...] = (
 )
 """Everything that a call can fail with: the SDK lets errors of transport and of JSON through."""
 
+_UNSUPPORTED = frozenset({405, 501})
+"""The server has no such call."""
+_LISTS = frozenset({Operation.LIST_BATCHES, Operation.LIST_FILES})
 _MAY_HAVE_ACTED = frozenset({408, 409})
 
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
@@ -55,6 +59,10 @@ def _refusal(error: openai.APIStatusError, operation: Operation) -> Failure:
     code = details.name or f"http_{status}"
     if status == 404 and operation is not Operation.CHAT_COMPLETION:
         code = codes.NOT_FOUND
+    if status in _UNSUPPORTED and operation not in CREATING:
+        kind, code = FailureKind.PERMANENT, codes.UNSUPPORTED
+    if details.param == "limit" and operation in _LISTS and status == 400:
+        code = codes.PAGE_SIZE
     known = codes.describe(status, details, codes.request_id(error.request_id))
     sentence = "the server sends elsewhere" if status < 400 else _STATUS_SENTENCES[kind]
     wait = retry_after_seconds(error.response.headers)
@@ -123,10 +131,21 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """When the server says that it sent an answer; `None` if it does not, or not clearly."""
+    return _moment(headers.get("date"))
+
+
 def _until(date: str | None) -> float | None:
+    moment = _moment(date)
+    if moment is None:
+        return None
+    return min(max(moment.timestamp() - time.time(), 0.0), _LONGEST_WAIT_SECONDS)
+
+
+def _moment(date: str | None) -> datetime | None:
     try:
         parsed = parsedate_tz(date or "")
-        seconds = mktime_tz(parsed) - time.time() if parsed else None
+        return datetime.fromtimestamp(mktime_tz(parsed), UTC) if parsed else None
     except (ValueError, OverflowError, OSError):
         return None
-    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)

@@ -48,15 +48,12 @@ def remote_batch(data: object) -> RemoteBatch:
 
 
 def remote_file(data: object) -> RemoteFile:
-    """A file. UnreadableAnswerError if it is none, or without the time of its making."""
+    """A file. UnreadableAnswerError if it is none."""
     data = _object(data)
-    created_at = _moment(data.get("created_at"))
-    if created_at is None:
-        raise UnreadableAnswerError("a file without created_at")
     return RemoteFile(
         id=_id(data),
         name=_text(data.get("filename")) or "",
-        created_at=created_at,
+        created_at=_moment(data.get("created_at")),
         bytes=_count(data.get("bytes")),
     )
 

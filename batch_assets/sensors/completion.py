@@ -12,7 +12,7 @@ the same ones never start a second run.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Self
 
 import dagster as dg
@@ -24,6 +24,7 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.listings import NO_TIME, is_older
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.ops.failures import api_sentence
 from batch_assets.stages.listing import CLOCK_MARGIN
@@ -64,13 +65,15 @@ class Page:
 
     batches: Sequence[RemoteBatch]
     is_last: bool
+    clock_ahead: timedelta = NO_TIME
+    """How far the server's clock is ahead of ours."""
 
     def next_after(self, oldest_at: datetime) -> str | None:
         """Where the next page begins, unless this one has passed the oldest batch in flight."""
         if self.is_last or not self.batches:
             return None
         last = self.batches[-1]
-        is_passed = last.created_at is not None and last.created_at < oldest_at - CLOCK_MARGIN
+        is_passed = is_older(last, oldest_at - CLOCK_MARGIN, self.clock_ahead)
         return None if is_passed else last.id
 
 
@@ -90,8 +93,9 @@ class ServerList:
 
     def page(self, endpoints: Endpoints, after: str | None) -> Page:
         """See `ReadPage`; one call, which is not repeated."""
-        batches, has_more = self._client(endpoints).page_of_batches(after)
-        return Page(batches, is_last=not has_more)
+        api = self._client(endpoints)
+        batches, has_more = api.page_of_batches(after)
+        return Page(batches, is_last=not has_more, clock_ahead=api.clock_ahead)
 
     def close(self) -> None:
         """Give all connections back."""

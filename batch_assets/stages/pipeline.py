@@ -89,6 +89,7 @@ class Pipeline:
             run_id=self.run_id,
             installation_id=installation_id,
             lease_seconds=self.policy.lease_seconds,
+            account=self.api.account,
         )
 
 

@@ -27,7 +27,13 @@ SEEN: Final = (
     "dead_letters",
     *("original_to_optimized_ratio", "lookup_hit_rate_percent", "wasted_duplicates_eur"),
     *("live_requests", "day_cost_eur", "indeterminate_failures", "open_breakers"),
-    *("resting_models", "turnaround_batches", "turnaround_p50_seconds", "turnaround_p90_seconds"),
+    *(
+        "resting_models",
+        "unknown_batches",
+        "turnaround_batches",
+        "turnaround_p50_seconds",
+        "turnaround_p90_seconds",
+    ),
     *("turnaround_p99_seconds", "oldest_in_flight_seconds"),
 )
 """The figures that the database knows; all others come from the run."""

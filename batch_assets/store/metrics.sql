@@ -196,6 +196,9 @@ SELECT
     (
         SELECT count(*) FROM batch_assets.model_pause AS p WHERE p.until > statement_timestamp()
     ) AS resting_models,
+    (
+        SELECT count(*) FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL
+    ) AS unknown_batches,
     t.batches AS turnaround_batches,
     t.seconds[1] AS turnaround_p50_seconds,
     t.seconds[2] AS turnaround_p90_seconds,

@@ -43,6 +43,8 @@ class Holder:
     run_id: str
     installation_id: str
     lease_seconds: float
+    account: str | None = None
+    """A short hash of the key and the address that the calls are made with."""
 
 
 @dataclass(frozen=True, slots=True)

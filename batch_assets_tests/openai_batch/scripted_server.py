@@ -23,6 +23,8 @@ class Reply:
     length: int | Literal["body"] | None = "body"
     delay: float = 0.0
     drop: Literal["unread", "unanswered"] | None = None
+    has_date: bool = True
+    """False: the headers say themselves when it is, by the server's clock."""
 
 
 def as_json(data: object, status: int = 200, **headers: str) -> Reply:
@@ -138,7 +140,9 @@ def _drain(request: BaseHTTPRequestHandler, length: int, keep: int) -> bytes:
 
 def _send(request: BaseHTTPRequestHandler, reply: Reply) -> None:
     body = iter([reply.body]) if isinstance(reply.body, bytes) else reply.body()
-    request.send_response(reply.status)
+    request.send_response_only(reply.status)
+    if reply.has_date:
+        request.send_header("date", request.date_time_string())
     for name, value in reply.headers.items():
         request.send_header(name, value)
     length = reply.length

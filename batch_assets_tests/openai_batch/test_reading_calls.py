@@ -1,9 +1,10 @@
 """Reading calls: what comes back as records, and what each failure means."""
 
+import json
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import islice
 from typing import Any
@@ -343,3 +344,75 @@ def test_a_key_that_cannot_be_one_is_refused_unquoted(key: str) -> None:
 def test_a_url_that_cannot_be_one_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="OPENAI_BASE_URL"):
         BatchApi("sk-x", url)
+
+
+def test_a_list_is_left_early_only_where_it_was_seen_to_be_newest_first(
+    api: BatchApi, server: ScriptedServer
+) -> None:
+    since = datetime.fromtimestamp(7, UTC)
+    server.answer(
+        page([5, 6], has_more=True), page([7, 9], has_more=True), page([8, 3], has_more=False)
+    )
+    assert [batch.id for batch in api.list_batches(created_after=since)] == [
+        "batch_7",
+        "batch_9",
+        "batch_8",
+    ]
+    server.answer(page([9], has_more=True), page([3], has_more=True))
+    assert [batch.id for batch in api.list_batches(created_after=since)] == ["batch_9"]
+    assert len(server.calls) == 2
+
+
+def test_items_without_a_date_are_never_left_out(api: BatchApi, server: ScriptedServer) -> None:
+    data = [{"id": "a"}, {"id": "b", "created_at": "1970-01-01"}, {"id": "c", "created_at": 3}]
+    server.answer(as_json({"data": data, "has_more": False}))
+    since = datetime.fromtimestamp(7, UTC)
+    assert [batch.id for batch in api.list_batches(created_after=since)] == ["a", "b"]
+    assert [file.id for file in api.list_files(created_after=since)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("minutes", [15, -15])
+def test_what_is_older_is_told_by_the_servers_clock(
+    minutes: int, api: BatchApi, server: ScriptedServer
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    theirs = now + timedelta(minutes=minutes)
+    made = theirs - timedelta(minutes=2)
+    item = {"id": "batch_1", "created_at": int(made.timestamp()), "status": "x"}
+    said = Reply(
+        body=json.dumps({"data": [item], "has_more": False}).encode(),
+        headers={"date": format_datetime(theirs, usegmt=True)},
+        has_date=False,
+    )
+    server.answer(said)
+    found = api.list_batches(created_after=now - timedelta(minutes=3))
+    assert [batch.id for batch in found] == ["batch_1"]
+    assert abs(api.clock_ahead - timedelta(minutes=minutes)) < timedelta(seconds=5)
+    server.answer(said)
+    assert list(api.list_batches(created_after=now - timedelta(minutes=1))) == []
+
+
+def test_an_account_is_told_from_others_and_tells_nothing() -> None:
+    one, same = BatchApi("sk-a", "http://127.0.0.1:9/v1"), BatchApi("sk-a", "http://127.0.0.1:9/v1")
+    assert one.account == same.account
+    assert one.account != BatchApi("sk-b", "http://127.0.0.1:9/v1").account
+    assert one.account != BatchApi("sk-a", "http://127.0.0.1:8/v1").account
+    assert len(one.account) == 12
+
+
+def test_a_page_that_is_too_large_for_the_server_is_made_smaller(
+    api: BatchApi, server: ScriptedServer
+) -> None:
+    file = {"id": "file-1", "filename": "ours.jsonl", "created_at": 1}
+    server.answer(api_error(400, "invalid", param="limit"), as_json({"data": [file]}))
+    assert [one.id for one in api.files_page().items] == ["file-1"]
+    assert ["limit=1000" in call.path for call in server.calls] == [True, False]
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_call_that_a_server_does_not_have_is_told_from_one_that_fails(
+    status: int, api: BatchApi, server: ScriptedServer
+) -> None:
+    server.answer(api_error(status, "whatever", **NO_RETRY))
+    failure = failure_of(api.files_page)
+    assert (failure.kind, failure.code) == (FailureKind.PERMANENT, "unsupported")

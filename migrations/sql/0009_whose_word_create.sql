@@ -27,3 +27,45 @@ CREATE TABLE batch_assets.account_pause (
     CONSTRAINT account_pause_pkey PRIMARY KEY (only_row),
     CONSTRAINT account_pause_only_row_check CHECK (only_row)
 );
+
+-- With which key and address a batch is made (a short hash, from which neither can be told), and since
+-- when it is looked for on the server.
+ALTER TABLE batch_assets.batch
+    ADD COLUMN account text,
+    ADD COLUMN sought_at timestamptz;
+
+-- How far the server's lists were read to find what is unresolved: it may take several runs.
+CREATE TABLE batch_assets.search (
+    only_row       boolean     NOT NULL DEFAULT true,
+    account        text        NOT NULL,
+    began_at       timestamptz,
+    reading        text        NOT NULL,
+    after          text,
+    lists_files    boolean     NOT NULL DEFAULT true,
+    files          jsonb       NOT NULL DEFAULT '{}',
+    batches        jsonb       NOT NULL DEFAULT '{}',
+    shown_accounts text[]      NOT NULL DEFAULT '{}',
+    anchored_at    timestamptz,
+    CONSTRAINT search_pkey PRIMARY KEY (only_row),
+    CONSTRAINT search_only_row_check CHECK (only_row),
+    CONSTRAINT search_reading_check CHECK (reading IN ('files', 'batches'))
+);
+
+-- What carries this installation's id on the server, and the id of a batch that is not in `batch`.
+CREATE TABLE batch_assets.unknown_batch (
+    remote_id       text        NOT NULL,
+    batch_id        text        NOT NULL,
+    made_at         timestamptz,
+    found_at        timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    acknowledged_at timestamptz,
+    CONSTRAINT unknown_batch_pkey PRIMARY KEY (remote_id)
+);
+CREATE INDEX unknown_batch_found_at_idx ON batch_assets.unknown_batch (found_at)
+    WHERE acknowledged_at IS NULL;
+-- What others made under this installation's id before this moment is none of its concern.
+ALTER TABLE batch_assets.installation ADD COLUMN alone_since timestamptz;
+
+ALTER TABLE batch_assets.run_metric
+    ADD COLUMN unproved_submissions bigint NOT NULL DEFAULT 0,
+    ADD COLUMN unknown_batches bigint;
+ALTER TABLE batch_assets.run_metric ALTER COLUMN unproved_submissions DROP DEFAULT;

@@ -1,3 +1,12 @@
+ALTER TABLE batch_assets.run_metric
+    DROP COLUMN unknown_batches,
+    DROP COLUMN unproved_submissions;
+ALTER TABLE batch_assets.installation DROP COLUMN alone_since;
+DROP TABLE batch_assets.unknown_batch;
+DROP TABLE batch_assets.search;
+ALTER TABLE batch_assets.batch
+    DROP COLUMN sought_at,
+    DROP COLUMN account;
 DROP TABLE batch_assets.account_pause;
 ALTER TABLE batch_assets.model_pause DROP COLUMN rests;
 ALTER TABLE batch_assets.attempt DROP COLUMN forgiven;

@@ -85,6 +85,7 @@ def claim_parameters(
         "run_id": holder.run_id,
         "owner": holder.owner,
         "lease_seconds": holder.lease_seconds,
+        "account": holder.account,
         "request_ids": request_ids,
         "of_batches": of_batches,
         "of_companies": of_companies,

@@ -189,11 +189,11 @@ WITH given AS (
 ), intended AS (
     INSERT INTO batch_assets.batch
         (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at,
-        fence, requests, estimated_tokens, estimated_cost_eur, suspect_of)
+        fence, requests, estimated_tokens, estimated_cost_eur, suspect_of, account)
     SELECT
         g.id, :installation_id, g.company_id, g.model, 'claimed', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
-        1, g.requests, g.tokens, g.cost_eur, g.suspect_of
+        1, g.requests, g.tokens, g.cost_eur, g.suspect_of, :account
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r

@@ -148,6 +148,7 @@ def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> Claime
             "run_id": holder.run_id,
             "owner": holder.owner,
             "lease_seconds": holder.lease_seconds,
+            "account": holder.account,
             "requests": len(draft.candidates),
             "tokens": draft.tokens,
             "cost_eur": draft.cost_eur,

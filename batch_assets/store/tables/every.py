@@ -11,6 +11,7 @@ from batch_assets.store.tables import (
     operations,
     own,
     provenance,
+    searching,
     staging,
     trouble,
 )
@@ -23,6 +24,7 @@ MODULES: Final = (
     operations,
     own,
     provenance,
+    searching,
     staging,
     trouble,
 )

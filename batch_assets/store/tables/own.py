@@ -40,6 +40,7 @@ installation = Table(
     moment("installed_at", required=True),
     moment("confirmed_at"),
     Column("confirmed_by", Text),
+    moment("alone_since"),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )
@@ -98,6 +99,8 @@ batch = Table(
     Column("error_bytes", BigInteger),
     Column("was_split", Boolean, nullable=False, server_default=text("false")),
     moment("retrieved_at"),
+    Column("account", Text),
+    moment("sought_at"),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'settled', 'released')",
         name="state",
