@@ -1,6 +1,7 @@
 """The ASGI application: all routes, and what every answer has."""
 
 import time
+from email.utils import formatdate
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -16,6 +17,7 @@ from batch_assets.local.batch_server.chat_routes import ChatRoutes
 from batch_assets.local.batch_server.control_routes import ControlRoutes
 from batch_assets.local.batch_server.file_routes import FileRoutes
 from batch_assets.local.batch_server.identifiers import new_request_id
+from batch_assets.local.batch_server.live_config import LiveConfig
 from batch_assets.local.batch_server.operations import error_response
 from batch_assets.local.batch_server.service import BatchService
 
@@ -23,9 +25,10 @@ from batch_assets.local.batch_server.service import BatchService
 class UsualHeaders:
     """Puts OpenAI's usual headers, the request id first of all, on every answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Stand in front of an application."""
+    def __init__(self, app: ASGIApp, config: LiveConfig) -> None:
+        """Stand in front of an application, and tell the time of a configuration's clock."""
         self._app = app
+        self._config = config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call."""
@@ -34,6 +37,8 @@ class UsualHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if not self._config.current.quirks.without_date:
+                    headers["date"] = formatdate(self._config.shown_now(), usegmt=True)
                 headers["x-request-id"] = new_request_id()
                 headers["openai-version"] = "2020-10-01"
                 headers["openai-organization"] = "org-local"
@@ -52,7 +57,7 @@ def build_app(service: BatchService) -> Starlette:
             *ChatRoutes(service).routes(),
             *ControlRoutes(service).routes(),
         ],
-        middleware=[Middleware(UsualHeaders)],
+        middleware=[Middleware(UsualHeaders, config=service.config)],
         exception_handlers={HTTPException: _no_such_route},
     )
 

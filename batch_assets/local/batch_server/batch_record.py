@@ -1,6 +1,7 @@
 """A batch as the database holds it; batch_view.py has what the API shows of it."""
 
 import json
+import math
 import sqlite3
 from dataclasses import dataclass
 from typing import Self
@@ -76,6 +77,35 @@ class BatchRecord:
         """The rule that ends this batch while it runs, if one was drawn."""
         rule = self._rule
         return rule if rule is not None and rule.end_as != "failed" else None
+
+    def stalled_until(self, status: str) -> float | None:
+        """Until when a rule keeps this batch in a status: infinity is for ever; None if none does.
+
+        What is to be stuck in `cancelling` waits in progress until it is cancelled.
+        """
+        rule = self.early_end
+        if rule is None or rule.end_as != "stalled":
+            return None
+        since, is_held = {
+            "in_progress": (self.in_progress_at, rule.stalls_in in {"in_progress", "cancelling"}),
+            "finalizing": (self.finalizing_at, rule.stalls_in == "finalizing"),
+            "cancelling": (
+                self.cancelling_at,
+                rule.stalls_in == "cancelling" or "cancel" in rule.survives,
+            ),
+        }[status]
+        if not is_held or since is None:
+            return None
+        waits_to_be_cancelled = status == "in_progress" and rule.stalls_in == "cancelling"
+        if rule.stalled_seconds is None or waits_to_be_cancelled:
+            return math.inf
+        return since + rule.stalled_seconds
+
+    @property
+    def survives_window(self) -> bool:
+        """Whether a rule keeps it from expiring."""
+        rule = self.early_end
+        return rule is not None and "window" in rule.survives
 
     @property
     def _rule(self) -> BatchRule | None:

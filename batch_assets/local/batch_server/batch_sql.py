@@ -36,6 +36,9 @@ CANCEL = """
 UPDATE batch SET status = 'cancelling', cancelling_at = :now, ending = 'cancelled', due_at = :now
 WHERE id = :id AND status IN ('validating', 'in_progress') AND ending IS NULL
 """
+RELEASE = """
+UPDATE batch SET fate = NULL, due_at = :now WHERE id = :id AND due_at IS NOT NULL
+"""
 ADVANCE = """
 UPDATE batch SET next_offset = :to_offset, next_line = :to_line,
                  completed = completed + :completed, failed = failed + :failed,

@@ -169,6 +169,13 @@ class BatchStore:
         values = {"id": batch.id, "ending": ending, "now": self._config.now()}
         return self._move(batch_sql.DECIDE, values)
 
+    def release(self, batch: BatchRecord) -> bool:
+        """Let a batch go on as if no rule had struck it; False once it has ended."""
+        statement = (
+            "UPDATE batch SET fate = NULL, due_at = :now WHERE id = :id AND due_at IS NOT NULL"
+        )
+        return self._move(statement, {"id": batch.id, "now": self._config.now()})
+
     def cancel(self, batch_id: str) -> BatchRecord:
         """To `cancelling`; 409 once the batch is finalizing or has ended.
 

@@ -31,7 +31,11 @@ class Keys(Settings):
 
 
 class Timing(Settings):
-    """How long the stations of a batch's life last, whatever the batch's size."""
+    """How long the stations of a batch's life last, whatever the batch's size.
+
+    `clock_offset_seconds` lets time pass; by `clock_skew_seconds` the server's clock is wrong, in
+    all that it shows, the `Date` of its answers included.
+    """
 
     validation_seconds: Seconds = 0.5
     processing_seconds: Seconds = 1.5
@@ -40,6 +44,7 @@ class Timing(Settings):
     completion_window_seconds: Seconds = 86_400
     hold_after_rows: Count | None = None
     clock_offset_seconds: float = 0
+    clock_skew_seconds: float = 0
 
     @classmethod
     def instant(cls) -> Self:

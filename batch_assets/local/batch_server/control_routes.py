@@ -36,6 +36,7 @@ class ControlRoutes:
             Route("/_local/ledger", self._ledger, methods=["GET"]),
             Route("/_local/summary", self._summary, methods=["GET"]),
             Route("/_local/batches/{batch_id}/expire", self._expire, methods=["POST"]),
+            Route("/_local/batches/{batch_id}/release", self._release, methods=["POST"]),
             Route("/_local/batches/{batch_id}/fail", self._fail, methods=["POST"]),
         ]
 
@@ -81,6 +82,9 @@ class ControlRoutes:
     def _expire(self, request: Request) -> Response:
         return self._force(request, lambda batch: self._service.batches.decide(batch, "expired"))
 
+    def _release(self, request: Request) -> Response:
+        return self._force(request, self._service.batches.release)
+
     async def _fail(self, request: Request) -> Response:
         try:
             wanted = json.loads(await request.body() or b"{}")
@@ -94,7 +98,7 @@ class ControlRoutes:
         )
 
     def _force(self, request: Request, move: Callable[[BatchRecord], bool]) -> Response:
-        """End a batch that is validating or in progress by a move; 409 when it is too late."""
+        """Move a batch that has not ended; 409 when it is too late."""
         batches = self._service.batches
         batch_id = request.path_params["batch_id"]
         try:

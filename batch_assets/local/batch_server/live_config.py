@@ -44,8 +44,12 @@ class LiveConfig:
         self._listeners.append(listener)
 
     def now(self) -> float:
-        """Unix time, put forward by `timing.clock_offset_seconds`."""
-        return time.time() + self.current.timing.clock_offset_seconds
+        """The server's Unix time, put forward by `timing.clock_offset_seconds`."""
+        return self.shown_now() + self.current.timing.clock_offset_seconds
+
+    def shown_now(self) -> float:
+        """Unix time as the header `Date` has it: off by `timing.clock_skew_seconds`."""
+        return time.time() + self.current.timing.clock_skew_seconds
 
 
 def write_atomically(path: Path, text: str) -> None:

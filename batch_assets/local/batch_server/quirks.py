@@ -46,6 +46,7 @@ class Quirks(Settings):
     moves_on_retrieve: bool = False
     unknown_parameters: tuple[Parameter, ...] = ()
     file_processing_seconds: Seconds = 0
+    without_date: bool = False
     output_file_lag_seconds: Seconds = 0
     late_output_file: Late = Late()
     late_error_file: Late = Late()

@@ -83,6 +83,7 @@ def _uvicorn(service: BatchService) -> Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         loop="asyncio",
         timeout_graceful_shutdown=_GRACE_SECONDS,
         # Longer than a client keeps an idle connection, so that it never finds one just closed.

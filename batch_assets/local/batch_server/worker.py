@@ -22,6 +22,8 @@ from batch_assets.local.batch_server.validation import BatchError, inspect_input
 _LONGEST_SLEEP = 1.0
 _PAUSE_AFTER_ERROR = 1.0
 _STEPS_OF_PROCESSING = 5
+_NEVER = 1e12
+_LAST = frozenset({"finalizing", "cancelling"})
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Worker:
     def _advance(self, batch: BatchRecord) -> None:
         if batch.ending is not None:
             self._end(batch)
-        elif self._config.now() >= batch.expires_at:
+        elif self._config.now() >= batch.expires_at and not batch.survives_window:
             self._batches.decide(batch, "expired")
         elif batch.status == "validating":
             self._validate(batch)
@@ -146,14 +148,7 @@ class Worker:
         return _as_json([BatchError("token_limit_exceeded", message)])
 
     def _process(self, batch: BatchRecord) -> None:
-        rule = batch.early_end
-        if rule is not None and batch.rows_done >= rule.after_rows:
-            if rule.end_as == "cancelled":
-                self._batches.cancel(batch.id)
-            elif rule.end_as == "stalled":
-                self._batches.look_again(batch, batch.expires_at)
-            else:
-                self._batches.decide(batch, "expired")
+        if self._has_ended_early(batch):
             return
         if batch.rows_done == batch.total:
             self._batches.finalize(batch)
@@ -171,6 +166,23 @@ class Worker:
             charges=chunk.charges,
         )
 
+    def _has_ended_early(self, batch: BatchRecord) -> bool:
+        """Whether a rule ends the batch here, or holds it."""
+        rule = batch.early_end
+        if rule is None or batch.rows_done < rule.after_rows:
+            return False
+        if rule.end_as == "stalled":
+            until = batch.stalled_until("in_progress")
+            if until is None or self._config.now() >= until:
+                return False
+            end = _NEVER if batch.survives_window else batch.expires_at
+            self._batches.look_again(batch, min(until, end))
+        elif rule.end_as == "cancelled":
+            self._batches.cancel(batch.id)
+        else:
+            self._batches.decide(batch, "expired")
+        return True
+
     def _allowance(self, batch: BatchRecord) -> tuple[int, float]:
         """How many rows may run now, and when to look again if none may."""
         timing = self._config.current.timing
@@ -182,8 +194,9 @@ class Worker:
         next_look = min(started + seconds, now + seconds / _STEPS_OF_PROCESSING)
         if timing.hold_after_rows is not None and allowed >= timing.hold_after_rows:
             allowed, next_look = timing.hold_after_rows, batch.expires_at
-        if batch.early_end is not None:
-            allowed = min(allowed, batch.early_end.after_rows)
+        rule = batch.early_end
+        if rule is not None and batch.rows_done < rule.after_rows:
+            allowed = min(allowed, rule.after_rows)
         return allowed - batch.rows_done, next_look
 
     def _end(self, batch: BatchRecord) -> None:
@@ -205,11 +218,13 @@ class Worker:
 
     def _end_ready_at(self, batch: BatchRecord) -> float:
         timing = self._config.current.timing
+        ready_at = 0.0
         if batch.ending == "completed":
-            return (batch.finalizing_at or 0) + timing.finalizing_seconds
-        if batch.ending == "cancelled":
-            return (batch.cancelling_at or 0) + timing.cancel_seconds
-        return 0
+            ready_at = (batch.finalizing_at or 0) + timing.finalizing_seconds
+        elif batch.ending == "cancelled":
+            ready_at = (batch.cancelling_at or 0) + timing.cancel_seconds
+        stalled_until = batch.stalled_until(batch.status) if batch.status in _LAST else None
+        return min(max(ready_at, stalled_until or 0), _NEVER)
 
     def _forget_input(self, batch: BatchRecord) -> None:
         self._files.input_path(batch.id).unlink(missing_ok=True)
