@@ -13,8 +13,11 @@ from batch_assets.domain.failures import Failure, FailureKind
 BREAKER_OPEN = "breaker_open"
 """The code of the failure of a call that was refused by a breaker."""
 
-_OURS = frozenset({BREAKER_OPEN, "no_free_connection"})
-"""Codes of failures that never reached the server."""
+STAGE_IS_OVER = "stage_is_over"
+"""The code of the failure of a call that its stage had no more time for."""
+
+_OURS = frozenset({BREAKER_OPEN, STAGE_IS_OVER, "no_free_connection"})
+"""Codes of failures that say nothing of the server."""
 
 
 class BreakerState(StrEnum):

@@ -32,6 +32,8 @@ class Failure:
     reason: str
     retry_after_seconds: float | None = None
     """What the server asked for with Retry-After, where it did."""
+    advice: str = ""
+    """What a person can do about it, where it does not pass by itself."""
 
 
 class ApiError(Exception):
@@ -44,6 +46,8 @@ class ApiError(Exception):
 
     def sentence(self, what_next: str) -> str:
         """What the API refused, and what to do about it; `what_next` if that is to wait."""
+        if self.failure.advice:
+            return f"The API cannot be used as it is set up ({self}): {self.failure.advice}."
         if self.failure.kind is FailureKind.ACCOUNT:
             return (
                 f"The API refuses the account ({self.failure.code}: {self.failure.reason}): check "

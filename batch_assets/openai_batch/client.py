@@ -11,6 +11,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile, Response
 from batch_assets.openai_batch import codes, limits, listings, objects
+from batch_assets.openai_batch.bounds import NO_END
 from batch_assets.openai_batch.gate import Gate, OpenGate
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.responses import read_answer
@@ -68,6 +70,7 @@ class BatchApi:
         self._files_a_page = _FILES_A_PAGE
         self._connections: Connections | None = None
         self._lock = threading.Lock()
+        self._stage_ends_at = NO_END
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +106,26 @@ class BatchApi:
         with self._lock:
             known = self._connections
         return listings.NO_TIME if known is None else known.clock.ahead
+
+    @contextmanager
+    def until(self, moment: float) -> Generator[None, None, None]:
+        """Calls of this context, in whatever thread, end by then or shortly after: ApiError.
+
+        `moment` is one of the monotonic clock. Live calls take the time that they need.
+        """
+        before = self._stage_ends_at
+        self._stage_ends_at = min(before, moment)
+        try:
+            yield
+        finally:
+            self._stage_ends_at = before
+
+    def prepare(self) -> None:
+        """Do all that a first call would do before it is sent.
+
+        ConfigurationError if the environment names a proxy, certificates or headers that are none.
+        """
+        self._connect()
 
     def upload(self, path: Path, name: str) -> str:
         """Upload an input file under `name`; its id. Streamed from disk, one POST.
@@ -278,6 +301,7 @@ class BatchApi:
                     reading_retries=self._reading_retries,
                     max_connections=self.max_connections,
                     gate=self._gate,
+                    stage_ends_at=lambda: self._stage_ends_at,
                 )
             return self._connections
 
@@ -301,8 +325,13 @@ def _check_url(base_url: str) -> None:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable:
+    if not (usable and base_url.isprintable()):
         raise ConfigurationError(
             "OPENAI_BASE_URL is no address of an API: set it to one such as "
             f"{DEFAULT_BASE_URL}, or not at all."
+        )
+    if parts.query or parts.fragment:
+        raise ConfigurationError(
+            "OPENAI_BASE_URL has a query or a fragment, to which no call's path can be added: "
+            "leave out what follows the `?` or the `#`."
         )

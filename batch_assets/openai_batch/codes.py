@@ -16,6 +16,7 @@ NOT_FOUND = "not_found"
 UNSUPPORTED = "unsupported"
 PAGE_SIZE = "page_size"
 TRUNCATED = "truncated_download"
+INCORRECT_HOSTNAME = "incorrect_hostname"
 
 _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,99}")
@@ -34,6 +35,7 @@ _BY_NAME: tuple[tuple[FailureKind, frozenset[str]], ...] = (
                 "account_deactivated",
                 "billing_hard_limit_reached",
                 "billing_not_active",
+                INCORRECT_HOSTNAME,
                 "insufficient_quota",
                 "invalid_api_key",
             }

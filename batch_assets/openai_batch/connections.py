@@ -5,18 +5,22 @@ for the first time.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Protocol, TypeVar
 
 import httpx2
 import openai
 
-from batch_assets.domain.addresses import is_loopback
+from batch_assets.domain.failures import ApiError
+from batch_assets.openai_batch.bounds import Bounds, bounded, bounds_of, each_within
 from batch_assets.openai_batch.downloads import whole_lines
-from batch_assets.openai_batch.failures import API_ERRORS, classify, date_of
+from batch_assets.openai_batch.failures import API_ERRORS, classify, date_of, time_is_up
 from batch_assets.openai_batch.gate import Gate
 from batch_assets.openai_batch.listings import ServerClock
+from batch_assets.openai_batch.network import check_headers, proxy_of, proxy_variable, trusted
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.results import read_json
+from batch_assets.openai_batch.transport import ACCEPTED_ENCODING, BoundedTransport
 
 _Result = TypeVar("_Result")
 
@@ -45,16 +49,24 @@ class Connections:
         reading_retries: int,
         max_connections: int,
         gate: Gate,
+        stage_ends_at: Callable[[], float],
     ) -> None:
+        """ConfigurationError if the environment names a proxy, certificates or headers that are
+        none."""
+        check_headers()
+        proxy = proxy_of(base_url)
+        verify = trusted(base_url)
+
         def client(*, seconds: float, retries: int, follow_redirects: bool) -> openai.OpenAI:
+            limits = httpx2.Limits(
+                max_connections=max_connections, max_keepalive_connections=max_connections
+            )
             pool = httpx2.Client(
                 timeout=httpx2.Timeout(seconds, connect=timeouts.connect, pool=timeouts.connect),
-                limits=httpx2.Limits(
-                    max_connections=max_connections, max_keepalive_connections=max_connections
-                ),
+                transport=BoundedTransport(verify=verify, limits=limits, proxy=proxy),
+                headers={"accept-encoding": ACCEPTED_ENCODING},
                 follow_redirects=follow_redirects,
-                # A proxy in the environment is for the way out, not for this machine.
-                trust_env=not is_loopback(httpx2.URL(base_url).host),
+                trust_env=False,
             )
             return openai.OpenAI(
                 api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool
@@ -65,6 +77,9 @@ class Connections:
         self.creating = client(seconds=timeouts.create, retries=0, follow_redirects=False)
         self._gate = gate
         self.clock = ServerClock()
+        self._timeouts = timeouts
+        self._stage_ends_at = stage_ends_at
+        self._proxy = proxy_variable(base_url)
 
     def call(
         self,
@@ -76,28 +91,48 @@ class Connections:
 
         ApiError if there is no answer, or none that `read` understands, or if the gate is shut.
         """
+        bounds = self._bounds(operation)
         with self._gate.attempt(operation):
             try:
-                answer = request()
+                with bounded(bounds):
+                    answer = request()
                 self.clock.note(date_of(answer.headers))
                 text = answer.text
                 return read(read_json(text) if text else None)
             except API_ERRORS as error:
-                failure = classify(error, operation)
+                failure = self._failure(error, operation, bounds)
             # Raised out here, the error has no cause or context: those may quote a text or the key.
             raise failure
 
     def lines(self, file_id: str) -> Iterator[bytes]:
         """The lines of a file as they arrive. ApiError, also in the middle of it."""
-        with self._gate.attempt(Operation.DOWNLOAD_FILE):
+        operation = Operation.DOWNLOAD_FILE
+        bounds = self._bounds(operation)
+        with self._gate.attempt(operation):
             try:
-                with self.reading.files.with_streaming_response.content(file_id) as response:
-                    yield from whole_lines(response.iter_bytes())
+                with ExitStack() as stack:
+                    with bounded(bounds):
+                        response = stack.enter_context(
+                            self.reading.files.with_streaming_response.content(file_id)
+                        )
+                    yield from whole_lines(each_within(bounds, response.iter_bytes()))
             except API_ERRORS as error:
-                failure = classify(error, Operation.DOWNLOAD_FILE)
+                failure = self._failure(error, operation, bounds)
             else:
                 return
             raise failure
+
+    def _failure(self, error: Exception, operation: Operation, bounds: Bounds) -> ApiError:
+        return classify(
+            error, operation, is_stage_over=bounds.is_stage_over, proxy_variable=self._proxy
+        )
+
+    def _bounds(self, operation: Operation) -> Bounds:
+        """What a call may take that begins now. ApiError if its stage has no time left for it."""
+        bounds = bounds_of(operation, self._timeouts, self._stage_ends_at())
+        if bounds.is_stage_over:
+            raise time_is_up(operation)
+        return bounds
 
     def close(self) -> None:
         """Give all connections back."""

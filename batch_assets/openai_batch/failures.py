@@ -6,6 +6,7 @@ are sentences of ours: the server's message may quote a conversation or the key,
 """
 
 import math
+import ssl
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,15 +15,19 @@ from email.utils import mktime_tz, parsedate_tz
 import httpx2
 import openai
 
+from batch_assets.domain.breakers import STAGE_IS_OVER
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.openai_batch import codes
+from batch_assets.openai_batch.bounds import AnswerTooLargeError
 from batch_assets.openai_batch.operations import CREATING, Operation
 
 API_ERRORS: tuple[type[Exception], ...] = (
     openai.OpenAIError,
     httpx2.HTTPError,
+    httpx2.InvalidURL,
     OSError,
     ValueError,
+    AnswerTooLargeError,
 )
 """Everything that a call can fail with: the SDK lets errors of transport and of JSON through."""
 
@@ -31,7 +36,7 @@ _UNSUPPORTED = frozenset({405, 501})
 _LISTS = frozenset({Operation.LIST_BATCHES, Operation.LIST_FILES})
 _MAY_HAVE_ACTED = frozenset({408, 409})
 
-_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _TIMEOUTS = (httpx2.TimeoutException, openai.APITimeoutError, TimeoutError)
 
 _LONGEST_WAIT_SECONDS = 86_400.0
@@ -45,15 +50,62 @@ _STATUS_SENTENCES = {
 }
 
 
-def classify(error: Exception, operation: Operation) -> ApiError:
-    """The failure of `operation` that `error` stands for."""
+_CONFIGURED_WRONGLY = (
+    "check OPENAI_BASE_URL: it is the address of the API with its path, such as "
+    "https://api.openai.com/v1"
+)
+_CERTIFICATES = {
+    9: ("certificate_not_valid_yet", "is not valid yet", "check this machine's clock"),
+    10: ("certificate_expired", "has expired", "renew it on the server, or check the clock here"),
+    62: ("certificate_of_another", "is another host's", "check the host in OPENAI_BASE_URL"),
+    64: ("certificate_of_another", "is another host's", "check the host in OPENAI_BASE_URL"),
+}
+"""By OpenSSL's number of what is wrong: a code, what is wrong, and what to do."""
+_NOT_TRUSTED = (
+    "certificate_not_trusted",
+    "is not one that this machine trusts",
+    "set SSL_CERT_FILE to a file with the certificate of whoever issued it",
+)
+_NAMELESS = frozenset(
+    {
+        Operation.UPLOAD,
+        Operation.LIST_BATCHES,
+        Operation.LIST_FILES,
+        Operation.CHECK_ACCOUNT,
+    }
+)
+"""Calls that ask for nothing by its id: a server that finds nothing there has no such call."""
+
+
+def classify(
+    error: Exception,
+    operation: Operation,
+    *,
+    is_stage_over: bool = False,
+    proxy_variable: str | None = None,
+) -> ApiError:
+    """The failure of `operation` that `error` stands for.
+
+    `is_stage_over`: a call that took too long was cut since its stage's time is up.
+    `proxy_variable` names the proxy that it went through, if it did.
+    """
     if isinstance(error, openai.APIStatusError):
-        return ApiError(operation, _refusal(error, operation))
-    return ApiError(operation, _no_answer(error, operation))
+        return ApiError(operation, _refusal(error, operation, proxy_variable))
+    return ApiError(operation, _no_answer(error, operation, is_stage_over, proxy_variable))
 
 
-def _refusal(error: openai.APIStatusError, operation: Operation) -> Failure:
+def time_is_up(operation: Operation) -> ApiError:
+    """The failure of a call that is not made any more, since its stage has no time for it."""
+    reason = "the time of this stage is up"
+    return ApiError(operation, Failure(FailureKind.TRANSIENT, STAGE_IS_OVER, reason))
+
+
+def _refusal(
+    error: openai.APIStatusError, operation: Operation, proxy_variable: str | None
+) -> Failure:
     status = error.status_code
+    if status == 407:
+        return _refused_by_proxy(proxy_variable)
     details = codes.details(error.body) or codes.ErrorDetails()
     kind = _kind(status, details, operation)
     code = details.name or f"http_{status}"
@@ -66,7 +118,17 @@ def _refusal(error: openai.APIStatusError, operation: Operation) -> Failure:
     known = codes.describe(status, details, codes.request_id(error.request_id))
     sentence = "the server sends elsewhere" if status < 400 else _STATUS_SENTENCES[kind]
     wait = retry_after_seconds(error.response.headers)
-    return Failure(kind, code, f"{sentence} ({known})", wait)
+    return Failure(kind, code, f"{sentence} ({known})", wait, _advice(status, details, operation))
+
+
+def _advice(status: int, details: codes.ErrorDetails, operation: Operation) -> str:
+    if details.name == codes.INCORRECT_HOSTNAME:
+        return (
+            "set OPENAI_BASE_URL to the host of the region that the key's project belongs to, "
+            "such as https://eu.api.openai.com/v1"
+        )
+    has_no_such_call = status < 400 or (status in {404, 405} and operation in _NAMELESS)
+    return _CONFIGURED_WRONGLY if has_no_such_call else ""
 
 
 def _kind(status: int, details: codes.ErrorDetails, operation: Operation) -> FailureKind:
@@ -86,25 +148,67 @@ def _has_no_such_place(status: int, details: codes.ErrorDetails) -> bool:
     return status < 400 or (status in {404, 405} and details.code is None)
 
 
-def _no_answer(error: Exception, operation: Operation) -> Failure:
+def _no_answer(
+    error: Exception, operation: Operation, is_stage_over: bool, proxy_variable: str | None
+) -> Failure:
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
-    code, sentence = _what_happened(error, cause, operation)
-    if operation in CREATING and not isinstance(cause, _NEVER_SENT):
+    if isinstance(cause, httpx2.ProxyError):
+        return _refused_by_proxy(proxy_variable)
+    certificate = _wrong_certificate(cause)
+    if certificate is not None:
+        return certificate
+    if isinstance(cause, _NEVER_SENT):
+        return _never_sent(cause, proxy_variable)
+    code, sentence = _what_happened(error, cause, operation, is_stage_over)
+    if operation in CREATING:
         sentence += ", and the server may have acted"
         return Failure(FailureKind.INDETERMINATE, code, sentence)
-    return Failure(FailureKind.TRANSIENT, code, sentence)
+    advice = _CONFIGURED_WRONGLY if code == "unreadable_answer" else ""
+    return Failure(FailureKind.TRANSIENT, code, sentence, advice=advice)
+
+
+def _refused_by_proxy(proxy_variable: str | None) -> Failure:
+    return Failure(
+        FailureKind.TRANSIENT,
+        "proxy_refused",
+        "the proxy does not let calls through",
+        advice=f"check {proxy_variable or 'the proxy'}, and the name and password in it",
+    )
+
+
+def _wrong_certificate(cause: BaseException | None) -> Failure | None:
+    """What is wrong with the server's certificate, if it was that which ended the call."""
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if not isinstance(cause, ssl.SSLCertVerificationError):
+        return None
+    code, what, advice = _CERTIFICATES.get(cause.verify_code, _NOT_TRUSTED)
+    reason = f"the server's certificate {what}"
+    return Failure(FailureKind.TRANSIENT, code, reason, advice=advice)
+
+
+def _never_sent(cause: BaseException, proxy_variable: str | None) -> Failure:
+    if isinstance(cause, httpx2.PoolTimeout):
+        reason = "no connection of the pool became free in time"
+        return Failure(FailureKind.TRANSIENT, "no_free_connection", reason)
+    reason = "no connection to the server"
+    if proxy_variable is not None:
+        reason += f", or to the proxy that {proxy_variable} names"
+    return Failure(FailureKind.TRANSIENT, "not_connected", reason)
 
 
 def _what_happened(
-    error: Exception, cause: BaseException | None, operation: Operation
+    error: Exception, cause: BaseException | None, operation: Operation, is_stage_over: bool
 ) -> tuple[str, str]:
-    if isinstance(cause, httpx2.PoolTimeout):
-        return "no_free_connection", "no connection of the pool became free in time"
-    if isinstance(cause, _NEVER_SENT):
-        return "not_connected", "no connection to the server"
     if isinstance(cause, _TIMEOUTS) or isinstance(error, _TIMEOUTS):
-        return "timeout", "no answer in time"
-    if isinstance(error, ValueError):
+        return (
+            (STAGE_IS_OVER, "no answer in the time of this stage")
+            if is_stage_over
+            else ("timeout", "no answer in time")
+        )
+    if isinstance(cause, AnswerTooLargeError):
+        return "answer_too_large", "the answer is larger than any that is meant"
+    if isinstance(cause, ValueError | httpx2.DecodingError):
         return "unreadable_answer", "the answer cannot be read"
     if operation == Operation.DOWNLOAD_FILE and isinstance(cause, httpx2.RemoteProtocolError):
         return codes.TRUNCATED, "the connection ended before the file did"

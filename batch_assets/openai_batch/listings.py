@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile
+from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.objects import Page
 from batch_assets.openai_batch.operations import Operation
 
@@ -35,7 +36,7 @@ def every_item(
     after = None
     seen: set[str] = set()
     order = _Order()
-    while True:
+    for _ in range(limits.MAX_PAGES):
         page = read(after)
         fresh = [item for item in page.items if item.id not in seen]
         for item in fresh:
@@ -45,7 +46,7 @@ def every_item(
         if page.has_more is False or (not fresh and page.has_more is None):
             return
         if not fresh:
-            raise endless(operation)
+            break
         if (
             created_after is not None
             and order.is_newest_first
@@ -54,6 +55,7 @@ def every_item(
             return
         seen.update(item.id for item in fresh)
         after = fresh[-1].id
+    raise endless(operation)
 
 
 def endless(operation: Operation) -> ApiError:

@@ -4,7 +4,9 @@ What comes in is JSON as it was sent, not the SDK's objects: those are built wit
 may lack, or hold in another type, any attribute that they declare.
 """
 
-from collections.abc import Callable, Mapping
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -13,6 +15,24 @@ from batch_assets.domain.records import BatchErrorLine, RemoteBatch, RemoteFile
 from batch_assets.openai_batch.codes import identifier
 
 _Item = TypeVar("_Item")
+
+_LONGEST_ID = 512
+_LONGEST_STATUS = 64
+_LARGEST_COUNT = 2**31 - 1
+
+_STATUSES = {
+    "validating": "created initializing new notrunning notstarted pending queued scheduled "
+    "scheduling starting submitted validating",
+    "in_progress": "inprogress processing running started",
+    "finalizing": "finalising finalizing",
+    "completed": "complete completed done ended finished succeeded success successful",
+    "failed": "error errored failed failure",
+    "expired": "expired timedout timeout timeoutexceeded",
+    "cancelling": "canceling cancellationrequested cancelling",
+    "cancelled": "aborted canceled cancelled",
+}
+_KNOWN = {theirs: ours for ours, words in _STATUSES.items() for theirs in words.split()}
+"""Statuses as servers spell them, letters alone and small, to OpenAI's words."""
 
 
 class UnreadableAnswerError(ValueError):
@@ -28,15 +48,15 @@ class Page(Generic[_Item]):
 
 
 def remote_batch(data: object) -> RemoteBatch:
-    """A batch. UnreadableAnswerError if it is none."""
+    """A batch. UnreadableAnswerError if it is none, or has an id or a status that none can have."""
     data = _object(data)
     counts = _mapping(data.get("request_counts"))
     return RemoteBatch(
         id=_id(data),
-        status=_text(data.get("status")) or "unknown",
-        input_file_id=_text(data.get("input_file_id")),
-        output_file_id=_text(data.get("output_file_id")),
-        error_file_id=_text(data.get("error_file_id")),
+        status=_status(data.get("status")),
+        input_file_id=_id_in(data, "input_file_id"),
+        output_file_id=_id_in(data, "output_file_id"),
+        error_file_id=_id_in(data, "error_file_id"),
         created_at=_moment(data.get("created_at")),
         completed_at=_moment(data.get("completed_at")),
         metadata=_metadata(data.get("metadata")),
@@ -48,7 +68,7 @@ def remote_batch(data: object) -> RemoteBatch:
 
 
 def remote_file(data: object) -> RemoteFile:
-    """A file. UnreadableAnswerError if it is none."""
+    """A file. UnreadableAnswerError if it is none, or has an id that none can have."""
     data = _object(data)
     return RemoteFile(
         id=_id(data),
@@ -59,12 +79,23 @@ def remote_file(data: object) -> RemoteFile:
 
 
 def page(read: Callable[[object], _Item], data: object) -> Page[_Item]:
-    """One page of a listing. UnreadableAnswerError if it is none: no list is not an empty one."""
+    """One page of a listing. UnreadableAnswerError if it is none: no list is not an empty one.
+
+    Items that cannot be read are left out: whoever shares the account may have made them.
+    """
     has_more = _object(data).get("has_more")
     return Page(
-        items=tuple(read(item) for item in items(data)),
+        items=tuple(_readable(read, items(data))),
         has_more=has_more if isinstance(has_more, bool) else None,
     )
+
+
+def _readable(read: Callable[[object], _Item], found: list[object]) -> Iterator[_Item]:
+    for item in found:
+        try:
+            yield read(item)
+        except UnreadableAnswerError:
+            continue
 
 
 def items(data: object) -> list[object]:
@@ -92,10 +123,33 @@ def _object(data: object) -> Mapping[str, object]:
 
 
 def _id(data: Mapping[str, object]) -> str:
-    found = _text(data.get("id"))
+    found = _id_in(data, "id")
     if found is None:
         raise UnreadableAnswerError("an object without id")
     return found
+
+
+def _id_in(data: Mapping[str, object], name: str) -> str | None:
+    """An id, `None` where there is none: it goes into addresses, the database and logs."""
+    found = _text(data.get(name))
+    if found is not None and not is_id(found):
+        raise UnreadableAnswerError("an id that none can be")
+    return found
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be an id of the server's: one printable word."""
+    return 0 < len(text) <= _LONGEST_ID and text.isprintable() and " " not in text
+
+
+def _status(value: object) -> str:
+    """In OpenAI's word, where it has one; any other that is a name stays as it is."""
+    text = _text(value)
+    if text is None:
+        return "unknown"
+    if len(text) > _LONGEST_STATUS or not text.isprintable():
+        raise UnreadableAnswerError("a status that none can be")
+    return _KNOWN.get(re.sub("[^a-z]", "", text.lower()), text)
 
 
 def _mapping(value: object) -> Mapping[str, object]:
@@ -109,20 +163,38 @@ def _text(value: object) -> str | None:
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         return 0
-    return max(value, 0)
+    return value if 0 <= value <= _LARGEST_COUNT else 0
 
 
 def _moment(value: object) -> datetime | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    """Seconds since 1970 or, as some servers have it, a text: of these, or as in ISO 8601."""
+    if isinstance(value, bool):
         return None
     try:
-        return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str):
+            return _written_moment(value)
+        return datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None
     except (ValueError, OverflowError, OSError):
         return None
 
 
+def _written_moment(text: str) -> datetime | None:
+    if len(text) > _LONGEST_STATUS:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return datetime.fromtimestamp(seconds, UTC) if math.isfinite(seconds) else None
+
+
 def _metadata(value: object) -> dict[str, str]:
-    return {key: text for key, text in _mapping(value).items() if isinstance(text, str)}
+    return {
+        key: text
+        for key, text in _mapping(value).items()
+        if isinstance(text, str) and len(text) <= _LONGEST_ID and text.isprintable()
+    }
 
 
 def _errors(value: object) -> tuple[BatchErrorLine, ...]:

@@ -25,17 +25,28 @@ CREATING = frozenset({Operation.UPLOAD, Operation.CREATE_BATCH, Operation.CHAT_C
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. Each is for one wait, but `upload`, which is for all of a file's sending."""
+    """Seconds. Each is for one wait, but `upload`, which is for all of a file's sending, and
+    `reading`."""
 
     connect: float = 10.0
     """Until there is a connection, or a free one in the pool."""
     read: float = 60.0
     """Until the next bytes of a reading call's answer; such a call is tried three times."""
+    reading: float = 120.0
+    """Until a reading call has ended, however often it was tried; a download that moves may take
+    longer."""
     create: float = 120.0
     """Until a creating or a live call, once it is sent, is answered."""
     upload: float = 600.0
     turn: float = 20.0
     """Until a call that is on trial has ended, for the one that waits for it."""
+
+    def longest(self, operation: Operation) -> float:
+        """What a call may take in all, once it has its turn."""
+        if operation not in CREATING:
+            return self.reading
+        sending = self.upload if operation is Operation.UPLOAD else 0.0
+        return 2 * self.connect + sending + self.create
 
     @property
     def longest_creating_call(self) -> float:

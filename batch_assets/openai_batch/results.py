@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import ResultLine
+from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.codes import ErrorDetails, details, never_ran, row_failure
 from batch_assets.openai_batch.responses import read_response
 
@@ -43,7 +44,10 @@ def read_results(lines: Iterable[bytes], *, error_file: bool) -> Iterator[Result
 
 
 def read_json(text: str) -> object:
-    """The value that `text` holds. ValueError if it is no JSON or nested beyond all reason."""
+    """The value that `text` holds. ValueError if it is no JSON, or nested or of more values than
+    is meant by anybody."""
+    if sum(text.count(mark) for mark in ",[{") > limits.MAX_JSON_VALUES:
+        raise ValueError("too many values")
     try:
         return json.loads(text, parse_int=_whole_number)
     except RecursionError:

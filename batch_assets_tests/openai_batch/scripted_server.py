@@ -15,7 +15,10 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `length`: what Content-Length says; `None` leaves it out and closes instead."""
+    """One answer. `length`: what Content-Length says; `None` leaves it out and closes instead.
+
+    `raw` is sent in place of all of it, with the status line and the headers that it holds.
+    """
 
     status: int = 200
     body: bytes | Callable[[], Iterator[bytes]] = b"{}"
@@ -25,6 +28,7 @@ class Reply:
     drop: Literal["unread", "unanswered"] | None = None
     has_date: bool = True
     """False: the headers say themselves when it is, by the server's clock."""
+    raw: Callable[[], Iterator[bytes]] | None = None
 
 
 def as_json(data: object, status: int = 200, **headers: str) -> Reply:
@@ -124,7 +128,12 @@ def _handle(request: BaseHTTPRequestHandler, server: ScriptedServer) -> None:
     if reply.drop == "unanswered":
         _close(request)
         return
-    _send(request, reply)
+    if reply.raw is None:
+        _send(request, reply)
+        return
+    for piece in reply.raw():
+        request.wfile.write(piece)
+    _close(request)
 
 
 def _drain(request: BaseHTTPRequestHandler, length: int, keep: int) -> bytes:

@@ -226,9 +226,9 @@ def test_a_full_batch_becomes_a_record(api: BatchApi, server: ScriptedServer) ->
 def test_a_sparse_batch_becomes_a_record(
     odd: dict[str, Any], api: BatchApi, server: ScriptedServer
 ) -> None:
-    server.answer(as_json({"id": "batch_1", "status": "scheduling", **odd}))
+    server.answer(as_json({"id": "batch_1", "status": "sleeping", **odd}))
     batch = api.retrieve("batch_1")
-    assert batch.status == "scheduling"
+    assert batch.status == "sleeping"
     assert (batch.output_file_id, batch.error_file_id, batch.created_at) == (None, None, None)
     assert (batch.total, batch.completed, batch.failed) == (0, 0, 0)
     assert (batch.metadata, batch.errors) == ({}, ())
