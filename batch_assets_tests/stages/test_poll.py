@@ -174,12 +174,12 @@ def test_a_batch_that_validation_refused_is_rested_for_when_there_was_no_room(la
 
 def test_a_word_that_nobody_knows_means_that_it_still_runs(lab: Lab) -> None:
     lab.company(1)
-    lab.configure(quirks={"rename_status": {"completed": "scheduling"}})
+    lab.configure(quirks={"rename_status": {"completed": "hibernating"}})
     lab.submit()
-    remote_status(lab, "scheduling")
+    remote_status(lab, "hibernating")
     assert lab.poll().in_flight == 1
     (batch_id,) = lab.batches("submitted")
-    assert lab.desk.batch(batch_id).server_status == "scheduling"
+    assert lab.desk.batch(batch_id).server_status == "hibernating"
     assert lab.desk.livedash_batch(batch_id).status == "UPLOADING"
     lab.configure()
     lab.read_to_the_end()
