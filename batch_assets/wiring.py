@@ -12,7 +12,13 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.openai_batch.client import DEFAULT_BASE_URL
+from batch_assets.openai_batch.profiles import (
+    COMPATIBLE,
+    DEFAULT_BASE_URL,
+    Profile,
+    profile_of,
+    versioned,
+)
 from batch_assets.settings import Settings
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.migrate import current, upgrade
@@ -38,6 +44,8 @@ class Endpoints:
     base_url: str
     spool_dir: Path
     is_local: bool
+    profile: Profile = COMPATIBLE
+    """What the server at that address is like."""
 
     @property
     def cache_dir(self) -> Path:
@@ -61,11 +69,14 @@ def connect(settings: Settings) -> Endpoints:
             f"{_listed(missing)} missing although {_listed(list(given))} set: set DATABASE_URL and "
             f"OPENAI_API_KEY, or none of {', '.join(CONFIGURED_BY)} for the local stack."
         )
+    base_url = given.get("OPENAI_BASE_URL", DEFAULT_BASE_URL)
+    profile = profile_of(base_url, settings.server_profile)
     return Endpoints(
         database_url=given["DATABASE_URL"],
         dagster_database_url=given.get("DAGSTER_DATABASE_URL", given["DATABASE_URL"]),
         api_key=given["OPENAI_API_KEY"],
-        base_url=given.get("OPENAI_BASE_URL", DEFAULT_BASE_URL),
+        base_url=versioned(base_url, settings.api_version) if profile.is_dated else base_url,
+        profile=profile,
         spool_dir=settings.spool_dir or PROJECT_DIR / ".local" / "spool",
         is_local=False,
     )
@@ -89,6 +100,7 @@ def connect_local(name: str = DEFAULT_STACK, *, spool_dir: Path | None = None) -
         dagster_database_url=stack.database_url,
         api_key=stack.api_key,
         base_url=stack.api_base_url,
+        profile=profile_of(stack.api_base_url),
         spool_dir=spool_dir or stack.state_dir / "spool",
         is_local=True,
     )

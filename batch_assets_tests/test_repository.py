@@ -19,6 +19,14 @@ REGISTRIES = re.compile("|".join([r"pypi\.(?=org)", r"python" + "hosted", r"/sim
 THIS_MACHINE = re.compile(r"(?<![\w.~])/(?:work|root" + r")/\w")
 
 
+PROVIDERS = re.compile(
+    r"azure|dashscope|aliyun|alibaba|groq|openrouter|together(\.ai|\.xyz|-| AI)",
+    re.IGNORECASE,
+)
+KNOW_THEM = ("openai_batch/profiles/", "local/batch_server/profiles/")
+"""Where the names of providers may stand: what each is like, and what plays it."""
+
+
 def committed_files() -> Iterator[tuple[str, str]]:
     """The path and the text of every file that is not made by a tool."""
     for folder, names, files in os.walk(PROJECT):
@@ -51,6 +59,18 @@ def test_no_registry_and_no_path_of_one_machine_is_in_any_file() -> None:
         f"{path}: {found.group()}"
         for path, text in committed_files()
         for found in (REGISTRIES.search(text), THIS_MACHINE.search(text))
+        if found
+    ]
+    assert offending == []
+
+
+def test_nothing_but_the_profiles_knows_a_providers_name() -> None:
+    offending = [
+        f"{path}: {found.group()}"
+        for path, text in committed_files()
+        if path.startswith("batch_assets/") and path.endswith((".py", ".sql"))
+        if not any(place in path for place in KNOW_THEM)
+        for found in [PROVIDERS.search(text)]
         if found
     ]
     assert offending == []

@@ -11,7 +11,8 @@ from sqlalchemy.exc import OperationalError
 from batch_assets import wiring
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.local.stack import detach, reset
-from batch_assets.openai_batch.client import DEFAULT_BASE_URL, BatchApi
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL
 from batch_assets.settings import load_settings
 from batch_assets.store.dagster_schema import require_dagster_schema
 from batch_assets.store.engine import open_engine

@@ -30,13 +30,14 @@ _OTHER_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 """Those that JSON lets stand as they are."""
 
 
-def request_body(conversation: Conversation) -> dict[str, Any]:
+def request_body(conversation: Conversation, runs: str | None = None) -> dict[str, Any]:
     """The body of a chat completion that asks for the conversation's processing type.
 
+    `runs` is the model behind the name that is asked for, where that is another one.
     `response_format` is shared between all bodies of a type: change it in none.
     """
     kind = type_of(conversation.processing_type)
-    parameters = parameters_of(conversation.model)
+    parameters = parameters_of(conversation.model if runs is None else runs)
     body: dict[str, Any] = {
         "model": conversation.model,
         "messages": [

@@ -93,9 +93,16 @@ def open_database() -> Iterator[OpenDatabase]:
 @contextmanager
 def open_pipeline(database: OpenDatabase, purpose: str) -> Iterator[Pipeline]:
     """What the stages are given, with a client whose calls the breakers see."""
-    endpoints, policy = database.endpoints, database.settings.policy()
+    endpoints = database.endpoints
+    policy = endpoints.profile.bound(database.settings.policy())
     guard = Guard(database.breakers, policy, known=database.breakers.all)
-    with BatchApi(endpoints.api_key, endpoints.base_url, gate=guard) as api:
+    with BatchApi(
+        endpoints.api_key,
+        endpoints.base_url,
+        profile=endpoints.profile,
+        window_seconds=policy.batch_timeout_seconds,
+        gate=guard,
+    ) as api:
         yield Pipeline(
             queries=database.queries,
             registry=database.registry,
@@ -113,7 +120,7 @@ def who() -> str:
 
 def require_account(endpoints: Endpoints) -> None:
     """Raise `AccountRefusedError` if the API refuses the key, or `BatchAssetsError` without it."""
-    with BatchApi(endpoints.api_key, endpoints.base_url) as api:
+    with BatchApi(endpoints.api_key, endpoints.base_url, profile=endpoints.profile) as api:
         try:
             api.check_account()
         except ApiError as error:

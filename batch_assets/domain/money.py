@@ -54,7 +54,11 @@ class Price:
     @property
     def undiscounted(self) -> "Price":
         """The same model where all that is sent costs the live price."""
-        return Price(live=self.live, batch=self.live, source=self.source)
+        return self.in_a_batch(1.0)
+
+    def in_a_batch(self, factor: float) -> "Price":
+        """The same model where a batch costs so much of the live price."""
+        return Price(live=self.live, batch=self.live.discounted(factor), source=self.source)
 
 
 def livedash_price(prompt: float, completion: float) -> Price:

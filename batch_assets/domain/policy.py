@@ -58,6 +58,8 @@ class Policy:
     max_batch_bytes: int = 150_000_000
     default_token_allowance: int = 2_000_000
     token_allowances: Mapping[str, int] = field(default_factory=dict)
+    deployments: Mapping[str, str] = field(default_factory=dict)
+    """The model that runs under each name which is none of a model."""
     caps: Caps = field(default_factory=Caps)
     usd_to_eur: float = 0.85
     max_attempts: int = 3
@@ -89,6 +91,10 @@ class Policy:
     def late_after_seconds(self) -> float:
         """The age at which a failed request would miss its deadline if a batch took it now."""
         return self.batch_timeout_seconds - self.live.lead_seconds
+
+    def model_of(self, name: str) -> str:
+        """The model that a request names, itself or by its deployment."""
+        return self.deployments.get(name, name)
 
     def token_allowance(self, model: str) -> int:
         """Prompt tokens that may be enqueued for a model at one time, all its batches together."""

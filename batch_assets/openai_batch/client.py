@@ -21,17 +21,18 @@ from urllib.parse import urlsplit
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile, Response
-from batch_assets.openai_batch import codes, limits, listings, objects
+from batch_assets.openai_batch import codes, listings, objects
 from batch_assets.openai_batch.bounds import NO_END
 from batch_assets.openai_batch.gate import Gate, OpenGate
 from batch_assets.openai_batch.operations import Operation, Timeouts
+from batch_assets.openai_batch.optional import EXPIRY, METADATA
+from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, check_dated, profile_of
 from batch_assets.openai_batch.responses import read_answer
 from batch_assets.openai_batch.uploads import TimedFile
 
 if TYPE_CHECKING:
     from batch_assets.openai_batch.connections import Connections
 
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 _DEFAULT_TIMEOUTS = Timeouts()
 _OPEN_GATE = OpenGate()
@@ -46,7 +47,8 @@ class BatchApi:
     """One account on one server. Connects with the first call; threads may share it.
 
     `api_key` and `base_url` are taken as they are: nothing else is looked up in the environment
-    but what the SDK adds there (organization, project, headers) and a proxy.
+    but what the SDK adds there (organization, project, headers) and a proxy. Without a `profile`
+    the server has that of its host.
     """
 
     def __init__(
@@ -54,21 +56,30 @@ class BatchApi:
         api_key: str,
         base_url: str = DEFAULT_BASE_URL,
         *,
+        profile: Profile | None = None,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
         reading_retries: int = 2,
         max_connections: int = 10,
+        window_seconds: float = 0.0,
         gate: Gate = _OPEN_GATE,
     ) -> None:
         _check_key(api_key)
-        _check_url(base_url)
+        self.profile = profile_of(base_url) if profile is None else profile
+        _check_url(base_url, self.profile)
         self.timeouts = timeouts
         self.max_connections = max_connections
         self._api_key = api_key
         self._base_url = base_url
         self._reading_retries = reading_retries
+        self._window_seconds = window_seconds
+        """Within which its batches are to be done, as far as the server lets that be asked for."""
         self._gate = gate
         self._files_a_page = _FILES_A_PAGE
         self._connections: Connections | None = None
+        self._pending: set[str] = set()
+        """Files that the server has taken and not processed, as far as is known."""
+        self._left_out: set[str] = set()
+        """Parameters of a creation that the server does not take."""
         self._lock = threading.Lock()
         self._stage_ends_at = NO_END
 
@@ -134,36 +145,73 @@ class BatchApi:
         """
         connections = self._connect()
         with TimedFile(path, self.timeouts.upload) as stream:
-            files = connections.creating.files.with_raw_response
-            return connections.call(
-                Operation.UPLOAD,
-                lambda: files.create(file=(name, stream, "application/jsonl"), purpose="batch"),
-                objects.object_id,
+            file = connections.call(
+                Operation.UPLOAD, lambda: connections.upload(stream, name), objects.uploaded_file
             )
+        if file.is_pending:
+            self._pending.add(file.id)
+        return file.id
+
+    def is_pending(self, file_id: str, *, ask: bool = False) -> bool:
+        """Whether the server still processes a file, so that no batch can be made of it yet.
+
+        One call, or none if the answer to the upload was the last word: `ask` for another one.
+        ApiError with the code `file_failed` if the server will never be done with it.
+        """
+        if not (ask or file_id in self._pending):
+            return False
+        connections = self._connect()
+        files = connections.reading.files.with_raw_response
+        file = connections.call(
+            Operation.RETRIEVE_FILE, lambda: files.retrieve(file_id), objects.uploaded_file
+        )
+        if file.has_failed:
+            reason = "the server could not process the input file"
+            raise ApiError(
+                Operation.RETRIEVE_FILE, Failure(FailureKind.PERMANENT, codes.FILE_FAILED, reason)
+            )
+        if not file.is_pending:
+            self._pending.discard(file_id)
+        return file.is_pending
 
     def create_batch(
-        self, input_file_id: str, metadata: Mapping[str, str], output_expires_after_seconds: int
+        self,
+        input_file_id: str,
+        metadata: Mapping[str, str],
+        output_expires_after_seconds: int,
     ) -> RemoteBatch:
         """Create a batch, which is what costs money. One POST.
 
         Files that it makes are deleted by the server `output_expires_after_seconds` after its
-        creation, at the latest.
+        creation, at the latest, or as soon as it allows to ask for. ApiError with the code
+        `parameter_refused` if the server does not take a parameter that it can do without: no batch
+        was made, and another call leaves it out.
         """
         connections = self._connect()
-        batches = connections.creating.batches.with_raw_response
-        return connections.call(
-            Operation.CREATE_BATCH,
-            lambda: batches.create(
-                completion_window=limits.COMPLETION_WINDOW,
-                endpoint=limits.ENDPOINT,
-                input_file_id=input_file_id,
-                metadata=dict(metadata),
-                output_expires_after={
-                    "anchor": "created_at",
-                    "seconds": output_expires_after_seconds,
-                },
-            ),
-            objects.remote_batch,
+        asked: dict[str, object] = {
+            "input_file_id": input_file_id,
+            "endpoint": self.profile.endpoint,
+            "completion_window": self.profile.window(self._window_seconds),
+        }
+        expiry = self.profile.expires_after(output_expires_after_seconds)
+        if expiry is not None and EXPIRY not in self._left_out:
+            asked[EXPIRY] = {"anchor": "created_at", "seconds": expiry}
+        if self.profile.has_metadata and METADATA not in self._left_out:
+            asked[METADATA] = dict(metadata)
+        refused: set[str] = set()
+        try:
+            return connections.call(
+                Operation.CREATE_BATCH,
+                lambda: connections.create_batch(asked, refused),
+                objects.remote_batch,
+            )
+        except ApiError as error:
+            if not refused or error.failure.kind is not FailureKind.PERMANENT:
+                raise
+        self._left_out |= refused
+        reason = f"the server does not take {' and '.join(sorted(refused))}, which is left out now"
+        raise ApiError(
+            Operation.CREATE_BATCH, Failure(FailureKind.PERMANENT, codes.PARAMETER_REFUSED, reason)
         )
 
     def complete(self, body: Mapping[str, Any], call_id: str) -> tuple[Response, Failure | None]:
@@ -224,7 +272,7 @@ class BatchApi:
         )
 
     def list_files(self, *, created_after: datetime | None = None) -> Iterator[RemoteFile]:
-        """All files with the purpose `batch`, in the manner of `list_batches`."""
+        """All files with the purpose of input files, in the manner of `list_batches`."""
         return listings.every_item(
             Operation.LIST_FILES, self.files_page, created_after, lambda: self.clock_ahead
         )
@@ -244,19 +292,26 @@ class BatchApi:
         return self._files_page(after)
 
     def _files_page(self, after: str | None) -> objects.Page[RemoteFile]:
+        if not self.profile.has_file_list:
+            raise _unsupported(Operation.LIST_FILES)
         connections = self._connect()
         files = connections.reading.files.with_raw_response
         limit = self._files_a_page
         return connections.call(
             Operation.LIST_FILES,
             lambda: files.list(
-                limit=limit, order="desc", purpose="batch", extra_query=_cursor(after)
+                limit=limit, order="desc", purpose=self.profile.purpose, extra_query=_cursor(after)
             ),
             functools.partial(objects.page, objects.remote_file),
         )
 
     def delete_file(self, file_id: str) -> bool:
-        """Delete a file. False: there is none (any more); after a lost answer also if we did it."""
+        """Delete a file. False: there is none (any more); after a lost answer also if we did it.
+
+        ApiError with the code `unsupported` if the server deletes none.
+        """
+        if not self.profile.has_delete:
+            raise _unsupported(Operation.DELETE_FILE)
         connections = self._connect()
         files = connections.reading.files.with_raw_response
         try:
@@ -298,6 +353,7 @@ class BatchApi:
                     self._api_key,
                     self._base_url,
                     self.timeouts,
+                    profile=self.profile,
                     reading_retries=self._reading_retries,
                     max_connections=self.max_connections,
                     gate=self._gate,
@@ -310,6 +366,11 @@ def _cursor(after: str | None) -> dict[str, str]:
     return {} if after is None else {"after": after}
 
 
+def _unsupported(operation: Operation) -> ApiError:
+    reason = "the server does not offer this"
+    return ApiError(operation, Failure(FailureKind.PERMANENT, codes.UNSUPPORTED, reason))
+
+
 def _check_key(api_key: str) -> None:
     # The HTTP library would quote a key that is no header value in its error.
     if not api_key or not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
@@ -319,7 +380,7 @@ def _check_key(api_key: str) -> None:
         )
 
 
-def _check_url(base_url: str) -> None:
+def _check_url(base_url: str, profile: Profile) -> None:
     try:
         parts = urlsplit(base_url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -330,7 +391,9 @@ def _check_url(base_url: str) -> None:
             "OPENAI_BASE_URL is no address of an API: set it to one such as "
             f"{DEFAULT_BASE_URL}, or not at all."
         )
-    if parts.query or parts.fragment:
+    if profile.is_dated:
+        check_dated(base_url)
+    elif parts.query or parts.fragment:
         raise ConfigurationError(
             "OPENAI_BASE_URL has a query or a fragment, to which no call's path can be added: "
             "leave out what follows the `?` or the `#`."

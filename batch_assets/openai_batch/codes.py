@@ -17,8 +17,12 @@ UNSUPPORTED = "unsupported"
 PAGE_SIZE = "page_size"
 TRUNCATED = "truncated_download"
 INCORRECT_HOSTNAME = "incorrect_hostname"
+PARAMETER_REFUSED = "parameter_refused"
+FILE_FAILED = "file_failed"
 
 _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_CAMEL_CODE = re.compile(r"(?=.{2,64}$)[A-Za-z][a-z]+(?:[A-Z][a-z]+)*")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,99}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -120,8 +124,9 @@ def details(error: object) -> ErrorDetails | None:
 
 
 def identifier(value: object) -> str | None:
-    """`value`, if it looks like an error code."""
-    return _plain(_CODE, value)
+    """`value`, if it looks like an error code; one in camel case as all others spell it."""
+    camel = _plain(_CAMEL_CODE, value)
+    return _plain(_CODE, value) if camel is None else _HUMP.sub("_", camel).lower()
 
 
 def request_id(value: object) -> str | None:

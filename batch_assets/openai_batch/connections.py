@@ -6,7 +6,7 @@ for the first time.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import httpx2
 import openai
@@ -19,6 +19,9 @@ from batch_assets.openai_batch.gate import Gate
 from batch_assets.openai_batch.listings import ServerClock
 from batch_assets.openai_batch.network import check_headers, proxy_of, proxy_variable, trusted
 from batch_assets.openai_batch.operations import Operation, Timeouts
+from batch_assets.openai_batch.optional import OPTIONAL, refused_parameters
+from batch_assets.openai_batch.profiles import Profile
+from batch_assets.openai_batch.profiles.sdk import sdk_client
 from batch_assets.openai_batch.results import read_json
 from batch_assets.openai_batch.transport import ACCEPTED_ENCODING, BoundedTransport
 
@@ -46,6 +49,7 @@ class Connections:
         base_url: str,
         timeouts: Timeouts,
         *,
+        profile: Profile,
         reading_retries: int,
         max_connections: int,
         gate: Gate,
@@ -68,9 +72,7 @@ class Connections:
                 follow_redirects=follow_redirects,
                 trust_env=False,
             )
-            return openai.OpenAI(
-                api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool
-            )
+            return sdk_client(profile, api_key, base_url, retries=retries, pool=pool)
 
         self.reading = client(seconds=timeouts.read, retries=reading_retries, follow_redirects=True)
         # A redirect can turn a POST into a GET, or send it a second time.
@@ -80,6 +82,30 @@ class Connections:
         self._timeouts = timeouts
         self._stage_ends_at = stage_ends_at
         self._proxy = proxy_variable(base_url)
+        self._profile = profile
+
+    def upload(self, stream: BinaryIO, name: str) -> RawAnswer:
+        """Send an input file to where the server takes them. One POST."""
+        form = {"purpose": self._profile.purpose}
+        if self._profile.names_file_apart:
+            form["file_name"] = name
+        return self.creating.post(
+            self._profile.upload_path,
+            cast_to=httpx2.Response,
+            body=form,
+            files=[("file", (name, stream, "application/jsonl"))],
+            options={"headers": {"Content-Type": "multipart/form-data"}},
+        )
+
+    def create_batch(self, asked: Mapping[str, Any], refused: set[str]) -> RawAnswer:
+        """Create a batch. One POST; parameters that it is refused for are added to `refused`."""
+        batches: Any = self.creating.batches.with_raw_response
+        try:
+            answer: RawAnswer = batches.create(**asked)
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            refused |= refused_parameters(error.response.text, OPTIONAL & asked.keys())
+            raise
+        return answer
 
     def call(
         self,

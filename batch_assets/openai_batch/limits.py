@@ -1,13 +1,12 @@
-"""What the Batch API allows, and what this project asks of it.
+"""What the Batch API allows, and what this project asks of it, where a profile says no other.
 
 The figures are OpenAI's published hard limits (Batch guide and OpenAPI description). What an
 account may enqueue on top of them depends on its tier and is a setting, not a constant.
 """
 
-from typing import Final, Literal
+from typing import Final
 
-ENDPOINT: Final[Literal["/v1/chat/completions"]] = "/v1/chat/completions"
-COMPLETION_WINDOW: Final[Literal["24h"]] = "24h"
+ENDPOINT: Final = "/v1/chat/completions"
 
 MAX_REQUESTS = 50_000
 """Requests in one input file."""

@@ -47,9 +47,35 @@ class Page(Generic[_Item]):
     has_more: bool | None
 
 
-def remote_batch(data: object) -> RemoteBatch:
-    """A batch. UnreadableAnswerError if it is none, or has an id or a status that none can have."""
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """An input file, and whether the server is done with it."""
+
+    id: str
+    is_pending: bool
+    has_failed: bool
+
+
+_FILE_PENDING = frozenset(
+    {"pending", "queued", "uploading", "validating", "processing", "running", "notrunning"}
+)
+_FILE_FAILED = frozenset({"error", "failed", "cancelled", "deleting", "deleted"})
+
+
+def uploaded_file(data: object) -> UploadedFile:
+    """A file that was uploaded; of an unknown state it is ready. UnreadableAnswerError if none."""
     data = _object(data)
+    status = (_text(data.get("status")) or "").lower()
+    return UploadedFile(_id(data), status in _FILE_PENDING, status in _FILE_FAILED)
+
+
+def remote_batch(data: object) -> RemoteBatch:
+    """A batch, also within what else a creation is answered with.
+
+    UnreadableAnswerError if it is none, or has an id or a status that none can have.
+    """
+    data = _object(data)
+    data = _mapping(data.get("job")) or data
     counts = _mapping(data.get("request_counts"))
     return RemoteBatch(
         id=_id(data),
@@ -83,9 +109,10 @@ def page(read: Callable[[object], _Item], data: object) -> Page[_Item]:
 
     Items that cannot be read are left out: whoever shares the account may have made them.
     """
-    has_more = _object(data).get("has_more")
+    found = items(data)
+    has_more = False if isinstance(data, list) else _mapping(data).get("has_more")
     return Page(
-        items=tuple(_readable(read, items(data))),
+        items=tuple(_readable(read, found)),
         has_more=has_more if isinstance(has_more, bool) else None,
     )
 
@@ -99,21 +126,16 @@ def _readable(read: Callable[[object], _Item], found: list[object]) -> Iterator[
 
 
 def items(data: object) -> list[object]:
-    """What a page of a listing holds, unread. UnreadableAnswerError if it is none."""
-    found = _object(data).get("data")
+    """What a page of a listing holds, unread, or all there is. UnreadableAnswerError if none."""
+    found = data if isinstance(data, list) else _object(data).get("data")
     if not isinstance(found, list):
         raise UnreadableAnswerError("a listing without data")
     return found
 
 
 def is_deleted(data: object) -> bool:
-    """Whether the answer to a deletion says that it was done; Azure says so with an empty one."""
+    """Whether the answer to a deletion says that it was done; an empty one says so, too."""
     return data is None or _object(data).get("deleted") is True
-
-
-def object_id(data: object) -> str:
-    """The id of any object. UnreadableAnswerError if it has none."""
-    return _id(_object(data))
 
 
 def _object(data: object) -> Mapping[str, object]:

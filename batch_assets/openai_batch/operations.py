@@ -13,6 +13,7 @@ class Operation(StrEnum):
     LIST_BATCHES = "list_batches"
     LIST_FILES = "list_files"
     CANCEL_BATCH = "cancel_batch"
+    RETRIEVE_FILE = "retrieve_file"
     DELETE_FILE = "delete_file"
     DOWNLOAD_FILE = "download_file"
     CHECK_ACCOUNT = "check_account"

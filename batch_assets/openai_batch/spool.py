@@ -18,7 +18,7 @@ from typing import Self
 from uuid import uuid4
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.openai_batch import limits
+from batch_assets.openai_batch.profiles import COMPATIBLE, Profile
 
 _PREFIX = "batch-files-"
 
@@ -29,11 +29,13 @@ _LINE_SEPARATORS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029
 class Spool:
     """A directory for the files of one piece of work, from its first file to the removal of all.
 
-    Use it as a context manager. Raises `ConfigurationError` if the parent is open to others.
+    Its input files are written as a server of this profile wants them. Use it as a context manager.
+    Raises `ConfigurationError` if the parent is open to others.
     """
 
-    def __init__(self, spool_dir: Path) -> None:
+    def __init__(self, spool_dir: Path, profile: Profile = COMPATIBLE) -> None:
         self._spool_dir = spool_dir
+        self._profile = profile
         self.path = spool_dir / f"{_PREFIX}{uuid4().hex}"
 
     def __enter__(self) -> Self:
@@ -59,11 +61,19 @@ class Spool:
     def input_file(
         self,
         *,
-        max_bytes: int = limits.MAX_FILE_BYTES,
-        max_requests: int = limits.MAX_REQUESTS,
+        max_bytes: int | None = None,
+        max_requests: int | None = None,
     ) -> "InputFile":
-        """A new input file, to be written in a context and uploaded after it."""
-        return InputFile(self.new_path(), max_bytes, max_requests)
+        """A new input file, to be written in a context and uploaded after it.
+
+        Without a limit of its own it has the server's.
+        """
+        return InputFile(
+            self.new_path(),
+            self._profile.max_file_bytes if max_bytes is None else max_bytes,
+            self._profile.max_requests if max_requests is None else max_requests,
+            self._profile,
+        )
 
 
 class InputFile:
@@ -73,8 +83,9 @@ class InputFile:
     what is on disk never exceeds the two limits.
     """
 
-    def __init__(self, path: Path, max_bytes: int, max_requests: int) -> None:
+    def __init__(self, path: Path, max_bytes: int, max_requests: int, profile: Profile) -> None:
         self.path = path
+        self._where = {"method": "POST", "url": profile.endpoint} if profile.lines_say_where else {}
         self._max_bytes = max_bytes
         self._max_requests = max_requests
         self.requests = 0
@@ -107,7 +118,7 @@ class InputFile:
         False on an empty file means that this request alone is too large ever to be sent. The
         caller sees to it that no `custom_id` comes twice.
         """
-        line = _line(custom_id, body)
+        line = _line({"custom_id": custom_id, **self._where, "body": body})
         if self.requests >= self._max_requests or self.bytes + len(line) > self._max_bytes:
             return False
         self._file.write(line)
@@ -151,8 +162,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def _line(custom_id: str, body: Mapping[str, object]) -> bytes:
-    request = {"custom_id": custom_id, "method": "POST", "url": limits.ENDPOINT, "body": body}
+def _line(request: Mapping[str, object]) -> bytes:
     text = json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for separator, escaped in _LINE_SEPARATORS.items():
         text = text.replace(separator, escaped)

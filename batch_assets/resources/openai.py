@@ -23,7 +23,13 @@ class OpenAIResource:
         """
         if self._api is None:
             endpoints = self._wiring.endpoints
-            self._api = BatchApi(endpoints.api_key, endpoints.base_url, gate=gate)
+            self._api = BatchApi(
+                endpoints.api_key,
+                endpoints.base_url,
+                profile=endpoints.profile,
+                window_seconds=self._wiring.settings.policy().batch_timeout_seconds,
+                gate=gate,
+            )
         return self._api
 
     def close(self) -> None:

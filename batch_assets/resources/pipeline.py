@@ -68,7 +68,8 @@ class PipelineResource:
     @cached_property
     def pipeline(self) -> Pipeline:
         """The run's pipeline; raises what the resources that it is made of raise."""
-        policy = self._wiring.settings.policy()
+        endpoints = self._wiring.endpoints
+        policy = endpoints.profile.bound(self._wiring.settings.policy())
         guard = Guard(
             Breakers(self._database.engine), policy, known=lambda: self.pipeline.glance.breakers
         )
@@ -77,7 +78,7 @@ class PipelineResource:
             registry=Registry(self._database.engine, policy.foreign_quiet_seconds),
             api=self._openai.api(guard),
             policy=policy,
-            spool_dir=self._wiring.endpoints.spool_dir,
+            spool_dir=endpoints.spool_dir,
             owner=f"{socket.gethostname()}:{os.getpid()}:{self.run_id}",
             run_id=self.run_id,
             figures=self.figures,

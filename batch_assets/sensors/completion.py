@@ -106,7 +106,11 @@ class ServerList:
         if self._api is None or endpoints != self._endpoints:
             self.close()
             self._api = BatchApi(
-                endpoints.api_key, endpoints.base_url, timeouts=_TIMEOUTS, reading_retries=0
+                endpoints.api_key,
+                endpoints.base_url,
+                profile=endpoints.profile,
+                timeouts=_TIMEOUTS,
+                reading_retries=0,
             )
             self._endpoints = endpoints
         return self._api

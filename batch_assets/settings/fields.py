@@ -1,8 +1,8 @@
 """How a setting is declared: its name in the environment, its default and what is allowed."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from batch_assets.domain.policy import Policy
 
@@ -10,6 +10,19 @@ DEFAULTS: Final = Policy()
 """The numbers' defaults."""
 MANY: Final = 100_000_000
 DAY: Final = 24 * 60 * 60
+
+
+def parse_pairs(text: Any) -> Any:
+    """`gpt-4o-mini=2000000,gpt-4.1=900000` as a mapping; whatever is no text is left as it is."""
+    if not isinstance(text, str):
+        return text
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+ModelName = Annotated[str, Field(min_length=1)]
+Pairs = Annotated[dict[ModelName, ModelName], BeforeValidator(parse_pairs)]
+"""One model's name for another."""
 
 
 class Family(BaseModel):

@@ -1,24 +1,24 @@
 """What makes a batch: when it is due, how large it may be, what may be spent."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from batch_assets.openai_batch import limits
-from batch_assets.settings.fields import DAY, DEFAULTS, MANY, Family, number, setting, whole
+from batch_assets.settings.fields import (
+    DAY,
+    DEFAULTS,
+    MANY,
+    Family,
+    ModelName,
+    number,
+    parse_pairs,
+    setting,
+    whole,
+)
 
-
-def _parse_allowances(text: Any) -> Any:
-    """`gpt-4o-mini=2000000,gpt-4.1=900000` as a mapping; whatever is no text is left as it is."""
-    if not isinstance(text, str):
-        return text
-    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
-    return {model.strip(): tokens.strip() for model, _, tokens in pairs}
-
-
-ModelName = Annotated[str, Field(min_length=1)]
 TokenAllowance = Annotated[int, Field(ge=1)]
-TokenAllowances = Annotated[dict[ModelName, TokenAllowance], BeforeValidator(_parse_allowances)]
+TokenAllowances = Annotated[dict[ModelName, TokenAllowance], BeforeValidator(parse_pairs)]
 
 
 class Sending(Family):

@@ -58,6 +58,7 @@ class Settings(Alerting, Live, Failing, Sending, Running, Places):
             max_batch_bytes=self.max_batch_bytes,
             default_token_allowance=self.default_token_allowance,
             token_allowances=self.token_allowances,
+            deployments=self.deployments,
             caps=Caps(
                 run_requests=self.run_max_requests,
                 day_requests=self.day_max_requests,

@@ -106,7 +106,9 @@ class LiveWave:
     def _call_of(self, conversation: Conversation) -> _Call | None:
         batch = self._batches[conversation.batch_id]
         try:
-            return _Call(batch, conversation.request_id, analysis.request_body(conversation))
+            model = self._pipeline.policy.model_of(conversation.model)
+            body = analysis.request_body(conversation, model)
+            return _Call(batch, conversation.request_id, body)
         except (LookupError, TypeError, ValueError) as error:
             # Nothing of the error goes on but its class: it may quote the conversation.
             self._few.warning(

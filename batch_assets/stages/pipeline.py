@@ -80,7 +80,7 @@ class Pipeline:
     @cached_property
     def price_of(self) -> Callable[[str], Price | None]:
         """What a model costs; read when first asked for, since most runs need no price."""
-        return price_finder(self.queries)
+        return price_finder(self.queries, self.api.profile, self.policy.model_of)
 
     def holder(self, installation_id: str) -> Holder:
         """Who takes leases in this run."""

@@ -121,7 +121,9 @@ def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
     return Terms(
         policy=pipeline.policy,
         price_of=pipeline.price_of,
-        sizes_of=_sizes_of,
+        sizes_of=lambda processing_type, name: _sizes_of(
+            processing_type, pipeline.policy.model_of(name)
+        ),
         only_model=only_model,
     )
 

@@ -8,15 +8,17 @@ other's failure.
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from batch_assets import analysis
 from batch_assets.domain.batches import ClaimedBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.records import Conversation, Lease
+from batch_assets.openai_batch.codes import PARAMETER_REFUSED
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.leases import LeaseKeeper
@@ -83,7 +85,7 @@ class Wave:
             longest_call=self._pipeline.api.timeouts.longest_creating_call,
         )
         try:
-            with Spool(self._pipeline.spool_dir) as spool:
+            with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as spool:
                 self._write_all(batches, spool)
                 self._each(batches, self._upload)
             self._record_uploads(batches)
@@ -119,7 +121,7 @@ class Wave:
             for conversation in conversations:
                 try:
                     is_in = bool(conversation.messages) and file.add(
-                        conversation.request_id, analysis.request_body(conversation)
+                        conversation.request_id, self._body_of(conversation)
                     )
                 except (LookupError, TypeError, ValueError) as error:
                     # Nothing of the error goes on but its class: it may quote the conversation.
@@ -135,6 +137,10 @@ class Wave:
                     unknown_types[unknown_type] += 1
         if file.requests:
             self._written[batch_id] = _Written(file, tuple(dropped), unknown_types)
+
+    def _body_of(self, conversation: Conversation) -> Mapping[str, Any]:
+        model = self._pipeline.policy.model_of(conversation.model)
+        return analysis.request_body(conversation, model)
 
     def _each(self, batches: Sequence[ClaimedBatch], call: Callable[[ClaimedBatch], None]) -> None:
         side_by_side(
@@ -187,7 +193,11 @@ class Wave:
                 self._pipeline.policy.output_expires_seconds,
             )
         except ApiError as error:
-            self._fail(batch, error, upload.input_file_id)
+            if error.failure.code == PARAMETER_REFUSED:
+                # Nothing was made, and each call leaves out one parameter more.
+                self._create(batch)
+            else:
+                self._fail(batch, error, upload.input_file_id)
         else:
             self._created[batch.id] = SubmittedBatch(batch.lease, remote)
 

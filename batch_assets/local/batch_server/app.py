@@ -19,6 +19,7 @@ from batch_assets.local.batch_server.file_routes import FileRoutes
 from batch_assets.local.batch_server.identifiers import new_request_id
 from batch_assets.local.batch_server.live_config import LiveConfig
 from batch_assets.local.batch_server.operations import error_response
+from batch_assets.local.batch_server.profiles.translating import Translator
 from batch_assets.local.batch_server.service import BatchService
 
 
@@ -57,7 +58,10 @@ def build_app(service: BatchService) -> Starlette:
             *ChatRoutes(service).routes(),
             *ControlRoutes(service).routes(),
         ],
-        middleware=[Middleware(UsualHeaders, config=service.config)],
+        middleware=[
+            Middleware(UsualHeaders, config=service.config),
+            Middleware(Translator, config=service.config),
+        ],
         exception_handlers={HTTPException: _no_such_route},
     )
 

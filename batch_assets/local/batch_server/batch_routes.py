@@ -13,10 +13,10 @@ from batch_assets.local.batch_server.batches import NewBatch
 from batch_assets.local.batch_server.identifiers import new_batch_id
 from batch_assets.local.batch_server.listing import page_of
 from batch_assets.local.batch_server.operations import Endpoint, Prepared
+from batch_assets.local.batch_server.profiles.played import Played
 from batch_assets.local.batch_server.service import BatchService
 from batch_assets.local.batch_server.validation import first_model
 
-_ENDPOINTS = ("/v1/chat/completions",)
 _PARAMETERS = frozenset(
     {"input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after"}
 )
@@ -49,7 +49,7 @@ class BatchRoutes:
     async def _create(self, request: Request) -> Prepared:
         known = _PARAMETERS.difference(self._service.config.current.quirks.unknown_parameters)
         body = parameters.json_object(await parameters.json_body(request), known)
-        wanted = _wanted(body)
+        wanted = _wanted(body, self._service.config.current.played)
         return Prepared(lambda: self._create_now(wanted))
 
     def _create_now(self, wanted: dict[str, Any]) -> Response:
@@ -139,12 +139,12 @@ class BatchRoutes:
         return JSONResponse(self._service.views.retrieved(batch))
 
 
-def _wanted(body: dict[str, Any]) -> dict[str, Any]:
+def _wanted(body: dict[str, Any], played: Played) -> dict[str, Any]:
     """The fields of `NewBatch` that the body decides, checked."""
     return {
         "input_file_id": parameters.required_string(body, "input_file_id"),
-        "endpoint": parameters.one_of(body, "endpoint", _ENDPOINTS),
-        "completion_window": parameters.one_of(body, "completion_window", ("24h",)),
+        "endpoint": parameters.one_of(body, "endpoint", (played.endpoint,)),
+        "completion_window": parameters.one_of(body, "completion_window", played.windows),
         "metadata": parameters.metadata(body.get("metadata")),
         "output_expires_seconds": parameters.lifetime(
             body.get("output_expires_after"), "output_expires_after"

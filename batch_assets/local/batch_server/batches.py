@@ -17,6 +17,9 @@ from batch_assets.local.batch_server.database import Database
 from batch_assets.local.batch_server.files import StoredFile, insert_file
 from batch_assets.local.batch_server.live_config import LiveConfig
 
+_NEVER = 10 * 365 * 86_400
+"""Seconds."""
+
 Ending = Literal["completed", "expired", "cancelled"]
 
 
@@ -66,7 +69,8 @@ class BatchStore:
 
     def add(self, batch: NewBatch) -> BatchRecord:
         """Create a batch; it is `validating` and due at once."""
-        window = self._config.current.timing.completion_window_seconds
+        current = self._config.current
+        window = current.timing.completion_window_seconds if current.played.expires else _NEVER
         metadata = None if batch.metadata is None else json.dumps(batch.metadata)
         values = asdict(batch) | {"metadata": metadata, "now": self._config.now(), "window": window}
         with self._database.transaction() as connection:

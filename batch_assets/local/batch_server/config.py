@@ -5,15 +5,21 @@ The same document is the file `config.json` of the state directory and the body 
 fault that did not strike. docs/local_server.md explains each with examples.
 """
 
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.local.batch_server.batch_rules import BatchRule
 from batch_assets.local.batch_server.config_base import Count, Seconds, Settings
 from batch_assets.local.batch_server.fault_rules import CallRule, RowRule
 from batch_assets.local.batch_server.models import Model
+from batch_assets.local.batch_server.profiles.played import (
+    PLAYED,
+    Played,
+    Server,
+    with_usual_quirks,
+)
 from batch_assets.local.batch_server.quirks import Quirks
 
 
@@ -85,8 +91,12 @@ class ExtraModel(Settings):
 
 
 class ServerConfig(Settings):
-    """The whole document; every part may be left out."""
+    """The whole document; every part may be left out.
 
+    With `plays` it is on the wire like that server, and has the quirks that are usual there.
+    """
+
+    plays: Server = "openai"
     keys: Keys = Keys()
     timing: Timing = Timing()
     limits: Limits = Limits()
@@ -95,6 +105,16 @@ class ServerConfig(Settings):
     calls: tuple[CallRule, ...] = ()
     batches: tuple[BatchRule, ...] = ()
     rows: tuple[RowRule, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_usual_there(cls, document: Any) -> Any:
+        return with_usual_quirks(document) if isinstance(document, dict) else document
+
+    @property
+    def played(self) -> Played:
+        """The server that is played."""
+        return PLAYED[self.plays]
 
     @classmethod
     def instant(cls, **parts: object) -> Self:

@@ -20,10 +20,11 @@ from batch_assets.local.batch_server.files import read_blocks
 from batch_assets.local.batch_server.identifiers import new_request_id
 from batch_assets.local.batch_server.listing import page_of
 from batch_assets.local.batch_server.operations import Endpoint, Prepared
+from batch_assets.local.batch_server.profiles.played import Played
 from batch_assets.local.batch_server.service import BatchService
 from batch_assets.local.batch_server.uploads import Upload, receive_upload
 
-_PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
+_OTHER_PURPOSES = ("assistants", "evals", "fine-tune", "user_data", "vision")
 _THIRTY_DAYS = 30 * 24 * 3600
 
 
@@ -58,7 +59,7 @@ class FileRoutes:
         discard = partial(spooled.unlink, missing_ok=True)
         try:
             self._check_fields(upload)
-            purpose, lifetime = _check_upload(upload)
+            purpose, lifetime = _check_upload(upload, self._service.config.current.played)
         except BaseException:
             discard()
             raise
@@ -84,6 +85,7 @@ class FileRoutes:
     async def _list(self, request: Request) -> Prepared:
         query = request.query_params
         lists = self._service.config.current.quirks.lists
+        played, purpose = self._service.config.current.played, query.get("purpose")
         limit = parameters.limit(query, default=lists.most_files, most=lists.most_files)
         order = query.get("order", "desc")
         if order not in {"asc", "desc"}:
@@ -91,7 +93,7 @@ class FileRoutes:
 
         def own(most: int, after: str | None) -> tuple[list[dict[str, Any]], bool]:
             files, has_more = self._files.page(
-                purpose=query.get("purpose"),
+                purpose="batch" if purpose == played.purpose else purpose,
                 limit=most,
                 after=after,
                 descending=(order == "desc") != lists.oldest_first,
@@ -132,11 +134,12 @@ class FileRoutes:
         return Prepared(act)
 
 
-def _check_upload(upload: Upload) -> tuple[str, int | None]:
+def _check_upload(upload: Upload, played: Played) -> tuple[str, int | None]:
     """The purpose and the lifetime in seconds that a form asks for."""
     if upload.filename is None:
         raise missing_parameter("file")
-    purpose = parameters.one_of(upload.fields, "purpose", _PURPOSES)
+    purpose = parameters.one_of(upload.fields, "purpose", (*_OTHER_PURPOSES, played.purpose))
+    purpose = "batch" if purpose == played.purpose else purpose
     if purpose == "batch" and Path(upload.filename).suffix != ".jsonl":
         message = "Invalid file format for Batch API. Must be .jsonl"
         raise bad_request(message, param="file")

@@ -9,10 +9,12 @@ from typing import Any
 from batch_assets.local.batch_server import strict_json
 from batch_assets.local.batch_server.config import Limits
 from batch_assets.local.batch_server.models import Catalog, Model
+from batch_assets.local.batch_server.profiles.played import Played
 from batch_assets.local.batch_server.tokens import count_tokens
 
 _MAX_ERRORS = 100
-_FIELDS = frozenset({"custom_id", "method", "url", "body"})
+_KINDS = {"custom_id": str, "method": str, "url": str, "body": dict}
+_FIELDS = frozenset(_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class InputReport:
     errors: list[BatchError] = field(default_factory=list)
 
 
-def inspect_input(path: Path, endpoint: str, limits: Limits, catalog: Catalog) -> InputReport:
+def inspect_input(
+    path: Path, endpoint: str, limits: Limits, catalog: Catalog, played: Played
+) -> InputReport:
     """Read a whole input file and report; the first hundred errors are kept.
 
     A file that is gone is found missing only here: the batch was taken without a look at it.
@@ -57,7 +61,7 @@ def inspect_input(path: Path, endpoint: str, limits: Limits, catalog: Catalog) -
     if size > limits.max_input_bytes:
         message = f"The input file has {size} bytes; {limits.max_input_bytes} are allowed."
         return InputReport(errors=[BatchError("invalid_request", message)])
-    return _Inspection(endpoint, limits, catalog).read(path)
+    return _Inspection(endpoint, limits, catalog, played).read(path)
 
 
 def first_model(path: Path) -> str | None:
@@ -84,7 +88,8 @@ def lines_with(path: Path, expression: str) -> list[int]:
 class _Inspection:
     """One pass over a file; remembers the custom_ids (as digests) and the first line's model."""
 
-    def __init__(self, endpoint: str, limits: Limits, catalog: Catalog) -> None:
+    def __init__(self, endpoint: str, limits: Limits, catalog: Catalog, played: Played) -> None:
+        self._fields = _FIELDS if played.lines_say_where else _FIELDS - {"method", "url"}
         self._endpoint = endpoint
         self._limits = limits
         self._catalog = catalog
@@ -139,19 +144,19 @@ class _Inspection:
         return body
 
     def _check_envelope(self, request: dict[str, Any]) -> None:
-        for name, kind in (("custom_id", str), ("method", str), ("url", str), ("body", dict)):
-            if name not in request:
+        for name, kind in _KINDS.items():
+            if name in self._fields and name not in request:
                 message = f"Missing required parameter: '{name}'."
                 raise _LineError("invalid_request", message, name)
-            if not isinstance(request[name], kind):
+            if name in self._fields and not isinstance(request[name], kind):
                 message = f"The parameter '{name}' has the wrong type."
                 raise _LineError("invalid_request", message, name)
-        unknown = sorted(request.keys() - _FIELDS)
+        unknown = sorted(request.keys() - self._fields)
         if unknown:
             raise _LineError("invalid_request", f"Unknown parameter: '{unknown[0][:64]}'.")
-        if request["method"] != "POST":
+        if request.get("method", "POST") != "POST":
             raise _LineError("invalid_request", "The method must be 'POST'.", "method")
-        if request["url"] != self._endpoint:
+        if request.get("url", self._endpoint) != self._endpoint:
             message = (
                 "The URL provided for this request does not match the batch endpoint "
                 f"'{self._endpoint}'."

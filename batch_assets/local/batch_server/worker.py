@@ -102,6 +102,7 @@ class Worker:
                 batch.endpoint,
                 config.limits,
                 self._config.catalog,
+                config.played,
             )
             self._batches.record_scan(
                 batch,
