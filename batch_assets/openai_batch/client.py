@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -119,13 +120,13 @@ class BatchApi:
         return listings.NO_TIME if known is None else known.clock.ahead
 
     @contextmanager
-    def until(self, moment: float) -> Generator[None, None, None]:
+    def within(self, seconds: float) -> Generator[None, None, None]:
         """Calls of this context, in whatever thread, end by then or shortly after: ApiError.
 
-        `moment` is one of the monotonic clock. Live calls take the time that they need.
+        Live calls take the time that they need.
         """
         before = self._stage_ends_at
-        self._stage_ends_at = min(before, moment)
+        self._stage_ends_at = min(before, time.monotonic() + seconds)
         try:
             yield
         finally:

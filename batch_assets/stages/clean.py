@@ -5,12 +5,13 @@ import logging
 from batch_assets.domain.batches import Leftover
 from batch_assets.domain.failures import ApiError
 from batch_assets.stages.companies import side_by_side
-from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.saying import Few
 
 log = logging.getLogger(__name__)
 
 
+@within_budget
 def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
     """Delete the files of batches that are settled; of how many batches.
 

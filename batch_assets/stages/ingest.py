@@ -16,7 +16,7 @@ from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.downloads import Fetched, fetch_results
 from batch_assets.stages.live_wave import give_up_called
-from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.refusals import quarantine
 from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import IngestReport, ResultWriter
@@ -31,6 +31,7 @@ _NO_LINE = Failure(
 )
 
 
+@within_budget
 def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
     """Read ended batches, oldest first, until none is left or the budget is spent.
 

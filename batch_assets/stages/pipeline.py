@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
@@ -19,6 +19,9 @@ from batch_assets.store.livedash_acts import LiveDashActs
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.registry import Glance, Registry
 from batch_assets.store.suspects import Suspects
+
+_Arguments = ParamSpec("_Arguments")
+_Report = TypeVar("_Report")
 
 
 @dataclass(frozen=True)
@@ -115,11 +118,35 @@ class Budget:
         self.rows -= rows
 
     @property
+    def seconds_left(self) -> float:
+        """None or less: the time is up."""
+        return self._deadline - self.clock()
+
+    @property
     def is_late(self) -> bool:
         """Whether the time is up: what is begun is put down, too."""
-        return self.clock() >= self._deadline
+        return self.seconds_left <= 0
 
     @property
     def is_spent(self) -> bool:
         """Whether the stage has to leave the rest to the next run."""
         return self.rows <= 0 or self.is_late
+
+
+def within_budget(
+    stage: Callable[Concatenate[Pipeline, Budget, _Arguments], _Report],
+) -> Callable[Concatenate[Pipeline, Budget, _Arguments], _Report]:
+    """Let the calls that a stage makes end soon after its budget, however slow the server is."""
+
+    @wraps(stage)
+    def bounded(
+        pipeline: Pipeline,
+        budget: Budget,
+        /,
+        *arguments: _Arguments.args,
+        **named: _Arguments.kwargs,
+    ) -> _Report:
+        with pipeline.api.within(budget.seconds_left):
+            return stage(pipeline, budget, *arguments, **named)
+
+    return bounded

@@ -11,7 +11,7 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.stages.asking import SINGLE_CALLS, Asked
 from batch_assets.stages.overdue import OverdueReport, cancel_overdue
-from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 
 _NO_ROOM = "token_limit_exceeded"
 
@@ -32,6 +32,7 @@ class PollReport:
     late: OverdueReport = field(default_factory=OverdueReport)
 
 
+@within_budget
 def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
     """Ask the server for all batches in flight and keep what it says.
 

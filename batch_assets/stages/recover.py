@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from batch_assets.domain.batches import SubmittedBatch, UnresolvedBatch
 from batch_assets.domain.failures import ApiError
 from batch_assets.stages.listing import CLOCK_MARGIN, our_batches, our_files
-from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.strays import StrayReport, clear_strays
 
 _NEEDED_ABSENCES = 2
@@ -38,6 +38,7 @@ class RecoverReport:
     strays: StrayReport = field(default_factory=StrayReport)
 
 
+@within_budget
 def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     """Settle what is unresolved as far as the server's lists allow.
 

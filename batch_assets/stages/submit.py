@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.domain.errors import SubmissionHeldError
+from batch_assets.domain.packing import Terms
 from batch_assets.openai_batch.spool import sweep
 from batch_assets.stages.guarding import submission_held_by
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -70,10 +71,23 @@ def submit_due(
         raise SubmissionHeldError(refused)
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
     terms = claim_terms(pipeline, only_model)
+    with pipeline.api.within(budget.seconds_left):
+        _claim_and_send(pipeline, company_ids, budget, terms, report)
+    return report
+
+
+def _claim_and_send(
+    pipeline: Pipeline,
+    company_ids: Sequence[str],
+    budget: Budget,
+    terms: Terms,
+    report: SubmitReport,
+) -> None:
+    installation_id = pipeline.glance.installation.id
     spent = Spent()
     remaining = tuple(company_ids)
     while remaining and not budget.is_spent:
-        claim = pipeline.queries.claim(remaining, terms, pipeline.holder(installation.id), spent)
+        claim = pipeline.queries.claim(remaining, terms, pipeline.holder(installation_id), spent)
         remaining = claim.remaining
         report.rejected.update(claim.rejected)
         report.held.update(claim.held)
@@ -83,7 +97,7 @@ def submit_due(
         budget.spend(requests)
         if not claim.batches:
             continue
-        wave = Wave(pipeline, installation.id, budget)
+        wave = Wave(pipeline, installation_id, budget)
         pipeline.look_again()
         try:
             wave.send(claim.batches)
@@ -91,7 +105,6 @@ def submit_due(
             _count(report, wave, pipeline.run_id)
         if wave.stopped_by is not None:
             raise wave.stopped_by
-    return report
 
 
 def _count(report: SubmitReport, wave: Wave, run_id: str) -> None:

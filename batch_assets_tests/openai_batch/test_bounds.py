@@ -180,7 +180,7 @@ def test_a_stage_ends_the_calls_that_are_made_for_it(
     began = time.monotonic()
     with (
         BatchApi("sk-x", base_url, reading_retries=0) as api,
-        api.until(time.monotonic()),
+        api.within(0),
     ):
         api.prepare()
         cut = failure_of(lambda: api.retrieve("batch_1"))
@@ -194,7 +194,7 @@ def test_a_stage_ends_the_calls_that_are_made_for_it(
 def test_a_live_call_is_not_cut_for_its_stage(base_url: str, server: ScriptedServer) -> None:
     answer = {"choices": [{"message": {"content": "{}"}}]}
     server.answer(as_json(answer))
-    with BatchApi("sk-x", base_url) as api, api.until(time.monotonic() - 3_600):
+    with BatchApi("sk-x", base_url) as api, api.within(-3_600):
         response, failure = api.complete({"model": "m", "messages": []}, "call-1")
     assert (response.content, failure) == ("{}", None)
 
