@@ -4,6 +4,7 @@ Nothing here raises: whatever a model wrote, the result is a value.
 """
 
 import json
+import re
 import string
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,10 @@ from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import Findings, Response
 
 _FENCE = "```"
+_END_OF_THOUGHTS = "</think>"
+_OPENING = re.compile(r"\{\s*[\"}]")
+"""Where an object begins; other braces belong to prose."""
+_DECODER = json.JSONDecoder()
 
 REFUSED = Failure(FailureKind.PERMANENT, "refusal", "the model refused to answer")
 FILTERED = Failure(FailureKind.PERMANENT, "refusal", "the content filter withheld the answer")
@@ -47,23 +52,24 @@ def _read(response: Response, findings: Callable[[Any], Findings | Failure]) -> 
         return REFUSED
     if response.finish_reason == "content_filter":
         return FILTERED
-    result = _parsed(response.content, findings)
-    if isinstance(result, Failure) and response.finish_reason == "length":
+    is_cut = response.finish_reason == "length"
+    result = _parsed(response.content, findings, is_cut=is_cut)
+    if isinstance(result, Failure) and is_cut:
         return CUT_OFF
     return result
 
 
 def _parsed(
-    content: str | None, findings: Callable[[Any], Findings | Failure]
+    content: str | None, findings: Callable[[Any], Findings | Failure], *, is_cut: bool
 ) -> Findings | Failure:
     text = _without_fence(content or "")
     if not text:
         return EMPTY
     try:
-        value = json.loads(text)
+        return findings(json.loads(text))
     except (ValueError, RecursionError):  # ValueError: also an integer of thousands of digits
-        return NOT_JSON
-    return findings(value)
+        found = None if is_cut else _only_object(text)
+    return NOT_JSON if found is None else findings(found)
 
 
 def _without_fence(content: str) -> str:
@@ -71,6 +77,22 @@ def _without_fence(content: str) -> str:
     if len(text) >= 2 * len(_FENCE) and text.startswith(_FENCE) and text.endswith(_FENCE):
         text = text[len(_FENCE) : -len(_FENCE)].lstrip(string.ascii_letters).strip()
     return text
+
+
+def _only_object(text: str) -> dict[str, Any] | None:
+    """The one object in a text that is none itself: in a fence, among prose, after thoughts, or
+    written twice. `None` if there is none, or another one, whole or broken, beside it."""
+    found: dict[str, dict[str, Any]] = {}
+    end = text.rfind(_END_OF_THOUGHTS) + 1
+    while opening := _OPENING.search(text, end):
+        try:
+            value, end = _DECODER.raw_decode(text, opening.start())
+            found[json.dumps(value, sort_keys=True)] = value
+        except (ValueError, RecursionError):
+            return None
+        if len(found) > 1:
+            return None
+    return found.popitem()[1] if found else None
 
 
 def _whole(kind: ProcessingType, value: Any) -> Findings | Failure:

@@ -12,6 +12,8 @@ from batch_assets.openai_batch.objects import UnreadableAnswerError
 _LARGEST_COUNT = 2**31 - 1
 """More is no count of tokens: it would fit neither a context window nor LiveDash's columns."""
 
+_TEXT_PARTS = ("text", "output_text")
+
 _NOTHING: Mapping[str, object] = {}
 
 
@@ -30,15 +32,15 @@ def read_response(body: Mapping[str, object]) -> tuple[Response, Failure | None]
     choices = body.get("choices")
     choice = _mapping(choices[0]) if isinstance(choices, list) and choices else _NOTHING
     message = _mapping(choice.get("message"))
-    content = message.get("content")
+    content, refuses = _text(message.get("content"))
     response = Response(
         request_id=_name(body.get("id"), 255),
         model=_name(body.get("model"), 100),
         service_tier=_name(body.get("service_tier"), 50),
         system_fingerprint=_name(body.get("system_fingerprint"), 255),
         usage=read_usage(body.get("usage")),
-        content=content if isinstance(content, str) and content.strip() else None,
-        refused=bool(message.get("refusal")),
+        content=content if content.strip() else None,
+        refused=bool(message.get("refusal")) or refuses,
         finish_reason=identifier(choice.get("finish_reason")),
     )
     return response, _without_answer(response)
@@ -78,6 +80,19 @@ def _without_answer(response: Response) -> Failure | None:
         reason = f"The answer is empty (finish reason {response.finish_reason or 'not given'})."
         return Failure(FailureKind.TRANSIENT, "empty_answer", reason)
     return None
+
+
+def _text(content: object) -> tuple[str, bool]:
+    """The text of a message's content, which may come in parts, and whether one is a refusal.
+
+    Parts of other types, such as thoughts, are no part of the answer.
+    """
+    if isinstance(content, str):
+        return content, False
+    parts = [_mapping(part) for part in content] if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if part.get("type", "text") in _TEXT_PARTS]
+    refuses = any(part.get("type") == "refusal" for part in parts)
+    return "".join(text for text in texts if isinstance(text, str)), refuses
 
 
 def _mapping(value: object) -> Mapping[str, object]:

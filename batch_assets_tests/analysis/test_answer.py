@@ -76,6 +76,59 @@ def test_wrapped_answers(wrapping: str, make_response: Respond, full_answer: Ans
 
 
 @pytest.mark.parametrize(
+    "wrapping",
+    [
+        "{}{}",
+        "{}\n\n{}",
+        "```json\n{}\n```\n```json\n{}\n```",
+        "Here is the analysis:\n{}\nLet me know {name} if I can help.",
+        "Here it is:\n\n```json\n{}\n```",
+        '<think>\nThe user asks {"sentiment": "POSITIVE"} about pay.\n</think>\n{}',
+        'The schema is {"sentiment": ... so:</think>```json\n{}```',
+        "<think></think>{}",
+    ],
+)
+@pytest.mark.parametrize("read", [read_answer, read_partial_answer])
+def test_the_one_object_in_an_answer_is_the_answer(
+    read: Callable[[str, Response], Findings | Failure],
+    wrapping: str,
+    make_response: Respond,
+    full_answer: Answer,
+) -> None:
+    response = make_response(wrapping.replace("{}", json.dumps(full_answer)))
+    assert read("full_analysis", response) == read("full_analysis", make_response(full_answer))
+
+
+@pytest.mark.parametrize(
+    "wrapping",
+    [
+        '{} {"sentiment": "POSITIVE"}',
+        '{"sentiment": "POSITIVE", "more": {}',
+        '{}{"langu',
+        "<think>{}</think> I cannot say.",
+        "{ } or {}",
+    ],
+)
+@pytest.mark.parametrize("read", [read_answer, read_partial_answer])
+def test_of_two_objects_none_is_the_answer(
+    read: Callable[[str, Response], Findings | Failure],
+    wrapping: str,
+    make_response: Respond,
+    full_answer: Answer,
+) -> None:
+    response = make_response(wrapping.replace("{}", json.dumps(full_answer)))
+    assert failure(read("full_analysis", response)).code == "invalid_json"
+
+
+def test_an_answer_that_was_cut_is_not_searched(
+    make_response: Respond, full_answer: Answer
+) -> None:
+    twice = f"Once {json.dumps(full_answer)} and again"
+    response = make_response(content=twice, finish_reason="length")
+    assert failure(read_answer("full_analysis", response)).code == "truncated_answer"
+
+
+@pytest.mark.parametrize(
     ("fields", "kind", "code"),
     [
         ({"content": None}, TRANSIENT, "empty_answer"),

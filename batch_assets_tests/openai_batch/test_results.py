@@ -142,6 +142,33 @@ def test_a_paid_answer_of_no_use_keeps_what_it_cost(
     assert (found.failure.kind, found.failure.code) == (kind, code)
 
 
+@pytest.mark.parametrize(
+    ("parts", "content"),
+    [
+        ([{"type": "text", "text": '{"a":'}, {"type": "text", "text": " 1}"}], '{"a": 1}'),
+        ([{"type": "thinking", "text": "hm"}, {"type": "output_text", "text": "{}"}], "{}"),
+        ([{"text": "{}"}, None, 7, {"type": ["text"]}, {"type": "text", "text": 7}], "{}"),
+    ],
+)
+def test_an_answer_in_parts(parts: list[object], content: str) -> None:
+    found = read_one(answered(parts))
+    assert found.failure is None
+    assert found.response is not None
+    assert found.response.content == content
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ([], "empty_answer"),
+        ([{"type": "text", "text": " "}], "empty_answer"),
+        ([{"type": "refusal", "refusal": "no"}], "refused"),
+    ],
+)
+def test_parts_that_are_no_answer(parts: list[object], code: str) -> None:
+    assert failure_of(answered(parts)).code == code
+
+
 def test_an_answer_that_was_cut_is_left_to_who_reads_it() -> None:
     found = read_one(answered('{"langu', finish="length"))
     assert found.failure is None
