@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from batch_assets.domain.money import Price, Usage
 from batch_assets.domain.policy import Policy
+from batch_assets.domain.request_ids import can_be_matched
 
 ESTIMATED_BYTES_PER_TOKEN = 3
 """UTF-8 bytes a token of a conversation: English has about four, so that an estimate errs on the
@@ -209,6 +210,13 @@ def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
 
 def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
     """The request's estimate, or why it can never be sent."""
+    if not can_be_matched(candidate.request_id):
+        return Rejection(
+            candidate,
+            "unusable_id",
+            "Its id is too long or holds characters such as a tab or a line break: no result of a "
+            "batch could be matched to it.",
+        )
     if candidate.message_count == 0:
         return Rejection(candidate, "no_messages", "The session has no messages.")
     sizes = terms.sizes_of(candidate.processing_type, candidate.model)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import ResultLine
+from batch_assets.domain.request_ids import can_be_matched
 from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.codes import ErrorDetails, details, never_ran, row_failure
 from batch_assets.openai_batch.responses import read_response
 
-_LONGEST_ID = 512
 _LONGEST_NUMBER = 20
 """Digits. Python refuses to read numbers of some thousands of digits, and none is meant here."""
 
@@ -66,13 +66,9 @@ def _read_line(text: str, number: int, *, error_file: bool) -> ResultLine | Brok
     if not isinstance(row, Mapping):
         return BrokenLine(number, "not_an_object")
     custom_id = row.get("custom_id")
-    if not _is_id(custom_id):
+    if not can_be_matched(custom_id):
         return BrokenLine(number, "no_custom_id")
     return _read_row(str(custom_id), row, error_file=error_file)
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable()
 
 
 def _read_row(custom_id: str, row: Mapping[str, object], *, error_file: bool) -> ResultLine:

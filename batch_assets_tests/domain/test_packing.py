@@ -1,12 +1,14 @@
 """Packing: which of a company's waiting requests go into which batch, and why others stay."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
 from batch_assets.domain.money import Price, livedash_price
 from batch_assets.domain.packing import Candidate, Parts, Room, Sizes, Terms, pack
 from batch_assets.domain.policy import Caps, Policy
+from batch_assets.domain.request_ids import can_be_matched
 
 PRICE = livedash_price(0.01, 0.02)
 OVERHEAD = 100
@@ -50,6 +52,19 @@ def terms(policy: Policy | None = None, prices: Mapping[str, Price | None] | Non
         price_of=lambda model: (prices or {}).get(model, PRICE),
         sizes_of=lambda kind, model: Sizes(OVERHEAD, PROMPT_TOKENS, SCHEMA_TOKENS, ANSWER_TOKENS),
     )
+
+
+UNUSABLE_IDS = [
+    "r\t1",
+    "r\n1",
+    "r\r1",
+    "r\u20281",
+    "r\u00851",
+    "r\x001",
+    "r" * 513,
+    "r1 ",
+    "\ud83d",
+]
 
 
 def ids(candidates: list[Candidate]) -> list[str]:
@@ -116,6 +131,18 @@ def test_a_session_without_messages_can_never_be_sent(candidate: MakeCandidate) 
     (rejection,) = packing.rejections
     assert (rejection.code, rejection.reason) == ("no_messages", "The session has no messages.")
     assert not packing.drafts
+
+
+@pytest.mark.parametrize("odd", UNUSABLE_IDS, ids=ascii)
+def test_what_no_result_could_be_matched_to_is_never_sent(
+    candidate: MakeCandidate, odd: str
+) -> None:
+    bad, good = replace(candidate(), request_id=odd), replace(candidate(), request_id="é-r 1")
+    packing = pack([bad, good], terms(), Room())
+    assert [rejection.code for rejection in packing.rejections] == ["unusable_id"]
+    assert odd not in packing.rejections[0].reason
+    assert [ids(draft.candidates) for draft in packing.drafts] == [["é-r 1"]]
+    assert not can_be_matched(odd)
 
 
 @pytest.mark.parametrize(

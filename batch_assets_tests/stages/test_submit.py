@@ -144,6 +144,19 @@ def test_what_can_never_be_sent_is_given_up_and_not_sent(lab: Lab) -> None:
     assert lab.times_billed(good) == [1]
 
 
+def test_what_no_result_could_be_matched_to_is_given_up_before_it_is_bought(lab: Lab) -> None:
+    company_id, good = lab.company(1)
+    odd = [
+        request_id
+        for prefix in ("a\tb", "a\nb", "a\u2028b", "a" * 600)
+        for request_id in lab.more(company_id, 1, prefix=prefix)
+    ]
+    assert lab.submit().rejected == {"unusable_id": 4}
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"dead": 4, "complete": 1}
+    assert lab.times_billed([*odd, *good]) == [0, 0, 0, 0, 1]
+
+
 def test_of_an_unknown_type_everything_is_asked_and_counted(lab: Lab) -> None:
     company_id, _ = lab.company(1)
     unknown = lab.more(company_id, 2, processing_type="horoscope")
