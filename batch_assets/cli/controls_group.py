@@ -92,19 +92,19 @@ def compare(
 
 @group.command("reset")
 def reset_breakers(
-    operations: Annotated[
+    names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="OPERATION", help="Close the breakers of these alone."),
+        typer.Argument(metavar="NAME", help="These alone: API operations, or account."),
     ] = None,
     *,
     every: Annotated[
-        bool, typer.Option("--all", help="All breakers and the pause; so does no OPERATION.")
+        bool, typer.Option("--all", help="All breakers, rest and pause; so does no NAME.")
     ] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Let calls and scheduled runs go on now that were stopped after failures."""
-    work("reset").reset(operations or [], every=every, dry_run=dry_run, as_json=as_json)
+    work("reset").reset(names or [], every=every, dry_run=dry_run, as_json=as_json)
 
 
 @group.command("reset-stages")

@@ -8,17 +8,18 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.stages.controls import reset as stage
 
 
-def reset(operations: Sequence[str], *, every: bool, dry_run: bool, as_json: bool) -> None:
-    """Close breakers, those of `operations` or all; without any named, end the pause as well."""
-    if operations and every:
-        raise ConfigurationError("Name operations or say --all, not both.")
+def reset(names: Sequence[str], *, every: bool, dry_run: bool, as_json: bool) -> None:
+    """Close breakers and end rests, those that are named or all; without any the pause, too."""
+    if names and every:
+        raise ConfigurationError("Give names or say --all, not both.")
     with open_database() as database:
-        report = stage.reset(database.engine, operations, who(), dry_run=dry_run)
+        report = stage.reset(database.engine, names, who(), dry_run=dry_run)
     if as_json:
         print_json(
             {
                 "dry_run": report.dry_run,
                 "operations": report.operations,
+                "account_resumed": report.account,
                 "schedule_resumed": report.schedule,
             }
         )

@@ -15,6 +15,8 @@ class FailureKind(StrEnum):
     """May pass by itself: try again later; the attempt counts."""
     CAPACITY = "capacity"
     """The server has no room now (rate, enqueued tokens): wait; no attempt is counted."""
+    SERVER = "server"
+    """The server failed at a whole batch, and named no row: wait longer each time, uncounted."""
     PERMANENT = "permanent"
     """Will fail the same way each time: the row goes to the dead letters at once."""
     ACCOUNT = "account"

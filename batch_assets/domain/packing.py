@@ -151,6 +151,7 @@ class Draft:
     company_id: str
     model: str
     suspect_of: str | None = None
+    lot: str | None = None
     candidates: list[Candidate] = field(default_factory=list)
     bytes: int = 0
     parts: Parts = field(default_factory=Parts)
@@ -200,7 +201,9 @@ def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
         together = (candidate.model, candidate.lot)
         draft = drafts.get(together)
         if draft is None or _is_full(draft, size, terms.policy):
-            draft = Draft(candidate.company_id, candidate.model, candidate.suspect_of)
+            draft = Draft(
+                candidate.company_id, candidate.model, candidate.suspect_of, candidate.lot
+            )
             drafts[together] = draft
             packing.drafts.append(draft)
         draft.add(candidate, size)

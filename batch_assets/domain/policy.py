@@ -6,9 +6,15 @@ Everything here is a pure function of its arguments; the numbers come from the s
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import Backlog
+
+WAITED_TOO_LONG: Final = "waited_too_long"
+"""The code of a request that was put off, uncounted, for as long as the policy allows."""
+
+_MOST_DOUBLINGS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,21 @@ class LivePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """What a request has been through since it was begun."""
+
+    attempts: int = 0
+    """Failures that count."""
+    rests: int = 0
+    """Failures that do not."""
+    waited_seconds: float = 0.0
+    """Since the first of those."""
+
+
+_UNCOUNTED = frozenset({FailureKind.CAPACITY, FailureKind.SERVER, FailureKind.ACCOUNT})
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All numbers of the pipeline in one frozen record; `Settings.policy()` makes it."""
 
@@ -67,7 +88,9 @@ class Policy:
     retry_max_seconds: float = 6 * 60 * 60
     model_pause_seconds: float = 10 * 60
     lease_seconds: float = 15 * 60
+    longest_wait_seconds: float = 7 * 24 * 60 * 60
     absence_grace_seconds: float = 10 * 60
+    reading_grace_seconds: float = 30 * 60
     batch_timeout_seconds: float = 24 * 60 * 60
     output_expires_seconds: int = 7 * 24 * 60 * 60
     batches_per_claim: int = 500
@@ -109,33 +132,75 @@ class Policy:
             or backlog.oldest_wait_seconds >= self.max_wait_seconds
         )
 
-    def retry_delay_seconds(self, attempts: int, jitter: random.Random) -> float:
-        """How long a request that has failed `attempts` times waits: doubling, with full jitter.
+    def retry_delay_seconds(self, failures: int, jitter: random.Random) -> float:
+        """How long a request that has failed so many times waits: doubling, with full jitter.
 
-        Between half and all of `retry_base_seconds * 2 ** (attempts - 1)`, at most
+        Between half and all of `retry_base_seconds * 2 ** (failures - 1)`, at most
         `retry_max_seconds`.
         """
-        ceiling = min(self.retry_max_seconds, self.retry_base_seconds * 2.0 ** (attempts - 1))
+        doublings = min(failures - 1, _MOST_DOUBLINGS)
+        ceiling = min(self.retry_max_seconds, self.retry_base_seconds * 2.0**doublings)
         return jitter.uniform(ceiling / 2, ceiling)
 
-    def model_rest_seconds(self, asked_seconds: float | None, jitter: random.Random) -> float:
-        """How long a model rests for which the server had no room, so that not all wake at once.
+    def rest(self, code: str, jitter: random.Random, asked_seconds: float | None = None) -> "Rest":
+        """How long a model or the account rests for which the server had nothing but this code.
 
         From `asked_seconds`, where the server asks for that, to half as long again; else between
-        half and all of `model_pause_seconds`.
+        half and all of `model_pause_seconds`: so that not all wake at once.
         """
-        if asked_seconds:
-            return jitter.uniform(asked_seconds, 1.5 * asked_seconds)
-        return jitter.uniform(self.model_pause_seconds / 2, self.model_pause_seconds)
+        least = asked_seconds or self.model_pause_seconds / 2
+        most = 1.5 * asked_seconds if asked_seconds else self.model_pause_seconds
+        return Rest(jitter.uniform(least, most), self.retry_max_seconds, code)
 
     def counts_as_attempt(self, failure: Failure) -> bool:
         """Whether a failure uses up one of a request's attempts."""
-        return failure.kind not in {FailureKind.CAPACITY, FailureKind.ACCOUNT}
+        return failure.kind not in _UNCOUNTED
 
-    def is_final(self, failure: Failure, attempts: int) -> bool:
-        """Whether a request that has now used `attempts` attempts goes to the dead letters.
+    def verdict(self, failure: Failure, before: Tried, jitter: random.Random) -> "FailureVerdict":
+        """What follows from the failure of a request that has been through `before`.
 
-        One that may have been answered and paid for is not sent again unasked.
+        One that may have been answered and paid for is not sent again unasked, and one that has
+        waited for `longest_wait_seconds` without a try that counts waits no longer.
         """
+        counted = self.counts_as_attempt(failure)
+        attempts = before.attempts + int(counted)
+        if not counted and before.waited_seconds >= self.longest_wait_seconds:
+            return FailureVerdict(_waited_too_long(failure, before), counted, attempts, None)
         never_again = failure.kind in {FailureKind.PERMANENT, FailureKind.INDETERMINATE}
-        return never_again or attempts >= self.max_attempts
+        if never_again or attempts >= self.max_attempts:
+            return FailureVerdict(failure, counted, attempts, None)
+        failures = attempts + before.rests + int(not counted)
+        return FailureVerdict(
+            failure, counted, attempts, self.retry_delay_seconds(failures, jitter)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How long something rests; each time it follows upon another it is doubled."""
+
+    seconds: float
+    most_seconds: float
+    """What the doubling leads to at most."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailureVerdict:
+    """What becomes of a request that has failed."""
+
+    failure: Failure
+    counted: bool
+    attempts: int
+    """Those that count, this one included."""
+    delay_seconds: float | None
+    """Until it is tried again; `None` for a dead letter."""
+
+
+def _waited_too_long(failure: Failure, before: Tried) -> Failure:
+    days = before.waited_seconds / (24 * 60 * 60)
+    reason = (
+        f"It has waited {days:.0f} days in which no try counted, and waits no longer. Of the last "
+        f"one is known: {failure.reason}"
+    )
+    return Failure(failure.kind, WAITED_TOO_LONG, reason)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from http import HTTPStatus
 
 from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.records import BatchErrorLine
 
 NOT_FOUND = "not_found"
 UNSUPPORTED = "unsupported"
@@ -58,8 +59,23 @@ _BY_NAME: tuple[tuple[FailureKind, frozenset[str]], ...] = (
 _OF_EVERY_REQUEST = frozenset({"model_mismatch", "model_not_found", "url_mismatch"})
 """Said of a whole batch, of which all requests have the same model and the same address."""
 
-_OF_THE_FILE = frozenset({"empty_batch", "empty_file"})
-"""The server did not get the file that was written for it."""
+_OF_THE_SERVER = frozenset(
+    {
+        "batch_failed",
+        "empty_batch",
+        "empty_file",
+        "internal_error",
+        "resource_not_found",
+        "runner_lost",
+        "service_unavailable",
+    }
+)
+"""The server, or the file on its way there, has failed: a line that is named is not wrong."""
+
+OF_THE_QUOTA = frozenset({"billing_hard_limit_reached", "billing_not_active", "insufficient_quota"})
+"""The account can pay for nothing now, whatever it is asked for."""
+
+MODEL_NOT_FOUND = "model_not_found"
 
 _PERMANENT_NAMES = frozenset(
     {
@@ -149,24 +165,29 @@ def kind_of(status: int | None, error: ErrorDetails) -> FailureKind:
 class Refusal(StrEnum):
     """What it means for the requests of a batch that the server refused all of it."""
 
-    NOT_NOW = "not_now"
-    """No room, or no account: nothing is wrong with them."""
-    FOR_NOW = "for_now"
-    """The server or the file failed: another time may do."""
+    NO_ROOM = "no_room"
+    """Nothing is wrong with them: the model has to rest."""
+    ACCOUNT = "account"
+    """Nothing is wrong with them: the account has to rest."""
     EVERY_REQUEST = "every_request"
     """Each of them would be refused."""
-    SOME_REQUEST = "some_request"
-    """Some of them are wrong, and the code does not say which."""
+    LINE = "line"
+    """Some of them are wrong: those whose lines are named."""
+    UNEXPLAINED = "unexplained"
+    """The server has failed, or one of them is wrong, and nothing says which."""
 
 
-def refusal(code: str) -> Refusal:
-    """What a validation error means that names no line; of an unknown code: some are wrong."""
-    kind = next((kind for kind, names in _BY_NAME if code in names), None)
-    if kind in {FailureKind.CAPACITY, FailureKind.ACCOUNT}:
-        return Refusal.NOT_NOW
-    if kind is FailureKind.TRANSIENT or code in _OF_THE_FILE:
-        return Refusal.FOR_NOW
-    return Refusal.EVERY_REQUEST if code in _OF_EVERY_REQUEST else Refusal.SOME_REQUEST
+def refusal(error: BatchErrorLine) -> Refusal:
+    """What one validation error of a batch means."""
+    kind = next((kind for kind, names in _BY_NAME if error.code in names), None)
+    if kind is FailureKind.CAPACITY:
+        return Refusal.NO_ROOM
+    if kind is FailureKind.ACCOUNT:
+        return Refusal.ACCOUNT
+    if error.code in _OF_EVERY_REQUEST:
+        return Refusal.EVERY_REQUEST
+    is_of_the_server = kind is FailureKind.TRANSIENT or error.code in _OF_THE_SERVER
+    return Refusal.UNEXPLAINED if error.line is None or is_of_the_server else Refusal.LINE
 
 
 def row_failure(status: int | None, error: ErrorDetails) -> Failure:

@@ -28,6 +28,12 @@ class Failing(Family):
     batch_timeout_hours: float = number(
         "BATCH_TIMEOUT_HOURS", DEFAULTS.batch_timeout_seconds / 3_600, 0.01, 720
     )
+    longest_wait_days: float = number(
+        "BATCH_LONGEST_WAIT_DAYS", DEFAULTS.longest_wait_seconds / DAY, 0.01, 365
+    )
+    reading_grace_seconds: float = number(
+        "BATCH_READING_GRACE_SECONDS", DEFAULTS.reading_grace_seconds, 0, DAY
+    )
     absence_grace_seconds: float = number(
         "BATCH_ABSENCE_GRACE_SECONDS", DEFAULTS.absence_grace_seconds, 0, DAY
     )

@@ -11,6 +11,7 @@ from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.settings.alerting import Alerting
 from batch_assets.settings.failing import Failing
+from batch_assets.settings.fields import DAY
 from batch_assets.settings.live import Live
 from batch_assets.settings.places import Places
 from batch_assets.settings.running import Running
@@ -76,6 +77,8 @@ class Settings(Alerting, Live, Failing, Sending, Running, Places):
             breaker_failures=self.breaker_failures,
             breaker_seconds=self.breaker_seconds,
             lease_seconds=self.lease_seconds,
+            longest_wait_seconds=self.longest_wait_days * DAY,
+            reading_grace_seconds=self.reading_grace_seconds,
             absence_grace_seconds=self.absence_grace_seconds,
             batch_timeout_seconds=self.batch_timeout_hours * 3_600,
             live=LivePolicy(

@@ -1,6 +1,5 @@
 """The server's word on the batches in flight. A call that fails changes nothing about a batch."""
 
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,11 +8,11 @@ from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
+from batch_assets.openai_batch.codes import MODEL_NOT_FOUND, Refusal, refusal
 from batch_assets.stages.asking import SINGLE_CALLS, Asked
 from batch_assets.stages.overdue import OverdueReport, cancel_overdue
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
-
-_NO_ROOM = "token_limit_exceeded"
+from batch_assets.stages.resting import rest_all
 
 
 @dataclass(slots=True)
@@ -54,7 +53,7 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
         pipeline.registry.note_retrieved(asked.looked_at)
     if ended:
         pipeline.look_again()
-    _rest_full_models(pipeline, pairs)
+    _rest(pipeline, pairs)
     unseen = [batch for batch in batches if batch.openai_batch_id not in asked.seen]
     late = cancel_overdue(pipeline, pairs, unseen, budget)
     if asked.error is not None and (not pairs or asked.error.failure.kind is FailureKind.ACCOUNT):
@@ -85,15 +84,17 @@ def _has_ended(pipeline: Pipeline, batch: InFlightBatch, remote: RemoteBatch) ->
     )
 
 
-def _rest_full_models(
-    pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]
-) -> None:
-    """Let models rest for which the server had too many tokens enqueued already."""
-    full = {
-        batch.model
-        for batch, remote in pairs
-        if batch.model is not None and any(error.code == _NO_ROOM for error in remote.errors)
-    }
-    for model in sorted(full):
-        seconds = pipeline.policy.model_rest_seconds(None, random.SystemRandom())
-        pipeline.registry.pause_model(model, seconds, _NO_ROOM)
+def _rest(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]) -> None:
+    """Let rest what the server refused batches for: models, or the account."""
+    models: dict[str, str] = {}
+    account = None
+    for batch, remote in pairs:
+        for error in remote.errors:
+            meaning = refusal(error)
+            if meaning is Refusal.ACCOUNT:
+                account = error.code
+            elif batch.model is not None and (
+                meaning is Refusal.NO_ROOM or error.code == MODEL_NOT_FOUND
+            ):
+                models[batch.model] = error.code
+    rest_all(pipeline, models, account)

@@ -17,13 +17,15 @@ from typing import Any
 from batch_assets import analysis
 from batch_assets.domain.batches import ClaimedBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.policy import Rest
 from batch_assets.domain.records import Conversation, Lease
-from batch_assets.openai_batch.codes import PARAMETER_REFUSED
+from batch_assets.openai_batch.codes import OF_THE_QUOTA, PARAMETER_REFUSED
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.naming import file_name, metadata_of
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.resting import rest_all
 from batch_assets.stages.saying import Few
 
 log = logging.getLogger(__name__)
@@ -65,8 +67,8 @@ class Wave:
         self._budget = budget
         self._full_models: set[str] = set()
         """Models for which the server has no room."""
-        self._pauses: dict[str, tuple[float, str]] = {}
-        """Models that are to rest: for how long, and why."""
+        self._pauses: dict[str, Rest] = {}
+        """Models that are to rest."""
         self._written: dict[str, _Written] = {}
         self._uploads: dict[str, UploadedBatch] = {}
         self._created: dict[str, SubmittedBatch] = {}
@@ -211,8 +213,10 @@ class Wave:
             self.returned_requests = queries.release(self.given_back)
         if self.unresolved:
             queries.expire(self.unresolved)
-        for model, (seconds, reason) in self._pauses.items():
-            self._pipeline.registry.pause_model(model, seconds, reason)
+        for model, rest in self._pauses.items():
+            self._pipeline.registry.pause_model(model, rest)
+        if self.stopped_by is not None and self.stopped_by.failure.code in OF_THE_QUOTA:
+            rest_all(self._pipeline, {}, self.stopped_by.failure.code)
 
     def _fail(self, batch: ClaimedBatch, error: ApiError, input_file_id: str | None = None) -> None:
         """Put a batch that was not sent where it belongs, and see whether others may follow."""
@@ -226,10 +230,10 @@ class Wave:
         else:
             if failure.kind is FailureKind.CAPACITY:
                 self._full_models.add(batch.model)
-            seconds = self._pipeline.policy.model_rest_seconds(
-                failure.retry_after_seconds, random.SystemRandom()
+            rest = self._pipeline.policy.rest(
+                failure.code, random.SystemRandom(), failure.retry_after_seconds
             )
-            self._pauses.setdefault(batch.model, (seconds, failure.code))
+            self._pauses.setdefault(batch.model, rest)
         self._give_back(batch.lease, input_file_id)
 
     @property

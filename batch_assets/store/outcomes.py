@@ -7,9 +7,9 @@ from dataclasses import fields
 from typing import Any, Final
 
 from batch_assets.domain.batches import Written
-from batch_assets.domain.failures import Failure
+from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.money import Usage
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Findings, RowOutcome
 
 _USAGE: Final = tuple(field.name for field in fields(Usage))
@@ -60,23 +60,25 @@ def _values(record: object, names: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(record, name) for name in names}
 
 
-def failure_columns(failure: Failure, failed_before: int, policy: Policy) -> dict[str, Any]:
-    """A failure after so many counted ones, and when to try again.
+def failure_columns(
+    failure: Failure, before: Tried, policy: Policy, batch_id: str
+) -> dict[str, Any]:
+    """A failure in this batch after what came before, and when to try again.
 
-    `delay_seconds` is `None` for a dead letter, and drawn at random for the others.
+    `delay_seconds` is `None` for a dead letter, and drawn at random for the others; where the whole
+    batch failed, once for all its rows, so that they go together again.
     """
-    counted = policy.counts_as_attempt(failure)
-    attempts = failed_before + int(counted)
-    delay = None
-    if not policy.is_final(failure, attempts):
-        delay = policy.retry_delay_seconds(max(attempts, 1), random.SystemRandom())
+    is_one = failure.kind is FailureKind.SERVER
+    # The first is no secret: it has to come to the same for every row.
+    jitter = random.Random(batch_id) if is_one else random.SystemRandom()  # noqa: S311
+    verdict = policy.verdict(failure, before, jitter)
     return {
-        "failure_kind": failure.kind,
-        "code": failure.code,
-        "reason": failure.reason,
-        "counted": counted,
-        "attempts": attempts,
-        "delay_seconds": delay,
+        "failure_kind": verdict.failure.kind,
+        "code": verdict.failure.code,
+        "reason": verdict.failure.reason,
+        "counted": verdict.counted,
+        "attempts": verdict.attempts,
+        "delay_seconds": verdict.delay_seconds,
     }
 
 

@@ -83,3 +83,15 @@ class Pauses(EngineQueries):
         """The models that rest now, by name."""
         with self.autocommit.connect() as connection:
             return [RestingModel(*row) for row in connection.execute(SQL["resting_models"])]
+
+    @retry_lost
+    def is_account_resting(self) -> bool:
+        """Whether nothing is submitted since the server refuses the account."""
+        with self.autocommit.connect() as connection:
+            return bool(connection.execute(SQL["is_account_resting"]).scalar_one())
+
+    @retry_lost
+    def end_account_rest(self) -> bool:
+        """Submit again; whether the account rested."""
+        with self.autocommit.connect() as connection:
+            return connection.execute(SQL["end_account_rest"]).rowcount == 1

@@ -44,3 +44,14 @@ SELECT m.model, m.until, m.reason
 FROM batch_assets.model_pause AS m
 WHERE m.until > clock_timestamp()
 ORDER BY m.model
+
+-- name: end_account_rest
+-- It rests as long as ever if the next one comes soon.
+UPDATE batch_assets.account_pause AS p
+SET until = clock_timestamp()
+WHERE p.until > clock_timestamp()
+
+-- name: is_account_resting
+SELECT EXISTS (
+    SELECT FROM batch_assets.account_pause AS p WHERE p.until > clock_timestamp()
+)

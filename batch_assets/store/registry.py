@@ -1,11 +1,13 @@
 """What is ours alone and has one implementation: which installation this is, and what rests."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.livedash_timers import hold_reason
+from batch_assets.domain.policy import Rest
 from batch_assets.domain.states import LOST
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
@@ -15,6 +17,24 @@ from batch_assets.store.sql import load
 from batch_assets.store.strategy.stored import StoredMode, stored_mode_in
 
 SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRest:
+    """Nothing is submitted until then, since the server refused whatever it was sent."""
+
+    until: datetime
+    reason: str
+    """The server's code."""
+
+    @property
+    def hold_reason(self) -> str:
+        """Why nothing is submitted, and what to do about it."""
+        return (
+            f"The API refuses the account ({self.reason}), so it rests until "
+            f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: look at its quota and billing; "
+            "`batch-assets reset account` ends the rest."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +52,7 @@ class Installation:
     """What LiveDash's timers were seen to do a short while ago: how many acts of each."""
     quiet_seconds: float
     """How long a short while is."""
+    account_rest: AccountRest | None = None
 
     @property
     def hold_reason(self) -> str | None:
@@ -47,6 +68,8 @@ class Installation:
                 "Nothing has been submitted from this database yet: look at "
                 "`batch-assets plan --dry-run`, then run `batch-assets confirm` to allow it."
             )
+        if self.account_rest is not None:
+            return self.account_rest.hold_reason
         acts = dict(self.livedash_acts)
         if self.foreign_batches:
             acts["create"] = max(self.foreign_batches, acts.get("create", 0))
@@ -106,6 +129,7 @@ class Registry(EngineQueries):
                 foreign_batches=row.foreign_batches,
                 livedash_acts=row.livedash_acts,
                 quiet_seconds=self.foreign_quiet_seconds,
+                account_rest=_account_rest(row.account_rest),
             ),
             has_unwatched=row.has_unwatched,
             has_in_flight=row.has_in_flight,
@@ -162,9 +186,19 @@ class Registry(EngineQueries):
             connection.execute(SQL["abandon"], which)
 
     @retry_lost
-    def pause_model(self, model: str, seconds: float, reason: str) -> None:
+    def pause_model(self, model: str, rest: Rest) -> None:
         """Let a model rest; a longer rest that is under way stays."""
         with self.autocommit.connect() as connection:
-            connection.execute(
-                SQL["pause_model"], {"model": model, "seconds": seconds, "reason": reason}
-            )
+            connection.execute(SQL["pause_model"], {"model": model, **asdict(rest)})
+
+    @retry_lost
+    def pause_account(self, rest: Rest) -> None:
+        """Submit nothing for a while; a longer rest that is under way stays."""
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["pause_account"], asdict(rest))
+
+
+def _account_rest(found: Mapping[str, str] | None) -> AccountRest | None:
+    if found is None:
+        return None
+    return AccountRest(datetime.fromisoformat(found["until"]), found["reason"])

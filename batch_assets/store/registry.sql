@@ -47,6 +47,11 @@ SELECT
             GROUP BY a.timer
         ) AS t
     ) AS livedash_acts,
+    (
+        SELECT json_build_object('until', p.until, 'reason', p.reason)
+        FROM batch_assets.account_pause AS p
+        WHERE p.until > clock_timestamp()
+    ) AS account_rest,
     EXISTS (
         SELECT
         FROM public."Company" AS c
@@ -184,8 +189,36 @@ SET "outputFileId" = NULL, "errorFileId" = NULL
 FROM moved
 WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
 
+-- part: rests_longer
+-- What is asked for while a rest is under way is the same rest; soon after one it is the next, and twice
+-- as long.
+SET (rests, until, reason) = (
+    SELECT
+        n.rests,
+        greatest(
+            p.until,
+            clock_timestamp() + make_interval(
+                secs => least(:seconds * 2.0 ^ (n.rests - 1), greatest(:seconds, :most_seconds))
+            )
+        ),
+        excluded.reason
+    FROM (
+        SELECT CASE
+            WHEN p.until > clock_timestamp() THEN p.rests
+            WHEN p.until > clock_timestamp() - interval '1 hour' THEN p.rests + 1
+            ELSE 1
+        END AS rests
+    ) AS n
+)
+
 -- name: pause_model
-INSERT INTO batch_assets.model_pause (model, until, reason)
+INSERT INTO batch_assets.model_pause AS p (model, until, reason)
 VALUES (:model, clock_timestamp() + make_interval(secs => :seconds), :reason)
 ON CONFLICT (model) DO UPDATE
-SET until = greatest(model_pause.until, excluded.until), reason = excluded.reason
+-- here: rests_longer
+
+-- name: pause_account
+INSERT INTO batch_assets.account_pause AS p (until, reason)
+VALUES (clock_timestamp() + make_interval(secs => :seconds), :reason)
+ON CONFLICT (only_row) DO UPDATE
+-- here: rests_longer

@@ -4,13 +4,14 @@ This state is ours alone and has one implementation. Only the claim and the sett
 two, read and clear it where they move rows anyway.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from batch_assets.domain.lots import Lot
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
@@ -32,11 +33,27 @@ class RefusedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for or against the rows of a batch that was refused without naming any."""
+
+    lot: Lot | None = None
+    """The part of an earlier one that it held; `None` if it is the first that was refused."""
+    is_suspected: bool = False
+    """Whether that earlier one was split since the server took others of the same requests."""
+    is_parted: bool = False
+    """Whether the server took the other part."""
+    was_taken: bool = False
+    """Whether it took any batch of the same model since that earlier one was refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
-    """The open rows of a refused batch, held by `lease`, in two lots."""
+    """The open rows of a refused batch, held by `lease`, in lots."""
 
     lease: Lease
-    halves: tuple[Sequence[str], Sequence[str]]
+    lots: Mapping[str, Sequence[str]]
+    is_suspected: bool
+    """Whether some of these rows are wrong for certain: only so many of their lots are made."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +70,28 @@ class Suspects(EngineQueries):
         return rows
 
     @retry_lost
+    def evidence(self, batch_ids: Sequence[str]) -> Mapping[str, Evidence]:
+        """What the server has said of others beside these refused batches, by the batch's id."""
+        which = {"batch_ids": list(batch_ids)}
+        with self.autocommit.connect() as connection:
+            return {
+                row.batch_id: Evidence(
+                    None if row.lot is None else Lot.read(row.lot),
+                    row.is_suspected,
+                    row.is_parted,
+                    row.was_taken,
+                )
+                for row in connection.execute(SQL["evidence"], which)
+            }
+
+    @retry_lost
     def split(self, splits: Sequence[Split], most: int) -> Mapping[str, bool]:
         """Suspect the rows of these batches by lots; whether that was done, by the batch's id.
 
-        It is not done where more than `most` batches would then be sent for the one with which the
-        suspicion began. Of a batch that is missing in the answer the lease was lost. All is one
-        transaction, and doing it again before the batches are settled changes nothing.
+        Rows that are suspected for certain are left as they are if more than `most` lots of such
+        would then be made of the batch with which all began. Of a batch that is missing in the
+        answer the lease was lost. All is one transaction, and doing it again before the batches
+        are settled changes nothing.
         """
         with self.engine.begin() as connection:
             connection.execute(SQL["one_split_at_a_time"])
@@ -72,29 +105,31 @@ class Suspects(EngineQueries):
                 batch_id = split.lease.batch_id
                 if batch_id in root_of:
                     root = root_of[batch_id]
-                    lots = len(split.halves)
-                    done[batch_id] = submissions[root] + lots <= most
+                    lots = 2 * split.is_suspected
+                    done[batch_id] = not lots or submissions[root] + lots <= most
                     submissions[root] += lots * done[batch_id]
             _suspect(connection, [split for split in splits if done.get(split.lease.batch_id)])
         return done
 
 
-def _submissions(connection: Connection, root_of: Mapping[str, str]) -> dict[str, int]:
-    """How many batches were sent, or are about to be, for each refused one that began it."""
+def _submissions(connection: Connection, root_of: Mapping[str, str]) -> Counter[str]:
+    """How many lots were made of suspected rows, by the batch with which all began."""
     which = {"batch_ids": list(root_of), "root_batch_ids": sorted(set(root_of.values()))}
     found = connection.execute(SQL["submissions"], which)
-    return {row.root_batch_id: row.submissions for row in found}
+    return Counter({row.root_batch_id: row.submissions for row in found})
 
 
 def _suspect(connection: Connection, splits: Sequence[Split]) -> None:
-    # A lot's name comes from its batch, so that a crash before the settling leaves no other lots.
     rows = [
-        (request_id, f"{split.lease.batch_id}/{number}", split.lease.batch_id)
+        (request_id, lot, split.lease.batch_id)
         for split in splits
-        for number, half in enumerate(split.halves, start=1)
-        for request_id in half
+        for lot, request_ids in split.lots.items()
+        for request_id in request_ids
     ]
     if rows:
         request_ids, lots, of_batches = (list(column) for column in zip(*rows, strict=True))
         which = {"request_ids": request_ids, "lots": lots, "of_batches": of_batches}
         connection.execute(SQL["suspect"], which)
+    noted = [split.lease.batch_id for split in splits if split.is_suspected]
+    if noted:
+        connection.execute(SQL["note_split"], {"batch_ids": noted})

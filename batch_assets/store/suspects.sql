@@ -21,6 +21,37 @@ WHERE a.outcome IS DISTINCT FROM 'released' AND a.shares_answer_of IS NULL
 WINDOW of_batch AS (PARTITION BY a.batch_id)
 ORDER BY a.batch_id, a.position, a.request_id
 
+-- name: evidence
+-- What the server has taken since it refused the batch of which this one is a lot, or this one: the
+-- other lot, and any batch of the same model that was sent no later than this one, give or take a wave.
+-- Before its lines are checked a batch is not taken.
+SELECT
+    b.id AS batch_id,
+    b.lot,
+    r.was_split AS is_suspected,
+    coalesce(o.is_parted, false) AS is_parted,
+    coalesce(o.was_taken, false) AS was_taken
+FROM unnest((SELECT CAST(:batch_ids AS text[]))) AS g (id)
+JOIN batch_assets.batch AS b ON b.id = g.id
+JOIN batch_assets.batch AS r ON r.id = coalesce(split_part(b.lot, '.', 1), b.id)
+LEFT JOIN LATERAL (
+    SELECT
+        bool_or(
+            t.suspect_of = b.suspect_of
+            AND t.lot = left(b.lot, -1) || CASE right(b.lot, 1) WHEN '1' THEN '2' ELSE '1' END
+        ) AS is_parted,
+        bool_or(t.submitted_at <= b.submitted_at + interval '1 minute') AS was_taken
+    FROM batch_assets.batch AS t
+    WHERE t.claimed_at >= r.ended_at
+        AND t.id <> b.id
+        AND t.kind = 'batch'
+        AND t.model = b.model
+        AND t.installation_id = b.installation_id
+        AND (
+            t.server_status IN ('in_progress', 'finalizing', 'completed') OR t.server_answered > 0
+        )
+) AS o ON true
+
 -- name: hold
 SELECT b.id, coalesce(b.suspect_of, b.id) AS root_batch_id
 FROM unnest(
@@ -42,30 +73,18 @@ WHERE NOT EXISTS (
 )
 
 -- name: submissions
--- What was sent of each refused batch again, and what is about to be: lots whose rows wait, or will
--- as soon as the batch in which they were found is settled. Lots of the batches that are being split
--- now do not count: a crash may have left them, and they are made anew.
-SELECT g.root_batch_id, coalesce(sent.batches, 0) + coalesce(due.lots, 0) AS submissions
-FROM unnest((SELECT CAST(:root_batch_ids AS text[]))) AS g (root_batch_id)
-LEFT JOIN (
-    SELECT b.suspect_of, count(*) AS batches
-    FROM batch_assets.batch AS b
-    WHERE b.suspect_of = ANY(CAST(:root_batch_ids AS text[])) AND b.state <> 'released'
-    GROUP BY b.suspect_of
-) AS sent ON sent.suspect_of = g.root_batch_id
-LEFT JOIN (
-    SELECT q.root_batch_id, count(DISTINCT q.lot) AS lots
-    FROM batch_assets.suspect AS q
-    JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
-    WHERE q.root_batch_id = ANY(CAST(:root_batch_ids AS text[]))
-        AND q.found_in <> ALL(CAST(:batch_ids AS text[]))
-        AND coalesce(r."batchId", q.found_in) = q.found_in
-    GROUP BY q.root_batch_id
-) AS due ON due.root_batch_id = g.root_batch_id
+-- Two for each lot that was split further. What is split now does not count: a crash may have left it
+-- so, and it is made anew.
+SELECT b.suspect_of AS root_batch_id, 2 * count(*) AS submissions
+FROM batch_assets.batch AS b
+WHERE b.suspect_of = ANY(CAST(:root_batch_ids AS text[]))
+    AND b.id <> ALL(CAST(:batch_ids AS text[]))
+    AND b.was_split
+GROUP BY b.suspect_of
 
 -- name: suspect
-INSERT INTO batch_assets.suspect (request_id, company_id, lot, root_batch_id, found_in)
-SELECT g.request_id, b.company_id, g.lot, coalesce(b.suspect_of, b.id), b.id
+INSERT INTO batch_assets.suspect (request_id, company_id, lot, root_batch_id)
+SELECT g.request_id, b.company_id, g.lot, coalesce(b.suspect_of, b.id)
 FROM unnest(
     (SELECT CAST(:request_ids AS text[])),
     (SELECT CAST(:lots AS text[])),
@@ -76,5 +95,9 @@ ON CONFLICT (request_id) DO UPDATE
 SET company_id = excluded.company_id,
     lot = excluded.lot,
     root_batch_id = excluded.root_batch_id,
-    found_in = excluded.found_in,
     suspected_at = excluded.suspected_at
+
+-- name: note_split
+UPDATE batch_assets.batch AS b
+SET was_split = true
+WHERE b.id = ANY(CAST(:batch_ids AS text[]))

@@ -1,11 +1,12 @@
 """When a company is due, how long a failed request waits, and which failures count."""
 
 import random
+from typing import Any
 
 import pytest
 
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Caps, Policy
+from batch_assets.domain.policy import Caps, FailureVerdict, Policy, Tried
 from batch_assets.domain.records import Backlog
 
 POLICY = Policy(min_batch_requests=10, max_wait_seconds=1_800)
@@ -45,7 +46,7 @@ def test_models_rest_for_different_times_and_never_less_than_asked(
 ) -> None:
     jitter = random.Random(1)
     policy = Policy(model_pause_seconds=600)
-    rests = [policy.model_rest_seconds(asked, jitter) for _ in range(200)]
+    rests = [policy.rest("x", jitter, asked).seconds for _ in range(200)]
     assert all(least <= rest <= most for rest in rests)
     assert max(rests) - min(rests) > (most - least) / 2, "they are spread"
 
@@ -61,6 +62,7 @@ def test_a_huge_number_of_attempts_does_not_overflow() -> None:
         (FailureKind.PERMANENT, True),
         (FailureKind.INDETERMINATE, True),
         (FailureKind.CAPACITY, False),
+        (FailureKind.SERVER, False),
         (FailureKind.ACCOUNT, False),
     ],
 )
@@ -68,21 +70,45 @@ def test_what_is_not_the_requests_fault_uses_up_no_attempt(kind: FailureKind, co
     assert POLICY.counts_as_attempt(Failure(kind, "x", "x")) is counts
 
 
+def verdict(kind: FailureKind, before: Tried, **policy: Any) -> FailureVerdict:
+    failure = Failure(kind, "x", "What happened.")
+    return Policy(**policy).verdict(failure, before, random.Random(1))
+
+
 @pytest.mark.parametrize(
-    ("kind", "attempts", "final"),
+    ("kind", "before", "final"),
     [
-        (FailureKind.PERMANENT, 1, True),
+        (FailureKind.PERMANENT, 0, True),
+        (FailureKind.INDETERMINATE, 0, True),
+        (FailureKind.TRANSIENT, 0, False),
         (FailureKind.TRANSIENT, 1, False),
-        (FailureKind.TRANSIENT, 2, False),
-        (FailureKind.TRANSIENT, 3, True),
+        (FailureKind.TRANSIENT, 2, True),
         (FailureKind.CAPACITY, 2, False),
+        (FailureKind.SERVER, 2, False),
         (FailureKind.ACCOUNT, 0, False),
     ],
 )
 def test_a_request_is_given_up_after_its_last_attempt(
-    kind: FailureKind, attempts: int, final: bool
+    kind: FailureKind, before: int, final: bool
 ) -> None:
-    assert Policy(max_attempts=3).is_final(Failure(kind, "x", "x"), attempts) is final
+    assert (verdict(kind, Tried(before), max_attempts=3).delay_seconds is None) is final
+
+
+@pytest.mark.parametrize("kind", [FailureKind.CAPACITY, FailureKind.SERVER, FailureKind.ACCOUNT])
+def test_what_does_not_count_waits_longer_each_time_and_not_for_ever(kind: FailureKind) -> None:
+    delays = [
+        verdict(kind, Tried(rests=rests), retry_base_seconds=60).delay_seconds for rests in range(4)
+    ]
+    first = delays[0]
+    assert first is not None
+    assert delays == pytest.approx([first, 2 * first, 4 * first, 8 * first])
+    week = 7 * 86_400.0
+    assert verdict(kind, Tried(rests=99, waited_seconds=week - 1)).delay_seconds is not None
+    over = verdict(kind, Tried(rests=99, waited_seconds=week))
+    assert (over.delay_seconds, over.counted, over.failure.code) == (None, False, "waited_too_long")
+    assert over.failure.reason.startswith("It has waited 7 days in which no try counted")
+    assert over.failure.reason.endswith("What happened.")
+    assert verdict(FailureKind.TRANSIENT, Tried(waited_seconds=week)).delay_seconds is not None
 
 
 def test_an_allowance_is_by_model_or_the_default() -> None:

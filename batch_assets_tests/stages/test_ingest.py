@@ -45,27 +45,6 @@ def test_of_a_batch_that_never_ran_everything_waits_again(lab: Lab, ending: str)
     assert lab.bucket_counts() == {"waiting": 4}
 
 
-@pytest.mark.parametrize("code", ["empty_file", "server_error"])
-def test_of_a_batch_that_validation_refused_everything_is_tried_again_a_few_times(
-    lab: Lab, code: str
-) -> None:
-    _, ids = lab.company(2)
-    lab = lab.under(max_attempts=2)
-    rule = {"end_as": "failed", "code": code}
-    buckets = []
-    for _ in range(2):
-        lab.configure(batches=[rule])
-        lab.retry()
-        lab.submit()
-        lab.read_to_the_end()
-        buckets.append(lab.bucket_counts())
-    assert buckets == [{"retry": 2}, {"dead": 2}]
-    letter = lab.desk.dead_letter(ids[0])
-    assert letter.code == "batch_refused"
-    assert code in letter.reason
-    assert lab.times_billed(ids) == [0, 0]
-
-
 @pytest.mark.parametrize("code", ["token_limit_exceeded", "insufficient_quota"])
 def test_a_batch_without_room_or_quota_costs_its_rows_no_attempt(lab: Lab, code: str) -> None:
     ids = ended(lab, 2, batches=[{"end_as": "failed", "code": code}])

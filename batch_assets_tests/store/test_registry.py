@@ -1,13 +1,15 @@
 """Which installation this database is, and why nothing may be submitted from it now."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, text
 
+from batch_assets.domain.policy import Rest
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import upgrade
+from batch_assets.store.pauses import Pauses
 from batch_assets.store.registry import Registry
 from batch_assets_tests.factories import make_company, make_foreign_batch
 
@@ -116,14 +118,55 @@ def test_a_batch_that_we_watch_for_livedash_is_still_livedashs(registry: Registr
     assert registry.installation().foreign_batches == 0
 
 
-def test_the_longer_rest_of_a_model_stays(registry: Registry) -> None:
-    def seconds_left() -> float:
-        left = "SELECT extract(epoch FROM until - now())::float8 FROM batch_assets.model_pause"
+PAUSES: dict[str, Callable[[Registry, Rest], None]] = {
+    "model": lambda registry, rest: registry.pause_model("m", rest),
+    "account": lambda registry, rest: registry.pause_account(rest),
+}
+
+
+@pytest.mark.parametrize("what", PAUSES)
+class TestRests:
+    """Of a model and of the account alike."""
+
+    def left(self, registry: Registry, what: str) -> float:
+        left = f"SELECT extract(epoch FROM until - now())::float8 FROM batch_assets.{what}_pause"
         with registry.engine.begin() as connection:
             return float(connection.execute(text(left)).scalar_one())
 
-    registry.pause_model("m", 600, "first")
-    registry.pause_model("m", 60, "second")
-    assert seconds_left() == pytest.approx(600, abs=10)
-    registry.pause_model("m", 1_200, "third")
-    assert seconds_left() == pytest.approx(1_200, abs=10)
+    def let_go_by(self, registry: Registry, what: str, interval: str) -> None:
+        ended = f"UPDATE batch_assets.{what}_pause SET until = now() - interval '{interval}'"
+        with registry.engine.begin() as connection:
+            connection.execute(text(ended))
+
+    def test_the_longer_one_stays(self, registry: Registry, what: str) -> None:
+        for asked, left in ((600, 600), (60, 600), (1_200, 1_200)):
+            PAUSES[what](registry, Rest(asked, 21_600, "why"))
+            assert self.left(registry, what) == pytest.approx(left, abs=10)
+
+    def test_one_that_follows_upon_another_is_twice_as_long(
+        self, registry: Registry, what: str
+    ) -> None:
+        for left in (600, 1_200, 2_400, 4_800, 9_000, 9_000):
+            PAUSES[what](registry, Rest(600, 9_000, "why"))
+            PAUSES[what](registry, Rest(600, 9_000, "why"))
+            assert self.left(registry, what) == pytest.approx(left, abs=10), "asked twice is once"
+            self.let_go_by(registry, what, "59 minutes")
+
+    def test_after_a_while_it_begins_anew(self, registry: Registry, what: str) -> None:
+        PAUSES[what](registry, Rest(600, 21_600, "why"))
+        self.let_go_by(registry, what, "61 minutes")
+        PAUSES[what](registry, Rest(600, 21_600, "why"))
+        assert self.left(registry, what) == pytest.approx(600, abs=10)
+
+
+def test_an_account_that_rests_holds_submissions(registry: Registry) -> None:
+    registry.settle_here("a test", as_copy=False)
+    assert registry.installation().hold_reason is None
+    registry.pause_account(Rest(600, 600, "insufficient_quota"))
+    held = registry.installation().hold_reason
+    assert held is not None
+    assert held.startswith("The API refuses the account (insufficient_quota), so it rests until 20")
+    assert "`batch-assets reset account`" in held
+    assert Pauses(registry.engine).end_account_rest()
+    assert registry.installation().hold_reason is None
+    assert not Pauses(registry.engine).end_account_rest()

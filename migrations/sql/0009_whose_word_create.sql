@@ -1,13 +1,16 @@
 -- How far the results of an ended batch could be read: since when some are missing, how often it was
 -- looked at again and when that is due next, and how many bytes of its files have come in.
--- `was_split`: its rows were suspected apart, since the server had taken others of the same batch.
+-- `lot` is the part of a refused batch that it holds, and `was_split` says that it was refused, too, and
+-- its rows suspected further, since the server had taken the other part.
 ALTER TABLE batch_assets.batch
     ADD COLUMN incomplete_since timestamptz,
     ADD COLUMN looks integer NOT NULL DEFAULT 0,
     ADD COLUMN look_at timestamptz,
     ADD COLUMN output_bytes bigint,
     ADD COLUMN error_bytes bigint,
+    ADD COLUMN lot text,
     ADD COLUMN was_split boolean NOT NULL DEFAULT false;
+ALTER TABLE batch_assets.suspect DROP COLUMN found_in;
 
 -- When the server was last asked for a batch alone, where a page of its list is asked for them all.
 ALTER TABLE batch_assets.batch ADD COLUMN retrieved_at timestamptz;

@@ -10,9 +10,13 @@ ALTER TABLE batch_assets.batch
 DROP TABLE batch_assets.account_pause;
 ALTER TABLE batch_assets.model_pause DROP COLUMN rests;
 ALTER TABLE batch_assets.attempt DROP COLUMN forgiven;
+ALTER TABLE batch_assets.suspect ADD COLUMN found_in text;
+UPDATE batch_assets.suspect SET found_in = root_batch_id;
+ALTER TABLE batch_assets.suspect ALTER COLUMN found_in SET NOT NULL;
 ALTER TABLE batch_assets.batch DROP COLUMN retrieved_at;
 ALTER TABLE batch_assets.batch
     DROP COLUMN was_split,
+    DROP COLUMN lot,
     DROP COLUMN error_bytes,
     DROP COLUMN output_bytes,
     DROP COLUMN look_at,

@@ -22,6 +22,7 @@ Which = Literal[
     "download_file",
     "check_account",
     "chat_completion",
+    "account",
 ]
 
 
@@ -30,8 +31,8 @@ class ResetConfig(dg.Config):
 
     operation: Which = Field(
         default="all",
-        description="The API operation whose calls are made again. all, the default: every one, "
-        "and schedule and sensors start runs again as well.",
+        description="The API operation whose calls are made again; account: batches are submitted "
+        "again. all, the default: all of that, and schedule and sensors start runs as well.",
     )
     dry_run: bool = Field(default=False, description="true: only say what is stopped.")
 
@@ -52,6 +53,7 @@ def reset_breakers(
             "dry_run": report.dry_run,
             "operations": ", ".join(report.operations),
             "breakers": len(report.operations),
+            "account_resumed": report.account,
             "schedule_resumed": report.schedule,
         }
     )

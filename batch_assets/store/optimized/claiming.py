@@ -209,7 +209,10 @@ class _Claiming:
             for draft in drafts
         ]
         which = claim_parameters([batch.id for batch in batches], drafts, self._holder)
-        lots = {"suspect_of": [draft.suspect_of for draft in drafts]}
+        lots = {
+            "suspect_of": [draft.suspect_of for draft in drafts],
+            "lots": [draft.lot for draft in drafts],
+        }
         claimed = self._connection.execute(SQL["claim"], which | lots)
         expect(claimed, len(which["request_ids"]), "claim")
         self.batches += batches

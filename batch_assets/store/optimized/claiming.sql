@@ -178,8 +178,9 @@ WITH given AS (
         (SELECT CAST(:requests AS integer[])),
         (SELECT CAST(:tokens AS bigint[])),
         (SELECT CAST(:costs_eur AS float8[])),
-        (SELECT CAST(:suspect_of AS text[]))
-    ) AS g (id, company_id, model, requests, tokens, cost_eur, suspect_of)
+        (SELECT CAST(:suspect_of AS text[])),
+        (SELECT CAST(:lots AS text[]))
+    ) AS g (id, company_id, model, requests, tokens, cost_eur, suspect_of, lot)
 ), told AS (
     INSERT INTO public."AIBatchRequest"
         (id, "companyId", "openaiBatchId", "inputFileId", status, "createdAt")
@@ -189,11 +190,12 @@ WITH given AS (
 ), intended AS (
     INSERT INTO batch_assets.batch
         (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at,
-        fence, requests, estimated_tokens, estimated_cost_eur, suspect_of, account)
+        fence, requests, estimated_tokens, estimated_cost_eur, suspect_of, lot,
+        account)
     SELECT
         g.id, :installation_id, g.company_id, g.model, 'claimed', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
-        1, g.requests, g.tokens, g.cost_eur, g.suspect_of, :account
+        1, g.requests, g.tokens, g.cost_eur, g.suspect_of, g.lot, :account
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r

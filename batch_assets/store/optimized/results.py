@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Lease, RowOutcome
 from batch_assets.store.followers import end_followers
 from batch_assets.store.optimized.base import columns_of, expect
@@ -37,6 +37,7 @@ SQL = load(
 ROWS_A_QUESTION: Final = 2_500
 """What the driver makes of an array of ids takes several times the memory of the ids."""
 
+_NEVER: Final = Tried()
 _STAGED: Final = tuple(result_staging.columns.keys())
 
 
@@ -175,10 +176,10 @@ def _failures(
     if not failures:
         return {}
     which = {"request_ids": list({request_id for _, request_id in failures})}
-    found = connection.execute(SQL["counted_attempts"], which)
-    before = {row.request_id: row.attempts for row in found}
+    found = connection.execute(SQL["tried"], which)
+    before = {request_id: Tried(*tried) for request_id, *tried in found}
     return {
-        row: failure_columns(failure, before.get(row[1], 0), policy)
+        row: failure_columns(failure, before.get(row[1], _NEVER), policy, row[0])
         for row, failure in failures.items()
     }
 

@@ -33,11 +33,18 @@ WHERE b.state = 'ended'
 ORDER BY b.id
 FOR UPDATE OF b
 
--- name: counted_attempts
-SELECT a.request_id, count(*) AS attempts
+-- name: tried
+-- What an operator has begun anew since counts for nothing.
+SELECT
+    a.request_id,
+    count(*) FILTER (WHERE a.counted) AS attempts,
+    count(*) FILTER (WHERE NOT a.counted) AS rests,
+    coalesce(
+        extract(epoch FROM CURRENT_TIMESTAMP - min(a.ended_at) FILTER (WHERE NOT a.counted)), 0
+    )::float8 AS waited_seconds
 FROM unnest((SELECT CAST(:request_ids AS text[]))) AS g (request_id)
 JOIN batch_assets.attempt AS a ON a.request_id = g.request_id
-WHERE a.counted AND a.outcome = 'failed'
+WHERE a.outcome = 'failed' AND NOT a.forgiven
 GROUP BY a.request_id
 
 -- name: stage_rows
@@ -394,7 +401,10 @@ WITH held AS MATERIALIZED (
     WHERE held.suspect_of IS NOT NULL
         AND a.batch_id = held.id
         AND q.request_id = a.request_id
-        AND (held.server_status <> 'failed' OR a.outcome IS NOT NULL)
+        AND (
+            held.server_status <> 'failed'
+            OR (a.outcome IS NOT NULL AND a.failure_kind IS DISTINCT FROM 'server')
+        )
 ), unanswered AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = 'unanswered', ended_at = CURRENT_TIMESTAMP

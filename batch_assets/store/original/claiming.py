@@ -145,6 +145,7 @@ def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> Claime
             "installation_id": holder.installation_id,
             "model": draft.model,
             "suspect_of": draft.suspect_of,
+            "lot": draft.lot,
             "run_id": holder.run_id,
             "owner": holder.owner,
             "lease_seconds": holder.lease_seconds,

@@ -17,11 +17,11 @@ VALUES
 -- name: insert_batch
 INSERT INTO batch_assets.batch
     (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at, fence,
-    requests, estimated_tokens, estimated_cost_eur, suspect_of, account)
+    requests, estimated_tokens, estimated_cost_eur, suspect_of, lot, account)
 VALUES
     (:batch_id, :installation_id, :company_id, :model, 'claimed', :run_id, :owner,
     clock_timestamp() + make_interval(secs => :lease_seconds), 1,
-    :requests, :tokens, :cost_eur, :suspect_of, :account)
+    :requests, :tokens, :cost_eur, :suspect_of, :lot, :account)
 
 -- name: claim_row
 -- LiveDash may have reset a row that we had given up or put off: it is in one bucket only.

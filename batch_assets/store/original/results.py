@@ -17,7 +17,7 @@ from batch_assets.domain.batches import (
     Leftover,
     Written,
 )
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import BatchErrorLine, Findings, Lease, RowOutcome
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries, holds
@@ -292,10 +292,8 @@ def _write_row(
             | stage_columns(described),
         ).one()
     elif outcome.failure is not None:
-        before = connection.execute(
-            SQL["counted_attempts"], {"request_id": outcome.request_id}
-        ).scalar_one()
-        failure = failure_columns(outcome.failure, before, policy)
+        tried = connection.execute(SQL["tried"], {"request_id": outcome.request_id}).one()
+        failure = failure_columns(outcome.failure, Tried(*tried), policy, batch_id)
         kind = "dead" if failure["delay_seconds"] is None else "retry"
         shown = outcome if extent.is_paid else RowOutcome(outcome.request_id)
         paid = {

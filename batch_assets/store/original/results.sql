@@ -150,10 +150,16 @@ FROM unnest(
 ) AS q (session_id, content, position)
 JOIN public."Question" AS k ON k.content = q.content
 
--- name: counted_attempts
-SELECT count(*)
+-- name: tried
+-- What an operator has begun anew since counts for nothing.
+SELECT
+    count(*) FILTER (WHERE a.counted) AS attempts,
+    count(*) FILTER (WHERE NOT a.counted) AS rests,
+    coalesce(
+        extract(epoch FROM CURRENT_TIMESTAMP - min(a.ended_at) FILTER (WHERE NOT a.counted)), 0
+    )::float8 AS waited_seconds
 FROM batch_assets.attempt AS a
-WHERE a.request_id = :request_id AND a.counted AND a.outcome = 'failed'
+WHERE a.request_id = :request_id AND a.outcome = 'failed' AND NOT a.forgiven
 
 -- name: fail_row
 -- With a delay it is tried again then, and stays in progress until that, in no batch: so none of
@@ -277,7 +283,10 @@ WHERE b.id = :batch_id
     AND b.suspect_of IS NOT NULL
     AND a.batch_id = b.id
     AND q.request_id = a.request_id
-    AND (b.server_status <> 'failed' OR a.outcome <> 'unanswered')
+    AND (
+        b.server_status <> 'failed'
+        OR (a.outcome <> 'unanswered' AND a.failure_kind IS DISTINCT FROM 'server')
+    )
 
 -- name: settled
 UPDATE batch_assets.batch AS b

@@ -97,6 +97,7 @@ batch = Table(
     moment("look_at"),
     Column("output_bytes", BigInteger),
     Column("error_bytes", BigInteger),
+    Column("lot", Text),
     Column("was_split", Boolean, nullable=False, server_default=text("false")),
     moment("retrieved_at"),
     Column("account", Text),
@@ -255,16 +256,5 @@ model_pause = Table(
     Column("until", DateTime(timezone=True), nullable=False),
     Column("reason", Text, nullable=False),
     Column("rests", Integer, nullable=False, server_default=text("1")),
-    schema=OWN_SCHEMA,
-)
-
-account_pause = Table(
-    "account_pause",
-    metadata,
-    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
-    Column("until", DateTime(timezone=True), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("rests", Integer, nullable=False, server_default=text("1")),
-    CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )

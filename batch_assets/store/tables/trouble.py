@@ -4,6 +4,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     Double,
     Index,
     Integer,
@@ -21,7 +22,6 @@ suspect = Table(
     Column("company_id", Text, nullable=False),
     Column("lot", Text, nullable=False),
     Column("root_batch_id", Text, nullable=False),
-    Column("found_in", Text, nullable=False),
     moment("suspected_at", required=True),
     Index(None, "lot"),
     schema=OWN_SCHEMA,
@@ -75,6 +75,17 @@ scheduler_pause = Table(
     moment("reset_at"),
     Column("reset_by", Text),
     moment("changed_at", required=True),
+    CheckConstraint("only_row", name="only_row"),
+    schema=OWN_SCHEMA,
+)
+
+account_pause = Table(
+    "account_pause",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("rests", Integer, nullable=False, server_default=text("1")),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )

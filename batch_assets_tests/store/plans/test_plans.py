@@ -18,6 +18,7 @@ from batch_assets.domain.batches import (
 from batch_assets.domain.conservation import Look
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.live import LiveClaim
+from batch_assets.domain.lots import halves
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.domain.records import Backlog, Lease
@@ -290,16 +291,16 @@ def test_a_refused_batch_in_two_lots(desk: Desk) -> None:
     batch, ids = desk.ended(ROWS, status="failed", output_file_id=None)
     suspects = Suspects(desk.engine)
     lots: list[ClaimedBatch] = []
-    half = ROWS // 2
-    split = Split(batch.lease, (ids[:half], ids[half:]))
+    split = Split(batch.lease, halves(batch.id, ids), is_suspected=True)
     for act in (
         lambda: suspects.rows_of([batch.id]),
+        lambda: suspects.evidence([batch.id]),
         lambda: suspects.split([split], most=2),
         lambda: desk.queries.settle([batch.lease]),
         lambda: lots.extend(desk.claim(batch.company_id, policy=ROOMY).batches),
     ):
         plans_of(desk, act, touching=LITTLE)
-    assert [lot.requests for lot in lots] == [half, ROWS - half]
+    assert [lot.requests for lot in lots] == [ROWS // 2, ROWS - ROWS // 2]
     for lot in lots:
         desk.upload(lot.lease)
         desk.submit(lot)

@@ -11,8 +11,8 @@ def refused(desk: Desk, count: int) -> tuple[EndedBatch, list[str]]:
 
 
 def split(desk: Desk, batch: EndedBatch, *halves: list[str]) -> None:
-    first, second = halves
-    parts = Split(batch.lease, (first, second))
+    lots = {f"{batch.id}.1/{number}": half for number, half in enumerate(halves, start=1)}
+    parts = Split(batch.lease, lots, is_suspected=False)
     assert Suspects(desk.engine).split([parts], most=100) == {batch.id: True}
 
 
@@ -67,8 +67,16 @@ def test_each_lot_is_claimed_apart(desk: Desk) -> None:
     more = desk.more(root.company_id, 2)
     claimed = {tuple(rows(desk, one)): one for one in desk.claim(root.company_id).batches}
     assert claimed.keys() == {tuple(ids[:2]), tuple(ids[2:]), tuple(more)}
-    of = {key: desk.batch(batch.id).suspect_of for key, batch in claimed.items()}
-    assert of == {tuple(ids[:2]): root.id, tuple(ids[2:]): root.id, tuple(more): None}
+    of = {
+        key: (row.suspect_of, row.lot)
+        for key, batch in claimed.items()
+        for row in [desk.batch(batch.id)]
+    }
+    assert of == {
+        tuple(ids[:2]): (root.id, f"{root.id}.1/1"),
+        tuple(ids[2:]): (root.id, f"{root.id}.1/2"),
+        tuple(more): (None, None),
+    }
     assert len(lots(desk)) == 5, "until the batches are settled"
 
 
@@ -97,7 +105,10 @@ def test_of_a_refused_lot_only_what_has_ended_is_cleared(desk: Desk) -> None:
     ended = end(desk, batch, "failed")
     desk.write(ended.lease, [failed(ids[0], PERMANENT)])
     assert desk.settle(ended.lease) == 1
-    assert dict(lots(desk)) == {ids[1]: f"{root.id}/1", **dict.fromkeys(ids[2:], f"{root.id}/2")}
+    assert dict(lots(desk)) == {
+        ids[1]: f"{root.id}.1/1",
+        **dict.fromkeys(ids[2:], f"{root.id}.1/2"),
+    }
 
 
 def test_a_part_of_a_lot_keeps_the_batch_with_which_it_began(desk: Desk) -> None:
@@ -106,7 +117,7 @@ def test_a_part_of_a_lot_keeps_the_batch_with_which_it_began(desk: Desk) -> None
     ended = end(desk, batches[tuple(ids[2:])], "failed")
     split(desk, ended, [ids[2]], [ids[3]])
     desk.settle(ended.lease)
-    assert dict(lots(desk))[ids[3]] == f"{ended.id}/2"
+    assert dict(lots(desk))[ids[3]] == f"{ended.id}.1/2"
     (_, _) = again = desk.claim(root.company_id).batches
     assert {desk.batch(batch.id).suspect_of for batch in again} == {root.id}
 

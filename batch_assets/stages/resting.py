@@ -1,0 +1,19 @@
+"""What rests since the server has no room, or nothing at all, for it: a model, or the account."""
+
+import random
+from collections.abc import Mapping
+
+from batch_assets.stages.pipeline import Pipeline
+
+
+def rest_all(pipeline: Pipeline, models: Mapping[str, str], account: str | None) -> None:
+    """Let models rest, given with the server's codes, and the account if there is one for it.
+
+    Each time longer, as long as one rest follows upon another.
+    """
+    jitter = random.SystemRandom()
+    for model, code in sorted(models.items()):
+        pipeline.registry.pause_model(model, pipeline.policy.rest(code, jitter))
+    if account is not None:
+        pipeline.registry.pause_account(pipeline.policy.rest(account, jitter))
+        pipeline.look_again()
