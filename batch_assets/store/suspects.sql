@@ -47,6 +47,7 @@ LEFT JOIN LATERAL (
         AND t.kind = 'batch'
         AND t.model = b.model
         AND t.installation_id = b.installation_id
+        AND t.account IS NOT DISTINCT FROM b.account
         AND (
             t.server_status IN ('in_progress', 'finalizing', 'completed') OR t.server_answered > 0
         )

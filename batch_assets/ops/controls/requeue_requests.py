@@ -11,9 +11,7 @@ from batch_assets.resources.database import DatabaseResource
 from batch_assets.stages.controls.criteria import Wanted
 from batch_assets.stages.controls.requeue import requeue
 
-Kind = Literal[
-    "any", "transient", "capacity", "server", "permanent", "account", "indeterminate"
-]
+Kind = Literal["any", "transient", "capacity", "server", "permanent", "account", "indeterminate"]
 _AGE = "an age such as 36h, 90m or 7d, or a date such as 2026-01-31 or 2026-01-31T08:00 (UTC)"
 
 

@@ -49,8 +49,8 @@ def reset(engine: Engine, names: Sequence[str], who: str, *, dry_run: bool) -> R
     unknown = [name for name in names if name not in {*Operation, ACCOUNT}]
     if unknown:
         raise ConfigurationError(
-            f"There is nothing to reset that is called {', '.join(unknown)}: there are "
-            f"{', '.join(sorted([*Operation, ACCOUNT]))}."
+            f"There is no {', '.join(unknown)} to reset: name {ACCOUNT} or an operation, which are "
+            f"{', '.join(sorted(Operation))}."
         )
     breakers, pauses = Breakers(engine), Pauses(engine)
     operations = [name for name in names or Operation if name != ACCOUNT]
