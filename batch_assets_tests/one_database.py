@@ -22,6 +22,7 @@ _EMPTY = text("""
     DELETE FROM batch_assets.retry;
     DELETE FROM batch_assets.dead_letter;
     DELETE FROM batch_assets.model_pause;
+    DELETE FROM batch_assets.account_pause;
     DELETE FROM batch_assets.follower;
     DELETE FROM batch_assets.livedash_act;
     DELETE FROM batch_assets.livedash_watch;

@@ -88,7 +88,8 @@ def test_reset_of_some_leaves_the_others(typed: Type, stopped: dict[str, str]) -
 def test_reset_knows_the_operations(typed: Type, configured: dict[str, str]) -> None:
     outcome = typed("reset", "uploads", **configured)
     assert outcome.code == 2
-    assert outcome.err.startswith("There is no uploads to reset: name account or an operation, which are cancel_batch,")
+    said = "There is no uploads to reset: name account or an operation, which are cancel_batch,"
+    assert outcome.err.startswith(said)
     assert outcome.err.count("\n") == 1
     assert all(operation in outcome.err for operation in Operation)
     assert typed("reset", "upload", "--all", **configured).code == 2

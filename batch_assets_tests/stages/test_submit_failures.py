@@ -116,6 +116,8 @@ def test_a_refused_account_stops_the_run_with_everything_given_back(
     lab.configure()
     lab.clean()
     assert len(lab.remote_files()) == sent
+    rests = lab.desk.column("DELETE FROM batch_assets.account_pause RETURNING reason")
+    assert rests == (["insufficient_quota"] if failure == "no quota" else [])
     lab.finish()
     assert lab.bucket_counts() == {"complete": 3}
 
