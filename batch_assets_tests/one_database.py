@@ -15,6 +15,7 @@ _EMPTY = text("""
     DELETE FROM public."AIModel";
     DELETE FROM public."Company";
     DELETE FROM public."Question";
+    DELETE FROM batch_assets.abandoned_batch;
     DELETE FROM batch_assets.attempt;
     DELETE FROM batch_assets.batch;
     DELETE FROM batch_assets.intake;

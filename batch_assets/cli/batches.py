@@ -1,6 +1,7 @@
 """`batch-assets batch`, `batch-assets cancel` and `batch-assets abandon`."""
 
 from dataclasses import asdict
+from functools import partial
 
 import typer
 
@@ -12,16 +13,17 @@ from batch_assets.cli.output import (
     euros,
     moment,
     option,
+    plural,
     print_json,
 )
 from batch_assets.domain.lookups import BatchRecord
-from batch_assets.domain.states import LOST
+from batch_assets.domain.states import ABANDONED, LOST
 from batch_assets.stages.controls.abandon import abandon_batch
 from batch_assets.stages.controls.cancel import cancel_batch, find_batch
 from batch_assets.store.lookups import Lookups
 
-_PROSE = frozenset({"State", "Requests", "Tokens", "Cost"})
-_MOMENTS = ("claimed", "submitted", "cancelled", "ended", "settled", "released")
+_PROSE = frozenset({"State", "Requests", "Tokens", "Cost", "Waste"})
+_MOMENTS = ("claimed", "submitted", "cancelled", "abandoned", "ended", "settled", "released")
 
 
 def show(wanted: str, *, as_json: bool) -> None:
@@ -57,24 +59,29 @@ def cancel(wanted: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
         console().say(report.sentence)
 
 
-def abandon(wanted: str, older_than: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Give up a batch that the server does not know, after saying what it means; asks unless
-    `yes`.
+def abandon(
+    wanted: str, older_than: str, *, force: bool, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    """Give up a batch that the server does not know, or with `force` never ends, after saying what
+    it means; asks unless `yes`.
     """
     with open_database() as database, open_pipeline(database, "abandon") as pipeline:
-        which = (pipeline.registry, pipeline.api, wanted, older_than, option)
-        report = abandon_batch(*which, dry_run=True)
+        give_up = partial(abandon_batch, pipeline, wanted, older_than, option, force=force)
+        report = give_up(dry_run=True)
         if not dry_run:
             if not (as_json or yes):
                 console().say(report.sentence)
-            if not asked("Give this batch up?", command=f"abandon {wanted}", yes=yes):
+            command = f"abandon {wanted}{' --force' if force else ''}"
+            if not asked("Give this batch up?", command=command, yes=yes):
                 raise typer.Exit(1)
-            report = abandon_batch(*which, dry_run=False)
+            report = give_up(dry_run=False)
     if as_json:
         print_json(
             {
                 "dry_run": report.dry_run,
+                "force": force,
                 "batch": asdict(report.batch),
+                "double_cost_eur": report.double_cost_eur,
                 "listed": report.listed,
                 "listed_ours": report.listed_ours,
             }
@@ -93,6 +100,7 @@ def _show(batch: BatchRecord) -> None:
         "Requests": _requests(batch),
         "Tokens": _tokens(batch),
         "Cost": _cost(batch),
+        "Waste": _waste(batch),
     }
     for name in _MOMENTS:
         lines[name.capitalize()] = moment(getattr(batch, f"{name}_at"))
@@ -106,6 +114,8 @@ def _state(batch: BatchRecord) -> str:
     said = batch.state if batch.is_ours else f"{batch.state}; not ours, and never cancelled"
     if batch.server_status == LOST:
         said += " (given up: the server did not know it)"
+    elif batch.server_status == ABANDONED:
+        said += " (given up: it did not end, or could not be read)"
     elif batch.server_status:
         said += f" (the server says {batch.server_status})"
     return said + "".join(f", {code}" for code in batch.server_errors)
@@ -127,6 +137,14 @@ def _cost(batch: BatchRecord) -> str:
     if not batch.cost_eur:
         return f"about {euros(batch.estimated_cost_eur)} EUR"
     return f"{euros(batch.cost_eur)} EUR; live {euros(batch.live_cost_eur)} EUR"
+
+
+def _waste(batch: BatchRecord) -> str:
+    """What came after the batch was given up; nothing for any other."""
+    if not batch.late_answers:
+        return ""
+    answers = plural(batch.late_answers, "answer")
+    return f"{answers} after it was given up, {euros(batch.wasted_cost_eur)} EUR"
 
 
 def _run(run_id: str) -> str:

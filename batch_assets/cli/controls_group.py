@@ -48,12 +48,17 @@ def abandon(
     older_than: Annotated[
         str, typer.Option(metavar="AGE", help="Only if it was submitted before that.")
     ] = LOST_AFTER,
+    by_force: Annotated[
+        bool,
+        typer.Option("--force", help="Also one that the server knows and does not end."),
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give up a batch that the server does not know any more."""
-    work("batches").abandon(batch, older_than, dry_run=dry_run, yes=yes, as_json=as_json)
+    """Give up a batch that the server does not know any more, or never ends."""
+    how = {"force": by_force, "dry_run": dry_run, "yes": yes, "as_json": as_json}
+    work("batches").abandon(batch, older_than, **how)
 
 
 @group.command("batch")

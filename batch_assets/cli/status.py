@@ -17,6 +17,7 @@ from batch_assets.cli.output import (
 )
 from batch_assets.cli.stoppages import stoppages
 from batch_assets.domain.batches import CompanyStatistics
+from batch_assets.store.abandoned import Abandoned, AbandonedStanding
 from batch_assets.store.live_requests import LiveRequests, Standing
 
 _TEXTS = frozenset({"company_id", "name", "status"})
@@ -29,10 +30,12 @@ def show_status(*, as_json: bool) -> None:
         held_because = database.registry.installation().hold_reason
         stopped, under_way = stoppages(database), activity(database)
         live = LiveRequests(database.engine).standing()
+        given_up = Abandoned(database.engine).standing()
         is_on = database.settings.policy().live.is_on
     if as_json:
         document = _document(companies, held_because)
         shown_live = {"live": {"is_on": is_on, **asdict(live)}}
+        shown_live["abandoned"] = asdict(given_up)
         print_json(document | shown_live | under_way.document() | stopped.document())
         return
     shown = console()
@@ -49,6 +52,8 @@ def show_status(*, as_json: bool) -> None:
         shown.say(sentence)
     if held_because is not None:
         shown.say(f"Nothing is submitted now. {held_because}")
+    if given_up.answers or given_up.looked_for:
+        shown.say(_given_up(given_up))
     if is_on or live.asked or live.today_requests:
         shown.say(_live(live, is_on=is_on))
     for sentence in [*under_way.sentences(), *stopped.sentences()]:
@@ -105,6 +110,16 @@ def _live(live: Standing, *, is_on: bool) -> str:
         f"Live calls are {'on' if is_on else 'off'}: {plural(live.asked, 'request')} asked for, "
         f"{count(live.today_requests)} claimed today for about {euros(live.today_cost_eur)} EUR."
     )
+
+
+def _given_up(given_up: AbandonedStanding) -> str:
+    """One sentence on batches that were given up."""
+    brought = "brought nothing so far"
+    if given_up.answers:
+        cost = euros(given_up.wasted_cost_eur)
+        brought = f"brought {plural(given_up.answers, 'answer')} too late: {cost} EUR are wasted"
+    looked_for = plural(given_up.looked_for, "of them is", "of them are")
+    return f"Batches that were given up {brought}; {looked_for} still looked for."
 
 
 def _document(

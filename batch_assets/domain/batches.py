@@ -83,6 +83,8 @@ class InFlightBatch:
     """Since the server's word became what it is."""
     unasked_seconds: float = field(compare=False)
     """Since it was last asked for alone after that; without that the same."""
+    cancelled_seconds: float | None = field(compare=False)
+    """Since it was cancelled from here for the first time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,10 @@ class BatchRecord:
     """The company's name; `None` once the company is gone."""
     model: str | None
     state: str
+    kind: str
+    """`live` if its requests are sent one by one: the server knows nothing of it."""
     server_status: str | None
+    server_status_since: datetime | None
     server_errors: tuple[str, ...]
     """The server's codes, if it refused the batch."""
     requests: int
@@ -53,6 +56,12 @@ class BatchRecord:
     ended_at: datetime | None
     settled_at: datetime | None
     released_at: datetime | None
+    abandoned_at: datetime | None
+    """When an operator has given it up; what it still brings is read."""
+    late_answers: int
+    """Answers that it brought after that."""
+    wasted_cost_eur: float
+    """What these have cost; not in `cost_eur`."""
 
 
 @dataclass(frozen=True, slots=True)

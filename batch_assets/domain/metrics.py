@@ -120,9 +120,13 @@ class Money:
         "Answers that could not be used: their requests are tried again, or dead"
     )
     wasted_discarded_eur: float = _amount("Answers whose session was deleted meanwhile")
+    wasted_abandoned_eur: float = _amount(
+        "Answers of batches that were given up, whose requests are bought again; not in cost_eur"
+    )
     live_requests: int = _count("Requests that the run sent live, at the full price")
     day_cost_eur: float | None = _unknown(
-        "Cost of the batches read to their end since midnight UTC, and of what is read of others"
+        "Cost of the batches read to their end since midnight UTC, of what is read of others, and "
+        "of what abandoned ones have wasted since"
     )
 
 

@@ -92,6 +92,7 @@ class Policy:
     absence_grace_seconds: float = 10 * 60
     reading_grace_seconds: float = 30 * 60
     batch_timeout_seconds: float = 24 * 60 * 60
+    stuck_seconds: float = 24 * 60 * 60
     output_expires_seconds: int = 7 * 24 * 60 * 60
     batches_per_claim: int = 500
     rows_per_claim: int = 20_000

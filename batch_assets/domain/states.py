@@ -146,7 +146,7 @@ BATCH_MOVES: tuple[Move, ...] = (
         BatchState.SUBMITTED,
         BatchState.ENDED,
         "poll, operator",
-        "the server says that it ended, or does not know it and an operator gives it up",
+        "the server says that it ended, or an operator gives it up: unknown to it, or never ending",
     ),
     Move(BatchState.ENDED, BatchState.SETTLED, "ingest, live", "every row has left the batch"),
 )
@@ -162,6 +162,12 @@ BEYOND_CANCELLING: frozenset[str] = SERVER_ENDED | {"cancelling", "finalizing"}
 
 LOST: Final = "lost"
 """Our own word in the place of the server's: for a batch that was given up as unknown to it."""
+
+ABANDONED: Final = "abandoned"
+"""Another one: for a batch that was given up though the server knows it, since it did not end."""
+
+GIVEN_UP: frozenset[str] = frozenset({LOST, ABANDONED})
+"""Our own words for a batch of which no result is waited for any more: the server is not asked."""
 
 LOST_AFTER: Final = "1h"
 """The age that a batch has to have to be given up so, unless another one is asked for."""

@@ -70,12 +70,13 @@ def cancel_batch_job() -> dg.JobDefinition:
 
 
 def abandon_batch_job() -> dg.JobDefinition:
-    """For a batch that no run can bring to its end, since the server does not know it."""
+    """For a batch that no run can bring to its end: the server does not know or never ends it."""
     return _job(
         "abandon_batch_job",
         abandon_unknown_batch,
-        "Gives up a batch that the server does not know any more: its requests wait again.",
-        template={"batch": "", "dry_run": True},
+        "Gives up a batch that the server does not know any more, or never ends: its requests wait "
+        "again.",
+        template={"batch": "", "force": False, "dry_run": True},
     )
 
 

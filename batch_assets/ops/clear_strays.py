@@ -5,6 +5,7 @@ import dagster as dg
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.stages.abandoned import read_abandoned
 from batch_assets.stages.strays import find_strays
 
 
@@ -13,11 +14,13 @@ from batch_assets.stages.strays import find_strays
 def clear_strays(
     context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
 ) -> int:
-    """Cancel second batches of one intent, and delete input files that no batch uses.
+    """Cancel second batches of one intent, delete input files that no batch uses, and read what
+    abandoned batches have brought.
 
     What carries the id of a batch that this database does not know is counted, and left alone.
     """
     watch = pipeline.watch_queries()
     report = find_strays(pipeline.pipeline)
-    add_metadata(context, metadata_of(report), watch)
+    late = read_abandoned(pipeline.pipeline, pipeline.budget(), whenever=True)
+    add_metadata(context, metadata_of(report) | metadata_of(late), watch)
     return report.duplicates + report.strays_deleted

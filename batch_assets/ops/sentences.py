@@ -7,6 +7,7 @@ from batch_assets.domain.conservation import Misfits
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.wording import plural, span
 from batch_assets.resources.company_cache import ActiveCompanies
+from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.plan import DueReport
 from batch_assets.stages.poll import PollReport
 from batch_assets.stages.recover import RecoverReport
@@ -32,19 +33,27 @@ def of_polling(polled: PollReport, recovered: RecoverReport) -> str:
         )
     if polled.late.overdue_cancelled:
         said.append(f"Cancelled after BATCH_TIMEOUT_HOURS: {polled.late.overdue_cancelled:,}.")
-    if recovered.taken_over:
+    if polled.late.stuck:
         said.append(
-            f"Of {plural(recovered.taken_over, 'batch', 'batches')} that other runs left open, "
-            f"{recovered.adopted:,} were on the server, {recovered.absent:,} are looked for again, "
-            f"and {recovered.released:,} were never made, so that their requests wait again."
+            f"{plural(polled.late.stuck, 'batch does', 'batches do')} not end: `batch-assets "
+            "abandon BATCH --force --dry-run` says what it costs to give one up."
         )
-    if recovered.foreign:
-        said.append(f"Newly watched batches of LiveDash: {recovered.foreign:,}.")
-    return " ".join(said)
+    return " ".join([*said, *_of_recovering(recovered)])
 
 
-def of_reading(report: IngestReport) -> str:
-    """What was read, what became of the rows, and what it cost."""
+def of_reading(report: IngestReport, late: AbandonedReport) -> str:
+    """What was read, what became of the rows, what it cost, and what of it is waste."""
+    wasted = ""
+    if late.late_answers:
+        answers = plural(late.late_answers, "answer")
+        wasted = (
+            f" Batches that were given up brought {answers} that nobody needs any more: "
+            f"{late.wasted_abandoned_eur:.4f} EUR are wasted."
+        )
+    return _of_reading(report) + wasted
+
+
+def _of_reading(report: IngestReport) -> str:
     if not (report.settled or report.postponed):
         return "No ended batch waits to be read."
     batches = plural(report.settled, "batch", "batches")
@@ -134,6 +143,19 @@ def of_conservation(misfits: Sequence[Misfits], numbers: Mapping[str, int]) -> s
         return f"Each request is in exactly one bucket; looked at: {looked or 'nothing is open'}."
     found = ", ".join(f"{one.count:,} {one.kind}" for one in misfits)
     return f"Not everything fits: {found}. The check open_rows_conserved names them."
+
+
+def _of_recovering(recovered: RecoverReport) -> Sequence[str]:
+    said = []
+    if recovered.taken_over:
+        said.append(
+            f"Of {plural(recovered.taken_over, 'batch', 'batches')} that other runs left open, "
+            f"{recovered.adopted:,} were on the server, {recovered.absent:,} are looked for again, "
+            f"and {recovered.released:,} were never made, so that their requests wait again."
+        )
+    if recovered.foreign:
+        said.append(f"Newly watched batches of LiveDash: {recovered.foreign:,}.")
+    return said
 
 
 def _rows(rows: Written, failures: Mapping[str, int]) -> str:

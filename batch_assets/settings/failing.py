@@ -34,6 +34,7 @@ class Failing(Family):
     reading_grace_seconds: float = number(
         "BATCH_READING_GRACE_SECONDS", DEFAULTS.reading_grace_seconds, 0, DAY
     )
+    stuck_hours: float = number("BATCH_STUCK_HOURS", DEFAULTS.stuck_seconds / 3_600, 0, 720)
     absence_grace_seconds: float = number(
         "BATCH_ABSENCE_GRACE_SECONDS", DEFAULTS.absence_grace_seconds, 0, DAY
     )

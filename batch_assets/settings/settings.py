@@ -81,6 +81,7 @@ class Settings(Alerting, Live, Failing, Sending, Running, Places):
             reading_grace_seconds=self.reading_grace_seconds,
             absence_grace_seconds=self.absence_grace_seconds,
             batch_timeout_seconds=self.batch_timeout_hours * 3_600,
+            stuck_seconds=self.stuck_hours * 3_600,
             live=LivePolicy(
                 is_on=self.live_retries,
                 run_requests=self.live_run_max_requests,

@@ -15,6 +15,7 @@ from batch_assets.domain.metrics import (
     Throughput,
 )
 from batch_assets.domain.run_end import RunEnd, Waiting
+from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.live import LiveRows
 from batch_assets.stages.plan import DueReport
@@ -115,6 +116,7 @@ def _money(figures: RunFigures) -> Money:
         saved_by_sharing_eur=rows.shared_saved_eur,
         wasted_retries_eur=rows.failed_cost_eur,
         wasted_discarded_eur=rows.discarded_cost_eur,
+        wasted_abandoned_eur=figures.of(AbandonedReport).wasted_abandoned_eur,
     )
 
 

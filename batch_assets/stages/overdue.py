@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
-from batch_assets.domain.states import BEYOND_CANCELLING
+from batch_assets.domain.standstill import standstill_seconds
+from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
+from batch_assets.domain.wording import span
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.saying import Few
 
@@ -24,6 +26,8 @@ class OverdueReport:
     overdue: int = 0
     overdue_cancelled: int = 0
     """Those that the server was asked to end now."""
+    stuck: int = 0
+    """Batches that do not end, whatever is asked: an operator can give them up."""
 
 
 def cancel_overdue(
@@ -35,10 +39,12 @@ def cancel_overdue(
     """Cancel batches of ours that run on after `policy.batch_timeout_seconds`.
 
     Not those of LiveDash or of the database that this one is a copy of. `unseen` are batches of
-    which the server did not tell anything: they are named, and stay as they are.
+    which the server did not tell anything: they are named, and stay as they are. So are those that
+    stand still for `policy.stuck_seconds`.
     """
     report = OverdueReport()
-    late = [(batch, remote) for batch, remote in seen if _is_late(pipeline, batch)]
+    running = [(batch, remote) for batch, remote in seen if remote.status not in SERVER_ENDED]
+    late = [(batch, remote) for batch, remote in running if _is_late(pipeline, batch)]
     lost = [batch for batch in unseen if _is_late(pipeline, batch)]
     report.overdue = len(late) + len(lost)
     with Few(log) as few:
@@ -51,6 +57,7 @@ def cancel_overdue(
                 batch.openai_batch_id,
                 batch.id,
             )
+    report.stuck = _name_stuck(pipeline, running)
     if not (late and pipeline.glance.installation.is_at_home):
         return report
     with Few(log) as few:
@@ -65,6 +72,34 @@ def cancel_overdue(
         pipeline.registry.note_cancelled(cancelled)
     report.overdue_cancelled = len(cancelled)
     return report
+
+
+def _name_stuck(pipeline: Pipeline, running: Iterable[tuple[InFlightBatch, RemoteBatch]]) -> int:
+    """Say of which batches it is time to give them up; of how many."""
+    stuck = 0
+    with Few(log) as few:
+        for batch, remote in running:
+            seconds = standstill_seconds(
+                remote.status,
+                unchanged_seconds=(
+                    batch.unchanged_seconds if remote.status == batch.server_status else 0.0
+                ),
+                cancelled_seconds=batch.cancelled_seconds,
+                overdue_seconds=batch.age_seconds - pipeline.policy.batch_timeout_seconds,
+            )
+            if seconds is None or seconds < pipeline.policy.stuck_seconds:
+                continue
+            stuck += 1
+            few.warning(
+                "Batch %s (%s) is %s and should have ended %s ago: `batch-assets abandon %s "
+                "--force --dry-run` says what it costs to give it up",
+                batch.id,
+                batch.openai_batch_id,
+                remote.status,
+                span(seconds),
+                batch.id,
+            )
+    return stuck
 
 
 def _is_late(pipeline: Pipeline, batch: InFlightBatch) -> bool:

@@ -12,6 +12,7 @@ from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.pricing import price_finder
+from batch_assets.store.abandoned import Abandoned
 from batch_assets.store.followers import Followers
 from batch_assets.store.intents import Intents
 from batch_assets.store.live import Live
@@ -60,6 +61,11 @@ class Pipeline:
     def intents(self) -> Intents:
         """What we meant to make on the server."""
         return Intents(self.registry.engine)
+
+    @cached_property
+    def abandoned(self) -> Abandoned:
+        """Batches that were given up, and what they bring all the same."""
+        return Abandoned(self.registry.engine)
 
     @cached_property
     def live(self) -> Live:

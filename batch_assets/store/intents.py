@@ -14,7 +14,7 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A batch of ours, and what it uses on the server: nothing any more, if it was given up."""
+    """A batch of ours, and what it uses on the server."""
 
     state: BatchState
     openai_batch_id: str | None

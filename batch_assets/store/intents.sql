@@ -1,11 +1,7 @@
 -- name: known
--- What was given up as lost is no batch's any more, should it turn up again.
-SELECT b.id, b.state, u.openai_batch_id, u.input_file_id
+-- What was given up keeps its ids: what it brings, should it turn up again, is booked as it is read.
+SELECT b.id, b.state, b.openai_batch_id, b.input_file_id
 FROM batch_assets.batch AS b
-LEFT JOIN LATERAL (
-    SELECT b.openai_batch_id, b.input_file_id
-    WHERE b.state = 'submitted' OR b.server_status IS DISTINCT FROM 'lost'
-) AS u ON true
 WHERE b.id = ANY(CAST(:batch_ids AS text[])) AND b.installation_id IS NOT NULL
 
 -- name: record_duplicates

@@ -16,7 +16,9 @@ SELECT
     (SELECT c.name FROM public."Company" AS c WHERE c.id = b.company_id) AS company,
     b.model,
     b.state,
+    b.kind,
     b.server_status,
+    b.server_status_since,
     b.server_errors,
     b.requests,
     (
@@ -46,8 +48,12 @@ SELECT
     b.cancelled_at,
     b.ended_at,
     b.settled_at,
-    b.released_at
+    b.released_at,
+    g.abandoned_at,
+    coalesce(g.answers, 0) AS late_answers,
+    coalesce(g.wasted_cost_eur, 0) AS wasted_cost_eur
 FROM batch_assets.batch AS b
+LEFT JOIN batch_assets.abandoned_batch AS g ON g.batch_id = b.id
 WHERE b.id = :wanted OR b.openai_batch_id = :wanted
 ORDER BY b.claimed_at
 LIMIT 1

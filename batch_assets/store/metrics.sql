@@ -48,6 +48,12 @@ WITH recounted AS MATERIALIZED (
         UNION ALL
         SELECT o.company_id, o.cost_eur
         FROM open_batch AS o
+        UNION ALL
+        SELECT b.company_id, g.wasted_cost_eur AS cost_eur
+        FROM batch_assets.abandoned_batch AS g
+        JOIN batch_assets.batch AS b ON b.id = g.batch_id
+        WHERE g.booked_at >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')
+            AT TIME ZONE 'UTC'
     ) AS p
     GROUP BY p.company_id
 ), turnaround AS (
@@ -58,7 +64,9 @@ WITH recounted AS MATERIALIZED (
             ORDER BY extract(epoch FROM s.ended_at - s.submitted_at)::float8
         ) AS seconds
     FROM settled AS s
-    WHERE s.kind = 'batch' AND s.installation_id IS NOT NULL AND s.server_status <> 'lost'
+    WHERE s.kind = 'batch'
+        AND s.installation_id IS NOT NULL
+        AND s.server_status NOT IN ('lost', 'abandoned')
 ), pace AS (
     -- A call's seconds, of the last 20 runs that used an implementation. Where probes have given both
     -- the same, the ratio is theirs, by the item: the original does but a part. The rows are compared

@@ -8,7 +8,7 @@ from pathlib import Path
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.livedash_timers import hold_reason
 from batch_assets.domain.policy import Rest
-from batch_assets.domain.states import LOST
+from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.lost_connections import retry_lost
@@ -90,6 +90,8 @@ class Glance:
     """Batches were claimed and not submitted, and nobody works on them."""
     has_leftovers: bool
     """Files of finished batches may be on the server."""
+    has_abandoned: bool
+    """Batches that were given up are to be looked at."""
     has_due_retries: bool
     has_live_requests: bool
     """An operator has asked for requests to be sent live."""
@@ -136,6 +138,7 @@ class Registry(EngineQueries):
             has_ended=row.has_ended,
             has_unresolved=row.has_unresolved,
             has_leftovers=row.has_leftovers,
+            has_abandoned=row.has_abandoned,
             has_due_retries=row.has_due_retries,
             has_live_requests=row.has_live_requests,
             has_followers=row.has_followers,
@@ -176,14 +179,16 @@ class Registry(EngineQueries):
             connection.execute(SQL["note_retrieved"], {"batch_ids": list(batch_ids)})
 
     @retry_lost
-    def abandon(self, batch_id: str, openai_batch_id: str) -> None:
-        """End a batch that is on the server under this id as far as is known, as `LOST`.
+    def abandon(self, batch_id: str, openai_batch_id: str, state: BatchState, *, word: str) -> None:
+        """End a batch that is on the server under this id as far as is known, without results.
 
-        One that has moved meanwhile stays as it is. One statement.
+        `word`, one of `GIVEN_UP`, stands in the place of the server's. One that is not in `state`
+        any more, or that somebody reads, stays as it is. From now on it is looked at now and then.
+        One statement.
         """
-        which = {"batch_id": batch_id, "openai_batch_id": openai_batch_id, "lost": LOST}
+        which = {"batch_id": batch_id, "openai_batch_id": openai_batch_id, "state": state}
         with self.autocommit.connect() as connection:
-            connection.execute(SQL["abandon"], which)
+            connection.execute(SQL["abandon"], which | {"word": word})
 
     @retry_lost
     def pause_model(self, model: str, rest: Rest) -> None:

@@ -88,6 +88,9 @@ SELECT
     EXISTS (
         SELECT FROM batch_assets.retry AS f WHERE f.retry_at <= statement_timestamp()
     ) AS has_due_retries,
+    EXISTS (
+        SELECT FROM batch_assets.abandoned_batch AS g WHERE g.look_at <= clock_timestamp()
+    ) AS has_abandoned,
     EXISTS (SELECT FROM batch_assets.live_request AS q) AS has_live_requests,
     EXISTS (SELECT FROM batch_assets.follower AS w) AS has_followers,
     EXISTS (
@@ -167,27 +170,40 @@ SET retrieved_at = clock_timestamp()
 WHERE b.id = ANY(CAST(:batch_ids AS text[])) AND b.state = 'submitted'
 
 -- name: abandon
--- Nothing of it can be read: with no file and no line to come, ingestion lets its rows wait again.
+-- Nothing of it is waited for: with no file and no line to come, ingestion lets its rows wait again.
+-- Whoever may still have its lease, and has slept over it, finds another fence.
 WITH moved AS (
     UPDATE batch_assets.batch AS b
     SET state = 'ended',
-        ended_at = clock_timestamp(),
-        server_status = :lost,
+        ended_at = coalesce(b.ended_at, clock_timestamp()),
+        server_status = :word,
         server_status_since = clock_timestamp(),
         server_errors = '{}',
         server_error_lines = '{}',
         server_answered = 0,
         output_file_id = NULL,
-        error_file_id = NULL
+        error_file_id = NULL,
+        incomplete_since = NULL,
+        look_at = NULL,
+        fence = b.fence + 1,
+        lease_owner = NULL,
+        lease_expires_at = NULL
     WHERE b.id = :batch_id
         AND b.openai_batch_id = :openai_batch_id
-        AND b.state = 'submitted'
+        AND b.state = :state
+        AND b.state IN ('submitted', 'ended')
+        AND b.kind = 'batch'
+        AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
     RETURNING b.id
+), told AS (
+    UPDATE public."AIBatchRequest" AS l
+    SET "outputFileId" = NULL, "errorFileId" = NULL
+    FROM moved
+    WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
 )
-UPDATE public."AIBatchRequest" AS l
-SET "outputFileId" = NULL, "errorFileId" = NULL
+INSERT INTO batch_assets.abandoned_batch (batch_id, look_at)
+SELECT moved.id, clock_timestamp()
 FROM moved
-WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
 
 -- part: rests_longer
 -- What is asked for while a rest is under way is the same rest; soon after one it is the next, and twice

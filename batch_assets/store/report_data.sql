@@ -7,7 +7,7 @@ WITH taken AS MATERIALIZED (
     WHERE b.settled_at > statement_timestamp() - make_interval(days => :days)
         AND b.installation_id IS NOT NULL
         AND b.kind = 'batch'
-        AND b.server_status <> 'lost'
+        AND b.server_status NOT IN ('lost', 'abandoned')
 ), percentiles AS (
     SELECT
         percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY t.seconds) AS seconds

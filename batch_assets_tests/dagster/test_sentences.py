@@ -6,6 +6,7 @@ from batch_assets.domain.batches import Written
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Backlog
 from batch_assets.ops import sentences
+from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.overdue import OverdueReport
 from batch_assets.stages.plan import DueReport
 from batch_assets.stages.poll import PollReport
@@ -22,16 +23,17 @@ def test_of_polling() -> None:
         ended=1,
         unseen=1,
         unknown=1,
-        late=OverdueReport(overdue=1, overdue_cancelled=1),
+        late=OverdueReport(overdue=1, overdue_cancelled=1, stuck=1),
     )
     recovered = RecoverReport(taken_over=3, adopted=1, absent=1, released=1, foreign=2)
     assert sentences.of_polling(polled, recovered) == (
         "2 batches run on the server, the oldest for 2 h. Ended since the last look: 1. Of 1 the "
         "server told nothing: they stay as they are. It does not know 1 of them: `batch-assets "
         "abandon BATCH --dry-run` says whether one can be given up. Cancelled after "
-        "BATCH_TIMEOUT_HOURS: 1. Of 3 batches that other runs left open, 1 were on the server, 1 "
-        "are looked for again, and 1 were never made, so that their requests wait again. Newly "
-        "watched batches of LiveDash: 2."
+        "BATCH_TIMEOUT_HOURS: 1. 1 batch does not end: `batch-assets abandon BATCH --force "
+        "--dry-run` says what it costs to give one up. Of 3 batches that other runs left open, 1 "
+        "were on the server, 1 are looked for again, and 1 were never made, so that their requests "
+        "wait again. Newly watched batches of LiveDash: 2."
     )
 
 
@@ -43,12 +45,16 @@ def test_of_reading() -> None:
         refused=Counter(foreign=1),
         failures=Counter(server_error=2, refused=1),
     )
-    assert sentences.of_reading(report) == (
+    assert sentences.of_reading(report, AbandonedReport()) == (
         "Read 1 batch to the end: 5 complete, 2 to be retried, 1 dead letters (failures: 2 "
         "server_error, 1 refused). They cost 0.5000 EUR, 0.5000 less than live. Lines that were "
         "not applied: 1 foreign. 2 batches are read again by a later run."
     )
-    assert sentences.of_reading(IngestReport()) == "No ended batch waits to be read."
+    late = AbandonedReport(late_answers=3, wasted_abandoned_eur=0.25)
+    assert sentences.of_reading(IngestReport(), late) == (
+        "No ended batch waits to be read. Batches that were given up brought 3 answers that nobody "
+        "needs any more: 0.2500 EUR are wasted."
+    )
 
 
 def test_of_due_and_retrying() -> None:

@@ -15,6 +15,7 @@ from batch_assets.domain.states import Bucket
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.abandoned import AbandonedReport, read_abandoned
 from batch_assets.stages.clean import delete_leftovers
 from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.naming import batch_of, batch_of_file
@@ -157,6 +158,11 @@ class Lab:
         """Delete the files of finished batches on the server; of how many."""
         self.pipeline.look_again()
         return delete_leftovers(self.pipeline, budget or plenty())
+
+    def read_abandoned(self, *, whenever: bool = False) -> AbandonedReport:
+        """Look at batches that were given up, those that are due or all."""
+        self.pipeline.look_again()
+        return read_abandoned(self.pipeline, plenty(), whenever=whenever)
 
     def poll_to_the_end(self) -> PollReport:
         """Poll until no batch is in flight; the last report, with all that ended counted."""

@@ -9,6 +9,7 @@ import pytest
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.metrics import RunMetrics
+from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.controls.abandon import AbandonReport, abandon_batch
 from batch_assets.stages.strays import StrayReport, find_strays
 from batch_assets.store.conservation import Conservation
@@ -41,9 +42,7 @@ def lose(lab: Lab, **parts: Any) -> None:
 
 
 def abandon(lab: Lab, batch_id: str, older_than: str = "1h", **how: bool) -> AbandonReport:
-    pipeline = lab.pipeline
-    dry_run = {"dry_run": False} | how
-    return abandon_batch(pipeline.registry, pipeline.api, batch_id, older_than, str, **dry_run)
+    return abandon_batch(lab.pipeline, batch_id, older_than, str, **{"dry_run": False} | how)
 
 
 def refused(lab: Lab, batch_id: str, older_than: str = "1h") -> str:
@@ -109,36 +108,38 @@ def test_an_end_that_comes_first_is_kept(lab: Lab, monkeypatch: pytest.MonkeyPat
     registry = lab.pipeline.registry
     act = type(registry).abandon
 
-    def after_another_run(self: Any, *which: str) -> None:
+    def after_another_run(self: Any, *which: Any, word: str) -> None:
         lab.pipeline.queries.record_statuses([(asked, answer)], frozenset({batch_id}))
-        act(self, *which)
+        act(self, *which, word=word)
 
     monkeypatch.setattr(type(registry), "abandon", after_another_run)
-    with pytest.raises(BatchAssetsError, match=r"moved meanwhile \(it is ended, expired\)"):
+    with pytest.raises(BatchAssetsError, match=r"moved meanwhile, .*\(it is ended, expired\)"):
         abandon(lab, batch_id)
     assert lab.desk.batch(batch_id).server_status == "expired"
 
 
-def test_one_that_turns_up_again_is_cancelled_and_not_read(lab: Lab) -> None:
+def test_one_that_turns_up_again_is_cancelled_and_what_it_has_cost_is_booked(lab: Lab) -> None:
     batch_id, ids = sent(lab)
     recorded = lab.desk.batch(batch_id)
     lose(lab)
     abandon(lab, batch_id)
     lab.ingest()
-    lab.configure(timing=HELD)
+    assert lab.read_abandoned() == AbandonedReport(abandoned_looked_at=1), "not known as yet"
+    lab.configure(timing={"hold_after_rows": 1})
+    assert lab.read_abandoned() == AbandonedReport(), "it was looked at a moment ago"
     lab.pipeline.look_again()
-    assert find_strays(lab.pipeline) == StrayReport(
-        duplicates=1, duplicates_cancelled=1, strays_deleted=1
-    )
+    assert find_strays(lab.pipeline) == StrayReport(), "it is not a second batch of its intent"
+    found = lab.read_abandoned(whenever=True)
+    assert found == AbandonedReport(abandoned_looked_at=1, abandoned_cancelled=1)
     api = lab.pipeline.api
     wait_until(lambda: api.retrieve(recorded.openai_batch_id).status == "cancelled")
+    read = lab.read_abandoned(whenever=True)
+    assert (read.abandoned_read, read.late_answers) == (1, lab.times_billed(ids).count(1))
+    lab.clean()
     assert recorded.input_file_id not in lab.all_file_ids()
-    (kept,) = lab.desk.rows("SELECT * FROM batch_assets.duplicate_batch")
-    assert (kept.openai_batch_id, kept.batch_id) == (recorded.openai_batch_id, batch_id)
-    assert kept.estimated_cost_eur == recorded.estimated_cost_eur > 0
     lab.finish()
     assert lab.bucket_counts() == {"complete": 2}
-    assert lab.times_billed(ids) == [1, 1]
+    assert sum(lab.times_billed(ids)) == 2 + read.late_answers
     outcomes = lab.desk.column_pairs(
         "SELECT outcome, count(*) FROM batch_assets.attempt GROUP BY outcome ORDER BY outcome"
     )

@@ -72,3 +72,33 @@ ALTER TABLE batch_assets.run_metric
     ADD COLUMN unproved_submissions bigint NOT NULL DEFAULT 0,
     ADD COLUMN unknown_batches bigint;
 ALTER TABLE batch_assets.run_metric ALTER COLUMN unproved_submissions DROP DEFAULT;
+
+-- Batches that were given up. What they still bring is read, at `look_at` until it is null, and what
+-- their answers cost is waste: their requests were bought again.
+CREATE TABLE batch_assets.abandoned_batch (
+    batch_id        text             NOT NULL,
+    abandoned_at    timestamptz      NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    looks           integer          NOT NULL DEFAULT 0,
+    look_at         timestamptz,
+    answers         bigint           NOT NULL DEFAULT 0,
+    wasted_cost_eur double precision NOT NULL DEFAULT 0,
+    booked_at       timestamptz,
+    read_at         timestamptz,
+    CONSTRAINT abandoned_batch_pkey PRIMARY KEY (batch_id),
+    CONSTRAINT abandoned_batch_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES batch_assets.batch (id),
+    CONSTRAINT abandoned_batch_read_check CHECK (read_at IS NULL OR look_at IS NULL)
+);
+INSERT INTO batch_assets.abandoned_batch (batch_id, abandoned_at, look_at)
+SELECT b.id, b.server_status_since, CURRENT_TIMESTAMP
+FROM batch_assets.batch AS b
+WHERE b.state IN ('ended', 'settled')
+    AND b.server_status = 'lost'
+    AND b.ended_at > CURRENT_TIMESTAMP - interval '30 days';
+CREATE INDEX abandoned_batch_look_at_idx
+    ON batch_assets.abandoned_batch (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX abandoned_batch_booked_at_idx
+    ON batch_assets.abandoned_batch (booked_at) WHERE booked_at IS NOT NULL;
+
+ALTER TABLE batch_assets.run_metric
+    ADD COLUMN wasted_abandoned_eur double precision NOT NULL DEFAULT 0;
+ALTER TABLE batch_assets.run_metric ALTER COLUMN wasted_abandoned_eur DROP DEFAULT;

@@ -1,3 +1,11 @@
+ALTER TABLE batch_assets.run_metric DROP COLUMN wasted_abandoned_eur;
+DROP TABLE batch_assets.abandoned_batch;
+
+-- Before, there was one word for what an operator had given up.
+UPDATE batch_assets.batch AS b
+SET server_status = 'lost'
+WHERE b.server_status = 'abandoned';
+
 ALTER TABLE batch_assets.run_metric
     DROP COLUMN unknown_batches,
     DROP COLUMN unproved_submissions;

@@ -40,7 +40,7 @@ def _batch_age(faults: Sequence[Fault]) -> str:
         f"again. If it must not wait, `batch-assets cancel {one}` or cancel_batch_job does so now. "
         "If it is older than that, see in the newest run of batch_processing_job why "
         "check_batch_statuses could not cancel it; if the server does not know it, `batch-assets "
-        f"abandon {one} --dry-run` says what can be done."
+        f"abandon {one} --dry-run` says what can be done, and if it never ends, with --force."
     )
 
 

@@ -19,11 +19,17 @@ class AbandonConfig(dg.Config):
         default=LOST_AFTER,
         description="Only if it was submitted before that: an age such as 90m or 2d, or a date.",
     )
+    force: bool = Field(
+        default=False,
+        description="true: give up a batch that the server knows, too, if it has not ended or "
+        "could not be read for BATCH_STUCK_HOURS. Its requests are bought again, and what the "
+        "server has answered of it, or still answers, is billed as well.",
+    )
     dry_run: bool = Field(
         default=True,
-        description="true, the default: only ask the server whether it knows the batch. false: "
-        "give it up if it does not. Its requests wait again, and are paid for twice if the batch "
-        "lives on in another project.",
+        description="true, the default: only ask the server how the batch is, and say what giving "
+        "it up costs. false: give it up if that can be. Its requests wait again, and are paid for "
+        "twice if the batch lives on in another project.",
     )
 
 
@@ -37,18 +43,23 @@ def abandon_unknown_batch(
     """Give up a batch that the server says it does not know. Its requests wait again.
 
     Refused unless the server is certain: it accepts the key, answers 404 for the batch's id, and
-    does not list it.
+    does not list it. By force: unless the batch has not come to its end for BATCH_STUCK_HOURS.
     """
     report = abandon_batch(
-        pipeline.pipeline.registry,
-        pipeline.pipeline.api,
+        pipeline.pipeline,
         config.batch,
         config.older_than,
         str,
+        force=config.force,
         dry_run=config.dry_run,
     )
     context.log.info(report.sentence)
-    asked = {"listed_batches": report.listed, "listed_batches_of_ours": report.listed_ours}
+    asked = {
+        "force": config.force,
+        "double_cost_eur": report.double_cost_eur,
+        "listed_batches": report.listed,
+        "listed_batches_of_ours": report.listed_ours,
+    }
     context.add_output_metadata({"dry_run": report.dry_run} | asked | entries(report.batch))
     company = report.batch.company or report.batch.company_id
     tag_run(context, {"company": company, "dry_run": report.dry_run})

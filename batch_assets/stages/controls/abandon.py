@@ -1,10 +1,11 @@
-"""A batch that the server does not know any more is given up because an operator says so.
+"""A batch that can be waited for no longer is given up because an operator says so.
 
-Only an operator can: what the server does not know may run on, and be billed, in another project.
-The batch ends without results; ingestion then lets its requests wait again.
+Only an operator can. What the server does not know any more may run on, and be billed, in another
+project; what it does know and does not end is given up by force. The batch ends without results;
+ingestion then lets its requests wait again. What it still brings is read, see `stages.abandoned`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -12,16 +13,25 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.moments import read_moment
-from batch_assets.domain.states import LOST, UNRESOLVED_BATCH_STATES, BatchState
+from batch_assets.domain.states import (
+    ABANDONED,
+    GIVEN_UP,
+    LOST,
+    SERVER_ENDED,
+    UNRESOLVED_BATCH_STATES,
+    BatchState,
+)
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.controls.cancel import find_batch, named
 from batch_assets.stages.controls.criteria import Spelling
+from batch_assets.stages.controls.standing import require_stuck
 from batch_assets.stages.listing import CLOCK_MARGIN
 from batch_assets.stages.naming import batch_of
+from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.lookups import Lookups
-from batch_assets.store.registry import Installation, Registry
+from batch_assets.store.registry import Installation
 
 
 @dataclass(frozen=True)
@@ -30,17 +40,55 @@ class AbandonReport:
 
     batch: BatchRecord
     dry_run: bool
-    listed: int
+    listed: int = 0
     """Batches that the server lists of the time since this one was submitted; it is not there."""
-    listed_ours: int
+    listed_ours: int = 0
     """Those of them that this installation has made."""
+    stuck: str = ""
+    """How a batch stands that is given up by force; empty for one that the server does not know."""
+
+    @property
+    def open_requests(self) -> int:
+        """Requests of the batch that wait again."""
+        return self.batch.outcomes.get("open", 0)
+
+    @property
+    def double_cost_eur(self) -> float:
+        """What is paid twice at most, if the server answers all of it all the same; estimated."""
+        batch = self.batch
+        return batch.estimated_cost_eur * self.open_requests / max(batch.requests, 1)
 
     @property
     def sentence(self) -> str:
         """What becomes of the batch and its requests, and what that may cost."""
+        said = self._of_stuck() if self.stuck else self._of_lost()
+        return f"{said} Nothing was changed." if self.dry_run else said
+
+    def _of_stuck(self) -> str:
         batch = self.batch
-        requests = f"its {plural(batch.requests, 'request')} wait again"
-        double = "if it lives on in another project, that work is paid for twice"
+        again = f"{plural(self.open_requests, 'request')} wait again and are bought again"
+        double = (
+            f"for about {self.double_cost_eur:.4f} EUR. What the server has answered of the batch, "
+            "or still answers, is billed as well: up to as much again. Should it end later, its "
+            "answers are read, and what they cost is booked as waste."
+        )
+        if not self.dry_run:
+            return (
+                f"{named(batch)} ({batch.openai_batch_id}) is given up: the next run lets its "
+                f"{again}, {double}"
+            )
+        return (
+            f"{named(batch)} ({batch.openai_batch_id}) {self.stuck}. Giving it up lets its "
+            f"{again}, {double}"
+        )
+
+    def _of_lost(self) -> str:
+        batch = self.batch
+        requests = f"its {plural(self.open_requests, 'request')} wait again"
+        double = (
+            "if it lives on in another project, that work is paid for twice, for about "
+            f"{self.double_cost_eur:.4f} EUR"
+        )
         if not self.dry_run:
             return (
                 f"{named(batch)} ({batch.openai_batch_id}) is given up: the next run lets "
@@ -48,8 +96,7 @@ class AbandonReport:
             )
         return (
             f"The server accepts the key and does not know {named(batch, 'batch')} "
-            f"({batch.openai_batch_id}). {self._project} Giving it up lets {requests}; {double}. "
-            "Nothing was changed."
+            f"({batch.openai_batch_id}). {self._project} Giving it up lets {requests}; {double}."
         )
 
     @property
@@ -65,38 +112,49 @@ class AbandonReport:
 
 
 def abandon_batch(
-    registry: Registry,
-    api: BatchApi,
+    pipeline: Pipeline,
     wanted: str,
     older_than: str,
     spelled: Spelling,
     *,
+    force: bool = False,
     dry_run: bool,
 ) -> AbandonReport:
     """Give up a batch that the server says it does not know; with `dry_run` only look.
 
-    It may be of this database, LiveDash's own, or of the database that this one is a copy of: only
-    rows here are touched, in one guarded statement. Raises `ConfigurationError` for an unknown id
-    or a wrong `older_than`, `BatchAssetsError` for a batch that cannot be given up or of which the
-    server does not tell for certain, and `ApiError` if the account is refused.
+    With `force` one that the server knows, and that does not end or cannot be read for
+    `policy.stuck_seconds`. It may be of this database, LiveDash's own, or of the database that this
+    one is a copy of: only rows here are touched, in one guarded statement. Raises
+    `ConfigurationError` for an unknown id or a wrong `older_than`, `BatchAssetsError` for a batch
+    that cannot be given up or of which the server does not tell for certain, and `ApiError` if the
+    account is refused.
     """
     before = read_moment(spelled("older_than"), older_than)
+    registry, api = pipeline.registry, pipeline.api
     lookups = Lookups(registry.engine)
     batch = find_batch(lookups, wanted)
     installation = registry.installation()
     openai_id, submitted_at = _require_old(batch, before, spelled)
     _require_allowed(batch, installation)
-    _require_unknown(api, batch, openai_id)
-    listed, ours = _require_unlisted(api, batch, openai_id, submitted_at, installation.id)
-    if not dry_run:
-        registry.abandon(batch.id, openai_id)
-        batch = find_batch(lookups, batch.id)
-        if batch.server_status != LOST:
-            raise BatchAssetsError(
-                f"{named(batch)} has moved meanwhile (it is {batch.state}, "
-                f"{batch.server_status}): it goes on, and was not given up."
-            )
-    return AbandonReport(batch, dry_run, listed, ours)
+    if force:
+        report = AbandonReport(batch, dry_run, stuck=require_stuck(api, batch, pipeline.policy))
+    else:
+        _require_submitted(batch)
+        _require_unknown(api, batch, openai_id)
+        listed, ours = _require_unlisted(api, batch, openai_id, submitted_at, installation.id)
+        report = AbandonReport(batch, dry_run, listed, ours)
+    if dry_run:
+        return report
+    registry.abandon(
+        batch.id, openai_id, BatchState(batch.state), word=ABANDONED if force else LOST
+    )
+    after = find_batch(lookups, batch.id)
+    if after.server_status not in GIVEN_UP:
+        raise BatchAssetsError(
+            f"{named(after)} has moved meanwhile, or is being read (it is {after.state}, "
+            f"{after.server_status}): it goes on, and was not given up."
+        )
+    return replace(report, batch=after)
 
 
 def _require_old(batch: BatchRecord, before: datetime, spelled: Spelling) -> tuple[str, datetime]:
@@ -106,8 +164,9 @@ def _require_old(batch: BatchRecord, before: datetime, spelled: Spelling) -> tup
             f"{named(batch)} is not on the server yet, as far as is known ({batch.state}): the "
             "next runs look it up and settle it."
         )
-    is_on_server = batch.state == BatchState.SUBMITTED
-    if not is_on_server or batch.openai_batch_id is None or batch.submitted_at is None:
+    is_open = batch.state in {BatchState.SUBMITTED, BatchState.ENDED} and batch.kind == "batch"
+    is_given_up = batch.server_status in GIVEN_UP
+    if not is_open or is_given_up or batch.openai_batch_id is None or batch.submitted_at is None:
         raise BatchAssetsError(f"{named(batch)} is {batch.state}: there is nothing to give up.")
     if batch.submitted_at > before:
         raise BatchAssetsError(
@@ -116,6 +175,14 @@ def _require_old(batch: BatchRecord, before: datetime, spelled: Spelling) -> tup
             f"{spelled('older_than')}."
         )
     return batch.openai_batch_id, batch.submitted_at
+
+
+def _require_submitted(batch: BatchRecord) -> None:
+    if batch.state != BatchState.SUBMITTED:
+        raise BatchAssetsError(
+            f"{named(batch)} has ended: the next runs read it. If they cannot for long, "
+            f"`batch-assets abandon {batch.id} --force` gives it up."
+        )
 
 
 def _require_allowed(batch: BatchRecord, installation: Installation) -> None:
@@ -134,9 +201,12 @@ def _require_unknown(api: BatchApi, batch: BatchRecord, openai_id: str) -> None:
         if failure.kind is FailureKind.PERMANENT and failure.code == codes.NOT_FOUND:
             return
         _not_certain(batch, error)
+    known = f"The server knows {named(batch, 'batch')} (it is {remote.status}): it is not lost."
+    if remote.status in SERVER_ENDED:
+        raise BatchAssetsError(f"{known} The next run reads it.")
     raise BatchAssetsError(
-        f"The server knows {named(batch, 'batch')} (it is {remote.status}): it is not lost. "
-        "`batch-assets cancel` ends it, and keeps what has run."
+        f"{known} `batch-assets cancel` ends it, and keeps what has run; if it never ends, "
+        f"`batch-assets abandon {batch.id} --force` gives it up."
     )
 
 
@@ -150,7 +220,8 @@ def _require_unlisted(
             if remote.id == openai_id:
                 raise BatchAssetsError(
                     f"The server lists {named(batch, 'batch')}, though it did not find it when "
-                    "asked for it alone: it is not lost."
+                    f"asked for it alone: it is not lost. If it never ends, `batch-assets abandon "
+                    f"{batch.id} --force` gives it up."
                 )
             listed += 1
             ours += batch_of(remote, installation_id) is not None
@@ -164,5 +235,6 @@ def _not_certain(batch: BatchRecord, error: ApiError) -> NoReturn:
         raise error
     raise BatchAssetsError(
         f"Whether the server knows {named(batch, 'batch')} is not certain, and nothing was "
-        f"changed ({error}). Try again when the API is well."
+        f"changed ({error}). Try again when the API is well; if it never says, `batch-assets "
+        f"abandon {batch.id} --force` gives the batch up."
     ) from None

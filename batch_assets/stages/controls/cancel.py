@@ -5,17 +5,22 @@ other, and what did not run waits again.
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from batch_assets.analysis.display import escaped
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.lookups import BatchRecord
-from batch_assets.domain.states import BEYOND_CANCELLING, BatchState
-from batch_assets.domain.wording import plural
+from batch_assets.domain.standstill import BETWEEN
+from batch_assets.domain.states import SERVER_ENDED, BatchState
+from batch_assets.domain.wording import plural, span
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.store.lookups import Lookups
 from batch_assets.store.registry import Registry
+
+_ABOUT_TO_END: Final = timedelta(minutes=15)
+"""How long a batch that is about to end is left alone. The API says ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class CancelReport:
             )
         return (
             f"{shown} is {self.server_status}: it may take ten minutes to end. What has run of its "
-            f"{requests} is paid for and read then; the rest waits again."
+            f"{requests} is paid for and read then; the rest waits again. If it never ends, "
+            f"`batch-assets abandon {batch.id} --force` gives it up after BATCH_STUCK_HOURS."
         )
 
 
@@ -71,7 +77,8 @@ def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: boo
             raise
         raise BatchAssetsError(
             f"{named(batch)} may run on: it was not seen to be cancelled ({error}). Cancel it "
-            "again; twice does no harm."
+            "again; twice does no harm. If it never ends, `batch-assets abandon "
+            f"{batch.id} --force` gives it up."
         ) from None
     registry.note_cancelled([batch.id])
     noted = replace(batch, cancelled_at=batch.cancelled_at or datetime.now(UTC))
@@ -97,9 +104,17 @@ def _require_cancellable(batch: BatchRecord, *, is_at_home: bool) -> None:
         )
     if batch.state != BatchState.SUBMITTED:
         raise BatchAssetsError(f"{name} is {batch.state}: there is nothing to cancel any more.")
-    if batch.server_status in BEYOND_CANCELLING:
+    if batch.server_status in SERVER_ENDED:
         raise BatchAssetsError(
-            f"{name} is {batch.server_status} on the server: it ends without being cancelled."
+            f"{name} is {batch.server_status} on the server: the next run reads it, and there is "
+            "nothing to cancel any more."
+        )
+    since = batch.server_status_since or datetime.now(UTC)
+    if batch.server_status in BETWEEN and datetime.now(UTC) - since < _ABOUT_TO_END:
+        raise BatchAssetsError(
+            f"{name} is {batch.server_status} on the server: it ends by itself, within ten minutes "
+            f"as a rule. If not within {span(_ABOUT_TO_END.total_seconds())}, cancel it again; if "
+            f"it never does, `batch-assets abandon {batch.id} --force` gives it up."
         )
 
 

@@ -444,7 +444,7 @@ WITH held AS MATERIALIZED (
     UPDATE public."AIBatchRequest" AS l
     SET status = CASE
             WHEN held.was_read THEN CAST('PROCESSED' AS public."AIBatchRequestStatus")
-            WHEN held.server_status IN ('cancelled', 'lost') THEN 'CANCELLED'
+            WHEN held.server_status IN ('cancelled', 'lost', 'abandoned') THEN 'CANCELLED'
             ELSE 'FAILED'
         END,
         "completedAt" = CASE

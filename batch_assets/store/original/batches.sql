@@ -113,6 +113,7 @@ SELECT
             epoch FROM clock_timestamp() - greatest(b.server_status_since, b.retrieved_at)
         ) AS float8
     ) AS unasked_seconds,
+    CAST(extract(epoch FROM clock_timestamp() - b.cancelled_at) AS float8) AS cancelled_seconds,
     b.installation_id IS NOT DISTINCT FROM (
         SELECT i.id FROM batch_assets.installation AS i
     ) AS is_ours

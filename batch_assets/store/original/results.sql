@@ -304,7 +304,7 @@ UPDATE public."AIBatchRequest" AS l
 SET status = CASE
         WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
         THEN CAST('PROCESSED' AS public."AIBatchRequestStatus")
-        WHEN b.server_status IN ('cancelled', 'lost') THEN 'CANCELLED'
+        WHEN b.server_status IN ('cancelled', 'lost', 'abandoned') THEN 'CANCELLED'
         ELSE 'FAILED'
     END,
     "completedAt" = CASE

@@ -1,11 +1,13 @@
 """What went wrong and is remembered by all runs: suspects, second batches, breakers, pauses."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     DateTime,
     Double,
+    ForeignKey,
     Index,
     Integer,
     Table,
@@ -14,6 +16,7 @@ from sqlalchemy import (
 )
 
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
+from batch_assets.store.tables.own import batch
 
 suspect = Table(
     "suspect",
@@ -37,6 +40,31 @@ duplicate_batch = Table(
     moment("cancelled_at"),
     Index(None, "batch_id"),
     Index(None, "found_at"),
+    schema=OWN_SCHEMA,
+)
+
+abandoned_batch = Table(
+    "abandoned_batch",
+    metadata,
+    Column("batch_id", Text, ForeignKey(batch.c.id), primary_key=True),
+    moment("abandoned_at", required=True),
+    Column("looks", Integer, nullable=False, server_default=text("0")),
+    moment("look_at"),
+    Column("answers", BigInteger, nullable=False, server_default=text("0")),
+    Column("wasted_cost_eur", Double, nullable=False, server_default=text("0")),
+    moment("booked_at"),
+    moment("read_at"),
+    CheckConstraint("read_at IS NULL OR look_at IS NULL", name="read"),
+    Index(
+        "abandoned_batch_look_at_idx",
+        "look_at",
+        postgresql_where=text("look_at IS NOT NULL"),
+    ),
+    Index(
+        "abandoned_batch_booked_at_idx",
+        "booked_at",
+        postgresql_where=text("booked_at IS NOT NULL"),
+    ),
     schema=OWN_SCHEMA,
 )
 

@@ -303,6 +303,7 @@ _TABLES = {
     "question": 'SELECT * FROM public."Question" ORDER BY id',
     "session_question": 'SELECT * FROM public."SessionQuestion" ORDER BY id',
     "batch": "SELECT * FROM batch_assets.batch ORDER BY id",
+    "abandoned_batch": "SELECT * FROM batch_assets.abandoned_batch ORDER BY batch_id",
     "attempt": "SELECT * FROM batch_assets.attempt ORDER BY batch_id, request_id",
     "intake": "SELECT * FROM batch_assets.intake ORDER BY request_id",
     "retry": "SELECT * FROM batch_assets.retry ORDER BY request_id",
