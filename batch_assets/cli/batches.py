@@ -112,9 +112,10 @@ def _show(batch: BatchRecord) -> None:
 
 def _state(batch: BatchRecord) -> str:
     said = batch.state if batch.is_ours else f"{batch.state}; not ours, and never cancelled"
-    if batch.server_status == LOST:
+    given_up = batch.server_status if batch.abandoned_at is not None else None
+    if given_up == LOST:
         said += " (given up: the server did not know it)"
-    elif batch.server_status == ABANDONED:
+    elif given_up == ABANDONED:
         said += " (given up: it did not end, or could not be read)"
     elif batch.server_status:
         said += f" (the server says {batch.server_status})"

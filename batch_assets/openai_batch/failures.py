@@ -163,7 +163,7 @@ def _no_answer(
     if operation in CREATING:
         sentence += ", and the server may have acted"
         return Failure(FailureKind.INDETERMINATE, code, sentence)
-    advice = _CONFIGURED_WRONGLY if code == "unreadable_answer" else ""
+    advice = _CONFIGURED_WRONGLY if code == codes.UNREADABLE else ""
     return Failure(FailureKind.TRANSIENT, code, sentence, advice=advice)
 
 
@@ -209,7 +209,7 @@ def _what_happened(
     if isinstance(cause, AnswerTooLargeError):
         return "answer_too_large", "the answer is larger than any that is meant"
     if isinstance(cause, ValueError | httpx2.DecodingError):
-        return "unreadable_answer", "the answer cannot be read"
+        return codes.UNREADABLE, "the answer cannot be read"
     if operation == Operation.DOWNLOAD_FILE and isinstance(cause, httpx2.RemoteProtocolError):
         return codes.TRUNCATED, "the connection ended before the file did"
     return "connection_lost", "the connection was lost"

@@ -16,7 +16,7 @@ from batch_assets.domain.records import RemoteBatch, ResultLine
 from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.results import read_results
-from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.saying import Few
 from batch_assets.store.abandoned import LOOKED_FOR_DAYS, AbandonedBatch, Late
 
@@ -40,6 +40,7 @@ class AbandonedReport:
     """What these have cost."""
 
 
+@within_budget
 def read_abandoned(
     pipeline: Pipeline, budget: Budget, *, whenever: bool = False
 ) -> AbandonedReport:

@@ -123,13 +123,13 @@ class Asked:
                 self.seen[batch.openai_batch_id] = self._api.retrieve(batch.openai_batch_id)
             except ApiError as error:
                 self._few.warning("Asking for batch %s: %s", batch.id, error)
-                # One that the server does not know, made with another key perhaps, stays as it is
-                # and keeps no other from being read.
+                # One that the server does not know, made with another key perhaps, or of which it
+                # says what nobody can read, stays as it is and keeps no other from being read.
                 if error.failure.code == codes.NOT_FOUND:
                     unknown.append(batch.openai_batch_id)
-                    continue
-                failures += 1
-                self.error = error
+                elif error.failure.code != codes.UNREADABLE:
+                    failures += 1
+                    self.error = error
             else:
                 failures = 0
                 self.looked_at.append(batch.id)

@@ -194,6 +194,16 @@ def test_one_of_which_the_server_never_says_anything_can_be_given_up(lab: Lab) -
         abandon(lab, batch_id)
 
 
+def test_a_word_of_ours_in_the_servers_mouth_does_not_count_as_given_up(lab: Lab) -> None:
+    batch_id, _ = stuck(lab, "finalizing")
+    lab.configure(
+        timing={"finalizing_seconds": FOR_EVER}, quirks={"rename_status": {"finalizing": "lost"}}
+    )
+    lab.poll()
+    assert lab.desk.batch(batch_id).server_status == "lost"
+    assert abandon(lab, batch_id).batch.server_status == "abandoned"
+
+
 def unreadable(lab: Lab) -> tuple[str, list[str]]:
     """A batch that has ended and of which no file can be downloaded."""
     lab.configure(calls=[call_rule("files.content", refusal(500, headers=AT_ONCE))])

@@ -14,8 +14,10 @@ from batch_assets.openai_batch import objects
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages import asking
+from batch_assets.stages.controls.cancel import find_batch
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.poll import check_statuses
+from batch_assets.store.lookups import Lookups
 from batch_assets_tests.stages.support import API_KEY, AT_ONCE, Lab, call_rule, refusal, wait_until
 
 HELD = {"hold_after_rows": 0}
@@ -170,6 +172,36 @@ def test_a_batch_that_validation_refused_is_rested_for_when_there_was_no_room(la
     assert (read.settled, read.rows.returned, read.rows.retry) == (1, 2, 0)
     assert lab.bucket_counts() == {"waiting": 2}
     assert lab.submit().requests == 0
+
+
+@pytest.mark.parametrize("batches", [1, 5], ids=["one by one", "by the list"])
+def test_what_nobody_can_read_touches_its_own_batch_only(lab: Lab, batches: int) -> None:
+    for _ in range(batches):
+        lab.company(1)
+    lab.configure(timing=HELD, quirks={"rename_status": {"in_progress": "in\x00progress"}})
+    lab.submit()
+    wait_until(lambda: lab.poll().unseen == batches)
+    report = lab.poll()
+    assert (report.in_flight, report.unseen, report.unknown) == (batches, batches, 0)
+    lab.configure()
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"complete": batches}
+
+
+@pytest.mark.parametrize("word", ["lost", "abandoned", "settled"])
+def test_a_word_of_ours_in_the_servers_mouth_ends_and_loses_nothing(lab: Lab, word: str) -> None:
+    lab.company(1)
+    lab.configure(quirks={"rename_status": {"completed": word}})
+    lab.submit()
+    remote_status(lab, word)
+    assert lab.poll().in_flight == 1
+    assert lab.ingest().settled == 0
+    (batch_id,) = lab.batches("submitted")
+    found = find_batch(Lookups(lab.desk.engine), batch_id)
+    assert (found.server_status, found.abandoned_at) == (word, None)
+    lab.configure()
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"complete": 1}
 
 
 def test_a_word_that_nobody_knows_means_that_it_still_runs(lab: Lab) -> None:

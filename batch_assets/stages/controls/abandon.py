@@ -15,7 +15,6 @@ from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.moments import read_moment
 from batch_assets.domain.states import (
     ABANDONED,
-    GIVEN_UP,
     LOST,
     SERVER_ENDED,
     UNRESOLVED_BATCH_STATES,
@@ -149,7 +148,7 @@ def abandon_batch(
         batch.id, openai_id, BatchState(batch.state), word=ABANDONED if force else LOST
     )
     after = find_batch(lookups, batch.id)
-    if after.server_status not in GIVEN_UP:
+    if after.abandoned_at is None:
         raise BatchAssetsError(
             f"{named(after)} has moved meanwhile, or is being read (it is {after.state}, "
             f"{after.server_status}): it goes on, and was not given up."
@@ -165,7 +164,7 @@ def _require_old(batch: BatchRecord, before: datetime, spelled: Spelling) -> tup
             "next runs look it up and settle it."
         )
     is_open = batch.state in {BatchState.SUBMITTED, BatchState.ENDED} and batch.kind == "batch"
-    is_given_up = batch.server_status in GIVEN_UP
+    is_given_up = batch.abandoned_at is not None
     if not is_open or is_given_up or batch.openai_batch_id is None or batch.submitted_at is None:
         raise BatchAssetsError(f"{named(batch)} is {batch.state}: there is nothing to give up.")
     if batch.submitted_at > before:
