@@ -42,7 +42,8 @@ _EMPTY = text("""
         system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
         database_name = current_database(),
         confirmed_at = CURRENT_TIMESTAMP,
-        confirmed_by = 'the tests'
+        confirmed_by = 'the tests',
+        upload_bytes = NULL
 """)
 
 

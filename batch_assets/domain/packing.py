@@ -77,6 +77,10 @@ class Terms:
     """(processing type, model) to its sizes."""
     only_model: str | None = None
     """Requests of other models are passed over; `None`: they are all wanted."""
+    upload_bytes: int | None = None
+    """What the server has turned out to take in one file; one request alone may be more."""
+    unsendable: frozenset[str] = frozenset()
+    """Requests that the server has refused for their size, each alone in a file."""
 
 
 @dataclass(slots=True)
@@ -200,7 +204,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
             continue
         together = (candidate.model, candidate.lot)
         draft = drafts.get(together)
-        if draft is None or _is_full(draft, size, terms.policy):
+        if draft is None or _is_full(draft, size, terms):
             draft = Draft(
                 candidate.company_id, candidate.model, candidate.suspect_of, candidate.lot
             )
@@ -222,6 +226,13 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
         )
     if candidate.message_count == 0:
         return Rejection(candidate, "no_messages", "The session has no messages.")
+    if candidate.request_id in terms.unsendable:
+        return Rejection(
+            candidate,
+            "upload_refused",
+            "The server, or a gateway before it, refuses the conversation for its size (HTTP 413), "
+            "also where nothing else is in the file.",
+        )
     sizes = terms.sizes_of(candidate.processing_type, candidate.model)
     text = candidate.content_bytes + JSON_BYTES_PER_MESSAGE * candidate.message_count
     size = text + sizes.overhead_bytes
@@ -273,8 +284,10 @@ def held_by_rest(model: str, reason: str) -> str:
     return f"model {model} rests: {reason}"
 
 
-def _is_full(draft: Draft, size: Estimate, policy: Policy) -> bool:
+def _is_full(draft: Draft, size: Estimate, terms: Terms) -> bool:
+    most = terms.policy.max_batch_bytes
+    if terms.upload_bytes is not None:
+        most = min(most, terms.upload_bytes)
     return (
-        len(draft.candidates) >= policy.max_batch_requests
-        or draft.bytes + size.bytes > policy.max_batch_bytes
+        len(draft.candidates) >= terms.policy.max_batch_requests or draft.bytes + size.bytes > most
     )

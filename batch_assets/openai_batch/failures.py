@@ -115,6 +115,8 @@ def _refusal(
         kind, code = FailureKind.PERMANENT, codes.UNSUPPORTED
     if details.param == "limit" and operation in _LISTS and status == 400:
         code = codes.PAGE_SIZE
+    if status == 413 and operation is Operation.UPLOAD:
+        code = codes.UPLOAD_TOO_LARGE
     known = codes.describe(status, details, codes.request_id(error.request_id))
     sentence = "the server sends elsewhere" if status < 400 else _STATUS_SENTENCES[kind]
     wait = retry_after_seconds(error.response.headers)

@@ -92,6 +92,8 @@ class InputFile:
         """Lines written."""
         self.bytes = 0
         """Bytes written, line ends included: what the upload will send."""
+        self.first_id = ""
+        """The `custom_id` of the first line."""
 
     def __enter__(self) -> Self:
         self._file = open(self.path, "xb", opener=_private)
@@ -122,6 +124,7 @@ class InputFile:
         if self.requests >= self._max_requests or self.bytes + len(line) > self._max_bytes:
             return False
         self._file.write(line)
+        self.first_id = self.first_id or custom_id
         self.requests += 1
         self.bytes += len(line)
         return True

@@ -125,6 +125,7 @@ def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
             processing_type, pipeline.policy.model_of(name)
         ),
         only_model=only_model,
+        upload_bytes=pipeline.glance.upload_bytes,
     )
 
 

@@ -105,6 +105,13 @@ def _claim_and_send(
             _count(report, wave, pipeline.run_id)
         if wave.stopped_by is not None:
             raise wave.stopped_by
+        if wave.sizes.refused:
+            terms = wave.sizes.applied_to(terms)
+            if terms.upload_bytes is not None:
+                pipeline.registry.note_upload_bytes(terms.upload_bytes)
+            spent -= wave.sizes.spent
+            again = dict.fromkeys(batch.company_id for batch in wave.sizes.refused)
+            remaining = tuple(dict.fromkeys([*again, *remaining]))
 
 
 def _count(report: SubmitReport, wave: Wave, run_id: str) -> None:

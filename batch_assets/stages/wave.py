@@ -19,7 +19,9 @@ from batch_assets.domain.batches import ClaimedBatch, SubmittedBatch, UploadedBa
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.policy import Rest
 from batch_assets.domain.records import Conversation, Lease
+from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.codes import OF_THE_QUOTA, PARAMETER_REFUSED
+from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.leases import LeaseKeeper
@@ -27,6 +29,7 @@ from batch_assets.stages.naming import file_name, metadata_of
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.resting import rest_all
 from batch_assets.stages.saying import Few
+from batch_assets.stages.upload_sizes import UploadSizes
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,8 @@ class Wave:
         self.unresolved: list[Lease] = []
         self.broken: dict[str, str] = {}
         """Companies with a request that could not be written, and the error's class."""
+        self.sizes = UploadSizes()
+        """What the server takes in one upload, as far as this wave has met it."""
         self.stopped_by: ApiError | None = None
         """The failure after which nothing more was sent."""
         self._pipeline = pipeline
@@ -87,8 +92,8 @@ class Wave:
             longest_call=self._pipeline.api.timeouts.longest_creating_call,
         )
         try:
-            with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as spool:
-                self._write_all(batches, spool)
+            with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as self._spool:
+                self._write_all(batches)
                 self._each(batches, self._upload)
             self._record_uploads(batches)
             self._each(batches, self._create)
@@ -106,20 +111,18 @@ class Wave:
         sent = (self._written[batch.id].unknown_types for batch in self.submitted)
         return sum(sent, Counter())
 
-    def _write_all(self, batches: Sequence[ClaimedBatch], spool: Spool) -> None:
+    def _write_all(self, batches: Sequence[ClaimedBatch]) -> None:
         """Write every batch's input file, all from one read: no call is made meanwhile."""
         company_of = {batch.id: batch.company_id for batch in batches}
         conversations = self._pipeline.queries.conversations([batch.id for batch in batches])
         for batch_id, some in groupby(conversations, key=attrgetter("batch_id")):
-            self._write(batch_id, company_of[batch_id], some, spool)
+            self._write(batch_id, company_of[batch_id], some)
 
-    def _write(
-        self, batch_id: str, company_id: str, conversations: Iterable[Conversation], spool: Spool
-    ) -> None:
+    def _write(self, batch_id: str, company_id: str, conversations: Iterable[Conversation]) -> None:
         dropped = []
         unknown_types: Counter[str] = Counter()
         max_bytes = self._pipeline.policy.max_batch_bytes
-        with spool.input_file(max_bytes=max_bytes) as file:
+        with self._spool.input_file(max_bytes=max_bytes) as file:
             for conversation in conversations:
                 try:
                     is_in = bool(conversation.messages) and file.add(
@@ -160,12 +163,21 @@ class Wave:
         if not self._keeper.holds(batch.lease):
             return
         try:
+            if self.sizes.would_be_refused(written.file):
+                self._refuse_size(batch, written.file)
+                return
             file_id = self._pipeline.api.upload(
                 written.file.path, file_name(self._installation_id, batch.id)
             )
         except ApiError as error:
+            if error.failure.code == codes.UPLOAD_TOO_LARGE:
+                if self._refuse_size(batch, written.file):
+                    return
+                # Nothing is taken at all: the next one would fare no better.
+                self._full_models.add(batch.model)
             self._fail(batch, error)
         else:
+            self.sizes.take(written.file)
             self._uploads[batch.id] = UploadedBatch(
                 batch.lease,
                 file_id,
@@ -175,6 +187,27 @@ class Wave:
             )
         finally:
             written.file.remove()
+
+    def _refuse_size(self, batch: ClaimedBatch, file: InputFile) -> bool:
+        """Let a batch that is too large wait for smaller ones; False if it is not that."""
+        is_refused = self.sizes.refuse(batch, file, lambda: self._takes_small_files(batch))
+        if is_refused:
+            self._few.warning(
+                "Batch %s: the server refuses %d bytes in one file", batch.id, file.bytes
+            )
+            self.given_back.append(batch.lease)
+        return is_refused
+
+    def _takes_small_files(self, batch: ClaimedBatch) -> bool:
+        """Ask with a file that nothing comes of; it carries a name by which it would be cleared."""
+        with self._spool.input_file() as file:
+            file.add("size", {})
+        try:
+            name = file_name(self._installation_id, batch.id)
+            self._pipeline.api.delete_file(self._pipeline.api.upload(file.path, name))
+        except ApiError as error:
+            return error.operation == Operation.DELETE_FILE
+        return True
 
     def _record_uploads(self, batches: Sequence[ClaimedBatch]) -> None:
         uploaded = [self._uploads[batch.id] for batch in batches if batch.id in self._uploads]

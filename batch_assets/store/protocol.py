@@ -57,6 +57,9 @@ class Spent:
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(self.requests + other.requests, self.cost_eur + other.cost_eur)
 
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.requests - other.requests, self.cost_eur - other.cost_eur)
+
 
 class Queries(Protocol):
     """Everything that the stages ask of the database and that has two implementations."""

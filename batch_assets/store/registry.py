@@ -103,6 +103,8 @@ class Glance:
     """Of the API operations whose last call failed."""
     stored_mode: StoredMode | None
     """Which implementation an operator has chosen for all runs."""
+    upload_bytes: int | None = None
+    """What the server has turned out to take in one file lately."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class Registry(EngineQueries):
             has_any_to_lose=row.has_any_to_lose,
             breakers=breakers_in(row.breakers),
             stored_mode=stored_mode_in(row.stored_mode) if row.stored_mode else None,
+            upload_bytes=row.upload_bytes,
         )
 
     @retry_lost
@@ -165,6 +168,12 @@ class Registry(EngineQueries):
                 left = connection.execute(SQL["leave_unresolved_to_the_original"]).scalars()
                 return_rows(connection, list(left))
             connection.execute(SQL["confirm"], {"confirmed_by": confirmed_by})
+
+    @retry_lost
+    def note_upload_bytes(self, most: int) -> None:
+        """Keep what the server takes in one file, which is less than was sent."""
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["note_upload_bytes"], {"bytes": most})
 
     @retry_lost
     def note_cancelled(self, batch_ids: Sequence[str]) -> None:

@@ -120,8 +120,14 @@ SELECT
             'mode', m.mode, 'chosen_by', m.chosen_by, 'chosen_at', m.chosen_at
         )
         FROM batch_assets.query_mode AS m
-    ) AS stored_mode
+    ) AS stored_mode,
+    CASE WHEN i.upload_bytes_until > clock_timestamp() THEN i.upload_bytes END AS upload_bytes
 FROM batch_assets.installation AS i
+
+-- name: note_upload_bytes
+-- For a day: the server's limit may have been raised since.
+UPDATE batch_assets.installation AS i
+SET upload_bytes = :bytes, upload_bytes_until = clock_timestamp() + interval '1 day'
 
 -- name: confirm
 UPDATE batch_assets.installation AS i

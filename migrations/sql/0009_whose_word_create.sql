@@ -102,3 +102,8 @@ CREATE INDEX abandoned_batch_booked_at_idx
 ALTER TABLE batch_assets.run_metric
     ADD COLUMN wasted_abandoned_eur double precision NOT NULL DEFAULT 0;
 ALTER TABLE batch_assets.run_metric ALTER COLUMN wasted_abandoned_eur DROP DEFAULT;
+
+-- What the server has turned out to take in one file, which may be less than it says; for a while.
+ALTER TABLE batch_assets.installation
+    ADD COLUMN upload_bytes bigint,
+    ADD COLUMN upload_bytes_until timestamptz;

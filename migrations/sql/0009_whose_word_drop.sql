@@ -1,3 +1,7 @@
+ALTER TABLE batch_assets.installation
+    DROP COLUMN upload_bytes_until,
+    DROP COLUMN upload_bytes;
+
 ALTER TABLE batch_assets.run_metric DROP COLUMN wasted_abandoned_eur;
 DROP TABLE batch_assets.abandoned_batch;
 

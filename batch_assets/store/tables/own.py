@@ -41,6 +41,8 @@ installation = Table(
     moment("confirmed_at"),
     Column("confirmed_by", Text),
     moment("alone_since"),
+    Column("upload_bytes", BigInteger),
+    moment("upload_bytes_until"),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )
