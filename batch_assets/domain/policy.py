@@ -94,6 +94,10 @@ class Policy:
     batch_timeout_seconds: float = 24 * 60 * 60
     stuck_seconds: float = 24 * 60 * 60
     output_expires_seconds: int = 7 * 24 * 60 * 60
+    file_wait_seconds: float = 60
+    """How long a wave waits in all for the server to process its files."""
+    file_patience_seconds: float = 60 * 60
+    """How long a batch waits for its file, over all runs, before its requests wait again."""
     batches_per_claim: int = 500
     rows_per_claim: int = 20_000
     bytes_per_claim: int = 500_000_000

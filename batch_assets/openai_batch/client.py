@@ -171,7 +171,9 @@ class BatchApi:
             raise ApiError(
                 Operation.RETRIEVE_FILE, Failure(FailureKind.PERMANENT, codes.FILE_FAILED, reason)
             )
-        if not file.is_pending:
+        if file.is_pending:
+            self._pending.add(file_id)
+        else:
             self._pending.discard(file_id)
         return file.is_pending
 

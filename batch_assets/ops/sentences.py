@@ -131,6 +131,11 @@ def of_sending(report: SubmitReport, held_because: str) -> str:
         said.append(f"Can never be sent: {_counted(report.rejected)}.")
     if report.released:
         said.append(f"Batches that were not taken, their requests wait again: {report.released:,}.")
+    if report.put_off:
+        said.append(
+            "Batches that a later run goes on with, since the server still processes their files: "
+            f"{report.put_off:,}."
+        )
     if report.unresolved:
         said.append(f"Batches that a later run looks up: {report.unresolved:,}.")
     return " ".join(said)

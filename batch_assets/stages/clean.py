@@ -4,6 +4,7 @@ import logging
 
 from batch_assets.domain.batches import Leftover
 from batch_assets.domain.failures import ApiError
+from batch_assets.openai_batch.codes import UNSUPPORTED
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.saying import Few
@@ -16,7 +17,8 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
     """Delete the files of batches that are settled; of how many batches.
 
     Only files of our own batches, and only from the database that made them. A file that cannot be
-    deleted now is left for a later run; the server's own expiry is the backstop.
+    deleted now is left for a later run; the server's own expiry is the backstop. On a server that
+    deletes none there is nothing that a later run could do: its files count as seen to.
     """
     glance = pipeline.glance
     if not (glance.has_leftovers and glance.installation.is_at_home):
@@ -31,8 +33,9 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
                 pipeline.api.delete_file(file_id)
         except ApiError as error:
             few.warning("Files of batch %s are left behind: %s", leftover.batch_id, error)
-        else:
-            deleted.append(leftover.batch_id)
+            if error.failure.code != UNSUPPORTED:
+                return
+        deleted.append(leftover.batch_id)
 
     with Few(log) as few:
         side_by_side(

@@ -17,6 +17,7 @@ from batch_assets.store.followers import Followers
 from batch_assets.store.intents import Intents
 from batch_assets.store.live import Live
 from batch_assets.store.livedash_acts import LiveDashActs
+from batch_assets.store.pending_files import PendingFiles
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.registry import Glance, Registry
 from batch_assets.store.suspects import Suspects
@@ -66,6 +67,11 @@ class Pipeline:
     def abandoned(self) -> Abandoned:
         """Batches that were given up, and what they bring all the same."""
         return Abandoned(self.registry.engine)
+
+    @cached_property
+    def pending_files(self) -> PendingFiles:
+        """Batches whose input file the server still processes."""
+        return PendingFiles(self.registry.engine)
 
     @cached_property
     def live(self) -> Live:

@@ -5,8 +5,9 @@ is killed anywhere leaves intents that `recover` looks up.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.domain.errors import SubmissionHeldError
@@ -33,6 +34,8 @@ class SubmitReport:
     """Their requests."""
     unresolved: int = 0
     """Batches whose outcome is not known: a later run looks them up."""
+    put_off: int = 0
+    """Batches that a later run creates: the server still processes their files."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Requests that can never be sent, by code."""
     held: Counter[str] = field(default_factory=Counter)
@@ -60,7 +63,7 @@ def submit_due(
     reached; what was claimed by then waits again or is looked up by the next run.
     """
     report = pipeline.figures.note(SubmitReport())
-    if not company_ids:
+    if not (company_ids or pipeline.glance.has_pending_files):
         return report
     pipeline.look_again()
     installation = pipeline.glance.installation
@@ -72,6 +75,8 @@ def submit_due(
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
     terms = claim_terms(pipeline, only_model)
     with pipeline.api.within(budget.seconds_left):
+        if pipeline.glance.has_pending_files:
+            _go_on(pipeline, budget, report)
         _claim_and_send(pipeline, company_ids, budget, terms, report)
     return report
 
@@ -99,12 +104,7 @@ def _claim_and_send(
             continue
         wave = Wave(pipeline, installation_id, budget)
         pipeline.look_again()
-        try:
-            wave.send(claim.batches)
-        finally:
-            _count(report, wave, pipeline.run_id)
-        if wave.stopped_by is not None:
-            raise wave.stopped_by
+        _carry_out(partial(wave.send, claim.batches), wave, report, pipeline.run_id)
         if wave.sizes.refused:
             terms = wave.sizes.applied_to(terms)
             if terms.upload_bytes is not None:
@@ -112,6 +112,28 @@ def _claim_and_send(
             spent -= wave.sizes.spent
             again = dict.fromkeys(batch.company_id for batch in wave.sizes.refused)
             remaining = tuple(dict.fromkeys([*again, *remaining]))
+
+
+def _go_on(pipeline: Pipeline, budget: Budget, report: SubmitReport) -> None:
+    """Create the batches that earlier runs have put off, as far as their files are processed."""
+    installation_id = pipeline.glance.installation.id
+    pending = pipeline.pending_files.take(
+        pipeline.holder(installation_id), pipeline.policy.batches_per_claim
+    )
+    pipeline.look_again()
+    if pending:
+        wave = Wave(pipeline, installation_id, budget)
+        _carry_out(partial(wave.go_on, pending), wave, report, pipeline.run_id)
+
+
+def _carry_out(work: Callable[[], None], wave: Wave, report: SubmitReport, run_id: str) -> None:
+    """Do what a wave is for, and count it; raises what stopped it."""
+    try:
+        work()
+    finally:
+        _count(report, wave, run_id)
+    if wave.stopped_by is not None:
+        raise wave.stopped_by
 
 
 def _count(report: SubmitReport, wave: Wave, run_id: str) -> None:
@@ -122,6 +144,7 @@ def _count(report: SubmitReport, wave: Wave, run_id: str) -> None:
     report.released += len(wave.given_back)
     report.returned_requests += wave.returned_requests
     report.unresolved += len(wave.unresolved)
+    report.put_off += len(wave.put_off)
     report.unknown_types.update(wave.unknown_types)
     report.failed.update(wave.broken)
     report.company_ids.update(batch.company_id for batch in wave.submitted)

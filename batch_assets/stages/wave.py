@@ -8,8 +8,10 @@ other's failure.
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -24,12 +26,14 @@ from batch_assets.openai_batch.codes import OF_THE_QUOTA, PARAMETER_REFUSED
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.companies import side_by_side
+from batch_assets.stages.file_waits import FileWaits
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.naming import file_name, metadata_of
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.resting import rest_all
 from batch_assets.stages.saying import Few
 from batch_assets.stages.upload_sizes import UploadSizes
+from batch_assets.store.pending_files import PendingFile
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +65,8 @@ class Wave:
         self.returned_requests = 0
         """Requests of those, as far as they were seen to wait again."""
         self.unresolved: list[Lease] = []
+        self.put_off: list[tuple[Lease, datetime | None]] = []
+        """Batches whose file the server still processes, and since when that is waited for."""
         self.broken: dict[str, str] = {}
         """Companies with a request that could not be written, and the error's class."""
         self.sizes = UploadSizes()
@@ -77,6 +83,9 @@ class Wave:
         self._written: dict[str, _Written] = {}
         self._uploads: dict[str, UploadedBatch] = {}
         self._created: dict[str, SubmittedBatch] = {}
+        self._pending: dict[str, PendingFile] = {}
+        """Batches that an earlier wave has put off."""
+        self._files = FileWaits(pipeline.api, pipeline.policy)
         self._few = Few(log)
 
     def send(self, batches: Sequence[ClaimedBatch]) -> None:
@@ -84,6 +93,29 @@ class Wave:
 
         A company's batches go in their order.
         """
+        with self._holding(batches):
+            with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as self._spool:
+                self._write_all(batches)
+                self._each(batches, self._upload)
+            self._record_uploads(batches)
+            self._each(batches, self._create)
+            self._record_submissions(batches)
+
+    def go_on(self, pending: Sequence[PendingFile]) -> None:
+        """Create what was uploaded before, and put off until its files were processed."""
+        batches = [one.batch for one in pending]
+        self._pending = {one.batch.id: one for one in pending}
+        self._uploads = {
+            one.batch.id: UploadedBatch(one.batch.lease, one.input_file_id, input_bytes=0)
+            for one in pending
+        }
+        with self._holding(batches):
+            self._each(batches, self._create)
+            self._record_submissions(batches)
+
+    @contextmanager
+    def _holding(self, batches: Sequence[ClaimedBatch]) -> Generator[None, None, None]:
+        """Keep the leases of these batches while something is done with them."""
         leases = [batch.lease for batch in batches]
         self._keeper = LeaseKeeper(
             self._pipeline.queries,
@@ -92,12 +124,7 @@ class Wave:
             longest_call=self._pipeline.api.timeouts.longest_creating_call,
         )
         try:
-            with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as self._spool:
-                self._write_all(batches)
-                self._each(batches, self._upload)
-            self._record_uploads(batches)
-            self._each(batches, self._create)
-            self._record_submissions(batches)
+            yield
         except BaseException:
             # Interrupted, or broken off by something unforeseen: whoever recovers need not wait.
             self._pipeline.queries.expire(leases)
@@ -108,7 +135,8 @@ class Wave:
     @property
     def unknown_types(self) -> Counter[str]:
         """Requests of the submitted batches whose type is not known: everything was asked."""
-        sent = (self._written[batch.id].unknown_types for batch in self.submitted)
+        written = (self._written.get(batch.id) for batch in self.submitted)
+        sent = (one.unknown_types for one in written if one is not None)
         return sum(sent, Counter())
 
     def _write_all(self, batches: Sequence[ClaimedBatch]) -> None:
@@ -218,6 +246,8 @@ class Wave:
         upload = self._uploads.get(batch.id)
         if upload is None or not self._keeper.holds(batch.lease):
             return
+        if not self._is_processed(batch, upload.input_file_id):
+            return
         if self._has_to_wait(batch):
             self._give_back(batch.lease, upload.input_file_id)
             return
@@ -231,10 +261,35 @@ class Wave:
             if error.failure.code == PARAMETER_REFUSED:
                 # Nothing was made, and each call leaves out one parameter more.
                 self._create(batch)
+            elif self._files.came_too_soon(upload.input_file_id, error.failure):
+                self._put_off(batch)
             else:
                 self._fail(batch, error, upload.input_file_id)
         else:
             self._created[batch.id] = SubmittedBatch(batch.lease, remote)
+
+    def _is_processed(self, batch: ClaimedBatch, file_id: str) -> bool:
+        """Whether a batch can be made of its file; else it was put off, or given back.
+
+        No creation was called for by then, or it was refused: nothing is to be looked up.
+        """
+        try:
+            if self._files.is_ready(
+                file_id, lambda: self._goes_on(batch), self._pending.get(batch.id)
+            ):
+                return True
+        except ApiError as error:
+            self._fail(batch, error, file_id)
+        else:
+            self._put_off(batch)
+        return False
+
+    def _goes_on(self, batch: ClaimedBatch) -> bool:
+        return not self._is_over and self._keeper.holds(batch.lease)
+
+    def _put_off(self, batch: ClaimedBatch) -> None:
+        before = self._pending.get(batch.id)
+        self.put_off.append((batch.lease, None if before is None else before.since))
 
     def _record_submissions(self, batches: Sequence[ClaimedBatch]) -> None:
         queries = self._pipeline.queries
@@ -246,6 +301,8 @@ class Wave:
             self.returned_requests = queries.release(self.given_back)
         if self.unresolved:
             queries.expire(self.unresolved)
+        if self.put_off:
+            self._pipeline.pending_files.put_off(self.put_off)
         for model, rest in self._pauses.items():
             self._pipeline.registry.pause_model(model, rest)
         if self.stopped_by is not None and self.stopped_by.failure.code in OF_THE_QUOTA:

@@ -88,6 +88,8 @@ class Glance:
     """Batches have ended that nobody reads."""
     has_unresolved: bool
     """Batches were claimed and not submitted, and nobody works on them."""
+    has_pending_files: bool
+    """Batches wait for the server to process their input files, and nobody works on them."""
     has_leftovers: bool
     """Files of finished batches may be on the server."""
     has_abandoned: bool
@@ -139,6 +141,7 @@ class Registry(EngineQueries):
             has_in_flight=row.has_in_flight,
             has_ended=row.has_ended,
             has_unresolved=row.has_unresolved,
+            has_pending_files=row.has_pending_files,
             has_leftovers=row.has_leftovers,
             has_abandoned=row.has_abandoned,
             has_due_retries=row.has_due_retries,

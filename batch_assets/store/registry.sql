@@ -75,8 +75,16 @@ SELECT
         SELECT
         FROM batch_assets.batch AS b
         WHERE b.state IN ('claimed', 'uploaded')
+            AND b.file_pending_since IS NULL
             AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
     ) AS has_unresolved,
+    EXISTS (
+        SELECT
+        FROM batch_assets.batch AS b
+        WHERE b.state = 'uploaded'
+            AND b.file_pending_since IS NOT NULL
+            AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
+    ) AS has_pending_files,
     EXISTS (
         SELECT
         FROM batch_assets.batch AS b

@@ -12,6 +12,12 @@ ALTER TABLE batch_assets.batch
     ADD COLUMN was_split boolean NOT NULL DEFAULT false;
 ALTER TABLE batch_assets.suspect DROP COLUMN found_in;
 
+-- Since when the server processes an input file, while no batch of it was asked for; and how many
+-- answers of a batch have cost what no price list says.
+ALTER TABLE batch_assets.batch
+    ADD COLUMN file_pending_since timestamptz,
+    ADD COLUMN unpriced bigint NOT NULL DEFAULT 0;
+
 -- When the server was last asked for a batch alone, where a page of its list is asked for them all.
 ALTER TABLE batch_assets.batch ADD COLUMN retrieved_at timestamptz;
 

@@ -27,6 +27,9 @@ UPDATE batch_assets.suspect SET found_in = root_batch_id;
 ALTER TABLE batch_assets.suspect ALTER COLUMN found_in SET NOT NULL;
 ALTER TABLE batch_assets.batch DROP COLUMN retrieved_at;
 ALTER TABLE batch_assets.batch
+    DROP COLUMN unpriced,
+    DROP COLUMN file_pending_since;
+ALTER TABLE batch_assets.batch
     DROP COLUMN was_split,
     DROP COLUMN lot,
     DROP COLUMN error_bytes,

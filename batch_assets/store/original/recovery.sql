@@ -8,6 +8,7 @@ FROM (
     FROM batch_assets.batch AS u
     JOIN batch_assets.installation AS i ON i.id = u.installation_id
     WHERE u.state IN ('claimed', 'uploaded')
+        AND u.file_pending_since IS NULL
         AND (u.lease_expires_at IS NULL OR u.lease_expires_at < clock_timestamp())
     ORDER BY u.claimed_at, u.id
     LIMIT :limit

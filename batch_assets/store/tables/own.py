@@ -100,6 +100,8 @@ batch = Table(
     Column("output_bytes", BigInteger),
     Column("error_bytes", BigInteger),
     Column("lot", Text),
+    moment("file_pending_since"),
+    _count("unpriced"),
     Column("was_split", Boolean, nullable=False, server_default=text("false")),
     moment("retrieved_at"),
     Column("account", Text),
