@@ -50,7 +50,7 @@ def run_once() -> None:
         shown = console()
         shown.say(f"Running the job on the {database.place} …")
         run = run_job(instance)
-        held = database.registry.installation().hold_reason
+        held = database.held_because
     shown.show(_OPS, run.numbers.items())
     if held is not None:
         shown.say(f"Nothing was submitted. {held}")

@@ -68,6 +68,11 @@ class OpenDatabase:
         """The installation."""
         return Registry(self.engine, self.settings.policy().foreign_quiet_seconds)
 
+    @property
+    def held_because(self) -> str | None:
+        """Why nothing can be submitted from it now, or `None`."""
+        return self.endpoints.profile.why_no_batches or self.registry.installation().hold_reason
+
 
 @contextmanager
 def open_database() -> Iterator[OpenDatabase]:

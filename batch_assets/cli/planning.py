@@ -56,7 +56,7 @@ def show_plan(*, dry_run: bool, as_json: bool) -> None:
         with open_pipeline(database, "plan") as pipeline:
             plan = preview(pipeline, list(companies))
         lines = list(_lines(plan.batches, companies))
-        held_because = database.registry.installation().hold_reason
+        held_because = database.held_because
         statistics = database.queries.statistics()
         others = _not_sent(plan, in_all(statistics))
         inactive = [one for one in statistics if one.waiting and one.status != "ACTIVE"]

@@ -27,7 +27,7 @@ def show_status(*, as_json: bool) -> None:
     """Print where the requests of every company are."""
     with open_database() as database:
         companies = database.queries.statistics()
-        held_because = database.registry.installation().hold_reason
+        held_because = database.held_because
         stopped, under_way = stoppages(database), activity(database)
         live = LiveRequests(database.engine).standing()
         given_up = Abandoned(database.engine).standing()

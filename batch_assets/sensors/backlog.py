@@ -76,7 +76,11 @@ def backlog_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
 
 def _held_because(view: View, foreign_quiet_seconds: float) -> str | None:
     seen = view.lookout.see(lambda engine: Registry(engine, foreign_quiet_seconds).glance())
-    return seen.installation.hold_reason or submission_held_by(seen.breakers)
+    return (
+        view.lookout.endpoints.profile.why_no_batches
+        or seen.installation.hold_reason
+        or submission_held_by(seen.breakers)
+    )
 
 
 def _due(found: NewlyDue) -> str:

@@ -67,8 +67,9 @@ def submit_due(
         return report
     pipeline.look_again()
     installation = pipeline.glance.installation
-    if installation.hold_reason is not None:
-        raise SubmissionHeldError(installation.hold_reason)
+    why_not = pipeline.api.profile.why_no_batches or installation.hold_reason
+    if why_not is not None:
+        raise SubmissionHeldError(why_not)
     refused = submission_held_by(pipeline.glance.breakers)
     if refused is not None:
         raise SubmissionHeldError(refused)

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
+from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.local.batch_server.profiles.played import PLAYED, Server
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import NAMES, profile_of, versioned
@@ -77,6 +78,16 @@ def test_what_is_refused_for_good_is_not_tried_again(lab: Lab) -> None:
         assert there.submit().released == 1
         assert there.bucket_counts() == {"waiting": 1}
         assert there.times_billed(ids) == [0]
+
+
+def test_a_server_that_takes_no_batches_of_files_is_sent_none(lab: Lab) -> None:
+    _, ids = lab.company(2)
+    with playing(lab, "openrouter") as there:
+        with pytest.raises(SubmissionHeldError, match="not files that are uploaded first"):
+            there.submit()
+        assert there.bucket_counts() == {"waiting": 2}
+        assert there.batches() == []
+        assert there.times_billed(ids) == [0, 0]
 
 
 def test_files_that_no_server_deletes_are_tried_once(lab: Lab) -> None:

@@ -51,7 +51,7 @@ class Profile:
     is_dated: bool = False
     """Whether each call names the version of the API that it is made to, and the key has a header
     of its own."""
-    why_no_batches: str = ""
+    why_no_batches: str | None = None
     """A sentence for people, if it takes none of ours."""
 
     def bound(self, policy: Policy) -> Policy:

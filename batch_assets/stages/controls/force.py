@@ -121,5 +121,9 @@ def _foresee(pipeline: Pipeline, company: NamedCompany, demand: Demand) -> Force
         planned=plan.batches,
         rejected=plan.rejected,
         held=plan.held,
-        held_because=glance.installation.hold_reason or submission_held_by(glance.breakers),
+        held_because=(
+            pipeline.api.profile.why_no_batches
+            or glance.installation.hold_reason
+            or submission_held_by(glance.breakers)
+        ),
     )
