@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
@@ -113,11 +113,41 @@ class EndedBatch:
     error_file_id: str | None
     is_live: bool = False
     """Whether its requests are sent one by one: then the server knows nothing of it."""
+    answered: int = 0
+    """Its rows of which an answer, or an error of their own, was read before."""
+    returned: int = 0
+    """Its rows of which it was read before that they never ran."""
+    looks: int = 0
+    """How often it was put down since it could not be read to its end."""
+    incomplete_seconds: float | None = None
+    """Since it was read first and something of it was missing; `None`: that was not so yet."""
+    output_bytes: int | None = None
+    error_bytes: int | None = None
+    """What was received of each file before; `None`: not all of it, or nothing of use."""
 
     @property
     def id(self) -> str:
         """The batch's own id."""
         return self.lease.batch_id
+
+    @property
+    def never_ran(self) -> bool:
+        """Whether the server refused it in validation, so that there is nothing to read."""
+        has_files = self.output_file_id is not None or self.error_file_id is not None
+        return self.server_status == "failed" and not (has_files or self.server_answered)
+
+    def as_now(self, remote: RemoteBatch) -> "EndedBatch":
+        """The same with what the server shows of it now; what it showed before stays."""
+        output_id = remote.output_file_id or self.output_file_id
+        error_id = remote.error_file_id or self.error_file_id
+        return replace(
+            self,
+            output_file_id=output_id,
+            error_file_id=error_id,
+            output_bytes=self.output_bytes if output_id == self.output_file_id else None,
+            error_bytes=self.error_bytes if error_id == self.error_file_id else None,
+            server_answered=max(self.server_answered, remote.completed + remote.failed),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ class Policy:
     longest_wait_seconds: float = 7 * 24 * 60 * 60
     absence_grace_seconds: float = 10 * 60
     reading_grace_seconds: float = 30 * 60
+    first_look_seconds: float = 60
+    most_look_seconds: float = 60 * 60
     batch_timeout_seconds: float = 24 * 60 * 60
     stuck_seconds: float = 24 * 60 * 60
     output_expires_seconds: int = 7 * 24 * 60 * 60
@@ -136,6 +138,11 @@ class Policy:
             backlog.requests >= self.min_batch_requests
             or backlog.oldest_wait_seconds >= self.max_wait_seconds
         )
+
+    def look_again_seconds(self, looks: int) -> float:
+        """How long results rest that were looked at so often before, and are not all there."""
+        doublings = min(looks, _MOST_DOUBLINGS)
+        return min(self.most_look_seconds, self.first_look_seconds * 2.0**doublings)
 
     def retry_delay_seconds(self, failures: int, jitter: random.Random) -> float:
         """How long a request that has failed so many times waits: doubling, with full jitter.

@@ -83,6 +83,7 @@ class ResultLine:
     failure: Failure | None
     answered: bool = True
     """False for a row that never ran (expired, cancelled): nothing was paid, nothing was tried."""
+    in_error_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

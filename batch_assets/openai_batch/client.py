@@ -332,6 +332,14 @@ class BatchApi:
             )
         return True
 
+    def file_bytes(self, file_id: str) -> int:
+        """How large the server says a file is; 0 also where it does not say. One call."""
+        connections = self._connect()
+        files = connections.reading.files.with_raw_response
+        return connections.call(
+            Operation.RETRIEVE_FILE, lambda: files.retrieve(file_id), objects.remote_file
+        ).bytes
+
     def download(self, file_id: str) -> Generator[bytes, None, None]:
         """The lines of a file, without their ends, as they arrive.
 

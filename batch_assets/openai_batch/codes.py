@@ -14,6 +14,13 @@ from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import BatchErrorLine
 
 NOT_FOUND = "not_found"
+"""The API itself says that there is no such thing, at least under this key."""
+NOT_THE_API = "not_the_api"
+"""A 404 that does not look like one of the API's: a gateway's, or the address is wrong."""
+GONE = "gone"
+FILE_REFUSED = "file_refused"
+OF_ONE_FILE = frozenset({GONE, FILE_REFUSED})
+"""A download was refused for its file; the second may be the account's, all the same."""
 UNSUPPORTED = "unsupported"
 PAGE_SIZE = "page_size"
 TRUNCATED = "truncated_download"

@@ -33,6 +33,8 @@ API_ERRORS: tuple[type[Exception], ...] = (
 
 _UNSUPPORTED = frozenset({405, 501})
 """The server has no such call."""
+_GONE = frozenset({410, 413, 451})
+"""A file will not be given out any more, whoever asks for it."""
 _LISTS = frozenset({Operation.LIST_BATCHES, Operation.LIST_FILES})
 _MAY_HAVE_ACTED = frozenset({408, 409})
 
@@ -110,7 +112,12 @@ def _refusal(
     kind = _kind(status, details, operation)
     code = details.name or f"http_{status}"
     if status == 404 and operation is not Operation.CHAT_COMPLETION:
-        code = codes.NOT_FOUND
+        is_the_apis = codes.details(error.body) is not None and isinstance(error.body, Mapping)
+        code = codes.NOT_FOUND if is_the_apis else codes.NOT_THE_API
+        kind = kind if is_the_apis or operation in CREATING else FailureKind.TRANSIENT
+    if operation is Operation.DOWNLOAD_FILE:
+        code = _of_a_file(status, details) or code
+        kind = FailureKind.PERMANENT if code in codes.OF_ONE_FILE else kind
     if status in _UNSUPPORTED and operation not in CREATING:
         kind, code = FailureKind.PERMANENT, codes.UNSUPPORTED
     if details.param == "limit" and operation in _LISTS and status == 400:
@@ -121,6 +128,15 @@ def _refusal(
     sentence = "the server sends elsewhere" if status < 400 else _STATUS_SENTENCES[kind]
     wait = retry_after_seconds(error.response.headers)
     return Failure(kind, code, f"{sentence} ({known})", wait, _advice(status, details, operation))
+
+
+def _of_a_file(status: int, details: codes.ErrorDetails) -> str | None:
+    """The code of a download that was refused for what it asked for; `None`: not so."""
+    if status in _GONE:
+        return codes.GONE
+    if status in {400, 403} and codes.kind_of(status, details) is FailureKind.PERMANENT:
+        return codes.FILE_REFUSED
+    return None
 
 
 def _advice(status: int, details: codes.ErrorDetails, operation: Operation) -> str:

@@ -74,30 +74,38 @@ def _read_line(text: str, number: int, *, error_file: bool) -> ResultLine | Brok
 def _read_row(custom_id: str, row: Mapping[str, object], *, error_file: bool) -> ResultLine:
     response = row.get("response")
     if not isinstance(response, Mapping):
-        return _failed(custom_id, None, details(row.get("error")))
+        return _failed(custom_id, None, details(row.get("error")), error_file=error_file)
     status = _status(response.get("status_code"))
     body = _body(response.get("body"))
     error = _error(row, status, body)
     succeeded = 200 <= status < 300 if status is not None else not error_file and error is None
     if not succeeded:
-        return _failed(custom_id, status, error)
+        return _failed(custom_id, status, error, error_file=error_file)
     if body is None:
         unreadable = Failure(FailureKind.TRANSIENT, "no_body", "The answer has no readable body.")
-        return ResultLine(custom_id, None, unreadable)
+        return ResultLine(custom_id, None, unreadable, in_error_file=error_file)
     answer, failure = read_response(body)
     if error is not None:
         failure = row_failure(status, error)
-    return ResultLine(custom_id, answer, failure)
+    return ResultLine(custom_id, answer, failure, in_error_file=error_file)
 
 
-def _failed(custom_id: str, status: int | None, error: ErrorDetails | None) -> ResultLine:
+def _failed(
+    custom_id: str, status: int | None, error: ErrorDetails | None, *, error_file: bool
+) -> ResultLine:
     if error is None and status is None:
         missing = Failure(
             FailureKind.TRANSIENT, "no_response", "The server gave neither an answer nor an error."
         )
-        return ResultLine(custom_id, None, missing)
+        return ResultLine(custom_id, None, missing, in_error_file=error_file)
     error = error or ErrorDetails()
-    return ResultLine(custom_id, None, row_failure(status, error), answered=not never_ran(error))
+    return ResultLine(
+        custom_id,
+        None,
+        row_failure(status, error),
+        answered=not never_ran(error),
+        in_error_file=error_file,
+    )
 
 
 def _error(

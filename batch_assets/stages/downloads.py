@@ -1,14 +1,14 @@
 """Result files from the server to disk, some ahead of whoever reads them."""
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from batch_assets.domain.batches import EndedBatch
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.failures import ApiError, Failure
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.spool import Spool
@@ -22,6 +22,7 @@ class ResultFile:
     """One file of a batch, whole, on disk."""
 
     path: Path
+    bytes: int
     is_error_file: bool
 
 
@@ -30,11 +31,15 @@ class Fetched:
     """What the server had of a batch."""
 
     batch: EndedBatch
-    files: tuple[ResultFile, ...]
-    lost: tuple[str, ...]
-    """The ids of files that the server no longer has."""
-    error: ApiError | None
+    """As the server shows it now, if it was asked again."""
+    files: tuple[ResultFile, ...] = ()
+    """Without those that were received before and have not changed."""
+    missing: Mapping[str, Failure] = field(default_factory=dict)
+    """The ids of files that the server refuses, and why."""
+    error: ApiError | None = None
     """Why there is no more of it; the lines up to there are whole and were paid for."""
+    is_known: bool = False
+    """Whether the server was asked for the batch itself, and has it."""
 
 
 def fetch_results(
@@ -42,8 +47,9 @@ def fetch_results(
 ) -> Generator[Fetched, None, None]:
     """The results of batches, in their order; at most `at_a_time` are fetched at once.
 
-    Whoever reads a file removes it. What is fetched ahead is bounded, so that neither the disk nor
-    a lease has to last for all of them. Close the iterator to stop early.
+    A batch that was looked at before is asked for again first. Whoever reads a file removes it.
+    What is fetched ahead is bounded, so that neither the disk nor a lease has to last for all of
+    them. Close the iterator to stop early.
     """
     pool = ThreadPoolExecutor(max_workers=at_a_time)
     waiting: deque[Future[Fetched]] = deque()
@@ -58,25 +64,55 @@ def fetch_results(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def can_download(api: BatchApi, file_id: str | None) -> bool:
+    """Whether this file is given out; it is not read."""
+    if file_id is None:
+        return False
+    with closing(api.download(file_id)) as lines:
+        try:
+            next(lines, b"")
+        except ApiError:
+            return False
+    return True
+
+
 def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
+    if batch.looks:
+        try:
+            batch = batch.as_now(api.retrieve(batch.openai_batch_id))
+        except ApiError as error:
+            return Fetched(batch, error=error)
     files: list[ResultFile] = []
-    lost: list[str] = []
+    missing: dict[str, Failure] = {}
     stopped_by = None
-    for file_id, is_error_file in ((batch.output_file_id, False), (batch.error_file_id, True)):
-        if file_id is None:
+    for file_id, received, is_error_file in (
+        (batch.output_file_id, batch.output_bytes, False),
+        (batch.error_file_id, batch.error_bytes, True),
+    ):
+        if file_id is None or _is_unchanged(api, file_id, received):
             continue
         path = spool.new_path()
         try:
             _save(api, file_id, path)
         except ApiError as error:
-            if error.failure.code == codes.NOT_FOUND:
-                lost.append(file_id)
+            if error.failure.code in codes.OF_ONE_FILE | {codes.NOT_FOUND}:
+                missing[file_id] = error.failure
                 continue
             stopped_by = error
-        files.append(ResultFile(path, is_error_file))
+        files.append(ResultFile(path, path.stat().st_size, is_error_file))
         if stopped_by is not None:
             break
-    return Fetched(batch, tuple(files), tuple(lost), stopped_by)
+    return Fetched(batch, tuple(files), missing, stopped_by, is_known=batch.looks > 0)
+
+
+def _is_unchanged(api: BatchApi, file_id: str, received: int | None) -> bool:
+    """Whether what was received before is all that the server has, give or take a last line end."""
+    if received is None:
+        return False
+    try:
+        return received - api.file_bytes(file_id) in {0, 1}
+    except ApiError:
+        return False
 
 
 def _save(api: BatchApi, file_id: str, path: Path) -> None:

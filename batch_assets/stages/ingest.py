@@ -1,8 +1,9 @@
 """Results of ended batches back into rows: both files of each, in sets that span batches.
 
 A batch that was begun and not finished is read again from its start: a row whose attempt has ended
-is left as it is. Expired, cancelled and partly failed batches are read like completed ones. A live
-batch, which has no files, comes here only when its own run left it unfinished.
+is left as it is. Expired, cancelled and partly failed batches are read like completed ones. One of
+which something is missing is looked at again: see `completeness`. A live batch, which has no files,
+comes here only when its own run left it unfinished.
 """
 
 import logging
@@ -14,8 +15,10 @@ from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
+from batch_assets.stages.completeness import Judged, ReadBatch, judge_readings
 from batch_assets.stages.downloads import Fetched, fetch_results
 from batch_assets.stages.live_wave import give_up_called
+from batch_assets.stages.no_room import NoRoom, Rests
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.refusals import quarantine
 from batch_assets.stages.saying import Few
@@ -53,7 +56,6 @@ def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
     finally:
         if postponed:
             pipeline.queries.expire(postponed)
-    report.postponed = len(postponed)
     pipeline.look_again()
     return report
 
@@ -68,10 +70,9 @@ class _Reading:
         self._batches = batches
         self._report = report
         self._writer = ResultWriter(pipeline, batches, report)
-        self._finished = [batch for batch in batches if batch.is_live]
+        self._read_now: list[ReadBatch] = []
         self._few = Few(log)
-        self._lost: set[str] = set()
-        """The ids of files that the server no longer has."""
+        self._rests = Rests()
 
     def read(self, budget: Budget) -> list[Lease]:
         """Read as far as the budget allows; the leases on batches that are not finished."""
@@ -79,14 +80,19 @@ class _Reading:
         try:
             stopped_by = self._read_all(budget)
             self._writer.flush()
-            settled = self._settle()
+            judged = judge_readings(self._pipeline, self._read_now, self._writer, self._few)
+            stopped_by = stopped_by or judged.stopped_by
+            put_down = self._put_down(judged)
+            settled = self._settle(judged)
+            self._rests.begin(self._pipeline)
         except BaseException:
             self._pipeline.queries.expire([batch.lease for batch in self._batches])
             raise
         finally:
             self._few.close()
             self._writer.close()
-        left = [batch.lease for batch in self._batches if batch.id not in settled]
+        left = [one.lease for one in self._batches if one.id not in settled | put_down]
+        self._report.postponed += len(left) + len(put_down)
         if stopped_by is not None:
             self._pipeline.queries.expire(left)
             raise stopped_by
@@ -95,7 +101,7 @@ class _Reading:
     def _read_all(self, budget: Budget) -> ApiError | None:
         """Read batch after batch; the error if the server refuses the account."""
         at_a_time = self._pipeline.policy.concurrent_companies
-        batches = [batch for batch in self._batches if not batch.is_live]
+        batches = [one for one in self._batches if not (one.is_live or one.never_ran)]
         with (
             Spool(self._pipeline.spool_dir) as spool,
             closing(
@@ -119,52 +125,56 @@ class _Reading:
         return None
 
     def _read(self, fetched: Fetched, budget: Budget) -> None:
-        """Take in the lines of one batch; it is finished unless some are or seem to be missing."""
+        """Take in the lines of one batch."""
         batch = fetched.batch
-        read = 0
+        lines = {False: 0, True: 0}
+        no_room = NoRoom(batch)
         for file in fetched.files:
-            with file.path.open("rb") as lines:
-                for line in read_results(lines, error_file=file.is_error_file):
-                    self._writer.add(batch, line)
-                    read += 1
+            with file.path.open("rb") as opened:
+                for line in read_results(opened, error_file=file.is_error_file):
+                    lines[file.is_error_file] += 1
+                    if not no_room.holds(line):
+                        self._writer.add(batch, line)
             file.path.unlink()
-        budget.spend(read)
-        for file_id in fetched.lost:
-            self._few.warning("Batch %s has lost its file %s", batch.id, file_id)
-        self._lost.update(fetched.lost)
-        if fetched.error is None and not self._may_be_cut(batch, read):
-            self._finished.append(batch)
+        for line in no_room.judged(self._pipeline.suspects):
+            self._writer.add(batch, line)
+        self._rests.note(batch, no_room)
+        budget.spend(sum(lines.values()))
+        for file_id, failure in fetched.missing.items():
+            self._few.warning("Batch %s: file %s: %s", batch.id, file_id, failure.reason)
+        self._read_now.append(ReadBatch(fetched, lines))
 
-    def _may_be_cut(self, batch: EndedBatch, read: int) -> bool:
-        """Fewer lines than the server says it made, and not for long enough to believe them."""
-        grace = self._pipeline.policy.absence_grace_seconds
-        is_cut = read < batch.server_answered and batch.ended_seconds < grace
-        if is_cut:
-            self._few.warning(
-                "Batch %s: %d lines of %d could be read", batch.id, read, batch.server_answered
-            )
-        return is_cut
+    def _put_down(self, judged: Judged) -> set[str]:
+        """Put down what is looked at again, with what the server has shown of it; which."""
+        if judged.changed:
+            self._pipeline.readings.see_again(judged.changed)
+        if judged.looks:
+            self._pipeline.readings.look_later(judged.looks)
+        self._report.incomplete += sum(look.is_incomplete for look in judged.looks)
+        return {look.lease.batch_id for look in judged.looks}
 
-    def _settle(self) -> set[str]:
+    def _settle(self, judged: Judged) -> set[str]:
         """End the finished batches: rows without an answer fail, or wait again; which ended."""
-        failing, refused, live = [], [], []
-        for batch in self._finished:
-            if batch.is_live:
-                live.append(batch)
-            elif batch.output_file_id in self._lost:
+        failing = []
+        for batch in judged.finished:
+            if batch.output_file_id in judged.lost:
                 failing.append((batch, _RESULTS_LOST))
             elif batch.server_status == "completed":
                 failing.append((batch, _NO_LINE))
-            elif batch.server_status == "failed":
-                refused.append(batch)
+        refused = [one for one in judged.finished if one.server_status == "failed"]
+        refused += [one for one in self._batches if one.never_ran and not one.is_live]
+        live = [one for one in self._batches if one.is_live]
         self._writer.fail_rest(failing)
         quarantine(self._pipeline, refused, self._writer)
         give_up_called(self._pipeline, live, self._writer)
-        leases = [batch.lease for batch in self._finished if batch.id not in self._writer.unwritten]
+        if judged.completeness:
+            self._pipeline.readings.note_completeness(judged.completeness)
+        finished = {batch.id: batch for batch in [*judged.finished, *refused, *live]}
+        leases = [one.lease for one in finished.values() if one.id not in self._writer.unwritten]
         returned = self._pipeline.queries.settle(leases)
         self._report.rows.returned += sum(returned.values())
         self._report.settled += len(returned)
-        settled = [batch for batch in self._finished if batch.id in returned]
+        settled = [batch for batch in finished.values() if batch.id in returned]
         self._report.settled_as.update(batch.server_status for batch in settled)
         self._report.add_read(settled)
         return set(returned)

@@ -19,6 +19,7 @@ from batch_assets.store.live import Live
 from batch_assets.store.livedash_acts import LiveDashActs
 from batch_assets.store.pending_files import PendingFiles
 from batch_assets.store.protocol import Holder, Queries
+from batch_assets.store.readings import Readings
 from batch_assets.store.registry import Glance, Registry
 from batch_assets.store.suspects import Suspects
 
@@ -57,6 +58,11 @@ class Pipeline:
     def suspects(self) -> Suspects:
         """Which requests of refused batches are sent apart from all others."""
         return Suspects(self.registry.engine)
+
+    @cached_property
+    def readings(self) -> Readings:
+        """How far ended batches were read, and when they are looked at again."""
+        return Readings(self.registry.engine)
 
     @cached_property
     def intents(self) -> Intents:

@@ -1,7 +1,7 @@
 """Result lines of any number of batches, written a set at a time."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +33,8 @@ class IngestReport:
     """The same, by the server's last word."""
     postponed: int = 0
     """Batches that could not be read to their end; a later run reads them again."""
+    incomplete: int = 0
+    """Those of them of which the server has more than it shows."""
     rows: Written = field(default_factory=Written)
     refused: Counter[str] = field(default_factory=Counter)
     """Lines that belong to no open row of their batch, by what is wrong with them."""
@@ -69,6 +71,18 @@ class _Pending:
     refused: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(slots=True)
+class Seen:
+    """What the lines of a batch came to, as far as they were written."""
+
+    answered: int = 0
+    """Rows that have an answer now, or an error of their own."""
+    returned: int = 0
+    """Rows that never ran."""
+    files: set[bool] = field(default_factory=set)
+    """Which of its files held rows of its own: the output file (False), the error file (True)."""
+
+
 class ResultWriter:
     """Collects lines until a set is full, and counts what became of them in the report.
 
@@ -80,6 +94,8 @@ class ResultWriter:
     ) -> None:
         leases = [batch.lease for batch in batches]
         self.unwritten: set[str] = set()
+        self.seen: defaultdict[str, Seen] = defaultdict(Seen)
+        """By the batch's id."""
         self._pipeline = pipeline
         self._queries = pipeline.queries
         self._keeper = LeaseKeeper(self._queries, leases, pipeline.policy.lease_seconds)
@@ -146,6 +162,7 @@ class ResultWriter:
         reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy.usd_to_eur)
         ours = [line for line in pending.lines if (batch.id, line.custom_id) in types]
         pending.refused["foreign"] += len(pending.lines) - len(ours)
+        self.seen[batch.id].files.update(line.in_error_file for line in ours)
         # The lines go while they are read: the answers' texts are most of what a set takes.
         pending.lines.clear()
         ours.reverse()
@@ -197,6 +214,9 @@ class ResultWriter:
         self._report.failed[self._company_of[batch_id]] = error
 
     def _count(self, result: BatchOutcomes, done: Written) -> None:
+        seen = self.seen[result.lease.batch_id]
+        seen.answered += done.completed + done.retry + done.dead + done.discarded
+        seen.returned += done.returned
         self._report.rows += done
         self._report.refused.update(done.refused)
         self._report.failures.update(

@@ -70,6 +70,7 @@ SELECT
         FROM batch_assets.batch AS b
         WHERE b.state = 'ended'
             AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
+            AND (b.look_at IS NULL OR b.look_at <= clock_timestamp())
     ) AS has_ended,
     EXISTS (
         SELECT

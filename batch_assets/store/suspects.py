@@ -85,6 +85,14 @@ class Suspects(EngineQueries):
             }
 
     @retry_lost
+    def was_answered_since(self, batch_id: str) -> bool:
+        """Whether others of its model were answered since there first was no room for the one
+        request of this batch."""
+        with self.autocommit.connect() as connection:
+            found = connection.execute(SQL["was_answered_since"], {"batch_id": batch_id})
+            return bool(found.scalar_one())
+
+    @retry_lost
     def split(self, splits: Sequence[Split], most: int) -> Mapping[str, bool]:
         """Suspect the rows of these batches by lots; whether that was done, by the batch's id.
 

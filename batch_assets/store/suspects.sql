@@ -102,3 +102,26 @@ SET company_id = excluded.company_id,
 UPDATE batch_assets.batch AS b
 SET was_split = true
 WHERE b.id = ANY(CAST(:batch_ids AS text[]))
+
+-- name: was_answered_since
+-- Whether the server has answered others of the same model since it first had no room for the one
+-- request of this batch.
+SELECT EXISTS (
+    SELECT
+    FROM batch_assets.batch AS b
+    JOIN batch_assets.attempt AS a ON a.batch_id = b.id
+    JOIN LATERAL (
+        SELECT min(p.ended_at) AS since
+        FROM batch_assets.attempt AS p
+        WHERE p.request_id = a.request_id AND p.failure_kind = 'capacity' AND NOT p.forgiven
+    ) AS f ON true
+    JOIN batch_assets.batch AS t ON t.claimed_at >= f.since
+    WHERE b.id = :batch_id
+        AND t.id <> b.id
+        AND t.kind = 'batch'
+        AND t.model = b.model
+        AND t.installation_id = b.installation_id
+        AND t.account IS NOT DISTINCT FROM b.account
+        AND t.completed > 0
+        AND t.submitted_at <= b.submitted_at + interval '1 minute'
+)

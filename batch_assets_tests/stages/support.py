@@ -47,6 +47,8 @@ QUICK = Policy(
     lease_seconds=60,
     absence_grace_seconds=0,
     retry_base_seconds=0,
+    reading_grace_seconds=0,
+    first_look_seconds=0,
     caps=Caps(),
     concurrent_companies=1,
 )

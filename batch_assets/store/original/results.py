@@ -137,6 +137,12 @@ class ResultQueries(EngineQueries):
                 output_file_id=row.output_file_id,
                 error_file_id=row.error_file_id,
                 is_live=row.kind == "live",
+                answered=row.answered,
+                returned=row.returned,
+                looks=row.looks,
+                incomplete_seconds=row.incomplete_seconds,
+                output_bytes=row.output_bytes,
+                error_bytes=row.error_bytes,
             )
             for row in rows
         ]

@@ -9,6 +9,7 @@ FROM (
     FROM batch_assets.batch AS e
     WHERE e.state = 'ended'
         AND (e.lease_expires_at IS NULL OR e.lease_expires_at < clock_timestamp())
+        AND (e.look_at IS NULL OR e.look_at <= clock_timestamp())
     ORDER BY e.claimed_at, e.id
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
@@ -20,7 +21,12 @@ RETURNING
     b.server_errors, b.server_error_lines, b.server_answered,
     b.input_file_id, b.output_file_id, b.error_file_id, b.requests, b.run_id,
     (SELECT c.name FROM public."Company" AS c WHERE c.id = b.company_id) AS company,
-    extract(epoch FROM clock_timestamp() - b.ended_at)::float8 AS ended_seconds
+    extract(epoch FROM clock_timestamp() - b.ended_at)::float8 AS ended_seconds,
+    b.completed + b.failed + b.discarded AS answered,
+    b.returned,
+    b.looks,
+    extract(epoch FROM clock_timestamp() - b.incomplete_since)::float8 AS incomplete_seconds,
+    b.output_bytes, b.error_bytes
 
 -- name: rows_of
 -- A request that was deleted with its session has no type any more, but was a row of the batch.
@@ -320,8 +326,13 @@ WHERE l.id = :batch_id AND b.id = l.id AND l.status NOT IN ('PROCESSED', 'FAILED
 
 -- name: leftovers
 -- Only files that we made, or that were made for a batch of ours, are ours to delete. A batch that
--- was given back may have left its input file, if that could not be deleted then.
-SELECT b.id AS batch_id, b.input_file_id, b.output_file_id, b.error_file_id
+-- was given back may have left its input file, if that could not be deleted then. Results that are not
+-- all accounted for stay until the server's own date.
+SELECT
+    b.id AS batch_id,
+    b.input_file_id,
+    CASE WHEN b.incomplete_since IS NULL THEN b.output_file_id END AS output_file_id,
+    CASE WHEN b.incomplete_since IS NULL THEN b.error_file_id END AS error_file_id
 FROM batch_assets.batch AS b
 JOIN batch_assets.installation AS i ON i.id = b.installation_id
 WHERE b.state IN ('settled', 'released')

@@ -1,0 +1,175 @@
+"""Whether what was read of an ended batch is all that there is, and what follows if it is not.
+
+The server counts what it has answered and failed, and may show it late: file ids that come later, a
+file that is not there yet or short. What it counts and does not show is looked at again, after
+doubling pauses; `policy.reading_grace_seconds` after the first such reading what there is has to
+do. A file that holds nothing of the batch is no result of it, and never has to do. That a file is
+lost counts only where the server says so of a batch that it knows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from batch_assets.domain.batches import EndedBatch
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.records import Lease
+from batch_assets.openai_batch import codes
+from batch_assets.openai_batch.operations import Operation
+from batch_assets.stages.downloads import Fetched, can_download
+from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.saying import Few
+from batch_assets.stages.writing import ResultWriter, Seen
+from batch_assets.store.readings import Look
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBatch:
+    """What was fetched of a batch, and how many lines each of its files had."""
+
+    fetched: Fetched
+    lines: Mapping[bool, int]
+    """Of the output file (False) and of the error file (True)."""
+
+    @property
+    def batch(self) -> EndedBatch:
+        """The batch as the server shows it now."""
+        return self.fetched.batch
+
+    def is_foreign(self, seen: Seen) -> bool:
+        """Whether a file held lines, and none of them of a row of this batch."""
+        return any(count and which not in seen.files for which, count in self.lines.items())
+
+    def lacks(self, seen: Seen) -> str | None:
+        """What the server has and did not show, as the end of a sentence; `None`: nothing."""
+        batch = self.batch
+        answered = batch.answered + seen.answered
+        if batch.server_answered:
+            if answered >= batch.server_answered:
+                return None
+            return f"{answered:,} of {batch.server_answered:,} answers could be read"
+        left = batch.requests - answered - batch.returned - seen.returned
+        return f"{left:,} of {batch.requests:,} requests have no line" if left > 0 else None
+
+
+@dataclass(slots=True)
+class Judged:
+    """What follows for batches that were read."""
+
+    finished: list[EndedBatch] = field(default_factory=list)
+    completeness: list[tuple[Lease, bool]] = field(default_factory=list)
+    """Finished batches of which it has changed whether something is missing."""
+    lost: set[str] = field(default_factory=set)
+    """The ids of files that the server no longer has."""
+    looks: list[Look] = field(default_factory=list)
+    """Batches that are looked at again."""
+    changed: list[EndedBatch] = field(default_factory=list)
+    """Those of which the server shows more than before."""
+    stopped_by: ApiError | None = None
+    """If the server gives out no file at all."""
+
+
+def judge_readings(
+    pipeline: Pipeline, read: Sequence[ReadBatch], writer: ResultWriter, few: Few
+) -> Judged:
+    """Say of each batch whether it is finished; one that broke off is left as it is.
+
+    Asks the server where a loss is to be proved.
+    """
+    judged = Judged(changed=[one.batch for one in read if one.fetched.is_known])
+    judging = _Judging(pipeline, read, judged, few)
+    for one in read:
+        if one.fetched.error is not None:
+            continue
+        if one.batch.id in writer.unwritten:
+            judging.forget(one)
+        else:
+            judging.judge(one, writer.seen[one.batch.id])
+    return judged
+
+
+class _Judging:
+    def __init__(
+        self, pipeline: Pipeline, read: Sequence[ReadBatch], judged: Judged, few: Few
+    ) -> None:
+        self._pipeline = pipeline
+        self._read = read
+        self._judged = judged
+        self._few = few
+        self._gives_files: bool | None = None
+
+    def judge(self, one: ReadBatch, seen: Seen) -> None:
+        batch, missing = one.batch, one.fetched.missing
+        lacks = one.lacks(seen)
+        codes_of_missing = {failure.code for failure in missing.values()}
+        if lacks is None:
+            self._finish(one, is_incomplete=False)
+        elif one.is_foreign(seen):
+            self._look_later(one, "the server answered with what is no result of it", seen)
+        elif codes.FILE_REFUSED in codes_of_missing and not self._is_given_any_file(batch):
+            self._refuse(missing)
+        elif codes.GONE in codes_of_missing or self._is_over(batch):
+            if codes.NOT_FOUND in codes_of_missing and not self._is_known(one):
+                self._look_later(one, "it is not known whether its results are lost", seen)
+            else:
+                self._finish(one, is_incomplete=True)
+        else:
+            self._look_later(one, lacks, seen, is_incomplete=True)
+
+    def forget(self, one: ReadBatch) -> None:
+        """Have a batch read again from its start whose answers LiveDash's database refuses."""
+        if one.batch.looks:
+            self._judged.looks.append(Look(one.batch.lease, 0.0, False, None, None))
+
+    def _is_over(self, batch: EndedBatch) -> bool:
+        waited = batch.incomplete_seconds or 0.0
+        return waited >= self._pipeline.policy.reading_grace_seconds
+
+    def _is_known(self, one: ReadBatch) -> bool:
+        """Whether the server has the batch itself, so that it may tell of its files."""
+        if one.fetched.is_known:
+            return True
+        try:
+            self._pipeline.api.retrieve(one.batch.openai_batch_id)
+        except ApiError as error:
+            self._few.warning("Asking for batch %s: %s", one.batch.id, error)
+            return False
+        return True
+
+    def _is_given_any_file(self, batch: EndedBatch) -> bool:
+        """Whether any file of this key can be downloaded, so that a refusal is of the one file."""
+        if self._gives_files is None:
+            self._gives_files = any(one.fetched.files for one in self._read) or can_download(
+                self._pipeline.api, batch.input_file_id
+            )
+        return self._gives_files
+
+    def _refuse(self, missing: Mapping[str, Failure]) -> None:
+        (failure, *_) = (one for one in missing.values() if one.code == codes.FILE_REFUSED)
+        account = Failure(FailureKind.ACCOUNT, failure.code, failure.reason)
+        self._judged.stopped_by = ApiError(Operation.DOWNLOAD_FILE, account)
+
+    def _finish(self, one: ReadBatch, *, is_incomplete: bool) -> None:
+        self._judged.finished.append(one.batch)
+        if is_incomplete:
+            self._judged.lost.update(one.fetched.missing)
+        if is_incomplete or one.batch.incomplete_seconds is not None:
+            self._judged.completeness.append((one.batch.lease, is_incomplete))
+
+    def _look_later(
+        self, one: ReadBatch, why: str, seen: Seen, *, is_incomplete: bool = False
+    ) -> None:
+        batch = one.batch
+        self._few.warning("Batch %s is looked at again: %s", batch.id, why)
+        received = {False: batch.output_bytes, True: batch.error_bytes}
+        for file in one.fetched.files:
+            is_of_use = file.bytes and file.is_error_file in seen.files
+            received[file.is_error_file] = file.bytes if is_of_use else None
+        self._judged.looks.append(
+            Look(
+                batch.lease,
+                self._pipeline.policy.look_again_seconds(batch.looks),
+                is_incomplete,
+                output_bytes=received[False],
+                error_bytes=received[True],
+            )
+        )
