@@ -67,8 +67,18 @@ def test_each_read_names_its_operation_and_the_kind(
             READS[operation](api)
         assert raised.value.operation == operation
         assert str(raised.value).startswith(f"{operation}: ")
-        assert (raised.value.failure.kind, raised.value.failure.code) == (kind, code)
+        expected = (kind, code)
+        if operation == "download_file" and reply.status in {400, 403}:
+            expected = (FailureKind.PERMANENT, "file_refused")
+        assert (raised.value.failure.kind, raised.value.failure.code) == expected
         assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("status", [410, 413, 451])
+def test_some_files_are_gone_for_good(status: int, api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(Reply(status, b"<p>gone</p>", {}))
+    failure = failure_of(lambda: READS["download_file"](api))
+    assert (failure.kind, failure.code) == (FailureKind.PERMANENT, "gone")
 
 
 @pytest.mark.parametrize("operation", [name for name in READS if name != "delete_file"])
@@ -298,8 +308,12 @@ def test_deleting(api: BatchApi, server: ScriptedServer) -> None:
     assert server.methods == ["DELETE /v1/files/file-1"]
     server.answer(Reply(204, b"", {}))
     assert api.delete_file("file-1") is True
-    server.answer(api_error(404))
+    server.answer(api_error(404, None, "invalid_request_error"))
     assert api.delete_file("file-1") is False
+    for nobodys in (Reply(404, b"<p>no</p>", {}), as_json({"detail": "Not Found"}, 404)):
+        server.answer(nobodys)
+        failure = failure_of(lambda: api.delete_file("file-1"))
+        assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "not_the_api")
     server.answer(as_json({"id": "file-1", "deleted": False}))
     assert failure_of(lambda: api.delete_file("file-1")).code == "not_deleted"
 

@@ -27,7 +27,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "HTTP 400": ({"kind": "http_error", "status": 400}, "dead", None),
     "HTTP 401": ({"kind": "http_error", "status": 401}, "retry", None),
     "HTTP 403": ({"kind": "http_error", "status": 403}, "dead", None),
-    "HTTP 429": ({"kind": "http_error", "status": 429}, "retry", None),
+    "HTTP 429": ({"kind": "http_error", "status": 429}, "retry", "no_room_alone"),
     "HTTP 500": ({"kind": "http_error", "status": 500}, "retry", None),
     "status 0": ({"kind": "http_error", "status": 0}, "retry", None),
     "never ran": ({"kind": "error_line", "code": "request_timeout"}, "retry", "request_timeout"),
@@ -38,7 +38,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "a stranger's line": ({"kind": "unknown_custom_id"}, "retry", "missing_result"),
     "a broken line": ({"kind": "invalid_json"}, "retry", "missing_result"),
 }
-UNCOUNTED = {"HTTP 401", "HTTP 429", "expired", "cancelled"}
+UNCOUNTED = {"HTTP 401", "expired", "cancelled"}
 PAID = {"not JSON", "a wrong shape", "a wrong category", "a refusal", "cut off", "an empty answer"}
 REFUSED_LINES = {
     "a doubled line": {"duplicate": 1},

@@ -128,10 +128,10 @@ def test_a_company_that_cannot_be_written_is_no_other_companys_failure(
     lab.company(2)
     batches = lab.claim()
 
-    def body_of(conversation: Conversation) -> dict[str, Any]:
+    def body_of(conversation: Conversation, model: str) -> dict[str, Any]:
         if conversation.request_id == second:
             raise ValueError("this one cannot be written")
-        return request_body(conversation)
+        return request_body(conversation, model)
 
     with monkeypatch.context() as patch:
         patch.setattr(analysis, "request_body", body_of)
