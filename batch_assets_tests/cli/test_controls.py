@@ -14,6 +14,7 @@ from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
+from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.dagster_schema import create_dagster_schema
@@ -21,6 +22,7 @@ from batch_assets.store.strategy import CompareLimits
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
 from batch_assets_tests.cli.test_errors import assert_one_sentence
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.stages.support import wait_until
 
 NAME = "Zorggroep [bold]Oost"
 
@@ -121,6 +123,46 @@ def test_abandon(type_: Type, api: RunningServer, engine: Engine) -> None:
     given_up = document(type_(*now, "--yes", "--json"))
     assert (given_up["batch"]["server_status"], given_up["listed_ours"]) == ("lost", 0)
     assert "ended (given up: the server did not know it)" in type_("batch", batch_id).out
+
+
+def test_abandon_by_force(type_: Type, api: RunningServer, engine: Engine) -> None:
+    timing = Timing.instant().model_copy(update={"finalizing_seconds": 10_000_000})
+    api.set_config(ServerConfig.model_validate({"timing": timing}))
+    sent = document(type_("force", NAME, "--yes", "--json"))
+    (batch_id,) = [one["batch_id"] for one in sent["batches_sent"]]
+    openai_id = document(type_("batch", batch_id, "--json"))["openai_batch_id"]
+    with BatchApi(KEY, api.base_url) as client:
+        wait_until(lambda: client.retrieve(openai_id).status == "finalizing")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE batch_assets.batch SET server_status = 'finalizing',"
+                " server_status_since = clock_timestamp() - interval '5 days',"
+                " submitted_at = clock_timestamp() - interval '5 days'"
+            )
+        )
+    refused = type_("abandon", batch_id, "--yes")
+    assert_one_sentence(refused, 1, f"abandon {batch_id} --force` gives it up")
+    force = ("abandon", batch_id, "--force")
+    shown = type_(*force, "--dry-run").out
+    assert "has been finalizing on the server for 5 d. Giving it up lets its 3 requests" in shown
+    assert "is billed as well: up to as much again" in shown
+    assert f"batch-assets {' '.join(force)}" in type_(*force).err, "what to type without a terminal"
+    given_up = document(type_(*force, "--yes", "--json"))
+    assert (given_up["force"], given_up["batch"]["server_status"]) == (True, "abandoned")
+    assert given_up["double_cost_eur"] > 0
+    shown = type_("batch", batch_id).out
+    assert "ended (given up: it did not end, or could not be read)" in shown
+    assert "Abandoned:" in shown
+    assert "Batches that were given up brought nothing so far; 1 of them is" in type_("status").out
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE batch_assets.abandoned_batch SET answers = 3, wasted_cost_eur = 0.5")
+        )
+    assert "brought 3 answers too late: 0.5000 EUR are wasted" in type_("status").out
+    abandoned = document(type_("status", "--json"))["abandoned"]
+    assert abandoned == {"looked_for": 1, "answers": 3, "wasted_cost_eur": 0.5}
+    assert "Waste: 3 answers after it was given up, 0.5000 EUR" in type_("batch", batch_id).out
 
 
 def test_a_refused_account_is_one_sentence(type_: Type, api: RunningServer) -> None:

@@ -69,6 +69,19 @@ CASES = [
         code_in_pipe=2,
     ),
     Case("abandon {batch} --older-than 0m", 1, parts=("{batch}", LONG, "it is not lost")),
+    Case(
+        "abandon {openai} --force --older-than 0m",
+        1,
+        parts=("{batch}", LONG, "2 d after it was cancelled", "for about", "Give this batch up?"),
+        answer="n",
+        code_in_pipe=2,
+    ),
+    Case(
+        "abandon {batch} --force --older-than 0m",
+        1,
+        parts=("{batch}", LONG, "(BATCH_STUCK_HOURS), `batch-assets abandon"),
+        environ={"BATCH_STUCK_HOURS": "72"},
+    ),
     Case("force {wide} --dry-run", parts=("Would send 9 requests", WIDE)),
     Case("force {long_id}", 0, parts=(f"Nothing of {LONG} waits to be sent.",)),
     Case(

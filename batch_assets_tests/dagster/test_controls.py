@@ -13,6 +13,7 @@ from batch_assets.domain.policy import Policy
 from batch_assets.jobs import EXCLUSIVE, control_jobs
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
+from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.ops.controls import choose_mode, requeue_requests, reset_breakers
 from batch_assets.settings import load_settings
@@ -23,6 +24,7 @@ from batch_assets.store.strategy import QueryMode
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import failure_of, metadata_of
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.stages.support import wait_until
 from batch_assets_tests.store.queries.support import PERMANENT, TRANSIENT, Desk, failed
 
 NAME = "Zorggroep Oost"
@@ -196,6 +198,35 @@ def test_abandon(panel: Panel) -> None:
     assert (planned["dry_run"], planned["requests"], planned["state"]) == (True, 12, "submitted")
     given_up = panel.numbers(*which, batch=batch_id, older_than="0m", dry_run=False)
     assert (given_up["state"], given_up["server_status"]) == ("ended", "lost")
+
+
+def test_abandon_by_force(panel: Panel) -> None:
+    timing = Timing.instant().model_copy(update={"finalizing_seconds": 10_000_000})
+    panel.api.set_config(ServerConfig.model_validate({"timing": timing}))
+    company_with(panel.desk.engine, 12, name=NAME)
+    panel.start("force_batch_job", "force_batch_of_company", company=NAME, dry_run=False)
+    batch_id = panel.desk.value("SELECT id FROM batch_assets.batch")
+    panel.desk.do(
+        "UPDATE batch_assets.batch SET submitted_at = clock_timestamp() - interval '5 days'"
+    )
+    which = ("abandon_batch_job", "abandon_unknown_batch")
+    assert f"`batch-assets abandon {batch_id} --force` gives it up" in panel.refusal(
+        *which, batch=batch_id
+    )
+    panel.desk.do("UPDATE batch_assets.batch SET cancelled_at = submitted_at")
+    by_force = {"batch": batch_id, "force": True}
+    with BatchApi("sk-test", panel.api.base_url) as api:
+        remote_id = panel.desk.batch(batch_id).openai_batch_id
+        wait_until(lambda: api.retrieve(remote_id).status == "finalizing")
+    panel.desk.do(
+        "UPDATE batch_assets.batch SET server_status = 'finalizing',"
+        " server_status_since = clock_timestamp() - interval '2 days'"
+    )
+    planned = panel.numbers(*which, **by_force)
+    assert (planned["dry_run"], planned["force"], planned["requests"]) == (True, True, 12)
+    assert planned["double_cost_eur"] > 0  # type: ignore[operator] # a number
+    given_up = panel.numbers(*which, **by_force, dry_run=False)
+    assert (given_up["state"], given_up["server_status"]) == ("ended", "abandoned")
 
 
 def test_reset(panel: Panel) -> None:

@@ -92,7 +92,7 @@ def test_one_that_does_not_end_is_bought_again_and_its_late_answers_are_waste(
     recorded = lab.desk.batch(batch_id)
     assert foreseen.double_cost_eur == recorded.estimated_cost_eur > 0
     assert (
-        f"3 requests wait again and are bought again, for about {foreseen.double_cost_eur:.4f}"
+        f"3 requests wait again, to be bought again for about {foreseen.double_cost_eur:.4f}"
         in (foreseen.sentence)
     )
     assert "is billed as well: up to as much again" in foreseen.sentence
@@ -163,6 +163,7 @@ def test_one_that_runs_is_to_be_cancelled_first(lab: Lab) -> None:
     assert f"is in_progress on the server: `batch-assets cancel {batch_id}` ends it" in (
         refused(lab, batch_id)
     )
+    assert "is in_progress on the server: " in refused(lab.under(stuck_seconds=0), batch_id)
     lab.configure(timing={"hold_after_rows": 2, "cancel_seconds": FOR_EVER})
     cancel_batch(lab.pipeline.registry, lab.pipeline.api, batch_id, dry_run=False)
     lab.desk.do("UPDATE batch_assets.batch SET server_status = 'validating'")

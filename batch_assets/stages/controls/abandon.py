@@ -65,20 +65,20 @@ class AbandonReport:
 
     def _of_stuck(self) -> str:
         batch = self.batch
-        again = f"{plural(self.open_requests, 'request')} wait again and are bought again"
+        again = f"{plural(self.open_requests, 'request')} wait again, to be bought again"
         double = (
-            f"for about {self.double_cost_eur:.4f} EUR. What the server has answered of the batch, "
-            "or still answers, is billed as well: up to as much again. Should it end later, its "
-            "answers are read, and what they cost is booked as waste."
+            f"for about {self.double_cost_eur:,.4f} EUR. What the server has answered of the "
+            "batch, or still answers, is billed as well: up to as much again. Should it end later, "
+            "its answers are read, and what they cost is booked as waste."
         )
         if not self.dry_run:
             return (
                 f"{named(batch)} ({batch.openai_batch_id}) is given up: the next run lets its "
-                f"{again}, {double}"
+                f"{again} {double}"
             )
         return (
             f"{named(batch)} ({batch.openai_batch_id}) {self.stuck}. Giving it up lets its "
-            f"{again}, {double}"
+            f"{again} {double}"
         )
 
     def _of_lost(self) -> str:
@@ -86,7 +86,7 @@ class AbandonReport:
         requests = f"its {plural(self.open_requests, 'request')} wait again"
         double = (
             "if it lives on in another project, that work is paid for twice, for about "
-            f"{self.double_cost_eur:.4f} EUR"
+            f"{self.double_cost_eur:,.4f} EUR"
         )
         if not self.dry_run:
             return (

@@ -20,11 +20,11 @@ from batch_assets.stages.controls.cancel import named
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What is to be said of a batch after its name, for how long that has been so, and what helps
-    as long as it is not for long enough."""
+    """What is to be said of a batch after its name, and what helps as long as it is not stuck."""
 
     how: str
-    seconds: float
+    seconds: float | None
+    """For how long it should have come to its end; `None` if it need not have."""
     instead: str
 
 
@@ -35,7 +35,7 @@ def require_stuck(api: BatchApi, batch: BatchRecord, policy: Policy) -> str:
     `ApiError` if the account is refused.
     """
     standing = _read(batch) if batch.state == BatchState.ENDED else _asked(api, batch, policy)
-    if standing.seconds < policy.stuck_seconds:
+    if standing.seconds is None or standing.seconds < policy.stuck_seconds:
         raise BatchAssetsError(
             f"{named(batch)} {standing.how}: {standing.instead}. If it has not come to its end "
             f"{span(policy.stuck_seconds)} from then on (BATCH_STUCK_HOURS), `batch-assets abandon "
@@ -82,12 +82,12 @@ def _asked(api: BatchApi, batch: BatchRecord, policy: Policy) -> _Standing:
         return _Standing(f"has been {status} on the server for {span(unchanged)}", unchanged, again)
     if cancelled is not None:
         how = f"is {status} on the server, {span(cancelled)} after it was cancelled"
-        return _Standing(how, seconds or 0.0, again)
+        return _Standing(how, seconds, again)
     how = _after(f"is {status} on the server", overdue)
     if not batch.is_ours:
-        return _Standing(how, seconds or 0.0, "it is not ours, and only looked at until it ends")
+        return _Standing(how, seconds, "it is not ours, and only looked at until it ends")
     ends = f"`batch-assets cancel {batch.id}` ends it, and keeps what has run"
-    return _Standing(how, seconds or 0.0, ends)
+    return _Standing(how, seconds, ends)
 
 
 def _after(how: str, overdue: float) -> str:
