@@ -49,7 +49,7 @@ class ApiError(Exception):
     def sentence(self, what_next: str) -> str:
         """What the API refused, and what to do about it; `what_next` if that is to wait."""
         if self.failure.advice:
-            return f"The API cannot be used as it is set up ({self}): {self.failure.advice}."
+            return f"The API could not be used ({self}): {self.failure.advice}."
         if self.failure.kind is FailureKind.ACCOUNT:
             return (
                 f"The API refuses the account ({self.failure.code}: {self.failure.reason}): check "

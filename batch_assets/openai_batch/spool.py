@@ -30,7 +30,7 @@ class Spool:
     """A directory for the files of one piece of work, from its first file to the removal of all.
 
     Its input files are written as a server of this profile wants them. Use it as a context manager.
-    Raises `ConfigurationError` if the parent is open to others.
+    Raises `ConfigurationError` if the parent is open to others, or nothing can be made in it.
     """
 
     def __init__(self, spool_dir: Path, profile: Profile = COMPATIBLE) -> None:
@@ -39,8 +39,11 @@ class Spool:
         self.path = spool_dir / f"{_PREFIX}{uuid4().hex}"
 
     def __enter__(self) -> Self:
-        _private_directory(self._spool_dir)
-        self.path.mkdir(mode=0o700)
+        try:
+            _private_directory(self._spool_dir)
+            self.path.mkdir(mode=0o700)
+        except OSError as error:
+            raise ConfigurationError(not_kept(self._spool_dir, error)) from None
         self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self
@@ -132,6 +135,16 @@ class InputFile:
     def remove(self) -> None:
         """Take the file away before its spool goes."""
         self.path.unlink(missing_ok=True)
+
+
+def not_kept(spool_dir: Path, error: OSError) -> str:
+    """What to say when no file can be kept there."""
+    why = os.strerror(error.errno) if error.errno else type(error).__name__
+    return (
+        f"No file can be kept in the spool directory {spool_dir} ({why}): make room on its disk, "
+        "see to it that the user who runs this may write there, or set BATCH_SPOOL_DIR to another "
+        "place."
+    )
 
 
 def sweep(spool_dir: Path, older_than_seconds: float) -> int:

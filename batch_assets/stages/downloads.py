@@ -1,16 +1,17 @@
 """Result files from the server to disk, some ahead of whoever reads them."""
 
-from collections import deque
+import os
 from collections.abc import Generator, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from batch_assets.domain.batches import EndedBatch
-from batch_assets.domain.failures import ApiError, Failure
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import Spool
 
 _AHEAD = 2
@@ -45,21 +46,23 @@ class Fetched:
 def fetch_results(
     api: BatchApi, batches: Iterable[EndedBatch], spool: Spool, *, at_a_time: int
 ) -> Generator[Fetched, None, None]:
-    """The results of batches, in their order; at most `at_a_time` are fetched at once.
+    """The results of batches, as they come in; at most `at_a_time` are fetched at once.
+
+    They are begun in their order; one that comes slowly holds up none that is there.
 
     A batch that was looked at before is asked for again first. Whoever reads a file removes it.
     What is fetched ahead is bounded, so that neither the disk nor a lease has to last for all of
     them. Close the iterator to stop early.
     """
     pool = ThreadPoolExecutor(max_workers=at_a_time)
-    waiting: deque[Future[Fetched]] = deque()
+    waiting: list[Future[Fetched]] = []
     try:
         for batch in batches:
             waiting.append(pool.submit(_fetch, api, batch, spool))
             if len(waiting) >= _AHEAD * at_a_time:
-                yield waiting.popleft().result()
+                yield _first_done(waiting)
         while waiting:
-            yield waiting.popleft().result()
+            yield _first_done(waiting)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -74,6 +77,13 @@ def can_download(api: BatchApi, file_id: str | None) -> bool:
         except ApiError:
             return False
     return True
+
+
+def _first_done(waiting: list[Future[Fetched]]) -> Fetched:
+    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+    first = next(one for one in waiting if one in done)
+    waiting.remove(first)
+    return first.result()
 
 
 def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
@@ -99,7 +109,8 @@ def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
                 missing[file_id] = error.failure
                 continue
             stopped_by = error
-        files.append(ResultFile(path, path.stat().st_size, is_error_file))
+        if path.exists():
+            files.append(ResultFile(path, path.stat().st_size, is_error_file))
         if stopped_by is not None:
             break
     return Fetched(batch, tuple(files), missing, stopped_by, is_known=batch.looks > 0)
@@ -116,6 +127,18 @@ def _is_unchanged(api: BatchApi, file_id: str, received: int | None) -> bool:
 
 
 def _save(api: BatchApi, file_id: str, path: Path) -> None:
-    with path.open("xb") as file, closing(api.download(file_id)) as lines:
-        for line in lines:
-            file.write(line + b"\n")
+    """Keep a file, or as much of it as could be read. One for which there is no room goes again."""
+    try:
+        with path.open("xb") as file, closing(api.download(file_id)) as lines:
+            for line in lines:
+                file.write(line + b"\n")
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        reason = f"the file cannot be kept ({os.strerror(error.errno or 0)})"
+        advice = (
+            "make room on the disk of the spool directory, and see to it that it may be written"
+        )
+        failure = Failure(FailureKind.TRANSIENT, codes.NOT_KEPT, reason, advice=advice)
+    else:
+        return
+    raise ApiError(Operation.DOWNLOAD_FILE, failure)

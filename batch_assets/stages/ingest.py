@@ -13,6 +13,7 @@ from contextlib import closing
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import Lease
+from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.completeness import Judged, ReadBatch, judge_readings
@@ -38,7 +39,8 @@ _NO_LINE = Failure(
 def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
     """Read ended batches, oldest first, until none is left or the budget is spent.
 
-    Raises ApiError when the server refuses the account; what was read by then stays.
+    Raises ApiError when the server refuses the account, and in the end where there was no room for
+    some files; what was read by then stays.
     """
     report = pipeline.figures.note(IngestReport())
     glance = pipeline.glance
@@ -99,7 +101,9 @@ class _Reading:
         return left
 
     def _read_all(self, budget: Budget) -> ApiError | None:
-        """Read batch after batch; the error if the server refuses the account."""
+        """Read batch after batch; the error if the server refuses the account, or if there was no
+        room for the files of some."""
+        not_kept = None
         at_a_time = self._pipeline.policy.concurrent_companies
         batches = [one for one in self._batches if not (one.is_live or one.never_ran)]
         with (
@@ -120,9 +124,11 @@ class _Reading:
                     )
                     if error.failure.kind is FailureKind.ACCOUNT:
                         return error
+                    if error.failure.code == codes.NOT_KEPT:
+                        not_kept = error
                 if budget.is_spent:
                     break
-        return None
+        return not_kept
 
     def _read(self, fetched: Fetched, budget: Budget) -> None:
         """Take in the lines of one batch."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
-from batch_assets.domain.errors import SubmissionHeldError
+from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.domain.packing import Terms
-from batch_assets.openai_batch.spool import sweep
+from batch_assets.openai_batch.spool import Spool, not_kept, sweep
 from batch_assets.stages.guarding import submission_held_by
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms
@@ -59,8 +59,10 @@ def submit_due(
     """Submit what these companies have waiting (of one model), until the budget is spent.
 
     Raises SubmissionHeldError before anything is claimed while submission is not allowed or a
-    breaker would refuse its calls, and ApiError when the server refuses the account or cannot be
-    reached; what was claimed by then waits again or is looked up by the next run.
+    breaker would refuse its calls, ConfigurationError while no file could be written or no call be
+    made, and ApiError when the server refuses the account or cannot be reached; what was claimed by
+    then waits again or is looked up by the next run. So does what found no room on the disk, while
+    everything else goes on: BatchAssetsError says so in the end.
     """
     report = pipeline.figures.note(SubmitReport())
     if not (company_ids or pipeline.glance.has_pending_files):
@@ -73,6 +75,9 @@ def submit_due(
     refused = submission_held_by(pipeline.glance.breakers)
     if refused is not None:
         raise SubmissionHeldError(refused)
+    # Whatever would keep every file or call from being made is found before anything is claimed.
+    with Spool(pipeline.spool_dir):
+        pipeline.api.prepare()
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
     terms = claim_terms(pipeline, only_model)
     with pipeline.api.within(budget.seconds_left):
@@ -106,6 +111,8 @@ def _claim_and_send(
         wave = Wave(pipeline, installation_id, budget)
         pipeline.look_again()
         _carry_out(partial(wave.send, claim.batches), wave, report, pipeline.run_id)
+        if wave.unwritten is not None:
+            raise BatchAssetsError(not_kept(pipeline.spool_dir, wave.unwritten))
         if wave.sizes.refused:
             terms = wave.sizes.applied_to(terms)
             if terms.upload_bytes is not None:

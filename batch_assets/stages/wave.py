@@ -69,6 +69,8 @@ class Wave:
         """Batches whose file the server still processes, and since when that is waited for."""
         self.broken: dict[str, str] = {}
         """Companies with a request that could not be written, and the error's class."""
+        self.unwritten: OSError | None = None
+        """Why some input files could not be written: their batches' requests wait again."""
         self.sizes = UploadSizes()
         """What the server takes in one upload, as far as this wave has met it."""
         self.stopped_by: ApiError | None = None
@@ -144,7 +146,11 @@ class Wave:
         company_of = {batch.id: batch.company_id for batch in batches}
         conversations = self._pipeline.queries.conversations([batch.id for batch in batches])
         for batch_id, some in groupby(conversations, key=attrgetter("batch_id")):
-            self._write(batch_id, company_of[batch_id], some)
+            try:
+                self._write(batch_id, company_of[batch_id], some)
+            except OSError as error:
+                self.unwritten = error
+                self._few.warning("Batch %s cannot be written: %s", batch_id, type(error).__name__)
 
     def _write(self, batch_id: str, company_id: str, conversations: Iterable[Conversation]) -> None:
         dropped = []
@@ -228,13 +234,15 @@ class Wave:
 
     def _takes_small_files(self, batch: ClaimedBatch) -> bool:
         """Ask with a file that nothing comes of; it carries a name by which it would be cleared."""
-        with self._spool.input_file() as file:
-            file.add("size", {})
         try:
+            with self._spool.input_file() as file:
+                file.add("size", {})
             name = file_name(self._installation_id, batch.id)
             self._pipeline.api.delete_file(self._pipeline.api.upload(file.path, name))
         except ApiError as error:
             return error.operation == Operation.DELETE_FILE
+        except OSError:
+            return False
         return True
 
     def _record_uploads(self, batches: Sequence[ClaimedBatch]) -> None:
@@ -315,7 +323,7 @@ class Wave:
         if failure.kind is FailureKind.INDETERMINATE:
             self.unresolved.append(batch.lease)
             return
-        if failure.kind in _STOPPING:
+        if failure.kind in _STOPPING or failure.advice:
             self.stopped_by = error
         else:
             if failure.kind is FailureKind.CAPACITY:

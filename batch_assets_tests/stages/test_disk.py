@@ -1,0 +1,93 @@
+"""A spool directory that cannot be used, and a disk that is full: said, and nothing lost by it."""
+
+import errno
+import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.failures import ApiError
+from batch_assets_tests.stages.support import Lab
+
+LONG = [("user", "x" * 1_000_000)]
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """As on a disk that is nearly full: the kernel refuses to let a file grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def make_open(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o755)
+
+
+def make_a_file(path: Path) -> None:
+    path.touch()
+
+
+def make_a_link_to_nowhere(path: Path) -> None:
+    path.symlink_to(path / "nowhere")
+
+
+@pytest.mark.parametrize("make", [make_open, make_a_file, make_a_link_to_nowhere])
+def test_a_spool_directory_that_cannot_be_used_is_found_before_anything_is_claimed(
+    lab: Lab, make: Callable[[Path], None]
+) -> None:
+    lab.company(2)
+    make(lab.pipeline.spool_dir)
+    with pytest.raises(ConfigurationError, match=str(lab.pipeline.spool_dir)):
+        lab.submit()
+    assert lab.batches() == []
+    assert lab.bucket_counts() == {"waiting": 2}
+
+
+def test_an_environment_in_which_no_call_can_be_made_is_found_before_anything_is_claimed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.company(2)
+    lab.pipeline.api.close()
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-1\nx-other: secret")
+    with pytest.raises(ConfigurationError, match="OPENAI_ORG_ID") as raised:
+        lab.submit()
+    assert "secret" not in str(raised.value)
+    assert lab.batches() == []
+
+
+def test_a_full_disk_costs_only_the_batches_that_it_has_no_room_for(lab: Lab) -> None:
+    _, large = lab.company(3, messages=LONG)
+    _, small = lab.company(2)
+    with no_file_beyond(1_500_000), pytest.raises(BatchAssetsError, match="spool directory"):
+        lab.submit()
+    assert lab.bucket_counts() == {"in_batch": 2, "waiting": 3}
+    assert len(lab.batches("released")) == 1
+    lab.read_to_the_end()
+    assert lab.submit().requests == 3
+    lab.read_to_the_end()
+    assert lab.times_billed([*large, *small]) == [1] * 5
+    assert list(lab.pipeline.spool_dir.glob("batch-files-*")) == []
+
+
+def test_results_for_which_there_is_no_room_are_read_later(lab: Lab) -> None:
+    _, many = lab.company(60)
+    _, few = lab.company(2)
+    lab.submit()
+    lab.poll_to_the_end()
+    with no_file_beyond(20_000), pytest.raises(ApiError) as raised:
+        lab.ingest()
+    assert os.strerror(errno.EFBIG) in str(raised.value)
+    assert "make room" in raised.value.sentence("")
+    assert lab.bucket_counts() == {"in_batch": 60, "complete": 2}
+    lab.ingest()
+    assert lab.bucket_counts() == {"complete": 62}
+    assert lab.times_billed([*many, *few]) == [1] * 62
