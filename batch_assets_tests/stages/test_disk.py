@@ -13,7 +13,7 @@ from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.failures import ApiError
 from batch_assets_tests.stages.support import Lab
 
-LONG = [("user", "x" * 1_000_000)]
+LONG = [("user", "x" * 100_000)]
 
 
 @contextmanager
@@ -65,16 +65,16 @@ def test_an_environment_in_which_no_call_can_be_made_is_found_before_anything_is
 
 
 def test_a_full_disk_costs_only_the_batches_that_it_has_no_room_for(lab: Lab) -> None:
-    _, large = lab.company(3, messages=LONG)
+    _, large = lab.company(30, messages=LONG)
     _, small = lab.company(2)
     with no_file_beyond(1_500_000), pytest.raises(BatchAssetsError, match="spool directory"):
         lab.submit()
-    assert lab.bucket_counts() == {"in_batch": 2, "waiting": 3}
+    assert lab.bucket_counts() == {"in_batch": 2, "waiting": 30}
     assert len(lab.batches("released")) == 1
     lab.read_to_the_end()
-    assert lab.submit().requests == 3
+    assert lab.submit().requests == 30
     lab.read_to_the_end()
-    assert lab.times_billed([*large, *small]) == [1] * 5
+    assert lab.times_billed([*large, *small]) == [1] * 32
     assert list(lab.pipeline.spool_dir.glob("batch-files-*")) == []
 
 

@@ -26,6 +26,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "429": (refusal(429, "rate_limit_exceeded"), "rate_limit_exceeded"),
     "400 no room": (refusal(400, "token_limit_exceeded"), "token_limit_exceeded"),
 }
+NO_SUCH_CALL = ("files.create", "404")
+"""Where a file cannot even be uploaded, there is no such API."""
 ACCOUNT: dict[str, dict[str, Any]] = {
     "401": refusal(401, "invalid_api_key"),
     "403": refusal(403),
@@ -53,8 +55,10 @@ def test_an_unknown_outcome_is_left_to_be_looked_up(lab: Lab, call: str, failure
     assert lab.remote_files() == []
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("failure", REFUSED)
+@pytest.mark.parametrize(
+    ("call", "failure"),
+    [(call, failure) for call in CALLS for failure in REFUSED if (call, failure) != NO_SUCH_CALL],
+)
 def test_a_refusal_gives_the_batch_back_and_lets_its_model_rest(
     lab: Lab, call: str, failure: str
 ) -> None:
@@ -72,6 +76,22 @@ def test_a_refusal_gives_the_batch_back_and_lets_its_model_rest(
     assert lab.submit().held == {f"model gpt-4o-mini rests: {code}": 2}
     lab.desk.do("DELETE FROM batch_assets.model_pause")
     lab.finish()
+    assert lab.times_billed(ids) == [1, 1]
+
+
+@pytest.mark.parametrize("effect", [REFUSED["404"][0], refusal(405)])
+def test_an_address_without_the_api_stops_the_run_and_says_so(
+    lab: Lab, effect: dict[str, Any]
+) -> None:
+    _, ids = lab.company(2)
+    lab.configure(calls=[call_rule("files.create", effect)])
+    with pytest.raises(ApiError) as refused:
+        lab.submit()
+    assert "OPENAI_BASE_URL" in refused.value.sentence("try again")
+    assert lab.bucket_counts() == {"waiting": 2}
+    lab.configure()
+    assert lab.submit().requests == 2, "its model does not rest"
+    lab.read_to_the_end()
     assert lab.times_billed(ids) == [1, 1]
 
 
