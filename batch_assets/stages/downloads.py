@@ -109,11 +109,15 @@ def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
                 missing[file_id] = error.failure
                 continue
             stopped_by = error
-        if path.exists():
-            files.append(ResultFile(path, path.stat().st_size, is_error_file))
+        files += _kept(path, is_error_file=is_error_file)
         if stopped_by is not None:
             break
     return Fetched(batch, tuple(files), missing, stopped_by, is_known=batch.looks > 0)
+
+
+def _kept(path: Path, *, is_error_file: bool) -> list[ResultFile]:
+    """What is on disk of a file; nothing of one for which there was no room."""
+    return [ResultFile(path, path.stat().st_size, is_error_file)] if path.exists() else []
 
 
 def _is_unchanged(api: BatchApi, file_id: str, received: int | None) -> bool:
