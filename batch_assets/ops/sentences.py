@@ -66,6 +66,10 @@ def _of_reading(report: IngestReport) -> str:
     if report.postponed:
         left = plural(report.postponed, "batch is", "batches are")
         said.append(f"{left} read again by a later run.")
+    if report.incomplete:
+        said.append(
+            f"Of {plural(report.incomplete, 'batch', 'batches')} the server has more than it shows."
+        )
     return " ".join(said)
 
 

@@ -19,7 +19,7 @@ from batch_assets.stages.downloads import Fetched, can_download
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import ResultWriter, Seen
-from batch_assets.store.readings import Look
+from batch_assets.store.readings import NextLook
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Judged:
     """Finished batches of which it has changed whether something is missing."""
     lost: set[str] = field(default_factory=set)
     """The ids of files that the server no longer has."""
-    looks: list[Look] = field(default_factory=list)
+    looks: list[NextLook] = field(default_factory=list)
     """Batches that are looked at again."""
     changed: list[EndedBatch] = field(default_factory=list)
     """Those of which the server shows more than before."""
@@ -118,7 +118,7 @@ class _Judging:
     def forget(self, one: ReadBatch) -> None:
         """Have a batch read again from its start whose answers LiveDash's database refuses."""
         if one.batch.looks:
-            self._judged.looks.append(Look(one.batch.lease, 0.0, False, None, None))
+            self._judged.looks.append(NextLook(one.batch.lease, 0.0, False, None, None))
 
     def _is_over(self, batch: EndedBatch) -> bool:
         waited = batch.incomplete_seconds or 0.0
@@ -165,7 +165,7 @@ class _Judging:
             is_of_use = file.bytes and file.is_error_file in seen.files
             received[file.is_error_file] = file.bytes if is_of_use else None
         self._judged.looks.append(
-            Look(
+            NextLook(
                 batch.lease,
                 self._pipeline.policy.look_again_seconds(batch.looks),
                 is_incomplete,

@@ -89,7 +89,7 @@ def _rest(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]
     models: dict[str, str] = {}
     account = None
     for batch, remote in pairs:
-        for error in remote.errors:
+        for error in remote.errors if batch.is_ours else ():
             meaning = refusal(error)
             if meaning is Refusal.ACCOUNT:
                 account = error.code

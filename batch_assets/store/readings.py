@@ -19,7 +19,7 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class NextLook:
     """A batch that is put down, to be looked at again."""
 
     lease: Lease
@@ -48,7 +48,7 @@ class Readings(EngineQueries):
             connection.execute(SQL["see_again"], which)
 
     @retry_lost
-    def look_later(self, looks: Sequence[Look]) -> None:
+    def look_later(self, looks: Sequence[NextLook]) -> None:
         """Give these batches up until their time comes."""
         which = columns_of(look.lease for look in looks) | {
             "seconds": [look.seconds for look in looks],

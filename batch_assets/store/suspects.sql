@@ -105,23 +105,29 @@ WHERE b.id = ANY(CAST(:batch_ids AS text[]))
 
 -- name: was_answered_since
 -- Whether the server has answered others of the same model since it first had no room for the one
--- request of this batch.
+-- request of this batch. The first one is enough, and in their order they are read no further.
 SELECT EXISTS (
     SELECT
     FROM batch_assets.batch AS b
     JOIN batch_assets.attempt AS a ON a.batch_id = b.id
-    JOIN LATERAL (
+    CROSS JOIN LATERAL (
         SELECT min(p.ended_at) AS since
         FROM batch_assets.attempt AS p
         WHERE p.request_id = a.request_id AND p.failure_kind = 'capacity' AND NOT p.forgiven
-    ) AS f ON true
-    JOIN batch_assets.batch AS t ON t.claimed_at >= f.since
+    ) AS f
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM batch_assets.batch AS t
+        WHERE t.claimed_at >= f.since
+            AND t.id <> b.id
+            AND t.kind = 'batch'
+            AND t.model = b.model
+            AND t.installation_id = b.installation_id
+            AND t.account IS NOT DISTINCT FROM b.account
+            AND t.completed > 0
+            AND t.submitted_at <= b.submitted_at + interval '1 minute'
+        ORDER BY t.claimed_at
+        LIMIT 1
+    ) AS answered
     WHERE b.id = :batch_id
-        AND t.id <> b.id
-        AND t.kind = 'batch'
-        AND t.model = b.model
-        AND t.installation_id = b.installation_id
-        AND t.account IS NOT DISTINCT FROM b.account
-        AND t.completed > 0
-        AND t.submitted_at <= b.submitted_at + interval '1 minute'
 )

@@ -29,6 +29,7 @@ from batch_assets.store.live import Live
 from batch_assets.store.live_requests import LiveRequests
 from batch_assets.store.metrics import MOST_COMPANIES, Metrics
 from batch_assets.store.protocol import Spent
+from batch_assets.store.readings import NextLook, Readings
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy.operations import HAVE_TWO
 from batch_assets.store.suspects import Split, Suspects
@@ -285,6 +286,19 @@ def test_from_a_submitted_batch_to_a_settled_one(desk: Desk) -> None:
     ):
         plans_of(desk, act, touching=LITTLE)
     assert desk.batch(in_flight.id).state == "settled"
+
+
+def test_batches_that_are_looked_at_again(desk: Desk) -> None:
+    batch, _ = desk.ended(ROWS)
+    readings = Readings(desk.engine)
+    look = NextLook(batch.lease, 0.0, is_incomplete=True, output_bytes=1, error_bytes=1)
+    for act in (
+        lambda: readings.see_again([batch]),
+        lambda: readings.note_completeness([(batch.lease, False)]),
+        lambda: readings.look_later([look]),
+        lambda: Suspects(desk.engine).was_answered_since(batch.id),
+    ):
+        plans_of(desk, act, touching=LITTLE)
 
 
 def test_a_refused_batch_in_two_lots(desk: Desk) -> None:
