@@ -30,8 +30,9 @@ def proxy_of(base_url: str) -> httpx2.Proxy | None:
     proxies = getproxies_environment()
     url = proxies[name.removesuffix("_PROXY").lower()]
     try:
-        proxy = httpx2.Proxy(url if "://" in url else f"http://{url}")
-        usable = bool(proxy.url.host) and proxy.url.scheme in {"http", "https"}
+        whole = url if "://" in url else f"http://{url}"
+        proxy = httpx2.Proxy(whole)
+        usable = bool(urlsplit(whole).hostname) and proxy.url.scheme in {"http", "https"}
     except (httpx2.InvalidURL, ValueError):
         usable = False
     if not usable:

@@ -2,12 +2,14 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Literal
 
 _CHUNK = 64 * 1024
@@ -81,7 +83,8 @@ class ScriptedServer:
         return [f"{call.method} {call.path.partition('?')[0]}" for call in self.calls]
 
     @contextmanager
-    def listening(self) -> Iterator[str]:
+    def listening(self, certificate: Path | None = None) -> Iterator[str]:
+        """The URL while it listens, over TLS if it has a certificate (a file with its key)."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -99,21 +102,26 @@ class ScriptedServer:
             def do_GET(self) -> None:
                 _handle(self, server)
 
-            def do_POST(self) -> None:
-                _handle(self, server)
-
-            def do_DELETE(self) -> None:
-                _handle(self, server)
+            do_POST = do_DELETE = do_CONNECT = do_GET  # noqa: N815 (their names there)
 
         with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
             http.daemon_threads = True
+            scheme = "http" if certificate is None else "https"
+            if certificate is not None:
+                http.socket = _over_tls(http.socket, certificate)
             thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
             try:
-                yield f"http://127.0.0.1:{http.server_address[1]}/v1"
+                yield f"{scheme}://127.0.0.1:{http.server_address[1]}/v1"
             finally:
                 http.shutdown()
                 thread.join()
+
+
+def _over_tls(listener: socket.socket, certificate: Path) -> socket.socket:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    return tls.wrap_socket(listener, server_side=True)
 
 
 def _handle(request: BaseHTTPRequestHandler, server: ScriptedServer) -> None:
