@@ -37,13 +37,17 @@ _EMPTY = text("""
     DELETE FROM batch_assets.run_metric;
     DELETE FROM batch_assets.alert;
     DELETE FROM batch_assets.query_mode;
+    DELETE FROM batch_assets.account_pause;
+    DELETE FROM batch_assets.search;
+    DELETE FROM batch_assets.unknown_batch;
     UPDATE batch_assets.installation
     SET id = gen_random_uuid()::text,
         system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
         database_name = current_database(),
         confirmed_at = CURRENT_TIMESTAMP,
         confirmed_by = 'the tests',
-        upload_bytes = NULL
+        upload_bytes = NULL,
+        alone_since = NULL
 """)
 
 

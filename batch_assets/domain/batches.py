@@ -155,11 +155,15 @@ class UnresolvedBatch:
     """A batch whose run ended, or whose call went unanswered, before the server's word was kept."""
 
     lease: Lease
+    account: str | None
+    """With which key and address it was to be made; `None` if that was not kept yet."""
     input_file_id: str | None
     claimed_at: datetime
+    sought_at: datetime
+    """When it was first looked for: no call for it is under way since then."""
     absences: int
-    absent_seconds: float
-    """Since the first listing that did not show it; 0 before the first."""
+    absent_since: datetime | None
+    """When the lists had first shown that it is not there."""
 
     @property
     def id(self) -> str:

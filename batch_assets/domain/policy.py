@@ -104,6 +104,8 @@ class Policy:
     rows_per_claim: int = 20_000
     bytes_per_claim: int = 500_000_000
     batches_per_poll: int = 5_000
+    pages_per_search: int = 50
+    pages_per_look: int = 5
     batches_per_read: int = 500
     rows_per_look: int = 5_000
     rows_per_write: int = 5_000

@@ -41,7 +41,6 @@ _BATCHES_A_PAGE = 100
 _PROJECT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
 """What the SDK takes from the environment, and what decides whose batches are listed."""
 _FILES_A_PAGE = 1_000
-_FEWER_FILES_A_PAGE = 100
 
 
 class BatchApi:
@@ -75,7 +74,7 @@ class BatchApi:
         self._window_seconds = window_seconds
         """Within which its batches are to be done, as far as the server lets that be asked for."""
         self._gate = gate
-        self._files_a_page = _FILES_A_PAGE
+        self._files_a_page: int | None = _FILES_A_PAGE
         self._connections: Connections | None = None
         self._pending: set[str] = set()
         """Files that the server has taken and not processed, as far as is known."""
@@ -289,9 +288,9 @@ class BatchApi:
             return self._files_page(after)
         except ApiError as error:
             is_too_many = error.failure.code == codes.PAGE_SIZE
-            if not is_too_many or self._files_a_page == _FEWER_FILES_A_PAGE:
+            if not is_too_many or self._files_a_page is None:
                 raise
-            self._files_a_page = _FEWER_FILES_A_PAGE
+            self._files_a_page = None
         return self._files_page(after)
 
     def _files_page(self, after: str | None) -> objects.Page[RemoteFile]:
@@ -299,12 +298,12 @@ class BatchApi:
             raise _unsupported(Operation.LIST_FILES)
         connections = self._connect()
         files = connections.reading.files.with_raw_response
-        limit = self._files_a_page
+        purpose, query = self.profile.purpose, _cursor(after)
+        if self._files_a_page is not None:
+            query["limit"] = str(self._files_a_page)
         return connections.call(
             Operation.LIST_FILES,
-            lambda: files.list(
-                limit=limit, order="desc", purpose=self.profile.purpose, extra_query=_cursor(after)
-            ),
+            lambda: files.list(order="desc", purpose=purpose, extra_query=query),
             functools.partial(objects.page, objects.remote_file),
         )
 

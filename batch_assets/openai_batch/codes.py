@@ -23,6 +23,7 @@ OF_ONE_FILE = frozenset({GONE, FILE_REFUSED})
 """A download was refused for its file; the second may be the account's, all the same."""
 UNSUPPORTED = "unsupported"
 PAGE_SIZE = "page_size"
+ENDLESS = "endless_listing"
 TRUNCATED = "truncated_download"
 UNREADABLE = "unreadable_answer"
 NOT_KEPT = "not_kept"

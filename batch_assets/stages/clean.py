@@ -6,6 +6,7 @@ from batch_assets.domain.batches import Leftover
 from batch_assets.domain.failures import ApiError
 from batch_assets.openai_batch.codes import UNSUPPORTED
 from batch_assets.stages.companies import side_by_side
+from batch_assets.stages.looking import look_for_others
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.saying import Few
 
@@ -16,12 +17,12 @@ log = logging.getLogger(__name__)
 def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
     """Delete the files of batches that are settled; of how many batches.
 
-    Only files of our own batches, and only from the database that made them. A file that cannot be
-    deleted now is left for a later run; the server's own expiry is the backstop. On a server that
-    deletes none there is nothing that a later run could do: its files count as seen to.
+    Only files of our own batches, and only from the database that made them: a copy that is at work
+    elsewhere may still need them, so that is looked for first. A file that cannot be deleted now is
+    left for a later run; the server's own expiry is the backstop. On a server that deletes none
+    there is nothing that a later run could do: its files count as seen to.
     """
-    glance = pipeline.glance
-    if not (glance.has_leftovers and glance.installation.is_at_home):
+    if not (pipeline.glance.has_leftovers and _may_delete(pipeline)):
         return 0
     deleted: list[str] = []
 
@@ -47,3 +48,10 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
     if deleted:
         pipeline.queries.record_deleted(deleted)
     return len(deleted)
+
+
+def _may_delete(pipeline: Pipeline) -> bool:
+    if not pipeline.glance.installation.may_touch:
+        return False
+    look_for_others(pipeline)
+    return pipeline.glance.installation.may_touch

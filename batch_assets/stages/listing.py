@@ -2,39 +2,60 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from batch_assets.domain.records import RemoteBatch
+from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.naming import batch_of, batch_of_file
+from batch_assets.store.intents import Named
 
 CLOCK_MARGIN: Final = timedelta(minutes=5)
-"""How far the server's clock and ours may be apart."""
+"""How far the server's clock and ours may be apart beyond what its answers say."""
 
 _DYING: Final = frozenset({"cancelling", "cancelled", "failed"})
+_UNDATED: Final = datetime.max.replace(tzinfo=UTC)
+
+Batches = Mapping[str, Sequence[RemoteBatch]]
+Files = Mapping[str, Sequence[RemoteFile]]
 
 
-def our_batches(
-    api: BatchApi, installation_id: str, since: datetime
-) -> Mapping[str, Sequence[RemoteBatch]]:
+def our_batches(api: BatchApi, installation_id: str, since: datetime) -> Batches:
     """Ours that were made since then; of several the first that may still give results."""
     found: defaultdict[str, list[RemoteBatch]] = defaultdict(list)
     for remote in api.list_batches(created_after=since):
         batch_id = batch_of(remote, installation_id)
         if batch_id is not None:
             found[batch_id].append(remote)
-    for remotes in found.values():
-        remotes.reverse()  # the list is newest first
-        remotes.sort(key=lambda remote: remote.status in _DYING)
+    return {batch_id: best_first(remotes) for batch_id, remotes in found.items()}
+
+
+def best_first(remotes: Sequence[RemoteBatch]) -> list[RemoteBatch]:
+    """Batches of one intent: those that may still give results first, of these the oldest.
+
+    Of one second that which is listed last: most lists are newest first.
+    """
+    found = list(remotes)[::-1]
+    found.sort(key=lambda remote: (remote.status in _DYING, remote.created_at or _UNDATED))
     return found
 
 
-def our_files(api: BatchApi, installation_id: str, since: datetime) -> Mapping[str, Sequence[str]]:
-    """The ids of our input files that were made since then."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
+def our_files(api: BatchApi, installation_id: str, since: datetime) -> Files:
+    """Our input files that were made since then."""
+    found: defaultdict[str, list[RemoteFile]] = defaultdict(list)
     for remote in api.list_files(created_after=since):
         batch_id = batch_of_file(remote, installation_id)
         if batch_id is not None:
-            found[batch_id].append(remote.id)
+            found[batch_id].append(remote)
     return found
+
+
+def named(
+    found: Mapping[str, Sequence[RemoteBatch | RemoteFile]], clock_ahead: timedelta
+) -> list[Named]:
+    """What carries the ids of batches of ours, with the time of its making by our clock."""
+    return [
+        Named(one.id, batch_id, one.created_at and one.created_at - clock_ahead)
+        for batch_id, some in found.items()
+        for one in some
+    ]

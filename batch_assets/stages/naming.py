@@ -8,6 +8,7 @@ from batch_assets.domain.records import RemoteBatch, RemoteFile
 _INSTALLATION = "batch_assets_installation"
 _BATCH = "batch_assets_batch"
 _PREFIX = "batch-assets"
+_ANCHOR = "anchor-"
 _LONGEST_CALL_ID = 512
 
 
@@ -30,6 +31,29 @@ def batch_of(remote: RemoteBatch, installation_id: str) -> str | None:
 
 def batch_of_file(remote: RemoteFile, installation_id: str) -> str | None:
     """The batch id that an input file was uploaded for, if it is this installation's."""
+    carried = _carried(remote, installation_id)
+    return None if carried is None or carried.startswith(_ANCHOR) else carried
+
+
+def is_of_another(remote: RemoteBatch, installation_id: str) -> bool:
+    """Whether a remote batch carries the id of another installation of this project."""
+    return remote.metadata.get(_INSTALLATION, installation_id) != installation_id
+
+
+def anchor_name(installation_id: str, account: str) -> str:
+    """The name of a file that is uploaded with an account only to be seen in its list."""
+    return file_name(installation_id, f"{_ANCHOR}{account}")
+
+
+def account_of_anchor(remote: RemoteFile, installation_id: str) -> str | None:
+    """The account that such a file was uploaded with; `None` for any other one."""
+    carried = _carried(remote, installation_id)
+    if carried is None or not carried.startswith(_ANCHOR):
+        return None
+    return carried.removeprefix(_ANCHOR)
+
+
+def _carried(remote: RemoteFile, installation_id: str) -> str | None:
     start = f"{_PREFIX}_{installation_id}_"
     if not (remote.name.startswith(start) and remote.name.endswith(".jsonl")):
         return None

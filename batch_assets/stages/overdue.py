@@ -58,7 +58,7 @@ def cancel_overdue(
                 batch.id,
             )
     report.stuck = _name_stuck(pipeline, running)
-    if not (late and pipeline.glance.installation.is_at_home):
+    if not (late and pipeline.glance.installation.may_touch):
         return report
     with Few(log) as few:
         cancelled = [

@@ -21,6 +21,7 @@ from batch_assets.store.pending_files import PendingFiles
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.readings import Readings
 from batch_assets.store.registry import Glance, Registry
+from batch_assets.store.searches import Searches
 from batch_assets.store.suspects import Suspects
 
 _Arguments = ParamSpec("_Arguments")
@@ -78,6 +79,11 @@ class Pipeline:
     def pending_files(self) -> PendingFiles:
         """Batches whose input file the server still processes."""
         return PendingFiles(self.registry.engine)
+
+    @cached_property
+    def searches(self) -> Searches:
+        """How far the server's lists were read for what is unresolved."""
+        return Searches(self.registry.engine)
 
     @cached_property
     def live(self) -> Live:

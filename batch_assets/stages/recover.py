@@ -1,22 +1,32 @@
 """What other runs left open is looked up, never repeated.
 
 A batch whose run ended before the server's word was kept is taken over once its lease has run out.
-The server's lists then decide: a batch that carries our id is adopted; one that is proved absent
-has its input file deleted, so that a late create is refused, and its requests wait again. What else
-the lists show under our name is cleared.
+The server's lists then decide: a batch that is ours is adopted; one that is proved absent has its
+input file deleted, so that a late create comes to nothing, and its requests wait again. Lists that
+show nothing of what must be there prove nothing, and leave it as it is. What else they show under
+our name is cleared.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from batch_assets.domain.batches import SubmittedBatch, UnresolvedBatch
 from batch_assets.domain.failures import ApiError
-from batch_assets.stages.listing import CLOCK_MARGIN, our_batches, our_files
+from batch_assets.domain.records import Lease, RemoteBatch
+from batch_assets.domain.wording import plural
+from batch_assets.openai_batch import codes
+from batch_assets.stages import anchors
+from batch_assets.stages.listing import best_first
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
-from batch_assets.stages.strays import StrayReport, clear_strays
+from batch_assets.stages.searching import Lists
+from batch_assets.stages.strays import StrayReport, clear_strays, note_unknown
+
+log = logging.getLogger(__name__)
 
 _NEEDED_ABSENCES = 2
-"""Listings, a grace period apart, that have to miss a batch before it counts as absent."""
+"""Readings of the lists, a grace period apart, that have to miss a batch before it is absent."""
 
 
 @dataclass(slots=True)
@@ -28,8 +38,12 @@ class RecoverReport:
     """Batches that the server had: they go on as if nothing had happened."""
     absent: int = 0
     """Batches that were not listed; looked for again later."""
+    awaited: int = 0
+    """Batches of which the lists are not read to their end yet, or that the server has to judge."""
+    unproved: int = 0
+    """Batches that were not listed, by lists that prove nothing: they stay as they are."""
     released: int = 0
-    """Batches proved absent: their requests wait again."""
+    """Batches proved absent, or failed for want of their file: their requests wait again."""
     released_requests: int = 0
     files_deleted: int = 0
     """Input files of absent batches."""
@@ -50,7 +64,11 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     if glance.has_unwatched:
         report.foreign = pipeline.queries.adopt_foreign()
     installation = glance.installation
-    if not (glance.has_unresolved and installation.is_at_home):
+    if not installation.may_touch:
+        return report
+    if not glance.has_unresolved:
+        if glance.has_anchor:
+            anchors.clear(pipeline, installation.id)
         return report
     unresolved = pipeline.queries.take_unresolved(
         pipeline.holder(installation.id), pipeline.policy.batches_per_claim
@@ -60,14 +78,11 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     report.taken_over = len(unresolved)
     pipeline.look_again()
     budget.spend(len(unresolved))
+    recovery = _Recovery(pipeline, installation.id, unresolved, report)
     try:
-        recovery = _Recovery(pipeline, installation.id, unresolved, report)
-        recovery.adopt()
-        recovery.let_go()
-        recovery.clear()
-    except ApiError:
-        pipeline.queries.expire([batch.lease for batch in unresolved])
-        raise
+        recovery.look(budget)
+    finally:
+        recovery.leave()
     return report
 
 
@@ -82,44 +97,202 @@ class _Recovery:
         report: RecoverReport,
     ) -> None:
         self._pipeline = pipeline
-        self._unresolved = unresolved
+        self._installation_id = installation_id
         self._report = report
-        since = min(batch.claimed_at for batch in unresolved) - CLOCK_MARGIN
-        self._remote = our_batches(pipeline.api, installation_id, since)
-        self._files = our_files(pipeline.api, installation_id, since)
+        self._open = {batch.id: batch for batch in unresolved}
+        """Those that this run has not done anything about."""
+        self._absent: set[str] = set()
+        """Those that the lists do not show; their files are gone."""
 
-    def adopt(self) -> None:
-        """Go on with the batches that the server has."""
+    def look(self, budget: Budget) -> None:
+        """Read the lists on, and do what follows."""
+        pipeline = self._pipeline
+        search = self._search = pipeline.searches.open(pipeline.api.account)
+        lists = self._lists = Lists(
+            pipeline, self._installation_id, search, list(self._open.values()), budget
+        )
+        lists.read()
+        known = pipeline.intents.known({*lists.batches, *lists.files})
+        lists.note_shown(known)
+        is_over = lists.is_whole or lists.is_blind
+        self._adopt()
+        if note_unknown(pipeline, known, lists.batches, lists.files, self._report.strays):
+            self._report.awaited += len(self._open)
+        else:
+            self._settle()
+        if search.is_kept or not is_over:
+            pipeline.searches.keep(search, is_over=is_over)
+
+    def leave(self) -> None:
+        """Give up the leases of what stays as it is."""
+        self._pipeline.queries.expire([batch.lease for batch in self._open.values()])
+
+    def _settle(self) -> None:
+        """Judge what is not there, if the lists were read to their end, and clear what else is."""
+        lists = self._lists
+        if lists.is_whole:
+            self._conclude()
+        elif lists.is_blind:
+            self._say_unproved(len(self._open), "The server's list of batches does not end")
+        else:
+            self._report.awaited += len(self._open)
+        files = {one: found for one, found in lists.files.items() if one not in self._absent}
+        known = self._pipeline.intents.known({*lists.batches, *files})
+        clear_strays(self._pipeline, known, lists.batches, files, self._report.strays)
+
+    def _adopt(self) -> None:
+        """Go on with the batches that the server has.
+
+        Not yet with one that has failed: another one of the same intent may be listed behind it.
+        Nor with one whose input file was deleted, before the server has seen that it lacks it.
+        """
         found = [
-            SubmittedBatch(batch.lease, self._remote[batch.id][0])
-            for batch in self._unresolved
-            if batch.id in self._remote
+            SubmittedBatch(batch.lease, remotes[0])
+            for batch in self._open.values()
+            for remotes in [best_first(self._lists.batches.get(batch.id, ()))]
+            if remotes and _is_well(batch, remotes[0])
         ]
-        self._report.adopted = len(self._pipeline.queries.record_submissions(found))
+        self._submit(found)
 
-    def let_go(self) -> None:
-        """Delete the files of absent batches; release those that were missed for long enough."""
-        absent = [batch for batch in self._unresolved if batch.id not in self._remote]
-        for batch in absent:
-            for file_id in {*self._files.get(batch.id, ()), batch.input_file_id} - {None}:
-                if file_id is not None and self._pipeline.api.delete_file(file_id):
-                    self._report.files_deleted += 1
-        proved = [batch.lease for batch in absent if self._is_proved(batch)]
-        doubtful = [batch.lease for batch in absent if not self._is_proved(batch)]
-        self._report.released_requests = self._pipeline.queries.release(proved)
-        self._pipeline.queries.record_absences(doubtful)
-        self._report.released = len(proved)
-        self._report.absent = len(doubtful)
+    def _submit(self, found: Sequence[SubmittedBatch]) -> None:
+        adopted = self._pipeline.queries.record_submissions(found)
+        self._report.adopted += len(adopted)
+        for one in found:
+            self._open.pop(one.lease.batch_id)
 
-    def clear(self) -> None:
-        """Put away what is on the server beside that; the files of absent batches are gone."""
-        absent = {batch.id for batch in self._unresolved} - set(self._remote)
-        files = {one: found for one, found in self._files.items() if one not in absent}
-        self._report.strays = clear_strays(self._pipeline, self._remote, files)
+    def _conclude(self) -> None:
+        """Judge what was looked for, now that the lists have been read to their end."""
+        proved: list[Lease] = []
+        doubtful: list[UnresolvedBatch] = []
+        unproved: list[UnresolvedBatch] = []
+        for batch in list(self._open.values()):
+            remotes = self._candidates(batch)
+            if remotes:
+                self._judge(batch, best_first(remotes)[0])
+            elif batch.sought_at > self._search.began_at:
+                self._report.awaited += 1
+            elif not self._is_shown(batch):
+                unproved.append(batch)
+            elif self._is_proved(batch):
+                self._delete_files(batch)
+                proved.append(batch.lease)
+            else:
+                self._delete_files(batch)
+                doubtful.append(batch)
+        self._release(proved)
+        self._pipeline.queries.record_absences([batch.lease for batch in doubtful])
+        for batch in doubtful:
+            self._open.pop(batch.id)
+        self._report.absent += len(doubtful)
+        self._say_unproved_batches(unproved)
+        if self._needs_anchor([*doubtful, *unproved]):
+            anchors.make(self._pipeline, self._installation_id, self._search)
+
+    def _candidates(self, batch: UnresolvedBatch) -> list[RemoteBatch]:
+        """What the server has of an intent; of what earlier runs saw, as it is now."""
+        found = {remote.id: remote for remote in self._lists.batches.get(batch.id, ())}
+        for remote_id, batch_id in self._search.batches.items():
+            if batch_id == batch.id and remote_id not in found:
+                try:
+                    found[remote_id] = self._pipeline.api.retrieve(remote_id)
+                except ApiError as error:
+                    if error.failure.code != codes.NOT_FOUND:
+                        raise
+        return list(found.values())
+
+    def _judge(self, batch: UnresolvedBatch, remote: RemoteBatch) -> None:
+        """Adopt a batch that has failed by its rows, release one that has failed for its file."""
+        if remote.status == "failed" and batch.absences and not _names_lines(remote):
+            log.warning("Batch %s came too late: its input file was gone, nothing ran", batch.id)
+            self._release([batch.lease])
+        elif _is_well(batch, remote) or remote.status == "failed":
+            self._submit([SubmittedBatch(batch.lease, remote)])
+        else:
+            self._report.awaited += 1
+
+    def _release(self, leases: Sequence[Lease]) -> None:
+        self._report.released_requests += self._pipeline.queries.release(leases)
+        self._report.released += len(leases)
+        for lease in leases:
+            self._open.pop(lease.batch_id)
+
+    def _delete_files(self, batch: UnresolvedBatch) -> None:
+        """Delete every input file of an absent batch: a create that comes late finds none."""
+        self._absent.add(batch.id)
+        seen = {file_id for file_id, owner in self._search.files.items() if owner == batch.id}
+        for file_id in sorted({*seen, batch.input_file_id} - {None}, key=str):
+            try:
+                self._report.files_deleted += self._pipeline.api.delete_file(str(file_id))
+            except ApiError as error:
+                if error.failure.code != codes.UNSUPPORTED:
+                    raise
+                log.warning(
+                    "The server deletes no files: nothing keeps a create of batch %s that comes "
+                    "late from running. It would be cancelled as a second one when it is seen",
+                    batch.id,
+                )
+
+    def _is_shown(self, batch: UnresolvedBatch) -> bool:
+        """Whether the lists are those of the account with which the batch was to be made.
+
+        They show a batch of ours of it; or, where there is none that they must show, a file.
+        """
+        search = self._search
+        must_be_a_batch = _holds(search.running_accounts, batch.account)
+        return _holds(search.shown_batches, batch.account) or (
+            not must_be_a_batch and _holds(search.shown_files, batch.account)
+        )
 
     def _is_proved(self, batch: UnresolvedBatch) -> bool:
-        """This listing missed it too, and the first that did is long enough ago."""
+        """These lists missed it too, and were begun long enough after the first that did."""
+        grace = timedelta(seconds=self._pipeline.policy.absence_grace_seconds)
         return (
             batch.absences + 1 >= _NEEDED_ABSENCES
-            and batch.absent_seconds >= self._pipeline.policy.absence_grace_seconds
+            and batch.absent_since is not None
+            and self._search.began_at >= batch.absent_since + grace
         )
+
+    def _needs_anchor(self, waiting: Sequence[UnresolvedBatch]) -> bool:
+        """Whether the next lists would show nothing unless we put it there."""
+        search = self._search
+        return search.lists_files and any(
+            batch.account == search.account
+            and not _holds(search.running_accounts | search.shown_batches, batch.account)
+            for batch in waiting
+        )
+
+    def _say_unproved_batches(self, batches: Sequence[UnresolvedBatch]) -> None:
+        if not batches:
+            return
+        if any(batch.account not in {None, self._search.account} for batch in batches):
+            why = "OPENAI_API_KEY or OPENAI_BASE_URL was another one when they were made"
+            self._say_unproved(len(batches), why)
+        elif not self._search.lists_files:
+            why = "The server lists no files, and its list of batches shows none that must be there"
+            self._say_unproved(len(batches), why)
+        else:
+            why = "The server's lists show nothing of this installation that must be there"
+            self._say_unproved(len(batches), why)
+
+    def _say_unproved(self, number: int, why: str) -> None:
+        self._report.unproved += number
+        log.warning(
+            "Whether the server has %s is not known, and nothing of that is sent again. %s: is the "
+            "key one of the project that they were made in? They are looked for by each run",
+            plural(number, "batch that was cut short", "batches that were cut short"),
+            why,
+        )
+
+
+def _is_well(batch: UnresolvedBatch, remote: RemoteBatch) -> bool:
+    """Whether a batch goes on like any other one; of one that lost its file that is not known."""
+    return remote.status != "failed" and not (batch.absences and remote.status == "validating")
+
+
+def _names_lines(remote: RemoteBatch) -> bool:
+    return any(error.line is not None for error in remote.errors)
+
+
+def _holds(accounts: set[str] | frozenset[str], account: str | None) -> bool:
+    """Whether an account is among these; of a batch that does not know its own any will do."""
+    return bool(accounts) if account is None else account in accounts

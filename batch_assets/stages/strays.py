@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from batch_assets.domain.failures import ApiError
-from batch_assets.domain.records import RemoteBatch
+from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.domain.states import BEYOND_CANCELLING, UNRESOLVED_BATCH_STATES
-from batch_assets.stages.listing import our_batches, our_files
+from batch_assets.openai_batch import codes
+from batch_assets.stages.listing import Batches, Files, named, our_batches, our_files
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 from batch_assets.store.intents import Duplicate, Intent
@@ -41,33 +42,81 @@ class StrayReport:
 def find_strays(pipeline: Pipeline) -> StrayReport:
     """Look through the server's lists of the last seven days, whatever is unresolved here.
 
-    Nothing is asked or touched while this database is not confirmed, or on a copy of another.
-    Raises ApiError when the lists cannot be read; nothing has changed then.
+    A list without an order is read to its end for that. Nothing is asked or touched while this
+    database is not confirmed, or on a copy of another. Raises ApiError when the lists cannot be
+    read; nothing has changed then.
     """
+    report = StrayReport()
     installation = pipeline.glance.installation
     if not (installation.is_at_home and installation.is_confirmed):
-        return StrayReport()
+        return report
     since = datetime.now(UTC) - _LOOK_BACK
-    # Batches first: whatever is made meanwhile is recorded, or unresolved, when it is compared.
+    # Intents are read last: whatever is made meanwhile is recorded, or unresolved, by then.
     batches = our_batches(pipeline.api, installation.id, since)
-    files = our_files(pipeline.api, installation.id, since)
-    return clear_strays(pipeline, batches, files)
+    files = _files(pipeline, installation.id, since)
+    known = pipeline.intents.known({*batches, *files}) if batches or files else {}
+    if not note_unknown(pipeline, known, batches, files, report):
+        clear_strays(pipeline, known, batches, files, report)
+    return report
+
+
+def _files(pipeline: Pipeline, installation_id: str, since: datetime) -> Files:
+    try:
+        return our_files(pipeline.api, installation_id, since)
+    except ApiError as error:
+        if error.failure.code not in {codes.NOT_FOUND, codes.UNSUPPORTED}:
+            raise
+        log.warning("The server lists no files: what is left behind there cannot be told")
+        return {}
+
+
+def note_unknown(
+    pipeline: Pipeline,
+    known: Mapping[str, Intent],
+    batches: Batches,
+    files: Files,
+    report: StrayReport,
+) -> bool:
+    """Keep and name what carries an id that this database does not know, and leave it alone.
+
+    True if anything is kept that no operator knows of: then nothing may be touched from here, and
+    nothing is submitted.
+    """
+    ahead = pipeline.api.clock_ahead
+    found = {
+        "Batch": [one for one in named(batches, ahead) if one.batch_id not in known],
+        "File": [one for one in named(files, ahead) if one.batch_id not in known],
+    }
+    unknown = [one for some in found.values() for one in some]
+    report.unknown += len(unknown)
+    with Few(log) as few:
+        for kind, some in found.items():
+            for one in some:
+                few.warning(
+                    "%s %s carries the id of a batch that this database does not know: left alone",
+                    kind,
+                    one.remote_id,
+                )
+    if unknown and pipeline.intents.note_unknown(unknown):
+        pipeline.look_again()
+    return not pipeline.glance.installation.may_touch
 
 
 def clear_strays(
     pipeline: Pipeline,
-    batches: Mapping[str, Sequence[RemoteBatch]],
-    files: Mapping[str, Sequence[str]],
-) -> StrayReport:
+    known: Mapping[str, Intent],
+    batches: Batches,
+    files: Files,
+    report: StrayReport,
+) -> None:
     """Compare what the server lists under our name with what is recorded; both by our batch ids.
 
     Called after what could be adopted was: an intent that is still unresolved is left alone.
     """
-    report = StrayReport()
-    if not (batches or files):
-        return report
+    if not known:
+        return
     with Few(log) as few:
-        clearing = _Clearing(pipeline, pipeline.intents.known({*batches, *files}), report, few)
+        clearing = _Clearing(pipeline, known, report, few)
         found = [
             duplicate
             for batch_id, remotes in batches.items()
@@ -76,9 +125,8 @@ def clear_strays(
         if found:
             pipeline.intents.record_duplicates(found)
             report.duplicates = len(found)
-        for batch_id, file_ids in files.items():
-            clearing.delete(batch_id, file_ids, batches.get(batch_id, ()))
-    return report
+        for batch_id, some in files.items():
+            clearing.delete(batch_id, some, batches.get(batch_id, ()))
 
 
 class _Clearing:
@@ -98,10 +146,7 @@ class _Clearing:
         One that the server refused has cost nothing, and does not count.
         """
         intent = self._intents.get(batch_id)
-        if intent is None:
-            self._name_unknown("Batch", [remote.id for remote in remotes])
-            return []
-        if intent.state in UNRESOLVED_BATCH_STATES:
+        if intent is None or intent.state in UNRESOLVED_BATCH_STATES:
             return []
         return [
             Duplicate(remote.id, batch_id, self._cancel(remote))
@@ -110,19 +155,19 @@ class _Clearing:
         ]
 
     def delete(
-        self, batch_id: str, file_ids: Sequence[str], remotes: Sequence[RemoteBatch]
+        self, batch_id: str, files: Sequence[RemoteFile], remotes: Sequence[RemoteBatch]
     ) -> None:
         """Delete the input files with this id that the recorded batch does not use."""
         intent = self._intents.get(batch_id)
-        if intent is None:
-            self._name_unknown("File", file_ids)
-            return
-        if intent.state in UNRESOLVED_BATCH_STATES:
+        if intent is None or intent.state in UNRESOLVED_BATCH_STATES:
             return
         used = {one.input_file_id for one in remotes if one.id == intent.openai_batch_id}
-        for file_id in file_ids:
-            if file_id not in used | {intent.input_file_id}:
-                self._delete(file_id)
+        used.add(intent.input_file_id)
+        if intent.openai_batch_id is not None and used == {None}:
+            return  # Which of them the batch uses, nobody has said.
+        for file in files:
+            if file.id not in used:
+                self._delete(file.id)
 
     def _cancel(self, duplicate: RemoteBatch) -> bool:
         """Cancel it unless it has ended; what has run of it is paid for in any case."""
@@ -144,12 +189,3 @@ class _Clearing:
             self._few.warning("File %s is left behind: %s", file_id, error)
         else:
             self._report.strays_deleted += deleted
-
-    def _name_unknown(self, kind: str, ids: Sequence[str]) -> None:
-        self._report.unknown += len(ids)
-        for remote_id in ids:
-            self._few.warning(
-                "%s %s carries the id of a batch that this database does not know: left alone",
-                kind,
-                remote_id,
-            )

@@ -14,6 +14,7 @@ from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.domain.packing import Terms
 from batch_assets.openai_batch.spool import Spool, not_kept, sweep
 from batch_assets.stages.guarding import submission_held_by
+from batch_assets.stages.looking import LookReport, look_for_others
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms
 from batch_assets.stages.wave import Wave
@@ -46,6 +47,7 @@ class SubmitReport:
     """Companies whose requests could not be claimed or written, and the error's class."""
     batches_sent: list[BatchLine] = field(default_factory=list)
     """The first of them."""
+    look: LookReport = field(default_factory=LookReport)
     company_ids: set[str] = field(default_factory=set, metadata=HIDDEN)
 
 
@@ -78,6 +80,11 @@ def submit_due(
     # Whatever would keep every file or call from being made is found before anything is claimed.
     with Spool(pipeline.spool_dir):
         pipeline.api.prepare()
+    with pipeline.api.within(budget.seconds_left):
+        report.look = look_for_others(pipeline)
+    reason = pipeline.glance.installation.hold_reason
+    if reason is not None:
+        raise SubmissionHeldError(reason)
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
     terms = claim_terms(pipeline, only_model)
     with pipeline.api.within(budget.seconds_left):

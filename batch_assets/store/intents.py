@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from batch_assets.domain.states import BatchState
@@ -19,6 +20,18 @@ class Intent:
     state: BatchState
     openai_batch_id: str | None
     input_file_id: str | None
+    account: str | None = None
+    """With which key and address it was made; `None` if that was not kept yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Something on the server that carries this installation's id."""
+
+    remote_id: str
+    batch_id: str
+    made_at: datetime | None
+    """By our clock; `None` where the server does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +54,32 @@ class Intents(EngineQueries):
         with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["known"], {"batch_ids": sorted(batch_ids)})
             return {
-                row.id: Intent(BatchState(row.state), row.openai_batch_id, row.input_file_id)
+                row.id: Intent(
+                    BatchState(row.state), row.openai_batch_id, row.input_file_id, row.account
+                )
                 for row in rows
             }
+
+    @retry_lost
+    def accounts_of(self, openai_batch_ids: Collection[str]) -> set[str]:
+        """The accounts that batches of ours were made with, by the server's ids; "" if not kept."""
+        with self.autocommit.connect() as connection:
+            which = {"openai_batch_ids": list(openai_batch_ids)}
+            return set(connection.execute(SQL["accounts_of"], which).scalars())
+
+    @retry_lost
+    def note_unknown(self, found: Sequence[Named]) -> int:
+        """Keep what carries the id of a batch that this database does not know; how many are new.
+
+        Not what an operator knows of already. As long as any is kept, nothing is submitted.
+        """
+        with self.autocommit.connect() as connection:
+            which = {
+                "remote_ids": [one.remote_id for one in found],
+                "batch_ids": [one.batch_id for one in found],
+                "made_at": [one.made_at for one in found],
+            }
+            return len(connection.execute(SQL["note_unknown"], which).all())
 
     @retry_lost
     def record_duplicates(self, found: Sequence[Duplicate]) -> None:

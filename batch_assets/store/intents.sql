@@ -1,6 +1,6 @@
 -- name: known
 -- What was given up keeps its ids: what it brings, should it turn up again, is booked as it is read.
-SELECT b.id, b.state, b.openai_batch_id, b.input_file_id
+SELECT b.id, b.state, b.account, b.openai_batch_id, b.input_file_id
 FROM batch_assets.batch AS b
 WHERE b.id = ANY(CAST(:batch_ids AS text[])) AND b.installation_id IS NOT NULL
 
@@ -17,3 +17,22 @@ FROM unnest(
 JOIN batch_assets.batch AS b ON b.id = g.batch_id
 ON CONFLICT (openai_batch_id) DO UPDATE
 SET cancelled_at = coalesce(duplicate_batch.cancelled_at, excluded.cancelled_at)
+
+-- name: accounts_of
+SELECT DISTINCT coalesce(b.account, '')
+FROM batch_assets.batch AS b
+WHERE b.openai_batch_id = ANY(CAST(:openai_batch_ids AS text[])) AND b.installation_id IS NOT NULL
+
+-- name: note_unknown
+-- Read after the list, so that whatever has put something there has committed its intent before.
+-- What was made before this database was said to be alone is nobody's any more.
+INSERT INTO batch_assets.unknown_batch (remote_id, batch_id, made_at)
+SELECT g.remote_id, g.batch_id, g.made_at
+FROM unnest(
+    CAST(:remote_ids AS text[]), CAST(:batch_ids AS text[]), CAST(:made_at AS timestamptz[])
+) AS g (remote_id, batch_id, made_at)
+CROSS JOIN batch_assets.installation AS i
+WHERE NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = g.batch_id)
+    AND coalesce(g.made_at > i.alone_since, true)
+ON CONFLICT (remote_id) DO NOTHING
+RETURNING remote_id

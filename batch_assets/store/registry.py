@@ -9,6 +9,7 @@ from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.livedash_timers import hold_reason
 from batch_assets.domain.policy import Rest
 from batch_assets.domain.states import BatchState
+from batch_assets.domain.wording import plural
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.lost_connections import retry_lost
@@ -53,6 +54,13 @@ class Installation:
     quiet_seconds: float
     """How long a short while is."""
     account_rest: AccountRest | None = None
+    unknown_batches: int = 0
+    """Batches and files on the server with this id that this database does not know."""
+
+    @property
+    def may_touch(self) -> bool:
+        """Whether what is on the server under our name may be cancelled or deleted from here."""
+        return self.is_at_home and not self.unknown_batches
 
     @property
     def hold_reason(self) -> str | None:
@@ -68,6 +76,8 @@ class Installation:
                 "Nothing has been submitted from this database yet: look at "
                 "`batch-assets plan --dry-run`, then run `batch-assets confirm` to allow it."
             )
+        if self.unknown_batches:
+            return unknown_reason(self.unknown_batches)
         if self.account_rest is not None:
             return self.account_rest.hold_reason
         acts = dict(self.livedash_acts)
@@ -76,11 +86,25 @@ class Installation:
         return hold_reason(acts, self.quiet_seconds)
 
 
+def unknown_reason(number: int) -> str:
+    """Why nothing is submitted while others make batches under this installation's id."""
+    things = plural(number, "batch or file", "batches or files")
+    return (
+        f"The server has {things} with this installation's id that this database does not know: "
+        "it is a copy whose original lives on, or it was put back to an earlier state, or it is a "
+        "replica that had not seen everything. Run `batch-assets confirm --copy` if the other "
+        "database lives on, or `batch-assets confirm --moved` if this one goes on alone; what "
+        "those batches hold is not read here, and what of it still waits here is bought again."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Glance:
     """What one statement sees of everything, so that a run without work asks little more."""
 
     installation: Installation
+    newest_at: datetime | None
+    """When the newest batch of ours that the server has was claimed."""
     has_unwatched: bool
     """LiveDash has batches in flight that are not watched yet."""
     has_in_flight: bool
@@ -90,6 +114,8 @@ class Glance:
     """Batches were claimed and not submitted, and nobody works on them."""
     has_pending_files: bool
     """Batches wait for the server to process their input files, and nobody works on them."""
+    has_anchor: bool
+    """A file may be on the server that was uploaded only to be seen in its list."""
     has_leftovers: bool
     """Files of finished batches may be on the server."""
     has_abandoned: bool
@@ -136,12 +162,15 @@ class Registry(EngineQueries):
                 livedash_acts=row.livedash_acts,
                 quiet_seconds=self.foreign_quiet_seconds,
                 account_rest=_account_rest(row.account_rest),
+                unknown_batches=row.unknown_batches,
             ),
+            newest_at=row.newest_at,
             has_unwatched=row.has_unwatched,
             has_in_flight=row.has_in_flight,
             has_ended=row.has_ended,
             has_unresolved=row.has_unresolved,
             has_pending_files=row.has_pending_files,
+            has_anchor=row.has_anchor,
             has_leftovers=row.has_leftovers,
             has_abandoned=row.has_abandoned,
             has_due_retries=row.has_due_retries,
@@ -163,10 +192,12 @@ class Registry(EngineQueries):
     def settle_here(self, confirmed_by: str, *, as_copy: bool) -> None:
         """Make this database the installation's home; a copy gets an id of its own.
 
-        In a copy, requests of batches that the original had not submitted yet wait again.
+        In a copy, requests of batches that the original had not submitted yet wait again. What
+        others have made under the former id by now holds nothing any more.
         """
         with self.engine.begin() as connection:
             connection.execute(SQL["settle_here"], {"as_copy": as_copy})
+            connection.execute(SQL["acknowledge_unknown"])
             if as_copy:
                 left = connection.execute(SQL["leave_unresolved_to_the_original"]).scalars()
                 return_rows(connection, list(left))

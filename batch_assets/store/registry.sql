@@ -52,6 +52,16 @@ SELECT
         FROM batch_assets.account_pause AS p
         WHERE p.until > clock_timestamp()
     ) AS account_rest,
+    (
+        SELECT count(*) FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL
+    ) AS unknown_batches,
+    (
+        SELECT b.claimed_at
+        FROM batch_assets.batch AS b
+        WHERE b.installation_id = i.id AND b.submitted_at IS NOT NULL AND b.kind = 'batch'
+        ORDER BY b.claimed_at DESC
+        LIMIT 1
+    ) AS newest_at,
     EXISTS (
         SELECT
         FROM public."Company" AS c
@@ -79,6 +89,7 @@ SELECT
             AND b.file_pending_since IS NULL
             AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
     ) AS has_unresolved,
+    EXISTS (SELECT FROM batch_assets.search AS s WHERE s.anchored_at IS NOT NULL) AS has_anchor,
     EXISTS (
         SELECT
         FROM batch_assets.batch AS b
@@ -149,7 +160,13 @@ SET id = CASE WHEN :as_copy THEN gen_random_uuid()::text ELSE i.id END,
     system_identifier = (
         SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() AS c
     ),
-    database_name = current_database()
+    database_name = current_database(),
+    alone_since = clock_timestamp()
+
+-- name: acknowledge_unknown
+UPDATE batch_assets.unknown_batch AS u
+SET acknowledged_at = clock_timestamp()
+WHERE u.acknowledged_at IS NULL
 
 -- name: leave_unresolved_to_the_original
 -- What the original has not submitted yet is the original's to submit: the copy's rows are its own

@@ -250,10 +250,15 @@ def test_only_what_is_ours_is_touched(lab: Lab) -> None:
     unknown = upload(lab, batch_id, f"batch-assets_{lab.desk.holder.installation_id}_other.jsonl")
     lab.configure(timing={"hold_after_rows": 0})
     remote = create_remotely(lab, "an intent that nobody knows", stranger)
-    assert [lab.recover().strays.unknown, lab.recover().strays.unknown] == [2, 2]
+    assert [lab.recover().strays.unknown, lab.recover().taken_over] == [2, 0]
+    assert "confirm --copy" in str(lab.pipeline.registry.installation().hold_reason)
     files = lab.all_file_ids()
     assert {stranger, unknown} <= files
     assert lab.pipeline.api.retrieve(remote).status in {"validating", "in_progress"}
+    assert lab.bucket_counts() == {"in_batch": 2}
+    lab.pipeline.registry.settle_here("me", as_copy=False)
+    assert [lab.recover().absent, lab.recover().released] == [1, 1]
+    assert {stranger, unknown} <= lab.all_file_ids()
     assert lab.bucket_counts() == {"waiting": 2}
 
 

@@ -27,10 +27,12 @@ class RecoveryQueries(EngineQueries):
         return [
             UnresolvedBatch(
                 lease=Lease(row.id, row.fence),
+                account=row.account,
                 input_file_id=row.input_file_id,
                 claimed_at=row.claimed_at,
+                sought_at=row.sought_at,
                 absences=row.absences,
-                absent_seconds=row.absent_seconds,
+                absent_since=row.absent_since,
             )
             for row in sorted(rows, key=lambda row: (row.claimed_at, row.id))
         ]

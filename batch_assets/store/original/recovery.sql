@@ -2,7 +2,8 @@
 UPDATE batch_assets.batch AS b
 SET lease_owner = :owner,
     lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds),
-    fence = b.fence + 1
+    fence = b.fence + 1,
+    sought_at = coalesce(b.sought_at, clock_timestamp())
 FROM (
     SELECT u.id
     FROM batch_assets.batch AS u
@@ -16,8 +17,8 @@ FROM (
 ) AS free
 WHERE b.id = free.id
 RETURNING
-    b.id, b.fence, b.input_file_id, b.claimed_at, b.absences,
-    coalesce(extract(epoch FROM clock_timestamp() - b.absent_since), 0)::float8 AS absent_seconds
+    b.id, b.fence, b.account, b.input_file_id, b.claimed_at, b.sought_at, b.absences,
+    b.absent_since
 
 -- name: absent
 UPDATE batch_assets.batch AS b

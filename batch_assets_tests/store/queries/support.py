@@ -89,7 +89,7 @@ class Desk:
     def holder(self) -> Holder:
         """A run of the installation as it is now."""
         installation_id = str(self.value("SELECT i.id FROM batch_assets.installation AS i"))
-        return Holder("host:1", "run-1", installation_id, lease_seconds=900)
+        return Holder("host:1", "run-1", installation_id, lease_seconds=900, account="account-1")
 
     def company(self, count: int = 0, **options: Any) -> tuple[str, list[str]]:
         """A company with `count` requests that were noticed; `options` go to `make_requests`."""
