@@ -109,7 +109,8 @@ def confirm(
         bool, typer.Option("--copy", help="This database is a copy and both live on.")
     ] = False,
     moved: Annotated[
-        bool, typer.Option("--moved", help="This database has moved; the original is retired.")
+        bool,
+        typer.Option("--moved", help="This one goes on alone: moved, put back, promoted."),
     ] = False,
     yes: Yes = False,
 ) -> None:

@@ -17,7 +17,7 @@ def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
         _check(installation, decided=copy or moved)
         shown = console()
         _describe(database)
-        if installation.is_at_home and installation.is_confirmed:
+        if installation.may_touch and installation.is_confirmed:
             shown.say("Submissions from it are allowed already.")
             return
         require_account(database.endpoints)
@@ -26,7 +26,7 @@ def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
         if not asked(question, command=command, yes=yes, has_dry_run=False):
             shown.say("Nothing was changed.")
             raise typer.Exit(1)
-        if installation.is_at_home:
+        if installation.may_touch:
             database.registry.confirm(who())
         else:
             database.registry.settle_here(who(), as_copy=copy)
@@ -34,12 +34,12 @@ def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
 
 
 def _check(installation: Installation, *, decided: bool) -> None:
-    if not installation.is_at_home and not decided:
+    if not installation.may_touch and not decided:
         raise SubmissionHeldError(installation.hold_reason or "")
-    if installation.is_at_home and decided:
+    if installation.may_touch and decided:
         raise ConfigurationError(
-            "This database is the one that was installed, no copy, and has not moved: "
-            "leave --copy and --moved out."
+            "This database is the one that was installed, no copy, and has not moved, as far as "
+            "is known: leave --copy and --moved out."
         )
 
 

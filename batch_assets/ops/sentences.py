@@ -162,6 +162,12 @@ def _of_recovering(recovered: RecoverReport) -> Sequence[str]:
             f"{recovered.adopted:,} were on the server, {recovered.absent:,} are looked for again, "
             f"and {recovered.released:,} were never made, so that their requests wait again."
         )
+    if recovered.awaited:
+        batches = plural(recovered.awaited, "batch", "batches")
+        said.append(f"What became of {batches} is looked up further by the next run.")
+    if recovered.unproved:
+        batches = plural(recovered.unproved, "batch", "batches")
+        said.append(f"Of {batches} the server's lists prove nothing: the warning says why.")
     if recovered.foreign:
         said.append(f"Newly watched batches of LiveDash: {recovered.foreign:,}.")
     return said

@@ -73,7 +73,7 @@ class _Reading:
         self._report = report
         self._few = few
         installation = pipeline.glance.installation
-        self._may_touch = installation.is_at_home and installation.is_confirmed
+        self._may_touch = installation.may_touch and installation.is_confirmed
 
     def look(self, batch: AbandonedBatch) -> None:
         """Read the batch if it has ended, and see that it ends if it has not."""

@@ -137,6 +137,7 @@ def _reliability(figures: RunFigures) -> Reliability:
         expired_batches=read.settled_as["expired"],
         cancelled_batches=read.settled_as["cancelled"],
         recovered_submissions=recovered.adopted + recovered.released,
+        unproved_submissions=recovered.unproved,
         refused_rows=read.refused.total(),
         failed_companies=len({*read.failed, *submitted.failed}),
     )

@@ -54,6 +54,14 @@ SELECT
         ) AS t
     ) AS livedash_acts,
     (
+        SELECT count(*) FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL
+    ) AS unknown_batches,
+    CAST((
+        SELECT coalesce(max(extract(epoch FROM statement_timestamp() - b.sought_at)), 0)
+        FROM batch_assets.batch AS b
+        WHERE b.state IN ('claimed', 'uploaded')
+    ) AS float8) AS unresolved_seconds,
+    (
         SELECT count(*)
         FROM batch_assets.livedash_act AS a
         WHERE a.noticed_at > statement_timestamp() - make_interval(secs => :livedash_seconds)

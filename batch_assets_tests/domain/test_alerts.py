@@ -53,6 +53,8 @@ WELL = replace(
     day_cost_eur=1.0,
 )
 HOUR = 3_600.0
+COUNTED = {"schedule_paused", "livedash_timers", "unknown_batches", "unresolved_submission"}
+"""What they measure is always known."""
 
 
 def verdict_of(name: str, recent: Recent, limits: Limits = LIMITS) -> Verdict:
@@ -81,7 +83,7 @@ def test_what_nobody_knows_raises_none_and_says_so() -> None:
     assert raised(UNKNOWN) == {}
     unknown = {one.name for one in verdicts if "Not enough to say" in one.summary}
     # These are counted where they are kept, whatever was recorded.
-    assert unknown == set(RULES) - {"dead_letters", "schedule_paused", "livedash_timers"}
+    assert unknown == set(RULES) - {"dead_letters"} - COUNTED
     assert {one.name for one in verdicts if not one.is_known} == unknown | {"dead_letters"}
 
 
@@ -100,6 +102,8 @@ def test_what_nobody_knows_raises_none_and_says_so() -> None:
         ("dead_letters", "WARN", {"new_dead_letters": 11, "dead_letters": None}),
         ("cost_above_budget", "ERROR", {"day_cost_eur": 10.01}),
         ("livedash_timers", "ERROR", {"livedash_acts": {"create": 1}}),
+        ("unknown_batches", "ERROR", {"unknown_batches": 1}),
+        ("unresolved_submission", "WARN", {"unresolved_seconds": 2.1 * HOUR}),
         ("open_breaker", "ERROR", {"open_breakers": 1}),
         ("backlog_age", "ERROR", {"oldest_wait_seconds": 1.51 * HOUR}),
         ("schedule_paused", "ERROR", {"paused_after_failed_runs": 5}),
@@ -160,7 +164,7 @@ def test_a_raised_one_is_resolved_only_well_within_its_limit(
     assert not verdict_of(name, after(name, replace(WELL, **over))).is_raised
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES) - {"schedule_paused", "livedash_timers"}))
+@pytest.mark.parametrize("name", sorted(set(RULES) - COUNTED))
 def test_a_raised_one_stays_so_while_there_is_not_enough_to_say(name: str) -> None:
     verdict = verdict_of(name, after(name, UNKNOWN))
     assert verdict.is_raised

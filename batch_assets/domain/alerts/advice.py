@@ -125,6 +125,23 @@ def _livedash_timers(_faults: Sequence[Fault]) -> str:
     )
 
 
+def _unknown_batches(_faults: Sequence[Fault]) -> str:
+    return (
+        "If the database that made them lives on, `batch-assets confirm --copy` makes this one an "
+        "installation of its own; if this one goes on alone, after a dump was put back or a "
+        "replica was promoted, `batch-assets confirm --moved` does. What those batches hold is "
+        "not read here, and what of it still waits here is bought again."
+    )
+
+
+def _unresolved_submission(_faults: Sequence[Fault]) -> str:
+    return (
+        "Nothing is lost, and nothing of it is sent again before the server is known not to have "
+        "it. See the warnings of check_batch_statuses in the newest run: usually OPENAI_API_KEY or "
+        "OPENAI_BASE_URL was changed since, and one run with the former ones settles it."
+    )
+
+
 def _not_conserved(_faults: Sequence[Fault]) -> str:
     return (
         "The check of the asset `row_conservation` names the requests and what to do about each "
@@ -153,6 +170,8 @@ _ADVICE: Final[Mapping[str, Callable[[Sequence[Fault]], str]]] = {
     "backlog_age": _backlog_age,
     "schedule_paused": _schedule_paused,
     "livedash_timers": _livedash_timers,
+    "unknown_batches": _unknown_batches,
+    "unresolved_submission": _unresolved_submission,
     "open_rows_conserved": _not_conserved,
     "all_rows_conserved": _not_conserved,
 }

@@ -5,11 +5,14 @@ from typing import Final
 from batch_assets.domain.alerts.records import Limits, Measure, Number, Recent, Severity
 from batch_assets.domain.alerts.wording import duration, no_figures, window
 from batch_assets.domain.livedash_timers import said_of
+from batch_assets.domain.wording import plural
 
 USUAL_BATCHES: Final = 20
 """So many batches have to have ended in the last day before they say what is usual."""
 BREAKER_MINUTES: Final = 15
 """An operation whose breaker was open within this time counts as not well."""
+UNRESOLVED_SECONDS: Final = 2 * 60 * 60.0
+"""So long it may take to find out what became of a submission that was cut short."""
 LIVEDASH_MINUTES: Final = 15
 """What LiveDash's timers did within this time counts as going on."""
 
@@ -171,3 +174,33 @@ def livedash_timers(recent: Recent, _limits: Limits) -> Measure:
         "threshold_acts": 0,
     }
     return Measure(acts, 0, sentence, numbers, Severity.ERROR)
+
+
+def unknown_batches(recent: Recent, _limits: Limits) -> Measure:
+    """What is on the server under our id and was not made from this database."""
+    number = recent.unknown_batches
+    sentence = (
+        f"The server has {plural(number, 'batch or file', 'batches or files')} with this "
+        "installation's id that this database does not know: nothing is submitted."
+        if number
+        else "Nothing was seen on the server with this installation's id that this database does "
+        "not know."
+    )
+    numbers: dict[str, Number] = {"unknown_batches": number, "threshold_batches": 0}
+    return Measure(number, 0, sentence, numbers, Severity.ERROR)
+
+
+def unresolved_submission(recent: Recent, _limits: Limits) -> Measure:
+    """For how long what became of a submission has not been found out."""
+    seconds = recent.unresolved_seconds
+    sentence = (
+        f"What became of a submission that was cut short is looked for since {duration(seconds)} "
+        f"(at most {duration(UNRESOLVED_SECONDS)})."
+        if seconds
+        else "No submission that was cut short is looked for."
+    )
+    numbers: dict[str, Number] = {
+        "unresolved_seconds": seconds,
+        "threshold_seconds": UNRESOLVED_SECONDS,
+    }
+    return Measure(seconds, UNRESOLVED_SECONDS, sentence, numbers, Severity.WARN)

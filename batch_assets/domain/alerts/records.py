@@ -96,6 +96,10 @@ class Recent:
     """What LiveDash's own timers were seen to do lately: how many acts of each."""
     bought_twice: int = 0
     """Requests among these that we have bought, too."""
+    unknown_batches: int = 0
+    """Batches and files on the server with our id that the database does not know."""
+    unresolved_seconds: float = 0.0
+    """For how long the oldest interrupted submission has been looked for."""
     states: Mapping[str, AlertState] = field(default_factory=dict)
     """Every alert that was ever raised, by name."""
 

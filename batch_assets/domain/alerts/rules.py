@@ -85,5 +85,16 @@ RULES: Final[Mapping[str, Rule]] = {
         "bought here.",
         levels.livedash_timers,
     ),
+    "unknown_batches": Rule(
+        "reliability",
+        "No other database makes batches under this installation's id: a copy of this one, or this "
+        "one before it was put back.",
+        levels.unknown_batches,
+    ),
+    "unresolved_submission": Rule(
+        "reliability",
+        "What became of a submission that was cut short is found out within two hours.",
+        levels.unresolved_submission,
+    ),
 }
 """Every alert by its name, in the order in which people see them."""

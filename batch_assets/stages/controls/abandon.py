@@ -185,7 +185,7 @@ def _require_submitted(batch: BatchRecord) -> None:
 
 
 def _require_allowed(batch: BatchRecord, installation: Installation) -> None:
-    if not (installation.is_at_home and installation.is_confirmed):
+    if not (installation.may_touch and installation.is_confirmed):
         raise BatchAssetsError(
             f"{named(batch)} may be another database's, since this one is a copy, has moved or is "
             "not confirmed: run `batch-assets confirm` first."

@@ -67,7 +67,7 @@ def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: boo
     cancelled, and `ApiError` if the account is refused.
     """
     batch = find_batch(Lookups(registry.engine), wanted)
-    _require_cancellable(batch, is_at_home=registry.installation().is_at_home)
+    _require_cancellable(batch, may_touch=registry.installation().may_touch)
     if dry_run or batch.openai_batch_id is None:
         return CancelReport(batch, dry_run, batch.server_status)
     try:
@@ -85,14 +85,14 @@ def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: boo
     return CancelReport(noted, dry_run, remote.status)
 
 
-def _require_cancellable(batch: BatchRecord, *, is_at_home: bool) -> None:
+def _require_cancellable(batch: BatchRecord, *, may_touch: bool) -> None:
     name = named(batch)
     if not batch.is_ours:
         raise BatchAssetsError(
             f"{name} is not ours (LiveDash made it, or the database that this one is a copy of): "
             "it is read to its end and never cancelled from here."
         )
-    if not is_at_home:
+    if not may_touch:
         raise BatchAssetsError(
             f"{name} may be another database's, since this one is a copy or has moved: run "
             "`batch-assets confirm` first."
