@@ -136,6 +136,9 @@ class Reliability:
 
     transient_failures: int = _count("Requests that failed in a way that may pass")
     capacity_failures: int = _count("Requests for which the server had no room")
+    server_failures: int = _count(
+        "Requests that were put off since the server refused all of their batch"
+    )
     permanent_failures: int = _count("Requests that can never work, those never sent among them")
     account_failures: int = _count("Requests that failed because of the key, or its quota")
     indeterminate_failures: int = _count(
@@ -148,6 +151,9 @@ class Reliability:
     expired_batches: int = _count("Settled batches that the server had not finished in time")
     cancelled_batches: int = _count("Settled batches that were cancelled")
     recovered_submissions: int = _count("Interrupted submissions: adopted, or proved absent")
+    incomplete_batches: int = _count(
+        "Ended batches of which the server has more than it shows: they are looked at again"
+    )
     unproved_submissions: int = _count(
         "Interrupted submissions of which the server's lists prove nothing: they stay as they are"
     )

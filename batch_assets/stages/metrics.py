@@ -128,12 +128,14 @@ def _reliability(figures: RunFigures) -> Reliability:
     return Reliability(
         transient_failures=kinds[FailureKind.TRANSIENT],
         capacity_failures=kinds[FailureKind.CAPACITY],
+        server_failures=kinds[FailureKind.SERVER],
         permanent_failures=kinds[FailureKind.PERMANENT],
         account_failures=kinds[FailureKind.ACCOUNT],
         requeued_requests=figures.of(RetryReport).requeued,
         returned_requests=(
             read.rows.returned + submitted.returned_requests + recovered.released_requests
         ),
+        incomplete_batches=read.incomplete,
         expired_batches=read.settled_as["expired"],
         cancelled_batches=read.settled_as["cancelled"],
         recovered_submissions=recovered.adopted + recovered.released,

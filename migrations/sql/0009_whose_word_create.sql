@@ -77,8 +77,13 @@ ALTER TABLE batch_assets.installation ADD COLUMN alone_since timestamptz;
 
 ALTER TABLE batch_assets.run_metric
     ADD COLUMN unproved_submissions bigint NOT NULL DEFAULT 0,
-    ADD COLUMN unknown_batches bigint;
-ALTER TABLE batch_assets.run_metric ALTER COLUMN unproved_submissions DROP DEFAULT;
+    ADD COLUMN unknown_batches bigint,
+    ADD COLUMN server_failures bigint NOT NULL DEFAULT 0,
+    ADD COLUMN incomplete_batches bigint NOT NULL DEFAULT 0;
+ALTER TABLE batch_assets.run_metric
+    ALTER COLUMN unproved_submissions DROP DEFAULT,
+    ALTER COLUMN server_failures DROP DEFAULT,
+    ALTER COLUMN incomplete_batches DROP DEFAULT;
 
 -- Batches that were given up. What they still bring is read, at `look_at` until it is null, and what
 -- their answers cost is waste: their requests were bought again.

@@ -12,6 +12,8 @@ WHERE b.server_status = 'abandoned';
 
 ALTER TABLE batch_assets.run_metric
     DROP COLUMN unknown_batches,
+    DROP COLUMN incomplete_batches,
+    DROP COLUMN server_failures,
     DROP COLUMN unproved_submissions;
 ALTER TABLE batch_assets.installation DROP COLUMN alone_since;
 DROP TABLE batch_assets.unknown_batch;
