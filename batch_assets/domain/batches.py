@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
+from batch_assets.domain.states import GIVEN_UP
 
 BatchRow = tuple[str, str]
 """A row of a batch: the batch's id and the request's."""
@@ -73,7 +74,6 @@ class InFlightBatch:
     openai_batch_id: str
     model: str | None
     server_status: str
-    status_since: datetime
     submitted_at: datetime
     is_ours: bool
     """False for one that LiveDash made, or the database that this one is a copy of."""
@@ -135,6 +135,11 @@ class EndedBatch:
         """Whether the server refused it in validation, so that there is nothing to read."""
         has_files = self.output_file_id is not None or self.error_file_id is not None
         return self.server_status == "failed" and not (has_files or self.server_answered)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether an operator has given it up, so that nothing of it is waited for."""
+        return self.server_status in GIVEN_UP
 
     def as_now(self, remote: RemoteBatch) -> "EndedBatch":
         """The same with what the server shows of it now; what it showed before stays."""

@@ -105,7 +105,9 @@ class _Reading:
         room for the files of some."""
         not_kept = None
         at_a_time = self._pipeline.policy.concurrent_companies
-        batches = [one for one in self._batches if not (one.is_live or one.never_ran)]
+        batches = [
+            one for one in self._batches if not (one.is_live or one.never_ran or one.is_given_up)
+        ]
         with (
             Spool(self._pipeline.spool_dir) as spool,
             closing(
@@ -175,7 +177,8 @@ class _Reading:
         give_up_called(self._pipeline, live, self._writer)
         if judged.completeness:
             self._pipeline.readings.note_completeness(judged.completeness)
-        finished = {batch.id: batch for batch in [*judged.finished, *refused, *live]}
+        given_up = [one for one in self._batches if one.is_given_up]
+        finished = {one.id: one for one in [*judged.finished, *refused, *live, *given_up]}
         leases = [one.lease for one in finished.values() if one.id not in self._writer.unwritten]
         returned = self._pipeline.queries.settle(leases)
         self._report.rows.returned += sum(returned.values())

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.failures import FailureKind
@@ -47,7 +46,8 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
         for batch in batches
         if batch.openai_batch_id in asked.seen
     ]
-    ended = frozenset(batch.id for batch, remote in pairs if _has_ended(pipeline, batch, remote))
+    # What of its results is not there yet is waited for by whoever reads them.
+    ended = frozenset(batch.id for batch, remote in pairs if remote.status in SERVER_ENDED)
     changed = pipeline.queries.record_statuses(pairs, ended)
     if len(batches) > SINGLE_CALLS and asked.looked_at:
         pipeline.registry.note_retrieved(asked.looked_at)
@@ -68,19 +68,6 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
         unseen=len(unseen),
         unknown=asked.unknown,
         late=late,
-    )
-
-
-def _has_ended(pipeline: Pipeline, batch: InFlightBatch, remote: RemoteBatch) -> bool:
-    """Whether results can be read now. Completed batches may lack their file ids for a while."""
-    if remote.status not in SERVER_ENDED:
-        return False
-    if remote.status != "completed" or remote.has_files:
-        return True
-    waited = datetime.now(UTC) - batch.status_since
-    return (
-        batch.server_status == "completed"
-        and waited.total_seconds() > pipeline.policy.absence_grace_seconds
     )
 
 

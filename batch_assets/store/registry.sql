@@ -216,7 +216,10 @@ WITH moved AS (
         output_file_id = NULL,
         error_file_id = NULL,
         incomplete_since = NULL,
+        looks = 0,
         look_at = NULL,
+        output_bytes = NULL,
+        error_bytes = NULL,
         fence = b.fence + 1,
         lease_owner = NULL,
         lease_expires_at = NULL

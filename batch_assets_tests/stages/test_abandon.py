@@ -89,6 +89,15 @@ def test_its_requests_wait_again_and_are_sent_again(lab: Lab) -> None:
     assert turnarounds(lab) == (1, 1)
 
 
+def test_nothing_of_it_is_waited_for(lab: Lab) -> None:
+    batch_id, _ = sent(lab)
+    lose(lab)
+    abandon(lab, batch_id)
+    lab.configure(timing=HELD, calls=[call_rule("*", refusal(500))])
+    patient = lab.under(reading_grace_seconds=1_800, first_look_seconds=60)
+    assert patient.ingest().rows.returned == 2
+
+
 def test_a_late_answer_changes_nothing(lab: Lab) -> None:
     batch_id, _ = sent(lab)
     (asked,) = lab.pipeline.queries.batches_in_flight(10)

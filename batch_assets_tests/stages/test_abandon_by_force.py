@@ -226,7 +226,7 @@ def test_one_that_cannot_be_read_for_long_can_be_given_up(lab: Lab) -> None:
     grow_old(lab, 30)
     assert "ended 1 d ago" in abandon(lab, batch_id, dry_run=True).sentence
     assert abandon(lab, batch_id).batch.server_status == "abandoned"
-    assert lab.ingest().rows.returned == 2
+    assert lab.under(reading_grace_seconds=1_800).ingest().rows.returned == 2
     assert lab.read_abandoned().abandoned_read == 0
     lab.finish()
     assert lab.read_abandoned(whenever=True).late_answers == 2

@@ -218,30 +218,22 @@ def test_a_word_that_nobody_knows_means_that_it_still_runs(lab: Lab) -> None:
     assert lab.bucket_counts() == {"complete": 1}
 
 
-def test_a_completed_batch_is_waited_for_until_its_files_are_there(lab: Lab) -> None:
-    patient = lab.under(absence_grace_seconds=600)
-    lab.company(1)
+@pytest.mark.parametrize("batches", [1, 5], ids=["one by one", "by the list"])
+def test_ended_is_ended_though_its_files_are_not_there_yet(lab: Lab, batches: int) -> None:
+    patient = lab.under(reading_grace_seconds=1_800)
+    for _ in range(batches):
+        lab.company(1)
     lab.configure(quirks={"output_file_lag_seconds": 3_600})
     lab.submit()
     remote_status(lab, "completed")
-    for _ in range(2):
-        assert patient.poll().in_flight == 1
-    assert len(lab.batches("submitted")) == 1
+    assert patient.poll().ended == batches
+    for batch_id in lab.batches("ended"):
+        assert lab.desk.livedash_batch(batch_id).status == "UPLOADING"
+    patient.ingest()
+    assert len(lab.batches("ended")) == batches, "whoever reads them waits for the files"
     lab.configure()
-    lab.read_to_the_end()
-    assert lab.bucket_counts() == {"complete": 1}
-
-
-def test_a_completed_batch_without_files_is_given_up_after_the_grace(lab: Lab) -> None:
-    lab.company(1)
-    lab.configure(quirks={"output_file_lag_seconds": 3_600})
-    lab.submit()
-    remote_status(lab, "completed")
-    assert lab.poll().in_flight == 1, "the first time it is waited for in any case"
-    assert lab.poll().ended == 1
-    assert len(lab.batches("ended")) == 1
-    assert lab.ingest().failures == {"missing_result": 1}
-    assert lab.bucket_counts() == {"retry": 1}
+    patient.ingest()
+    assert lab.bucket_counts() == {"complete": batches}
 
 
 def test_empty_file_ids_and_missing_fields_are_understood(lab: Lab) -> None:
@@ -323,7 +315,7 @@ def test_an_end_without_its_files_is_not_believed_while_nobody_can_be_asked(lab:
     assert len(lab.batches("submitted")) == 5
     lab.configure(calls=[call_rule("batches.retrieve", refusal(404))])
     with Listing(lab, output_file_id=None) as api:
-        assert lab.using(api).poll_to_the_end().ended == 5, "the list alone knows them"
+        assert lab.using(api).poll().ended == 5, "the list alone knows them"
 
 
 def test_what_moves_only_when_it_is_asked_for_alone_is_asked_for_now_and_then(lab: Lab) -> None:

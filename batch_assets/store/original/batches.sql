@@ -102,8 +102,7 @@ WHERE l.id = :batch_id AND l.status IN ('PENDING', 'UPLOADING')
 
 -- name: in_flight
 SELECT
-    b.id, b.fence, b.openai_batch_id, b.model, b.server_status,
-    b.server_status_since AS status_since, b.submitted_at,
+    b.id, b.fence, b.openai_batch_id, b.model, b.server_status, b.submitted_at,
     CAST(extract(epoch FROM clock_timestamp() - b.submitted_at) AS float8) AS age_seconds,
     CAST(
         extract(epoch FROM clock_timestamp() - b.server_status_since) AS float8

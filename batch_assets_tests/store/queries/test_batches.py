@@ -128,13 +128,14 @@ def test_a_word_that_says_nothing_new_writes_nothing(desk: Desk) -> None:
 
 def test_the_time_of_a_word_is_that_of_its_first_hearing(desk: Desk) -> None:
     batch, _ = desk.submitted()
+    before = desk.batch(batch.id).server_status_since
     running = replace(remote_batch(batch.id), status="in_progress")
     desk.queries.record_statuses([(batch, running)], frozenset())
-    since = desk.in_flight(batch.id).status_since
-    assert since > batch.status_since
+    since = desk.batch(batch.id).server_status_since
+    assert since > before
     with_file = replace(running, error_file_id="file-errors")
     assert desk.queries.record_statuses([(batch, with_file)], frozenset()) == 1
-    assert desk.in_flight(batch.id).status_since == since
+    assert desk.batch(batch.id).server_status_since == since
 
 
 @pytest.mark.parametrize(
