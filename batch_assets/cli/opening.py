@@ -131,9 +131,10 @@ def require_account(endpoints: Endpoints) -> None:
         except ApiError as error:
             if error.failure.kind is FailureKind.ACCOUNT:
                 raise AccountRefusedError(error.sentence("try again")) from None
+            advice = error.failure.advice or "check OPENAI_BASE_URL and the network, and try again"
             raise BatchAssetsError(
                 f"The API at {_address(endpoints.base_url)} does not answer as it should "
-                f"({error.failure.reason}): check OPENAI_BASE_URL and the network, and try again."
+                f"({error.failure.reason}): {advice}."
             ) from None
 
 

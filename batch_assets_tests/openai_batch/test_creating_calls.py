@@ -113,7 +113,8 @@ def test_one_live_post_and_its_meaning(name: str, api: BatchApi, server: Scripte
     server.answer(reply)
     with pytest.raises(ApiError) as raised:
         ask_live(api)
-    assert (raised.value.failure.kind, raised.value.failure.code) == (kind, code)
+    assert raised.value.failure.kind is kind
+    assert raised.value.failure.code in code.split(" or ")
     assert [call.method for call in server.calls] == ["POST"]
     assert "CANARY" not in str(raised.value)
     assert raised.value.__cause__ is None
