@@ -135,9 +135,13 @@ def _tokens(batch: BatchRecord) -> str:
 
 
 def _cost(batch: BatchRecord) -> str:
-    if not batch.cost_eur:
-        return f"about {euros(batch.estimated_cost_eur)} EUR"
-    return f"{euros(batch.cost_eur)} EUR; live {euros(batch.live_cost_eur)} EUR"
+    without = f"{plural(batch.unpriced, 'answer')} without a price" if batch.unpriced else ""
+    if batch.cost_eur:
+        known = f"{euros(batch.cost_eur)} EUR; live {euros(batch.live_cost_eur)} EUR"
+        return f"{known}; not known of {without}" if without else known
+    if without or not batch.estimated_cost_eur:
+        return "not known: no price list has the model"
+    return f"about {euros(batch.estimated_cost_eur)} EUR"
 
 
 def _waste(batch: BatchRecord) -> str:

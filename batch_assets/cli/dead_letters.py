@@ -146,7 +146,7 @@ _ATTEMPT: Sequence[Column[Attempt]] = (
     Column("When (UTC)", lambda one: _minute(one.ended_at or one.claimed_at)),
     Column("Outcome", _outcome),
     Column("Why", _why, is_prose=True),
-    number("EUR", lambda one: euros(one.cost_eur)),
+    number("EUR", lambda one: euros(one.cost_eur) if one.cost_eur else "-"),
 )
 _GROUP: Sequence[Column[Group]] = (
     Column("Company", lambda one: one.company or one.company_id),

@@ -21,6 +21,7 @@ __all__ = [
     "asked",
     "confirmed",
     "console",
+    "cost",
     "count",
     "errors",
     "euros",
@@ -46,6 +47,13 @@ def count(number: int) -> str:
 def euros(amount: float) -> str:
     """An amount; below one euro with as many digits as it takes to see it."""
     return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
+
+
+def cost(amount: float, unpriced: int) -> str:
+    """What answers have cost, some of which have a cost that is not known."""
+    if not unpriced:
+        return euros(amount)
+    return f"{euros(amount)} + ?" if amount else "unknown"
 
 
 def plural(number: int, thing: str, things: str | None = None) -> str:

@@ -31,7 +31,8 @@ class Line:
     requests: int
     batches: int
     tokens: int
-    cost_eur: float
+    cost_eur: float | None
+    """`None` if it is not known."""
 
 
 _COLUMNS: Sequence[Column[Line]] = (
@@ -40,7 +41,7 @@ _COLUMNS: Sequence[Column[Line]] = (
     number("Requests", lambda line: count(line.requests)),
     number("Batches", lambda line: count(line.batches)),
     number("Tokens", lambda line: count(line.tokens)),
-    number("EUR", lambda line: euros(line.cost_eur)),
+    number("EUR", lambda line: "unknown" if line.cost_eur is None else euros(line.cost_eur)),
 )
 
 
@@ -92,7 +93,7 @@ def _lines(batches: Iterable[PlannedBatch], companies: dict[str, str]) -> Iterab
             requests=sum(batch.requests for batch in ones),
             batches=len(ones),
             tokens=sum(batch.tokens for batch in ones),
-            cost_eur=sum(batch.cost_eur for batch in ones),
+            cost_eur=sum(batch.cost_eur for batch in ones) or None,
         )
 
 
@@ -101,7 +102,7 @@ def _totals(lines: list[Line]) -> dict[str, Any]:
         "requests": sum(line.requests for line in lines),
         "batches": sum(line.batches for line in lines),
         "tokens": sum(line.tokens for line in lines),
-        "cost_eur": sum(line.cost_eur for line in lines),
+        "cost_eur": sum(line.cost_eur or 0.0 for line in lines) or None,
     }
 
 
@@ -134,9 +135,9 @@ def _show(
         shown.show(_COLUMNS, lines, [column.cell(total) for column in _COLUMNS])
         shown.say("Prompt tokens and cost (batch prices) are estimates.")
         shown.say(_per_request(plan))
-        unpriced = sorted({line.model for line in lines if not line.cost_eur})
+        unpriced = sorted({line.model for line in lines if line.cost_eur is None})
         if unpriced:
-            shown.say(f"Without a price, and so without a cost above: {', '.join(unpriced)}.")
+            shown.say(f"Without a price, and in no sum above: {', '.join(unpriced)}.")
     else:
         shown.say("Nothing: no company has enough requests waiting, or an old enough one.")
     for code, requests in plan.rejected.items():

@@ -9,6 +9,7 @@ from batch_assets.cli.output import (
     Column,
     Screen,
     console,
+    cost,
     count,
     euros,
     number,
@@ -17,6 +18,7 @@ from batch_assets.cli.output import (
 )
 from batch_assets.cli.stoppages import stoppages
 from batch_assets.domain.batches import CompanyStatistics
+from batch_assets.domain.wording import of_unpriced
 from batch_assets.store.abandoned import Abandoned, AbandonedStanding
 from batch_assets.store.live_requests import LiveRequests, Standing
 
@@ -96,12 +98,14 @@ def show_results(shown: Screen, companies: Sequence[CompanyStatistics]) -> None:
 def savings(companies: Sequence[CompanyStatistics]) -> str:
     """One sentence on the money."""
     sums = in_all(companies)
+    unknown = of_unpriced(sums.unpriced) if sums.unpriced else ""
     if not sums.live_cost_eur:
-        return "Nothing has been spent yet."
-    return (
+        return unknown or "Nothing has been spent yet."
+    known = (
         f"Spent {euros(sums.cost_eur)} EUR; live prices would have made it "
         f"{euros(sums.live_cost_eur)} EUR ({1 - sums.cost_eur / sums.live_cost_eur:.0%} saved)."
     )
+    return f"{known} {unknown}".rstrip()
 
 
 def _live(live: Standing, *, is_on: bool) -> str:
@@ -163,8 +167,8 @@ def _failed(company: CompanyStatistics) -> str:
 _COMPANY: Column[CompanyStatistics] = Column("Company", _name)
 _MONEY: Sequence[Column[CompanyStatistics]] = (
     number("Tokens", lambda one: count(one.prompt_tokens + one.completion_tokens)),
-    number("EUR", lambda one: euros(one.cost_eur)),
-    number("Saved\nEUR", lambda one: euros(one.live_cost_eur - one.cost_eur)),
+    number("EUR", lambda one: cost(one.cost_eur, one.unpriced)),
+    number("Saved\nEUR", lambda one: cost(one.live_cost_eur - one.cost_eur, one.unpriced)),
 )
 _BUCKETS: Sequence[Column[CompanyStatistics]] = (
     _COMPANY,

@@ -218,6 +218,8 @@ class Written:
     reasoning_tokens: int = 0
     """Of the completion tokens those that are not in the answer."""
     live_cost_eur: float = 0.0
+    unpriced: int = 0
+    """Paid answers whose cost is not known: it is in none of the sums."""
     failed_cost_eur: float = 0.0
     """Of the cost what was paid for answers that could not be used."""
     discarded_cost_eur: float = 0.0
@@ -246,6 +248,7 @@ class Written:
             cached_tokens=self.cached_tokens + other.cached_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             live_cost_eur=self.live_cost_eur + other.live_cost_eur,
+            unpriced=self.unpriced + other.unpriced,
             failed_cost_eur=self.failed_cost_eur + other.failed_cost_eur,
             discarded_cost_eur=self.discarded_cost_eur + other.discarded_cost_eur,
             set_aside=self.set_aside + other.set_aside,
@@ -279,3 +282,5 @@ class CompanyStatistics:
     completion_tokens: int
     cost_eur: float
     live_cost_eur: float
+    unpriced: int
+    """Answers that were paid for and whose cost is not known."""

@@ -45,6 +45,8 @@ class BatchRecord:
     estimated_cost_eur: float
     cost_eur: float
     live_cost_eur: float
+    unpriced: int
+    """Answers whose cost is not known, and not in these."""
     run_id: str
     """The run that has claimed and sent it; empty if none of Dagster's has."""
     read_run_id: str

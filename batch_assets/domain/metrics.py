@@ -110,6 +110,9 @@ class Money:
     cost_eur: float = _amount("What the answers cost")
     live_cost_eur: float = _amount("What live calls would have cost")
     saved_eur: float = _amount("The difference")
+    unpriced_answers: int = _count(
+        "Answers whose cost is not known, and in no sum: no price list has their model"
+    )
     saved_by_sharing_eur: float = _amount(
         "What requests would have cost that got the answer of one that asked the same"
     )

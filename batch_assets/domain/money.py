@@ -69,20 +69,22 @@ def livedash_price(prompt: float, completion: float) -> Price:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one answer cost. Zero throughout where the model has no known price."""
+    """What one answer cost. Zero throughout where that is not known."""
 
     usd: float = 0.0
     eur: float = 0.0
     live_eur: float = 0.0
     """What the same tokens cost live: the difference is what was saved."""
+    is_known: bool = True
+    """False for an answer of a model without a price, or one whose tokens nobody has counted."""
     rates: Rates = field(default_factory=lambda: Rates(0.0, 0.0, 0.0))
     """The rates that were charged."""
 
 
 def batch_cost(usage: Usage, price: Price | None, usd_to_eur: float) -> Cost:
     """The cost of one answer of a batch, at `usd_to_eur` euros a dollar."""
-    if price is None:
-        return Cost()
+    if price is None or not (usage.prompt_tokens or usage.completion_tokens):
+        return Cost(is_known=False)
     usd = price.batch.cost(usage)
     return Cost(
         usd=usd,

@@ -39,6 +39,8 @@ class DayCost:
     """`None` for those that are not among the companies that cost most."""
     cost_eur: float
     live_cost_eur: float
+    unpriced: int = 0
+    """Answers whose cost is not known, and not in these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class CostReport:
     def live_cost_eur(self) -> float:
         """What live calls would have cost, in all."""
         return sum(day.live_cost_eur for day in self.days)
+
+    @property
+    def unpriced(self) -> int:
+        """Answers whose cost is in neither, in all."""
+        return sum(day.unpriced for day in self.days)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,23 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def about_cost(eur: float, requests: int, unpriced: int) -> str:
+    """What requests cost, by estimate, some of which have a model without a price."""
+    if not unpriced:
+        return f"about {eur:.4f} EUR"
+    if unpriced == requests:
+        return "at a cost that is not known, since no price list has their model"
+    return f"about {eur:.4f} EUR, and what {plural(unpriced, 'request')} without a price cost"
+
+
+def of_unpriced(answers: int) -> str:
+    """The sentence on answers whose cost is in no sum."""
+    return (
+        f"What {plural(answers, 'answer')} cost is not known, and in no sum: no price list has "
+        "their model. BATCH_DEPLOYMENTS can name the one that runs under a deployment's name."
+    )
+
+
 def of_unknown_types(requests: Mapping[str, int]) -> str:
     """The warning about processing types that are not known, from their shown names."""
     most = sorted(requests.items(), key=lambda item: -item[1])[:_MOST_NAMED]

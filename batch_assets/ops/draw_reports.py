@@ -57,6 +57,7 @@ def _cost(data: ReportData) -> dg.AssetMaterialization:
         "cost_eur": report.cost_eur,
         "live_cost_eur": report.live_cost_eur,
         "saved_eur": report.live_cost_eur - report.cost_eur,
+        "unpriced_answers": report.unpriced,
     }
     return _event(COST, numbers, cost_picture(report, MONTH_DAYS))
 

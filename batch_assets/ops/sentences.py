@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from batch_assets.domain.batches import Written
 from batch_assets.domain.conservation import Misfits
 from batch_assets.domain.policy import Policy
-from batch_assets.domain.wording import plural, span
+from batch_assets.domain.wording import about_cost, of_unpriced, plural, span
 from batch_assets.resources.company_cache import ActiveCompanies
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.plan import DueReport
@@ -61,6 +61,8 @@ def _of_reading(report: IngestReport) -> str:
     if report.rows.cost_eur:
         saved = report.rows.live_cost_eur - report.rows.cost_eur
         said.append(f"They cost {report.rows.cost_eur:.4f} EUR, {saved:.4f} less than live.")
+    if report.rows.unpriced:
+        said.append(of_unpriced(report.rows.unpriced))
     if report.refused:
         said.append(f"Lines that were not applied: {_counted(report.refused)}.")
     if report.postponed:
@@ -127,7 +129,7 @@ def of_sending(report: SubmitReport, held_because: str) -> str:
             f"Sent {plural(report.requests, 'request')} of "
             f"{plural(len(report.company_ids), 'company', 'companies')} in "
             f"{plural(report.batches, 'batch', 'batches')}: about {report.estimated_tokens:,} "
-            f"prompt tokens and {report.estimated_cost_eur:.4f} EUR."
+            f"prompt tokens, {about_cost(*report.cost)}."
         ]
     if report.held:
         said.append(f"Left waiting: {_counted(report.held)}.")

@@ -113,6 +113,7 @@ def _money(figures: RunFigures) -> Money:
         cost_eur=rows.cost_eur,
         live_cost_eur=rows.live_cost_eur,
         saved_eur=rows.live_cost_eur - rows.cost_eur,
+        unpriced_answers=rows.unpriced,
         saved_by_sharing_eur=rows.shared_saved_eur,
         wasted_retries_eur=rows.failed_cost_eur,
         wasted_discarded_eur=rows.discarded_cost_eur,

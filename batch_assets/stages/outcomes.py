@@ -42,9 +42,9 @@ class LineReader:
 
     def _cost(self, response: Response | None) -> Cost:
         model = self.batch.model or (response.model if response is not None else None)
-        if response is None or model is None:
+        if response is None:
             return Cost()
-        price = self.price_of(model)
+        price = None if model is None else self.price_of(model)
         if price is not None and self.batch.is_live:
             price = price.undiscounted
         return batch_cost(response.usage, price, self.usd_to_eur)

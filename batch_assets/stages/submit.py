@@ -29,6 +29,8 @@ class SubmitReport:
     requests: int = 0
     estimated_tokens: int = 0
     estimated_cost_eur: float = 0.0
+    unpriced_requests: int = 0
+    """Those of them whose model has no price: what they cost is not in that."""
     released: int = 0
     """Batches whose requests wait again: the server refused, had no room, or time was up."""
     returned_requests: int = 0
@@ -49,6 +51,11 @@ class SubmitReport:
     """The first of them."""
     look: LookReport = field(default_factory=LookReport)
     company_ids: set[str] = field(default_factory=set, metadata=HIDDEN)
+
+    @property
+    def cost(self) -> tuple[float, int, int]:
+        """The estimate, of how many requests, and of how many of them nothing is known."""
+        return self.estimated_cost_eur, self.requests, self.unpriced_requests
 
 
 def submit_due(
@@ -156,6 +163,7 @@ def _count(report: SubmitReport, wave: Wave, run_id: str) -> None:
     report.requests += sum(batch.requests for batch in wave.submitted)
     report.estimated_tokens += sum(batch.tokens for batch in wave.submitted)
     report.estimated_cost_eur += sum(batch.cost_eur for batch in wave.submitted)
+    report.unpriced_requests += sum(one.requests for one in wave.submitted if not one.cost_eur)
     report.released += len(wave.given_back)
     report.returned_requests += wave.returned_requests
     report.unresolved += len(wave.unresolved)

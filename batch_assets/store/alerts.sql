@@ -30,6 +30,12 @@ SELECT
         THEN n.day_cost_eur
     END AS day_cost_eur,
     (
+        SELECT coalesce(sum(m.unpriced_answers), 0)::bigint
+        FROM batch_assets.run_metric AS m
+        WHERE m.recorded_at >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')
+            AT TIME ZONE 'UTC'
+    ) AS day_unpriced_answers,
+    (
         SELECT count(*)
         FROM (
             SELECT

@@ -41,6 +41,7 @@ SELECT
     b.estimated_cost_eur,
     b.cost_eur,
     b.live_cost_eur,
+    b.unpriced,
     b.run_id,
     b.read_run_id,
     b.claimed_at,

@@ -18,7 +18,7 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 COMPANY_KEYS: Final = (
     *("company_id", "company", "settled_batches", "completed_requests", "failed_requests"),
     *("returned_requests", "discarded_requests", "prompt_tokens", "completion_tokens"),
-    *("cost_eur", "live_cost_eur", "saved_eur"),
+    *("cost_eur", "live_cost_eur", "saved_eur", "unpriced_answers"),
 )
 """What is known of each company in a time."""
 

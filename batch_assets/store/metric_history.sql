@@ -14,7 +14,8 @@ SELECT
     sum(b.completion_tokens)::bigint AS completion_tokens,
     sum(b.cost_eur) AS cost_eur,
     sum(b.live_cost_eur) AS live_cost_eur,
-    sum(b.live_cost_eur - b.cost_eur) AS saved_eur
+    sum(b.live_cost_eur - b.cost_eur) AS saved_eur,
+    sum(b.unpriced)::bigint AS unpriced_answers
 FROM batch_assets.batch AS b
 LEFT JOIN public."Company" AS c ON c.id = b.company_id
 WHERE b.settled_at >= :since AND b.settled_at < :until

@@ -94,6 +94,7 @@ def batch_columns(written: Written, refused: int) -> dict[str, Any]:
         "completion_tokens": written.completion_tokens,
         "cost_eur": written.cost_eur,
         "live_cost_eur": written.live_cost_eur,
+        "unpriced": written.unpriced,
     }
 
 
@@ -111,6 +112,7 @@ def add_money(
     written.failed_cost_eur = sum(one.cost.eur for one in kept if one.findings is None)
     written.discarded_cost_eur = sum(outcome.cost.eur for outcome in discarded)
     written.live_cost_eur = sum(outcome.cost.live_eur for outcome in paid)
+    written.unpriced = sum(not outcome.cost.is_known for outcome in paid)
 
 
 def add_shared(written: Written, kept: Sequence[RowOutcome], shared: Mapping[str, int]) -> None:

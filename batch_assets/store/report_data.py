@@ -45,6 +45,7 @@ class ReportData(EngineQueries):
                     company=row.company or row.company_id,
                     cost_eur=row.cost_eur,
                     live_cost_eur=row.live_cost_eur,
+                    unpriced=row.unpriced,
                 )
                 for row in rows
             ]

@@ -35,7 +35,8 @@ WITH spent AS MATERIALIZED (
         (b.settled_at AT TIME ZONE 'UTC')::date AS day,
         b.company_id,
         sum(b.cost_eur) AS cost_eur,
-        sum(b.live_cost_eur) AS live_cost_eur
+        sum(b.live_cost_eur) AS live_cost_eur,
+        sum(b.unpriced)::bigint AS unpriced
     FROM batch_assets.batch AS b
     WHERE b.settled_at > statement_timestamp() - make_interval(days => :days)
     GROUP BY 1, 2
@@ -52,11 +53,12 @@ SELECT
     m.company_id,
     max(c.name) AS company,
     sum(s.cost_eur) AS cost_eur,
-    sum(s.live_cost_eur) AS live_cost_eur
+    sum(s.live_cost_eur) AS live_cost_eur,
+    sum(s.unpriced)::bigint AS unpriced
 FROM spent AS s
 LEFT JOIN most AS m ON m.company_id = s.company_id
 LEFT JOIN public."Company" AS c ON c.id = m.company_id
-WHERE s.live_cost_eur > 0
+WHERE s.live_cost_eur > 0 OR s.unpriced > 0
 GROUP BY s.day, m.company_id
 ORDER BY s.day, m.company_id NULLS LAST
 

@@ -73,6 +73,14 @@ def after(name: str, recent: Recent, *, severity: Severity = Severity.WARN) -> R
     return replace(recent, states={name: state})
 
 
+def test_a_days_cost_says_of_how_many_answers_it_knows_nothing() -> None:
+    limits = replace(LIMITS, day_cost_eur=5.0)
+    known = replace(WELL, day_cost_eur=1.0)
+    assert "not known" not in verdict_of("cost_above_budget", known, limits).summary
+    some = verdict_of("cost_above_budget", replace(known, day_unpriced_answers=3), limits)
+    assert "What 3 more answers cost is not known" in some.summary
+
+
 def test_a_pipeline_that_is_well_raises_none() -> None:
     assert raised(WELL) == {}
     assert all(verdict.is_known for verdict in judge(WELL, LIMITS))

@@ -42,5 +42,16 @@ def test_a_cost_is_in_both_currencies_with_what_live_would_have_cost() -> None:
 
 def test_a_model_without_a_price_costs_nothing_that_is_known() -> None:
     cost = batch_cost(Usage(prompt_tokens=10), None, usd_to_eur=0.9)
-    assert cost == Cost()
+    assert cost == Cost(is_known=False)
     assert cost.rates == Rates(0.0, 0.0, 0.0)
+
+
+def test_what_an_answer_costs_whose_tokens_nobody_has_counted_is_not_known() -> None:
+    price = livedash_price(0.001, 0.002)
+    assert batch_cost(Usage(), price, usd_to_eur=0.9) == Cost(is_known=False)
+
+
+def test_a_batch_costs_what_the_server_takes_of_the_live_price() -> None:
+    price = livedash_price(0.001, 0.002)
+    assert price.in_a_batch(0.75).batch == Rates(0.00075, 0.00075, 0.0015)
+    assert price.in_a_batch(1.0) == price.undiscounted

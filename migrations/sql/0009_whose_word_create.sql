@@ -17,6 +17,8 @@ ALTER TABLE batch_assets.suspect DROP COLUMN found_in;
 ALTER TABLE batch_assets.batch
     ADD COLUMN file_pending_since timestamptz,
     ADD COLUMN unpriced bigint NOT NULL DEFAULT 0;
+ALTER TABLE batch_assets.run_metric ADD COLUMN unpriced_answers bigint NOT NULL DEFAULT 0;
+ALTER TABLE batch_assets.run_metric ALTER COLUMN unpriced_answers DROP DEFAULT;
 
 -- When the server was last asked for a batch alone, where a page of its list is asked for them all.
 ALTER TABLE batch_assets.batch ADD COLUMN retrieved_at timestamptz;

@@ -28,6 +28,7 @@ ALTER TABLE batch_assets.suspect ADD COLUMN found_in text;
 UPDATE batch_assets.suspect SET found_in = root_batch_id;
 ALTER TABLE batch_assets.suspect ALTER COLUMN found_in SET NOT NULL;
 ALTER TABLE batch_assets.batch DROP COLUMN retrieved_at;
+ALTER TABLE batch_assets.run_metric DROP COLUMN unpriced_answers;
 ALTER TABLE batch_assets.batch
     DROP COLUMN unpriced,
     DROP COLUMN file_pending_since;

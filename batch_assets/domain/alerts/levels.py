@@ -100,7 +100,14 @@ def cost_above_budget(recent: Recent, limits: Limits) -> Measure:
             f"The answers that were read since midnight UTC have cost {cost:.2f} EUR "
             f"(at most {budget:.2f} EUR)."
         )
-    numbers: dict[str, Number] = {"day_cost_eur": cost, "threshold_eur": budget}
+        if recent.day_unpriced_answers:
+            answers = plural(recent.day_unpriced_answers, "more answer")
+            sentence += f" What {answers} cost is not known, since no price list has their model."
+    numbers: dict[str, Number] = {
+        "day_cost_eur": cost,
+        "day_unpriced_answers": recent.day_unpriced_answers,
+        "threshold_eur": budget,
+    }
     return Measure(cost, budget, sentence, numbers, Severity.ERROR)
 
 

@@ -88,6 +88,8 @@ class Recent:
     turnaround_batches: int | None = None
     turnaround_p99_seconds: float | None = None
     day_cost_eur: float | None = None
+    day_unpriced_answers: int = 0
+    """Answers of this UTC day whose cost is not known, and not in it."""
     new_dead_letters: int = 0
     """Counted in the table itself, up to 10,000."""
     paused_after_failed_runs: int = 0

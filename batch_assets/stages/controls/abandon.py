@@ -63,13 +63,19 @@ class AbandonReport:
         said = self._of_stuck() if self.stuck else self._of_lost()
         return f"{said} Nothing was changed." if self.dry_run else said
 
+    @property
+    def _for_how_much(self) -> str:
+        if not self.double_cost_eur:
+            return "for an amount that is not known, since no price list has their model"
+        return f"for about {self.double_cost_eur:,.4f} EUR"
+
     def _of_stuck(self) -> str:
         batch = self.batch
         again = f"{plural(self.open_requests, 'request')} wait again, to be bought again"
         double = (
-            f"for about {self.double_cost_eur:,.4f} EUR. What the server has answered of the "
-            "batch, or still answers, is billed as well: up to as much again. Should it end later, "
-            "its answers are read, and what they cost is booked as waste."
+            f"{self._for_how_much}. What the server has answered of the batch, "
+            "or still answers, is billed as well: up to as much again. Should it end later, its "
+            "answers are read, and what they cost is booked as waste."
         )
         if not self.dry_run:
             return (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.lookups import NamedCompany
-from batch_assets.domain.wording import plural
+from batch_assets.domain.wording import about_cost, plural
 from batch_assets.stages.controls.criteria import Spelling, company_of
 from batch_assets.stages.guarding import submission_held_by
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -69,10 +69,14 @@ class ForceReport:
 
     def _sent(self) -> str:
         batches = len(self.planned) or self.sent.batches
-        cost = sum(batch.cost_eur for batch in self.planned) or self.sent.estimated_cost_eur
+        cost = self.sent.cost
+        if self.planned:
+            unpriced = sum(batch.requests for batch in self.planned if not batch.cost_eur)
+            cost = sum(batch.cost_eur for batch in self.planned), self.requests, unpriced
         return (
             f"{'Would send' if self.dry_run else 'Sent'} {plural(self.requests, 'request')} of "
-            f"{self.company.name} in {plural(batches, 'batch', 'batches')}, about {cost:.4f} EUR."
+            f"{self.company.name} in {plural(batches, 'batch', 'batches')}, "
+            f"{about_cost(*cost)}."
         )
 
 

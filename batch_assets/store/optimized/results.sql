@@ -370,11 +370,12 @@ SET completed = b.completed + g.completed,
     prompt_tokens = b.prompt_tokens + g.prompt_tokens,
     completion_tokens = b.completion_tokens + g.completion_tokens,
     cost_eur = b.cost_eur + g.cost_eur,
-    live_cost_eur = b.live_cost_eur + g.live_cost_eur
+    live_cost_eur = b.live_cost_eur + g.live_cost_eur,
+    unpriced = b.unpriced + g.unpriced
 FROM json_to_recordset(CAST(:batches AS json)) AS g (
     batch_id text, completed bigint, failed bigint, returned bigint, discarded bigint,
     refused bigint, prompt_tokens bigint, completion_tokens bigint, cost_eur float8,
-    live_cost_eur float8
+    live_cost_eur float8, unpriced bigint
 )
 WHERE b.id = g.batch_id
 

@@ -278,7 +278,8 @@ SET completed = b.completed + :completed,
     prompt_tokens = b.prompt_tokens + :prompt_tokens,
     completion_tokens = b.completion_tokens + :completion_tokens,
     cost_eur = b.cost_eur + :cost_eur,
-    live_cost_eur = b.live_cost_eur + :live_cost_eur
+    live_cost_eur = b.live_cost_eur + :live_cost_eur,
+    unpriced = b.unpriced + :unpriced
 WHERE b.id = :batch_id
 
 -- name: clear_suspects

@@ -1,0 +1,130 @@
+"""What a model costs that a server calls by a name of its own: never nothing."""
+
+from typing import Any
+
+import pytest
+
+from batch_assets.cli.status import savings
+from batch_assets.domain.policy import Caps
+from batch_assets.openai_batch.profiles import profile_of
+from batch_assets.ops.sentences import of_reading, of_sending
+from batch_assets.stages.abandoned import AbandonedReport
+from batch_assets.stages.pricing import price_finder
+from batch_assets.store.lookups import Lookups
+from batch_assets_tests.stages.support import Lab
+
+OTHERS_NAME = "openai/gpt-4o-mini"
+DEPLOYMENT = "my-mini"
+
+
+def served(*names: str) -> dict[str, Any]:
+    """The server knows models by these names."""
+    return {"models": [{"id": name} for name in names]}
+
+
+def test_what_no_price_list_knows_is_unknown_and_not_nothing(lab: Lab) -> None:
+    lab.configure(**served(OTHERS_NAME))
+    _, ids = lab.company(2, model=OTHERS_NAME)
+    sent = lab.submit()
+    assert (sent.requests, sent.unpriced_requests, sent.estimated_cost_eur) == (2, 2, 0)
+    assert "not known" in of_sending(sent, "")
+    read = lab.read_to_the_end()
+    assert (read.rows.completed, read.rows.unpriced, read.rows.cost_eur) == (2, 2, 0)
+    assert "What 2 answers cost is not known" in of_reading(read, AbandonedReport())
+    assert lab.times_billed(ids) == [1, 1]
+    (batch_id,) = lab.batches()
+    found = Lookups(lab.desk.engine).batch(batch_id)
+    assert found is not None
+    assert found.unpriced == 2
+    (company,) = (one for one in lab.pipeline.queries.statistics() if one.sessions)
+    assert company.unpriced == 2
+    assert savings([company]).startswith("What 2 answers cost is not known")
+
+
+def test_what_is_known_and_what_is_not_are_told_apart(lab: Lab) -> None:
+    lab.configure(**served(OTHERS_NAME))
+    company_id, _ = lab.company(1, model=OTHERS_NAME)
+    lab.more(company_id, 2)
+    sent = lab.submit()
+    assert (sent.requests, sent.unpriced_requests) == (3, 1)
+    assert "and what 1 request without a price cost" in of_sending(sent, "")
+    lab.read_to_the_end()
+    (company,) = (one for one in lab.pipeline.queries.statistics() if one.sessions)
+    assert company.unpriced == 1
+    assert company.cost_eur > 0
+    said = savings([company])
+    assert said.startswith("Spent ")
+    assert "What 1 answer cost is not known" in said
+
+
+def test_nothing_is_said_to_be_spent_before_anything_is(lab: Lab) -> None:
+    lab.company(1)
+    assert savings(lab.pipeline.queries.statistics()) == "Nothing has been spent yet."
+
+
+def test_a_deployment_costs_what_its_model_costs(lab: Lab) -> None:
+    lab.configure(**served(DEPLOYMENT))
+    lab.company(2, model=DEPLOYMENT)
+    named = lab.under(deployments={DEPLOYMENT: "gpt-4o-mini"})
+    sent = named.submit()
+    assert (sent.requests, sent.unpriced_requests) == (2, 0)
+    assert sent.estimated_cost_eur > 0
+    read = named.read_to_the_end()
+    assert (read.rows.completed, read.rows.unpriced) == (2, 0)
+    assert read.rows.cost_eur > 0
+
+
+def test_what_has_no_price_is_not_sent_while_costs_are_capped(lab: Lab) -> None:
+    lab.configure(**served(DEPLOYMENT))
+    lab.company(2, model=DEPLOYMENT)
+    capped = lab.under(caps=Caps(day_cost_eur=1_000.0))
+    why_not = f"model {DEPLOYMENT} rests: it has no price, and costs are capped"
+    assert capped.submit().held == {why_not: 2}
+    named = capped.under(deployments={DEPLOYMENT: "gpt-4o-mini"})
+    assert named.submit().requests == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "factor"),
+    [
+        ("openai", "gpt-4o-mini", 0.5),
+        ("azure", "gpt-4o-mini", 0.5),
+        ("groq", "llama-3.3-70b-versatile", 0.5),
+        ("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", 1.0),
+        ("openrouter", OTHERS_NAME, 0.5),
+    ],
+)
+def test_a_price_is_that_of_the_server(lab: Lab, name: str, model: str, factor: float) -> None:
+    price = price_finder(lab.pipeline.queries, profile_of("", name), str)(model)
+    assert price is not None
+    assert price.batch.prompt == pytest.approx(factor * price.live.prompt)
+    assert price.batch.completion == pytest.approx(factor * price.live.completion)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("compatible", OTHERS_NAME), ("dashscope", "qwen-plus"), ("azure", DEPLOYMENT)],
+)
+def test_a_model_that_the_server_has_no_list_for_has_no_price(
+    lab: Lab, name: str, model: str
+) -> None:
+    assert price_finder(lab.pipeline.queries, profile_of("", name), str)(model) is None
+
+
+def test_livedashs_own_price_goes_first_and_is_discounted_as_on_the_server(lab: Lab) -> None:
+    lab.desk.do(
+        'INSERT INTO public."AIModel" (id, name, provider, "isActive", "updatedAt")'
+        " VALUES ('model', :name, 'openai', true, now())",
+        name=DEPLOYMENT,
+    )
+    lab.desk.do(
+        'INSERT INTO public."AIModelPricing" (id, "aiModelId", "promptTokenCost",'
+        ' "completionTokenCost", "effectiveFrom")'
+        " VALUES ('price', 'model', 0.001, 0.002, now() - interval '1 day')"
+    )
+    found = {
+        name: price_finder(lab.pipeline.queries, profile_of("", name), str)(DEPLOYMENT)
+        for name in ("openai", "together")
+    }
+    rates = {name: price.batch.prompt for name, price in found.items() if price is not None}
+    assert rates == {"openai": pytest.approx(0.0005), "together": pytest.approx(0.001)}
