@@ -176,7 +176,7 @@ def test_a_plan_says_whose_cost_it_does_not_know(typed: Type, configured: dict[s
             make_requests(connection, make_company(connection), 10, model=model)
     engine.dispose()
     planned = " ".join(typed("plan", "--dry-run", **configured).out.split())
-    assert "Without a price, and so without a cost above: gpt-unheard-of." in planned
+    assert "Without a price, and in no sum above: gpt-unheard-of." in planned
 
 
 def test_a_plan_names_what_waits_for_companies_that_are_not_active(
