@@ -133,6 +133,17 @@ def test_one_that_does_not_end_is_bought_again_and_its_late_answers_are_waste(
     assert lab.read_abandoned(whenever=True) == AbandonedReport(), "read once"
 
 
+@pytest.mark.parametrize("status", ["finalizing", "cancelling"])
+def test_nothing_of_what_was_given_up_is_waited_for(lab: Lab, status: str) -> None:
+    lab = lab.under(reading_grace_seconds=1_800, first_look_seconds=60)
+    batch_id, _ = stuck(lab, status)
+    abandon(lab, batch_id)
+    lab.configure()
+    wait_until(lambda: not lab.server.service.batches.running_ids())
+    assert lab.ingest().settled == 1
+    assert lab.bucket_counts() == {"waiting": 3}
+
+
 def test_the_waste_is_among_the_figures_and_counts_for_the_day(lab: Lab) -> None:
     batch_id, ids = stuck(lab, "finalizing")
     abandon(lab, batch_id)
