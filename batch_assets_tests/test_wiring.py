@@ -13,6 +13,11 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.local.stack import detach, reset
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL
+from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.openai import OpenAIResource
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.resources.query_strategy import QueryStrategyResource
+from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
 from batch_assets.store.dagster_schema import require_dagster_schema
 from batch_assets.store.engine import open_engine
@@ -98,6 +103,59 @@ def test_the_local_stack_is_ready_for_use_and_whatever_is_configured_stays_out(
     require_dagster_schema(endpoints.dagster_database_url)
     with BatchApi(endpoints.api_key, endpoints.base_url) as api:
         api.check_account()
+
+
+@pytest.mark.parametrize(
+    ("settings", "profile", "base_url"),
+    [
+        ({}, "openai", DEFAULT_BASE_URL),
+        ({"OPENAI_BASE_URL": "https://api.groq.com/openai/v1"}, "groq", None),
+        (
+            {
+                "OPENAI_BASE_URL": "https://gateway.example.com/v1",
+                "BATCH_SERVER_PROFILE": "together",
+            },
+            "together",
+            None,
+        ),
+        (
+            {
+                "OPENAI_BASE_URL": "https://acme.openai.azure.com",
+                "OPENAI_API_VERSION": "2024-10-21",
+            },
+            "azure-dated",
+            "https://acme.openai.azure.com?api-version=2024-10-21",
+        ),
+        (
+            {"OPENAI_BASE_URL": "https://api.example.com/v1", "OPENAI_API_VERSION": "2024-10-21"},
+            "compatible",
+            None,
+        ),
+    ],
+)
+def test_the_address_or_a_setting_says_what_the_server_is_like(
+    settings: dict[str, str], profile: str, base_url: str | None
+) -> None:
+    given = {"DATABASE_URL": DATABASE, "OPENAI_API_KEY": "sk-canary", **settings}
+    endpoints = connect(load_settings(given))
+    assert endpoints.profile.name == profile
+    assert endpoints.base_url == (base_url or settings["OPENAI_BASE_URL"])
+
+
+def test_a_runs_batches_are_no_larger_than_the_server_takes(database_url: str) -> None:
+    given = {
+        "DATABASE_URL": database_url,
+        "OPENAI_API_KEY": "sk-canary",
+        "OPENAI_BASE_URL": "https://api.together.xyz/v1",
+        "BATCH_MAX_BYTES": "150000000",
+    }
+    resource = WiringResource(load_settings(given))
+    database = DatabaseResource(resource)
+    strategy = QueryStrategyResource(resource, database)
+    run = PipelineResource(resource, database, OpenAIResource(resource), strategy, "run-1")
+    assert run.pipeline.policy.max_batch_bytes == 100_000_000
+    assert run.pipeline.api.profile.name == "together"
+    database.close()
 
 
 def test_a_local_environment_holds_nothing_that_is_configured() -> None:

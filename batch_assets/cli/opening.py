@@ -44,6 +44,13 @@ class OpenDatabase:
         return describe(self.endpoints.database_url)
 
     @property
+    def server(self) -> str:
+        """Which server this one's batches go to, for people; without what may be secret."""
+        if self.endpoints.is_local:
+            return "server of the local stack"
+        return f"API at {_address(self.endpoints.base_url)}"
+
+    @property
     def queries(self) -> Queries:
         """The operations on it."""
         return self.strategy.queries

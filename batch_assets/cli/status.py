@@ -34,14 +34,16 @@ def show_status(*, as_json: bool) -> None:
         live = LiveRequests(database.engine).standing()
         given_up = Abandoned(database.engine).standing()
         is_on = database.settings.policy().live.is_on
+        profile = database.endpoints.profile.name
     if as_json:
         document = _document(companies, held_because)
         shown_live = {"live": {"is_on": is_on, **asdict(live)}}
         shown_live["abandoned"] = asdict(given_up)
+        document["server_profile"] = profile
         print_json(document | shown_live | under_way.document() | stopped.document())
         return
     shown = console()
-    shown.say(f"The {database.place}\n")
+    shown.say(f"The {database.place}; batches go to the {database.server}, profile {profile}.\n")
     _show_companies(shown, companies, _BUCKETS)
     shown.say(savings(companies))
     sums = in_all(companies)

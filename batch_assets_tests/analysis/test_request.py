@@ -139,3 +139,11 @@ def as_sent(body: dict[str, Any]) -> bytes:
 
 def said(*messages: Message) -> Conversation:
     return Conversation("r", "s", "b", "gpt-4o-mini", "full_analysis", messages)
+
+
+def test_the_model_behind_a_name_decides_what_is_sent_with_it(make_conversation: Make) -> None:
+    conversation = make_conversation("Hi", model="my-deployment")
+    body = request_body(conversation, "gpt-4o-mini")
+    assert body["model"] == "my-deployment"
+    assert body["temperature"] == 0.1
+    assert "temperature" not in request_body(conversation)

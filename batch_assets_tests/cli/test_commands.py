@@ -147,6 +147,30 @@ def test_planning_changes_nothing_and_says_that_it_is_no_submission(
     assert typed("status", "--json", **configured).out == before
 
 
+def test_the_status_names_the_server_and_its_profile_and_no_secret(
+    typed: Type, configured: dict[str, str]
+) -> None:
+    migrated(typed, configured)
+    # Nobody is asked: the status is what the database knows.
+    there = {
+        "OPENAI_BASE_URL": "https://user:secret@acme.openai.azure.com",
+        "OPENAI_API_VERSION": "2024-10-21",
+    }
+    shown = typed("status", **{**configured, **there})
+    words = " ".join(shown.out.split())
+    assert "batches go to the API at https://acme.openai.azure.com, profile azure-dated." in words
+    assert "secret" not in shown.out + shown.err
+    document = json.loads(typed("status", "--json", **{**configured, **there}).out)
+    assert document["server_profile"] == "azure-dated"
+    version = typed("status", **{**configured, "OPENAI_BASE_URL": "https://acme.openai.azure.com"})
+    assert version.code == 2
+    assert "set OPENAI_API_VERSION" in " ".join(version.err.split())
+    wrong = typed("status", **{**configured, "BATCH_SERVER_PROFILE": "nobody"})
+    assert "BATCH_SERVER_PROFILE is 'nobody': it must be openai, azure," in " ".join(
+        wrong.err.split()
+    )
+
+
 def test_a_plan_says_where_tokens_go_and_warns_of_unknown_types(
     typed: Type, configured: dict[str, str]
 ) -> None:

@@ -18,6 +18,7 @@ Which = Literal[
     "list_batches",
     "list_files",
     "cancel_batch",
+    "retrieve_file",
     "delete_file",
     "download_file",
     "check_account",
