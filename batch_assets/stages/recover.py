@@ -180,7 +180,8 @@ class _Recovery:
                 self._delete_files(batch)
                 doubtful.append(batch)
         self._release(proved)
-        self._pipeline.queries.record_absences([batch.lease for batch in doubtful])
+        leases = [batch.lease for batch in doubtful]
+        self._pipeline.queries.record_absences(leases, self._search.account)
         for batch in doubtful:
             self._open.pop(batch.id)
         self._report.absent += len(doubtful)
@@ -255,9 +256,10 @@ class _Recovery:
     def _needs_anchor(self, waiting: Sequence[UnresolvedBatch]) -> bool:
         """Whether the next lists would show nothing unless we put it there."""
         search = self._search
+        shown = search.running_accounts | search.shown_batches
         return search.lists_files and any(
-            batch.account == search.account
-            and not _holds(search.running_accounts | search.shown_batches, batch.account)
+            (batch.account == search.account or batch.id in self._absent)
+            and not _holds(shown, batch.account)
             for batch in waiting
         )
 

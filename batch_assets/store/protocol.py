@@ -191,8 +191,11 @@ class Queries(Protocol):
         """Take over batches that were not submitted and whose lease has run out, oldest first."""
         ...
 
-    def record_absences(self, leases: Sequence[Lease]) -> None:
-        """Note that a listing did not show these batches, and give their leases up."""
+    def record_absences(self, leases: Sequence[Lease], account: str) -> None:
+        """Note that the lists of this account did not show these batches, and give their leases up.
+
+        The lists were proved to be those of the batches: they are this account's from now on.
+        """
         ...
 
     def adopt_foreign(self) -> int:

@@ -1,10 +1,13 @@
 """What proves that the server does not have a batch: lists that show what must be there."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import batch_assets
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.naming import account_of_anchor
@@ -163,6 +166,18 @@ def test_what_the_other_project_shows_of_ours_proves_nothing_for_the_first(
     assert lab.times_billed(ids) == [1, 1]
 
 
+def test_a_new_key_of_the_same_project_is_known_by_what_it_shows(lab: Lab, elsewhere: Lab) -> None:
+    batch_id, ids = never_created(lab)
+    before = lab.desk.batch(batch_id).account
+    assert elsewhere.recover().absent == 1, "the input file is listed under the new key as well"
+    assert lab.desk.batch(batch_id).account != before
+    assert settled(elsewhere) <= 2
+    elsewhere.recover()
+    assert anchors(lab) == []
+    lab.finish()
+    assert lab.times_billed(ids) == [1, 1]
+
+
 @pytest.mark.parametrize("lose", [never_created, lost_upload])
 def test_the_very_first_batch_does_not_wait_for_ever(lab: Lab, lose: Any) -> None:
     _, ids = lose(lab)
@@ -311,3 +326,11 @@ def _many(count: int) -> list[dict[str, Any]]:
     """Other people's batches, none of which says anything of use."""
     one = {"object": "batch", "status": "completed", "metadata": None, "created_at": None}
     return [one | {"id": f"batch_of_others_{number}"} for number in range(count)]
+
+
+def test_ids_of_batches_are_never_pruned() -> None:
+    """The server may list them for ever: one that is not known holds everything."""
+    statements = [path.read_text() for path in Path(batch_assets.__file__).parent.rglob("*.sql")]
+    assert statements
+    deleting = re.compile(r"(DELETE FROM|TRUNCATE)\s+batch_assets\.batch\b")
+    assert not [text for text in statements if deleting.search(text)]

@@ -17,11 +17,11 @@ class RecoveryQueries(OriginalRecoveryQueries):
     Taking over is one statement in the original, too.
     """
 
-    def record_absences(self, leases: Sequence[Lease]) -> None:
+    def record_absences(self, leases: Sequence[Lease], account: str) -> None:
         """See `Queries.record_absences`; one statement."""
         if leases:
             with self.autocommit.connect() as connection:
-                connection.execute(SQL["absent"], columns_of(leases))
+                connection.execute(SQL["absent"], {**columns_of(leases), "account": account})
 
     def adopt_foreign(self) -> int:
         """See `Queries.adopt_foreign`; one statement."""

@@ -2,6 +2,7 @@
 UPDATE batch_assets.batch AS b
 SET absences = b.absences + 1,
     absent_since = coalesce(b.absent_since, clock_timestamp()),
+    account = :account,
     lease_owner = NULL,
     lease_expires_at = NULL
 FROM unnest(

@@ -37,11 +37,11 @@ class RecoveryQueries(EngineQueries):
             for row in sorted(rows, key=lambda row: (row.claimed_at, row.id))
         ]
 
-    def record_absences(self, leases: Sequence[Lease]) -> None:
+    def record_absences(self, leases: Sequence[Lease], account: str) -> None:
         """See `Queries.record_absences`."""
         with self.autocommit.connect() as connection:
             for lease in leases:
-                which = {"batch_id": lease.batch_id, "fence": lease.fence}
+                which = {"batch_id": lease.batch_id, "fence": lease.fence, "account": account}
                 connection.execute(SQL["absent"], which)
 
     def adopt_foreign(self) -> int:

@@ -24,6 +24,7 @@ RETURNING
 UPDATE batch_assets.batch AS b
 SET absences = b.absences + 1,
     absent_since = coalesce(b.absent_since, clock_timestamp()),
+    account = :account,
     lease_owner = NULL,
     lease_expires_at = NULL
 WHERE b.id = :batch_id AND b.fence = :fence AND b.state IN ('claimed', 'uploaded')

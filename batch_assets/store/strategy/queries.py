@@ -173,11 +173,11 @@ class StrategicQueries:
             "take_unresolved", lambda queries: queries.take_unresolved(holder, limit), len
         )
 
-    def record_absences(self, leases: Sequence[Lease]) -> None:
+    def record_absences(self, leases: Sequence[Lease], account: str) -> None:
         """See `Queries.record_absences`."""
         self._run(
             "record_absences",
-            lambda queries: queries.record_absences(leases),
+            lambda queries: queries.record_absences(leases, account),
             lambda _: len(leases),
         )
 

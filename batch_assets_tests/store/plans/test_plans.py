@@ -340,7 +340,7 @@ def test_what_was_never_submitted_waits_again(desk: Desk) -> None:
     lease = Lease(batch.id, 2)
     for act in (
         lambda: queries.take_unresolved(desk.holder, 1_000),
-        lambda: queries.record_absences([lease]),
+        lambda: queries.record_absences([lease], "account-1"),
         lambda: queries.expire([lease]),
         lambda: queries.release([lease]),
     ):

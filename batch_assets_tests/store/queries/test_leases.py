@@ -65,7 +65,7 @@ STALE_BEFORE_SUBMISSION: dict[str, Move] = {
         [SubmittedBatch(lease, remote_batch("late"))]
     ),
     "release": lambda queries, lease, _: queries.release([lease]),
-    "record_absences": lambda queries, lease, _: queries.record_absences([lease]),
+    "record_absences": lambda queries, lease, _: queries.record_absences([lease], "account-1"),
     "renew": lambda queries, lease, _: queries.renew([lease], 900),
 }
 

@@ -46,14 +46,14 @@ def test_absences_are_counted_from_the_first_and_free_the_lease(desk: Desk) -> N
     batch, _ = desk.claimed()
     desk.queries.expire([batch.lease])
     (first,) = desk.queries.take_unresolved(desk.holder, 10)
-    desk.queries.record_absences([first.lease])
+    desk.queries.record_absences([first.lease], "account-1")
     since = desk.batch(batch.id).absent_since
     (second,) = desk.queries.take_unresolved(desk.holder, 10)
     assert (second.absences, second.absent_since) == (1, since)
     assert second.sought_at == first.sought_at
-    desk.queries.record_absences([second.lease])
+    desk.queries.record_absences([second.lease], "account-2")
     (third,) = desk.queries.take_unresolved(desk.holder, 10)
-    assert (third.absences, third.absent_since) == (2, since)
+    assert (third.absences, third.absent_since, third.account) == (2, since, "account-2")
 
 
 @pytest.mark.parametrize("status", ["VALIDATING", "IN_PROGRESS", "FINALIZING", "COMPLETED"])

@@ -192,7 +192,7 @@ def record_absences(desk: Desk) -> Scene:
     def judge(answer: Any) -> None:
         assert desk.batch(batch.id).absences == 1
 
-    return lambda queries: queries.record_absences([batch.lease]), judge
+    return lambda queries: queries.record_absences([batch.lease], "account-1"), judge
 
 
 def adopt_foreign(desk: Desk) -> Scene:
