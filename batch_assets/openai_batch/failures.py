@@ -225,7 +225,7 @@ def _what_happened(
             else ("timeout", "no answer in time")
         )
     if isinstance(cause, AnswerTooLargeError):
-        return "answer_too_large", "the answer is larger than any that is meant"
+        return codes.ANSWER_TOO_LARGE, "the answer is larger than any that is meant"
     if isinstance(cause, ValueError | httpx2.DecodingError):
         return codes.UNREADABLE, "the answer cannot be read"
     if operation == Operation.DOWNLOAD_FILE and isinstance(cause, httpx2.RemoteProtocolError):

@@ -69,15 +69,19 @@ class Asked:
         return self.error is not None and self.error.failure.kind is FailureKind.ACCOUNT
 
     def _list(self, batches: Sequence[InFlightBatch]) -> None:
-        """Look for them in the server's list, from the newest down to the oldest of them."""
+        """Look for them in the server's list, from the newest down to the oldest of them.
+
+        Half of the time is for the list: one without end leaves the rest to single calls.
+        """
         wanted = {batch.openai_batch_id for batch in batches}
         oldest = min(batch.submitted_at for batch in batches) - CLOCK_MARGIN
         try:
-            for remote in self._api.list_batches(created_after=oldest):
-                if remote.id in wanted:
-                    self.seen[remote.id] = remote
-                if len(self.seen) == len(wanted) or self._budget.is_spent:
-                    break
+            with self._api.within(self._budget.seconds_left / 2):
+                for remote in self._api.list_batches(created_after=oldest):
+                    if remote.id in wanted:
+                        self.seen[remote.id] = remote
+                    if len(self.seen) == len(wanted) or self._budget.is_spent:
+                        break
         except ApiError as error:
             log.warning("Listing the batches: %s", error)
             self.error = error
@@ -127,7 +131,7 @@ class Asked:
                 # says what nobody can read, stays as it is and keeps no other from being read.
                 if error.failure.code == codes.NOT_FOUND:
                     unknown.append(batch.openai_batch_id)
-                elif error.failure.code != codes.UNREADABLE:
+                elif error.failure.code not in {codes.UNREADABLE, codes.ANSWER_TOO_LARGE}:
                     failures += 1
                     self.error = error
             else:

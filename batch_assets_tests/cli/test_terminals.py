@@ -83,6 +83,12 @@ CASES = [
         environ={"BATCH_STUCK_HOURS": "72"},
     ),
     Case("force {wide} --dry-run", parts=("Would send 9 requests", WIDE)),
+    Case(
+        "force {spaced_id} --yes",
+        2,
+        parts=("/proc/nowhere", "set BATCH_SPOOL_DIR to another place."),
+        environ={"BATCH_SPOOL_DIR": "/proc/nowhere"},
+    ),
     Case("force {long_id}", 0, parts=(f"Nothing of {LONG} waits to be sent.",)),
     Case(
         "force {spaced_id} --yes --max-requests 1", parts=("Sent 1 request of", "OpenAI", "batch_")

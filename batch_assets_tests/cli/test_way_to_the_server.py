@@ -78,7 +78,7 @@ def copied(databases: TestDatabases) -> Iterator[str]:
     databases.drop(url)
 
 
-@pytest.fixture(scope="module", params=[80, 50, None], ids=["80 columns", "50 columns", "pipe"])
+@pytest.fixture(scope="module", params=[50, None], ids=["50 columns", "pipe"])
 def type_(request: pytest.FixtureRequest, copied: str) -> Iterator[Typing | PipedTyping]:
     environ = {"DATABASE_URL": copied, "OPENAI_API_KEY": KEY}
     with typing(request.param, environ) as opened:

@@ -66,6 +66,8 @@ class ScriptedServer:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.replies: list[Reply] = [as_json({})]
+        self.route: Callable[[Call], Reply | None] = lambda _call: None
+        """What a call is answered with that has an answer of its own."""
         self.keep_bytes = 100_000
         self._lock = threading.Lock()
 
@@ -76,6 +78,9 @@ class ScriptedServer:
     def next_reply(self, call: Call) -> Reply:
         with self._lock:
             self.calls.append(call)
+            reply = self.route(call)
+            if reply is not None:
+                return reply
             return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
     @property
