@@ -313,7 +313,8 @@ def placed(database_url: str, directory: Path, **changes: Any) -> Iterator[Place
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with running_server(directory / "server", answerer=answer) as server, closing(world):
         story = rehearsals()[0]
-        policy = replace(story.policy, lease_seconds=60, absence_grace_seconds=60, **changes)
+        patience = {"lease_seconds": 60, "absence_grace_seconds": 60, "reading_grace_seconds": 0}
+        policy = replace(story.policy, **{**patience, **changes})
         story = replace(story, policy=policy)
         yield Place(world, server, trap, story, directory / "spool", Counter())
 
