@@ -53,5 +53,5 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
 def _may_delete(pipeline: Pipeline) -> bool:
     if not pipeline.glance.installation.may_touch:
         return False
-    look_for_others(pipeline)
+    pipeline.figures.note(look_for_others(pipeline))
     return pipeline.glance.installation.may_touch

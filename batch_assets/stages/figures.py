@@ -37,6 +37,11 @@ class RunFigures:
         report = self._reports.get(kind)
         return report if isinstance(report, kind) else None
 
+    def take(self, kind: type[T]) -> T | None:
+        """The report of this kind, if there is one, for whoever asks first."""
+        report = self._reports.pop(kind, None)
+        return report if isinstance(report, kind) else None
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Measure a stage; one that raises has taken its time, too."""

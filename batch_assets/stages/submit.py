@@ -88,7 +88,8 @@ def submit_due(
     with Spool(pipeline.spool_dir):
         pipeline.api.prepare()
     with pipeline.api.within(budget.seconds_left):
-        report.look = look_for_others(pipeline)
+        # One look a run: what was looked at before files were deleted need not be again.
+        report.look = pipeline.figures.take(LookReport) or look_for_others(pipeline)
     reason = pipeline.glance.installation.hold_reason
     if reason is not None:
         raise SubmissionHeldError(reason)

@@ -79,6 +79,21 @@ def test_a_run_that_submits_makes_one_call_and_one_statement_more(lab: Lab) -> N
         assert api.pages == [], "an idle run asks nothing"
 
 
+def test_a_run_that_deletes_files_and_submits_looks_once(lab: Lab) -> None:
+    lab.company(1)
+    lab.submit()
+    lab.read_to_the_end()
+    lab.company(1)
+    with CountedApi(lab.server.base_url) as api:
+        counted = lab.using(api)
+        assert counted.clean() == 1
+        assert counted.submit().batches == 1
+        assert api.pages == [None]
+        lab.company(1)
+        assert counted.submit().batches == 1
+        assert api.pages == [None, None], "that was another run's"
+
+
 def test_it_looks_back_to_the_newest_that_is_known_and_no_further_than_it_may(lab: Lab) -> None:
     with CountedApi(lab.server.base_url) as api:
         counted = lab.using(api)
