@@ -24,6 +24,8 @@ def price_finder(
         price = own.get(name) or own.get(model)
         if price is not None:
             return price.in_a_batch(profile.price_factor)
+        if profile.price_list is None:
+            return None
         return published_price(model, profile.price_list, profile.price_factor)
 
     return price_of

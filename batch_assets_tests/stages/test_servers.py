@@ -14,7 +14,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import NAMES, profile_of, versioned
 from batch_assets.stages.naming import metadata_of
 from batch_assets.stages.pipeline import Budget
-from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal
+from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal, wait_until
 
 WEEK = 7 * 86_400
 SERVERS = get_args(Server)
@@ -58,6 +58,21 @@ def test_a_small_job_is_billed_once_and_analysed(lab: Lab, name: Server) -> None
         assert there.clean() == 1
 
 
+@pytest.mark.parametrize("name", FILES_OF_BATCHES)
+def test_a_lost_answer_to_a_creation_is_looked_up_and_not_bought_again(
+    lab: Lab, name: Server
+) -> None:
+    _, ids = lab.company(2)
+    lost = call_rule("batches.create", {"kind": "drop", "work": "done"}, count=1)
+    quick = slowly(0) if name.startswith("azure") else {}
+    with playing(lab, name, calls=[lost], **quick) as there:
+        assert there.submit().unresolved == 1
+        wait_until(lambda: there.recover().adopted == 1)
+        there.read_to_the_end()
+        assert there.bucket_counts() == {"complete": 2}
+        assert there.times_billed(ids) == [1, 1]
+
+
 @pytest.mark.parametrize("names", [("output_expires_after",), ("metadata", "output_expires_after")])
 def test_a_creation_that_is_refused_for_what_it_can_do_without(
     lab: Lab, names: tuple[str, ...]
@@ -83,7 +98,7 @@ def test_what_is_refused_for_good_is_not_tried_again(lab: Lab) -> None:
 def test_a_server_that_takes_no_batches_of_files_is_sent_none(lab: Lab) -> None:
     _, ids = lab.company(2)
     with playing(lab, "openrouter") as there:
-        with pytest.raises(SubmissionHeldError, match="not files that are uploaded first"):
+        with pytest.raises(SubmissionHeldError, match="not in a file that is uploaded"):
             there.submit()
         assert there.bucket_counts() == {"waiting": 2}
         assert there.batches() == []

@@ -60,8 +60,7 @@ DASHSCOPE: Final = Profile(
     ),
     windows=("24h", "48h", "72h", "168h", "336h"),
     max_file_bytes=500_000_000,
-    # No list of prices has its models: LiveDash's own table may.
-    price_list="alibaba",
+    price_list=None,
     output_expires_seconds=None,
 )
 
@@ -99,10 +98,9 @@ OPENROUTER: Final = Profile(
     has_file_list=False,
     has_delete=False,
     why_no_batches=(
-        "OpenRouter takes the requests of a batch in one call and gives back no id before all of "
-        "them were sent, not files that are uploaded first: this project sends it none. Set "
-        "OPENAI_BASE_URL to a server that takes files, or send single requests live (BATCH_LIVE_"
-        "RETRIES)."
+        "OpenRouter takes the requests of a batch within one call, not in a file that is uploaded "
+        "first: this project sends it none. Set OPENAI_BASE_URL to a server that takes files, or "
+        "let single requests be sent live (BATCH_LIVE_RETRIES)."
     ),
 )
 

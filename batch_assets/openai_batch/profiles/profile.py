@@ -37,8 +37,8 @@ class Profile:
     max_requests: int = limits.MAX_REQUESTS
     max_file_bytes: int = limits.MAX_FILE_BYTES
 
-    price_list: str = "openai"
-    """Whose models these are in the published prices."""
+    price_list: str | None = "openai"
+    """Whose models these are in the published prices. `None`: nobody's who is listed there."""
     price_factor: float = 0.5
     """What a batch costs of the live price, where no price for batches is published."""
 
