@@ -19,6 +19,7 @@ from batch_assets.stages.listing import Batches, Files, named, our_batches, our_
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 from batch_assets.store.intents import Duplicate, Intent
+from batch_assets.store.registry import Installation
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,17 @@ def find_strays(pipeline: Pipeline) -> StrayReport:
 
     A list without an order is read to its end for that. Nothing is asked or touched while this
     database is not confirmed, or on a copy of another. Raises ApiError when the lists cannot be
-    read; nothing has changed then.
+    read; nothing has changed then. Takes as long as an op may.
     """
-    report = StrayReport()
     installation = pipeline.glance.installation
     if not (installation.is_at_home and installation.is_confirmed):
-        return report
+        return StrayReport()
+    with pipeline.api.within(pipeline.policy.op_seconds):
+        return _find(pipeline, installation)
+
+
+def _find(pipeline: Pipeline, installation: Installation) -> StrayReport:
+    report = StrayReport()
     since = datetime.now(UTC) - _LOOK_BACK
     # Intents are read last: whatever is made meanwhile is recorded, or unresolved, by then.
     batches = our_batches(pipeline.api, installation.id, since)
