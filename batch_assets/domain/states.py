@@ -78,7 +78,12 @@ REQUEST_MOVES: tuple[Move, ...] = (
         "plan, live",
         "claimed into a batch of its company and model",
     ),
-    Move(Bucket.WAITING, Bucket.DEAD, "plan", "it can never be sent: no messages, too long"),
+    Move(
+        Bucket.WAITING,
+        Bucket.DEAD,
+        "plan",
+        "it can never be sent: no messages, too long, an id that nothing could be matched to",
+    ),
     Move(Bucket.WAITING, Bucket.FOLLOWS, "plan", "another open request asks the same"),
     Move(Bucket.WAITING, Bucket.RETRY, "plan", "LiveDash had reset it while it was to be retried"),
     Move(Bucket.FOLLOWS, Bucket.COMPLETE, "ingest, live", "the other one was answered"),
