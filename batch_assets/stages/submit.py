@@ -126,8 +126,8 @@ def _claim_and_send(
         wave = Wave(pipeline, installation_id, budget)
         pipeline.look_again()
         _carry_out(partial(wave.send, claim.batches), wave, report, pipeline.run_id)
-        if wave.unwritten is not None:
-            raise BatchAssetsError(not_kept(pipeline.spool_dir, wave.unwritten))
+        if wave.inputs.unwritten is not None:
+            raise BatchAssetsError(not_kept(pipeline.spool_dir, wave.inputs.unwritten))
         if wave.sizes.refused:
             terms = wave.sizes.applied_to(terms)
             if terms.upload_bytes is not None:
@@ -170,7 +170,7 @@ def _count(report: SubmitReport, wave: Wave, run_id: str) -> None:
     report.unresolved += len(wave.unresolved)
     report.put_off += len(wave.put_off)
     report.unknown_types.update(wave.unknown_types)
-    report.failed.update(wave.broken)
+    report.failed.update(wave.inputs.broken)
     report.company_ids.update(batch.company_id for batch in wave.submitted)
     for batch in wave.submitted[: MOST_LINES - len(report.batches_sent)]:
         report.batches_sent.append(

@@ -8,25 +8,21 @@ other's failure.
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from operator import attrgetter
-from typing import Any
 
-from batch_assets import analysis
 from batch_assets.domain.batches import ClaimedBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.policy import Rest
-from batch_assets.domain.records import Conversation, Lease
+from batch_assets.domain.records import Lease
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.codes import OF_THE_QUOTA, PARAMETER_REFUSED
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.file_waits import FileWaits
+from batch_assets.stages.input_files import InputFiles
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.naming import file_name, metadata_of
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -39,16 +35,6 @@ log = logging.getLogger(__name__)
 
 _STOPPING = frozenset({FailureKind.ACCOUNT, FailureKind.TRANSIENT})
 """Refused for good, or not reachable at all: the next batch would fare no better."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A batch's input file on disk, and the rows that did not go into it."""
-
-    file: InputFile
-    dropped: tuple[str, ...]
-    unknown_types: Counter[str]
-    """Its rows whose processing type is not known, by a name that is safe to show."""
 
 
 class Wave:
@@ -67,10 +53,8 @@ class Wave:
         self.unresolved: list[Lease] = []
         self.put_off: list[tuple[Lease, datetime | None]] = []
         """Batches whose file the server still processes, and since when that is waited for."""
-        self.broken: dict[str, str] = {}
-        """Companies with a request that could not be written, and the error's class."""
-        self.unwritten: OSError | None = None
-        """Why some input files could not be written: their batches' requests wait again."""
+        self.inputs = InputFiles(pipeline)
+        """What was written to be uploaded, and what could not be."""
         self.sizes = UploadSizes()
         """What the server takes in one upload, as far as this wave has met it."""
         self.stopped_by: ApiError | None = None
@@ -82,7 +66,6 @@ class Wave:
         """Models for which the server has no room."""
         self._pauses: dict[str, Rest] = {}
         """Models that are to rest."""
-        self._written: dict[str, _Written] = {}
         self._uploads: dict[str, UploadedBatch] = {}
         self._created: dict[str, SubmittedBatch] = {}
         self._pending: dict[str, PendingFile] = {}
@@ -97,7 +80,7 @@ class Wave:
         """
         with self._holding(batches):
             with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as self._spool:
-                self._write_all(batches)
+                self.inputs.write(batches, self._spool)
                 self._each(batches, self._upload)
             self._record_uploads(batches)
             self._each(batches, self._create)
@@ -137,49 +120,9 @@ class Wave:
     @property
     def unknown_types(self) -> Counter[str]:
         """Requests of the submitted batches whose type is not known: everything was asked."""
-        written = (self._written.get(batch.id) for batch in self.submitted)
+        written = (self.inputs.of_batch.get(batch.id) for batch in self.submitted)
         sent = (one.unknown_types for one in written if one is not None)
         return sum(sent, Counter())
-
-    def _write_all(self, batches: Sequence[ClaimedBatch]) -> None:
-        """Write every batch's input file, all from one read: no call is made meanwhile."""
-        company_of = {batch.id: batch.company_id for batch in batches}
-        conversations = self._pipeline.queries.conversations([batch.id for batch in batches])
-        for batch_id, some in groupby(conversations, key=attrgetter("batch_id")):
-            try:
-                self._write(batch_id, company_of[batch_id], some)
-            except OSError as error:
-                self.unwritten = error
-                self._few.warning("Batch %s cannot be written: %s", batch_id, type(error).__name__)
-
-    def _write(self, batch_id: str, company_id: str, conversations: Iterable[Conversation]) -> None:
-        dropped = []
-        unknown_types: Counter[str] = Counter()
-        max_bytes = self._pipeline.policy.max_batch_bytes
-        with self._spool.input_file(max_bytes=max_bytes) as file:
-            for conversation in conversations:
-                try:
-                    is_in = bool(conversation.messages) and file.add(
-                        conversation.request_id, self._body_of(conversation)
-                    )
-                except (LookupError, TypeError, ValueError) as error:
-                    # Nothing of the error goes on but its class: it may quote the conversation.
-                    self.broken[company_id] = type(error).__name__
-                    self._few.warning(
-                        "Batch %s cannot be written: %s", batch_id, type(error).__name__
-                    )
-                    return
-                unknown_type = analysis.shown_if_unknown(conversation.processing_type)
-                if not is_in:
-                    dropped.append(conversation.request_id)
-                elif unknown_type is not None:
-                    unknown_types[unknown_type] += 1
-        if file.requests:
-            self._written[batch_id] = _Written(file, tuple(dropped), unknown_types)
-
-    def _body_of(self, conversation: Conversation) -> Mapping[str, Any]:
-        model = self._pipeline.policy.model_of(conversation.model)
-        return analysis.request_body(conversation, model)
 
     def _each(self, batches: Sequence[ClaimedBatch], call: Callable[[ClaimedBatch], None]) -> None:
         side_by_side(
@@ -190,7 +133,7 @@ class Wave:
         )
 
     def _upload(self, batch: ClaimedBatch) -> None:
-        written = self._written.get(batch.id)
+        written = self.inputs.of_batch.get(batch.id)
         if written is None or self._has_to_wait(batch):
             self._give_back(batch.lease)
             return
