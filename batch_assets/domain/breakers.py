@@ -16,8 +16,14 @@ BREAKER_OPEN = "breaker_open"
 STAGE_IS_OVER = "stage_is_over"
 """The code of the failure of a call that its stage had no more time for."""
 
-_OURS = frozenset({BREAKER_OPEN, STAGE_IS_OVER, "no_free_connection"})
-"""Codes of failures that say nothing of the server."""
+ANSWER_TOO_LARGE = "answer_too_large"
+MALFORMED = "malformed_answer"
+"""The codes of answers that no such answer can be: it is one object that has them."""
+
+_SAY_NOTHING = frozenset(
+    {BREAKER_OPEN, STAGE_IS_OVER, ANSWER_TOO_LARGE, MALFORMED, "no_free_connection"}
+)
+"""Codes of failures that say nothing of how well the server is."""
 
 
 class BreakerState(StrEnum):
@@ -70,7 +76,7 @@ def is_unwell(failure: Failure) -> bool:
     """Whether a failure means that the server is not well, whatever it was asked."""
     return (
         failure.kind in {FailureKind.TRANSIENT, FailureKind.INDETERMINATE}
-        and failure.code not in _OURS
+        and failure.code not in _SAY_NOTHING
     )
 
 

@@ -15,10 +15,11 @@ from email.utils import mktime_tz, parsedate_tz
 import httpx2
 import openai
 
-from batch_assets.domain.breakers import STAGE_IS_OVER
+from batch_assets.domain.breakers import ANSWER_TOO_LARGE, MALFORMED, STAGE_IS_OVER
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.bounds import AnswerTooLargeError
+from batch_assets.openai_batch.objects import MalformedAnswerError
 from batch_assets.openai_batch.operations import CREATING, Operation
 
 API_ERRORS: tuple[type[Exception], ...] = (
@@ -222,10 +223,12 @@ def _what_happened(
         return (
             (STAGE_IS_OVER, "no answer in the time of this stage")
             if is_stage_over
-            else ("timeout", "no answer in time")
+            else (codes.TIMEOUT, "no answer in time")
         )
     if isinstance(cause, AnswerTooLargeError):
-        return codes.ANSWER_TOO_LARGE, "the answer is larger than any that is meant"
+        return ANSWER_TOO_LARGE, "the answer is larger than any that is meant"
+    if isinstance(cause, MalformedAnswerError):
+        return MALFORMED, "the answer holds what no such answer can"
     if isinstance(cause, ValueError | httpx2.DecodingError):
         return codes.UNREADABLE, "the answer cannot be read"
     if operation == Operation.DOWNLOAD_FILE and isinstance(cause, httpx2.RemoteProtocolError):

@@ -39,6 +39,10 @@ class UnreadableAnswerError(ValueError):
     """The server said that all is well, and what it sent is not what was asked for."""
 
 
+class MalformedAnswerError(UnreadableAnswerError):
+    """It is what was asked for, with an id or a status that none can have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[_Item]):
     """One page of a listing; `has_more` is `None` where the server does not say."""
@@ -155,7 +159,7 @@ def _id_in(data: Mapping[str, object], name: str) -> str | None:
     """An id, `None` where there is none: it goes into addresses, the database and logs."""
     found = _text(data.get(name))
     if found is not None and not is_id(found):
-        raise UnreadableAnswerError("an id that none can be")
+        raise MalformedAnswerError("an id that none can be")
     return found
 
 
@@ -170,7 +174,7 @@ def _status(value: object) -> str:
     if text is None:
         return "unknown"
     if len(text) > _LONGEST_STATUS or not text.isprintable():
-        raise UnreadableAnswerError("a status that none can be")
+        raise MalformedAnswerError("a status that none can be")
     return _KNOWN.get(re.sub("[^a-z]", "", text.lower()), text)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from batch_assets.domain.batches import InFlightBatch
+from batch_assets.domain.breakers import ANSWER_TOO_LARGE, MALFORMED
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
@@ -31,6 +32,8 @@ _FIRST_LOOK_SECONDS: Final = 10 * 60.0
 """A batch of which the server says nothing new is asked for alone after so long."""
 _LONGEST_PAUSE_SECONDS: Final = 2 * 60 * 60.0
 """The pause after that doubles, up to here."""
+_OF_ONE_BATCH: Final = frozenset({codes.UNREADABLE, ANSWER_TOO_LARGE, MALFORMED})
+"""Failures that tell nothing of the other batches."""
 _FAILURES_IN_A_ROW: Final = 3
 """After so many failed calls the server is left alone until the next run."""
 
@@ -44,7 +47,7 @@ class Asked:
         self.unknown = 0
         """How many it does not know."""
         self.looked_at: list[str] = []
-        """Our ids of those that were asked for alone though a page is asked for."""
+        """Our ids of those that were asked for alone though a page is asked for: others are next."""
         self._api = api
         self._budget = budget
         self._few = Few(log)
@@ -129,9 +132,11 @@ class Asked:
                 self._few.warning("Asking for batch %s: %s", batch.id, error)
                 # One that the server does not know, made with another key perhaps, or of which it
                 # says what nobody can read, stays as it is and keeps no other from being read.
+                if error.failure.code in _OF_ONE_BATCH | {codes.TIMEOUT}:
+                    self.looked_at.append(batch.id)
                 if error.failure.code == codes.NOT_FOUND:
                     unknown.append(batch.openai_batch_id)
-                elif error.failure.code not in {codes.UNREADABLE, codes.ANSWER_TOO_LARGE}:
+                elif error.failure.code not in _OF_ONE_BATCH:
                     failures += 1
                     self.error = error
             else:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from batch_assets.domain.breakers import is_unwell
 from batch_assets.domain.failures import ApiError
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets_tests.openai_batch.scripted_server import ScriptedServer, as_json
@@ -62,7 +63,8 @@ def test_what_is_malformed_is_no_answer_and_keeps_no_other_from_being_listed(
     server.answer(as_json(batch))
     with pytest.raises(ApiError) as raised:
         api.retrieve("batch_1")
-    assert raised.value.failure.code == "unreadable_answer"
+    assert raised.value.failure.code == "malformed_answer"
+    assert not is_unwell(raised.value.failure)
     server.answer(
         as_json({"data": [{"id": "batch_2"}, batch, {"id": "batch_3"}], "has_more": False})
     )
