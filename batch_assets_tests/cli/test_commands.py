@@ -244,6 +244,26 @@ def test_a_copy_has_to_be_told_from_a_move(
     assert typed("confirm", "--copy", "--yes", **copied).code == 2
 
 
+def test_what_others_make_under_our_id_has_to_be_explained(
+    typed: Type, configured: dict[str, str]
+) -> None:
+    migrated(typed, configured)
+    assert typed("confirm", "--yes", **configured).code == 0
+    with psycopg.connect(configured["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO batch_assets.unknown_batch (remote_id, batch_id) VALUES ('batch_1', 'x')"
+        )
+    assert (
+        "Nothing is submitted now. The server has 1 batch or file"
+        in typed("status", **configured).out
+    )
+    held = typed("confirm", "--yes", **configured)
+    assert held.code == 6
+    assert "`batch-assets confirm --moved` if this one goes on alone" in held.err
+    assert typed("confirm", "--moved", "--yes", **configured).code == 0
+    assert "are allowed already" in typed("confirm", "--yes", **configured).out
+
+
 def test_migrate_says_what_it_did_and_takes_it_back(
     typed: Type, configured: dict[str, str]
 ) -> None:

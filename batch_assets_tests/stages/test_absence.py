@@ -309,6 +309,20 @@ def test_a_search_begins_anew_under_another_key(lab: Lab, elsewhere: Lab) -> Non
     assert lab.desk.batch(batch_id).state == "submitted"
 
 
+def test_a_search_begins_anew_if_the_server_has_forgotten_its_place(lab: Lab) -> None:
+    batch_id, ids = lost_create(lab)
+    lab.configure(quirks={"lists": {"foreign_batches": _many(450)}})
+    assert lab.under(pages_per_search=2).recover().awaited == 1
+    assert lab.desk.value("SELECT after FROM batch_assets.search") is not None
+    lab.configure()
+    report = lab.recover()
+    assert (report.awaited, report.absent, report.released) == (1, 0, 0)
+    assert lab.recover().adopted == 1
+    lab.finish()
+    assert lab.desk.batch(batch_id).state == "settled"
+    assert lab.times_billed(ids) == [1, 1]
+
+
 def test_what_is_taken_over_in_the_middle_of_a_search_is_not_judged_by_it(lab: Lab) -> None:
     never_created(lab)
     lab.configure(quirks={"lists": {"foreign_batches": _many(150)}})
