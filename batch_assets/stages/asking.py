@@ -47,7 +47,7 @@ class Asked:
         self.unknown = 0
         """How many it does not know."""
         self.looked_at: list[str] = []
-        """Our ids of those that were asked for alone though a page is asked for: others are next."""
+        """Our ids of those that were asked for alone: others are next."""
         self._api = api
         self._budget = budget
         self._few = Few(log)
