@@ -32,6 +32,7 @@ CALLS: Final = (
     ("GET", r"/batches", "list_batches"),
     ("GET", r"/batches/[^/]+", "retrieve"),
     ("GET", r"/files", "list_files"),
+    ("GET", r"/files/[^/]+", "retrieve_file"),
     ("GET", r"/files/[^/]+/content", "download"),
     ("DELETE", r"/files/[^/]+", "delete_file"),
     ("POST", r"/chat/completions", "chat_completion"),
