@@ -15,7 +15,7 @@ from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.operations import Operation
-from batch_assets.stages.downloads import Fetched, can_download
+from batch_assets.stages.downloads import Fetched, ResultFile, can_download, is_unchanged
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import ResultWriter, Seen
@@ -24,20 +24,28 @@ from batch_assets.store.readings import NextLook
 
 @dataclass(frozen=True, slots=True)
 class ReadBatch:
-    """What was fetched of a batch, and how many lines each of its files had."""
+    """What was fetched of a batch, and how many lines each of its files had.
+
+    Of the output file (False) and of the error file (True).
+    """
 
     fetched: Fetched
     lines: Mapping[bool, int]
-    """Of the output file (False) and of the error file (True)."""
+    readable: Mapping[bool, int]
+    """Those of them that name a request, whosever it is."""
 
     @property
     def batch(self) -> EndedBatch:
         """The batch as the server shows it now."""
         return self.fetched.batch
 
-    def is_foreign(self, seen: Seen) -> bool:
-        """Whether a file held lines, and none of them of a row of this batch."""
-        return any(count and which not in seen.files for which, count in self.lines.items())
+    def foreign(self, seen: Seen) -> list[ResultFile]:
+        """Files that held lines, and none of them of a row of this batch."""
+        return [
+            file
+            for file in self.fetched.files
+            if self.lines[file.is_error_file] and file.is_error_file not in seen.files
+        ]
 
     def lacks(self, seen: Seen) -> str | None:
         """What the server has and did not show, as the end of a sentence; `None`: nothing."""
@@ -103,8 +111,8 @@ class _Judging:
         codes_of_missing = {failure.code for failure in missing.values()}
         if lacks is None:
             self._finish(one, is_incomplete=False)
-        elif one.is_foreign(seen):
-            self._look_later(one, "the server answered with what is no result of it", seen)
+        elif foreign := one.foreign(seen):
+            self._judge_foreign(one, foreign, seen)
         elif codes.FILE_REFUSED in codes_of_missing and not self._is_given_any_file(batch):
             self._refuse(missing)
         elif codes.GONE in codes_of_missing or self._is_over(batch):
@@ -114,6 +122,23 @@ class _Judging:
                 self._finish(one, is_incomplete=True)
         else:
             self._look_later(one, lacks, seen, is_incomplete=True)
+
+    def _judge_foreign(self, one: ReadBatch, foreign: Sequence[ResultFile], seen: Seen) -> None:
+        """A page, and another batch's lines, never have to do. A file of which no line can be read
+        may be all that there is, if the server says that it is just as large."""
+        is_unreadable = not any(one.readable[file.is_error_file] for file in foreign)
+        if is_unreadable and self._is_over(one.batch) and self._are_whole(one.batch, foreign):
+            self._finish(one, is_incomplete=True)
+        else:
+            why = "the server answered with what is no result of it"
+            self._look_later(one, why, seen, is_incomplete=is_unreadable)
+
+    def _are_whole(self, batch: EndedBatch, files: Sequence[ResultFile]) -> bool:
+        ids = {False: batch.output_file_id, True: batch.error_file_id}
+        return all(
+            is_unchanged(self._pipeline.api, str(ids[file.is_error_file]), file.bytes)
+            for file in files
+        )
 
     def forget(self, one: ReadBatch) -> None:
         """Have a batch read again from its start whose answers LiveDash's database refuses."""

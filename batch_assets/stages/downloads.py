@@ -99,7 +99,7 @@ def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
         (batch.output_file_id, batch.output_bytes, False),
         (batch.error_file_id, batch.error_bytes, True),
     ):
-        if file_id is None or _is_unchanged(api, file_id, received):
+        if file_id is None or is_unchanged(api, file_id, received):
             continue
         path = spool.new_path()
         try:
@@ -120,8 +120,8 @@ def _kept(path: Path, *, is_error_file: bool) -> list[ResultFile]:
     return [ResultFile(path, path.stat().st_size, is_error_file)] if path.exists() else []
 
 
-def _is_unchanged(api: BatchApi, file_id: str, received: int | None) -> bool:
-    """Whether what was received before is all that the server has, give or take a last line end."""
+def is_unchanged(api: BatchApi, file_id: str, received: int | None) -> bool:
+    """Whether what was received is all that the server has, give or take a last line end."""
     if received is None:
         return False
     try:

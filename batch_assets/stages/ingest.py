@@ -12,7 +12,7 @@ from contextlib import closing
 
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
-from batch_assets.domain.records import Lease
+from batch_assets.domain.records import Lease, ResultLine
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
@@ -135,12 +135,13 @@ class _Reading:
     def _read(self, fetched: Fetched, budget: Budget) -> None:
         """Take in the lines of one batch."""
         batch = fetched.batch
-        lines = {False: 0, True: 0}
+        lines, readable = {False: 0, True: 0}, {False: 0, True: 0}
         no_room = NoRoom(batch)
         for file in fetched.files:
             with file.path.open("rb") as opened:
                 for line in read_results(opened, error_file=file.is_error_file):
                     lines[file.is_error_file] += 1
+                    readable[file.is_error_file] += isinstance(line, ResultLine)
                     if not no_room.holds(line):
                         self._writer.add(batch, line)
             file.path.unlink()
@@ -150,7 +151,7 @@ class _Reading:
         budget.spend(sum(lines.values()))
         for file_id, failure in fetched.missing.items():
             self._few.warning("Batch %s: file %s: %s", batch.id, file_id, failure.reason)
-        self._read_now.append(ReadBatch(fetched, lines))
+        self._read_now.append(ReadBatch(fetched, lines, readable))
 
     def _put_down(self, judged: Judged) -> set[str]:
         """Put down what is looked at again, with what the server has shown of it; which."""

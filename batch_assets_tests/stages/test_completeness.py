@@ -107,6 +107,19 @@ def test_a_page_is_no_result_however_long_it_is_shown(patient: Lab, page: str) -
     assert patient.times_billed(ids) == [1] * 10
 
 
+@pytest.mark.parametrize("requests", [1, 3])
+def test_a_broken_file_that_is_all_there_is_has_to_do_after_the_grace(
+    patient: Lab, requests: int
+) -> None:
+    ids = ended(patient, requests, rows=[{"effect": {"kind": "invalid_json"}}])
+    assert patient.ingest().incomplete == 1
+    let_the_grace_go_by(patient)
+    assert patient.ingest().failures == {"missing_result": requests}
+    assert patient.bucket_counts() == {"retry": requests}
+    patient.finish()
+    assert patient.times_billed(ids) == [2] * requests
+
+
 def test_after_the_grace_what_there_is_has_to_do_and_no_file_is_deleted(patient: Lab) -> None:
     ids = ended(patient, 4, rows=[{"lines": [1], "effect": {"kind": "missing"}}])
     report = patient.ingest()
