@@ -35,7 +35,7 @@ from batch_assets.wiring import Endpoints
 
 NAME = "completion_sensor"
 
-_TIMEOUTS: Final = Timeouts(connect=5, read=15)
+_TIMEOUTS: Final = Timeouts(connect=5, read=15, reading=30)
 """Dagster gives up an evaluation after a minute."""
 _TAKES: Final = {Operation.LIST_BATCHES: "list batches", Operation.DOWNLOAD_FILE: "give results"}
 """What the sensor, and a run that it starts, asks of the API."""

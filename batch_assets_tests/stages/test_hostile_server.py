@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -11,6 +12,9 @@ from sqlalchemy import Engine
 
 from batch_assets.domain.batches import SubmittedBatch, UploadedBatch
 from batch_assets.domain.records import RemoteBatch
+from batch_assets.openai_batch import bounds
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.pipeline import Budget
 from batch_assets_tests.openai_batch.scripted_server import (
     Call,
     Reply,
@@ -168,3 +172,28 @@ def test_others_go_on_in_time_and_in_memory(
         "complete": 2 * GOOD,
         "in_batch": 2 * (len(bad) + len(files)),
     }
+
+
+@pytest.mark.parametrize("slow", ["files", "batches"])
+def test_an_op_that_sends_ends_in_time(
+    lab: Lab, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        lab.company(1)
+    monkeypatch.setattr(bounds, "_CREATING_OVERTIME", 0.5)
+
+    def answer(call: Call) -> Reply:
+        is_slow = call.method == "POST" and call.path.endswith(slow)
+        return Reply(200, dribble) if is_slow else as_json({"id": "file-1", "data": []})
+
+    scripted = ScriptedServer()
+    scripted.route = answer
+    with scripted.listening() as url, BatchApi("sk-x", url) as api:
+        api.prepare()
+        began = time.monotonic()
+        report = lab.using(api).submit(Budget(1.5, 100))
+    assert time.monotonic() - began < 8
+    assert (report.batches, report.unresolved) == (0, 1)
+    state = "claimed" if slow == "files" else "uploaded"
+    assert len(lab.batches(state)) == 1, "its outcome is looked up"
+    assert lab.bucket_counts() == {"in_batch": 1, "waiting": 2}
