@@ -83,6 +83,8 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
         recovery.look(budget)
     finally:
         recovery.leave()
+    if glance.has_anchor and not (report.absent or report.awaited or report.unproved):
+        anchors.clear(pipeline, installation.id)
     return report
 
 
