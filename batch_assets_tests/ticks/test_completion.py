@@ -172,7 +172,7 @@ def test_the_next_tick_goes_on_where_the_page_ended(
         (api_error(500), "The API did not answer as it should (list_batches: "),
         (api_error(401, "invalid_api_key", message=CANARY), "The API refuses the account"),
         (api_error(429, "rate_limit_exceeded"), "The API did not answer as it should"),
-        (Reply(200, b"<html>"), "The API did not answer as it should"),
+        (Reply(200, b"<html>"), "The API could not be used (list_batches: "),
         (Reply(drop="unanswered"), "The API did not answer as it should"),
     ],
 )
