@@ -11,13 +11,14 @@ from sqlalchemy import Engine, text
 
 from batch_assets.cli.app import app
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.policy import Policy, Rest
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import CompareLimits
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
 from batch_assets_tests.cli.test_errors import assert_one_sentence
@@ -203,7 +204,15 @@ def test_reset(type_: Type, engine: Engine) -> None:
     Breakers(engine).count(Operation.UPLOAD, failure, Policy(breaker_failures=1), None)
     assert "Calls of upload would be made again." in type_("reset", "--dry-run").out
     closed = document(type_("reset", "upload", "--json"))
-    assert closed == {"dry_run": False, "operations": ["upload"], "schedule_resumed": False}
+    assert closed == {
+        "dry_run": False,
+        "operations": ["upload"],
+        "account_resumed": False,
+        "schedule_resumed": False,
+    }
+    Registry(engine, 900).pause_account(Rest(600, 600, "insufficient_quota"))
+    assert "Batches would be submitted again" in type_("reset", "account", "--dry-run").out
+    assert "the account rests no longer" in type_("reset", "account").out
     assert "Nothing to do" in type_("reset").out
 
 

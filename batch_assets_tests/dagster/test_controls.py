@@ -82,7 +82,7 @@ def test_every_field_explains_itself_and_closed_ones_have_all_their_values() -> 
         assert bool(fields) == (name != "refresh_companies_job")
         assert all(field.description for field in fields.values()), name
     assert get_args(requeue_requests.Kind) == ("any", *FailureKind)
-    assert get_args(reset_breakers.Which) == ("all", *Operation)
+    assert get_args(reset_breakers.Which) == ("all", *Operation, "account")
     words = {word for mode in QueryMode for word in (mode.value, mode.stored)}
     assert set(get_args(choose_mode.Mode)) == {ENVIRONMENT, *words}
 
