@@ -105,6 +105,8 @@ class _Recovery:
         """Those that this run has not done anything about."""
         self._absent: set[str] = set()
         """Those that the lists do not show; their files are gone."""
+        self._failed: ApiError | None = None
+        """Why files of one of them could not be deleted."""
 
     def look(self, budget: Budget) -> None:
         """Read the lists on, and do what follows."""
@@ -124,6 +126,8 @@ class _Recovery:
             self._settle()
         if search.is_kept or not is_over:
             pipeline.searches.keep(search, is_over=is_over)
+        if self._failed is not None:
+            raise self._failed
 
     def leave(self) -> None:
         """Give up the leases of what stays as it is."""
@@ -164,24 +168,25 @@ class _Recovery:
 
     def _conclude(self) -> None:
         """Judge what was looked for, now that the lists have been read to their end."""
-        proved: list[Lease] = []
-        doubtful: list[UnresolvedBatch] = []
-        unproved: list[UnresolvedBatch] = []
+        absent = []
         for batch in list(self._open.values()):
             remotes = self._candidates(batch)
             if remotes:
                 self._judge(batch, best_first(remotes)[0])
             elif batch.sought_at > self._search.began_at:
                 self._report.awaited += 1
-            elif not self._is_shown(batch):
-                unproved.append(batch)
-            elif self._is_proved(batch):
-                self._delete_files(batch)
-                proved.append(batch.lease)
             else:
-                self._delete_files(batch)
-                doubtful.append(batch)
-        self._release(proved)
+                absent.append(batch)
+        self._let_go(absent)
+
+    def _let_go(self, absent: Sequence[UnresolvedBatch]) -> None:
+        """Delete the files of what the lists do not show; release what they missed long enough."""
+        shown = [batch for batch in absent if self._search.shows(batch.account)]
+        unproved = [batch for batch in absent if not self._search.shows(batch.account)]
+        gone = [batch for batch in shown if self._has_lost_files(batch)]
+        doubtful = [batch for batch in gone if not self._is_proved(batch)]
+        self._report.awaited += len(shown) - len(gone)
+        self._release([batch.lease for batch in gone if self._is_proved(batch)])
         leases = [batch.lease for batch in doubtful]
         self._pipeline.queries.record_absences(leases, self._search.account)
         for batch in doubtful:
@@ -219,6 +224,15 @@ class _Recovery:
         for lease in leases:
             self._open.pop(lease.batch_id)
 
+    def _has_lost_files(self, batch: UnresolvedBatch) -> bool:
+        """Delete the files of an absent batch; what fails there concerns no other one."""
+        try:
+            self._delete_files(batch)
+        except ApiError as error:
+            self._failed = error
+            return False
+        return True
+
     def _delete_files(self, batch: UnresolvedBatch) -> None:
         """Delete every input file of an absent batch: a create that comes late finds none."""
         self._absent.add(batch.id)
@@ -235,17 +249,6 @@ class _Recovery:
                     batch.id,
                 )
 
-    def _is_shown(self, batch: UnresolvedBatch) -> bool:
-        """Whether the lists are those of the account with which the batch was to be made.
-
-        They show a batch of ours of it; or, where there is none that they must show, a file.
-        """
-        search = self._search
-        must_be_a_batch = _holds(search.running_accounts, batch.account)
-        return _holds(search.shown_batches, batch.account) or (
-            not must_be_a_batch and _holds(search.shown_files, batch.account)
-        )
-
     def _is_proved(self, batch: UnresolvedBatch) -> bool:
         """These lists missed it too, and were begun long enough after the first that did."""
         grace = timedelta(seconds=self._pipeline.policy.absence_grace_seconds)
@@ -258,10 +261,9 @@ class _Recovery:
     def _needs_anchor(self, waiting: Sequence[UnresolvedBatch]) -> bool:
         """Whether the next lists would show nothing unless we put it there."""
         search = self._search
-        shown = search.running_accounts | search.shown_batches
         return search.lists_files and any(
             (batch.account == search.account or batch.id in self._absent)
-            and not _holds(shown, batch.account)
+            and not search.has_batches_of(batch.account)
             for batch in waiting
         )
 
@@ -295,8 +297,3 @@ def _is_well(batch: UnresolvedBatch, remote: RemoteBatch) -> bool:
 
 def _names_lines(remote: RemoteBatch) -> bool:
     return any(error.line is not None for error in remote.errors)
-
-
-def _holds(accounts: set[str] | frozenset[str], account: str | None) -> bool:
-    """Whether an account is among these; of a batch that does not know its own any will do."""
-    return bool(accounts) if account is None else account in accounts

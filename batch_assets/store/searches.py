@@ -1,7 +1,7 @@
 """How far the server's lists were read for what is unresolved: a search may take several runs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +45,19 @@ class Search:
     is_kept: bool = False
     """Whether the database has a row of it that is not over."""
 
+    def shows(self, account: str | None) -> bool:
+        """Whether the lists are those of the account with which a batch was to be made.
+
+        They show a batch of ours of it; or, where there is none that they must show, a file.
+        """
+        if _holds(self.running_accounts, account):
+            return _holds(self.shown_batches, account)
+        return _holds(self.shown_batches | self.shown_files, account)
+
+    def has_batches_of(self, account: str | None) -> bool:
+        """Whether batches of an account are shown, or must be."""
+        return _holds(self.running_accounts | self.shown_batches, account)
+
     def begin_anew(self) -> None:
         """Forget what was seen, and begin with the first page."""
         self.began_at, self.reading, self.after = self.opened_at, "files", None
@@ -87,6 +100,11 @@ class Searches(EngineQueries):
         with self.autocommit.connect() as connection:
             connection.execute(SQL["keep"], _row(search, is_over=is_over))
         search.is_kept = not is_over
+
+
+def _holds(accounts: Set[str], account: str | None) -> bool:
+    """Whether an account is among these; of a batch that does not know its own any will do."""
+    return bool(accounts) if account is None else account in accounts
 
 
 def _row(search: Search, *, is_over: bool) -> Mapping[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import batch_assets
+from batch_assets.domain.failures import ApiError
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.naming import account_of_anchor
@@ -278,6 +279,19 @@ def test_a_server_that_deletes_nothing_is_recovered_and_told_of(
     assert "The server deletes no files" in caplog.text
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
+
+
+def test_a_file_that_cannot_be_deleted_keeps_no_other_batch_waiting(lab: Lab) -> None:
+    for _ in range(2):
+        lab.company(1)
+    lab.configure(calls=[LOST])
+    lab.submit()
+    lab.configure(calls=[call_rule("files.delete", refusal(400), count=1)])
+    with pytest.raises(ApiError):
+        lab.recover()
+    absences = lab.desk.column("SELECT absences FROM batch_assets.batch ORDER BY absences")
+    assert absences == [0, 1]
+    assert lab.desk.column("SELECT lease_owner FROM batch_assets.batch") == [None, None]
 
 
 def test_a_list_that_does_not_end_proves_nothing(lab: Lab) -> None:
