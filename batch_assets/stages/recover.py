@@ -173,7 +173,7 @@ class _Recovery:
             remotes = self._candidates(batch)
             if remotes:
                 self._judge(batch, best_first(remotes)[0])
-            elif batch.sought_at > self._search.began_at:
+            elif remotes is None or batch.sought_at > self._search.began_at:
                 self._report.awaited += 1
             else:
                 absent.append(batch)
@@ -196,16 +196,22 @@ class _Recovery:
         if self._needs_anchor([*doubtful, *unproved]):
             anchors.make(self._pipeline, self._installation_id, self._search)
 
-    def _candidates(self, batch: UnresolvedBatch) -> list[RemoteBatch]:
-        """What the server has of an intent; of what earlier runs saw, as it is now."""
+    def _candidates(self, batch: UnresolvedBatch) -> list[RemoteBatch] | None:
+        """What the server has of an intent, as it is now; `None` if it has forgotten one of them.
+
+        What earlier runs saw is asked for alone, and so is one that is said to be validated and
+        whose input file was deleted: its end may show late in a list.
+        """
         found = {remote.id: remote for remote in self._lists.batches.get(batch.id, ())}
-        for remote_id, batch_id in self._search.batches.items():
-            if batch_id == batch.id and remote_id not in found:
-                try:
-                    found[remote_id] = self._pipeline.api.retrieve(remote_id)
-                except ApiError as error:
-                    if error.failure.code != codes.NOT_FOUND:
-                        raise
+        seen = {one for one, batch_id in self._search.batches.items() if batch_id == batch.id}
+        stale = {one.id for one in found.values() if batch.absences and not _is_well(batch, one)}
+        for remote_id in sorted(seen - found.keys() | stale):
+            try:
+                found[remote_id] = self._pipeline.api.retrieve(remote_id)
+            except ApiError as error:
+                if error.failure.code != codes.NOT_FOUND:
+                    raise
+                return None
         return list(found.values())
 
     def _judge(self, batch: UnresolvedBatch, remote: RemoteBatch) -> None:

@@ -322,6 +322,18 @@ def test_a_create_that_comes_after_its_file_was_deleted_releases_the_requests(la
     assert lab.times_billed(ids) == [1, 1]
 
 
+def test_what_the_list_says_late_of_such_a_create_is_asked_for_alone(lab: Lab) -> None:
+    batch_id, _ = never_created(lab)
+    row = lab.desk.batch(batch_id)
+    assert lab.recover().absent == 1
+    remote = create_remotely(lab, batch_id, row.input_file_id)
+    wait_until(lambda: lab.pipeline.api.retrieve(remote).status == "failed")
+    stale = {"id": remote, "status": "validating", "input_file_id": row.input_file_id}
+    lab.configure(quirks={"lists": {"foreign_batches": [stale | {"object": "batch"}]}})
+    assert lab.recover().released == 1
+    assert lab.bucket_counts() == {"waiting": 2}
+
+
 def test_a_search_begins_anew_under_another_key(lab: Lab, elsewhere: Lab) -> None:
     batch_id, _ = lost_create(lab)
     many = {"lists": {"foreign_batches": _many(450)}}
