@@ -21,10 +21,13 @@ _AGAIN_AFTER: Final = timedelta(days=1)
 
 
 def make(pipeline: Pipeline, installation_id: str, search: Search) -> None:
-    """Upload one for the account that is used now, unless that was done a short while ago."""
+    """Upload one for the account that is used now, unless that was done a short while ago.
+
+    What fails is tried again by the next run; before that is known, one may be on the server.
+    """
     if search.anchored_at is not None and search.opened_at - search.anchored_at < _AGAIN_AFTER:
         return
-    search.anchored_at = search.opened_at
+    search.anchored_at = search.opened_at - _AGAIN_AFTER
     pipeline.searches.keep(search, is_over=True)
     try:
         with Spool(pipeline.spool_dir) as spool:
@@ -33,6 +36,9 @@ def make(pipeline: Pipeline, installation_id: str, search: Search) -> None:
             pipeline.api.upload(file.path, anchor_name(installation_id, search.account))
     except ApiError as error:
         log.warning("No file can be uploaded to be seen in the server's list: %s", error)
+    else:
+        search.anchored_at = search.opened_at
+        pipeline.searches.keep(search, is_over=True)
 
 
 def clear(pipeline: Pipeline, installation_id: str) -> None:
