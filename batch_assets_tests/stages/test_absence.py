@@ -12,7 +12,7 @@ from batch_assets.domain.failures import ApiError
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.naming import account_of_anchor
-from batch_assets_tests.stages.support import Lab, call_rule, refusal, wait_until
+from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal, wait_until
 from batch_assets_tests.stages.test_recover import create_remotely, lost_create, lost_upload
 
 LOST: dict[str, Any] = call_rule("batches.create", {"kind": "drop", "work": "never"})
@@ -202,6 +202,19 @@ def test_a_file_that_was_only_to_be_seen_is_deleted_after_a_crash(lab: Lab) -> N
     assert anchors(lab) == []
     lab.configure(calls=[call_rule("*", refusal(500))])
     assert lab.recover().taken_over == 0, "nothing is asked once it is gone"
+
+
+def test_a_file_to_be_seen_that_cannot_be_uploaded_is_tried_again(lab: Lab) -> None:
+    _, ids = never_created(lab)
+    refused = call_rule("files.create", refusal(503, headers=AT_ONCE))
+    lab.configure(calls=[refused])
+    assert [lab.recover().absent, lab.recover().unproved] == [1, 1]
+    assert anchors(lab) == []
+    lab.configure()
+    assert settled(lab) <= 3
+    assert anchors(lab) == []
+    lab.finish()
+    assert lab.times_billed(ids) == [1, 1]
 
 
 def test_an_upload_that_never_arrived_is_released_once_something_is_shown(lab: Lab) -> None:
