@@ -1,7 +1,9 @@
 """What became of every request: the server's ledger beside the database. docs/drill.md defines it.
 
-Lost: in no bucket, or billed with a good answer and yet not complete. Billed twice: more charges
+Lost: in no bucket, or not complete though nothing is wrong with it. Billed twice: more charges
 than one and those after which an attempt that failed, or found no line, asked for another try.
+What a batch
+was billed for that an operator gave up is waste that he was told of, and has to be booked as such.
 Stuck: neither complete nor dead when no more runs are made. Unknown: dead because nobody recorded
 what its live call came to.
 
@@ -11,9 +13,9 @@ an error of ours.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from batch_assets.stages.live_wave import INDETERMINATE_LIVE
 from batch_assets.stages.naming import call_id
@@ -21,6 +23,10 @@ from drills.livedash import Purchase
 from drills.server import Server
 from drills.story import UNREADABLE, UNSPOILT, Request, Story
 from drills.world import World
+
+_OF_THE_STORY: Final = frozenset({INDETERMINATE_LIVE, "refused_alone"})
+"""Dead for what the story did: nobody knows what a live call came to, or the server refused a batch
+of one request for no reason, and took others of its model."""
 
 
 @dataclass
@@ -76,6 +82,8 @@ class Bill:
     charges: Counter[str]
     explained: Counter[str]
     """Charges after which an attempt that failed, or found no line, asked for another try."""
+    given_up: Counter[str]
+    """Charges of batches that an operator gave up: the double cost was spelled out."""
     unknown: frozenset[str]
     """Requests with a live call of which nobody recorded what it came to."""
 
@@ -84,10 +92,14 @@ def bill_of(unreadable: Collection[str], world: World, server: Server, verdict: 
     """What was billed; live calls are judged at once. `unreadable` leave no line to be read."""
     charges: Counter[str] = Counter()
     charged_in: set[tuple[str, str]] = set()
+    batches = {row.openai_batch_id: row for row in world.rows("given_up")}
+    given_up: Counter[str] = Counter()
     for entry in server.ledger().entries():
         if entry.custom_id is not None and entry.batch_id is not None:
             charges[entry.custom_id] += 1
             charged_in.add((entry.custom_id, entry.batch_id))
+            given_up[entry.custom_id] += entry.batch_id in batches
+    _judge_waste(unreadable, batches, charged_in, verdict)
     unknown = set()
     for live in _judge_live(world, server, verdict):
         charges[live.request_id] += live.times
@@ -97,10 +109,11 @@ def bill_of(unreadable: Collection[str], world: World, server: Server, verdict: 
     spoilt = {
         (row.request_id, row.openai_batch_id)
         for row in world.rows("failed_attempts")
-        if row.outcome == "failed" or row.request_id in unreadable
+        if (row.outcome == "failed" or row.request_id in unreadable)
+        and row.openai_batch_id not in batches
     } & charged_in
     explained = Counter(request_id for request_id, _ in spoilt)
-    return Bill(charges, explained, frozenset(unknown))
+    return Bill(charges, explained, given_up, frozenset(unknown))
 
 
 def judge(
@@ -122,10 +135,26 @@ def judge(
     for request in story.requests:
         row = rows.get(request.id)
         charges = bill.charges[request.id]
-        _judge_money(request, charges, bill.explained[request.id], verdict)
+        explained = bill.explained[request.id]
+        _judge_money(request, charges - bill.given_up[request.id], explained, verdict)
         if request.id not in theirs:
             is_unknown = request.id in bill.unknown
             _judge_row(request, row, charges, verdict, is_unknown=is_unknown)
+
+
+def _judge_waste(
+    unreadable: Collection[str],
+    given_up: Mapping[str, Any],
+    charged_in: Collection[tuple[str, str]],
+    verdict: Verdict,
+) -> None:
+    """What was read of batches that were given up is what they were billed for."""
+    for openai_id, row in given_up.items():
+        billed = [request_id for request_id, batch_id in charged_in if batch_id == openai_id]
+        fewest = sum(request_id not in unreadable for request_id in billed) - row.known
+        if not fewest <= row.answers <= len(billed):
+            what = f"{row.answers} answers booked as waste, {len(billed)} billed"
+            verdict.errors.append(f"given up: {row.id}, {what}")
 
 
 def _judge_row(
@@ -133,8 +162,9 @@ def _judge_row(
 ) -> None:
     """Where a request is in the end, if it is anywhere."""
     buckets = list(row.buckets) if row is not None else []
-    is_given_up = is_unknown and buckets == ["dead"]
-    _judge_place(request, buckets, 0 if is_given_up else charges, verdict)
+    is_excused = row is not None and row.code in _OF_THE_STORY and not charges
+    if not (buckets == ["dead"] and (is_unknown or is_excused)):
+        _judge_place(request, buckets, charges, verdict)
     if row is not None and not _fits(row.status, row.open_attempts, row.completions, buckets):
         verdict.details.append(f"{request.id}: the attempts do not fit {buckets}")
         verdict.in_two_buckets += 1
@@ -192,9 +222,10 @@ def _judge_place(request: Request, buckets: Iterable[str], charges: int, verdict
     elif found[0] not in {"complete", "dead"}:
         verdict.stuck += 1
         verdict.details.append(f"{request.id}: still {found[0]}")
-    elif request.fate in UNSPOILT and charges and found[0] != "complete":
+    elif request.fate in UNSPOILT and found[0] != "complete":
         verdict.lost += 1
-        verdict.details.append(f"{request.id}: paid and answered, and yet {found[0]}")
+        what = "paid and answered, and yet" if charges else "nothing is wrong with it, and yet"
+        verdict.details.append(f"{request.id}: {what} {found[0]}")
 
 
 def _fits(status: str, open_attempts: int, completions: int, buckets: Iterable[str]) -> bool:

@@ -5,12 +5,23 @@ the points that are known by then: `Story.told` says it all, and `retold` makes 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
-from batch_assets.domain.policy import LivePolicy
 from drills.points import Strike, strike_of
+from drills.rehearsed import (
+    CUT_SILENTLY,
+    EFFECTS,
+    FAILING,
+    LATER,
+    LIVE,
+    OPERATIONS,
+    REHEARSED,
+    SLOW,
+    Rehearsed,
+    call,
+)
 from drills.story import POLICY, Request, Story, requests_of, server_config
 
 CYCLE: Final = (
@@ -18,99 +29,6 @@ CYCLE: Final = (
     *("kill", "cut", "kill", "restart", "kill", "lists-lag", "kill", "four-at-once"),
     *("kill", "kills", "mix", "launched-kill", "live", "livedash"),
 )
-
-_LOST_ANSWER: Final = {"kind": "drop", "work": "done"}
-_UNSENT: Final = {"kind": "drop", "work": "never"}
-_LATER: Final = {"kind": "drop", "work": "later", "later_seconds": 0.7}
-_SLOW: Final = {"kind": "delay", "seconds": 0.8, "when": "before"}
-_SLOW_ANSWER: Final = {"kind": "delay", "seconds": 0.8, "when": "after"}
-_LONG: Final = {"kind": "delay", "seconds": 0.25, "when": "before"}
-_BUSY: Final = {"kind": "answer", "status": 429, "headers": {"Retry-After": "0"}}
-_UNWELL: Final = {"kind": "answer", "status": 503, "headers": {"retry-after-ms": "1"}}
-_UNAVAILABLE: Final = {"kind": "answer", "status": 503}
-_UNAVAILABLE_BUT_DONE: Final = {"kind": "answer", "status": 500, "work_done": True}
-_CUT: Final = {"kind": "truncate", "after_bytes": 400, "framing": "content_length"}
-_CUT_SILENTLY: Final = {"kind": "truncate", "after_bytes": 400, "framing": "silent"}
-_CUT_CHUNKED: Final = {"kind": "truncate", "after_bytes": 400, "framing": "chunked"}
-
-_FAILING: Final = ("error500", "timeout", "missing", "misfit")
-"""Fates of rows that fail in a batch and are tried again."""
-
-_EFFECTS: Final = (
-    *(_LOST_ANSWER, _UNSENT, _SLOW_ANSWER, _BUSY, _UNAVAILABLE, _UNAVAILABLE_BUT_DONE),
-    *(_CUT, _CUT_CHUNKED),
-)
-_OPERATIONS: Final = (
-    *("files.create", "files.list", "files.content", "files.delete"),
-    *("batches.create", "batches.create", "batches.list", "batches.retrieve"),
-)
-
-
-def _call(operation: str, effect: Mapping[str, Any], *, after: int = 0, count: int = 1) -> Any:
-    return {"operation": operation, "effect": effect, "after": after, "count": count}
-
-
-LIVE: Final = LivePolicy(is_on=True, lead_seconds=2 * POLICY.batch_timeout_seconds)
-"""Sends live whatever is tried again."""
-
-
-@dataclass(frozen=True)
-class _Rehearsed:
-    """What the server does to calls in a rehearsal, and what is unlike `POLICY` there."""
-
-    calls: tuple[Any, ...] = ()
-    batches: tuple[Any, ...] = ()
-    policy: Mapping[str, Any] = field(default_factory=dict)
-    cut_at: str | None = None
-    """Where the database's connections are cut: nothing else leads to some points."""
-
-
-_REHEARSED: Final = (
-    _Rehearsed(),
-    _Rehearsed(
-        calls=(
-            _call("batches.create", _LOST_ANSWER),
-            _call("files.create", _LOST_ANSWER, after=1),
-            _call("batches.create", _UNSENT, after=2),
-        )
-    ),
-    _Rehearsed(calls=(_call("files.create", _BUSY), _call("batches.create", _BUSY, after=1))),
-    _Rehearsed(
-        calls=(
-            _call("batches.create", _LATER),
-            _call("batches.create", _UNAVAILABLE_BUT_DONE, after=1),
-        )
-    ),
-    # Some batches stop moving, and are cancelled; files come so slowly that leases are renewed.
-    _Rehearsed(
-        calls=(_call("files.content", _SLOW, count=6),),
-        batches=({"end_as": "stalled", "after_rows": 2, "count": 2},),
-        policy={"batch_timeout_seconds": 0.3},
-    ),
-    # Each operation is unwell for a while; reading calls are tried three times. Breakers open soon.
-    _Rehearsed(
-        calls=(
-            _call("batches.create", _UNWELL, count=3),
-            _call("batches.list", _UNWELL, count=3),
-            _call("files.list", _UNWELL, count=3),
-            _call("files.delete", _UNWELL, count=3),
-            _call("batches.retrieve", _UNWELL, count=6),
-            _call("files.content", _UNWELL, count=6),
-            _call("files.create", _UNWELL, after=1, count=3),
-        ),
-        policy={"breaker_failures": 2},
-    ),
-    _Rehearsed(
-        calls=(_call("chat", _UNWELL, count=2), _call("chat", _BUSY, after=2)),
-        policy={"live": LIVE, "breaker_failures": 2},
-    ),
-    _Rehearsed(
-        calls=(_call("chat", _LONG, count=8),),
-        policy={"live": LIVE},
-        cut_at="retry:commit:mark_called:before",
-    ),
-)
-"""Worlds in which points are reached: those of recovery, refusals, breakers and live calls too."""
 
 _WAYS: Final = 8
 """Stories that are kept for each point."""
@@ -159,12 +77,12 @@ class Seen:
 
 def rehearsals() -> list[Story]:
     """Stories in which no run is killed, from which the points are known."""
-    return [_rehearsal(number, seed=-1 - number) for number in range(2 * len(_REHEARSED))]
+    return [_rehearsal(number, seed=-1 - number) for number in range(2 * len(REHEARSED))]
 
 
 def _rehearsal(number: int, seed: int) -> Story:
     random = Random(f"world {number if seed < 0 else seed}")  # noqa: S311 (no secret hangs on it)
-    scene = _REHEARSED[number % len(_REHEARSED)]
+    scene = REHEARSED[number % len(REHEARSED)]
     policy = replace(
         POLICY,
         max_batch_requests=random.choice((10, 20, 20)),
@@ -179,17 +97,24 @@ def _rehearsal(number: int, seed: int) -> Story:
         kind="rehearsal",
         scene=f"rehearsal-{number}/{seed}",
         requests=_failing(requests, random) if policy.live.is_on else requests,
-        server=server_config(random, calls=scene.calls, batches=scene.batches),
+        server=_server_of(scene, random),
         policy=policy,
-        mode="optimized" if number < len(_REHEARSED) else "original",
+        mode="optimized" if number < len(REHEARSED) else "original",
         strikes=() if scene.cut_at is None else (Strike(scene.cut_at, 1, "cut"),),
+        ends_late=scene.ends_late,
     )
+
+
+def _server_of(scene: Rehearsed, random: Random) -> Mapping[str, Any]:
+    config = server_config(random, calls=scene.calls, batches=scene.batches)
+    timing = {**config["timing"], "clock_skew_seconds": scene.clock_skew_seconds}
+    return {**config, "timing": timing, "quirks": dict(scene.quirks)}
 
 
 def _failing(requests: Sequence[Request], random: Random) -> tuple[Request, ...]:
     """The same, but that many more of them fail, and are sent live."""
     return tuple(
-        replace(one, id=f"{one.id.removesuffix('answered')}{random.choice(_FAILING)}")
+        replace(one, id=f"{one.id.removesuffix('answered')}{random.choice(FAILING)}")
         if one.fate == "answered" and random.random() < 0.3
         else one
         for one in requests
@@ -204,7 +129,7 @@ def kind_of(seed: int) -> str:
 def story_of(seed: int, seen: Sequence[Seen], kind: str) -> Story:
     """The story of a number, for any kind but `kill`; it is struck at points that are known."""
     random = Random(f"story {seed}")  # noqa: S311 (no secret hangs on it)
-    base = _rehearsal(random.randrange(2 * len(_REHEARSED)), seed)
+    base = _rehearsal(random.randrange(2 * len(REHEARSED)), seed)
     often = max(point.rehearsals for point in seen)
     usual = [point for point in seen if 2 * point.rehearsals > often]
     return replace(_MAKERS[kind](base, usual, random), scene=f"{kind}/{seed}")
@@ -307,16 +232,16 @@ def _answers(story: Story, _seen: Sequence[Seen], random: Random) -> Story:
 def _random_calls(random: Random, number: int) -> list[Any]:
     made = []
     for _ in range(number):
-        operation = random.choice(_OPERATIONS)
-        effects = (*_EFFECTS, _CUT_SILENTLY) if operation == "files.content" else _EFFECTS
+        operation = random.choice(OPERATIONS)
+        effects = (*EFFECTS, CUT_SILENTLY) if operation == "files.content" else EFFECTS
         after, count = random.randint(0, 4), random.randint(1, 2)
-        made.append(_call(operation, random.choice(effects), after=after, count=count))
+        made.append(call(operation, random.choice(effects), after=after, count=count))
     return made
 
 
 def _late(story: Story, seen: Sequence[Seen], random: Random) -> Story:
     calls = [
-        _call(operation, random.choice((_LATER, _SLOW)), after=random.randint(0, 2))
+        call(operation, random.choice((LATER, SLOW)), after=random.randint(0, 2))
         for operation in ("batches.create", "batches.create", "files.create")
     ]
     strikes = _some(seen, "kill", random, 1) if random.random() < 0.5 else []
@@ -329,7 +254,7 @@ def _lag(story: Story, seen: Sequence[Seen], random: Random) -> Story:
     return replace(
         story,
         kind="lists-lag",
-        server={**story.server, "quirks": lags},
+        server={**story.server, "quirks": {**story.server["quirks"], **lags}},
         strikes=(_at(random.choice(sending), "kill", random),),
     )
 
@@ -348,7 +273,7 @@ def _live(story: Story, _seen: Sequence[Seen], random: Random) -> Story:
     """Much fails, and is sent live as soon as it is due; the server answers that as it should."""
     requests = _failing(story.requests, random)
     calls = [
-        _call("chat", random.choice((*_EFFECTS, _CUT_SILENTLY)), after=random.randint(0, 4))
+        call("chat", random.choice((*EFFECTS, CUT_SILENTLY)), after=random.randint(0, 4))
         for _ in range(random.randint(0, 2))
     ]
     strikes = [

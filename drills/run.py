@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -17,7 +17,9 @@ import batch_assets.openai_batch.connections  # noqa: F401 (loads the SDK, once 
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.abandoned import read_abandoned
 from batch_assets.stages.clean import delete_leftovers
+from batch_assets.stages.controls.abandon import abandon_batch
 from batch_assets.stages.guarding import Guard
 from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -56,7 +58,11 @@ def warm_up(story: Story, scene: Scene) -> None:
     Nothing stays open: neither a connection nor a thread.
     """
     with opened(story, scene) as pipeline:
-        _run(pipeline, Points(os.open(os.devnull, os.O_WRONLY), (), lambda _action: None))
+        _run(
+            pipeline,
+            Points(os.open(os.devnull, os.O_WRONLY), (), lambda _action: None),
+            scene.world,
+        )
 
 
 Sabotage = Callable[[], None]
@@ -84,7 +90,7 @@ def _run_and_exit(
         if sabotage is not None:
             sabotage()
         with opened(story, scene) as pipeline:
-            _run(pipeline, points)
+            _run(pipeline, points, scene.world)
         code = 0
     except BaseException as error:
         os.write(pipe, f"?{type(error).__name__}: {str(error)[:300]}\n".encode())
@@ -128,14 +134,32 @@ def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
     engine.dispose()
 
 
-def _run(pipeline: Pipeline, points: Points) -> None:
-    """Both branches of the job in their order; what ends one does not keep the other back."""
+def _run(pipeline: Pipeline, points: Points, world: World) -> None:
+    """Both branches of the job in their order; what ends one does not keep the other back.
+
+    Then an operator looks after batches that do not end.
+    """
     for branch in (_read, _send):
         try:
             branch(pipeline, points)
         except STORY_ENDS:
             continue
+    _operate(pipeline, points, world)
     points.stage = "end"
+
+
+def _operate(pipeline: Pipeline, points: Points, world: World) -> None:
+    """Give up what does not end (the stage refuses all others), and read what it brings."""
+    points.stage = "operate"
+    for row in world.rows("in_flight"):
+        try:
+            abandon_batch(pipeline, row.id, "0h", str, force=True, dry_run=False)
+        except STORY_ENDS:
+            continue
+    points.stage = "audit"
+    budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
+    with suppress(*STORY_ENDS):
+        read_abandoned(pipeline, budget, whenever=True)
 
 
 def _read(pipeline: Pipeline, points: Points) -> None:

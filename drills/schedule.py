@@ -23,7 +23,7 @@ from drills.server import Server
 from drills.story import Story
 from drills.world import World
 
-MOST_ROUNDS: Final = 60
+MOST_ROUNDS: Final = 90
 """Of one run each, or of as many at once as the story says."""
 _LAUNCHED_RUNS: Final = 5
 _RUN_SECONDS: Final = 150.0
@@ -34,6 +34,9 @@ _LOOK_SECONDS: Final = 0.01
 """Between two looks at runs that go on: they tell a hundred points each."""
 _PAUSE_SECONDS: Final = 0.03
 """Between two runs, at least."""
+_LATE_RUNS: Final = 3
+_LATE_SECONDS: Final = 0.2
+"""What the server needs to end batches that it lets go."""
 _FROZEN_RUNS: Final = 4
 """Runs that others make, past the lease, before a frozen one wakes."""
 
@@ -186,12 +189,22 @@ class _Playing:
                 self._let_others_work()
             else:
                 time.sleep(max(_PAUSE_SECONDS, still_open.idle_seconds))
+        if self._story.ends_late:
+            self._end_what_was_given_up()
         self._verdict.missed = len(self._strikes)
 
     def end(self) -> None:
         for child in [*self._children, *self._frozen]:
             child.end()
         self.livedash.close()
+
+    def _end_what_was_given_up(self) -> None:
+        """Let the server end all that it still has, and runs read what that brings."""
+        for _ in range(_LATE_RUNS):
+            self._server.keep_alive()
+            self._server.let_go()
+            time.sleep(_LATE_SECONDS)
+            self._run_some()
 
     def _run_some(self) -> None:
         """As many runs at once as the story says, the first with the next strikes."""

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import httpx2
+
 from batch_assets.domain.errors import LocalStackError
 from batch_assets.local.batch_server import Ledger
+from batch_assets.local.batch_server.database import read_only
 from batch_assets.local.batch_server.running import serve
 
 HOST: Final = "127.0.0.1"
@@ -46,7 +49,7 @@ class Server:
         self.kill()
         shutil.rmtree(self.state_dir, ignore_errors=True)
         self.state_dir.mkdir(mode=0o700, parents=True)
-        (self.state_dir / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        (self.state_dir / "config.json").write_text(json.dumps(_dated(config)), encoding="utf-8")
         self.start()
 
     def start(self) -> None:
@@ -75,6 +78,14 @@ class Server:
             os.waitpid(self.pid, 0)
             self.pid = 0
 
+    def let_go(self) -> None:
+        """Let every batch go on that it keeps where it is."""
+        with read_only(self.state_dir) as connection:
+            stuck = connection.execute("SELECT id FROM batch WHERE due_at IS NOT NULL").fetchall()
+        root = self.base_url.removesuffix("/v1")
+        for row in stuck:
+            httpx2.post(f"{root}/_local/batches/{row['id']}/release")
+
     def ledger(self) -> Ledger:
         """What it has billed."""
         return Ledger(self.state_dir)
@@ -82,6 +93,16 @@ class Server:
     def _has_ended(self) -> bool:
         ended, _ = os.waitpid(self.pid, os.WNOHANG)
         return ended == self.pid
+
+
+def _dated(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same, with incidents that last from now on, by the server's clock."""
+    now = time.time() + config["timing"].get("clock_skew_seconds", 0)
+    rules = [dict(rule) for rule in config.get("batches", ())]
+    for rule in rules:
+        if "lasts" in rule:
+            rule["until"] = now + rule.pop("lasts")
+    return {**config, "batches": rules}
 
 
 def _serve(state_dir: Path, port: int, port_file: Path) -> NoReturn:

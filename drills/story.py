@@ -25,6 +25,10 @@ POLICY: Final = Policy(
     model_pause_seconds=0.1,
     lease_seconds=TIMEOUTS.longest_creating_call + 0.1,
     absence_grace_seconds=0.4,
+    reading_grace_seconds=1.5,
+    first_look_seconds=0.4,
+    most_look_seconds=2.0,
+    stuck_seconds=3.0,
     output_expires_seconds=3_600,
     op_seconds=30,
     foreign_quiet_seconds=0,
@@ -88,6 +92,8 @@ class Story:
     """Whether runs are Dagster's, as a process of their own, until nothing is left to strike."""
     livedash: str = ""
     """What LiveDash does beside the runs: nothing, `makes` requests, or `buys` some itself, too."""
+    ends_late: bool = False
+    """Whether the server ends at last what an operator has given up."""
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -135,9 +141,18 @@ def requests_of(seed: int, random: Random, *, spoilt: bool) -> tuple[Request, ..
 
 
 def row_rules() -> list[dict[str, Any]]:
-    """The part of the local server's configuration that gives the rows their fates."""
+    """The part of the local server's configuration that gives the rows their fates.
+
+    Every second time at most no line can be read: a batch of which none ever can does not end.
+    """
     return [
-        {"custom_id": f"-{fate}$", "effect": effect} for fate, effect in FATES.items() if effect
+        {
+            "custom_id": f"-{fate}$",
+            "effect": effect,
+            "probability": 0.5 if fate in UNREADABLE else 1,
+        }
+        for fate, effect in FATES.items()
+        if effect
     ]
 
 

@@ -9,10 +9,13 @@ BEGIN
     DELETE FROM public."AIBatchRequest";
     DELETE FROM public."Company";
     DELETE FROM batch_assets.attempt;
+    DELETE FROM batch_assets.abandoned_batch;
     FOR emptied IN
         SELECT t.schemaname, t.tablename FROM pg_catalog.pg_tables AS t
         WHERE t.schemaname = 'batch_assets'
-            AND t.tablename NOT IN ('installation', 'provenance', 'alembic_version', 'attempt')
+            AND t.tablename NOT IN (
+                'installation', 'provenance', 'alembic_version', 'attempt', 'abandoned_batch'
+            )
     LOOP
         EXECUTE format('DELETE FROM %I.%I', emptied.schemaname, emptied.tablename);
     END LOOP;
@@ -102,7 +105,8 @@ WHERE a.datname = current_database() AND a.application_name = 'batch-assets';
 -- name: open_work
 -- What is still to be done, and in how many seconds a run finds something to do about it: none if
 -- there is anything that only a run can tell. What waits does so for its model or for a breaker; a
--- batch for its lease, and one that was missed once for the end of the grace; a retry for its date.
+-- batch for its lease, and one that was missed once for the end of the grace, or one that was read in
+-- part for its next look; a retry for its date.
 WITH open_batch AS MATERIALIZED (
     SELECT
         greatest(
@@ -110,6 +114,7 @@ WITH open_batch AS MATERIALIZED (
             CASE
                 WHEN b.state IN ('claimed', 'uploaded')
                     THEN b.absent_since + make_interval(secs => :grace_seconds)
+                WHEN b.state = 'ended' THEN b.look_at
             END
         ) AS ready_at
     FROM batch_assets.batch AS b
@@ -166,6 +171,7 @@ SELECT r.id, r."processingStatus"::text AS status, r."batchId" AS batch_id,
             THEN r."processingStatus" = 'BATCHING_IN_PROGRESS' AND r."batchId" IS NULL
         ELSE r."processingStatus" <> 'PROCESSING_FAILED'
     END AS fits_status,
+    d.code,
     (SELECT count(*) FROM batch_assets.attempt AS a
         WHERE a.request_id = r.id AND a.outcome IS NULL) AS open_attempts,
     (SELECT count(*) FROM batch_assets.attempt AS a
@@ -189,6 +195,19 @@ SELECT a.request_id, a.batch_id, b.openai_batch_id, a.outcome, a.code
 FROM batch_assets.batch AS b
 JOIN batch_assets.attempt AS a ON a.batch_id = b.id
 WHERE b.kind = 'live';
+
+-- name: in_flight
+SELECT b.id
+FROM batch_assets.batch AS b
+WHERE b.kind = 'batch' AND b.state IN ('submitted', 'ended');
+
+-- name: given_up
+-- Batches that an operator gave up, with the answers that were read of them all the same.
+SELECT b.id, b.openai_batch_id, g.answers,
+    (SELECT count(*) FROM batch_assets.attempt AS a
+        WHERE a.batch_id = b.id AND a.outcome IN ('completed', 'failed')) AS known
+FROM batch_assets.abandoned_batch AS g
+JOIN batch_assets.batch AS b ON b.id = g.batch_id;
 
 -- name: installation
 SELECT i.id FROM batch_assets.installation AS i;

@@ -12,8 +12,9 @@ from pathlib import Path
 from batch_assets.store.dagster_schema import create_dagster_schema
 from drills.beside import BUGS, play_beside
 from drills.command import drill
-from drills.kinds import CYCLE, LIVE, rehearsals
+from drills.kinds import CYCLE, rehearsals
 from drills.points import Strike
+from drills.rehearsed import LIVE
 from drills.sabotage import SABOTAGES
 from drills.schedule import Stage
 from drills.steps import take_steps
