@@ -51,10 +51,11 @@ class ReadBatch:
         """What the server has and did not show, as the end of a sentence; `None`: nothing."""
         batch = self.batch
         answered = batch.answered + seen.answered
-        if batch.server_answered:
-            if answered >= batch.server_answered:
-                return None
+        if answered < batch.server_answered:
             return f"{answered:,} of {batch.server_answered:,} answers could be read"
+        if batch.server_answered and batch.server_status != "completed":
+            return None
+        # One that ran to its end has something of each row, also where its counts lag behind.
         left = batch.requests - answered - batch.returned - seen.returned
         return f"{left:,} of {batch.requests:,} requests have no line" if left > 0 else None
 
@@ -115,7 +116,7 @@ class _Judging:
             self._judge_foreign(one, foreign, seen)
         elif codes.FILE_REFUSED in codes_of_missing and not self._is_given_any_file(batch):
             self._refuse(missing)
-        elif codes.GONE in codes_of_missing or self._is_over(batch):
+        elif self._is_over(batch) or (codes.GONE in codes_of_missing and self._is_rest_read(one)):
             if codes.NOT_FOUND in codes_of_missing and not self._is_known(one):
                 self._look_later(one, "it is not known whether its results are lost", seen)
             else:
@@ -139,6 +140,25 @@ class _Judging:
             is_unchanged(self._pipeline.api, str(ids[file.is_error_file]), file.bytes)
             for file in files
         )
+
+    def _is_rest_read(self, one: ReadBatch) -> bool:
+        """Whether nothing can come any more beside what is gone for good.
+
+        A file whose id is not known yet, or that is short, may still bring paid answers.
+        """
+        batch, missing = one.batch, one.fetched.missing
+        files = {file.is_error_file: file for file in one.fetched.files}
+        for is_error_file, file_id in ((False, batch.output_file_id), (True, batch.error_file_id)):
+            if file_id is None:
+                return False
+            if file_id in missing:
+                is_read = missing[file_id].code == codes.GONE
+            else:
+                file = files.get(is_error_file)
+                is_read = file is None or self._are_whole(batch, [file])
+            if not is_read:
+                return False
+        return True
 
     def forget(self, one: ReadBatch) -> None:
         """Have a batch read again from its start whose answers LiveDash's database refuses."""

@@ -197,7 +197,60 @@ def test_results_are_lost_when_the_api_says_so_of_a_batch_that_it_knows(patient:
 @pytest.mark.parametrize("status", [410, 413, 451])
 def test_some_refusals_of_a_file_are_for_good(patient: Lab, status: int) -> None:
     ended(patient, 2, calls=[call_rule("files.content", refusal(status))])
+    assert patient.ingest().incomplete == 1, "an error file may still come"
+    let_the_grace_go_by(patient)
     assert patient.ingest().failures == {"results_lost": 2}
+
+
+@pytest.mark.parametrize("end", ["expired", "cancelled"])
+def test_what_is_gone_for_good_is_not_waited_for_once_all_else_is_read(
+    patient: Lab, end: str
+) -> None:
+    gone = call_rule("files.content", refusal(410), filename="_output")
+    ids = ended(
+        patient,
+        batches=[{"end_as": end, **EARLY_END}],
+        quirks={"late_error_file": {"looks": 3}},
+        calls=[gone],
+    )
+    while not (report := patient.ingest()).settled:
+        assert (report.incomplete, patient.bucket_counts()) == (1, {"in_batch": 10})
+    patient.finish()
+    assert patient.bucket_counts() == {"complete": 7, "dead": 3}, "what never ran was not lost"
+    assert patient.times_billed(ids) == [1] * 10
+
+
+@pytest.mark.parametrize("status", [410, 413, 451])
+@pytest.mark.parametrize("late", [True, False], ids=["id late", "short"])
+def test_paid_answers_are_waited_for_though_the_error_file_is_gone(
+    patient: Lab, status: int, late: bool
+) -> None:
+    short = call_rule("files.content", {"kind": "first_lines", "lines": 1}, filename="_output")
+    failed = {"kind": "http_error", "status": 500}
+    ids = ended(
+        patient,
+        rows=[{"lines": [1, 2], "effect": failed}],
+        quirks={"late_output_file": {"looks": 3}} if late else {},
+        calls=[
+            call_rule("files.content", refusal(status), filename="_error"),
+            *([] if late else [short | {"count": 1}]),
+        ],
+    )
+    while not (report := patient.ingest()).settled:
+        assert report.incomplete == 1
+    assert patient.bucket_counts() == {"complete": 8, "retry": 2}
+    patient.finish()
+    assert patient.times_billed(ids) == [1] * 10
+
+
+def test_counts_that_lag_behind_do_not_make_a_short_file_whole(patient: Lab) -> None:
+    short = call_rule("files.content", {"kind": "first_lines", "lines": 3}, count=1)
+    ids = ended(patient, calls=[short])
+    patient.desk.do("UPDATE batch_assets.batch SET server_answered = 3")
+    assert patient.ingest().incomplete == 1
+    assert patient.ingest().settled == 1
+    assert patient.bucket_counts() == {"complete": 10}
+    assert patient.times_billed(ids) == [1] * 10
 
 
 @pytest.mark.parametrize("status", [400, 403])
