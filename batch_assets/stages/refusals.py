@@ -73,10 +73,10 @@ def weigh(batch: EndedBatch, rows: Sequence[RefusedRow], evidence: Evidence, mos
     codes = _codes(batch.server_errors)
     reason = f"The server refused the whole batch ({codes}), and named no request of it."
     resting = Failure(FailureKind.SERVER, "batch_refused", reason)
-    if len(rows) == 1 and (evidence.is_parted or evidence.was_taken):
+    if len(rows) == 1 and evidence.was_taken:
         reason = (
-            f"The server refused a batch of this request alone ({codes}), and has taken another "
-            "one of the same model since it first did."
+            f"The server refused a batch of this request alone ({codes}), after it had taken "
+            "another one of the same model since it first refused it."
         )
         return Weighed(None, Failure(FailureKind.PERMANENT, "refused_alone", reason))
     if len(rows) > 1 and evidence.is_parted:

@@ -43,7 +43,8 @@ class Evidence:
     is_parted: bool = False
     """Whether the server took the other part."""
     was_taken: bool = False
-    """Whether it took any batch of the same model since that earlier one was refused."""
+    """Whether it took any batch of the same model since that earlier one was refused, and before
+    this one was sent."""
 
 
 @dataclass(frozen=True, slots=True)

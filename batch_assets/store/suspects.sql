@@ -23,7 +23,8 @@ ORDER BY a.batch_id, a.position, a.request_id
 
 -- name: evidence
 -- What the server has taken since it refused the batch of which this one is a lot, or this one: the
--- other lot, and any batch of the same model that was sent no later than this one, give or take a wave.
+-- other lot, and any batch of the same model that it had taken before this one was sent. What is sent
+-- together with this one proves nothing of one row: the server may have come to its senses in between.
 -- Before its lines are checked a batch is not taken.
 SELECT
     b.id AS batch_id,
@@ -40,7 +41,7 @@ LEFT JOIN LATERAL (
             t.suspect_of = b.suspect_of
             AND t.lot = left(b.lot, -1) || CASE right(b.lot, 1) WHEN '1' THEN '2' ELSE '1' END
         ) AS is_parted,
-        bool_or(t.submitted_at <= b.submitted_at + interval '1 minute') AS was_taken
+        bool_or(coalesce(t.ended_at, t.server_status_since) <= b.submitted_at) AS was_taken
     FROM batch_assets.batch AS t
     WHERE t.claimed_at >= r.ended_at
         AND t.id <> b.id

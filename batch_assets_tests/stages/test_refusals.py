@@ -146,15 +146,16 @@ def test_a_lot_is_split_at_once_when_some_of_it_are_wrong_for_certain(
     assert parted.failure.kind is kind, "where no more lots may be made"
 
 
-@pytest.mark.parametrize("proof", ["is_parted", "was_taken"])
-def test_a_row_alone_is_the_cause_once_another_batch_was_taken(proof: str) -> None:
-    evidence = Evidence(Lot.read("a.1/1"), **{proof: True})
-    alone = weigh(an_ended(errors("something_new")), ROWS[:1], evidence, 32)
+def test_a_row_alone_is_the_cause_once_another_batch_was_taken() -> None:
+    taken = Evidence(Lot.read("a.1/1"), was_taken=True)
+    alone = weigh(an_ended(errors("something_new")), ROWS[:1], taken, 32)
     assert alone.lots is None
     assert (alone.failure.kind, alone.failure.code) == (FailureKind.PERMANENT, "refused_alone")
     assert "something_new" in alone.failure.reason
     suspected = weigh(an_ended(), ROWS[:1], Evidence(Lot.read("a.1/1"), is_suspected=True), 32)
     assert suspected.failure.kind is FailureKind.SERVER, "the server may be at fault meanwhile"
+    parted = weigh(an_ended(), ROWS[:1], Evidence(Lot.read("a.1/1"), is_parted=True), 32)
+    assert parted.failure.kind is FailureKind.SERVER, "its fault may have ended in between"
 
 
 def test_a_row_whose_companions_have_ended_was_not_alone_in_its_batch() -> None:
@@ -299,8 +300,23 @@ def test_a_row_alone_waits_until_another_batch_shows_that_it_is_the_cause(lab: L
         assert lab.bucket_counts() == {"retry": 1}
     lab.company(1)
     run(lab)
+    assert lab.bucket_counts() == {"complete": 1, "retry": 1}, "both were sent at once"
+    run(lab)
     assert lab.bucket_counts() == {"complete": 1, "dead": 1}
     assert lab.desk.dead_letter(wrong).code == "refused_alone"
+
+
+@pytest.mark.parametrize(("companies", "each"), [(1, 2), (1, 3), (3, 1)])
+@pytest.mark.parametrize("refused", [2, 3, 4])
+def test_nobody_is_dead_when_the_servers_fault_ends_between_two_batches(
+    lab: Lab, companies: int, each: int, refused: int
+) -> None:
+    ids = [request_id for _ in range(companies) for request_id in lab.company(each)[1]]
+    fault = {"end_as": "failed", "code": "internal_error", "count": refused}
+    lab.configure(batches=[fault])
+    run_until_nothing_waits(lab)
+    assert lab.bucket_counts() == {"complete": len(ids)}
+    assert lab.times_billed(ids) == [1] * len(ids)
 
 
 def test_a_model_that_is_gone_costs_one_batch_and_rests(lab: Lab) -> None:
