@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _NEEDED_ABSENCES = 2
 """Readings of the lists, a grace period apart, that have to miss a batch before it is absent."""
+_VALIDATED_WITHIN = timedelta(hours=1)
+"""After so long a batch that came too late goes on like any other one, whatever becomes of it."""
 
 
 @dataclass(slots=True)
@@ -156,7 +158,7 @@ class _Recovery:
             SubmittedBatch(batch.lease, remotes[0])
             for batch in self._open.values()
             for remotes in [best_first(self._lists.batches.get(batch.id, ()))]
-            if remotes and _is_well(batch, remotes[0])
+            if remotes and self._is_well(batch, remotes[0])
         ]
         self._submit(found)
 
@@ -204,7 +206,9 @@ class _Recovery:
         """
         found = {remote.id: remote for remote in self._lists.batches.get(batch.id, ())}
         seen = {one for one, batch_id in self._search.batches.items() if batch_id == batch.id}
-        stale = {one.id for one in found.values() if batch.absences and not _is_well(batch, one)}
+        stale = {
+            one.id for one in found.values() if batch.absences and not self._is_well(batch, one)
+        }
         for remote_id in sorted(seen - found.keys() | stale):
             try:
                 found[remote_id] = self._pipeline.api.retrieve(remote_id)
@@ -219,10 +223,17 @@ class _Recovery:
         if remote.status == "failed" and batch.absences and not _names_lines(remote):
             log.warning("Batch %s came too late: its input file was gone, nothing ran", batch.id)
             self._release([batch.lease])
-        elif _is_well(batch, remote) or remote.status == "failed":
+        elif self._is_well(batch, remote) or remote.status == "failed":
             self._submit([SubmittedBatch(batch.lease, remote)])
         else:
             self._report.awaited += 1
+
+    def _is_well(self, batch: UnresolvedBatch, remote: RemoteBatch) -> bool:
+        """Whether a batch goes on like any other one; of one that lost its file that is not known
+        until the server has looked for it, or has taken too long for that."""
+        if remote.status != "validating" or batch.absent_since is None:
+            return remote.status != "failed"
+        return self._search.began_at >= batch.absent_since + _VALIDATED_WITHIN
 
     def _release(self, leases: Sequence[Lease]) -> None:
         self._report.released_requests += self._pipeline.queries.release(leases)
@@ -294,11 +305,6 @@ class _Recovery:
             plural(number, "batch that was cut short", "batches that were cut short"),
             why,
         )
-
-
-def _is_well(batch: UnresolvedBatch, remote: RemoteBatch) -> bool:
-    """Whether a batch goes on like any other one; of one that lost its file that is not known."""
-    return remote.status != "failed" and not (batch.absences and remote.status == "validating")
 
 
 def _names_lines(remote: RemoteBatch) -> bool:

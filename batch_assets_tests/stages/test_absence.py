@@ -347,6 +347,18 @@ def test_what_the_list_says_late_of_such_a_create_is_asked_for_alone(lab: Lab) -
     assert lab.bucket_counts() == {"waiting": 2}
 
 
+def test_such_a_create_that_is_validated_for_ever_goes_on_like_any_other_batch(lab: Lab) -> None:
+    """What goes on can be cancelled and given up; what is looked for cannot."""
+    batch_id, _ = never_created(lab)
+    row = lab.desk.batch(batch_id)
+    assert lab.recover().absent == 1
+    lab.configure(timing={"validation_seconds": 1_000_000})
+    create_remotely(lab, batch_id, row.input_file_id)
+    assert (lab.recover().awaited, lab.batches("uploaded")) == (1, [batch_id])
+    lab.desk.do("UPDATE batch_assets.batch SET absent_since = absent_since - interval '61 minutes'")
+    assert (lab.recover().adopted, lab.batches("submitted")) == (1, [batch_id])
+
+
 def test_a_search_begins_anew_under_another_key(lab: Lab, elsewhere: Lab) -> None:
     batch_id, _ = lost_create(lab)
     many = {"lists": {"foreign_batches": _many(450)}}
