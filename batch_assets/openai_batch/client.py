@@ -40,7 +40,8 @@ _OPEN_GATE = OpenGate()
 _BATCHES_A_PAGE = 100
 _PROJECT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
 """What the SDK takes from the environment, and what decides whose batches are listed."""
-_FILES_A_PAGE = 1_000
+_FILES_A_PAGE = (1_000, 100, None)
+"""The largest first; servers say in many ways that a page is too large, or take no size at all."""
 
 
 class BatchApi:
@@ -74,7 +75,8 @@ class BatchApi:
         self._window_seconds = window_seconds
         """Within which its batches are to be done, as far as the server lets that be asked for."""
         self._gate = gate
-        self._files_a_page: int | None = _FILES_A_PAGE
+        self._files_a_page: tuple[int | None, ...] = _FILES_A_PAGE
+        """What was not refused yet."""
         self._connections: Connections | None = None
         self._pending: set[str] = set()
         """Files that the server has taken and not processed, as far as is known."""
@@ -282,25 +284,28 @@ class BatchApi:
     def files_page(self, after: str | None = None) -> objects.Page[RemoteFile]:
         """The page of these files that begins after one, or the first.
 
-        One call, and one more where the server refuses pages of that size.
+        One call, and further ones where the server refuses pages of that size, as far as is known.
         """
-        try:
-            return self._files_page(after)
-        except ApiError as error:
-            is_too_many = error.failure.code == codes.PAGE_SIZE
-            if not is_too_many or self._files_a_page is None:
-                raise
-            self._files_a_page = None
-        return self._files_page(after)
+        sizes = self._files_a_page
+        while True:
+            try:
+                page = self._files_page(after, sizes[0])
+            except ApiError as error:
+                if len(sizes) == 1 or not _may_be_for_its_size(error.failure):
+                    raise
+                sizes = sizes[1:]
+            else:
+                self._files_a_page = sizes
+                return page
 
-    def _files_page(self, after: str | None) -> objects.Page[RemoteFile]:
+    def _files_page(self, after: str | None, size: int | None) -> objects.Page[RemoteFile]:
         if not self.profile.has_file_list:
             raise _unsupported(Operation.LIST_FILES)
         connections = self._connect()
         files = connections.reading.files.with_raw_response
         purpose, query = self.profile.purpose, _cursor(after)
-        if self._files_a_page is not None:
-            query["limit"] = str(self._files_a_page)
+        if size is not None:
+            query["limit"] = str(size)
         return connections.call(
             Operation.LIST_FILES,
             lambda: files.list(order="desc", purpose=purpose, extra_query=query),
@@ -374,6 +379,11 @@ class BatchApi:
 
 def _cursor(after: str | None) -> dict[str, str]:
     return {} if after is None else {"after": after}
+
+
+def _may_be_for_its_size(failure: Failure) -> bool:
+    no_list = {codes.NOT_FOUND, codes.UNSUPPORTED}
+    return failure.kind is FailureKind.PERMANENT and failure.code not in no_list
 
 
 def _unsupported(operation: Operation) -> ApiError:

@@ -22,7 +22,6 @@ FILE_REFUSED = "file_refused"
 OF_ONE_FILE = frozenset({GONE, FILE_REFUSED})
 """A download was refused for its file; the second may be the account's, all the same."""
 UNSUPPORTED = "unsupported"
-PAGE_SIZE = "page_size"
 ENDLESS = "endless_listing"
 TRUNCATED = "truncated_download"
 TIMEOUT = "timeout"

@@ -36,7 +36,6 @@ _UNSUPPORTED = frozenset({405, 501})
 """The server has no such call."""
 _GONE = frozenset({410, 413, 451})
 """A file will not be given out any more, whoever asks for it."""
-_LISTS = frozenset({Operation.LIST_BATCHES, Operation.LIST_FILES})
 _MAY_HAVE_ACTED = frozenset({408, 409})
 
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -121,8 +120,6 @@ def _refusal(
         kind = FailureKind.PERMANENT if code in codes.OF_ONE_FILE else kind
     if status in _UNSUPPORTED and operation not in CREATING:
         kind, code = FailureKind.PERMANENT, codes.UNSUPPORTED
-    if details.param == "limit" and operation in _LISTS and status == 400:
-        code = codes.PAGE_SIZE
     if status == 413 and operation is Operation.UPLOAD:
         code = codes.UPLOAD_TOO_LARGE
     known = codes.describe(status, details, codes.request_id(error.request_id))

@@ -3,11 +3,12 @@
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import islice
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -16,6 +17,7 @@ from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import BatchErrorLine
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets_tests.openai_batch.scripted_server import (
+    Call,
     Reply,
     ScriptedServer,
     api_error,
@@ -57,6 +59,18 @@ def failure_of(call: Callable[[], object]) -> Failure:
     return raised.value.failure
 
 
+def limit_of(call: Call) -> str | None:
+    """How large a page was asked for."""
+    return dict(parse_qsl(urlsplit(call.path).query)).get("limit")
+
+
+@pytest.fixture
+def newcomer(server: ScriptedServer, base_url: str) -> Iterator[BatchApi]:
+    """A client that has learned nothing of the server yet."""
+    with BatchApi("sk-test-0123456789", base_url) as client:
+        yield client
+
+
 @pytest.mark.parametrize("operation", READS)
 def test_each_read_names_its_operation_and_the_kind(
     operation: str, api: BatchApi, server: ScriptedServer
@@ -71,7 +85,8 @@ def test_each_read_names_its_operation_and_the_kind(
         if operation == "download_file" and reply.status in {400, 403}:
             expected = (FailureKind.PERMANENT, "file_refused")
         assert (raised.value.failure.kind, raised.value.failure.code) == expected
-        assert len(server.calls) == 1
+        sizes = 3 if operation == "list_files" and reply.status == 400 else 1
+        assert len(server.calls) == sizes
 
 
 @pytest.mark.parametrize("status", [410, 413, 451])
@@ -296,7 +311,7 @@ def test_a_listing_that_breaks_off_raises(api: BatchApi, server: ScriptedServer)
 def test_files_become_records(api: BatchApi, server: ScriptedServer) -> None:
     file = {"id": "file-1", "filename": "ours.jsonl", "created_at": 1_700_000_000, "bytes": 12}
     server.answer(as_json({"data": [file, {**file, "id": "file-2", "created_at": 3}]}))
-    (found,) = api.list_files(created_after=datetime.fromtimestamp(4, UTC))
+    (found,) = api.list_files(created_after=datetime.fromtimestamp(400, UTC))
     assert (found.id, found.name, found.bytes) == ("file-1", "ours.jsonl", 12)
     assert found.created_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert "purpose=batch" in server.calls[0].path
@@ -414,13 +429,41 @@ def test_an_account_is_told_from_others_and_tells_nothing() -> None:
     assert len(one.account) == 12
 
 
+TOO_LARGE = {
+    "openai": api_error(400, "invalid", param="limit"),
+    "aibrix": api_error(400, "invalid_request_error"),
+    "fastapi": as_json({"detail": [{"loc": ["query", "limit"], "msg": "too large"}]}, status=422),
+}
+"""How servers refuse a page of 1,000 files: some name the parameter, some say it in prose alone."""
+
+
+@pytest.mark.parametrize("refusal", TOO_LARGE.values(), ids=TOO_LARGE)
 def test_a_page_that_is_too_large_for_the_server_is_made_smaller(
-    api: BatchApi, server: ScriptedServer
+    refusal: Reply, newcomer: BatchApi, server: ScriptedServer
 ) -> None:
     file = {"id": "file-1", "filename": "ours.jsonl", "created_at": 1}
-    server.answer(api_error(400, "invalid", param="limit"), as_json({"data": [file]}))
-    assert [one.id for one in api.files_page().items] == ["file-1"]
-    assert ["limit=1000" in call.path for call in server.calls] == [True, False]
+    server.answer(refusal, as_json({"data": [file]}), as_json({"data": []}))
+    assert [one.id for one in newcomer.files_page().items] == ["file-1"]
+    newcomer.files_page("file-1")
+    assert [limit_of(call) for call in server.calls] == ["1000", "100", "100"]
+
+
+def test_a_list_that_takes_no_size_is_asked_for_without(
+    newcomer: BatchApi, server: ScriptedServer
+) -> None:
+    server.answer(*[api_error(400, "invalid")] * 2, as_json({"data": []}), as_json({"data": []}))
+    newcomer.files_page()
+    newcomer.files_page()
+    assert [limit_of(call) for call in server.calls] == ["1000", "100", None, None]
+
+
+def test_what_is_refused_at_any_size_was_not_refused_for_it(
+    newcomer: BatchApi, server: ScriptedServer
+) -> None:
+    server.answer(*[api_error(400, "invalid")] * 3, as_json({"data": []}))
+    assert failure_of(lambda: newcomer.files_page("file-gone")).kind is FailureKind.PERMANENT
+    newcomer.files_page()
+    assert limit_of(server.calls[-1]) == "1000"
 
 
 @pytest.mark.parametrize("status", [405, 501])
