@@ -20,6 +20,7 @@ ReadPage = Callable[[str | None], Page[Item]]
 """Reads the page that begins after an item, or the first."""
 
 NO_TIME = timedelta(0)
+_ROUNDING = timedelta(seconds=1)
 
 
 def every_item(
@@ -97,6 +98,10 @@ class ServerClock:
     ahead: timedelta = NO_TIME
 
     def note(self, date: datetime | None) -> None:
-        """Learn from an answer that has just come in; whole seconds are what a server says."""
+        """Learn from an answer that has just come in; whole seconds are what a server says.
+
+        One second is none: the next one may have begun meanwhile, and some keep the text for one.
+        """
         if date is not None:
-            self.ahead = date - datetime.now(UTC).replace(microsecond=0)
+            ahead = date - datetime.now(UTC).replace(microsecond=0)
+            self.ahead = NO_TIME if abs(ahead) <= _ROUNDING else ahead

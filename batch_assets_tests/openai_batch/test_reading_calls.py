@@ -4,10 +4,10 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import format_datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -15,7 +15,9 @@ import pytest
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import BatchErrorLine
+from batch_assets.openai_batch import listings
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.listings import ServerClock
 from batch_assets_tests.openai_batch.scripted_server import (
     Call,
     Reply,
@@ -419,6 +421,27 @@ def test_what_is_older_is_told_by_the_servers_clock(
     assert abs(api.clock_ahead - timedelta(minutes=minutes)) < timedelta(seconds=5)
     server.answer(said)
     assert list(api.list_batches(created_after=now - timedelta(minutes=1))) == []
+
+
+class AtNoon(datetime):
+    """A clock that stands."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2026, 3, 2, 12, 0, 0, 500_000, tz)
+
+
+@pytest.mark.parametrize("seconds", [1, 0, -1])
+def test_a_second_is_no_difference_between_clocks(
+    seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dates are whole seconds, and servers on uvicorn say the same one for as long."""
+    clock = ServerClock()
+    clock.note(datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1))
+    assert clock.ahead < timedelta(minutes=-59)
+    monkeypatch.setattr(listings, "datetime", AtNoon)
+    clock.note(AtNoon.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds))
+    assert clock.ahead == timedelta(0)
 
 
 def test_an_account_is_told_from_others_and_tells_nothing() -> None:
