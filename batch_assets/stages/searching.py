@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from batch_assets.domain.batches import UnresolvedBatch
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.listings import endless
@@ -58,6 +58,8 @@ class Lists:
         self._search = search
         self._budget = budget
         self._pages_left = pipeline.policy.pages_per_search
+        self._left_at = search.after
+        """Where an earlier run has stopped."""
         self._recorded = {
             one.input_file_id: one.id for one in unresolved if one.input_file_id is not None
         }
@@ -162,10 +164,27 @@ class Lists:
         try:
             return read(self._search.after)
         except ApiError as error:
-            is_refused = error.failure.kind is FailureKind.PERMANENT
-            if not is_refused or self._search.after is None:
+            if self._search.after is None or not self._is_for_its_place(error.failure, read):
                 raise
             raise _PlaceForgottenError from None
+
+    def _is_for_its_place(
+        self, failure: Failure, read: Callable[[str | None], Page[_Item]]
+    ) -> bool:
+        """Whether a page is not given for where it begins: some gateways fail at that, with a 500.
+
+        It is so where the list's beginning is given while what follows a place of long ago is not.
+        """
+        if failure.kind is FailureKind.PERMANENT:
+            return True
+        is_unclear = failure.kind is FailureKind.TRANSIENT and failure.code != codes.TIMEOUT
+        if not is_unclear or self._search.after != self._left_at:
+            return False
+        try:
+            read(None)
+        except ApiError:
+            return False
+        return True
 
 
 def _accounts(known: Mapping[str, Intent], listed: Collection[str]) -> set[str]:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 import batch_assets
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.objects import Page
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.naming import account_of_anchor
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal, wait_until
@@ -384,6 +386,35 @@ def test_a_search_begins_anew_if_the_server_has_forgotten_its_place(lab: Lab) ->
     lab.finish()
     assert lab.desk.batch(batch_id).state == "settled"
     assert lab.times_billed(ids) == [1, 1]
+
+
+def test_a_search_begins_anew_if_a_gateway_fails_at_its_place(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM answers 500 where the server behind it does not know what the page is to follow."""
+    lost_create(lab)
+    lab.configure(quirks={"lists": {"foreign_batches": _many(450)}})
+    bounded = lab.under(pages_per_search=2)
+    assert bounded.recover().awaited == 1
+    failure = Failure(FailureKind.TRANSIENT, "http_500", "it failed")
+    page = BatchApi.batches_page
+
+    def fails_after(api: BatchApi, after: str | None = None) -> Page[RemoteBatch]:
+        if after is not None or is_down:
+            raise ApiError("list_batches", failure)
+        return page(api, after)
+
+    monkeypatch.setattr(BatchApi, "batches_page", fails_after)
+    is_down = True
+    with pytest.raises(ApiError, match="it failed"):
+        bounded.recover()
+    assert lab.desk.value("SELECT after FROM batch_assets.search") is not None
+    is_down = False
+    assert bounded.recover().awaited == 1
+    assert lab.desk.value("SELECT after FROM batch_assets.search") is None
+    monkeypatch.undo()
+    lab.configure()
+    assert lab.recover().adopted == 1
 
 
 def test_what_is_taken_over_in_the_middle_of_a_search_is_not_judged_by_it(lab: Lab) -> None:
