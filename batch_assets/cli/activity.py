@@ -28,6 +28,13 @@ class Activity:
             for one in self.batches
         ]
         yield f"Batches: {', '.join(open_ones) or 'none is open'}."
+        incomplete = sum(one.incomplete for one in self.batches)
+        if incomplete:
+            yield (
+                f"Of the ended, {plural(incomplete, 'batch is', 'batches are')} looked at again: "
+                "the server has not shown all of their results yet. BATCH_READING_GRACE_SECONDS "
+                "says for how long."
+            )
         yield self.mode.sentence
         if self.last_run is not None:
             seconds = (datetime.now(UTC) - self.last_run.ended_at).total_seconds()

@@ -75,6 +75,8 @@ class OpenBatches:
     requests: int
     oldest_seconds: float
     """Since the oldest of them was claimed."""
+    incomplete: int
+    """How many have ended, and the server has not shown all that there is of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ SELECT
     b.state,
     count(*) AS batches,
     sum(b.requests) AS requests,
-    extract(epoch FROM clock_timestamp() - min(b.claimed_at))::float8 AS oldest_seconds
+    extract(epoch FROM clock_timestamp() - min(b.claimed_at))::float8 AS oldest_seconds,
+    count(*) FILTER (WHERE b.state = 'ended' AND b.incomplete_since IS NOT NULL) AS incomplete
 FROM batch_assets.batch AS b
 WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
 GROUP BY b.state
