@@ -17,7 +17,7 @@ from batch_assets.cli.output import (
     print_json,
 )
 from batch_assets.domain.lookups import BatchRecord
-from batch_assets.domain.states import ABANDONED, LOST
+from batch_assets.domain.states import ABANDONED, LOST, LOST_AFTER
 from batch_assets.stages.controls.abandon import abandon_batch
 from batch_assets.stages.controls.cancel import cancel_batch, find_batch
 from batch_assets.store.lookups import Lookups
@@ -72,6 +72,8 @@ def abandon(
             if not (as_json or yes):
                 console().say(report.sentence)
             command = f"abandon {wanted}{' --force' if force else ''}"
+            if older_than != LOST_AFTER:
+                command += f" --older-than '{older_than}'"
             if not asked("Give this batch up?", command=command, yes=yes):
                 raise typer.Exit(1)
             report = give_up(dry_run=False)

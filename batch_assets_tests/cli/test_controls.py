@@ -116,7 +116,7 @@ def test_abandon(type_: Type, api: RunningServer, engine: Engine) -> None:
     assert type_(*now, "--dry-run").out.rstrip().endswith("Nothing was changed.")
     asked = type_(*now)
     assert "that work is paid for twice" in asked.out
-    assert "no terminal" in asked.err
+    assert f"type `batch-assets abandon {batch_id} --older-than '0m' --yes`" in asked.err
     with engine.begin() as connection:
         assert connection.execute(text("SELECT state FROM batch_assets.batch")).scalar_one() == (
             "submitted"
@@ -164,6 +164,25 @@ def test_abandon_by_force(type_: Type, api: RunningServer, engine: Engine) -> No
     abandoned = document(type_("status", "--json"))["abandoned"]
     assert abandoned == {"looked_for": 1, "answers": 3, "wasted_cost_eur": 0.5}
     assert "Waste: 3 answers after it was given up, 0.5000 EUR" in type_("batch", batch_id).out
+
+
+def test_status_says_what_is_looked_at_again(
+    type_: Type, api: RunningServer, engine: Engine
+) -> None:
+    timing = Timing.instant().model_copy(update={"hold_after_rows": 0})
+    api.set_config(ServerConfig.model_validate({"timing": timing}))
+    document(type_("force", NAME, "--yes", "--json"))
+    assert "looked at again" not in type_("status").out
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE batch_assets.batch SET state = 'ended', server_status = 'completed',"
+                " ended_at = clock_timestamp(), incomplete_since = clock_timestamp()"
+            )
+        )
+    said = " ".join(type_("status").out.split())
+    assert "Of the ended, 1 batch is looked at again: the server has not shown all" in said
+    assert document(type_("status", "--json"))["open_batches"][0]["incomplete"] == 1
 
 
 def test_a_refused_account_is_one_sentence(type_: Type, api: RunningServer) -> None:
