@@ -406,7 +406,7 @@ def _check_url(base_url: str, profile: Profile) -> None:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not (usable and base_url.isprintable()):
+    if not (usable and base_url.isprintable() and " " not in base_url):
         raise ConfigurationError(
             "OPENAI_BASE_URL is no address of an API: set it to one such as "
             f"{DEFAULT_BASE_URL}, or not at all."

@@ -47,14 +47,13 @@ _STATUS_SENTENCES = {
     FailureKind.TRANSIENT: "the server could not do this now",
     FailureKind.CAPACITY: "the server has no room for this now",
     FailureKind.PERMANENT: "the server refuses this",
-    FailureKind.ACCOUNT: "the server refuses the account: check the key, its rights and its quota",
+    FailureKind.ACCOUNT: "the server refuses the account",
     FailureKind.INDETERMINATE: "the server failed, and may have acted before it did",
 }
 
 
 _CONFIGURED_WRONGLY = (
-    "check OPENAI_BASE_URL: it is the address of the API with its path, such as "
-    "https://api.openai.com/v1"
+    "set OPENAI_BASE_URL to the address of the API with its path, such as https://api.openai.com/v1"
 )
 _CERTIFICATES = {
     9: ("certificate_not_valid_yet", "is not valid yet", "check this machine's clock"),
@@ -68,6 +67,9 @@ _NOT_TRUSTED = (
     "is not one that this machine trusts",
     "set SSL_CERT_FILE to a file with the certificate of whoever issued it",
 )
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+"""OpenSSL's words for a handshake that is answered with something else."""
+_NO_TLS_ADVICE = "check the port in OPENAI_BASE_URL, and whether it is https:// or http://"
 _NAMELESS = frozenset(
     {
         Operation.UPLOAD,
@@ -170,9 +172,9 @@ def _no_answer(
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
     if isinstance(cause, httpx2.ProxyError):
         return _refused_by_proxy(proxy_variable)
-    certificate = _wrong_certificate(cause)
-    if certificate is not None:
-        return certificate
+    wrong_tls = _wrong_tls(cause, proxy_variable)
+    if wrong_tls is not None:
+        return wrong_tls
     if isinstance(cause, _NEVER_SENT):
         return _never_sent(cause, proxy_variable)
     code, sentence = _what_happened(error, cause, operation, is_stage_over)
@@ -192,10 +194,14 @@ def _refused_by_proxy(proxy_variable: str | None) -> Failure:
     )
 
 
-def _wrong_certificate(cause: BaseException | None) -> Failure | None:
-    """What is wrong with the server's certificate, if it was that which ended the call."""
+def _wrong_tls(error: BaseException | None, proxy_variable: str | None) -> Failure | None:
+    """What is wrong with the server's certificate, or its port, if that let nothing be sent."""
+    cause = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS and proxy_variable is None:
+        reason = "the server does not speak TLS at this port"
+        return Failure(FailureKind.TRANSIENT, "no_tls", reason, advice=_NO_TLS_ADVICE)
     if not isinstance(cause, ssl.SSLCertVerificationError):
         return None
     code, what, advice = _CERTIFICATES.get(cause.verify_code, _NOT_TRUSTED)

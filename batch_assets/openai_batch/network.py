@@ -5,6 +5,7 @@ wrong with them is said here: the libraries would quote a value, which may be a 
 """
 
 import os
+import re
 import ssl
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
@@ -16,6 +17,7 @@ from batch_assets.domain.addresses import is_loopback
 from batch_assets.domain.errors import ConfigurationError
 
 _HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
+_HEADER_NAME = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -77,11 +79,18 @@ def trusted(base_url: str) -> ssl.SSLContext:
 def check_headers() -> None:
     """ConfigurationError if the SDK would send a header that none can be."""
     for name in _HEADERS:
-        lines = [os.environ.get(name, "")]
-        if name == "OPENAI_CUSTOM_HEADERS":
-            lines = lines[0].split("\n")
+        value = os.environ.get(name, "")
+        is_custom = name == "OPENAI_CUSTOM_HEADERS"
+        lines = value.split("\n") if is_custom else [value]
         if not all(line.isascii() and line.isprintable() for line in lines):
             raise ConfigurationError(
                 f"{name} holds a line break or another character that no header has: set it to "
                 "the value alone, or take it away."
+            )
+        # The SDK leaves out a line without a colon.
+        names = [line.partition(":")[0].strip() for line in lines if ":" in line]
+        if is_custom and not all(map(_HEADER_NAME.fullmatch, names)):
+            raise ConfigurationError(
+                f"{name} holds a name that no header has: give each header a line of its own, as "
+                "in `Name: value`, or take it away."
             )

@@ -28,8 +28,8 @@ CASES: dict[str, tuple[int, tuple[str, ...]]] = {
     "header": (2, ("OPENAI_ORG_ID holds a line break",)),
     "region": (5, ("incorrect_hostname", "set OPENAI_BASE_URL to the host of the region")),
     "query": (2, ("OPENAI_BASE_URL has a query",)),
-    "no path": (1, ("HTTP 404", "check OPENAI_BASE_URL", "with its path")),
-    "page": (1, ("the answer cannot be read", "check OPENAI_BASE_URL")),
+    "no path": (1, ("HTTP 404", "set OPENAI_BASE_URL", "with its path")),
+    "page": (1, ("the answer cannot be read", "set OPENAI_BASE_URL")),
 }
 
 

@@ -138,6 +138,8 @@ def test_what_is_no_proxy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ("OPENAI_PROJECT_ID", f"{CANARY}\r"),
         ("OPENAI_CUSTOM_HEADERS", f"x-a: {CANARY}\rb"),
         ("OPENAI_CUSTOM_HEADERS", f"x-a: b\nx-é: {CANARY}"),
+        ("OPENAI_CUSTOM_HEADERS", f"x-a: b\nx {CANARY}: c"),
+        ("OPENAI_CUSTOM_HEADERS", f": {CANARY}"),
     ],
 )
 def test_what_is_no_header(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +157,17 @@ def test_headers_of_several_lines(
     with BatchApi("sk-x", base_url) as api:
         api.check_account()
     assert (server.calls[0].headers["x-first"], server.calls[0].headers["x-second"]) == ("1", "2")
+
+
+def test_https_to_a_port_without_tls(base_url: str) -> None:
+    failure = failure_of(base_url.replace("http://", "https://"))
+    assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "no_tls")
+    assert "http://" in failure.advice
+
+
+def test_an_address_with_a_space() -> None:
+    with pytest.raises(ConfigurationError, match="OPENAI_BASE_URL"):
+        BatchApi("sk-x", "https://host example/v1")
 
 
 @pytest.mark.parametrize("end", ["?api-version=2024-10-21", "#top", "/v1?"])
