@@ -166,7 +166,7 @@ class Reliability:
     )
     refused_rows: int = _count("Result lines that belong to no open row of their batch")
     open_breakers: int | None = _unknown("API operations that are not called, or only on trial")
-    resting_models: int | None = _unknown("Models that rest as the server had no room for them")
+    resting_models: int | None = _unknown("Models of which nothing is sent for a while")
     failed_companies: int = _count("Companies whose work the run had to leave out")
 
 
