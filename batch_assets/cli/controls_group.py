@@ -50,7 +50,7 @@ def abandon(
     ] = LOST_AFTER,
     by_force: Annotated[
         bool,
-        typer.Option("--force", help="Also one that the server knows and does not end."),
+        typer.Option("--force", help="Also one that the server knows, if it never ends."),
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,

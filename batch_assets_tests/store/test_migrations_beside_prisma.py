@@ -62,7 +62,7 @@ def test_a_database_that_an_earlier_version_made_becomes_that_too(made_before_ur
     assert shape(made_before_url) == PRISMAS
     assert said == [
         *(f'added the index "{index.name}"' for index in livedash.PRISMA_INDEXES),
-        "added what Prisma makes besides of LiveDash's tables: they were made here",
+        "added what Prisma makes besides LiveDash's tables: they were made here",
     ]
     downgrade(made_before_url, "0006")
     assert changes(before, snapshot(made_before_url)) == set()
@@ -73,7 +73,7 @@ def test_a_new_database_is_told_of_in_a_few_sentences(empty_database_url: str) -
     upgrade(empty_database_url, said.append)
     assert said == [
         "made LiveDash's tables: there were none",
-        "added what Prisma makes besides of LiveDash's tables: they were made here",
+        "added what Prisma makes besides LiveDash's tables: they were made here",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What Prisma's push makes besides of LiveDash's tables, up and down: only where we made these.
+"""What Prisma's push makes besides LiveDash's tables, up and down: only where we made these.
 
 The pipeline needs none of it. Without it Prisma reports drift on a database that these migrations
 have made; a database that Prisma has made is left as it is.
@@ -59,7 +59,7 @@ def add_what_prisma_makes(migration: MigrationContext, report: Report) -> None:
         for index in PRISMA_INDEXES:
             make_index(connection_of(migration), index, told)
     if made:
-        report("added what Prisma makes besides of LiveDash's tables: they were made here")
+        report("added what Prisma makes besides LiveDash's tables: they were made here")
 
 
 def remove_what_prisma_makes(
@@ -90,7 +90,7 @@ def remove_what_prisma_makes(
         connection.execute(_SQL[_COLUMNS[part]])
     run_script(connection, "0007_provenance_drop.sql")
     if others:
-        report("removed what Prisma makes besides of LiveDash's tables")
+        report("removed what Prisma makes besides LiveDash's tables")
 
 
 def _untold(_sentence: str) -> None:
