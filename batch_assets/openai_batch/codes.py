@@ -31,6 +31,8 @@ UPLOAD_TOO_LARGE = "upload_too_large"
 INCORRECT_HOSTNAME = "incorrect_hostname"
 PARAMETER_REFUSED = "parameter_refused"
 FILE_FAILED = "file_failed"
+INPUT_FILE_NOT_FOUND = "input_file_not_found"
+"""Of a batch that was refused: servers call it `invalid_request`, with the parameter `file_id`."""
 
 _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _CAMEL_CODE = re.compile(r"(?=.{2,64}$)[A-Za-z][a-z]+(?:[A-Z][a-z]+)*")
@@ -75,6 +77,7 @@ _OF_THE_SERVER = frozenset(
         "batch_failed",
         "empty_batch",
         "empty_file",
+        INPUT_FILE_NOT_FOUND,
         "internal_error",
         "resource_not_found",
         "runner_lost",
@@ -82,6 +85,8 @@ _OF_THE_SERVER = frozenset(
     }
 )
 """The server, or the file on its way there, has failed: a line that is named is not wrong."""
+
+_FILE_PARAMETERS = frozenset({"file_id", "input_file_id"})
 
 OF_THE_QUOTA = frozenset({"billing_hard_limit_reached", "billing_not_active", "insufficient_quota"})
 """The account can pay for nothing now, whatever it is asked for."""
@@ -197,8 +202,24 @@ def refusal(error: BatchErrorLine) -> Refusal:
         return Refusal.ACCOUNT
     if error.code in _OF_EVERY_REQUEST:
         return Refusal.EVERY_REQUEST
-    is_of_the_server = kind is FailureKind.TRANSIENT or error.code in _OF_THE_SERVER
-    return Refusal.UNEXPLAINED if error.line is None or is_of_the_server else Refusal.LINE
+    if error.line is None or is_of_the_server(error):
+        return Refusal.UNEXPLAINED
+    return Refusal.LINE
+
+
+def is_of_the_server(error: BatchErrorLine) -> bool:
+    """Whether a validation error says itself that the server, or the file's way to it, failed."""
+    return error.code in _OF_THE_SERVER or any(
+        error.code in names for kind, names in _BY_NAME if kind is FailureKind.TRANSIENT
+    )
+
+
+def validation_code(error: Mapping[str, object]) -> str:
+    """The code of an entry of a refused batch's errors."""
+    code = identifier(error.get("code")) or "unknown_error"
+    if code == "invalid_request" and error.get("param") in _FILE_PARAMETERS:
+        return INPUT_FILE_NOT_FOUND
+    return code
 
 
 def row_failure(status: int | None, error: ErrorDetails) -> Failure:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from batch_assets.domain.records import BatchErrorLine, RemoteBatch, RemoteFile
-from batch_assets.openai_batch.codes import identifier
+from batch_assets.openai_batch.codes import validation_code
 
 _Item = TypeVar("_Item")
 
@@ -232,6 +232,6 @@ def _errors(value: object) -> tuple[BatchErrorLine, ...]:
 
 def _error(item: Mapping[str, object]) -> BatchErrorLine:
     return BatchErrorLine(
-        code=identifier(item.get("code")) or "unknown_error",
+        code=validation_code(item),
         line=_count(item.get("line")) or None,
     )

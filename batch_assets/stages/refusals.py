@@ -14,7 +14,7 @@ from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.lots import drawn_anew, halves
 from batch_assets.domain.records import BatchErrorLine, ResultLine
-from batch_assets.openai_batch.codes import MODEL_NOT_FOUND, Refusal, refusal
+from batch_assets.openai_batch.codes import MODEL_NOT_FOUND, Refusal, is_of_the_server, refusal
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import ResultWriter
@@ -73,6 +73,10 @@ def weigh(batch: EndedBatch, rows: Sequence[RefusedRow], evidence: Evidence, mos
     codes = _codes(batch.server_errors)
     reason = f"The server refused the whole batch ({codes}), and named no request of it."
     resting = Failure(FailureKind.SERVER, "batch_refused", reason)
+    if any(is_of_the_server(error) for error in batch.server_errors):
+        # It says itself that it has failed. If that comes and goes, it strikes one lot and not the
+        # other: no row is suspected for it, and each time some of them get through.
+        evidence = Evidence(evidence.lot)
     if len(rows) == 1 and evidence.was_taken:
         reason = (
             f"The server refused a batch of this request alone ({codes}), after it had taken "

@@ -219,6 +219,7 @@ def test_a_full_batch_becomes_a_record(api: BatchApi, server: ScriptedServer) ->
                         {"code": "invalid_json_line", "line": 2, "message": CANARY},
                         {"code": "token_limit_exceeded", "line": None},
                         {"message": CANARY},
+                        {"code": "invalid_request", "param": "file_id"},
                     ],
                 },
             }
@@ -237,6 +238,7 @@ def test_a_full_batch_becomes_a_record(api: BatchApi, server: ScriptedServer) ->
         BatchErrorLine("invalid_json_line", 2),
         BatchErrorLine("token_limit_exceeded"),
         BatchErrorLine("unknown_error"),
+        BatchErrorLine("input_file_not_found"),
     )
 
 

@@ -70,6 +70,7 @@ SERVERS_OWN = (
     "batch_failed",
     "empty_batch",
     "empty_file",
+    "input_file_not_found",
     "internal_error",
     "resource_not_found",
     "runner_lost",
@@ -478,3 +479,19 @@ def test_the_last_submissions_are_given_away_once(lab: Lab) -> None:
     assert store.split(splits, most=4) == {first.id: True, second.id: True}
     free = [replace(split, is_suspected=False) for split in splits]
     assert store.split(free, most=0) == {first.id: True, second.id: True}
+
+
+@pytest.mark.parametrize("count", [1, 2, 12])
+def test_a_fault_of_the_server_that_comes_and_goes_condemns_nobody(lab: Lab, count: int) -> None:
+    """What else was taken in between proves nothing where the server says that it has failed."""
+    lab = lab.under(quarantine_submissions=4)
+    _, ids = lab.company(count)
+    refuse(lab, ids[0], code="internal_error")
+    for _ in range(8):
+        lab.company(1)
+        run(lab)
+    assert lab.bucket_counts() == {"complete": count + 8 - 1, "retry": 1}, "all others get through"
+    lab.configure()
+    run(lab)
+    assert lab.bucket_counts() == {"complete": count + 8}
+    assert lab.times_billed(ids) == [1] * count
