@@ -11,7 +11,7 @@ from typing import Final
 
 from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.breakers import ANSWER_TOO_LARGE, MALFORMED
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.openai_batch import codes
@@ -51,6 +51,8 @@ class Asked:
         self._api = api
         self._budget = budget
         self._few = Few(log)
+        self._unanswered: list[str] = []
+        """Of those that a call failed for: it is theirs alone if the server answers for others."""
 
     def ask(self, batches: Sequence[InFlightBatch]) -> None:
         """Ask for each of these, as far as the budget allows."""
@@ -66,6 +68,9 @@ class Asked:
                 self._make_sure(listed)
                 self._one_by_one(unlisted[:_UNLISTED_A_RUN])
                 self._look_again(listed)
+            if self.seen:
+                # It answers others: some gateways fail at what they do not know.
+                self.looked_at += self._unanswered
 
     @property
     def _is_refused(self) -> bool:
@@ -130,10 +135,9 @@ class Asked:
                 self.seen[batch.openai_batch_id] = self._api.retrieve(batch.openai_batch_id)
             except ApiError as error:
                 self._few.warning("Asking for batch %s: %s", batch.id, error)
+                self._let_others_go_first(batch, error.failure)
                 # One that the server does not know, made with another key perhaps, or of which it
                 # says what nobody can read, stays as it is and keeps no other from being read.
-                if error.failure.code in _OF_ONE_BATCH | {codes.TIMEOUT}:
-                    self.looked_at.append(batch.id)
                 if error.failure.code == codes.NOT_FOUND:
                     unknown.append(batch.openai_batch_id)
                 elif error.failure.code not in _OF_ONE_BATCH:
@@ -144,6 +148,12 @@ class Asked:
                 self.looked_at.append(batch.id)
         self.unknown += len(unknown) if counts_unknown else 0
         return unknown
+
+    def _let_others_go_first(self, batch: InFlightBatch, failure: Failure) -> None:
+        if failure.code in _OF_ONE_BATCH | {codes.TIMEOUT}:
+            self.looked_at.append(batch.id)
+        elif failure.kind is not FailureKind.ACCOUNT:
+            self._unanswered.append(batch.id)
 
 
 def _lacks(remote: RemoteBatch) -> bool:

@@ -391,7 +391,7 @@ def test_a_search_begins_anew_if_the_server_has_forgotten_its_place(lab: Lab) ->
 def test_a_search_begins_anew_if_a_gateway_fails_at_its_place(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """LiteLLM answers 500 where the server behind it does not know what the page is to follow."""
+    """LiteLLM without its database answers 500 where the server behind it refuses the place."""
     lost_create(lab)
     lab.configure(quirks={"lists": {"foreign_batches": _many(450)}})
     bounded = lab.under(pages_per_search=2)

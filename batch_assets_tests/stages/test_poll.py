@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch import objects
 from batch_assets.openai_batch.client import BatchApi
@@ -382,6 +382,31 @@ def test_single_calls_do_where_the_list_has_another_order(
         "UPDATE batch_assets.batch AS b SET submitted_at = clock_timestamp() + interval '1 hour'"
     )
     assert lab.poll().ended == 5
+
+
+class Failing(Listing):
+    """It lists one batch alone, and fails at the first ones that it is asked for."""
+
+    at: tuple[str, ...] = ()
+
+    def list_batches(self, *, created_after: datetime | None = None) -> Iterator[RemoteBatch]:
+        yield next(super().list_batches(created_after=created_after))
+
+    def retrieve(self, batch_id: str) -> RemoteBatch:
+        self.at = (*self.at, batch_id)[:4]
+        if batch_id not in self.at[:3]:
+            return super().retrieve(batch_id)
+        raise ApiError("retrieve_batch", Failure(FailureKind.TRANSIENT, "http_500", "it failed"))
+
+
+def test_batches_that_a_gateway_fails_at_keep_no_other_from_being_asked_for(lab: Lab) -> None:
+    """LiteLLM without its database answers 500 to a batch that the server behind it lacks."""
+    five(lab)
+    remote_status(lab, "completed")
+    with Failing(lab) as api:
+        assert lab.using(api).poll().ended == 1
+        assert lab.using(api).poll().ended == 1
+        assert len(lab.batches("submitted")) == 3
 
 
 def test_a_server_that_is_not_well_is_soon_left_alone(lab: Lab) -> None:
