@@ -69,6 +69,8 @@ _BY_NAME: tuple[tuple[FailureKind, frozenset[str]], ...] = (
     ),
 )
 
+_OF_A_SERVER_THAT_FAILED = frozenset({"internal_server_error", "server_error"})
+
 _OF_EVERY_REQUEST = frozenset({"model_mismatch", "model_not_found", "url_mismatch"})
 """Said of a whole batch, of which all requests have the same model and the same address."""
 
@@ -169,6 +171,9 @@ def request_id(value: object) -> str | None:
 def kind_of(status: int | None, error: ErrorDetails) -> FailureKind:
     """What an error means; `status` is `None` where the server gave none, 0 where it had none."""
     names = {error.code, error.type}
+    if status is not None and 400 <= status < 500 and error.code is None:
+        # A gateway says its own error of what the server behind it has refused: its status counts.
+        names -= _OF_A_SERVER_THAT_FAILED
     for kind, known in _BY_NAME:
         if names & known:
             return kind

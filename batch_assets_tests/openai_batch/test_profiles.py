@@ -270,6 +270,10 @@ REFUSALS: dict[str, tuple[Reply, list[str]]] = {
     "422 with a place": (as_json({"detail": [PLACE]}, 422), [EXPIRY]),
     "422 with a text": (as_json({"detail": f"unexpected field {EXPIRY}"}, 422), [EXPIRY]),
     "metadata": (api_error(400, param=METADATA), [METADATA]),
+    "by a gateway": (
+        api_error(400, "400", "internal_server_error", message=f"Error: {{'param': '{EXPIRY}'}}"),
+        [EXPIRY],
+    ),
     "both": (api_error(400, message=f"Unknown: '{METADATA}', '{EXPIRY}'"), [METADATA, EXPIRY]),
 }
 

@@ -454,6 +454,26 @@ def test_an_account_is_told_from_others_and_tells_nothing() -> None:
     assert len(one.account) == 12
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (400, FailureKind.PERMANENT, "internal_server_error"),
+        (401, FailureKind.ACCOUNT, "internal_server_error"),
+        (404, FailureKind.PERMANENT, "not_found"),
+        (422, FailureKind.PERMANENT, "internal_server_error"),
+        (429, FailureKind.CAPACITY, "internal_server_error"),
+        (500, FailureKind.TRANSIENT, "internal_server_error"),
+    ],
+)
+def test_what_a_gateway_calls_its_own_error_is_judged_by_its_status(
+    status: int, kind: FailureKind, code: str, api: BatchApi, server: ScriptedServer
+) -> None:
+    """LiteLLM says of all that the server behind it refuses that it has failed itself."""
+    server.answer(api_error(status, str(status), "internal_server_error", **NO_RETRY))
+    failure = failure_of(lambda: api.retrieve("batch_1"))
+    assert (failure.kind, failure.code) == (kind, code)
+
+
 TOO_LARGE = {
     "openai": api_error(400, "invalid", param="limit"),
     "aibrix": api_error(400, "invalid_request_error"),
