@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batch_assets.domain.breakers import Breaker
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.livedash_timers import hold_reason
 from batch_assets.domain.policy import Rest
 from batch_assets.domain.states import BatchState
@@ -193,9 +194,17 @@ class Registry(EngineQueries):
         """Make this database the installation's home; a copy gets an id of its own.
 
         In a copy, requests of batches that the original had not submitted yet wait again. What
-        others have made under the former id by now holds nothing any more.
+        others have made under the former id by now holds nothing any more. Raises BatchAssetsError
+        while a run may be sending these requests: they would be bought by it and once more.
         """
         with self.engine.begin() as connection:
+            until = connection.execute(SQL["sent_until"]).scalar_one() if as_copy else None
+            if until is not None:
+                raise BatchAssetsError(
+                    "A run may be sending batches from this database at this moment, and what it "
+                    "sends cannot be left to another one: nothing was changed. Try again when no "
+                    f"run is active, after {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
+                )
             connection.execute(SQL["settle_here"], {"as_copy": as_copy})
             connection.execute(SQL["acknowledge_unknown"])
             if as_copy:

@@ -168,6 +168,18 @@ UPDATE batch_assets.unknown_batch AS u
 SET acknowledged_at = clock_timestamp()
 WHERE u.acknowledged_at IS NULL
 
+-- name: sent_until
+-- Until when a run may still be sending what is under way; the rows stay as they are until this
+-- transaction ends.
+SELECT max(held.lease_expires_at) AS sent_until
+FROM (
+    SELECT b.lease_expires_at
+    FROM batch_assets.batch AS b
+    WHERE b.state IN ('claimed', 'uploaded') AND b.lease_expires_at > clock_timestamp()
+    ORDER BY b.id
+    FOR UPDATE
+) AS held
+
 -- name: leave_unresolved_to_the_original
 -- What the original has not submitted yet is the original's to submit: the copy's rows are its own
 -- and wait again. What the original has submitted is read here as well, and never touched.

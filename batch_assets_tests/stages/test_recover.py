@@ -1,9 +1,13 @@
 """Recovering: what a run left open is looked up on the server, never repeated."""
 
+from typing import Any
+
 import pytest
 
 from batch_assets import analysis
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError
+from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.naming import file_name, metadata_of
@@ -298,9 +302,31 @@ def test_nobody_answers_and_nothing_changes(lab: Lab) -> None:
 
 def test_what_the_original_had_not_submitted_waits_again_in_a_copy(lab: Lab) -> None:
     _, ids = lab.company(3)
-    lab.claim()
+    claimed = lab.claim()
+    lab.pipeline.queries.expire([batch.lease for batch in claimed])
     lab.pipeline.registry.settle_here("me", as_copy=True)
     assert lab.bucket_counts() == {"waiting": 3}
     assert lab.desk.column('SELECT status::text FROM public."AIBatchRequest"') == ["CANCELLED"]
+    lab.finish()
+    assert lab.times_billed(ids) == [1, 1, 1]
+
+
+def test_what_is_being_sent_is_not_left_to_another_database(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be bought by the run that sends it, and once more as it waits again."""
+    _, ids = lab.company(3)
+    create = BatchApi.create_batch
+
+    def create_meanwhile(api: BatchApi, *arguments: Any) -> RemoteBatch:
+        before = lab.desk.everything()
+        with pytest.raises(BatchAssetsError, match="when no run is active, after"):
+            lab.pipeline.registry.settle_here("me", as_copy=True)
+        assert lab.desk.everything() == before
+        return create(api, *arguments)
+
+    monkeypatch.setattr(BatchApi, "create_batch", create_meanwhile)
+    assert lab.submit().batches == 1
+    lab.pipeline.registry.settle_here("me", as_copy=True)
     lab.finish()
     assert lab.times_billed(ids) == [1, 1, 1]
