@@ -141,9 +141,9 @@ def _show(
     else:
         shown.say("Nothing: no company has enough requests waiting, or an old enough one.")
     for code, requests in plan.rejected.items():
-        shown.say(f"Would be refused for good: {plural(requests, 'request')} ({code})")
+        shown.say(f"Would be refused for good: {plural(requests, 'request')} ({code}).")
     for reason, requests in plan.held.items():
-        shown.say(f"Would be held back: {plural(requests, 'request')} ({reason})")
+        shown.say(f"Would be held back: {plural(requests, 'request')} ({reason}).")
     for sentence in not_sent:
         shown.say(sentence)
     if plan.unknown_types:

@@ -40,7 +40,10 @@ class Stoppages:
             else:
                 yield f"The next {breaker.operation} is on trial: {breaker.history}."
         for model in self.models:
-            yield f"{model.model} rests until {moment(model.until)}: {model.reason}."
+            yield (
+                f"{model.model} rests until {moment(model.until)} ({model.reason}): none of its "
+                "requests is sent before."
+            )
         for act in self.acts[:MOST_ACTS]:
             yield _of_act(act)
         if len(self.acts) > MOST_ACTS:

@@ -65,7 +65,7 @@ def test_from_migration_to_analyses(typed: Type, configured: dict[str, str]) -> 
 
     planned = typed("plan", "--dry-run", **configured)
     assert COMPANY in planned.out
-    assert "Would be refused for good: 1 request (no_messages)" in planned.out
+    assert "Would be refused for good: 1 request (no_messages)." in planned.out
     assert "nothing is submitted now" in planned.out
 
     held = typed("run", **configured)

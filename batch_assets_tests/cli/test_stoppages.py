@@ -50,6 +50,7 @@ def test_status_shows_what_is_stopped(typed: Type, stopped: dict[str, str]) -> N
     assert "`batch-assets reset create_batch` allows them at once." in words
     assert "The next upload is on trial: the last call failed (timeout)." in words
     assert "gpt-4o-mini rests until 20" in words
+    assert "UTC (rate_limit_exceeded): none of its requests is sent before." in words
     assert "cancel_batch" not in words
 
 
