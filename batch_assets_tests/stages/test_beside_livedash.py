@@ -13,6 +13,9 @@ from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.drills.playing import play
 from drills.beside import BUGS
 
+# The worlds take a while: one process plays them for all of these tests.
+pytestmark = pytest.mark.xdist_group("beside")
+
 
 @pytest.fixture(scope="module")
 def outcomes(

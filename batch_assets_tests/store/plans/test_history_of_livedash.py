@@ -30,6 +30,9 @@ READ = text("""
     WHERE d.datname = current_database() AND s.query NOT LIKE '%pg_stat_statements%'
 """)
 
+# The history is large: one of xdist's workers makes it.
+pytestmark = pytest.mark.xdist_group("history")
+
 
 @pytest.fixture(scope="module")
 def engine(databases: TestDatabases) -> Iterator[Engine]:
