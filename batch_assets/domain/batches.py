@@ -115,6 +115,8 @@ class EndedBatch:
     """Whether its requests are sent one by one: then the server knows nothing of it."""
     answered: int = 0
     """Its rows of which an answer, or an error of their own, was read before."""
+    completed: int = 0
+    """Those of them that have an answer."""
     returned: int = 0
     """Its rows of which it was read before that they never ran."""
     looks: int = 0

@@ -23,7 +23,7 @@ class NoRoom:
     def __init__(self, batch: EndedBatch) -> None:
         self._batch = batch
         self._held: list[ResultLine] = []
-        self._answers = 0
+        self._answers = batch.completed
         self.account: str | None = None
         """The server's code, if it refused the account for a request."""
 

@@ -316,6 +316,17 @@ def test_while_there_is_no_room_for_any_nothing_counts_and_the_model_rests(lab: 
     assert lab.times_billed(ids) == [1, 1, 1]
 
 
+def test_no_model_rests_of_which_others_were_answered_before_the_error_file_came(
+    patient: Lab,
+) -> None:
+    no_room = {"lines": [2, 3], "effect": NO_ROOM}
+    ended(patient, 5, rows=[no_room], quirks={"late_error_file": {"looks": 3}})
+    while not (report := patient.ingest()).settled:
+        assert report.incomplete == 1
+    assert patient.bucket_counts() == {"complete": 3, "retry": 2}
+    assert patient.desk.column("SELECT reason FROM batch_assets.model_pause") == []
+
+
 def test_a_used_up_quota_in_each_row_rests_the_account(lab: Lab) -> None:
     _, ids = lab.company(3)
     effect = {"kind": "http_error", "status": 429, "error": {"code": "insufficient_quota"}}

@@ -138,6 +138,7 @@ class ResultQueries(EngineQueries):
                 error_file_id=row.error_file_id,
                 is_live=row.kind == "live",
                 answered=row.answered,
+                completed=row.completed,
                 returned=row.returned,
                 looks=row.looks,
                 incomplete_seconds=row.incomplete_seconds,

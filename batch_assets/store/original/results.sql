@@ -22,7 +22,7 @@ RETURNING
     b.input_file_id, b.output_file_id, b.error_file_id, b.requests, b.run_id,
     (SELECT c.name FROM public."Company" AS c WHERE c.id = b.company_id) AS company,
     extract(epoch FROM clock_timestamp() - b.ended_at)::float8 AS ended_seconds,
-    b.completed + b.failed + b.discarded AS answered,
+    b.completed + b.failed + b.discarded AS answered, b.completed,
     b.returned,
     b.looks,
     extract(epoch FROM clock_timestamp() - b.incomplete_since)::float8 AS incomplete_seconds,
