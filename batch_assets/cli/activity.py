@@ -24,7 +24,7 @@ class Activity:
         """One for each."""
         open_ones = [
             f"{one.batches:,} {one.state} ({plural(one.requests, 'request')}, the oldest "
-            f"{span(one.oldest_seconds)} old)"
+            f"{span(one.oldest_seconds)} old: {one.oldest_id})"
             for one in self.batches
         ]
         yield f"Batches: {', '.join(open_ones) or 'none is open'}."

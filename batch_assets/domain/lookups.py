@@ -75,6 +75,7 @@ class OpenBatches:
     requests: int
     oldest_seconds: float
     """Since the oldest of them was claimed."""
+    oldest_id: str
     incomplete: int
     """How many have ended, and the server has not shown all that there is of them."""
 

@@ -65,6 +65,7 @@ SELECT
     count(*) AS batches,
     sum(b.requests) AS requests,
     extract(epoch FROM clock_timestamp() - min(b.claimed_at))::float8 AS oldest_seconds,
+    (array_agg(b.id ORDER BY b.claimed_at, b.id))[1] AS oldest_id,
     count(*) FILTER (WHERE b.state = 'ended' AND b.incomplete_since IS NOT NULL) AS incomplete
 FROM batch_assets.batch AS b
 WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')

@@ -83,7 +83,9 @@ def test_force_and_cancel(type_: Type, api: RunningServer) -> None:
     (batch_id,) = [one["batch_id"] for one in sent["batches_sent"]]
     status = document(type_("status", "--json"))
     assert [(one["state"], one["requests"]) for one in status["open_batches"]] == [("submitted", 2)]
-    assert "Batches: 1 submitted (2 requests, the oldest" in type_("status").out
+    said = type_("status").out
+    assert "Batches: 1 submitted (2 requests, the oldest" in said
+    assert f"old: {batch_id})." in said, "what to ask `batch-assets batch` for"
 
     with_id = type_("cancel", "nobody", "--yes")
     assert_one_sentence(with_id, 2, "No batch has the id 'nobody'")
