@@ -7,7 +7,7 @@ from typing import Final
 
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.naming import batch_of, batch_of_file
+from batch_assets.stages.naming import batch_of, batch_of_file, is_of_another
 from batch_assets.store.intents import Named
 
 CLOCK_MARGIN: Final = timedelta(minutes=5)
@@ -20,11 +20,17 @@ Batches = Mapping[str, Sequence[RemoteBatch]]
 Files = Mapping[str, Sequence[RemoteFile]]
 
 
-def our_batches(api: BatchApi, installation_id: str, since: datetime) -> Batches:
-    """Ours that were made since then; of several the first that may still give results."""
+def our_batches(api: BatchApi, installation_id: str, since: datetime, files: Files) -> Batches:
+    """Ours that were made since then; of several the first that may still give results.
+
+    One that carries no id is known by its input file, if that is among `files`.
+    """
+    owners = {file.id: batch_id for batch_id, some in files.items() for file in some}
     found: defaultdict[str, list[RemoteBatch]] = defaultdict(list)
     for remote in api.list_batches(created_after=since):
         batch_id = batch_of(remote, installation_id)
+        if batch_id is None and not is_of_another(remote, installation_id):
+            batch_id = owners.get(remote.input_file_id or "")
         if batch_id is not None:
             found[batch_id].append(remote)
     return {batch_id: best_first(remotes) for batch_id, remotes in found.items()}

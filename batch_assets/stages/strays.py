@@ -58,8 +58,8 @@ def _find(pipeline: Pipeline, installation: Installation) -> StrayReport:
     report = StrayReport()
     since = datetime.now(UTC) - _LOOK_BACK
     # Intents are read last: whatever is made meanwhile is recorded, or unresolved, by then.
-    batches = our_batches(pipeline.api, installation.id, since)
     files = _files(pipeline, installation.id, since)
+    batches = our_batches(pipeline.api, installation.id, since, files)
     known = pipeline.intents.known({*batches, *files}) if batches or files else {}
     if not note_unknown(pipeline, known, batches, files, report):
         clear_strays(pipeline, known, batches, files, report)

@@ -69,6 +69,21 @@ def test_a_late_batch_of_an_intent_that_was_given_up_is_cancelled(lab: Lab) -> N
     wait_until(lambda: lab.pipeline.api.retrieve(late).status == "cancelled")
 
 
+def test_a_late_batch_that_carries_no_id_is_known_by_its_input_file(lab: Lab) -> None:
+    """As after a recovery on a server that deletes no files and gives metadata back as null."""
+    lab.company(1)
+    (given_up,) = lab.claim()
+    lab.desk.queries.release([given_up.lease])
+    lab.configure(timing=HELD, quirks={"null_batch_fields": ["metadata"]})
+    name = file_name(lab.desk.holder.installation_id, given_up.id)
+    late = create(lab, given_up.id, upload(lab, name, "request-1"))
+    others = lab.pipeline.api.create_batch(upload(lab, "others.jsonl", "request-2"), {}, 3_600)
+    found = find(lab)
+    assert (found.duplicates, found.duplicates_cancelled, found.unknown) == (1, 1, 0)
+    wait_until(lambda: lab.pipeline.api.retrieve(late).status == "cancelled")
+    assert lab.pipeline.api.retrieve(others.id).status == "in_progress"
+
+
 def test_what_is_under_way_is_left_to_its_run(lab: Lab) -> None:
     lab.company(1)
     (claimed,) = lab.claim()
