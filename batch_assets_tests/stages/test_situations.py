@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.policy import Policy
-from batch_assets_tests.stages.support import Lab, call_rule, refusal
+from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal
 from batch_assets_tests.stages.time_passing import Clock
 
 LATE_OUTPUT = {"late_output_file": {"looks": 2}}
@@ -69,7 +69,7 @@ WAITED_FOR: dict[str, dict[str, Any]] = {
     "lost create, no list of files": {
         "calls": [LOST_CREATE, call_rule("files.list", refusal(405))]
     },
-    "list fails": {"calls": [call_rule("batches.list", refusal(500))]},
+    "list fails": {"calls": [call_rule("batches.list", refusal(500, headers=AT_ONCE))]},
 }
 """What is right after a while: all are answered, and billed once."""
 
