@@ -5,7 +5,7 @@ from the server has to look like a name; anything else could be a piece of a con
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -174,13 +174,17 @@ def kind_of(status: int | None, error: ErrorDetails) -> FailureKind:
     if status is not None and 400 <= status < 500 and error.code is None:
         # A gateway says its own error of what the server behind it has refused: its status counts.
         names -= _OF_A_SERVER_THAT_FAILED
-    for kind, known in _BY_NAME:
-        if names & known:
-            return kind
+    kind = _kind_named(names)
+    if kind is not None:
+        return kind
     if status is not None and status in _BY_STATUS:
         return _BY_STATUS[status]
     refused = bool(names & _PERMANENT_NAMES) if status is None else 400 <= status < 500
     return FailureKind.PERMANENT if refused else FailureKind.TRANSIENT
+
+
+def _kind_named(names: Set[str | None]) -> FailureKind | None:
+    return next((kind for kind, known in _BY_NAME if names & known), None)
 
 
 class Refusal(StrEnum):
@@ -200,7 +204,7 @@ class Refusal(StrEnum):
 
 def refusal(error: BatchErrorLine) -> Refusal:
     """What one validation error of a batch means."""
-    kind = next((kind for kind, names in _BY_NAME if error.code in names), None)
+    kind = _kind_named({error.code})
     if kind is FailureKind.CAPACITY:
         return Refusal.NO_ROOM
     if kind is FailureKind.ACCOUNT:
@@ -214,9 +218,7 @@ def refusal(error: BatchErrorLine) -> Refusal:
 
 def is_of_the_server(error: BatchErrorLine) -> bool:
     """Whether a validation error says itself that the server, or the file's way to it, failed."""
-    return error.code in _OF_THE_SERVER or any(
-        error.code in names for kind, names in _BY_NAME if kind is FailureKind.TRANSIENT
-    )
+    return error.code in _OF_THE_SERVER or _kind_named({error.code}) is FailureKind.TRANSIENT
 
 
 def validation_code(error: Mapping[str, object]) -> str:

@@ -110,11 +110,12 @@ def _refusal(
     status = error.status_code
     if status == 407:
         return _refused_by_proxy(proxy_variable)
-    details = codes.details(error.body) or codes.ErrorDetails()
+    said = codes.details(error.body)
+    details = said or codes.ErrorDetails()
     kind = _kind(status, details, operation)
     code = details.name or f"http_{status}"
     if status == 404 and operation is not Operation.CHAT_COMPLETION:
-        is_the_apis = codes.details(error.body) is not None and isinstance(error.body, Mapping)
+        is_the_apis = said is not None and isinstance(error.body, Mapping)
         code = codes.NOT_FOUND if is_the_apis else codes.NOT_THE_API
         kind = kind if is_the_apis or operation in CREATING else FailureKind.TRANSIENT
     if operation is Operation.DOWNLOAD_FILE:

@@ -42,7 +42,7 @@ def every_item(
         fresh = [item for item in page.items if item.id not in seen]
         for item in fresh:
             order.see(item.created_at)
-            if created_after is None or not _is_older(item, created_after + clock_ahead()):
+            if created_after is None or not is_older(item, created_after, clock_ahead()):
                 yield item
         if page.has_more is False or (not fresh and page.has_more is None):
             return
@@ -51,7 +51,7 @@ def every_item(
         if (
             created_after is not None
             and order.is_newest_first
-            and _is_older(fresh[-1], created_after + clock_ahead())
+            and is_older(fresh[-1], created_after, clock_ahead())
         ):
             return
         seen.update(item.id for item in fresh)
@@ -67,11 +67,7 @@ def endless(operation: Operation) -> ApiError:
 
 def is_older(item: RemoteBatch | RemoteFile, moment: datetime, clock_ahead: timedelta) -> bool:
     """Whether the server made it before a moment of our clock; False if it does not say when."""
-    return _is_older(item, moment + clock_ahead)
-
-
-def _is_older(item: RemoteBatch | RemoteFile, moment: datetime) -> bool:
-    return item.created_at is not None and item.created_at < moment
+    return item.created_at is not None and item.created_at < moment + clock_ahead
 
 
 @dataclass(slots=True)

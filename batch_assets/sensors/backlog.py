@@ -76,11 +76,7 @@ def backlog_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
 
 def _held_because(view: View, foreign_quiet_seconds: float) -> str | None:
     seen = view.lookout.see(lambda engine: Registry(engine, foreign_quiet_seconds).glance())
-    return (
-        view.lookout.endpoints.profile.why_no_batches
-        or seen.installation.hold_reason
-        or submission_held_by(seen.breakers)
-    )
+    return submission_held_by(view.lookout.endpoints.profile, seen)
 
 
 def _due(found: NewlyDue) -> str:

@@ -17,6 +17,7 @@ from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.results import read_results
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
+from batch_assets.stages.pricing import price_of_answer
 from batch_assets.stages.saying import Few
 from batch_assets.store.abandoned import LOOKED_FOR_DAYS, AbandonedBatch, Late
 
@@ -184,7 +185,6 @@ class _Lines:
         if not self._rows[line.custom_id] or line.response is None:
             return
         self._answers += 1
-        model = self._batch.model or line.response.model
-        price = self._pipeline.price_of(model) if model is not None else None
+        price = price_of_answer(line.response, self._batch.model, self._pipeline.price_of)
         usd_to_eur = self._pipeline.policy.usd_to_eur
         self._cost_eur += batch_cost(line.response.usage, price, usd_to_eur).eur

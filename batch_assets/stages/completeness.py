@@ -84,7 +84,7 @@ def judge_readings(
 
     Asks the server where a loss is to be proved.
     """
-    judged = Judged(changed=[one.batch for one in read if one.fetched.is_known])
+    judged = Judged(changed=[one.batch for one in read if one.fetched.has_changed])
     judging = _Judging(pipeline, read, judged, few)
     for one in read:
         if one.fetched.error is not None:
@@ -128,37 +128,25 @@ class _Judging:
         """A page, and another batch's lines, never have to do. A file of which no line can be read
         may be all that there is, if the server says that it is just as large."""
         is_unreadable = not any(one.readable[file.is_error_file] for file in foreign)
-        if is_unreadable and self._is_over(one.batch) and self._are_whole(one.batch, foreign):
+        if is_unreadable and self._is_over(one.batch) and self._are_whole(foreign):
             self._finish(one, is_incomplete=True)
         else:
             why = "the server answered with what is no result of it"
             self._look_later(one, why, seen, is_incomplete=is_unreadable)
 
-    def _are_whole(self, batch: EndedBatch, files: Sequence[ResultFile]) -> bool:
-        ids = {False: batch.output_file_id, True: batch.error_file_id}
-        return all(
-            is_unchanged(self._pipeline.api, str(ids[file.is_error_file]), file.bytes)
-            for file in files
-        )
+    def _are_whole(self, files: Sequence[ResultFile]) -> bool:
+        return all(is_unchanged(self._pipeline.api, file.id, file.bytes) for file in files)
 
     def _is_rest_read(self, one: ReadBatch) -> bool:
         """Whether nothing can come any more beside what is gone for good.
 
         A file whose id is not known yet, or that is short, may still bring paid answers.
         """
-        batch, missing = one.batch, one.fetched.missing
-        files = {file.is_error_file: file for file in one.fetched.files}
-        for is_error_file, file_id in ((False, batch.output_file_id), (True, batch.error_file_id)):
-            if file_id is None:
-                return False
-            if file_id in missing:
-                is_read = missing[file_id].code == codes.GONE
-            else:
-                file = files.get(is_error_file)
-                is_read = file is None or self._are_whole(batch, [file])
-            if not is_read:
-                return False
-        return True
+        return (
+            None not in {one.batch.output_file_id, one.batch.error_file_id}
+            and all(failure.code == codes.GONE for failure in one.fetched.missing.values())
+            and self._are_whole(one.fetched.files)
+        )
 
     def forget(self, one: ReadBatch) -> None:
         """Have a batch read again from its start whose answers LiveDash's database refuses."""

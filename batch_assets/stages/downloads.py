@@ -22,6 +22,8 @@ _AHEAD = 2
 class ResultFile:
     """One file of a batch, whole, on disk."""
 
+    id: str
+    """The server's."""
     path: Path
     bytes: int
     is_error_file: bool
@@ -41,6 +43,8 @@ class Fetched:
     """Why there is no more of it; the lines up to there are whole and were paid for."""
     is_known: bool = False
     """Whether the server was asked for the batch itself, and has it."""
+    has_changed: bool = False
+    """Whether it showed something else of the batch then than before."""
 
 
 def fetch_results(
@@ -87,6 +91,7 @@ def _first_done(waiting: list[Future[Fetched]]) -> Fetched:
 
 
 def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
+    before = batch
     if batch.looks:
         try:
             batch = batch.as_now(api.retrieve(batch.openai_batch_id))
@@ -109,15 +114,24 @@ def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
                 missing[file_id] = error.failure
                 continue
             stopped_by = error
-        files += _kept(path, is_error_file=is_error_file)
+        files += _kept(file_id, path, is_error_file=is_error_file)
         if stopped_by is not None:
             break
-    return Fetched(batch, tuple(files), missing, stopped_by, is_known=batch.looks > 0)
+    return Fetched(
+        batch,
+        tuple(files),
+        missing,
+        stopped_by,
+        is_known=batch.looks > 0,
+        has_changed=batch != before,
+    )
 
 
-def _kept(path: Path, *, is_error_file: bool) -> list[ResultFile]:
+def _kept(file_id: str, path: Path, *, is_error_file: bool) -> list[ResultFile]:
     """What is on disk of a file; nothing of one for which there was no room."""
-    return [ResultFile(path, path.stat().st_size, is_error_file)] if path.exists() else []
+    if not path.exists():
+        return []
+    return [ResultFile(file_id, path, path.stat().st_size, is_error_file)]
 
 
 def is_unchanged(api: BatchApi, file_id: str, received: int | None) -> bool:

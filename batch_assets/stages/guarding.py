@@ -20,7 +20,9 @@ from batch_assets.domain.breakers import BREAKER_OPEN, Breaker, BreakerState, is
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.operations import Operation, Timeouts
+from batch_assets.openai_batch.profiles import Profile
 from batch_assets.store.breakers import Breakers
+from batch_assets.store.registry import Glance
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +30,15 @@ _TURN_SECONDS = Timeouts().turn
 _DOES = {Operation.UPLOAD: "take files", Operation.CREATE_BATCH: "create batches"}
 
 
-def submission_held_by(breakers: Sequence[Breaker]) -> str | None:
-    """Why nothing can be submitted now, although it may be: an operation that it takes is refused.
-
-    Claims would only be given back.
+def submission_held_by(profile: Profile, glance: Glance) -> str | None:
+    """Why nothing can be submitted now: the server takes no batches, it may not be, or an operation
+    that it takes is refused. Claims would only be given back.
     """
-    return _held_by(breakers, _DOES)
+    return (
+        profile.why_no_batches
+        or glance.installation.hold_reason
+        or _held_by(glance.breakers, _DOES)
+    )
 
 
 def live_held_by(breakers: Sequence[Breaker]) -> str | None:

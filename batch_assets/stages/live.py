@@ -11,12 +11,11 @@ from batch_assets.domain.batches import Written
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.money import Price
 from batch_assets.domain.packing import Terms
-from batch_assets.openai_batch.codes import OF_THE_QUOTA
 from batch_assets.stages.guarding import live_held_by
 from batch_assets.stages.live_wave import INDETERMINATE_LIVE, LiveWave
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms
-from batch_assets.stages.resting import rest_all
+from batch_assets.stages.resting import rest_unpaid
 from batch_assets.store.protocol import Spent
 
 
@@ -91,8 +90,7 @@ def send_live(pipeline: Pipeline, budget: Budget, report: LiveReport) -> None:
             report.add(wave)
             answered.rows += wave.ingested.rows
         if wave.stopped_by is not None and wave.stopped_by.failure.kind is FailureKind.ACCOUNT:
-            if wave.stopped_by.failure.code in OF_THE_QUOTA:
-                rest_all(pipeline, {}, wave.stopped_by.failure.code)
+            rest_unpaid(pipeline, wave.stopped_by)
             raise wave.stopped_by
         is_over = wave.is_over or bool(wave.full_models)
 

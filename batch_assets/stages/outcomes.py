@@ -8,6 +8,7 @@ from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.money import Cost, Price, batch_cost
 from batch_assets.domain.records import Response, ResultLine, RowOutcome
+from batch_assets.stages.pricing import price_of_answer
 
 _NO_SESSION = Failure(FailureKind.PERMANENT, "session_deleted", "The session was deleted.")
 
@@ -41,10 +42,9 @@ class LineReader:
         return RowOutcome(line.custom_id, billed, cost, findings=answer)
 
     def _cost(self, response: Response | None) -> Cost:
-        model = self.batch.model or (response.model if response is not None else None)
         if response is None:
             return Cost()
-        price = None if model is None else self.price_of(model)
+        price = price_of_answer(response, self.batch.model, self.price_of)
         if price is not None and self.batch.is_live:
             price = price.undiscounted
         return batch_cost(response.usage, price, self.usd_to_eur)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from batch_assets.domain.money import Price
+from batch_assets.domain.records import Response
 from batch_assets.openai_batch.prices import published_price
 from batch_assets.openai_batch.profiles import Profile
 from batch_assets.store.protocol import Queries
@@ -15,7 +16,7 @@ def price_finder(
 
     `model_of` says which model a name stands for. An answer names a dated snapshot
     (`gpt-4o-mini-2024-07-18`) where the request named the model: callers ask with the name that was
-    requested, and with the answer's only if they have no other.
+    requested, and with the answer's only if they have no other (`price_of_answer`).
     """
     own: Mapping[str, Price] = queries.model_prices()
 
@@ -29,3 +30,11 @@ def price_finder(
         return published_price(model, profile.price_list, profile.price_factor)
 
     return price_of
+
+
+def price_of_answer(
+    response: Response, asked_for: str | None, price_of: Callable[[str], Price | None]
+) -> Price | None:
+    """What the model costs that has answered: the one that was asked for, where that is known."""
+    model = asked_for or response.model
+    return None if model is None else price_of(model)

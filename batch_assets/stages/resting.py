@@ -3,6 +3,8 @@
 import random
 from collections.abc import Mapping
 
+from batch_assets.domain.failures import ApiError
+from batch_assets.openai_batch.codes import OF_THE_QUOTA
 from batch_assets.stages.pipeline import Pipeline
 
 
@@ -17,3 +19,9 @@ def rest_all(pipeline: Pipeline, models: Mapping[str, str], account: str | None)
     if account is not None:
         pipeline.registry.pause_account(pipeline.policy.rest(account, jitter))
         pipeline.look_again()
+
+
+def rest_unpaid(pipeline: Pipeline, stopped_by: ApiError) -> None:
+    """Let the account rest if it was its quota for which a call was refused."""
+    if stopped_by.failure.code in OF_THE_QUOTA:
+        rest_all(pipeline, {}, stopped_by.failure.code)

@@ -77,13 +77,9 @@ def submit_due(
     if not (company_ids or pipeline.glance.has_pending_files):
         return report
     pipeline.look_again()
-    installation = pipeline.glance.installation
-    why_not = pipeline.api.profile.why_no_batches or installation.hold_reason
+    why_not = submission_held_by(pipeline.api.profile, pipeline.glance)
     if why_not is not None:
         raise SubmissionHeldError(why_not)
-    refused = submission_held_by(pipeline.glance.breakers)
-    if refused is not None:
-        raise SubmissionHeldError(refused)
     # Whatever would keep every file or call from being made is found before anything is claimed.
     with Spool(pipeline.spool_dir):
         pipeline.api.prepare()

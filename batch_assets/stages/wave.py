@@ -17,7 +17,6 @@ from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.policy import Rest
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch import codes
-from batch_assets.openai_batch.codes import OF_THE_QUOTA, PARAMETER_REFUSED
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.companies import side_by_side
@@ -26,7 +25,7 @@ from batch_assets.stages.input_files import InputFiles
 from batch_assets.stages.leases import LeaseKeeper
 from batch_assets.stages.naming import file_name, metadata_of
 from batch_assets.stages.pipeline import Budget, Pipeline
-from batch_assets.stages.resting import rest_all
+from batch_assets.stages.resting import rest_unpaid
 from batch_assets.stages.saying import Few
 from batch_assets.stages.upload_sizes import UploadSizes
 from batch_assets.store.pending_files import PendingFile
@@ -209,7 +208,7 @@ class Wave:
                 self._pipeline.policy.output_expires_seconds,
             )
         except ApiError as error:
-            if error.failure.code == PARAMETER_REFUSED:
+            if error.failure.code == codes.PARAMETER_REFUSED:
                 # Nothing was made, and each call leaves out one parameter more.
                 self._create(batch)
             elif self._files.came_too_soon(upload.input_file_id, error.failure):
@@ -256,8 +255,8 @@ class Wave:
             self._pipeline.pending_files.put_off(self.put_off)
         for model, rest in self._pauses.items():
             self._pipeline.registry.pause_model(model, rest)
-        if self.stopped_by is not None and self.stopped_by.failure.code in OF_THE_QUOTA:
-            rest_all(self._pipeline, {}, self.stopped_by.failure.code)
+        if self.stopped_by is not None:
+            rest_unpaid(self._pipeline, self.stopped_by)
 
     def _fail(self, batch: ClaimedBatch, error: ApiError, input_file_id: str | None = None) -> None:
         """Put a batch that was not sent where it belongs, and see whether others may follow."""

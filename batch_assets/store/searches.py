@@ -96,7 +96,9 @@ class Searches(EngineQueries):
 
     @retry_lost
     def keep(self, search: Search, *, is_over: bool) -> None:
-        """Leave it to the next run; of one that is over only what outlasts it."""
+        """Leave it to the next run; one that is over is begun anew, and keeps what outlasts it."""
+        if is_over:
+            search.begin_anew()
         with self.autocommit.connect() as connection:
             connection.execute(SQL["keep"], _row(search, is_over=is_over))
         search.is_kept = not is_over
@@ -108,8 +110,6 @@ def _holds(accounts: Set[str], account: str | None) -> bool:
 
 
 def _row(search: Search, *, is_over: bool) -> Mapping[str, object]:
-    if is_over:
-        search.begin_anew()
     return {
         "account": search.account,
         "began_at": None if is_over else search.began_at,

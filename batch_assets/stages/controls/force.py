@@ -118,16 +118,11 @@ def _without_waiting(pipeline: Pipeline, demand: Demand) -> Pipeline:
 
 def _foresee(pipeline: Pipeline, company: NamedCompany, demand: Demand) -> ForceReport:
     plan = preview(pipeline, [company.id], only_model=demand.model)
-    glance = pipeline.glance
     return ForceReport(
         company,
         dry_run=True,
         planned=plan.batches,
         rejected=plan.rejected,
         held=plan.held,
-        held_because=(
-            pipeline.api.profile.why_no_batches
-            or glance.installation.hold_reason
-            or submission_held_by(glance.breakers)
-        ),
+        held_because=submission_held_by(pipeline.api.profile, pipeline.glance),
     )
