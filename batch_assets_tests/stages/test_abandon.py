@@ -61,6 +61,17 @@ def turnarounds(lab: Lab) -> tuple[int, int | None]:
     return ReportData(lab.desk.engine).turnaround(7).batches, seen
 
 
+def test_what_is_paid_twice_is_not_known_without_a_price(lab: Lab) -> None:
+    batch_id, _ = sent(lab)
+    lose(lab)
+    assert "paid for twice, for about 0.0" in abandon(lab, batch_id, dry_run=True).sentence
+    lab.desk.do("UPDATE batch_assets.batch SET estimated_cost_eur = 0")
+    for dry_run in (True, False):
+        said = abandon(lab, batch_id, dry_run=dry_run).sentence
+        assert "paid for twice, for an amount that is not known" in said
+        assert "EUR" not in said
+
+
 def test_its_requests_wait_again_and_are_sent_again(lab: Lab) -> None:
     batch_id, ids = sent(lab)
     lose(lab)

@@ -91,8 +91,7 @@ class AbandonReport:
         batch = self.batch
         requests = f"its {plural(self.open_requests, 'request')} wait again"
         double = (
-            "if it lives on in another project, that work is paid for twice, for about "
-            f"{self.double_cost_eur:,.4f} EUR"
+            f"if it lives on in another project, that work is paid for twice, {self._for_how_much}"
         )
         if not self.dry_run:
             return (
