@@ -487,11 +487,15 @@ def test_a_fault_of_the_server_that_comes_and_goes_condemns_nobody(lab: Lab, cou
     lab = lab.under(quarantine_submissions=4)
     _, ids = lab.company(count)
     refuse(lab, ids[0], code="internal_error")
-    for _ in range(8):
+    others = 0
+    # Each drawing of lots parts half of the rows from the bad one: 30 leave none with it.
+    while others < 30 and lab.bucket_counts().get("complete") != count + others - 1:
         lab.company(1)
+        others += 1
         run(lab)
-    assert lab.bucket_counts() == {"complete": count + 8 - 1, "retry": 1}, "all others get through"
+    assert others >= 1
+    assert lab.bucket_counts() == {"complete": count + others - 1, "retry": 1}
     lab.configure()
     run(lab)
-    assert lab.bucket_counts() == {"complete": count + 8}
+    assert lab.bucket_counts() == {"complete": count + others}
     assert lab.times_billed(ids) == [1] * count
