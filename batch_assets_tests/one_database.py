@@ -47,7 +47,8 @@ _EMPTY = text("""
         confirmed_at = CURRENT_TIMESTAMP,
         confirmed_by = 'the tests',
         upload_bytes = NULL,
-        alone_since = NULL
+        alone_since = NULL,
+        doubt = NULL
 """)
 
 

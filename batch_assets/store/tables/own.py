@@ -43,6 +43,9 @@ installation = Table(
     moment("alone_since"),
     Column("upload_bytes", BigInteger),
     moment("upload_bytes_until"),
+    Column("incarnation", Text),
+    moment("incarnation_at"),
+    Column("doubt", Text),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )
