@@ -40,6 +40,7 @@ _EMPTY = text("""
     DELETE FROM batch_assets.account_pause;
     DELETE FROM batch_assets.search;
     DELETE FROM batch_assets.unknown_batch;
+    DELETE FROM batch_assets.run_process;
     UPDATE batch_assets.installation
     SET id = gen_random_uuid()::text,
         system_identifier = (SELECT system_identifier::text FROM pg_control_system()),

@@ -14,3 +14,21 @@ SET incarnation = concat_ws(
     ),
     incarnation_at = CURRENT_TIMESTAMP
 WHERE NOT EXISTS (SELECT FROM batch_assets.batch AS b);
+
+-- The processes in which Dagster's runs are, so that a run whose process is gone is known as such:
+-- `host` names the processes that see each other's ids, `started_ticks` tells one from a later one
+-- with its id, and `beat_at` is when it last said that it lives.
+CREATE TABLE batch_assets.run_process (
+    run_id          text        NOT NULL,
+    host            text        NOT NULL,
+    pid             integer     NOT NULL,
+    started_ticks   bigint      NOT NULL,
+    host_name       text        NOT NULL,
+    began_at        timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    beat_at         timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    ended_at        timestamptz,
+    cancel_asked_at timestamptz,
+    given_up_at     timestamptz,
+    CONSTRAINT run_process_pkey PRIMARY KEY (run_id, host, pid, started_ticks)
+);
+CREATE INDEX run_process_beat_at_idx ON batch_assets.run_process (beat_at);

@@ -1,3 +1,4 @@
+DROP TABLE batch_assets.run_process;
 ALTER TABLE batch_assets.installation
     DROP COLUMN doubt,
     DROP COLUMN incarnation_at,
