@@ -41,6 +41,7 @@ _EMPTY = text("""
     DELETE FROM batch_assets.search;
     DELETE FROM batch_assets.unknown_batch;
     DELETE FROM batch_assets.run_process;
+    DELETE FROM batch_assets.drain;
     UPDATE batch_assets.installation
     SET id = gen_random_uuid()::text,
         system_identifier = (SELECT system_identifier::text FROM pg_control_system()),
@@ -49,7 +50,8 @@ _EMPTY = text("""
         confirmed_by = 'the tests',
         upload_bytes = NULL,
         alone_since = NULL,
-        doubt = NULL
+        doubt = NULL,
+        has_orphans = false
 """)
 
 

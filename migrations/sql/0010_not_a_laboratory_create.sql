@@ -32,3 +32,25 @@ CREATE TABLE batch_assets.run_process (
     CONSTRAINT run_process_pkey PRIMARY KEY (run_id, host, pid, started_ticks)
 );
 CREATE INDEX run_process_beat_at_idx ON batch_assets.run_process (beat_at);
+
+-- Whether requests are in progress, in no batch, of which nothing here says what they wait for: an
+-- earlier installation whose schema was lost has left them. A run lets them wait again, once.
+ALTER TABLE batch_assets.installation ADD COLUMN has_orphans boolean NOT NULL DEFAULT false;
+UPDATE batch_assets.installation AS i
+SET has_orphans = EXISTS (
+    SELECT
+    FROM public."AIProcessingRequest" AS r
+    WHERE r."processingStatus" = 'BATCHING_IN_PROGRESS'
+        AND r."batchId" IS NULL
+        AND NOT EXISTS (SELECT FROM batch_assets.retry AS f WHERE f.request_id = r.id)
+        AND NOT EXISTS (SELECT FROM batch_assets.follower AS w WHERE w.request_id = r.id)
+);
+
+-- Nothing is submitted while there is this row: what is under way is read, or handed over to LiveDash.
+CREATE TABLE batch_assets.drain (
+    only_row    boolean     NOT NULL DEFAULT true,
+    began_at    timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    began_by    text        NOT NULL,
+    CONSTRAINT drain_pkey PRIMARY KEY (only_row),
+    CONSTRAINT drain_only_row_check CHECK (only_row)
+);

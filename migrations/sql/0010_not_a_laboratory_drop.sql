@@ -1,3 +1,7 @@
+DROP TABLE batch_assets.drain;
+ALTER TABLE batch_assets.installation DROP COLUMN has_orphans;
+
+
 DROP TABLE batch_assets.run_process;
 ALTER TABLE batch_assets.installation
     DROP COLUMN doubt,

@@ -1,4 +1,4 @@
-"""How the operations on the database fared: what the performance tracker remembers."""
+"""How the operations on the database fared, and what an operator has chosen for all runs."""
 
 from sqlalchemy import (
     BigInteger,
@@ -59,5 +59,15 @@ query_mode = Table(
     moment("chosen_at", required=True),
     CheckConstraint("only_row", name="only_row"),
     CheckConstraint("mode IN ('original', 'optimized', 'auto')", name="mode"),
+    schema=OWN_SCHEMA,
+)
+
+drain = Table(
+    "drain",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    moment("began_at", required=True),
+    Column("began_by", Text, nullable=False),
+    CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )

@@ -46,6 +46,7 @@ installation = Table(
     Column("incarnation", Text),
     moment("incarnation_at"),
     Column("doubt", Text),
+    Column("has_orphans", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )
