@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 BATCH_DISCOUNT = 0.5
 """What the Batch API charges of a live price, where no price of its own is published."""
+MOST_A_TOKEN = 1_000.0
+"""USD that nothing costs: what is above is a mistake, and would not fit into LiveDash's columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,14 @@ class Price:
     def in_a_batch(self, factor: float) -> "Price":
         """The same model where a batch costs so much of the live price."""
         return Price(live=self.live, batch=self.live.discounted(factor), source=self.source)
+
+
+def can_be_price(prompt: float, completion: float) -> bool:
+    """Whether these can be USD a token: finite, not negative, and no more than `MOST_A_TOKEN`.
+
+    Anything else would get past every cap, or into no column.
+    """
+    return all(0.0 <= rate <= MOST_A_TOKEN for rate in (prompt, completion))
 
 
 def livedash_price(prompt: float, completion: float) -> Price:

@@ -43,6 +43,8 @@ class Candidate:
     """The refused batch with which the suspicion began."""
     leader_id: str | None = None
     """The open request that asks the same: this one is not sent, and shares its answer."""
+    is_dated: bool = True
+    """Whether LiveDash's date of it is one that can be held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,13 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
             "unusable_id",
             "Its id is too long or holds characters such as a tab or a line break: no result of a "
             "batch could be matched to it.",
+        )
+    if not candidate.is_dated:
+        return Rejection(
+            candidate,
+            "unusable_date",
+            "Its date (requestedAt) is infinite or lies outside the years 1 to 9999: put that "
+            "right in LiveDash's table, then requeue it.",
         )
     if candidate.message_count == 0:
         return Rejection(candidate, "no_messages", "The session has no messages.")

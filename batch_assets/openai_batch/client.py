@@ -236,6 +236,7 @@ class BatchApi:
 
     def retrieve(self, batch_id: str) -> RemoteBatch:
         """The batch as the server sees it now."""
+        _check_id(Operation.RETRIEVE_BATCH, batch_id)
         connections = self._connect()
         batches = connections.reading.batches.with_raw_response
         return connections.call(
@@ -244,6 +245,7 @@ class BatchApi:
 
     def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask the server to end a batch; it may run on for ten minutes, and what ran is paid."""
+        _check_id(Operation.CANCEL_BATCH, batch_id)
         connections = self._connect()
         batches = connections.reading.batches.with_raw_response
         return connections.call(
@@ -389,6 +391,13 @@ def _may_be_for_its_size(failure: Failure) -> bool:
 def _unsupported(operation: Operation) -> ApiError:
     reason = "the server does not offer this"
     return ApiError(operation, Failure(FailureKind.PERMANENT, codes.UNSUPPORTED, reason))
+
+
+def _check_id(operation: Operation, batch_id: str) -> None:
+    """Refuse what LiveDash keeps as the server's id and no server can know: nobody is asked."""
+    if not objects.is_id(batch_id):
+        reason = "no server has a batch of such an id"
+        raise ApiError(operation, Failure(FailureKind.PERMANENT, codes.NOT_FOUND, reason))
 
 
 def _check_key(api_key: str) -> None:

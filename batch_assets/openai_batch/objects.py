@@ -164,8 +164,9 @@ def _id_in(data: Mapping[str, object], name: str) -> str | None:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text can be an id of the server's: one printable word."""
-    return 0 < len(text) <= _LONGEST_ID and text.isprintable() and " " not in text
+    """Whether a text can be an id of the server's: one printable word, which a URL can hold."""
+    is_word = text.isprintable() and " " not in text and bool(text.strip("."))
+    return is_word and len(text) <= _LONGEST_ID
 
 
 def _status(value: object) -> str:

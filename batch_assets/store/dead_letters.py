@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +22,6 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 ROWS_AT_A_TIME: Final = 1_000
 """How many rows one transaction moves."""
-_BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class DeadLetters(EngineQueries):
@@ -134,7 +132,7 @@ class DeadLetters(EngineQueries):
 
     def _requeue_foreign(self, criteria: Criteria) -> int:
         moved = 0
-        after, after_at = "", _BEGINNING
+        after, after_at = "", None
         while True:
             place = {"after": after, "after_at": after_at, "limit": ROWS_AT_A_TIME}
             done = self._move("requeue_foreign", _without_codes(criteria) | place)

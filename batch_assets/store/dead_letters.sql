@@ -166,8 +166,9 @@ WITH read AS MATERIALIZED (
     FROM public."AIProcessingRequest" AS r
     JOIN public."Session" AS s ON s.id = r."sessionId"
     -- here: failed_elsewhere_as_asked
-        AND r."requestedAt" >= CAST(:after_at AS timestamptz)
-        AND (r."requestedAt", r.id) > (CAST(:after_at AS timestamptz), :after)
+        AND r."requestedAt" >= coalesce(CAST(:after_at AS timestamptz), '-infinity')
+        AND (r."requestedAt", r.id)
+            > (coalesce(CAST(:after_at AS timestamptz), '-infinity'), :after)
     ORDER BY r."requestedAt", r.id
     LIMIT :limit
     FOR UPDATE OF r SKIP LOCKED

@@ -8,6 +8,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from batch_assets.store.dialect import DRIVER
+from batch_assets.store.moments import BoundedTimestamptzLoader
 from batch_assets.store.urls import application_url
 
 POOL_SIZE: Final = 5
@@ -113,6 +114,11 @@ def _engine(url: URL, limits: _Limits, **pool: Any) -> Engine:
         # Prepared statements live in a session, which PgBouncer takes away after a transaction.
         connect_args={"prepare_threshold": None, "application_name": "batch-assets"},
     )
+    event.listen(engine, "connect", _know_every_moment)
     event.listen(engine, "do_connect", limits.connect)
     event.listen(engine, "begin", limits.begin)
     return engine
+
+
+def _know_every_moment(connection: psycopg.Connection[Any], _entry: ConnectionPoolEntry) -> None:
+    connection.adapters.register_loader("timestamptz", BoundedTimestamptzLoader)

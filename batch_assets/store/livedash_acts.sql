@@ -101,6 +101,7 @@ WITH open_attempts AS MATERIALIZED (
         WHERE f."companyId" = c.id
             AND f.status IN ('VALIDATING', 'IN_PROGRESS', 'FINALIZING', 'COMPLETED')
             AND f."createdAt" > CURRENT_TIMESTAMP - make_interval(secs => :quiet_seconds)
+            AND f."createdAt" < CURRENT_TIMESTAMP + interval '1 day'
             AND NOT EXISTS (
                 SELECT
                 FROM batch_assets.batch AS b

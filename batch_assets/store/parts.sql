@@ -33,6 +33,11 @@ AND (
     )
 )
 
+-- part: is_dated
+-- When r was asked for is a moment that Python can hold, with a day to spare for any time zone: neither
+-- infinite nor outside its years.
+r."requestedAt" BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00' AS is_dated,
+
 -- part: is_open
 -- r is to be bought, is being bought, or is to be tried again.
 AND (
@@ -99,6 +104,15 @@ AND (
         CAST(o."processingStatus" AS text) = 'BATCHING_IN_PROGRESS' DESC, o."requestedAt", o.id
     LIMIT 1
 ) AS leader_id
+
+-- part: made_at
+-- When LiveDash made its batch l; if its date cannot be that, it is as old as our knowledge of it.
+CROSS JOIN LATERAL (
+    SELECT CASE
+        WHEN l."createdAt" BETWEEN '0001-01-02 00:00+00' AND clock_timestamp() THEN l."createdAt"
+        ELSE clock_timestamp()
+    END AS made_at
+) AS d
 
 -- part: not_put_back
 -- LiveDash has not put it back among those that wait: then the next look notices that, and says so.

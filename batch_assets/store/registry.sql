@@ -1,7 +1,8 @@
 -- name: glance
 -- Read at once: who we are, whether this is still that database, what LiveDash does beside us, and
 -- for which stages there is anything to do. LiveDash's batches are looked at company by company,
--- since its index on their status begins with the company; one that ended unseen is not counted.
+-- since its index on their status begins with the company; one that ended unseen is not counted, nor
+-- one whose date lies far ahead: it would be a short while ago for ever.
 SELECT
     i.id,
     i.confirmed_at IS NOT NULL AS is_confirmed,
@@ -24,6 +25,7 @@ SELECT
                         'COMPLETED'
                     )
                     AND f."createdAt" > CURRENT_TIMESTAMP - make_interval(secs => :quiet_seconds)
+                    AND f."createdAt" < CURRENT_TIMESTAMP + interval '1 day'
                     AND NOT EXISTS (
                         SELECT
                         FROM batch_assets.batch AS b

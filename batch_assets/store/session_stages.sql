@@ -102,12 +102,15 @@ SET status = excluded.status,
     END
 
 -- part: measured
--- As LiveDash counts and looks: one message without a time leaves the session's end as it was.
+-- As LiveDash counts and looks: one message without a time leaves the session's end as it was, and so
+-- does one with a time that nobody can hold.
 CROSS JOIN LATERAL (
     SELECT
         count(*) FILTER (WHERE m.role IN ('user', 'User')) AS messages_sent,
         CASE
-            WHEN count(*) = count(m."timestamp") THEN max(m."timestamp")
+            WHEN count(*) = count(*) FILTER (
+                WHERE m."timestamp" BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
+            ) THEN max(m."timestamp")
         END AS last_at
     FROM public."Message" AS m
     WHERE m."sessionId" = s.id

@@ -49,7 +49,13 @@ WITH RECURSIVE bounds AS MATERIALIZED (
         (
             SELECT s."companyId" FROM public."Session" AS s WHERE s.id = n."sessionId"
         ) AS company_id,
-        n."requestedAt" AS requested_at
+        -- As the intake will say: nothing was asked for after it was noticed.
+        CASE
+            WHEN n."requestedAt"
+                BETWEEN '0001-01-02 00:00+00' AND CAST(:now AS timestamptz) + interval '1 day'
+            THEN n."requestedAt"
+            ELSE :now
+        END AS requested_at
     FROM newest AS n
     WHERE NOT coalesce(
             (SELECT true FROM batch_assets.intake AS i WHERE i.request_id = n.id), false
@@ -133,8 +139,7 @@ SELECT
     ) AS fingerprint,
     (SELECT count(*) FROM judged) AS waiting_companies,
     (
-        -- A driver knows no later date; LiveDash's column does.
-        SELECT min(least(j.oldest, '9999-12-31')) + make_interval(secs => :wait_seconds)
+        SELECT min(j.oldest) + make_interval(secs => :wait_seconds)
         FROM judged AS j
         CROSS JOIN bounds AS b
         WHERE j.oldest > b.too_old

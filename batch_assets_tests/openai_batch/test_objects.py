@@ -1,5 +1,6 @@
 """The server's objects in other spellings, and malformed: what becomes a record, and what none."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,6 +54,17 @@ MALFORMED: list[dict[str, Any]] = [
     {"output_file_id": "file\n"},
     {"error_file_id": "f" * 600},
 ]
+
+
+@pytest.mark.parametrize("batch_id", ["", "..", "a b", "a\tb", "a\u2028b", "x" * 40_000])
+@pytest.mark.parametrize("call", [BatchApi.retrieve, BatchApi.cancel])
+def test_an_id_that_no_server_can_know_is_unknown_and_nobody_is_asked(
+    call: Callable[[BatchApi, str], object], batch_id: str, api: BatchApi, server: ScriptedServer
+) -> None:
+    with pytest.raises(ApiError) as raised:
+        call(api, batch_id)
+    assert raised.value.failure.code == "not_found"
+    assert server.methods == []
 
 
 @pytest.mark.parametrize("odd", MALFORMED, ids=range(len(MALFORMED)))

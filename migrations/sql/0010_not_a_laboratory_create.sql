@@ -54,3 +54,21 @@ CREATE TABLE batch_assets.drain (
     CONSTRAINT drain_pkey PRIMARY KEY (only_row),
     CONSTRAINT drain_only_row_check CHECK (only_row)
 );
+
+-- A request cannot have been asked for after it was noticed, nor before there were dates that a driver
+-- can hold: one whose date says so waits from when it was noticed. It is set aside when it is claimed.
+CREATE FUNCTION batch_assets.date_by_noticing() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.requested_at := NEW.noticed_at;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER intake_date_by_noticing
+    BEFORE INSERT OR UPDATE ON batch_assets.intake
+    FOR EACH ROW
+    WHEN (NEW.requested_at NOT BETWEEN '0001-01-02 00:00+00' AND NEW.noticed_at + interval '1 day')
+    EXECUTE FUNCTION batch_assets.date_by_noticing();
+UPDATE batch_assets.intake AS i
+SET requested_at = i.noticed_at
+WHERE i.requested_at NOT BETWEEN '0001-01-02 00:00+00' AND i.noticed_at + interval '1 day';

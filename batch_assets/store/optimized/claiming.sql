@@ -56,7 +56,8 @@ SELECT
     m.content_bytes,
     q.lot,
     q.root_batch_id AS suspect_of,
-    w.leader_id
+    w.leader_id,
+    w.is_dated
 FROM unnest(CAST(:company_ids AS text[])) AS c (company_id)
 CROSS JOIN LATERAL (
     WITH RECURSIVE waiting AS (
@@ -78,7 +79,7 @@ CROSS JOIN LATERAL (
         FROM waiting
         WHERE waiting.model IS NOT NULL
     )
-    SELECT o.request_id, o.session_id, o.model, o.processing_type, o.leader_id
+    SELECT o.request_id, o.session_id, o.model, o.processing_type, o.leader_id, o.is_dated
     FROM waiting
     CROSS JOIN LATERAL (
         SELECT
@@ -87,6 +88,7 @@ CROSS JOIN LATERAL (
             r.model,
             r."processingType" AS processing_type,
             i.requested_at,
+            -- here: is_dated
             -- here: leader_id
         FROM batch_assets.intake AS i
         JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id

@@ -120,8 +120,22 @@ WITH progress AS MATERIALIZED (
         FROM read AS x
     ) AS w
     WHERE w.old_rows <= :looked_up_rows
+), before_all AS MATERIALIZED (
+    -- What no sweep comes after: it begins behind the earliest date that there is.
+    SELECT r.id, r."sessionId", r.model, r."processingType", r."requestedAt"
+    FROM public."AIProcessingRequest" AS r
+    WHERE r."processingStatus" = ANY(ARRAY(SELECT b.waiting FROM bounds AS b))
+        AND r."requestedAt" = '-infinity'
+        AND NOT coalesce(r."batchId", '') > ''
+        -- here: is_fresh
+        AND NOT coalesce(
+            (SELECT true FROM batch_assets.intake AS i WHERE i.request_id = r.id), false
+        )
+    LIMIT :most
 ), missing AS MATERIALIZED (
     SELECT t.id, t."sessionId", t.model, t."processingType", t."requestedAt" FROM tail AS t
+    UNION
+    SELECT b.id, b."sessionId", b.model, b."processingType", b."requestedAt" FROM before_all AS b
     UNION
     SELECT w.id, w."sessionId", w.model, w."processingType", w."requestedAt"
     FROM swept AS w
@@ -191,10 +205,7 @@ WITH progress AS MATERIALIZED (
         w.is_whole AS is_swept_whole,
         w.last_at AS swept_at
     FROM (
-        -- A driver knows no earlier and no later date; LiveDash's column does.
-        SELECT
-            count(*) = :most AS is_full,
-            max(greatest(least(missing."requestedAt", '9999-12-31'), '0001-01-01')) AS last_at
+        SELECT count(*) = :most AS is_full, max(missing."requestedAt") AS last_at
         FROM missing
     ) AS m
     CROSS JOIN (

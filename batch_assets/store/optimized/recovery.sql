@@ -21,7 +21,7 @@ WITH adopted AS (
         l.id, l."companyId", 'submitted',
         (SELECT count(*) FROM public."AIProcessingRequest" AS r WHERE r."batchId" = l.id),
         l."inputFileId", l."openaiBatchId", 'in_progress',
-        clock_timestamp(), l."createdAt", l."createdAt"
+        clock_timestamp(), d.made_at, d.made_at
     FROM public."Company" AS c
     CROSS JOIN LATERAL (
         SELECT f.id, f."companyId", f."inputFileId", f."openaiBatchId", f."createdAt"
@@ -31,6 +31,7 @@ WITH adopted AS (
             AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = f.id)
         OFFSET 0
     ) AS l
+    -- here: made_at
     ORDER BY l."createdAt", l.id
     ON CONFLICT DO NOTHING
     RETURNING id, company_id

@@ -1,15 +1,18 @@
 """Companies, prices and statistics, a company at a time."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from batch_assets.domain.batches import CompanyStatistics
-from batch_assets.domain.money import Price, livedash_price
+from batch_assets.domain.money import MOST_A_TOKEN, Price, can_be_price, livedash_price
 from batch_assets.domain.records import Company
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
+
+log = logging.getLogger(__name__)
 
 
 class CompanyQueries(EngineQueries):
@@ -24,8 +27,20 @@ class CompanyQueries(EngineQueries):
     def model_prices(self) -> Mapping[str, Price]:
         """See `Queries.model_prices`."""
         with self.autocommit.connect() as connection:
-            rows = connection.execute(SQL["model_prices"])
-            return {row.name: livedash_price(row.prompt, row.completion) for row in rows}
+            rows = connection.execute(SQL["model_prices"]).all()
+        prices = {
+            row.name: livedash_price(row.prompt, row.completion)
+            for row in rows
+            if can_be_price(row.prompt, row.completion)
+        }
+        if len(prices) < len(rows):
+            log.warning(
+                "LiveDash's price of %s is none (negative, infinite, no number, or more than %d "
+                "USD a token): the published one counts until AIModelPricing is put right",
+                ", ".join(repr(row.name) for row in rows if row.name not in prices),
+                MOST_A_TOKEN,
+            )
+        return prices
 
     def statistics(self) -> list[CompanyStatistics]:
         """See `Queries.statistics`."""

@@ -46,8 +46,9 @@ WITH adopted AS (
         l.id, l."companyId", 'submitted',
         (SELECT count(*) FROM public."AIProcessingRequest" AS r WHERE r."batchId" = l.id),
         l."inputFileId", l."openaiBatchId", 'in_progress',
-        clock_timestamp(), l."createdAt", l."createdAt"
+        clock_timestamp(), d.made_at, d.made_at
     FROM public."AIBatchRequest" AS l
+    -- here: made_at
     WHERE l.id = :batch_id
     ON CONFLICT DO NOTHING
     RETURNING id, company_id

@@ -35,7 +35,8 @@ SELECT
     m.content_bytes,
     q.lot,
     q.root_batch_id AS suspect_of,
-    w.leader_id
+    w.leader_id,
+    w.is_dated
 FROM (
     SELECT
         r.id AS request_id,
@@ -44,6 +45,7 @@ FROM (
         r.model,
         r."processingType" AS processing_type,
         i.requested_at,
+        -- here: is_dated
         -- here: leader_id
     FROM batch_assets.intake AS i
     JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id

@@ -94,17 +94,24 @@ def test_a_request_whose_date_lies_in_the_future_is_noticed_with_those_after_it(
 
 
 @pytest.mark.parametrize("date", ["infinity", "-infinity", "20000-01-01", "4000-01-01 BC"])
-def test_a_date_that_no_driver_knows_keeps_nobody_waiting(desk: Desk, date: str) -> None:
+def test_a_date_that_no_driver_knows_is_set_aside_and_keeps_nobody_waiting(
+    desk: Desk, date: str
+) -> None:
+    company_id, (usual,) = desk.company(1)
     with desk.engine.begin() as connection:
-        company_id = make_company(connection)
-        odd, usual = (make_request(connection, make_session(connection, company_id)) for _ in "12")
+        odd = make_request(connection, make_session(connection, company_id))
     desk.do(
         f'UPDATE public."AIProcessingRequest" SET "requestedAt" = \'{date}\' WHERE id = :id', id=odd
     )
-    assert desk.queries.notice_pending(100) == 2
+    assert desk.queries.notice_pending(100) == 1
     assert desk.intake() == {odd, usual}
-    (claimed,) = desk.claim(company_id).batches
-    assert claimed.requests == 2
+    (backlog,) = desk.queries.pending_by_company([company_id])
+    assert 0 <= backlog.oldest_wait_seconds < 600
+    claim = desk.claim(company_id)
+    assert [batch.requests for batch in claim.batches] == [1]
+    assert claim.rejected == {"unusable_date": 1}
+    assert desk.dead_letter(odd).code == "unusable_date"
+    assert desk.intake() == set()
 
 
 def test_a_request_that_is_committed_long_after_its_date_is_noticed(desk: Desk) -> None:
