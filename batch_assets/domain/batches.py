@@ -4,12 +4,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
 from batch_assets.domain.states import GIVEN_UP
 
 BatchRow = tuple[str, str]
 """A row of a batch: the batch's id and the request's."""
+
+ORPHANED: Final = "orphaned"
+"""In the place of the installation's id, and of the account: an earlier installation made it, and
+its schema was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,8 @@ class EndedBatch:
     error_file_id: str | None
     is_live: bool = False
     """Whether its requests are sent one by one: then the server knows nothing of it."""
+    is_orphan: bool = False
+    """Whether an earlier installation has made it: some of its rows may have left it unrecorded."""
     answered: int = 0
     """Its rows of which an answer, or an error of their own, was read before."""
     completed: int = 0
@@ -171,6 +178,8 @@ class UnresolvedBatch:
     absences: int
     absent_since: datetime | None
     """When the lists had first shown that it is not there."""
+    is_orphan: bool = False
+    """Whether an earlier installation has made it, whose id is lost with its schema."""
 
     @property
     def id(self) -> str:

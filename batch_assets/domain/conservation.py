@@ -27,6 +27,7 @@ class Misfit(StrEnum):
     RETRY_AND_FOLLOWS = "retry_and_follows"
     STAGE_WITHOUT_REQUEST = "stage_without_request"
     REQUEST_WITHOUT_STAGE = "request_without_stage"
+    IN_UNWATCHED_BATCH = "in_unwatched_batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,13 @@ MEANINGS: Final[Mapping[Misfit, Meaning]] = {
         "A request of the session is open, but its stage AI_ANALYSIS is not IN_PROGRESS: LiveDash "
         "may make another request for it. The ids are those of sessions.",
         "Nothing: a run sets the stage. `batch-assets reset-stages` does so now.",
+    ),
+    Misfit.IN_UNWATCHED_BATCH: Meaning(
+        True,
+        "The request is in a batch that an earlier installation has left half-made, whose schema "
+        "was lost: nobody watches it.",
+        "Never change the rows by hand: the batch may be paid for. `batch-assets confirm`, if "
+        "that was not done; the next run then finds the batch on the server and reads it.",
     ),
 }
 

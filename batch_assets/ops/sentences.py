@@ -170,6 +170,12 @@ def _of_recovering(recovered: RecoverReport) -> Sequence[str]:
     if recovered.unproved:
         batches = plural(recovered.unproved, "batch", "batches")
         said.append(f"Of {batches} the server's lists prove nothing: the warning says why.")
+    if recovered.orphans.orphaned_batches:
+        batches = plural(recovered.orphans.orphaned_batches, "batch", "batches")
+        said.append(f"Newly watched: {batches} of an earlier installation, whose schema was lost.")
+    if recovered.orphans.orphaned_requests:
+        requests = plural(recovered.orphans.orphaned_requests, "request")
+        said.append(f"What it had put off goes on here: {requests}.")
     if recovered.foreign:
         said.append(f"Newly watched batches of LiveDash: {recovered.foreign:,}.")
     return said

@@ -35,6 +35,18 @@ def batch_of_file(remote: RemoteFile, installation_id: str) -> str | None:
     return None if carried is None or carried.startswith(_ANCHOR) else carried
 
 
+def whose(remote: RemoteBatch) -> str | None:
+    """The batch id that a remote batch carries, whichever installation's it is."""
+    return remote.metadata.get(_BATCH) if _INSTALLATION in remote.metadata else None
+
+
+def whose_file(remote: RemoteFile) -> str | None:
+    """The batch id that an input file was uploaded for, whichever installation's it is."""
+    start, _, rest = remote.name.removesuffix(".jsonl").partition("_")
+    _, _, carried = rest.partition("_")
+    return carried if start == _PREFIX and carried and not carried.startswith(_ANCHOR) else None
+
+
 def is_of_another(remote: RemoteBatch, installation_id: str) -> bool:
     """Whether a remote batch carries the id of another installation of this project."""
     return remote.metadata.get(_INSTALLATION, installation_id) != installation_id

@@ -35,7 +35,8 @@ class LineReader:
         if processing_type is None:
             return RowOutcome(line.custom_id, billed, cost, failure=_NO_SESSION)
         # LiveDash asks in words of its own: of its answers we take what we understand.
-        read = analysis.read_answer if self.batch.is_ours else analysis.read_partial_answer
+        is_asked_so = self.batch.is_ours or self.batch.is_orphan
+        read = analysis.read_answer if is_asked_so else analysis.read_partial_answer
         answer = read(processing_type, line.response)
         if isinstance(answer, Failure):
             return RowOutcome(line.custom_id, billed, cost, failure=answer)

@@ -17,6 +17,7 @@ from batch_assets.store.followers import Followers
 from batch_assets.store.intents import Intents
 from batch_assets.store.live import Live
 from batch_assets.store.livedash_acts import LiveDashActs
+from batch_assets.store.orphans import Orphans
 from batch_assets.store.pending_files import PendingFiles
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.readings import Readings
@@ -79,6 +80,11 @@ class Pipeline:
     def pending_files(self) -> PendingFiles:
         """Batches whose input file the server still processes."""
         return PendingFiles(self.registry.engine)
+
+    @cached_property
+    def orphans(self) -> Orphans:
+        """What an earlier installation, whose schema was lost, has left."""
+        return Orphans(self.registry.engine)
 
     @cached_property
     def searches(self) -> Searches:

@@ -12,16 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from batch_assets.domain.batches import SubmittedBatch, UnresolvedBatch
+from batch_assets.domain.batches import ORPHANED, SubmittedBatch, UnresolvedBatch
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import codes
 from batch_assets.stages import anchors
 from batch_assets.stages.listing import best_first
+from batch_assets.stages.orphans import adopt_orphans
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.searching import Lists
 from batch_assets.stages.strays import StrayReport, clear_strays, note_unknown
+from batch_assets.store.orphans import Adopted
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class RecoverReport:
     """Input files of absent batches."""
     foreign: int = 0
     """Batches that LiveDash itself has in flight, newly watched."""
+    orphans: Adopted = field(default_factory=Adopted)
+    """What an earlier installation, whose schema was lost, had left half-made."""
     strays: StrayReport = field(default_factory=StrayReport)
 
 
@@ -68,6 +72,8 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     installation = glance.installation
     if not installation.may_touch:
         return report
+    report.orphans = adopt_orphans(pipeline)
+    glance = pipeline.glance
     if not glance.has_unresolved:
         if glance.has_anchor:
             anchors.clear(pipeline, installation.id)
@@ -144,9 +150,11 @@ class _Recovery:
             self._say_unproved(len(self._open), "The server's list of batches does not end")
         else:
             self._report.awaited += len(self._open)
-        files = {one: found for one, found in lists.files.items() if one not in self._absent}
-        known = self._pipeline.intents.known({*lists.batches, *files})
-        clear_strays(self._pipeline, known, lists.batches, files, self._report.strays)
+        batches = {one: found for one, found in lists.batches.items() if one not in lists.orphans}
+        files = {one: found for one, found in lists.files.items() if one not in lists.orphans}
+        files = {one: found for one, found in files.items() if one not in self._absent}
+        known = self._pipeline.intents.known({*batches, *files})
+        clear_strays(self._pipeline, known, batches, files, self._report.strays)
 
     def _adopt(self) -> None:
         """Go on with the batches that the server has.
@@ -287,7 +295,10 @@ class _Recovery:
     def _say_unproved_batches(self, batches: Sequence[UnresolvedBatch]) -> None:
         if not batches:
             return
-        if any(batch.account not in {None, self._search.account} for batch in batches):
+        if any(batch.account == ORPHANED for batch in batches):
+            why = "The server's lists show nothing that the earlier installation has made"
+            self._say_unproved(len(batches), why)
+        elif any(batch.account not in {None, self._search.account} for batch in batches):
             why = "OPENAI_API_KEY or OPENAI_BASE_URL was another one when they were made"
             self._say_unproved(len(batches), why)
         elif not self._search.lists_files:

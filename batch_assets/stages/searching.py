@@ -9,14 +9,20 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
-from batch_assets.domain.batches import UnresolvedBatch
+from batch_assets.domain.batches import ORPHANED, UnresolvedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.listings import endless
 from batch_assets.openai_batch.objects import Page
 from batch_assets.openai_batch.operations import Operation
-from batch_assets.stages.naming import account_of_anchor, batch_of, batch_of_file
+from batch_assets.stages.naming import (
+    account_of_anchor,
+    batch_of,
+    batch_of_file,
+    whose,
+    whose_file,
+)
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.store.intents import Intent
 from batch_assets.store.searches import Search
@@ -64,6 +70,10 @@ class Lists:
             one.input_file_id: one.id for one in unresolved if one.input_file_id is not None
         }
         self._sought = frozenset(one.id for one in unresolved)
+        self.orphans = frozenset(one.id for one in unresolved if one.is_orphan)
+        """What is looked for under any installation's id."""
+        self._others: dict[str, str] = {}
+        """Batches of other installations, by the server's ids: one of them may be lost."""
 
     def read(self) -> None:
         """Read on from where the search has come to, as far as the bounds allow.
@@ -89,6 +99,8 @@ class Lists:
         search.shown_files |= _accounts(known, self.files)
         if self._nameless:
             search.shown_batches |= self._pipeline.intents.accounts_of(self._nameless)
+        if self.orphans and self._others and self._pipeline.orphans.are_named(self._others):
+            search.shown_batches.add(ORPHANED)
 
     @property
     def _is_out(self) -> bool:
@@ -115,7 +127,9 @@ class Lists:
             return
         batch_id = batch_of_file(file, self._installation_id) or self._recorded.get(file.id)
         if batch_id is None:
-            return
+            batch_id = whose_file(file)
+            if batch_id not in self.orphans:
+                return
         self.files[batch_id].append(file)
         if batch_id in self._sought:
             self._search.files[file.id] = batch_id
@@ -131,8 +145,13 @@ class Lists:
         if batch_id is None and batch.input_file_id is not None:
             owners = self._recorded | self._search.files
             batch_id = owners.get(batch.input_file_id)
+        carried = whose(batch)
+        if batch_id is None and carried in self.orphans:
+            batch_id = carried
         if batch_id is None:
             self._nameless.append(batch.id)
+            if carried is not None:
+                self._others[batch.id] = carried
             return
         self.batches[batch_id].append(batch)
         if batch_id in self._sought:

@@ -161,8 +161,11 @@ class ResultWriter:
         batch = pending.batch
         reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy.usd_to_eur)
         ours = [line for line in pending.lines if (batch.id, line.custom_id) in types]
-        pending.refused["foreign"] += len(pending.lines) - len(ours)
-        self.seen[batch.id].files.update(line.in_error_file for line in ours)
+        left = self._left(batch, pending.lines, types) if batch.is_orphan else []
+        pending.refused["foreign"] += len(pending.lines) - len(ours) - len(left)
+        seen = self.seen[batch.id]
+        seen.files.update(line.in_error_file for line in [*ours, *left])
+        seen.answered += sum(line.answered for line in left)
         # The lines go while they are read: the answers' texts are most of what a set takes.
         pending.lines.clear()
         ours.reverse()
@@ -181,6 +184,18 @@ class ResultWriter:
             batch.ended_seconds > self._pipeline.policy.batch_timeout_seconds
         )
         return BatchOutcomes(batch.lease, outcomes, pending.refused.total(), gives_up)
+
+    def _left(
+        self, batch: EndedBatch, lines: Sequence[ResultLine], types: Mapping[BatchRow, str | None]
+    ) -> list[ResultLine]:
+        """Lines of rows that had left an orphan to be tried again before its schema was lost."""
+        others = [line for line in lines if (batch.id, line.custom_id) not in types]
+        if not others:
+            return []
+        known = self._pipeline.orphans.requests_of(
+            batch.company_id, [line.custom_id for line in others]
+        )
+        return [line for line in others if line.custom_id in known]
 
     def _write(self, results: Sequence[BatchOutcomes]) -> None:
         if not results:

@@ -108,6 +108,19 @@ WITH span AS MATERIALIZED (
             WHERE l.id = p.batch_id
         )
     UNION ALL
+    -- LiveDash leaves no batch so: an earlier installation has, and its schema was lost.
+    SELECT 'in_unwatched_batch', p.id
+    FROM paired AS p
+    WHERE CAST(:seconds AS float8) IS NULL
+        AND p.batch_id IS NOT NULL
+        AND p.request_id IS NULL
+        AND NOT coalesce((SELECT true FROM batch_assets.batch AS b WHERE b.id = p.batch_id), false)
+        AND (
+            SELECT l.status IN ('PENDING', 'UPLOADING')
+            FROM public."AIBatchRequest" AS l
+            WHERE l.id = p.batch_id
+        )
+    UNION ALL
     -- A request that was deleted with its session is expected: its answer will be discarded. So is one
     -- in a batch of LiveDash's that we have answered meanwhile.
     SELECT 'attempt_without_row', p.request_id

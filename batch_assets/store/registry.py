@@ -108,6 +108,8 @@ class Glance:
     """When the newest batch of ours that the server has was claimed."""
     has_unwatched: bool
     """LiveDash has batches in flight that are not watched yet."""
+    has_orphans: bool
+    """An earlier installation, whose schema was lost, has left batches or requests half-made."""
     has_in_flight: bool
     has_ended: bool
     """Batches have ended that nobody reads."""
@@ -167,6 +169,7 @@ class Registry(EngineQueries):
             ),
             newest_at=row.newest_at,
             has_unwatched=row.has_unwatched,
+            has_orphans=row.has_orphans,
             has_in_flight=row.has_in_flight,
             has_ended=row.has_ended,
             has_unresolved=row.has_unresolved,

@@ -76,6 +76,19 @@ SELECT
             LIMIT 1
         ) AS l
     ) AS has_unwatched,
+    i.has_orphans
+    OR EXISTS (
+        SELECT
+        FROM public."Company" AS c
+        CROSS JOIN LATERAL (
+            SELECT
+            FROM public."AIBatchRequest" AS f
+            WHERE f."companyId" = c.id
+                AND f.status IN ('PENDING', 'UPLOADING')
+                AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = f.id)
+            LIMIT 1
+        ) AS l
+    ) AS has_orphans,
     EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.state = 'submitted') AS has_in_flight,
     EXISTS (
         SELECT

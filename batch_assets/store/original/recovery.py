@@ -33,6 +33,7 @@ class RecoveryQueries(EngineQueries):
                 sought_at=row.sought_at,
                 absences=row.absences,
                 absent_since=row.absent_since,
+                is_orphan=row.is_orphan,
             )
             for row in sorted(rows, key=lambda row: (row.claimed_at, row.id))
         ]

@@ -7,7 +7,8 @@ SET lease_owner = :owner,
 FROM (
     SELECT u.id
     FROM batch_assets.batch AS u
-    JOIN batch_assets.installation AS i ON i.id = u.installation_id
+    JOIN batch_assets.installation AS i
+        ON i.id = u.installation_id OR u.installation_id = 'orphaned'
     WHERE u.state IN ('claimed', 'uploaded')
         AND u.file_pending_since IS NULL
         AND (u.lease_expires_at IS NULL OR u.lease_expires_at < clock_timestamp())
@@ -18,7 +19,7 @@ FROM (
 WHERE b.id = free.id
 RETURNING
     b.id, b.fence, b.account, b.input_file_id, b.claimed_at, b.sought_at, b.absences,
-    b.absent_since
+    b.absent_since, b.installation_id = 'orphaned' AS is_orphan
 
 -- name: absent
 UPDATE batch_assets.batch AS b

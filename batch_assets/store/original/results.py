@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import (
+    ORPHANED,
     BatchOutcomes,
     BatchRow,
     EndedBatch,
@@ -137,6 +138,7 @@ class ResultQueries(EngineQueries):
                 output_file_id=row.output_file_id,
                 error_file_id=row.error_file_id,
                 is_live=row.kind == "live",
+                is_orphan=row.installation_id == ORPHANED,
                 answered=row.answered,
                 completed=row.completed,
                 returned=row.returned,

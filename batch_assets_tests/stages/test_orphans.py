@@ -1,0 +1,306 @@
+"""The schema `batch_assets` is lost with batches at every stage: each is found again, or freed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from batch_assets.local.batch_server import RunningServer
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.pipeline import Pipeline
+from batch_assets.store.conservation import Conservation
+from batch_assets.store.migrate import upgrade
+from batch_assets.store.registry import Registry
+from batch_assets.store.strategy import choose_queries
+from batch_assets_tests.databases import TestDatabases
+from batch_assets_tests.factories import make_request
+from batch_assets_tests.one_database import empty, one_database
+from batch_assets_tests.stages.live_support import ON, waiting
+from batch_assets_tests.stages.live_support import ask as ask_live
+from batch_assets_tests.stages.support import QUICK, Lab, call_rule, wait_until
+from batch_assets_tests.store.queries.support import Desk
+
+DROPPED = {"kind": "drop", "work": "done"}
+NOT_DONE = {"kind": "drop", "work": "never"}
+FAILING = {"effect": {"kind": "http_error", "status": 500}}
+REFUSED = {"effect": {"kind": "http_error", "status": 400}}
+
+_LOSE = text("""
+    DELETE FROM batch_assets.attempt;
+    DELETE FROM batch_assets.batch;
+    DELETE FROM batch_assets.intake;
+    DELETE FROM batch_assets.retry;
+    DELETE FROM batch_assets.follower;
+    DELETE FROM batch_assets.dead_letter;
+    DELETE FROM batch_assets.search;
+    DELETE FROM batch_assets.live_request;
+    UPDATE batch_assets.installation SET id = gen_random_uuid()::text, has_orphans = true;
+""")
+"""What a schema that was lost and made again differs by, without the seconds that it takes."""
+
+
+@pytest.fixture(scope="module")
+def unwatched_engine(databases: TestDatabases) -> Iterator[Engine]:
+    """Not that of the other tests: what is lost is in no bucket, and makes moves that are none."""
+    with one_database(databases) as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine(unwatched_engine: Engine) -> Engine:
+    empty(unwatched_engine)
+    return unwatched_engine
+
+
+@pytest.fixture
+def own_engine(databases: TestDatabases) -> Iterator[Engine]:
+    with one_database(databases) as opened:
+        yield opened
+
+
+def lose(lab: Lab) -> None:
+    with lab.desk.engine.begin() as connection:
+        connection.execute(_LOSE)
+
+
+def lose_schema(lab: Lab) -> None:
+    """Drop the schema for real, and make it again."""
+    lab.desk.do("DROP SCHEMA batch_assets CASCADE")
+    engine = lab.desk.engine
+    engine.dispose()
+    upgrade(engine.url.set(drivername="postgresql").render_as_string(hide_password=False))
+
+
+def claimed(lab: Lab) -> list[str]:
+    _, ids = lab.company(2)
+    lab.claim()
+    return ids
+
+
+def uploaded_in_vain(lab: Lab) -> list[str]:
+    """The server has the file, and its answer was lost."""
+    _, ids = lab.company(2)
+    lab.configure(calls=[call_rule("files.create", DROPPED)])
+    lab.submit()
+    lab.configure()
+    return ids
+
+
+def uploaded(lab: Lab) -> list[str]:
+    """The file is recorded; the create never reached the server."""
+    _, ids = lab.company(2)
+    lab.configure(calls=[call_rule("batches.create", NOT_DONE)])
+    lab.submit()
+    lab.configure()
+    assert lab.batches("uploaded")
+    return ids
+
+
+def created(lab: Lab) -> list[str]:
+    """The server has the batch, and its answer was lost."""
+    _, ids = lab.company(2)
+    lab.configure(calls=[call_rule("batches.create", DROPPED)])
+    lab.submit()
+    lab.configure()
+    return ids
+
+
+def running(lab: Lab) -> list[str]:
+    _, ids = lab.company(2)
+    lab.submit()
+    return ids
+
+
+def ended(lab: Lab) -> list[str]:
+    ids = running(lab)
+    lab.poll_to_the_end()
+    return ids
+
+
+class InterruptedHereError(Exception):
+    pass
+
+
+class _Breaking:
+    """The operations on the database, of which one ends the process at its second call."""
+
+    def __init__(self, queries: Any, operation: str, calls: int) -> None:
+        self._queries, self._operation, self._left = queries, operation, calls
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._operation:
+            if not self._left:
+                raise InterruptedHereError
+            self._left -= 1
+        return getattr(self._queries, name)
+
+
+def half_ingested(lab: Lab, *, operation: str = "write_results", calls: int = 1) -> list[str]:
+    """Some rows are written, or all, and the batch is not settled."""
+    ids = ended(lab)
+    breaking = _Breaking(lab.pipeline.queries, operation, calls)
+    with pytest.raises(InterruptedHereError):
+        lab.under(rows_per_write=1).asking(breaking).ingest()
+    return ids
+
+
+def read_and_not_settled(lab: Lab) -> list[str]:
+    return half_ingested(lab, operation="settle", calls=0)
+
+
+def put_off(lab: Lab) -> list[str]:
+    """Failed once in a settled batch, and waiting for another try."""
+    _, ids = lab.company(2)
+    lab.configure(rows=[FAILING])
+    lab.submit()
+    lab.under(retry_base_seconds=3_600).read_to_the_end()
+    lab.configure()
+    assert lab.bucket_counts()["retry"] == 2
+    return ids
+
+
+def followed(lab: Lab) -> list[str]:
+    """One in a batch that runs, and one of the same session that follows it."""
+    _, ids = lab.company(1)
+    lab.submit()
+    with lab.desk.engine.begin() as connection:
+        make_request(connection, lab.desk.session_id(ids[0]))
+    lab.pipeline.queries.notice_pending(10)
+    assert lab.bucket_counts()["follows"] == 1
+    return ids
+
+
+def dead(lab: Lab) -> list[str]:
+    _, ids = lab.company(1)
+    lab.configure(rows=[REFUSED])
+    lab.submit()
+    lab.read_to_the_end()
+    lab.configure()
+    return ids
+
+
+def finish(lab: Lab) -> None:
+    """Run until nothing is under way, as an operator who has confirmed sees it."""
+
+    def is_done() -> bool:
+        lab.recover()
+        lab.retry()
+        lab.read_to_the_end()
+        lab.submit()
+        return not lab.bucket_counts().keys() & {"waiting", "in_batch", "retry", "follows"}
+
+    wait_until(is_done, seconds=30)
+
+
+STAGES: Sequence[Callable[[Lab], list[str]]] = (
+    *(claimed, uploaded_in_vain, uploaded, created, running, ended, half_ingested),
+    *(read_and_not_settled, put_off, followed),
+)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
+def test_what_was_under_way_when_the_schema_was_lost_is_billed_once(
+    lab: Lab, stage: Callable[[Lab], list[str]]
+) -> None:
+    before = ended(lab)
+    lab.ingest()
+    ids = stage(lab)
+    lose(lab)
+    finish(lab)
+    assert set(lab.statuses(ids)) == {"PROCESSING_COMPLETE"}
+    assert lab.times_billed([*before, *ids]) == [1] * (len(ids) + 2)
+    found = Conservation(lab.desk.engine).all_rows()
+    assert found.is_clean, found
+
+
+@pytest.mark.parametrize("implementation", ["optimized", "original"])
+def test_a_schema_that_is_dropped_with_batches_at_every_stage(
+    own_engine: Engine, api: BatchApi, server: RunningServer, tmp_path: Path, implementation: str
+) -> None:
+    pipeline = Pipeline(
+        queries=choose_queries(own_engine, optimized=implementation == "optimized"),
+        registry=Registry(own_engine, foreign_quiet_seconds=900),
+        api=api,
+        policy=QUICK,
+        spool_dir=tmp_path,
+        owner="host:1",
+    )
+    lab = Lab(pipeline, server, Desk(own_engine, pipeline.queries))
+    ids, dead_ids = put_off(lab), dead(lab)
+    ids += half_ingested(lab) + created(lab) + followed(lab) + uploaded(lab) + claimed(lab)
+    lose_schema(lab)
+    rows = lab.desk.column('SELECT id FROM public."AIProcessingRequest"')
+
+    named = {str(one.kind): one.count for one in Conservation(own_engine).all_rows().look.misfits}
+    assert named["in_unwatched_batch"] == 8, "one of the half-read has its answer"
+    lab.recover()
+    assert lab.batches() == [], "until somebody has confirmed, nothing is known of whose it is"
+    pipeline.registry.confirm("the tests")
+    report = lab.recover()
+    assert report.orphans.orphaned_requests == 3, "two put off, one follows"
+    finish(lab)
+    assert lab.times_billed(ids) == [1] * len(ids)
+    assert sum(lab.times_billed(rows)) == len(ids), "what followed was not bought, nor what is dead"
+    assert lab.bucket_counts() == {"complete": len(ids) + 1, "failed_elsewhere": len(dead_ids)}
+    found = Conservation(own_engine).all_rows()
+    assert found.is_clean, found
+
+
+def test_a_live_call_whose_record_is_lost_is_not_made_again(lab: Lab) -> None:
+    ids = waiting(lab, 2)
+    ask_live(lab, ids)
+    live = lab.under(live=ON)
+    breaking = _Breaking(lab.pipeline.queries, "write_results", 0)
+    with pytest.raises(InterruptedHereError):
+        live.asking(breaking).retry_failed()
+    lose(lab)
+    lab.recover()
+    lab.ingest()
+    assert lab.bucket_counts() == {"dead": 2}
+    assert {row.code for row in map(lab.desk.dead_letter, ids)} == {"indeterminate_live"}
+
+
+def test_what_an_orphan_had_put_off_keeps_it_from_no_end(lab: Lab) -> None:
+    """All that its file holds has left it: the row that failed is in no batch when it is lost."""
+    lab.configure(rows=[FAILING])
+    ids = read_and_not_settled(lab)
+    lab.configure()
+    lose(lab)
+    lab.recover()
+    lab.poll_to_the_end()
+    assert lab.ingest().settled == 1
+    finish(lab)
+    assert lab.times_billed(ids) == [1, 1]
+
+
+def test_without_a_sign_of_the_earlier_installation_nothing_is_freed(lab: Lab) -> None:
+    """The key may be another one now: an empty list is no proof, and no file of ours in it is."""
+    ids = claimed(lab)
+    lose(lab)
+    for _ in range(3):
+        report = lab.recover()
+    assert (report.unproved, report.released) == (1, 0)
+    assert set(lab.statuses(ids)) == {"BATCHING_IN_PROGRESS"}
+
+
+def test_a_batch_that_the_server_does_not_know_stays_as_it_is(lab: Lab) -> None:
+    ids = running(lab)
+    lab.desk.do("""UPDATE public."AIBatchRequest" SET "openaiBatchId" = 'batch_of_another_key'""")
+    lose(lab)
+    lab.recover()
+    assert lab.poll().unknown == 1
+    assert set(lab.statuses(ids)) == {"BATCHING_IN_PROGRESS"}
+
+
+def test_nothing_of_an_orphan_is_cancelled_or_deleted(lab: Lab) -> None:
+    """The database that made it may live on, and need its files."""
+    running(lab)
+    files = lab.all_file_ids()
+    lose(lab)
+    lab.recover()
+    lab.under(batch_timeout_seconds=0).read_to_the_end()
+    lab.clean()
+    assert files <= lab.all_file_ids()
+    assert not lab.pipeline.registry.glance().has_leftovers
