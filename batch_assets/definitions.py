@@ -14,6 +14,7 @@ from batch_assets.jobs import (
     report_job,
 )
 from batch_assets.resources.defaults import default_resources
+from batch_assets.resources.run_executor import run_executor
 from batch_assets.schedules import (
     audit_schedule,
     batch_processing_schedule,
@@ -48,7 +49,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
         ],
         resources={**default_resources(), **(resource_overrides or {})},
         # For a check that somebody executes in the UI: a process of its own takes far longer.
-        executor=dg.in_process_executor,
+        executor=run_executor,
     )
 
 

@@ -1,14 +1,13 @@
 """`batch-assets run`: the job in this process, as real as any run in Dagster's history."""
 
-import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import click
 import dagster as dg
-import psutil
 import typer
 
 from batch_assets.cli.dagster_home import dagster_home
@@ -18,15 +17,12 @@ from batch_assets.cli.output import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.jobs import EXCLUSIVE, batch_processing_job, report_job
 from batch_assets.resources.defaults import default_resources
+from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
 from batch_assets.settings import load_settings
-from batch_assets.ticks.runs import ACTIVE
-
-PROCESS_TAG = ".dagster/batch_assets_process"
-"""In which process of which host a run is, so that one whose process was killed is not waited
-for. The UI hides tags that begin like this."""
 
 # Dagster shows a run under its job when it knows from which code location it came.
 _LOCATION = {".dagster/repository": "__repository__@batch_assets"}
+_QUEUE_PATIENCE: Final = timedelta(minutes=1)
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -62,7 +58,7 @@ def run_once() -> None:
 
 @contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
-    """Dagster's instance, with runs given up that died with their process.
+    """Dagster's instance, with the records of dead runs closed.
 
     Raises `BatchAssetsError` with the sentence that Dagster's own commands would print.
     """
@@ -71,16 +67,26 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
     except click.ClickException as error:
         raise BatchAssetsError(error.message) from None
     with opened as instance:
-        for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE)):
-            if _has_died(run.tags.get(PROCESS_TAG)):
-                instance.report_run_failed(run, "The process of this run has ended before it.")
+        RunWatch().close_dead_runs(instance)
         yield instance
 
 
 def active_run(instance: dg.DagsterInstance) -> str | None:
-    """The id of a run that has not ended and may submit: of the job or of force_batch_job."""
-    runs = instance.get_runs(dg.RunsFilter(tags=dict(EXCLUSIVE), statuses=ACTIVE), limit=1)
-    return runs[0].run_id if runs else None
+    """The id of a run that has not ended and may submit: of the job or of force_batch_job.
+
+    One that has been queued for a while does not count if nothing else is under way: there is no
+    daemon to take it, and one that comes lets it wait for whatever is started now.
+    """
+    since = datetime.now(UTC) - _QUEUE_PATIENCE
+    for which in (
+        dg.RunsFilter(tags=dict(EXCLUSIVE), statuses=list(IN_PROCESS)),
+        dg.RunsFilter(
+            tags=dict(EXCLUSIVE), statuses=[dg.DagsterRunStatus.QUEUED], created_after=since
+        ),
+    ):
+        for run in instance.get_runs(which, limit=1):
+            return run.run_id
+    return None
 
 
 def job_definition() -> dg.JobDefinition:
@@ -102,7 +108,7 @@ def run_job(
         result = dg.execute_job(
             dg.reconstructable(definition),
             instance=instance,
-            tags={**_LOCATION, PROCESS_TAG: _this_process()},
+            tags=_LOCATION,
             run_config=_QUIET,
             raise_on_error=False,
         )
@@ -137,21 +143,6 @@ _OPS: Sequence[Column[tuple[str, dict[str, float]]]] = (
 def _with_resources(job: dg.JobDefinition) -> dg.JobDefinition:
     definitions = dg.Definitions(jobs=[job], resources=default_resources())
     return definitions.resolve_job_def(job.name)
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
-
-
-def _has_died(process: str | None) -> bool:
-    """Whether a process of this host has ended; False for one that cannot be looked up."""
-    host, number, created = (process or "  ").rsplit(" ", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        return f"{psutil.Process(int(number)).create_time():.2f}" != created
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _numbers(event: dg.DagsterEvent) -> dict[str, float]:

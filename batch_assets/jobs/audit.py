@@ -4,6 +4,7 @@ import dagster as dg
 
 from batch_assets.ops.clear_strays import clear_strays
 from batch_assets.ops.conservation import audit_rows
+from batch_assets.resources.run_executor import WATCHED, run_executor
 
 
 @dg.graph
@@ -21,7 +22,7 @@ def audit_job() -> dg.JobDefinition:
             "Proves over every row that each request is in exactly one bucket, and clears the "
             "server of batches and files of ours that nothing needs."
         ),
-        executor_def=dg.in_process_executor,
+        executor_def=run_executor,
         # Its statements give up after half an hour each.
-        tags={"dagster/max_runtime": "7200"},
+        tags={**WATCHED, "dagster/max_runtime": "7200"},
     )

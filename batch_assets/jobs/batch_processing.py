@@ -13,6 +13,7 @@ from batch_assets.ops.load_companies import load_companies
 from batch_assets.ops.record_metrics import record_metrics
 from batch_assets.ops.retry_failed_requests import retry_failed_requests
 from batch_assets.ops.submit_batches import submit_batches
+from batch_assets.resources.run_executor import WATCHED, run_executor
 from batch_assets.settings import Settings
 
 
@@ -38,9 +39,10 @@ def batch_processing_job(settings: Settings) -> dg.JobDefinition:
     return batch_processing.to_job(
         name="batch_processing_job",
         description="Reads finished batches, retries failures, and submits what is due.",
-        executor_def=dg.in_process_executor,
+        executor_def=run_executor,
         tags={
             **EXCLUSIVE,
+            **WATCHED,
             "dagster/max_runtime": str(round(most_seconds)),
         },
     )

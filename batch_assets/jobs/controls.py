@@ -18,6 +18,7 @@ from batch_assets.ops.controls.refresh_companies import refresh_companies
 from batch_assets.ops.controls.requeue_requests import requeue_requests
 from batch_assets.ops.controls.reset_breakers import reset_breakers
 from batch_assets.ops.controls.reset_stages import reset_stages
+from batch_assets.resources.run_executor import WATCHED, run_executor
 from batch_assets.settings import Settings
 
 _LONGEST_SECONDS = 3_600
@@ -139,7 +140,7 @@ def _job(
     return graph.to_job(
         name=name,
         description=description,
-        executor_def=dg.in_process_executor,
+        executor_def=run_executor,
         config=None if template is None else {"ops": {op.name: {"config": dict(template)}}},
-        tags={"dagster/max_runtime": str(_LONGEST_SECONDS), **(tags or {})},
+        tags={**WATCHED, "dagster/max_runtime": str(_LONGEST_SECONDS), **(tags or {})},
     )

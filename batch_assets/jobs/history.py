@@ -4,6 +4,7 @@ import dagster as dg
 
 from batch_assets.ops.draw_reports import draw_reports
 from batch_assets.ops.prune_history import prune_history
+from batch_assets.resources.run_executor import WATCHED, run_executor
 from batch_assets.settings import Settings
 
 
@@ -18,8 +19,8 @@ def report_job() -> dg.JobDefinition:
     return report.to_job(
         name="report_job",
         description="Draws turnaround, cost by company, and original against optimized.",
-        executor_def=dg.in_process_executor,
-        tags={"dagster/max_runtime": "1800"},
+        executor_def=run_executor,
+        tags={**WATCHED, "dagster/max_runtime": "1800"},
     )
 
 
@@ -34,7 +35,7 @@ def prune_job(settings: Settings) -> dg.JobDefinition:
     return prune.to_job(
         name="prune_job",
         description="Deletes old figures, and old runs and events of Dagster's.",
-        executor_def=dg.in_process_executor,
+        executor_def=run_executor,
         # One statement may take five minutes after the op's time is up.
-        tags={"dagster/max_runtime": str(round(settings.op_seconds + 600))},
+        tags={**WATCHED, "dagster/max_runtime": str(round(settings.op_seconds + 600))},
     )

@@ -1,11 +1,14 @@
 """What Dagster knows of a job's runs: which one is under way, and how the last ones ended."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import dagster as dg
+
+from batch_assets.domain.run_processes import UNHEARD_SECONDS
+from batch_assets.resources.run_watch import RunWatch
 
 ACTIVE: Final = [
     dg.DagsterRunStatus.QUEUED,
@@ -16,6 +19,7 @@ ACTIVE: Final = [
 ]
 """The statuses of runs that are still under way, or will be."""
 
+_OLD: Final = timedelta(seconds=UNHEARD_SECONDS)
 _DECIDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 """A run that a person has cancelled says nothing about the next one."""
 
@@ -58,9 +62,20 @@ class InstanceRuns:
 
     instance: dg.DagsterInstance
     job_name: str
+    watch: RunWatch = field(default_factory=RunWatch)
 
     def active(self) -> ActiveRun | None:
-        """See `Runs`."""
+        """See `Runs`.
+
+        While it has been active for longer than a run takes to be heard of, all that are under way
+        are looked at: Dagster's daemon does so, too, unless its `dagster.yaml` is an older one.
+        """
+        active = self._first_active()
+        if active is None or datetime.now(UTC) - active.since < _OLD:
+            return active
+        return self._first_active() if self.watch.close_dead_runs(self.instance) else active
+
+    def _first_active(self) -> ActiveRun | None:
         for record in self._records(ACTIVE, 1):
             began = record.start_time
             return ActiveRun(

@@ -1,16 +1,24 @@
 """Runs that died with their process are given up, and Ctrl-C ends a run whenever it comes."""
 
-import os
 import signal
-import socket
+from dataclasses import replace
+from datetime import timedelta
 
 import dagster as dg
-import psutil
 import pytest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._utils.interrupts import capture_interrupts
 
-from batch_assets.cli.job import PROCESS_TAG, open_instance, run_job
+from batch_assets.cli.job import active_run, open_instance, run_job
+from batch_assets.jobs import EXCLUSIVE
+from batch_assets.resources.this_process import this_process
 from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets.store.engine import open_engine
+from batch_assets.store.run_processes import RunProcesses
 from batch_assets_tests.cli.conftest import KEY
 
 
@@ -21,26 +29,42 @@ def test_a_run_is_given_up_once_its_process_is_gone(
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("DAGSTER_HOME", dagster_home)
-    here = f"{socket.gethostname()} {os.getpid()}"
-    begun = f"{psutil.Process().create_time():.2f}"
+    here = this_process()
+    gone = replace(here, started_ticks=here.started_ticks - 1)
+    names = {"batch_processing_job": gone, "report_job": here, "audit_job": None}
     runs = [
-        dg.DagsterRun(job_name=job, status=dg.DagsterRunStatus.STARTED, tags=tags)
-        for job, tags in (
-            ("batch_processing_job", {PROCESS_TAG: f"{here} 1.00"}),
-            ("report_job", {PROCESS_TAG: f"{here} 1.00"}),
-            ("report_job", {PROCESS_TAG: f"{here} {begun}"}),
-            ("audit_job", {}),
-        )
+        dg.DagsterRun(job_name=job, status=dg.DagsterRunStatus.STARTED, tags=dict(EXCLUSIVE))
+        for job in names
     ]
+    engine = open_engine(database_url)
     with open_instance() as instance:
-        for run in runs:
+        for run, name in zip(runs, names.values(), strict=True):
             instance.add_run(run)
+            if name is not None:
+                RunProcesses(engine).beat(run.run_id, name)
+    engine.dispose()
     with open_instance() as instance:
         found = [instance.get_run_by_id(run.run_id) for run in runs]
-    assert [run.status.value if run else "" for run in found] == [
-        *("FAILURE", "FAILURE"),
-        *("STARTED", "STARTED"),
-    ]
+        active = active_run(instance)
+    assert [run.status.value if run else "" for run in found] == ["FAILURE", "STARTED", "STARTED"]
+    assert active in {run.run_id for run in runs[1:]}
+
+
+def test_a_run_that_nobody_takes_from_the_queue_keeps_no_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("batch_assets"), "__repository__")
+    with dg.instance_for_test() as instance:
+        queued = dg.DagsterRun(
+            job_name="batch_processing_job",
+            status=dg.DagsterRunStatus.QUEUED,
+            tags=dict(EXCLUSIVE),
+            remote_job_origin=RemoteJobOrigin(place, "batch_processing_job"),
+        )
+        instance.add_run(queued)
+        assert active_run(instance) == queued.run_id
+        monkeypatch.setattr("batch_assets.cli.job._QUEUE_PATIENCE", -timedelta(minutes=1))
+        assert active_run(instance) is None
 
 
 def test_ctrl_c_after_the_last_op_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

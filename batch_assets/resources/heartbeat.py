@@ -1,0 +1,124 @@
+"""The heartbeat of a run's process: a thread that says every few seconds that it lives.
+
+It works on connections of its own, so that it neither waits for the run nor keeps it up. While the
+database cannot be reached it tries on, and the run does what it would do without.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.run_processes import BEAT_SECONDS
+from batch_assets.resources.this_process import this_process
+from batch_assets.settings import load_settings
+from batch_assets.store.engine import open_engine_for_looks
+from batch_assets.store.run_processes import RunProcesses, Wanted
+from batch_assets.wiring import connect
+
+END_SECONDS: Final = 5.0
+"""How long the end of a run waits for the last word of its heart."""
+
+_log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """The heartbeat of this process for one run.
+
+    A person may want the run to end: then it is interrupted as by Ctrl-C. A run that counts as dead
+    already ends at once, as if it had been killed: its record is closed, and another one may have
+    taken its place.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        open_processes: Callable[[], RunProcesses],
+        *,
+        interrupt: Callable[[], object],
+        die: Callable[[], object],
+        seconds: float = BEAT_SECONDS,
+    ) -> None:
+        self._run_id = run_id
+        self._open_processes = open_processes
+        self._interrupt = interrupt
+        self._die = die
+        self._seconds = seconds
+        self._is_over = threading.Event()
+        self._was_interrupted = False
+        self._thread = threading.Thread(target=self._work, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin, without waiting for the first beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say that this process is done with the run."""
+        self._is_over.set()
+        self._thread.join(END_SECONDS)
+
+    def _work(self) -> None:
+        name, processes = this_process(), None
+        while True:
+            try:
+                processes = processes or self._open_processes()
+                if self._is_over.is_set():
+                    processes.end(self._run_id, name)
+                else:
+                    self._heed(processes.beat(self._run_id, name))
+            except (BatchAssetsError, DBAPIError, psycopg.Error) as error:
+                # Its own text may quote a row. It may be elsewhere when it is there again.
+                processes = None
+                _log.warning(
+                    "The database does not hear that this run lives (%s): it is told again in "
+                    "%.0f s.",
+                    type(error).__name__,
+                    self._seconds,
+                )
+            if self._is_over.is_set():
+                return
+            self._is_over.wait(self._seconds)
+
+    def _heed(self, wanted: Wanted) -> None:
+        if wanted.is_given_up:
+            self._die()
+        elif wanted.is_to_end and not self._was_interrupted:
+            self._was_interrupted = True
+            self._interrupt()
+
+
+@contextmanager
+def beating(run_id: str) -> Iterator[None]:
+    """Let others see that this process works on a run, for as long as it is in here."""
+    heartbeat = Heartbeat(
+        run_id,
+        open_run_processes,
+        interrupt=lambda: os.kill(os.getpid(), signal.SIGINT),
+        die=lambda: _die(run_id),
+    )
+    heartbeat.start()
+    try:
+        yield
+    finally:
+        heartbeat.stop()
+
+
+def open_run_processes() -> RunProcesses:
+    """Where runs are, on the database that the settings of this process lead to."""
+    return RunProcesses(open_engine_for_looks(connect(load_settings()).database_url))
+
+
+def _die(run_id: str) -> NoReturn:
+    os.write(
+        2,
+        f"Run {run_id} was not heard of for so long that it was given up: this process ends, and "
+        "the next run carries on.\n".encode(),
+    )
+    os._exit(1)

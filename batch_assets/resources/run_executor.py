@@ -1,0 +1,49 @@
+"""How every job of ours executes: in one process, which lets others see that it lives."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import dagster as dg
+
+from batch_assets.resources.heartbeat import beating
+
+WATCHED: Final[Mapping[str, str]] = {".dagster/batch_assets_watched": "true"}
+"""Tags a job whose runs have a heartbeat: one that is never heard of is dead. The UI hides it."""
+
+
+class WatchedExecutor(dg.Executor):
+    """An executor whose own process has a heartbeat for as long as it executes."""
+
+    def __init__(self, inner: dg.Executor) -> None:
+        self._inner = inner
+
+    @property
+    def retries(self) -> Any:
+        """As the executor within has them."""
+        return self._inner.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        """As the executor within has it."""
+        return self._inner.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
+        """Execute as the executor within does."""
+        with beating(plan_context.dagster_run.run_id):
+            yield from self._inner.execute(plan_context, execution_plan)
+
+
+def _watched_in_process(context: dg.InitExecutorContext) -> WatchedExecutor:
+    make = dg.in_process_executor.executor_creation_fn
+    if make is None:
+        raise TypeError("Dagster's executor within cannot be made by itself.")
+    return WatchedExecutor(make(context))
+
+
+run_executor: Final = dg.ExecutorDefinition(
+    name="in_process",
+    config_schema=dg.in_process_executor.config_schema,  # type: ignore[arg-type]
+    executor_creation_fn=_watched_in_process,
+    description="Executes all ops in one process, which has a heartbeat.",
+)
+"""Starting a process for each op would take longer than the ops do."""

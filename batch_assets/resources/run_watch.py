@@ -1,0 +1,158 @@
+"""Which runs are dead: nobody works on them any more, and nobody will.
+
+What cannot be seen is never taken for dead: then a run stays as it is, and is looked at again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import dagster as dg
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.run_processes import (
+    BEAT_SECONDS,
+    UNHEARD_SECONDS,
+    RunProcess,
+    RunTrace,
+    is_gone,
+)
+from batch_assets.resources.heartbeat import open_run_processes
+from batch_assets.resources.run_executor import WATCHED
+from batch_assets.resources.this_process import lives
+from batch_assets.store.run_processes import RunProcesses
+
+IN_PROCESS: Final = (
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+"""Of these somebody has to be at work on it, or about to. One that is queued needs nobody."""
+SECOND_LOOK_SECONDS: Final = 2 * BEAT_SECONDS + 2
+"""Whoever was as silent as everybody else, say in a machine that slept, is heard of by then."""
+
+_MOST: Final = 100
+_Answer = TypeVar("_Answer")
+_log = logging.getLogger(__name__)
+
+
+class RunWatch:
+    """Finds and closes dead runs; made without doing anything."""
+
+    def __init__(self, open_processes: Callable[[], RunProcesses] = open_run_processes) -> None:
+        self._open = open_processes
+
+    def trace(self, run_id: str) -> RunTrace | None:
+        """Where a run is; `None` if that cannot be seen."""
+        return self._ask(lambda processes: processes.trace(run_id), None)
+
+    def mark(self, run_id: str, trace: RunTrace) -> bool:
+        """Let a run's process end should it be heard of again; not if it was heard of since."""
+        return self._ask(lambda processes: processes.give_up(run_id, trace), False)
+
+    def ask_to_end(self, run_id: str) -> bool:
+        """Let a run end with the next beat of its process; whether that could be said."""
+
+        def ask(processes: RunProcesses) -> bool:
+            processes.ask_to_end(run_id)
+            return True
+
+        return self._ask(ask, False)
+
+    def give_up(self, instance: dg.DagsterInstance, run_id: str) -> str | None:
+        """Take a run for dead if it is; the sentence that says why, or `None` if it is not.
+
+        Its record is the caller's to close.
+        """
+        record = instance.get_run_record_by_id(run_id)
+        if record is None or record.dagster_run.status not in IN_PROCESS:
+            return None
+        trace = self.trace(run_id)
+        if trace is None or not _looks_dead(instance, record, trace):
+            return None
+        if not trace.is_given_up and _may_be_heard_of(trace):
+            time.sleep(SECOND_LOOK_SECONDS)
+            trace = self.trace(run_id)
+            if trace is None or not _looks_dead(instance, record, trace):
+                return None
+        if not (trace.is_given_up or self.mark(run_id, trace)):
+            return None
+        return _sentence(trace)
+
+    def close_dead_runs(self, instance: dg.DagsterInstance) -> list[str]:
+        """Close the records of dead runs; the ids of these."""
+        records = instance.get_run_records(dg.RunsFilter(statuses=list(IN_PROCESS)), limit=_MOST)
+        return [
+            record.dagster_run.run_id
+            for record in records
+            if self._close_if_dead(instance, record.dagster_run.run_id)
+        ]
+
+    def _close_if_dead(self, instance: dg.DagsterInstance, run_id: str) -> bool:
+        sentence = self.give_up(instance, run_id)
+        return sentence is not None and _close(instance, run_id, sentence)
+
+    def _ask(self, ask: Callable[[RunProcesses], _Answer], unknown: _Answer) -> _Answer:
+        try:
+            return ask(self._open())
+        except (BatchAssetsError, DBAPIError, psycopg.Error) as error:
+            # Its own text may quote a row.
+            _log.warning("Whether runs live cannot be seen (%s).", type(error).__name__)
+            return unknown
+
+
+def _close(instance: dg.DagsterInstance, run_id: str, sentence: str) -> bool:
+    """Close the record of a run that was given up, unless somebody has done so meanwhile."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.status not in IN_PROCESS:
+        return False
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, sentence)
+    else:
+        instance.report_run_failed(run, sentence)
+    return True
+
+
+def is_watched(run: dg.DagsterRun) -> bool:
+    """Whether a run lets itself be heard of, if it lives."""
+    return WATCHED.items() <= run.tags.items()
+
+
+def _looks_dead(instance: dg.DagsterInstance, record: dg.RunRecord, trace: RunTrace) -> bool:
+    if trace.is_given_up:
+        return True
+    if trace.processes:
+        return all(is_gone(process, lives(process.name)) for process in trace.processes)
+    if not is_watched(record.dagster_run):
+        return False
+    return time.time() - _began_at(instance, record) > UNHEARD_SECONDS
+
+
+def _may_be_heard_of(trace: RunTrace) -> bool:
+    return any(lives(process.name) is not False for process in trace.processes)
+
+
+def _began_at(instance: dg.DagsterInstance, record: dg.RunRecord) -> float:
+    """When a run was started, or launched if it was not, or made if it was not launched either."""
+    if record.start_time is not None:
+        return record.start_time
+    launched_at = instance.get_run_stats(record.dagster_run.run_id).launch_time
+    return launched_at or record.create_timestamp.timestamp()
+
+
+def _sentence(trace: RunTrace) -> str:
+    """Why a run is dead, for whoever reads its page."""
+    last: Sequence[RunProcess] = sorted(trace.processes, key=lambda process: process.beat_at)[-1:]
+    said = "its process was never heard of"
+    for process in last:
+        where = f"process {process.name.pid} on {process.name.host_name}"
+        said = (
+            f"{where} has ended before it"
+            if lives(process.name) is False
+            else f"{where} was not heard of for {process.silent_seconds:.0f} s"
+        )
+    return f"This run is given up: {said}. The next run carries on from what the database says."
