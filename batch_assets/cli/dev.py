@@ -9,6 +9,7 @@ from contextlib import suppress
 import psutil
 
 from batch_assets.cli.dagster_home import dagster_home
+from batch_assets.cli.dagster_processes import OWNER, CodeServers, end_left_behind, owner
 from batch_assets.cli.job import open_instance
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import console
@@ -21,6 +22,8 @@ from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR, local_environment
 HOST = "127.0.0.1"
 NO_ADVICE = "ignore:Function `dev_command` is superseded"
 """For PYTHONWARNINGS: that there is `dg dev`, too, helps nobody who typed `make dev`."""
+LOOK_SECONDS = 2.0
+"""How often it is looked whether the code server is whole."""
 KEEPER_SECONDS = 15.0
 """How long the local stack may take to see that nobody uses it any more, and to end."""
 
@@ -30,6 +33,7 @@ def run_dev(port: int) -> None:
 
     Whatever would keep it from working is found first: the port, the settings, the database.
     """
+    end_left_behind()
     _check_port(port)
     home = dagster_home()
     with open_database() as database, open_instance():
@@ -44,7 +48,12 @@ def run_dev(port: int) -> None:
                 *("--host", HOST, "--port", str(port)),
             ],
             directory=PROJECT_DIR,
-            environment={**environment, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": NO_ADVICE},
+            environment={
+                **environment,
+                "DAGSTER_HOME": str(home),
+                "PYTHONWARNINGS": NO_ADVICE,
+                OWNER: owner(),
+            },
         )
         try:
             _watch(dagster, signals, port)
@@ -75,10 +84,15 @@ def _check_port(port: int) -> None:
 def _watch(dagster: ProcessSession, signals: StopSignals, port: int) -> None:
     """Return when told to stop, or when Dagster has ended; say once when the UI answers."""
     is_open = False
+    code_servers = CodeServers(dagster.pid)
+    looked_at = time.monotonic()
     while not (signals.count or dagster.has_ended):
         if not is_open and _answers(port):
             is_open = True
             _say(f"\nThe UI is at http://{HOST}:{port} — Ctrl-C ends everything.\n")
+        if time.monotonic() - looked_at > LOOK_SECONDS:
+            looked_at = time.monotonic()
+            code_servers.mend()
         time.sleep(TICK_SECONDS)
     _say("\nStopping …")
 

@@ -1,5 +1,6 @@
 """A program with all processes that it starts: begun as one, ended as one."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,10 @@ from batch_assets.domain.errors import BatchAssetsError
 STEPS = ((signal.SIGINT, 20.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 """What the processes are sent in turn, and how many seconds they may take to end."""
 TICK_SECONDS = 0.1
+
+_SET_DEATH_SIGNAL = 1
+# Looked up before there is a fork, in which little may be done.
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 class StopSignals:
@@ -38,7 +43,10 @@ class StopSignals:
 
 
 class ProcessSession:
-    """A program in a session of its own, so that it ends when we say, not with the terminal."""
+    """A program in a session of its own, so that it ends when we say, not with the terminal.
+
+    Where the kernel can do that (Linux) the program is told to end when this one is killed.
+    """
 
     def __init__(
         self, command: Sequence[str], *, directory: Path, environment: Mapping[str, str]
@@ -49,7 +57,13 @@ class ProcessSession:
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 (it makes one system call)
         )
+
+    @property
+    def pid(self) -> int:
+        """The id of the program itself."""
+        return self._leader.pid
 
     @property
     def has_ended(self) -> bool:
@@ -87,6 +101,12 @@ class ProcessSession:
             )
         except (ProcessLookupError, psutil.NoSuchProcess):
             return False
+
+
+def end_with_parent() -> None:
+    """Let the kernel send SIGTERM to this process when the one that has started it is gone."""
+    if _prctl is not None:
+        _prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def _send(pid: int, number: signal.Signals) -> None:
