@@ -53,3 +53,15 @@ class MigrationRefusedError(BatchAssetsError):
     """The migrations cannot run on this database as it is; nothing was changed."""
 
     exit_code = 8
+
+
+class LiveDashChangedError(BatchAssetsError):
+    """LiveDash's tables are not as this version needs them any more."""
+
+    exit_code = 9
+
+
+class DatabaseAtItsEndError(BatchAssetsError):
+    """The database's host has no room or memory left, or takes no changes."""
+
+    exit_code = 10

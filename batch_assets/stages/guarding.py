@@ -17,6 +17,7 @@ from datetime import datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from batch_assets.domain.breakers import BREAKER_OPEN, Breaker, BreakerState, is_answer, is_unwell
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.operations import Operation, Timeouts
@@ -133,7 +134,7 @@ class Guard:
                 self._forget(operation, trial)
             elif is_unwell(failure):
                 self._count(operation, failure, trial)
-        except SQLAlchemyError as error:
+        except (BatchAssetsError, SQLAlchemyError) as error:
             log.warning("The breaker of %s was not kept: %s", operation, type(error).__name__)
 
     def _count(self, operation: Operation, failure: Failure, trial: datetime | None) -> None:

@@ -24,6 +24,7 @@ from batch_assets.store.readings import Readings
 from batch_assets.store.registry import Glance, Registry
 from batch_assets.store.searches import Searches
 from batch_assets.store.suspects import Suspects
+from batch_assets.store.troubles import changed
 
 _Arguments = ParamSpec("_Arguments")
 _Report = TypeVar("_Report")
@@ -52,9 +53,13 @@ class Pipeline:
     def glance(self) -> Glance:
         """What there is to do, as it was when this was first asked for: one statement a run.
 
-        A stage that makes work for another one says `look_again`.
+        A stage that makes work for another one says `look_again`. Raises LiveDashChangedError while
+        LiveDash's tables lack what a run needs: nothing is sent whose answer could not be written.
         """
-        return self.registry.glance()
+        seen = self.registry.glance()
+        if seen.livedash_lacks:
+            raise changed([f"{one} is missing" for one in seen.livedash_lacks])
+        return seen
 
     @cached_property
     def suspects(self) -> Suspects:

@@ -10,6 +10,7 @@ from batch_assets.domain.alerts.levels import BREAKER_MINUTES, LIVEDASH_MINUTES
 from batch_assets.domain.alerts.records import AlertState, Change, Fault, Recent, Severity
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.needs import NEEDS, named
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -31,11 +32,13 @@ class Alerts(EngineQueries):
             "breaker_seconds": BREAKER_MINUTES * 60.0,
             "livedash_seconds": LIVEDASH_MINUTES * 60.0,
             "tell_seconds": TELL_SECONDS,
+            **NEEDS,
         }
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["recent"], parameters).one()._asdict()
         states = [_state(one) for one in row["states"] or ()]
         known = {**row, "judged_at": row["judged_at"].astimezone(UTC)}
+        known["livedash_lacks"] = tuple(named(row["livedash_lacks"]))
         return Recent(**{**known, "states": {state.name: state for state in states}})
 
     @retry_lost

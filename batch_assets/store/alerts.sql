@@ -3,6 +3,7 @@
 -- are the day's runs by the index on recorded_at, whatever there was before. Sums without a run are
 -- null, and so is what the newest run knew if that was too long ago.
 SELECT
+    -- here: livedash_lacks
     statement_timestamp() AS judged_at,
     i.id AS installation_id,
     current_database() AS database,

@@ -9,6 +9,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from batch_assets.store.dialect import DRIVER
 from batch_assets.store.moments import BoundedTimestamptzLoader
+from batch_assets.store.troubles import explain
 from batch_assets.store.urls import application_url
 
 POOL_SIZE: Final = 5
@@ -117,6 +118,7 @@ def _engine(url: URL, limits: _Limits, **pool: Any) -> Engine:
     event.listen(engine, "connect", _know_every_moment)
     event.listen(engine, "do_connect", limits.connect)
     event.listen(engine, "begin", limits.begin)
+    event.listen(engine, "handle_error", explain, retval=True)
     return engine
 
 

@@ -10,6 +10,7 @@ from psycopg import errors
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.store.unavailable import is_connection_failure
 
 PAUSES_SECONDS: Final = (0.05, 0.5)
@@ -34,6 +35,11 @@ def is_lost(error: Exception) -> bool:
 def is_without_connection(error: Exception) -> bool:
     """Whether an error says nothing about what was asked: it never had a connection to the end."""
     return is_lost(error) or isinstance(error, PoolTimeoutError)
+
+
+def is_nobodys(error: Exception) -> bool:
+    """Whether it is no fault of an implementation: no connection, or what people put right."""
+    return is_without_connection(error) or isinstance(error, BatchAssetsError)
 
 
 def retry_lost(act: Callable[P, T]) -> Callable[P, T]:

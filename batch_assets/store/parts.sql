@@ -114,6 +114,22 @@ CROSS JOIN LATERAL (
     END AS made_at
 ) AS d
 
+-- part: livedash_lacks
+-- Columns that a run needs and LiveDash's tables do not have (any more), by the catalogs alone.
+(
+    SELECT coalesce(array_agg(n.table_name || '.' || n.column_name ORDER BY n.place), '{}')
+    FROM unnest(
+        CAST(:needed_tables AS text[]), CAST(:needed_columns AS text[])
+    ) WITH ORDINALITY AS n (table_name, column_name, place)
+    WHERE NOT EXISTS (
+        SELECT
+        FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = to_regclass(format('public.%I', n.table_name))
+            AND a.attname = n.column_name
+            AND NOT a.attisdropped
+    )
+) AS livedash_lacks,
+
 -- part: not_put_back
 -- LiveDash has not put it back among those that wait: then the next look notices that, and says so.
 AND NOT coalesce((

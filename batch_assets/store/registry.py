@@ -14,6 +14,7 @@ from batch_assets.domain.wording import plural
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.needs import NEEDS, named
 from batch_assets.store.optimized.batches import return_rows
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.stored import StoredMode, stored_mode_in
@@ -136,6 +137,8 @@ class Glance:
     """Which implementation an operator has chosen for all runs."""
     upload_bytes: int | None = None
     """What the server has turned out to take in one file lately."""
+    livedash_lacks: tuple[str, ...] = ()
+    """Tables and columns that a run needs and that LiveDash does not have any more."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class Registry(EngineQueries):
         """What there is to do at this moment; one statement."""
         with self.autocommit.connect() as connection:
             row = connection.execute(
-                SQL["glance"], {"quiet_seconds": self.foreign_quiet_seconds}
+                SQL["glance"], {"quiet_seconds": self.foreign_quiet_seconds} | NEEDS
             ).one()
         return Glance(
             installation=Installation(
@@ -184,6 +187,7 @@ class Registry(EngineQueries):
             breakers=breakers_in(row.breakers),
             stored_mode=stored_mode_in(row.stored_mode) if row.stored_mode else None,
             upload_bytes=row.upload_bytes,
+            livedash_lacks=tuple(named(row.livedash_lacks)),
         )
 
     @retry_lost

@@ -4,6 +4,7 @@
 -- since its index on their status begins with the company; one that ended unseen is not counted, nor
 -- one whose date lies far ahead: it would be a short while ago for ever.
 SELECT
+    -- here: livedash_lacks
     i.id,
     i.confirmed_at IS NOT NULL AS is_confirmed,
     i.database_name,

@@ -53,7 +53,13 @@ WELL = replace(
     day_cost_eur=1.0,
 )
 HOUR = 3_600.0
-COUNTED = {"schedule_paused", "livedash_timers", "unknown_batches", "unresolved_submission"}
+COUNTED = {
+    "schedule_paused",
+    "livedash_timers",
+    "livedash_changed",
+    "unknown_batches",
+    "unresolved_submission",
+}
 """What they measure is always known."""
 
 
@@ -110,6 +116,7 @@ def test_what_nobody_knows_raises_none_and_says_so() -> None:
         ("dead_letters", "WARN", {"new_dead_letters": 11, "dead_letters": None}),
         ("cost_above_budget", "ERROR", {"day_cost_eur": 10.01}),
         ("livedash_timers", "ERROR", {"livedash_acts": {"create": 1}}),
+        ("livedash_changed", "ERROR", {"livedash_lacks": ['the column "Session"."forwardedHr"']}),
         ("unknown_batches", "ERROR", {"unknown_batches": 1}),
         ("unresolved_submission", "WARN", {"unresolved_seconds": 2.1 * HOUR}),
         ("open_breaker", "ERROR", {"open_breakers": 1}),

@@ -125,6 +125,13 @@ def _livedash_timers(_faults: Sequence[Fault]) -> str:
     )
 
 
+def _livedash_changed(_faults: Sequence[Fault]) -> str:
+    return (
+        "Put these columns back, or install a version of this project that knows LiveDash's newest "
+        "migration. What is on the server is read then; files stay there for 30 days."
+    )
+
+
 def _unknown_batches(_faults: Sequence[Fault]) -> str:
     return (
         "If the database that made them lives on, `batch-assets confirm --copy` makes this one an "
@@ -170,6 +177,7 @@ _ADVICE: Final[Mapping[str, Callable[[Sequence[Fault]], str]]] = {
     "backlog_age": _backlog_age,
     "schedule_paused": _schedule_paused,
     "livedash_timers": _livedash_timers,
+    "livedash_changed": _livedash_changed,
     "unknown_batches": _unknown_batches,
     "unresolved_submission": _unresolved_submission,
     "open_rows_conserved": _not_conserved,

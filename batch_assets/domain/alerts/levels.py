@@ -15,6 +15,7 @@ UNRESOLVED_SECONDS: Final = 2 * 60 * 60.0
 """So long it may take to find out what became of a submission that was cut short."""
 LIVEDASH_MINUTES: Final = 15
 """What LiveDash's timers did within this time counts as going on."""
+_NAMED: Final = 5
 
 
 def batch_age(recent: Recent, limits: Limits) -> Measure:
@@ -181,6 +182,21 @@ def livedash_timers(recent: Recent, _limits: Limits) -> Measure:
         "threshold_acts": 0,
     }
     return Measure(acts, 0, sentence, numbers, Severity.ERROR)
+
+
+def livedash_changed(recent: Recent, _limits: Limits) -> Measure:
+    """What LiveDash's tables lack of what a run needs."""
+    number = len(recent.livedash_lacks)
+    more = f" and {number - _NAMED} more" if number > _NAMED else ""
+    sentence = (
+        "LiveDash's tables have changed; missing is "
+        f"{', '.join(recent.livedash_lacks[:_NAMED])}{more}. Nothing is sent, and no result is "
+        "read or thrown away."
+        if number
+        else "LiveDash's tables have every column that a run needs."
+    )
+    numbers: dict[str, Number] = {"missing": number, "threshold_missing": 0}
+    return Measure(number, 0, sentence, numbers, Severity.ERROR)
 
 
 def unknown_batches(recent: Recent, _limits: Limits) -> Measure:

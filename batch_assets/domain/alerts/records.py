@@ -1,6 +1,6 @@
 """What the alerts are judged by, and what is said of each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -102,6 +102,8 @@ class Recent:
     """Batches and files on the server with our id that the database does not know."""
     unresolved_seconds: float = 0.0
     """For how long the oldest interrupted submission has been looked for."""
+    livedash_lacks: Sequence[str] = ()
+    """Tables and columns that a run needs and that LiveDash does not have any more."""
     states: Mapping[str, AlertState] = field(default_factory=dict)
     """Every alert that was ever raised, by name."""
 

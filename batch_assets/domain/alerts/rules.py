@@ -85,6 +85,12 @@ RULES: Final[Mapping[str, Rule]] = {
         "bought here.",
         levels.livedash_timers,
     ),
+    "livedash_changed": Rule(
+        "reliability",
+        "LiveDash's tables have every column that a run needs: while one is missing, nothing is "
+        "sent and no result is read.",
+        levels.livedash_changed,
+    ),
     "unknown_batches": Rule(
         "reliability",
         "No other database makes batches under this installation's id: a copy of this one, or this "

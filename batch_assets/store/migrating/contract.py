@@ -39,23 +39,32 @@ def livedash_is_present(connection: Connection) -> bool:
     if not any(table.name in columns for table in LIVEDASH_TABLES):
         _refuse_occupied(connection, where)
         return False
-    faults = [
-        *_column_faults(columns),
-        *_label_faults(connection),
-        *_unique_faults(connection, columns),
-    ]
+    faults = _faults(connection, columns)
     if faults:
         raise MigrationRefusedError(
-            f"The {where} holds a LiveDash that this version cannot work on: {_listed(faults)}. "
+            f"The {where} holds a LiveDash that this version cannot work on: {listed(faults)}. "
             "Nothing was changed: bring LiveDash up to date there, or check DATABASE_URL."
         )
     return True
 
 
+def faults_of(connection: Connection) -> list[str]:
+    """In what LiveDash's tables are not as this version needs them; no table is locked for it."""
+    return _faults(connection, _columns(connection))
+
+
+def _faults(connection: Connection, columns: "_Columns") -> list[str]:
+    return [
+        *_column_faults(columns),
+        *_label_faults(connection),
+        *_unique_faults(connection, columns),
+    ]
+
+
 def _refuse_occupied(connection: Connection, where: str) -> None:
     names = connection.execute(_SQL["occupants"]).scalars().all()
     if names:
-        quoted = _listed([f'"{name}"' for name in names])
+        quoted = listed([f'"{name}"' for name in names])
         raise MigrationRefusedError(
             f"The {where} is neither LiveDash's nor empty: its schema public holds {quoted}. "
             "Nothing was changed: give LiveDash's database or an empty one in DATABASE_URL."
@@ -137,7 +146,8 @@ def _unique_columns(table: Table) -> Iterator[Sequence[str]]:
             yield index.columns.keys()
 
 
-def _listed(parts: Sequence[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
+    """The first of these, and how many more there are."""
     named = ", ".join(parts[:_NAMED_AT_MOST])
     more = len(parts) - _NAMED_AT_MOST
     return named if more <= 0 else f"{named} and {more} more"

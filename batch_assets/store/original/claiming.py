@@ -19,7 +19,7 @@ from batch_assets.store.original.visits import Course, Load, Visit, total, visit
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.session_stages import lock_sessions, restage
 from batch_assets.store.sql import load
-from batch_assets.store.unavailable import is_connection_failure
+from batch_assets.store.troubles import concerns_all
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
@@ -45,7 +45,7 @@ class ClaimQueries(EngineQueries):
                     visit = visit_company(connection, queue[0], terms, spent, course)
                     batches = _claim_packed(connection, visit.packing, holder)
                 except DBAPIError as error:
-                    if is_connection_failure(error):
+                    if concerns_all(error):
                         raise
                     transaction.rollback()
                     failed[queue.pop(0)] = type(error.orig).__name__

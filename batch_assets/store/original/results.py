@@ -37,7 +37,7 @@ from batch_assets.store.protocol import Holder
 from batch_assets.store.refused_values import REFUSED_BY_DATABASE, refuses_value
 from batch_assets.store.session_stages import lock_sessions, restage
 from batch_assets.store.sql import load
-from batch_assets.store.unavailable import is_connection_failure
+from batch_assets.store.troubles import concerns_all
 
 _STORE = Path(__file__).parents[1]
 SQL = load(
@@ -177,7 +177,7 @@ class ResultQueries(EngineQueries):
             try:
                 done = self._write_one(result, policy)
             except DBAPIError as error:
-                if is_connection_failure(error):
+                if concerns_all(error):
                     raise
                 written[batch_id] = Written(error=type(error.orig).__name__)
             else:

@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.store.lost_connections import is_without_connection
 from batch_assets.store.strategy.deciding import decide
 from batch_assets.store.strategy.history import Past
@@ -94,7 +95,7 @@ class Chooser:
         if self._past is None:
             try:
                 self._past = self._read()
-            except SQLAlchemyError as error:
+            except (BatchAssetsError, SQLAlchemyError) as error:
                 if is_without_connection(error):
                     raise
                 _logger.warning(

@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy import Engine
 
 from batch_assets.domain.records import Conversation
-from batch_assets.store.lost_connections import is_without_connection, retry_lost
+from batch_assets.store.lost_connections import is_nobodys, retry_lost
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.bounding import bounded
 from batch_assets.store.strategy.choosing import PROBE_SECONDS, Chooser
@@ -111,12 +111,9 @@ class Runner:
                     stream.close()
 
     def _may_redo(self, failed: Implementation, error: Exception) -> bool:
-        """Whether the original is to try: without a connection it would fail just the same."""
-        return (
-            self._falls_back
-            and failed is Implementation.OPTIMIZED
-            and not is_without_connection(error)
-        )
+        """Whether the original is to try: without a connection, or on tables that have changed, it
+        would fail just the same."""
+        return self._falls_back and failed is Implementation.OPTIMIZED and not is_nobodys(error)
 
     def _note_fallback(self, operation: str, error: Exception) -> None:
         self._tracker.fell_back(operation)

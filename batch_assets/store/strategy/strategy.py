@@ -9,6 +9,7 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.metrics import QueryUse
 from batch_assets.store.counting import count_statements
 from batch_assets.store.optimized import OptimizedQueries
@@ -94,7 +95,7 @@ class Strategy:
             return
         try:
             write_history(self._engine, self._run_id, measured, self._chooser.decided())
-        except (SQLAlchemyError, psycopg.Error) as error:
+        except (BatchAssetsError, SQLAlchemyError, psycopg.Error) as error:
             _logger.warning(
                 "The history of the queries cannot be written (%s).", type(error).__name__
             )

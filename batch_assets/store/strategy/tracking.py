@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from batch_assets.store.counting import Tally, counted_into
-from batch_assets.store.lost_connections import is_without_connection
+from batch_assets.store.lost_connections import is_nobodys
 from batch_assets.store.strategy.modes import Implementation
 
 
@@ -98,7 +98,7 @@ class Tracker:
         try:
             yield measured
         except Exception as error:
-            if not is_without_connection(error):
+            if not is_nobodys(error):
                 self.add(key, measured, failures=1)
             raise
         except GeneratorExit:

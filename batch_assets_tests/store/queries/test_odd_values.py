@@ -1,4 +1,4 @@
-"""What LiveDash's columns may hold and Python or a sum cannot: that row's affair, and no other's."""
+"""What LiveDash's columns may hold and Python or a sum cannot: the affair of that row alone."""
 
 from datetime import UTC, datetime
 
@@ -108,7 +108,8 @@ def test_a_price_that_is_none_does_not_count(
         desk.do(
             'INSERT INTO public."AIModelPricing" (id, "aiModelId", "promptTokenCost",'
             ' "completionTokenCost", "effectiveFrom", "effectiveUntil")'
-            " VALUES (CAST(:model AS text), :model, 0.001, CAST(:cost AS real), '-infinity', 'infinity')",
+            " VALUES (CAST(:model AS text), :model, 0.001, CAST(:cost AS real),"
+            " '-infinity', 'infinity')",
             model=model,
             cost=own,
         )

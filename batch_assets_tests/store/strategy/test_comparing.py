@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
 
+from batch_assets.domain.errors import DatabaseAtItsEndError
 from batch_assets.domain.records import Company
 from batch_assets.store.engine import open_engine
 from batch_assets.store.optimized import OptimizedQueries
@@ -83,7 +83,10 @@ def test_what_is_not_the_same_is_named(
 
 
 def test_the_connections_refuse_to_write(reading: Engine) -> None:
-    with reading.connect() as connection, pytest.raises(DBAPIError, match="read-only"):
+    with (
+        reading.connect() as connection,
+        pytest.raises(DatabaseAtItsEndError, match="takes no changes"),
+    ):
         connection.execute(text('DELETE FROM public."Company"'))
     reading.dispose()
 

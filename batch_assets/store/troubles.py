@@ -1,0 +1,99 @@
+"""Errors of a statement that are no row's: LiveDash's tables have changed, or the database's host
+is at its end. Each becomes a sentence, whoever has sent the statement.
+
+A company or a batch that such an error meets first is not the cause of it: whoever goes on without
+what fails for one of them must not take it for that, so it is no `DBAPIError`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import psycopg
+from psycopg import errors
+from sqlalchemy import URL, ExceptionContext, NullPool, create_engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from batch_assets.domain.errors import DatabaseAtItsEndError, LiveDashChangedError
+from batch_assets.store.migrating.contract import faults_of, listed
+from batch_assets.store.tables.base import LIVEDASH_SCHEMA
+from batch_assets.store.tables.livedash import LIVEDASH_TABLES
+from batch_assets.store.unavailable import is_connection_failure
+from batch_assets.store.urls import describe
+
+_NAMES_NOTHING: Final = ("42", "3F")
+"""SQLSTATE classes: syntax and access rules, schema names."""
+_OF_ALL: Final = (*_NAMES_NOTHING, "0A", "25", "28", "53", "58")
+"""And what is not supported, the transaction's state, logins, resources, the host's system."""
+_ANOTHER_PARTS: Final = errors.InsufficientPrivilege
+_LATER: Final = "nothing is lost, and the next run goes on"
+_AT_ITS_END: Final[dict[type[psycopg.Error], str]] = {
+    errors.DiskFull: f"has no room left on its disk: make room there; {_LATER}",
+    errors.OutOfMemory: f"has no memory left: give its host more, or let less run there; {_LATER}",
+    errors.ConfigurationLimitExceeded: (
+        f"allows a statement less than it needs (temp_file_limit): raise that; {_LATER}"
+    ),
+    errors.IoError: f"cannot read or write its files: look at its log and its disk; {_LATER}",
+    errors.ReadOnlySqlTransaction: (
+        "takes no changes (a standby, or default_transaction_read_only): connect to the primary, "
+        f"or make it writable; {_LATER}"
+    ),
+}
+
+
+def explain(context: ExceptionContext) -> Exception | None:
+    """What is raised in an error's place; `None`: it says what it is. A listener of engines."""
+    error, engine = context.original_exception, context.engine
+    if engine is None or not isinstance(error, psycopg.Error):
+        return None
+    for kind, sentence in _AT_ITS_END.items():
+        if isinstance(error, kind):
+            return DatabaseAtItsEndError(f"The {describe(engine.url)} {sentence}.")
+    changes = _changes(error, engine.url) if _may_be_a_change(error) else ()
+    return changed(changes) if changes else None
+
+
+def concerns_all(error: DBAPIError) -> bool:
+    """Whether an error says nothing about the company or the batch that has met it."""
+    sqlstate = getattr(error.orig, "sqlstate", None) or ""
+    return is_connection_failure(error) or sqlstate.startswith(_OF_ALL)
+
+
+def changed(faults: Sequence[str]) -> LiveDashChangedError:
+    """The sentence on what LiveDash's tables lack, and what to do."""
+    return LiveDashChangedError(
+        f"LiveDash's tables have changed: {listed(faults)}. Nothing is sent, and no result is read "
+        "or thrown away, until they fit again: put that back, or install a version of this project "
+        "that knows the change."
+    )
+
+
+def _may_be_a_change(error: psycopg.Error) -> bool:
+    if isinstance(error, _ANOTHER_PARTS):
+        return False
+    return (error.sqlstate or "").startswith(_NAMES_NOTHING) or isinstance(
+        error, errors.InvalidTextRepresentation | errors.NotNullViolation
+    )
+
+
+def _changes(error: psycopg.Error, url: URL) -> list[str]:
+    """What LiveDash's tables lack; asked on another connection, since the first is in doubt."""
+    if isinstance(error, errors.NotNullViolation):
+        return list(_new_columns(error))
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            return faults_of(connection)
+    except SQLAlchemyError:
+        return []
+
+
+def _new_columns(error: psycopg.Error) -> Iterator[str]:
+    """A column that must not be empty, and of which this version knows nothing."""
+    where = error.diag
+    known = {table.name: table.columns.keys() for table in LIVEDASH_TABLES}
+    if (
+        where.schema_name == LIVEDASH_SCHEMA
+        and where.table_name is not None
+        and where.column_name not in known.get(where.table_name, ())
+    ):
+        yield f'the column "{where.table_name}"."{where.column_name}" is new and must not be empty'
