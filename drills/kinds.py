@@ -22,7 +22,7 @@ from drills.rehearsed import (
     Rehearsed,
     call,
 )
-from drills.story import POLICY, Request, Story, requests_of, server_config
+from drills.story import POLICY, Request, Story, requests_of, row_rules, server_config
 
 CYCLE: Final = (
     *("kill", "answers", "kill", "freeze", "kill", "late-creates", "kill", "two-at-once"),
@@ -108,7 +108,8 @@ def _rehearsal(number: int, seed: int) -> Story:
 def _server_of(scene: Rehearsed, random: Random) -> Mapping[str, Any]:
     config = server_config(random, calls=scene.calls, batches=scene.batches)
     timing = {**config["timing"], "clock_skew_seconds": scene.clock_skew_seconds}
-    return {**config, "timing": timing, "quirks": dict(scene.quirks)}
+    rows = row_rules(all_readable=scene.all_readable)
+    return {**config, "rows": rows, "timing": timing, "quirks": dict(scene.quirks)}
 
 
 def _failing(requests: Sequence[Request], random: Random) -> tuple[Request, ...]:

@@ -140,10 +140,11 @@ def requests_of(seed: int, random: Random, *, spoilt: bool) -> tuple[Request, ..
     return tuple(made)
 
 
-def row_rules() -> list[dict[str, Any]]:
+def row_rules(*, all_readable: bool = False) -> list[dict[str, Any]]:
     """The part of the local server's configuration that gives the rows their fates.
 
     Every second time at most no line can be read: a batch of which none ever can does not end.
+    With `all_readable` every row has a line.
     """
     return [
         {
@@ -152,7 +153,7 @@ def row_rules() -> list[dict[str, Any]]:
             "probability": 0.5 if fate in UNREADABLE else 1,
         }
         for fate, effect in FATES.items()
-        if effect
+        if effect and not (all_readable and fate in UNREADABLE)
     ]
 
 

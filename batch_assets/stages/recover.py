@@ -3,8 +3,8 @@
 A batch whose run ended before the server's word was kept is taken over once its lease has run out.
 The server's lists then decide: a batch that is ours is adopted; one that is proved absent has its
 input file deleted, so that a late create comes to nothing, and its requests wait again. Lists that
-show nothing of what must be there prove nothing, and leave it as it is. What else they show under
-our name is cleared.
+show nothing of what must be there prove nothing, and leave it as it is, unless no creation was ever
+called for. What else they show under our name is cleared.
 """
 
 import logging
@@ -147,7 +147,8 @@ class _Recovery:
         if lists.is_whole:
             self._conclude()
         elif lists.is_blind:
-            self._say_unproved(len(self._open), "The server's list of batches does not end")
+            doubtful = self._release_never_created(list(self._open.values()))
+            self._say_unproved(len(doubtful), "The server's list of batches does not end")
         else:
             self._report.awaited += len(self._open)
         batches = {one: found for one, found in lists.batches.items() if one not in lists.orphans}
@@ -192,7 +193,9 @@ class _Recovery:
     def _let_go(self, absent: Sequence[UnresolvedBatch]) -> None:
         """Delete the files of what the lists do not show; release what they missed long enough."""
         shown = [batch for batch in absent if self._search.shows(batch.account)]
-        unproved = [batch for batch in absent if not self._search.shows(batch.account)]
+        unproved = self._release_never_created(
+            [batch for batch in absent if not self._search.shows(batch.account)]
+        )
         gone = [batch for batch in shown if self._has_lost_files(batch)]
         doubtful = [batch for batch in gone if not self._is_proved(batch)]
         self._report.awaited += len(shown) - len(gone)
@@ -242,6 +245,23 @@ class _Recovery:
         if remote.status != "validating" or batch.absent_since is None:
             return remote.status != "failed"
         return self._search.began_at >= batch.absent_since + _VALIDATED_WITHIN
+
+    def _release_never_created(
+        self, batches: Sequence[UnresolvedBatch]
+    ) -> Sequence[UnresolvedBatch]:
+        """Release those of which our own word is enough, and return the others.
+
+        A creation is called for only once the input file is recorded, and whoever still writes or
+        uploads one has lost the lease that recording it takes. What a lost schema had recorded is
+        not known.
+        """
+        doubtful = [
+            batch
+            for batch in batches
+            if batch.input_file_id is not None or batch.account == ORPHANED
+        ]
+        self._release([batch.lease for batch in batches if batch not in doubtful])
+        return doubtful
 
     def _release(self, leases: Sequence[Lease]) -> None:
         self._report.released_requests += self._pipeline.queries.release(leases)
@@ -293,8 +313,6 @@ class _Recovery:
         )
 
     def _say_unproved_batches(self, batches: Sequence[UnresolvedBatch]) -> None:
-        if not batches:
-            return
         if any(batch.account == ORPHANED for batch in batches):
             why = "The server's lists show nothing that the earlier installation has made"
             self._say_unproved(len(batches), why)
@@ -309,6 +327,8 @@ class _Recovery:
             self._say_unproved(len(batches), why)
 
     def _say_unproved(self, number: int, why: str) -> None:
+        if not number:
+            return
         self._report.unproved += number
         log.warning(
             "Whether the server has %s is not known, and nothing of that is sent again. %s: is the "

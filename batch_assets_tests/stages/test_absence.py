@@ -1,7 +1,7 @@
 """What proves that the server does not have a batch: lists that show what must be there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ FOREIGN = (
     {"id": "batch_of_others_1", "object": "batch", "status": "completed", "metadata": None},
     {"id": "batch_of_others_2", "status": "completed", "created_at": "2026-03-12T09:00:00Z"},
 )
+
+
+def _many(count: int) -> list[dict[str, Any]]:
+    """Other people's batches, none of which says anything of use."""
+    one = {"object": "batch", "status": "completed", "metadata": None, "created_at": None}
+    return [one | {"id": f"batch_of_others_{number}"} for number in range(count)]
 
 
 @pytest.fixture
@@ -135,11 +141,10 @@ def test_empty_lists_prove_nothing(lab: Lab) -> None:
     assert lab.times_billed(ids) == [1, 1]
 
 
-@pytest.mark.parametrize("lose", [lost_create, lost_upload])
 def test_another_projects_key_proves_nothing(
-    lab: Lab, elsewhere: Lab, lose: Any, caplog: pytest.LogCaptureFixture
+    lab: Lab, elsewhere: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
-    batch_id, ids = lose(lab)
+    batch_id, ids = lost_create(lab)
     keys = {"of_another_project": [OTHER_KEY]}
     lab.configure(keys=keys)
     for _ in range(4):
@@ -148,6 +153,17 @@ def test_another_projects_key_proves_nothing(
     assert "OPENAI_API_KEY or OPENAI_BASE_URL was another one" in caplog.text
     assert anchors(lab) == []
     assert lab.desk.batch(batch_id).absences == 0
+    lab.configure()
+    lab.finish()
+    assert lab.times_billed(ids) == [1, 1]
+
+
+def test_with_another_projects_key_what_was_never_created_is_released(
+    lab: Lab, elsewhere: Lab
+) -> None:
+    _, ids = lost_upload(lab)
+    lab.configure(keys={"of_another_project": [OTHER_KEY]})
+    assert elsewhere.recover().released == 1
     lab.configure()
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
@@ -219,13 +235,26 @@ def test_a_file_to_be_seen_that_cannot_be_uploaded_is_tried_again(lab: Lab) -> N
     assert lab.times_billed(ids) == [1, 1]
 
 
-def test_an_upload_that_never_arrived_is_released_once_something_is_shown(lab: Lab) -> None:
+@pytest.mark.parametrize("work", ["never", "done"])
+@pytest.mark.parametrize(
+    "world",
+    [
+        {},
+        {"calls": [call_rule("files.list", refusal(405))]},
+        {"quirks": {"lists": {"ignore_after": True, "foreign_batches": _many(150)}}},
+    ],
+    ids=["lists that show nothing", "no list of files", "a list that does not end"],
+)
+def test_what_no_creation_was_called_for_is_released_whatever_the_lists_show(
+    lab: Lab, work: str, world: Mapping[str, Any]
+) -> None:
+    """The first batch ever was cut short before its input file was recorded."""
     _, ids = lab.company(2)
-    lab.configure(calls=[call_rule("files.create", {"kind": "drop", "work": "never"})])
+    lab.configure(calls=[call_rule("files.create", {"kind": "drop", "work": work})])
     lab.submit()
-    lab.configure()
-    assert lab.recover().unproved == 1
+    lab.configure(**world)
     assert settled(lab) <= 2
+    lab.configure()
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
 
@@ -428,12 +457,6 @@ def test_what_is_taken_over_in_the_middle_of_a_search_is_not_judged_by_it(lab: L
     report = bounded.recover()
     assert (report.absent, report.awaited) == (1, 1)
     assert lab.desk.batch(late.id).absences == 0
-
-
-def _many(count: int) -> list[dict[str, Any]]:
-    """Other people's batches, none of which says anything of use."""
-    one = {"object": "batch", "status": "completed", "metadata": None, "created_at": None}
-    return [one | {"id": f"batch_of_others_{number}"} for number in range(count)]
 
 
 def test_ids_of_batches_are_never_pruned() -> None:
