@@ -16,7 +16,7 @@ N ?= 200
 SEED ?= 1
 WORKERS ?= 8
 
-.PHONY: help setup setup-dev demo dev test test-ui screenshots bench drill drill-steps real-text \
+.PHONY: help setup setup-dev demo dev test test-ui screenshots bench drill drill-steps odd-rows real-text \
 	check format lock clean
 
 help: ## List the targets
@@ -53,6 +53,9 @@ drill: setup ## Kill runs at every point and count what is lost (N=200 SEED=1 KI
 
 drill-steps: setup-dev ## Take the stages step by step in any order (N=200 SEED=1)
 	@$(RUN) drills.steps --examples $(N) --seed $(SEED)
+
+odd-rows: setup-dev ## Fill LiveDash's columns with anything, at random (N=200 worlds)
+	@ODD_ROWS=$(N) $(RUN) pytest batch_assets_tests/stages/test_odd_rows.py $(ARGS)
 
 real-text: setup ## Send real conversations through the job (DATA=file)
 	@$(RUN) benchmarks.real_text "$(DATA)"

@@ -1,4 +1,4 @@
-"""LiveDash one migration newer: a run says so in red, buys nothing, and loses nothing of the paid."""
+"""LiveDash one migration newer: a run says so in red, buys nothing, and loses no paid answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -10,6 +10,7 @@ from sys import intern
 from typing import Any
 
 from sqlalchemy import Connection, Row
+from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import Claim, ClaimedBatch
 from batch_assets.domain.packing import (
@@ -30,6 +31,7 @@ from batch_assets.store.original.claiming import ClaimQueries as OriginalClaimQu
 from batch_assets.store.original.claiming import bury
 from batch_assets.store.original.visits import Load, is_used_up
 from batch_assets.store.protocol import Holder, Spent
+from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -44,7 +46,20 @@ class ClaimQueries(OriginalClaimQueries):
     def claim(
         self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
     ) -> Claim:
-        """See `Queries.claim`; one transaction, and two or three statements for each look."""
+        """See `Queries.claim`; one transaction, and two or three statements for each look.
+
+        If the database refuses a row, the original claims the others.
+        """
+        try:
+            return self._claim(company_ids, terms, holder, spent)
+        except DBAPIError as error:
+            if not refuses_value(error):
+                raise
+        return super().claim(company_ids, terms, holder, spent)
+
+    def _claim(
+        self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
+    ) -> Claim:
         with self.engine.begin() as connection:
             rooms = begin_claim(connection, terms.policy, spent)
             claiming = _Claiming(connection, company_ids, terms, holder, rooms)

@@ -5,23 +5,28 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import Claim, ClaimedBatch
-from batch_assets.domain.packing import Draft, Packing, Rejection, Terms
+from batch_assets.domain.packing import Candidate, Draft, Packing, Rejection, Terms
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, expect_one
 from batch_assets.store.followers import end_followers, follow
 from batch_assets.store.original.intake import backlog_of, forget_gone, notice
 from batch_assets.store.original.visits import Course, Load, Visit, total, visit_company
 from batch_assets.store.protocol import Holder, Spent
+from batch_assets.store.refused_values import refused_of, refuses_value
 from batch_assets.store.session_stages import lock_sessions, restage
 from batch_assets.store.sql import load
 from batch_assets.store.troubles import concerns_all
 
 SQL = load(Path(__file__).with_suffix(".sql"))
+
+REFUSED: Final = "LiveDash's database refuses to change them"
+"""Why requests are held that a CHECK or a type of LiveDash's, or an index, does not let move."""
 
 
 class ClaimQueries(EngineQueries):
@@ -39,17 +44,13 @@ class ClaimQueries(EngineQueries):
         load = Load(terms.policy)
         course = Course(countable=terms.policy.rows_per_look)
         while queue and not load.is_enough:
-            with self.engine.connect() as connection, connection.begin() as transaction:
-                one_claim_at_a_time(connection)
-                try:
-                    visit = visit_company(connection, queue[0], terms, spent, course)
-                    batches = _claim_packed(connection, visit.packing, holder)
-                except DBAPIError as error:
-                    if concerns_all(error):
-                        raise
-                    transaction.rollback()
-                    failed[queue.pop(0)] = type(error.orig).__name__
-                    continue
+            try:
+                visit, batches = self._claim_for(queue[0], terms, holder, spent, course)
+            except DBAPIError as error:
+                if concerns_all(error):
+                    raise
+                failed[queue.pop(0)] = type(error.orig).__name__
+                continue
             claimed += batches
             rejected.update(rejection.code for rejection in visit.packing.rejections)
             load.add(visit.packing.drafts)
@@ -59,6 +60,25 @@ class ClaimQueries(EngineQueries):
                 held += visit.packing.held
                 queue = [] if visit.is_end else queue[1:]
         return Claim(tuple(claimed), rejected, held, tuple(queue), failed)
+
+    def _claim_for(
+        self, company_id: str, terms: Terms, holder: Holder, spent: Spent, course: Course
+    ) -> tuple[Visit, list[ClaimedBatch]]:
+        """Claim for one company; row by row, once more, if the database refuses one of them."""
+        try:
+            with self.engine.begin() as connection:
+                one_claim_at_a_time(connection)
+                visit = visit_company(connection, company_id, terms, spent, course)
+                return visit, _claim_packed(connection, visit.packing, holder)
+        except DBAPIError as error:
+            if not refuses_value(error):
+                raise
+        with self.engine.begin() as connection:
+            one_claim_at_a_time(connection)
+            visit = visit_company(connection, company_id, terms, spent, course)
+            batches = _claim_apart(connection, visit.packing, holder)
+        # What was refused waits on, and would be met again at once.
+        return replace(visit, is_last=visit.is_last or bool(visit.packing.held[REFUSED])), batches
 
     def preview(self, company_ids: Sequence[str], terms: Terms) -> list[Packing]:
         """See `Queries.preview`: the claim's own steps in transactions that are rolled back."""
@@ -72,7 +92,7 @@ class ClaimQueries(EngineQueries):
                 with connection.begin() as transaction:
                     company_id = queue.pop(0)
                     forget_gone(connection, company_id)
-                    _, following = notice(connection, company_id, terms.policy.rows_per_run)
+                    following = _foresee_noticing(connection, company_id, terms.policy.rows_per_run)
                     if terms.policy.is_due(backlog_of(connection, company_id)):
                         visit = _foresee(connection, company_id, terms, course, foreseen)
                         foreseen += visit.packing.drafts
@@ -115,8 +135,24 @@ def _foresee(
         connection.execute(SQL["forget_packed"], which)
 
 
+def _foresee_noticing(connection: Connection, company_id: str, limit: int) -> Sequence[Candidate]:
+    """Let what waits come in, unless the database refuses some of it; who would follow another."""
+    following: list[Candidate] = []
+
+    def come_in(company_id: str) -> None:
+        following.extend(notice(connection, company_id, limit)[1])
+
+    refused_of(connection, [company_id], come_in)
+    return following
+
+
 def _claim_packed(connection: Connection, packing: Packing, holder: Holder) -> list[ClaimedBatch]:
-    batches = [_claim_batch(connection, draft, holder) for draft in packing.drafts]
+    batches = []
+    for draft in packing.drafts:
+        batch = _intend(connection, draft, holder)
+        for position, candidate in enumerate(draft.candidates, start=1):
+            _claim_row(connection, batch, candidate, position)
+        batches.append(batch)
     if packing.followers:
         follow(connection, packing.followers)
     for rejection in packing.rejections:
@@ -134,7 +170,39 @@ def bury(connection: Connection, rejections: Sequence[Rejection]) -> None:
         restage(connection, session_ids)
 
 
-def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatch:
+def _claim_apart(connection: Connection, packing: Packing, holder: Holder) -> list[ClaimedBatch]:
+    """The same, without what the database refuses: that waits on, and is counted as held."""
+    batches = []
+    refused = 0
+    for draft in packing.drafts:
+        batch = _intend(connection, draft, holder)
+        taken: list[Candidate] = []
+
+        def take(
+            one: Candidate, batch: ClaimedBatch = batch, taken: list[Candidate] = taken
+        ) -> None:
+            _claim_row(connection, batch, one, len(taken) + 1)
+            taken.append(one)
+
+        refused += len(refused_of(connection, draft.candidates, take))
+        which = {"batch_id": batch.id, "requests": len(taken)}
+        if taken:
+            connection.execute(SQL["recount"], which)
+            batches.append(replace(batch, requests=len(taken)))
+        else:
+            connection.execute(SQL["withdraw"], which)
+    refused += len(refused_of(connection, packing.followers, lambda one: follow(connection, [one])))
+
+    def reject(one: Rejection) -> None:
+        _reject(connection, one)
+        bury(connection, [one])
+
+    refused += len(refused_of(connection, packing.rejections, reject))
+    packing.held[REFUSED] += refused
+    return batches
+
+
+def _intend(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatch:
     batch_id = str(uuid.uuid4())
     which = {"batch_id": batch_id, "company_id": draft.company_id}
     connection.execute(SQL["insert_livedash_batch"], which)
@@ -155,10 +223,6 @@ def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> Claime
             "cost_eur": draft.cost_eur,
         },
     )
-    for position, candidate in enumerate(draft.candidates, start=1):
-        row = {"request_id": candidate.request_id, "position": position}
-        claimed = connection.execute(SQL["claim_row"], which | row)
-        expect_one(claimed, "claim_row")
     return ClaimedBatch(
         lease=Lease(batch_id, fence=1),
         company_id=draft.company_id,
@@ -167,6 +231,18 @@ def _claim_batch(connection: Connection, draft: Draft, holder: Holder) -> Claime
         tokens=draft.tokens,
         cost_eur=draft.cost_eur,
     )
+
+
+def _claim_row(
+    connection: Connection, batch: ClaimedBatch, candidate: Candidate, position: int
+) -> None:
+    row = {
+        "batch_id": batch.id,
+        "company_id": batch.company_id,
+        "request_id": candidate.request_id,
+        "position": position,
+    }
+    expect_one(connection.execute(SQL["claim_row"], row), "claim_row")
 
 
 def _reject(connection: Connection, rejection: Rejection) -> None:

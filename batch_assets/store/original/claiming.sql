@@ -23,6 +23,17 @@ VALUES
     clock_timestamp() + make_interval(secs => :lease_seconds), 1,
     :requests, :tokens, :cost_eur, :suspect_of, :lot, :account)
 
+-- name: recount
+-- Some of its rows could not be moved: they are not in it.
+UPDATE batch_assets.batch AS b SET requests = :requests WHERE b.id = :batch_id
+
+-- name: withdraw
+-- None of its rows could be moved: it was never meant.
+WITH ours AS (
+    DELETE FROM batch_assets.batch AS b WHERE b.id = :batch_id
+)
+DELETE FROM public."AIBatchRequest" AS l WHERE l.id = :batch_id
+
 -- name: claim_row
 -- LiveDash may have reset a row that we had given up or put off: it is in one bucket only.
 WITH moved AS (

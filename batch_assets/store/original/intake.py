@@ -1,15 +1,20 @@
 """The intake, a company at a time: what waits is noticed there, and forgotten with its row."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.packing import Candidate
 from batch_assets.domain.records import Backlog
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.followers import follow
+from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.sql import load
+
+log = logging.getLogger(__name__)
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
@@ -26,8 +31,7 @@ class IntakeQueries(EngineQueries):
             for company_id in company_ids:
                 forget_gone(connection, company_id)
             for company_id in company_ids:
-                noticed += notice(connection, company_id, limit - noticed)[0]
-                connection.execute(SQL["stage_waiting"], {"company_id": company_id})
+                noticed += _notice_what_is_taken(connection, company_id, limit - noticed)
         return noticed
 
     def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
@@ -48,16 +52,52 @@ def notice(connection: Connection, company_id: str, limit: int) -> tuple[int, Se
 
     What asks the same as another open request follows that one, and does not come in: the second.
     """
-    which = {"company_id": company_id, "limit": limit}
-    found = [Candidate(**row._mapping) for row in connection.execute(SQL["unnoticed"], which)]
+    found = _unnoticed(connection, company_id, limit)
     following = [one for one in found if one.leader_id is not None]
     if following:
         follow(connection, following)
     waiting = [one.request_id for one in found if one.leader_id is None]
-    noticed = 0
-    if waiting:
-        noticed = connection.execute(SQL["notice_pending"], {"request_ids": waiting}).rowcount
-    return noticed, following
+    return (_take_in(connection, waiting) if waiting else 0), following
+
+
+def _notice_what_is_taken(connection: Connection, company_id: str, limit: int) -> int:
+    """Notice one by one, in transactions of their own, if the database refuses some of them."""
+    which = {"company_id": company_id}
+    try:
+        noticed, _ = notice(connection, company_id, limit)
+        connection.execute(SQL["stage_waiting"], which)
+    except DBAPIError as error:
+        if not refuses_value(error):
+            raise
+    else:
+        return noticed
+    noticed = refused = 0
+    for one in _unnoticed(connection, company_id, limit):
+        try:
+            if one.leader_id is None:
+                noticed += _take_in(connection, [one.request_id])
+            else:
+                follow(connection, [one])
+        except DBAPIError as error:
+            if not refuses_value(error):
+                raise
+            refused += 1
+    log.warning(
+        "LiveDash's database refuses to let %d requests of company %r, or the stages of their "
+        "sessions, be noted as waiting (a CHECK, or an id too long for an index): the others go on",
+        refused,
+        company_id,
+    )
+    return noticed
+
+
+def _unnoticed(connection: Connection, company_id: str, limit: int) -> list[Candidate]:
+    which = {"company_id": company_id, "limit": limit}
+    return [Candidate(**row._mapping) for row in connection.execute(SQL["unnoticed"], which)]
+
+
+def _take_in(connection: Connection, request_ids: Sequence[str]) -> int:
+    return connection.execute(SQL["notice_pending"], {"request_ids": request_ids}).rowcount
 
 
 def backlog_of(connection: Connection, company_id: str) -> Backlog:

@@ -1,5 +1,8 @@
 """What LiveDash's columns may hold and Python or a sum cannot: the affair of that row alone."""
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -18,6 +21,8 @@ from batch_assets_tests.store.queries.support import FINDINGS, Desk, completed
 
 LAST = datetime.max.replace(tzinfo=UTC)
 FIRST = datetime.min.replace(tzinfo=UTC)
+LONG = "".join(chr(random.Random(n).randrange(0x4E00, 0x9FFF)) for n in range(800))
+"""An id that LiveDash's index just takes, and that nothing makes shorter."""
 
 
 @pytest.mark.parametrize(
@@ -132,3 +137,48 @@ def test_followers_of_any_date_keep_their_order(desk: Desk) -> None:
     assert desk.intake() == {ids[1]}
     followers = desk.column("SELECT request_id FROM batch_assets.follower ORDER BY 1")
     assert followers == sorted([ids[0], ids[2]])
+
+
+@contextmanager
+def constrained(desk: Desk, table: str, check: str) -> Iterator[None]:
+    """A CHECK written by hand, which rows from before it do not keep."""
+    desk.do(f'ALTER TABLE public."{table}" ADD CONSTRAINT by_hand CHECK ({check}) NOT VALID')
+    try:
+        yield
+    finally:
+        desk.do(f'ALTER TABLE public."{table}" DROP CONSTRAINT by_hand')
+
+
+def test_a_row_that_cannot_be_moved_waits_and_the_others_go(desk: Desk) -> None:
+    company_id, (first, odd, last) = desk.company(3)
+    empty_id, (unsendable,) = desk.company(1, messages=())
+    alone_id, (alone,) = desk.company(1)
+    desk.do(
+        'UPDATE public."AIProcessingRequest" SET "promptTokens" = -1 WHERE id = ANY(:ids)',
+        ids=[odd, unsendable, alone],
+    )
+    with constrained(desk, "AIProcessingRequest", '"promptTokens" >= 0'):
+        claim = desk.claim(company_id, empty_id, alone_id)
+    (batch,) = claim.batches
+    assert (batch.requests, desk.batch(batch.id).requests) == (2, 2)
+    assert claim.held == {"LiveDash's database refuses to change them": 3}
+    assert (claim.failed, claim.remaining) == ({}, ())
+    assert desk.intake() == {odd, unsendable, alone}
+    sent = list(desk.queries.conversations([batch.id]))
+    assert [one.request_id for one in sent] == [first, last]
+    assert desk.column("SELECT position FROM batch_assets.attempt ORDER BY 1") == [1, 2]
+    assert desk.value('SELECT count(*) FROM public."AIBatchRequest"') == 1
+    assert sum(batch.requests for batch in desk.claim(company_id, empty_id, alone_id).batches) == 2
+
+
+def test_a_row_that_cannot_be_noticed_keeps_no_other_from_it(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with desk.engine.begin() as connection:
+        company_id = make_company(connection, company_id=LONG + "c")
+        usual, odd = (make_request(connection, make_session(connection, company_id)) for _ in "12")
+    desk.do('UPDATE public."AIProcessingRequest" SET id = :long WHERE id = :id', long=LONG, id=odd)
+    other_id, (other,) = desk.company(1)
+    assert desk.intake() == {usual, other}
+    assert "refuses to let 1 requests" in caplog.text
+    assert sum(one.requests for one in desk.claim(company_id, other_id).batches) == 2

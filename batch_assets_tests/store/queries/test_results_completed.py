@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import BatchOutcomes
+from batch_assets.domain.errors import LiveDashChangedError
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.money import Cost, Usage
 from batch_assets.domain.records import Findings, RowOutcome
@@ -225,14 +225,10 @@ def test_a_set_is_written_whole_or_not_at_all(desk: Desk) -> None:
     before = desk.everything()
     desk.do('ALTER TABLE public."Session" RENAME COLUMN "forwardedHr" TO "of_a_newer_livedash"')
     try:
-        written = desk.write(batch.lease, [completed(first), completed(second)])
-    except DBAPIError as error:
-        refused_with = type(error.orig).__name__
-    else:
-        refused_with = written.error if written else ""
+        with pytest.raises(LiveDashChangedError, match="forwardedHr"):
+            desk.write(batch.lease, [completed(first), completed(second)])
     finally:
         desk.do('ALTER TABLE public."Session" RENAME COLUMN "of_a_newer_livedash" TO "forwardedHr"')
-    assert refused_with == "UndefinedColumn"
     assert desk.everything() == before
 
 

@@ -54,7 +54,7 @@ class Broken:
         def fail(connection: Connection) -> None:
             if not connection.connection.driver_connection.autocommit:  # type: ignore[union-attr] # psycopg's own
                 self.broken += 1
-                connection.exec_driver_sql("SELECT 1 / 0")
+                connection.exec_driver_sql(MISSING)
 
         event.listen(self.engine, "commit", fail)
         yield
