@@ -119,6 +119,25 @@ def reset_stages(dry_run: DryRun = False, as_json: AsJson = False) -> None:
 
 
 @group.command()
+def drain(
+    *,
+    hand_over: Annotated[
+        bool, typer.Option("--hand-over", help="Give what runs on the server to LiveDash.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Let submissions go on.")] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Do what can be done now; exit 1 if any is left.")
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop submissions and read what is under way, before the way back."""
+    how = {"dry_run": dry_run, "yes": yes, "as_json": as_json}
+    work("drain").drain(hand_over=hand_over, resume=resume, wait=not no_wait, **how)
+
+
+@group.command()
 def prune(
     dry_run: DryRun = False,
     as_json: AsJson = False,

@@ -90,8 +90,9 @@ REQUEST_MOVES: tuple[Move, ...] = (
     Move(
         Bucket.FOLLOWS,
         Bucket.WAITING,
-        "ingest, live, plan",
-        "the other one is dead, deleted, or finished by somebody else, and this one is the oldest",
+        "ingest, live, plan, retry",
+        "the other one is dead, deleted, or finished by somebody else, and this one is the oldest; "
+        "or it is drained, and the other one is in no batch of ours",
     ),
     Move(
         Bucket.FOLLOWS,
@@ -110,10 +111,15 @@ REQUEST_MOVES: tuple[Move, ...] = (
     Move(
         Bucket.IN_BATCH,
         Bucket.WAITING,
-        "submit, recover, ingest, live, confirm",
+        "submit, recover, ingest, live, retry, confirm",
         "its batch was never created, or ended without an answer for it",
     ),
-    Move(Bucket.RETRY, Bucket.WAITING, "retry", "its retry date has come"),
+    Move(
+        Bucket.RETRY,
+        Bucket.WAITING,
+        "retry",
+        "its retry date has come, or nothing is submitted any more, since it is drained",
+    ),
     Move(
         Bucket.RETRY,
         Bucket.IN_BATCH,
@@ -144,8 +150,9 @@ BATCH_MOVES: tuple[Move, ...] = (
     Move(
         BatchState.UPLOADED,
         BatchState.RELEASED,
-        "submit, recover, confirm",
-        "refused, proved absent, or left to the original of this copy",
+        "submit, recover, retry, confirm",
+        "refused, proved absent, left to the original of this copy, or, while it is drained, not "
+        "asked for yet",
     ),
     Move(
         BatchState.SUBMITTED,

@@ -13,6 +13,7 @@ from batch_assets.ops.controls.abandon_batch import abandon_unknown_batch
 from batch_assets.ops.controls.cancel_batch import cancel_batch_on_server
 from batch_assets.ops.controls.choose_mode import choose_query_mode
 from batch_assets.ops.controls.compare_queries import compare_implementations
+from batch_assets.ops.controls.drain_batches import drain_batches
 from batch_assets.ops.controls.force_batch import force_batch_of_company
 from batch_assets.ops.controls.refresh_companies import refresh_companies
 from batch_assets.ops.controls.requeue_requests import requeue_requests
@@ -34,6 +35,7 @@ def control_jobs(settings: Settings) -> list[dg.JobDefinition]:
         refresh_companies_job(),
         reset_breakers_job(),
         reset_stages_job(),
+        drain_job(),
         choose_mode_job(),
         compare_queries_job(),
     ]
@@ -106,6 +108,16 @@ def reset_stages_job() -> dg.JobDefinition:
         reset_stages,
         "Sets right the stages of sessions that are in progress for nothing.",
         template={"dry_run": True},
+    )
+
+
+def drain_job() -> dg.JobDefinition:
+    """The way back to LiveDash's own batches; each run of it says what is left."""
+    return _job(
+        "drain_job",
+        drain_batches,
+        "Stops submissions until they are resumed, and reads what is under way or hands it over.",
+        template={"hand_over": False, "resume": False, "dry_run": True},
     )
 
 

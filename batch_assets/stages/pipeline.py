@@ -13,6 +13,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.pricing import price_finder
 from batch_assets.store.abandoned import Abandoned
+from batch_assets.store.drains import Drains
 from batch_assets.store.followers import Followers
 from batch_assets.store.intents import Intents
 from batch_assets.store.live import Live
@@ -90,6 +91,11 @@ class Pipeline:
     def orphans(self) -> Orphans:
         """What an earlier installation, whose schema was lost, has left."""
         return Orphans(self.registry.engine)
+
+    @cached_property
+    def drains(self) -> Drains:
+        """Whether submissions are stopped until all that is under way has come to its end."""
+        return Drains(self.registry.engine)
 
     @cached_property
     def searches(self) -> Searches:

@@ -66,7 +66,9 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
         beside = pipeline.livedash_acts.notice(pipeline.policy.foreign_quiet_seconds)
     if glance.has_followers:
         pipeline.followers.heal()
-    noticed = pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
+    # What is noticed may come to follow another one, for which nobody will buy an answer.
+    is_drained = glance.installation.drain is not None
+    noticed = 0 if is_drained else pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
     backlogs = pipeline.queries.pending_by_company(company_ids)
     report = DueReport(
         due=tuple(backlog for backlog in backlogs if pipeline.policy.is_due(backlog)),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from batch_assets.stages.draining import send_back
 from batch_assets.stages.live import LiveReport, send_live
 from batch_assets.stages.pipeline import Budget, Pipeline
 
@@ -29,8 +30,14 @@ def retry_failed(pipeline: Pipeline, budget: Budget) -> RetryReport:
 
 
 def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
-    """Requeue what is due, in bounded steps, until nothing is left or the budget is spent."""
+    """Requeue what is due, in bounded steps, until nothing is left or the budget is spent.
+
+    While it is drained, all that waits here is sent back at once.
+    """
     report = pipeline.figures.note(RetryReport())
+    if pipeline.glance.installation.drain is not None:
+        report.requeued = send_back(pipeline)
+        return report
     if not pipeline.glance.has_due_retries:
         return report
     while not budget.is_spent:

@@ -166,6 +166,7 @@ WITH asked_waiting AS MATERIALIZED (
         UNION ALL
         SELECT l.id, l.requested_at, l.asked_at FROM late AS l
     ) AS w
+    WHERE NOT EXISTS (SELECT FROM batch_assets.drain AS e)
     GROUP BY w.id
     ORDER BY min(w.asked_at) NULLS LAST, min(w.requested_at), w.id
     LIMIT :limit

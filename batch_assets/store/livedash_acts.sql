@@ -105,7 +105,7 @@ WITH open_attempts AS MATERIALIZED (
             AND NOT EXISTS (
                 SELECT
                 FROM batch_assets.batch AS b
-                WHERE b.id = f.id AND b.installation_id IS NOT NULL
+                WHERE b.id = f.id AND coalesce(b.installation_id, b.account) IS NOT NULL
             )
         OFFSET 0
     ) AS l
@@ -113,7 +113,7 @@ WITH open_attempts AS MATERIALIZED (
     SELECT b.id, b.company_id
     FROM batch_assets.batch AS b
     WHERE b.claimed_at > CURRENT_TIMESTAMP - make_interval(secs => :quiet_seconds)
-        AND b.installation_id IS NULL
+        AND coalesce(b.installation_id, b.account) IS NULL
 ), bought_twice AS MATERIALIZED (
     -- The same request, or another one that asks the same of the same conversation, is or was bought
     -- by us.

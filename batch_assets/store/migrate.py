@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from psycopg import errors
-from sqlalchemy import URL, Engine, NullPool, create_engine, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import (
@@ -19,6 +19,7 @@ from batch_assets.domain.errors import (
     MigrationsMissingError,
 )
 from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.migrating.in_flight import refuse_while_in_flight
 from batch_assets.store.migrating.project import (
     Report,
     alembic_config,
@@ -53,9 +54,14 @@ def downgrade(
     """Take back all that came after `revision` ("base": everything).
 
     LiveDash's tables go only if this project made them and they are empty, or, with
-    `drop_livedash`, whatever they hold. Raises as `upgrade` does.
+    `drop_livedash`, whatever they hold. Raises as `upgrade` does, and `MigrationRefusedError` while
+    something is under way that nobody would end without our tables.
     """
     with _migrating(url, report) as config:
+        connection: Connection = config.attributes["connection"]
+        where = f"The {describe(application_url(url))}"
+        refuse_while_in_flight(connection, _current(connection), revision, where)
+        connection.rollback()
         config.cmd_opts = Namespace(x=["drop-livedash=yes"] if drop_livedash else [])
         command.downgrade(config, revision)
 
@@ -65,8 +71,12 @@ def current(url: str) -> str | None:
     parsed = application_url(url)
     engine = create_engine(parsed, poolclass=NullPool, connect_args={"prepare_threshold": None})
     with _explained(parsed), engine.connect() as connection:
-        options = {"version_table_schema": OWN_SCHEMA}
-        return MigrationContext.configure(connection, opts=options).get_current_revision()
+        return _current(connection)
+
+
+def _current(connection: Connection) -> str | None:
+    options = {"version_table_schema": OWN_SCHEMA}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
 def require_current(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from batch_assets.domain.states import BatchState
 from batch_assets.domain.wording import plural
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
+from batch_assets.store.drains import Drain, drain_in
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.needs import NEEDS, named
 from batch_assets.store.optimized.batches import return_rows
@@ -56,6 +57,8 @@ class Installation:
     quiet_seconds: float
     """How long a short while is."""
     account_rest: AccountRest | None = None
+    drain: Drain | None = None
+    """Nothing is submitted, since what is under way is to come to its end."""
     unknown_batches: int = 0
     """Batches and files on the server with this id that this database does not know."""
 
@@ -80,6 +83,8 @@ class Installation:
             )
         if self.unknown_batches:
             return unknown_reason(self.unknown_batches)
+        if self.drain is not None:
+            return self.drain.hold_reason
         if self.account_rest is not None:
             return self.account_rest.hold_reason
         acts = dict(self.livedash_acts)
@@ -168,6 +173,7 @@ class Registry(EngineQueries):
                 livedash_acts=row.livedash_acts,
                 quiet_seconds=self.foreign_quiet_seconds,
                 account_rest=_account_rest(row.account_rest),
+                drain=drain_in(row.drain),
                 unknown_batches=row.unknown_batches,
             ),
             newest_at=row.newest_at,

@@ -1,6 +1,7 @@
 -- name: glance
 -- Read at once: who we are, whether this is still that database, what LiveDash does beside us, and
--- for which stages there is anything to do. LiveDash's batches are looked at company by company,
+-- for which stages there is anything to do. A batch that was handed over to LiveDash has no
+-- installation, but the account that it was made with. LiveDash's are looked at company by company,
 -- since its index on their status begins with the company; one that ended unseen is not counted, nor
 -- one whose date lies far ahead: it would be a short while ago for ever.
 SELECT
@@ -30,7 +31,8 @@ SELECT
                     AND NOT EXISTS (
                         SELECT
                         FROM batch_assets.batch AS b
-                        WHERE b.id = f.id AND b.installation_id IS NOT NULL
+                        WHERE b.id = f.id
+                            AND coalesce(b.installation_id, b.account) IS NOT NULL
                     )
                 OFFSET 0
             ) AS l
@@ -39,6 +41,7 @@ SELECT
             FROM batch_assets.batch AS b
             WHERE b.claimed_at > CURRENT_TIMESTAMP - make_interval(secs => :quiet_seconds)
                 AND b.installation_id IS NULL
+                AND b.account IS NULL
         ) AS foreign_batch
     ) AS foreign_batches,
     (
@@ -58,6 +61,10 @@ SELECT
     (
         SELECT count(*) FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL
     ) AS unknown_batches,
+    (
+        SELECT json_build_object('began_at', d.began_at, 'began_by', d.began_by)
+        FROM batch_assets.drain AS d
+    ) AS drain,
     (
         SELECT b.claimed_at
         FROM batch_assets.batch AS b

@@ -98,6 +98,7 @@ CASES = [
     Case("compare", parts=("statistics", "Nothing was changed.")),
     Case("reset --dry-run", parts=("Nothing to do",)),
     Case("reset-stages --dry-run", parts=("Nothing to do: each stage says",)),
+    Case("drain --dry-run", parts=("Submissions would be stopped.", "is under way would be read")),
     Case("dead-letters list", parts=("{dead0}", "{dead1}", "{dead2}", LONG, "refused")),
     Case("dead-letters list --limit 1", parts=("--after {dead2}", "1 of 3 dead letters.")),
     Case("dead-letters show {dead0}", parts=("{dead0}", LONG, "The model refused to answer.")),

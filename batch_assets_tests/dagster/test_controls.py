@@ -278,3 +278,17 @@ def test_compare(panel: Panel) -> None:
     assert {result.split(" (")[0] for result in results.values()} == {"same"}
     rows = {record["operation"]: record["rows"] for record in records}
     assert (rows["rows_of"], rows["statistics"]) == (12, 1)
+
+
+def test_a_drain_is_begun_asked_for_again_and_lifted(panel: Panel, engine: Engine) -> None:
+    """Its runs say what is left; those of the job submit nothing meanwhile."""
+    company_with(engine, 2, name=NAME)
+    drain = ("drain_job", "drain_batches")
+    assert panel.numbers(*drain)["dry_run"] is True
+    assert panel.numbers(*drain, dry_run=False)["drained"] is True
+    held = panel.refusal("force_batch_job", "force_batch_of_company", company=NAME, dry_run=False)
+    assert "has stopped submissions" in held
+    panel.numbers(*drain, dry_run=False, resume=True)
+    assert panel.numbers(*drain)["left_running"] == 0
+    forced = panel.numbers("force_batch_job", "force_batch_of_company", company=NAME, dry_run=False)
+    assert forced["requests"] == 2

@@ -40,6 +40,7 @@ def test_they_name_every_job_schedule_sensor_and_resource() -> None:
         "cancel_batch_job",
         "choose_mode_job",
         "compare_queries_job",
+        "drain_job",
         "force_batch_job",
         "prune_job",
         "refresh_companies_job",

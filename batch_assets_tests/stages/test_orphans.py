@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -15,17 +14,27 @@ from batch_assets.store.migrate import upgrade
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.factories import make_request
 from batch_assets_tests.one_database import empty, one_database
+from batch_assets_tests.stages.half_made import (
+    FAILING,
+    Breaking,
+    InterruptedHereError,
+    claimed,
+    created,
+    dead,
+    ended,
+    followed,
+    half_ingested,
+    put_off,
+    read_and_not_settled,
+    running,
+    uploaded,
+    uploaded_in_vain,
+)
 from batch_assets_tests.stages.live_support import ON, waiting
 from batch_assets_tests.stages.live_support import ask as ask_live
-from batch_assets_tests.stages.support import QUICK, Lab, call_rule, wait_until
+from batch_assets_tests.stages.support import QUICK, Lab, wait_until
 from batch_assets_tests.store.queries.support import Desk
-
-DROPPED = {"kind": "drop", "work": "done"}
-NOT_DONE = {"kind": "drop", "work": "never"}
-FAILING = {"effect": {"kind": "http_error", "status": 500}}
-REFUSED = {"effect": {"kind": "http_error", "status": 400}}
 
 _LOSE = text("""
     DELETE FROM batch_assets.attempt;
@@ -57,6 +66,7 @@ def engine(unwatched_engine: Engine) -> Engine:
 @pytest.fixture
 def own_engine(databases: TestDatabases) -> Iterator[Engine]:
     with one_database(databases) as opened:
+        empty(opened)
         yield opened
 
 
@@ -71,114 +81,6 @@ def lose_schema(lab: Lab) -> None:
     engine = lab.desk.engine
     engine.dispose()
     upgrade(engine.url.set(drivername="postgresql").render_as_string(hide_password=False))
-
-
-def claimed(lab: Lab) -> list[str]:
-    _, ids = lab.company(2)
-    lab.claim()
-    return ids
-
-
-def uploaded_in_vain(lab: Lab) -> list[str]:
-    """The server has the file, and its answer was lost."""
-    _, ids = lab.company(2)
-    lab.configure(calls=[call_rule("files.create", DROPPED)])
-    lab.submit()
-    lab.configure()
-    return ids
-
-
-def uploaded(lab: Lab) -> list[str]:
-    """The file is recorded; the create never reached the server."""
-    _, ids = lab.company(2)
-    lab.configure(calls=[call_rule("batches.create", NOT_DONE)])
-    lab.submit()
-    lab.configure()
-    assert lab.batches("uploaded")
-    return ids
-
-
-def created(lab: Lab) -> list[str]:
-    """The server has the batch, and its answer was lost."""
-    _, ids = lab.company(2)
-    lab.configure(calls=[call_rule("batches.create", DROPPED)])
-    lab.submit()
-    lab.configure()
-    return ids
-
-
-def running(lab: Lab) -> list[str]:
-    _, ids = lab.company(2)
-    lab.submit()
-    return ids
-
-
-def ended(lab: Lab) -> list[str]:
-    ids = running(lab)
-    lab.poll_to_the_end()
-    return ids
-
-
-class InterruptedHereError(Exception):
-    pass
-
-
-class _Breaking:
-    """The operations on the database, of which one ends the process at its second call."""
-
-    def __init__(self, queries: Any, operation: str, calls: int) -> None:
-        self._queries, self._operation, self._left = queries, operation, calls
-
-    def __getattr__(self, name: str) -> Any:
-        if name == self._operation:
-            if not self._left:
-                raise InterruptedHereError
-            self._left -= 1
-        return getattr(self._queries, name)
-
-
-def half_ingested(lab: Lab, *, operation: str = "write_results", calls: int = 1) -> list[str]:
-    """Some rows are written, or all, and the batch is not settled."""
-    ids = ended(lab)
-    breaking = _Breaking(lab.pipeline.queries, operation, calls)
-    with pytest.raises(InterruptedHereError):
-        lab.under(rows_per_write=1).asking(breaking).ingest()
-    return ids
-
-
-def read_and_not_settled(lab: Lab) -> list[str]:
-    return half_ingested(lab, operation="settle", calls=0)
-
-
-def put_off(lab: Lab) -> list[str]:
-    """Failed once in a settled batch, and waiting for another try."""
-    _, ids = lab.company(2)
-    lab.configure(rows=[FAILING])
-    lab.submit()
-    lab.under(retry_base_seconds=3_600).read_to_the_end()
-    lab.configure()
-    assert lab.bucket_counts()["retry"] == 2
-    return ids
-
-
-def followed(lab: Lab) -> list[str]:
-    """One in a batch that runs, and one of the same session that follows it."""
-    _, ids = lab.company(1)
-    lab.submit()
-    with lab.desk.engine.begin() as connection:
-        make_request(connection, lab.desk.session_id(ids[0]))
-    lab.pipeline.queries.notice_pending(10)
-    assert lab.bucket_counts()["follows"] == 1
-    return ids
-
-
-def dead(lab: Lab) -> list[str]:
-    _, ids = lab.company(1)
-    lab.configure(rows=[REFUSED])
-    lab.submit()
-    lab.read_to_the_end()
-    lab.configure()
-    return ids
 
 
 def finish(lab: Lab) -> None:
@@ -252,7 +154,7 @@ def test_a_live_call_whose_record_is_lost_is_not_made_again(lab: Lab) -> None:
     ids = waiting(lab, 2)
     ask_live(lab, ids)
     live = lab.under(live=ON)
-    breaking = _Breaking(lab.pipeline.queries, "write_results", 0)
+    breaking = Breaking(lab.pipeline.queries, "write_results", 0)
     with pytest.raises(InterruptedHereError):
         live.asking(breaking).retry_failed()
     lose(lab)

@@ -136,6 +136,7 @@ LEFT JOIN LATERAL (
     WHERE s.request_id = w.request_id
     OFFSET 0
 ) AS q ON true
+WHERE NOT EXISTS (SELECT FROM batch_assets.drain AS d)
 LIMIT :limit
 
 -- name: passed_over

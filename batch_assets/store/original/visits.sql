@@ -53,6 +53,7 @@ FROM (
     JOIN public."Company" AS c ON c.id = s."companyId"
     WHERE i.company_id = :company_id
         AND c.status = 'ACTIVE'
+        AND NOT EXISTS (SELECT FROM batch_assets.drain AS d)
         AND r."processingStatus" = 'PENDING_BATCHING'
         AND r."batchId" IS NULL
         -- here: is_fresh

@@ -1,0 +1,108 @@
+"""`batch-assets drain`: stops submissions and waits until nothing is under way any more."""
+
+import time
+from dataclasses import asdict
+from typing import Final
+
+import typer
+
+from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline, who
+from batch_assets.cli.output import asked, console, print_json
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.stages.controls.drain import (
+    DrainReport,
+    added,
+    begin_drain,
+    drain_on,
+    foresee_drain,
+    lift_drain,
+)
+from batch_assets.stages.pipeline import Budget
+from batch_assets.store.drains import Drains
+
+FIRST_PAUSE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 15.0
+INTERRUPTED: Final = 130
+
+
+def drain(
+    *, hand_over: bool, resume: bool, wait: bool, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    """Drain, or lift a drain; exits with 1 if something is left because nobody was to wait."""
+    if resume and (hand_over or dry_run):
+        raise ConfigurationError("--resume lets submissions go on: leave the other options out.")
+    with open_database() as database:
+        drains = Drains(database.engine)
+        if resume:
+            said = lift_drain(drains)
+            _show_lifted(said, as_json=as_json)
+            return
+        if dry_run:
+            _show(foresee_drain(drains, hand_over=hand_over), as_json=as_json)
+            return
+        question = "Give what runs on the server to LiveDash? That cannot be taken back."
+        if hand_over and not asked(question, command="drain --hand-over", yes=yes):
+            console().say("Nothing was changed.")
+            raise typer.Exit(1)
+        begin_drain(drains, who())
+        report = _wait(database, hand_over=hand_over, wait=wait, is_shown=not as_json)
+    _show(report, as_json=as_json)
+    if not report.left.is_empty:
+        raise typer.Exit(1)
+
+
+def _wait(database: OpenDatabase, *, hand_over: bool, wait: bool, is_shown: bool) -> DrainReport:
+    """Step after step, until nothing is left; each says what is, if that has changed."""
+    report, shown = None, ""
+    pause = FIRST_PAUSE_SECONDS
+    if is_shown:
+        console().say("Submissions are stopped, until `batch-assets drain --resume`.")
+    try:
+        with open_pipeline(database, "drain") as pipeline:
+            while True:
+                budget = Budget.of_op(pipeline.policy)
+                report = added(report, drain_on(pipeline, budget, hand_over=hand_over))
+                if report.left.is_empty or not wait:
+                    return report
+                if is_shown and report.still != shown:
+                    shown = report.still
+                    console().say(shown)
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+    except KeyboardInterrupt:
+        console().say(
+            "Not waited for any longer. Submissions stay stopped, and scheduled runs read on: "
+            "`batch-assets drain` goes on where this has ended, `batch-assets drain --resume` ends "
+            "the drain."
+        )
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _show_lifted(said: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"resumed": said})
+    else:
+        console().say(said)
+
+
+def _show(report: DrainReport, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "dry_run": report.dry_run,
+                "drained": report.left.is_empty and not report.dry_run,
+                "returned_requests": report.returned_requests,
+                "handed_over": asdict(report.handed_over),
+                "left": asdict(report.left),
+                "trouble": report.trouble,
+            }
+        )
+        return
+    shown = console()
+    for line in report.sentences:
+        shown.say(line)
+    if report.left.is_empty and not report.dry_run:
+        shown.say(
+            "LiveDash's server may be started with its OPENAI_API_KEY now; `batch-assets migrate "
+            "--downgrade base` takes out what was added to its database."
+        )

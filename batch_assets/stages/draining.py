@@ -1,0 +1,39 @@
+"""What each run does while it is drained, beside reading: what waits here waits for anybody.
+
+Nothing is claimed any more, so what is put off, follows another request or waits for its input file
+to be processed would wait for good.
+"""
+
+import logging
+
+from batch_assets.domain.failures import ApiError
+from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.saying import Few
+
+log = logging.getLogger(__name__)
+
+
+def send_back(pipeline: Pipeline) -> int:
+    """Let requests wait for a batch that are in none, or in one that was never asked for; how many.
+
+    One statement, if no batch waits for its file.
+    """
+    returned = _release_pending(pipeline) if pipeline.glance.has_pending_files else 0
+    return returned + pipeline.drains.send_back()
+
+
+def _release_pending(pipeline: Pipeline) -> int:
+    """No batch was made of these files, and none will be."""
+    installation = pipeline.glance.installation
+    if not installation.may_touch:
+        return 0
+    holder = pipeline.holder(installation.id)
+    pending = pipeline.pending_files.take(holder, pipeline.policy.batches_per_claim)
+    with Few(log) as few:
+        for one in pending:
+            try:
+                pipeline.api.delete_file(one.input_file_id)
+            except ApiError as error:
+                few.warning("The input file of batch %s is deleted later: %s", one.batch.id, error)
+    pipeline.look_again()
+    return pipeline.queries.release([one.batch.lease for one in pending])
