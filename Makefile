@@ -15,8 +15,9 @@ HISTORY ?= 10000
 N ?= 200
 SEED ?= 1
 WORKERS ?= 8
+KILLS ?= 20
 
-.PHONY: help setup setup-dev demo dev test test-ui screenshots bench drill drill-steps odd-rows real-text \
+.PHONY: help setup setup-dev demo dev test test-ui screenshots bench drill drill-steps kills odd-rows real-text \
 	check format lock clean
 
 help: ## List the targets
@@ -56,6 +57,9 @@ drill-steps: setup-dev ## Take the stages step by step in any order (N=200 SEED=
 
 odd-rows: setup-dev ## Fill LiveDash's columns with anything, at random (N=200 worlds)
 	@ODD_ROWS=$(N) $(RUN) pytest batch_assets_tests/stages/test_odd_rows.py $(ARGS)
+
+kills: setup ## Kill processes of `batch-assets dev`, and see that work goes on (KILLS=20 SEED=1)
+	@$(RUN) drills.kills --kills "$(KILLS)" --seed $(SEED)
 
 real-text: setup ## Send real conversations through the job (DATA=file)
 	@$(RUN) benchmarks.real_text "$(DATA)"

@@ -39,9 +39,10 @@ class Dev:
         self, project_dir: Path, stack_name: str, output: Path, settings: Mapping[str, str]
     ) -> None:
         self._project_dir = project_dir
-        self._stack_name = stack_name
+        self.stack_name = stack_name
         self.output = output
         self._settings = settings
+        self.state_dir = stack.state_dir(project_dir, name=stack_name)
         self._program: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
 
@@ -51,7 +52,7 @@ class Dev:
             self._program = subprocess.Popen(  # noqa: S603 (it is our own)
                 [sys.executable, "-m", "batch_assets.cli", "dev", "--port", str(self.port)],
                 cwd=self._project_dir,
-                env={**local_environment(name=self._stack_name), **self._settings},
+                env={**local_environment(name=self.stack_name), **self._settings},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -91,19 +92,20 @@ class Dev:
         for process in self._processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        stack.reset(self._project_dir, name=self._stack_name)
+        stack.reset(self._project_dir, name=self.stack_name)
 
     def _processes(self) -> Iterator[psutil.Process]:
         """Those that its own environment tells, and those of its stack."""
-        state_dir = str(stack.state_dir(self._project_dir, name=self._stack_name))
         for process in psutil.process_iter():
             try:
-                is_mine = process.environ().get("BATCH_LOCAL_STACK") == self._stack_name
+                is_mine = process.environ().get("BATCH_LOCAL_STACK") == self.stack_name
                 named = " ".join(process.cmdline())
                 is_dead = process.status() == psutil.STATUS_ZOMBIE
                 if process.pid == os.getpid() or is_dead:
                     continue
-                if (is_mine and process.cwd() == str(self._project_dir)) or state_dir in named:
+                if (is_mine and process.cwd() == str(self._project_dir)) or str(
+                    self.state_dir
+                ) in named:
                     yield process
             except (psutil.Error, OSError):
                 continue

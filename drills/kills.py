@@ -10,6 +10,7 @@ request is analysed, and none was billed twice.
 import argparse
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -65,7 +66,9 @@ class Drill:
 
     def begin(self) -> None:
         """Start it, on an empty database."""
-        World(connect_local(STACK).database_url).begin(())
+        world = World(connect_local(self._dev.stack_name).database_url)
+        world.begin(())
+        world.close()
         self._dev.start()
         self._wait(self._dev.is_open, _START_SECONDS, "the UI does not open")
 
@@ -91,10 +94,16 @@ class Drill:
     def end(self) -> None:
         """See that everything has come to its end, and that nothing was bought twice."""
         self._wait(self._is_done, _END_SECONDS, "not every request is analysed")
-        server = connect_local(STACK).base_url.removesuffix("/v1")
+        server = connect_local(self._dev.stack_name).base_url.removesuffix("/v1")
         twice = httpx2.get(f"{server}/_local/summary").json()["billed_more_than_once"]
         if twice:
             raise Lost(f"billed twice: {twice}")
+
+    def close(self) -> None:
+        """Give its connection back."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def _add(self) -> str:
         """A request of a company of its own, which is due at once."""
@@ -113,10 +122,11 @@ class Drill:
     @property
     def _world(self) -> World:
         """The database where it is now; nothing is started for it."""
-        kept = record.read(stack.state_dir(PROJECT_DIR, name=STACK))
+        kept = record.read(self._dev.state_dir)
         if kept is None:
             raise Away
         if self._kept is None or self._kept.url != kept.database_url:
+            self.close()
             self._kept = World(kept.database_url)
         return self._kept
 
@@ -145,8 +155,7 @@ class Drill:
                 if is_so():
                     return
             except DBAPIError:
-                if self._kept is not None:
-                    self._kept.close()
+                self.close()
             except Away:
                 pass
             if self._dev.has_ended:
@@ -164,9 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--roles", nargs="+", choices=ROLES, default=(), help="always these")
     options = parser.parse_args(arguments)
     stack.reset(PROJECT_DIR, name=STACK)
-    directory = stack.state_dir(PROJECT_DIR, name=STACK).parent
-    directory.mkdir(mode=0o700, exist_ok=True)
-    dev = Dev(PROJECT_DIR, STACK, directory / "kills.log", SETTINGS)
+    with tempfile.NamedTemporaryFile(prefix="kills-", suffix=".log", delete=False) as output:
+        dev = Dev(PROJECT_DIR, STACK, Path(output.name), SETTINGS)
     drill = Drill(dev, random.Random(options.seed), _show)  # noqa: S311 (it draws what to kill)
     try:
         drill.begin()
@@ -176,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show(f"{lost} (see {dev.output})")
         return 1
     finally:
+        drill.close()
         dev.stop()
     _show(f"kills={len(seconds)} longest={max(seconds):.0f}s lost=0 billed_twice=0")
     return 0

@@ -22,7 +22,8 @@ app = typer.Typer(
     epilog="Settings come from the environment: see docs/configuration.md.",
 )
 
-Port = Annotated[int, typer.Option(min=1, max=65535, help="The UI's port on 127.0.0.1.")]
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+Port = Annotated[int, typer.Option(min=1, max=65535, help="The UI's port.")]
 
 
 def main() -> None:
@@ -71,6 +72,22 @@ def demo() -> None:
 def dev(port: Port = 3000) -> None:
     """Open Dagster's UI and start the schedule, until Ctrl-C."""
     work("dev").run_dev(port)
+
+
+@app.command(context_settings=_PASSED_ON)
+def webserver(
+    passed_on: typer.Context,
+    host: Annotated[str, typer.Option(help="The address that it listens on.")] = "127.0.0.1",
+    port: Port = 3000,
+) -> None:
+    """Start Dagster's web server for production; more options are passed on to it."""
+    work("production").become_webserver(host, port, passed_on.args)
+
+
+@app.command(context_settings=_PASSED_ON)
+def daemon(passed_on: typer.Context) -> None:
+    """Start Dagster's daemon for production: exactly one; options are passed on."""
+    work("production").become_daemon(passed_on.args)
 
 
 @app.command()
