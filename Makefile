@@ -33,7 +33,7 @@ demo: setup ## See it work: sample conversations through the job
 	@$(RUN) batch_assets.cli demo
 
 dev: setup ## Open Dagster's UI, schedule on, until Ctrl-C (PORT=3000)
-	@$(RUN) batch_assets.cli dev --port "$(PORT)"
+	@exec $(RUN) batch_assets.cli dev --port "$(PORT)"
 
 test: setup-dev ## Run the tests (ARGS="-k name" for some of them)
 	@$(RUN) pytest -n 2 --dist loadgroup $(ARGS)

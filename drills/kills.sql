@@ -8,5 +8,10 @@ SELECT r.id
 FROM public."AIProcessingRequest" AS r
 WHERE r."processingStatus" <> 'PROCESSING_COMPLETE'
 
+-- name: unsent_requests
+SELECT r.id
+FROM public."AIProcessingRequest" AS r
+WHERE r."processingStatus" = 'PENDING_BATCHING'
+
 -- name: company
 SELECT c.id FROM public."Company" AS c WHERE c.id = :company_id

@@ -13,7 +13,12 @@ from batch_assets.cli.dagster_processes import OWNER, CodeServers, end_left_behi
 from batch_assets.cli.job import open_instance
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import console
-from batch_assets.cli.process_session import TICK_SECONDS, ProcessSession, StopSignals
+from batch_assets.cli.process_session import (
+    TICK_SECONDS,
+    ProcessSession,
+    StopSignals,
+    end_with_parent,
+)
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.local import stack
 from batch_assets.settings import load_settings
@@ -22,6 +27,8 @@ from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR, local_environment
 HOST = "127.0.0.1"
 NO_ADVICE = "ignore:Function `dev_command` is superseded"
 """For PYTHONWARNINGS: that there is `dg dev`, too, helps nobody who typed `make dev`."""
+BY_MAKE = "MAKELEVEL"
+"""In the environment of what `make` starts: then this program ends when it is killed."""
 LOOK_SECONDS = 2.0
 """How often it is looked whether the code server is whole."""
 KEEPER_SECONDS = 15.0
@@ -33,6 +40,8 @@ def run_dev(port: int) -> None:
 
     Whatever would keep it from working is found first: the port, the settings, the database.
     """
+    if BY_MAKE in os.environ:
+        end_with_parent()
     end_left_behind()
     _check_port(port)
     home = dagster_home()
