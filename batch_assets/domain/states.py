@@ -111,8 +111,8 @@ REQUEST_MOVES: tuple[Move, ...] = (
     Move(
         Bucket.IN_BATCH,
         Bucket.WAITING,
-        "submit, recover, ingest, live, retry, confirm",
-        "its batch was never created, or ended without an answer for it",
+        "submit, recover, ingest, live, retry, confirm, operator",
+        "its batch was never created, or given up, or ended without an answer for it",
     ),
     Move(
         Bucket.RETRY,
@@ -143,16 +143,17 @@ BATCH_MOVES: tuple[Move, ...] = (
     Move(
         BatchState.CLAIMED,
         BatchState.RELEASED,
-        "submit, recover, confirm",
-        "refused, nothing left to send, proved absent, or left to the original of this copy",
+        "submit, recover, confirm, operator",
+        "refused, nothing left to send, proved absent, left to the original of this copy, or given "
+        "up: nothing proves for long that there is one, or none",
     ),
     Move(BatchState.UPLOADED, BatchState.SUBMITTED, "submit, recover", "the server has the batch"),
     Move(
         BatchState.UPLOADED,
         BatchState.RELEASED,
-        "submit, recover, retry, confirm",
-        "refused, proved absent, left to the original of this copy, or, while it is drained, not "
-        "asked for yet",
+        "submit, recover, retry, confirm, operator",
+        "refused, proved absent, left to the original of this copy, given up, or, while it is "
+        "drained, not asked for yet",
     ),
     Move(
         BatchState.SUBMITTED,

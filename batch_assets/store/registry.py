@@ -256,6 +256,18 @@ class Registry(EngineQueries):
             connection.execute(SQL["abandon"], which | {"word": word})
 
     @retry_lost
+    def give_up_unresolved(self, batch_id: str) -> bool:
+        """Release a batch although nothing proves that the server does not have it.
+
+        False: a run works on it, or has settled it.
+        """
+        with self.engine.begin() as connection:
+            moved = connection.execute(SQL["give_up_unresolved"], {"batch_id": batch_id})
+            released = list(moved.scalars())
+            return_rows(connection, released)
+        return bool(released)
+
+    @retry_lost
     def pause_model(self, model: str, rest: Rest) -> None:
         """Let a model rest; a longer rest that is under way stays."""
         with self.autocommit.connect() as connection:

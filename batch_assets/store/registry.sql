@@ -224,6 +224,27 @@ WITH moved AS (
 )
 SELECT moved.id FROM moved
 
+-- name: give_up_unresolved
+-- Nobody works on it. Should the server have it, its requests are bought twice: somebody has said so.
+WITH moved AS (
+    UPDATE batch_assets.batch AS b
+    SET state = 'released',
+        released_at = clock_timestamp(),
+        fence = b.fence + 1,
+        lease_owner = NULL,
+        lease_expires_at = NULL
+    WHERE b.id = :batch_id
+        AND b.state IN ('claimed', 'uploaded')
+        AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
+    RETURNING b.id
+), told AS (
+    UPDATE public."AIBatchRequest" AS l
+    SET status = 'CANCELLED'
+    FROM moved
+    WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
+)
+SELECT moved.id FROM moved
+
 -- name: note_cancelled
 UPDATE batch_assets.batch AS b
 SET cancelled_at = clock_timestamp()

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.local.batch_server import RunningServer
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.controls.abandon import abandon_batch
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.migrate import upgrade
@@ -185,6 +187,26 @@ def test_without_a_sign_of_the_earlier_installation_nothing_is_freed(lab: Lab) -
         report = lab.recover()
     assert (report.unproved, report.released) == (1, 0)
     assert set(lab.statuses(ids)) == {"BATCHING_IN_PROGRESS"}
+
+    (batch_id,) = lab.batches("claimed")
+    with pytest.raises(BatchAssetsError, match="with the key that it was made with"):
+        abandon_batch(lab.pipeline, batch_id, "0m", str, force=True, dry_run=False)
+    stuck = lab.under(stuck_seconds=0)
+    foreseen = abandon_batch(stuck.pipeline, batch_id, "0m", str, force=True, dry_run=True)
+    assert "could not be found out. Giving it up lets its 2 requests wait" in foreseen.sentence
+    given_up = abandon_batch(stuck.pipeline, batch_id, "0m", str, force=True, dry_run=False)
+    assert "is given up: its 2 requests wait again; if the server has it" in given_up.sentence
+    lab.finish()
+    assert lab.times_billed(ids) == [1, 1]
+
+
+def test_a_batch_that_a_run_works_on_is_not_given_up_as_unresolved(lab: Lab) -> None:
+    claimed(lab)
+    (batch_id,) = lab.batches("claimed")
+    stuck = lab.under(stuck_seconds=0)
+    with pytest.raises(BatchAssetsError, match="A run works on batch"):
+        abandon_batch(stuck.pipeline, batch_id, "0m", str, force=True, dry_run=False)
+    assert lab.bucket_counts() == {"in_batch": 2}
 
 
 def test_a_batch_that_the_server_does_not_know_stays_as_it_is(lab: Lab) -> None:

@@ -25,7 +25,7 @@ from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.controls.cancel import find_batch, named
 from batch_assets.stages.controls.criteria import Spelling
-from batch_assets.stages.controls.standing import require_stuck
+from batch_assets.stages.controls.standing import require_long_unresolved, require_stuck
 from batch_assets.stages.listing import CLOCK_MARGIN
 from batch_assets.stages.naming import batch_of
 from batch_assets.stages.pipeline import Pipeline
@@ -60,7 +60,10 @@ class AbandonReport:
     @property
     def sentence(self) -> str:
         """What becomes of the batch and its requests, and what that may cost."""
-        said = self._of_stuck() if self.stuck else self._of_lost()
+        if self.batch.openai_batch_id is None:
+            said = self._of_unresolved()
+        else:
+            said = self._of_stuck() if self.stuck else self._of_lost()
         return f"{said} Nothing was changed." if self.dry_run else said
 
     @property
@@ -86,6 +89,19 @@ class AbandonReport:
             f"{named(batch)} ({batch.openai_batch_id}) {self.stuck}. Giving it up lets its "
             f"{again} {double}"
         )
+
+    def _of_unresolved(self) -> str:
+        requests = f"its {plural(self.open_requests, 'request')} wait again"
+        double = (
+            "if the server has it all the same, in this project or another one, that work is paid "
+            f"for twice, {self._for_how_much}, and its answers are not read"
+        )
+        if self.dry_run:
+            return (
+                f"{named(self.batch)} {self.stuck}. Giving it up lets {requests}; {double}. With "
+                "the key that it was made with, a run finds out."
+            )
+        return f"{named(self.batch)} is given up: {requests}; {double}."
 
     def _of_lost(self) -> str:
         batch = self.batch
@@ -127,8 +143,9 @@ def abandon_batch(
     """Give up a batch that the server says it does not know; with `dry_run` only look.
 
     With `force` one that the server knows, and that does not end or cannot be read for
-    `policy.stuck_seconds`. It may be of this database, LiveDash's own, or of the database that this
-    one is a copy of: only rows here are touched, in one guarded statement. Raises
+    `policy.stuck_seconds`; or one of which it is not known for so long whether the server has it.
+    It may be of this database, LiveDash's own, or of the database that this one is a copy of: only
+    rows here are touched, in one guarded statement. Raises
     `ConfigurationError` for an unknown id or a wrong `older_than`, `BatchAssetsError` for a batch
     that cannot be given up or of which the server does not tell for certain, and `ApiError` if the
     account is refused.
@@ -138,6 +155,15 @@ def abandon_batch(
     lookups = Lookups(registry.engine)
     batch = find_batch(lookups, wanted)
     installation = registry.installation()
+    if force and batch.state in UNRESOLVED_BATCH_STATES:
+        _require_allowed(batch, installation)
+        stuck = require_long_unresolved(batch, pipeline.policy)
+        if not (dry_run or registry.give_up_unresolved(batch.id)):
+            raise BatchAssetsError(
+                f"A run works on {named(batch, 'batch')}, or has settled it: nothing was changed. "
+                f"`batch-assets batch {batch.id}` shows how it is."
+            )
+        return AbandonReport(batch, dry_run, stuck=stuck)
     openai_id, submitted_at = _require_old(batch, before, spelled)
     _require_allowed(batch, installation)
     if force:
@@ -166,7 +192,8 @@ def _require_old(batch: BatchRecord, before: datetime, spelled: Spelling) -> tup
     if batch.state in UNRESOLVED_BATCH_STATES:
         raise BatchAssetsError(
             f"{named(batch)} is not on the server yet, as far as is known ({batch.state}): the "
-            "next runs look it up and settle it."
+            f"next runs look it up and settle it. If they cannot for long, `batch-assets abandon "
+            f"{batch.id} --force` gives it up."
         )
     is_open = batch.state in {BatchState.SUBMITTED, BatchState.ENDED} and batch.kind == "batch"
     is_given_up = batch.abandoned_at is not None

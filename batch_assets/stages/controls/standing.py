@@ -44,6 +44,22 @@ def require_stuck(api: BatchApi, batch: BatchRecord, policy: Policy) -> str:
     return standing.how
 
 
+def require_long_unresolved(batch: BatchRecord, policy: Policy) -> str:
+    """How a batch stands of which it is not known for `policy.stuck_seconds` whether it was made.
+
+    Raises `BatchAssetsError`, which says what to do instead.
+    """
+    sought = _since(batch.claimed_at)
+    if sought < policy.stuck_seconds:
+        raise BatchAssetsError(
+            f"Whether the server has {named(batch, 'batch')} is not known since {span(sought)}: "
+            "the next runs look it up, with the key that it was made with. If they have not found "
+            f"out {span(policy.stuck_seconds)} after it was claimed (BATCH_STUCK_HOURS), "
+            f"`batch-assets abandon {batch.id} --force` gives it up."
+        )
+    return f"was claimed {span(sought)} ago, and whether the server has it could not be found out"
+
+
 def _read(batch: BatchRecord) -> _Standing:
     """One whose results are still to be read."""
     ended = _since(batch.ended_at)
