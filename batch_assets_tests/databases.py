@@ -16,6 +16,7 @@ from sqlalchemy import Connection, NullPool, create_engine, make_url
 from batch_assets.local import locks, places
 from batch_assets.local.postgres import EmbeddedPostgres
 from batch_assets.store.migrate import upgrade
+from batch_assets.store.registry import Registry
 from batch_assets.store.urls import application_url
 
 LIVEDASH_BY_PRISMA = Path(__file__).parent / "store" / "prisma_livedash.sql"
@@ -104,7 +105,18 @@ class TestDatabases:
             connection.execute(
                 "UPDATE batch_assets.installation SET database_name = current_database()"
             )
+        know_incarnation(url)
         return url
+
+    def copy(self, url: str) -> str:
+        """The URL of a copy of a database, which takes itself for the only one."""
+        copy_url = self._create(template=str(make_url(url).database))
+        with psycopg.connect(copy_url) as connection:
+            connection.execute(
+                "UPDATE batch_assets.installation SET database_name = current_database()"
+            )
+        know_incarnation(copy_url)
+        return copy_url
 
     def drop(self, url: str) -> None:
         """Drop a database and end whatever is still connected to it."""
@@ -186,6 +198,13 @@ def connected(url: str) -> Iterator[Connection]:
     engine = create_engine(application_url(url), poolclass=NullPool)
     with engine.begin() as connection:
         yield connection
+
+
+def know_incarnation(url: str) -> None:
+    """Let a database know that it is the only one of its id, as after a look at the server."""
+    engine = create_engine(application_url(url), poolclass=NullPool)
+    registry = Registry(engine, foreign_quiet_seconds=0)
+    registry.know_incarnation(registry.installation().incarnation)
 
 
 def _run_prefix(run: int) -> str:

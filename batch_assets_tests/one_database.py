@@ -50,7 +50,6 @@ _EMPTY = text("""
         confirmed_by = 'the tests',
         upload_bytes = NULL,
         alone_since = NULL,
-        doubt = NULL,
         has_orphans = false
 """)
 

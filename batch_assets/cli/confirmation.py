@@ -5,7 +5,7 @@ import typer
 from batch_assets.cli.opening import OpenDatabase, open_database, require_account, who
 from batch_assets.cli.output import asked, console, plural
 from batch_assets.domain.errors import ConfigurationError, SubmissionHeldError
-from batch_assets.store.registry import Installation
+from batch_assets.store.installation import Installation
 
 
 def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
@@ -14,10 +14,11 @@ def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
         raise ConfigurationError("--copy and --moved contradict each other: choose one.")
     with open_database() as database:
         installation = database.registry.installation()
-        _check(installation, decided=copy or moved)
+        decided = copy or moved
+        _check(installation, decided=decided)
         shown = console()
         _describe(database)
-        if installation.may_touch and installation.is_confirmed:
+        if installation.is_confirmed and not decided:
             shown.say("Submissions from it are allowed already.")
             return
         require_account(database.endpoints)
@@ -26,15 +27,15 @@ def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
         if not asked(question, command=command, yes=yes, has_dry_run=False):
             shown.say("Nothing was changed.")
             raise typer.Exit(1)
-        if installation.may_touch:
-            database.registry.confirm(who())
-        else:
+        if decided:
             database.registry.settle_here(who(), as_copy=copy)
+        else:
+            database.registry.confirm(who())
         shown.say("Submissions from it are allowed now: the next run of the job begins.")
 
 
 def _check(installation: Installation, *, decided: bool) -> None:
-    if not installation.may_touch and not decided:
+    if installation.needs_decision and not decided:
         raise SubmissionHeldError(installation.hold_reason or "")
     if installation.may_touch and decided:
         raise ConfigurationError(

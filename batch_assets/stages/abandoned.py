@@ -16,6 +16,7 @@ from batch_assets.domain.records import RemoteBatch, ResultLine
 from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.results import read_results
+from batch_assets.stages.doubts import may_read, may_touch
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.pricing import price_of_answer
 from batch_assets.stages.saying import Few
@@ -50,7 +51,7 @@ def read_abandoned(
     What the server does not tell now is asked for again after a pause.
     """
     report = pipeline.figures.note(AbandonedReport())
-    if not (whenever or pipeline.glance.has_abandoned):
+    if not (whenever or pipeline.glance.has_abandoned) or not may_read(pipeline):
         return report
     with Few(log) as few:
         reading = _Reading(pipeline, report, few)
@@ -73,8 +74,7 @@ class _Reading:
         self._pipeline = pipeline
         self._report = report
         self._few = few
-        installation = pipeline.glance.installation
-        self._may_touch = installation.may_touch and installation.is_confirmed
+        self._may_touch = may_touch(pipeline) and pipeline.glance.installation.is_confirmed
 
     def look(self, batch: AbandonedBatch) -> None:
         """Read the batch if it has ended, and see that it ends if it has not."""

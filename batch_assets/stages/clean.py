@@ -6,6 +6,7 @@ from batch_assets.domain.batches import Leftover
 from batch_assets.domain.failures import ApiError
 from batch_assets.openai_batch.codes import UNSUPPORTED
 from batch_assets.stages.companies import side_by_side
+from batch_assets.stages.doubts import may_touch
 from batch_assets.stages.looking import look_for_others
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.saying import Few
@@ -51,7 +52,7 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
 
 
 def _may_delete(pipeline: Pipeline) -> bool:
-    if not pipeline.glance.installation.may_touch:
+    if not may_touch(pipeline):
         return False
     pipeline.figures.note(look_for_others(pipeline))
     return pipeline.glance.installation.may_touch

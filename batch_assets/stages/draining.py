@@ -7,6 +7,7 @@ to be processed would wait for good.
 import logging
 
 from batch_assets.domain.failures import ApiError
+from batch_assets.stages.doubts import may_touch
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 
@@ -24,10 +25,9 @@ def send_back(pipeline: Pipeline) -> int:
 
 def _release_pending(pipeline: Pipeline) -> int:
     """No batch was made of these files, and none will be."""
-    installation = pipeline.glance.installation
-    if not installation.may_touch:
+    if not may_touch(pipeline):
         return 0
-    holder = pipeline.holder(installation.id)
+    holder = pipeline.holder(pipeline.glance.installation.id)
     pending = pipeline.pending_files.take(holder, pipeline.policy.batches_per_claim)
     with Few(log) as few:
         for one in pending:

@@ -17,6 +17,7 @@ from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.completeness import Judged, ReadBatch, judge_readings
+from batch_assets.stages.doubts import may_read
 from batch_assets.stages.downloads import Fetched, fetch_results
 from batch_assets.stages.live_wave import give_up_called
 from batch_assets.stages.no_room import NoRoom, Rests
@@ -39,12 +40,17 @@ _NO_LINE = Failure(
 def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
     """Read ended batches, oldest first, until none is left or the budget is spent.
 
+    None from what may be a copy: whose they are is decided first.
+
     Raises ApiError when the server refuses the account, and in the end where there was no room for
     some files; what was read by then stays.
     """
     report = pipeline.figures.note(IngestReport())
     glance = pipeline.glance
     if not glance.has_ended:
+        return report
+    if not may_read(pipeline):
+        log.warning("No result is read. %s", pipeline.glance.installation.hold_reason)
         return report
     holder = pipeline.holder(glance.installation.id)
     most = pipeline.policy.batches_per_read

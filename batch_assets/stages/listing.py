@@ -1,11 +1,13 @@
 """What the server lists under our name, by our batches' ids."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch, RemoteFile
+from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.naming import batch_of, batch_of_file, is_of_another
 from batch_assets.store.intents import Named
@@ -14,6 +16,7 @@ CLOCK_MARGIN: Final = timedelta(minutes=5)
 """How far the server's clock and ours may be apart beyond what its answers say."""
 
 _DYING: Final = frozenset({"cancelling", "cancelled", "failed"})
+_NO_LIST: Final = frozenset({codes.NOT_FOUND, codes.UNSUPPORTED})
 _UNDATED: Final = datetime.max.replace(tzinfo=UTC)
 
 Batches = Mapping[str, Sequence[RemoteBatch]]
@@ -54,6 +57,33 @@ def our_files(api: BatchApi, installation_id: str, since: datetime) -> Files:
         if batch_id is not None:
             found[batch_id].append(remote)
     return found
+
+
+def lists_no_files(error: ApiError) -> bool:
+    """Whether a server has no list of files, and will not have one later."""
+    return error.failure.code in _NO_LIST
+
+
+def named_of(
+    installation_id: str,
+    batches: Iterable[RemoteBatch],
+    files: Mapping[str, RemoteFile],
+    clock_ahead: timedelta,
+) -> list[Named]:
+    """Of these batches and of these files, by the server's ids, what carries our batches' ids."""
+    found: defaultdict[str, list[RemoteBatch | RemoteFile]] = defaultdict(list)
+    for file in files.values():
+        batch_id = batch_of_file(file, installation_id)
+        if batch_id is not None:
+            found[batch_id].append(file)
+    for batch in batches:
+        batch_id = batch_of(batch, installation_id)
+        input_file = files.get(batch.input_file_id or "")
+        if batch_id is None and input_file and not is_of_another(batch, installation_id):
+            batch_id = batch_of_file(input_file, installation_id)
+        if batch_id is not None:
+            found[batch_id].append(batch)
+    return named(found, clock_ahead)
 
 
 def named(

@@ -11,6 +11,7 @@ from batch_assets.domain.batches import Written
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.money import Price
 from batch_assets.domain.packing import Terms
+from batch_assets.stages.doubts import may_read
 from batch_assets.stages.guarding import live_held_by
 from batch_assets.stages.live_wave import INDETERMINATE_LIVE, LiveWave
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -65,6 +66,7 @@ def send_live(pipeline: Pipeline, budget: Budget, report: LiveReport) -> None:
     """
     if not (pipeline.policy.live.is_on and _may_have_any(pipeline)):
         return
+    may_read(pipeline)
     glance = pipeline.glance
     why_not = glance.installation.hold_reason or live_held_by(glance.breakers)
     if why_not is not None:

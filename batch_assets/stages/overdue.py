@@ -13,6 +13,7 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.standstill import standstill_seconds
 from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
 from batch_assets.domain.wording import span
+from batch_assets.stages.doubts import may_touch
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.saying import Few
 
@@ -58,7 +59,7 @@ def cancel_overdue(
                 batch.id,
             )
     report.stuck = _name_stuck(pipeline, running)
-    if not (late and pipeline.glance.installation.may_touch):
+    if not (late and may_touch(pipeline)):
         return report
     with Few(log) as few:
         cancelled = [

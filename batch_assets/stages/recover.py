@@ -18,6 +18,7 @@ from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import codes
 from batch_assets.stages import anchors
+from batch_assets.stages.doubts import may_touch
 from batch_assets.stages.listing import best_first
 from batch_assets.stages.orphans import adopt_orphans
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
@@ -69,11 +70,12 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     report = pipeline.figures.note(RecoverReport())
     if glance.has_unwatched:
         report.foreign = pipeline.queries.adopt_foreign()
-    installation = glance.installation
-    if not installation.may_touch:
+    has_work = glance.has_unresolved or glance.has_anchor or glance.has_orphans
+    if not (has_work and may_touch(pipeline)):
         return report
     report.orphans = adopt_orphans(pipeline)
     glance = pipeline.glance
+    installation = glance.installation
     if not glance.has_unresolved:
         if glance.has_anchor:
             anchors.clear(pipeline, installation.id)

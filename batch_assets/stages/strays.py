@@ -14,12 +14,19 @@ from typing import Final
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.domain.states import BEYOND_CANCELLING, UNRESOLVED_BATCH_STATES
-from batch_assets.openai_batch import codes
-from batch_assets.stages.listing import Batches, Files, named, our_batches, our_files
+from batch_assets.stages.doubts import may_read
+from batch_assets.stages.listing import (
+    Batches,
+    Files,
+    lists_no_files,
+    named,
+    our_batches,
+    our_files,
+)
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
+from batch_assets.store.installation import Installation
 from batch_assets.store.intents import Duplicate, Intent
-from batch_assets.store.registry import Installation
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +57,7 @@ def find_strays(pipeline: Pipeline) -> StrayReport:
     installation = pipeline.glance.installation
     if not (installation.is_at_home and installation.is_confirmed):
         return StrayReport()
+    may_read(pipeline)
     with pipeline.api.within(pipeline.policy.op_seconds):
         return _find(pipeline, installation)
 
@@ -70,7 +78,7 @@ def _files(pipeline: Pipeline, installation_id: str, since: datetime) -> Files:
     try:
         return our_files(pipeline.api, installation_id, since)
     except ApiError as error:
-        if error.failure.code not in {codes.NOT_FOUND, codes.UNSUPPORTED}:
+        if not lists_no_files(error):
             raise
         log.warning("The server lists no files: what is left behind there cannot be told")
         return {}

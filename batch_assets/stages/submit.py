@@ -13,6 +13,7 @@ from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.domain.packing import Terms
 from batch_assets.openai_batch.spool import Spool, not_kept, sweep
+from batch_assets.stages.doubts import may_read
 from batch_assets.stages.guarding import submission_held_by
 from batch_assets.stages.looking import LookReport, look_for_others
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -77,6 +78,8 @@ def submit_due(
     if not (company_ids or pipeline.glance.has_pending_files):
         return report
     pipeline.look_again()
+    with pipeline.api.within(budget.seconds_left):
+        may_read(pipeline)
     why_not = submission_held_by(pipeline.api.profile, pipeline.glance)
     if why_not is not None:
         raise SubmissionHeldError(why_not)
@@ -119,9 +122,11 @@ def _claim_and_send(
         budget.spend(requests)
         if not claim.batches:
             continue
-        wave = Wave(pipeline, installation_id, budget)
+        wave = Wave(pipeline, installation_id, budget, report.look)
         pipeline.look_again()
         _carry_out(partial(wave.send, claim.batches), wave, report, pipeline.run_id)
+        if wave.meets_another:
+            raise SubmissionHeldError(pipeline.glance.installation.hold_reason or "")
         if wave.inputs.unwritten is not None:
             raise BatchAssetsError(not_kept(pipeline.spool_dir, wave.inputs.unwritten))
         if wave.sizes.refused:

@@ -23,6 +23,7 @@ from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.file_waits import FileWaits
 from batch_assets.stages.input_files import InputFiles
 from batch_assets.stages.leases import LeaseKeeper
+from batch_assets.stages.looking import LookReport, meets_another
 from batch_assets.stages.naming import file_name, metadata_of
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.resting import rest_unpaid
@@ -42,7 +43,14 @@ class Wave:
     A batch whose lease is lost on the way is in none: whoever took it over settles it.
     """
 
-    def __init__(self, pipeline: Pipeline, installation_id: str, budget: Budget) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        installation_id: str,
+        budget: Budget,
+        look: LookReport | None = None,
+    ) -> None:
+        """`look` is what was seen of others before these batches were claimed."""
         self.submitted: list[ClaimedBatch] = []
         self.openai_ids: dict[str, str] = {}
         """The server's ids of what it has created, by our own."""
@@ -58,9 +66,12 @@ class Wave:
         """What the server takes in one upload, as far as this wave has met it."""
         self.stopped_by: ApiError | None = None
         """The failure after which nothing more was sent."""
+        self.meets_another = False
+        """Whether another database was seen to upload under the same id: nothing was created."""
         self._pipeline = pipeline
         self._installation_id = installation_id
         self._budget = budget
+        self._look = look or LookReport()
         self._full_models: set[str] = set()
         """Models for which the server has no room."""
         self._pauses: dict[str, Rest] = {}
@@ -82,6 +93,10 @@ class Wave:
                 self.inputs.write(batches, self._spool)
                 self._each(batches, self._upload)
             self._record_uploads(batches)
+            if self._uploads and not self._is_over:
+                self.meets_another = meets_another(
+                    self._pipeline, self._installation_id, self._look, self._uploads
+                )
             self._each(batches, self._create)
             self._record_submissions(batches)
 
@@ -278,7 +293,7 @@ class Wave:
 
     @property
     def _is_over(self) -> bool:
-        return self.stopped_by is not None or self._budget.is_late
+        return self.stopped_by is not None or self._budget.is_late or self.meets_another
 
     def _has_to_wait(self, batch: ClaimedBatch) -> bool:
         """Whether another call for this batch would not help or would come too late."""
@@ -287,7 +302,7 @@ class Wave:
     def _give_back(self, lease: Lease, input_file_id: str | None = None) -> None:
         """Let a batch's requests wait again; its uploaded file goes now or with the leftovers."""
         self.given_back.append(lease)
-        if input_file_id is not None and not self._is_over:
+        if input_file_id is not None and (self.meets_another or not self._is_over):
             try:
                 self._pipeline.api.delete_file(input_file_id)
             except ApiError as error:

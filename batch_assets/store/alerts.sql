@@ -63,6 +63,10 @@ SELECT
     (
         SELECT count(*) FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL
     ) AS unknown_batches,
+    -- A list that could not be read is asked for again, and shows elsewhere.
+    (
+        SELECT i.doubt FROM batch_assets.installation AS i WHERE i.doubt <> 'unread'
+    ) AS doubt,
     CAST((
         SELECT coalesce(max(extract(epoch FROM statement_timestamp() - b.sought_at)), 0)
         FROM batch_assets.batch AS b

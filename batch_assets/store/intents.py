@@ -68,6 +68,13 @@ class Intents(EngineQueries):
             return set(connection.execute(SQL["accounts_of"], which).scalars())
 
     @retry_lost
+    def recorded(self, openai_batch_ids: Sequence[str]) -> frozenset[str]:
+        """Those of these batches on the server that this database knows, whoever made them."""
+        with self.autocommit.connect() as connection:
+            which = {"openai_batch_ids": openai_batch_ids}
+            return frozenset(connection.execute(SQL["recorded"], which).scalars())
+
+    @retry_lost
     def note_unknown(self, found: Sequence[Named]) -> int:
         """Keep what carries the id of a batch that this database does not know; how many are new.
 

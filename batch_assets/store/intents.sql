@@ -23,6 +23,11 @@ SELECT DISTINCT coalesce(b.account, '')
 FROM batch_assets.batch AS b
 WHERE b.openai_batch_id = ANY(CAST(:openai_batch_ids AS text[])) AND b.installation_id IS NOT NULL
 
+-- name: recorded
+SELECT b.openai_batch_id
+FROM batch_assets.batch AS b
+WHERE b.openai_batch_id = ANY(CAST(:openai_batch_ids AS text[]))
+
 -- name: note_unknown
 -- Read after the list, so that whatever has put something there has committed its intent before.
 -- What was made before this database was said to be alone is nobody's any more.

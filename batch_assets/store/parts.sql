@@ -212,3 +212,12 @@ LEFT JOIN LATERAL (
         AND NOT EXISTS (SELECT FROM batch_assets.attempt AS t WHERE t.request_id = r.id)
         AND NOT EXISTS (SELECT FROM batch_assets.dead_letter AS t WHERE t.request_id = r.id)
 ) AS before ON true
+
+-- part: is_read_by_all
+-- What a copy of this database may have been left to read as well stays for an hour: the copy, or the
+-- one that this is a copy of, reads it meanwhile. What was claimed since is known here alone.
+AND (
+    i.incarnation_at IS NULL
+    OR b.claimed_at > i.incarnation_at
+    OR coalesce(b.settled_at, b.released_at) < clock_timestamp() - interval '1 hour'
+)

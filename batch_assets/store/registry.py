@@ -7,13 +7,12 @@ from pathlib import Path
 
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.livedash_timers import hold_reason
 from batch_assets.domain.policy import Rest
 from batch_assets.domain.states import BatchState
-from batch_assets.domain.wording import plural
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
-from batch_assets.store.drains import Drain, drain_in
+from batch_assets.store.drains import drain_in
+from batch_assets.store.installation import AccountRest, Doubt, Installation
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.needs import NEEDS, named
 from batch_assets.store.optimized.batches import return_rows
@@ -21,88 +20,6 @@ from batch_assets.store.sql import load
 from batch_assets.store.strategy.stored import StoredMode, stored_mode_in
 
 SQL = load(Path(__file__).with_suffix(".sql"))
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRest:
-    """Nothing is submitted until then, since the server refused whatever it was sent."""
-
-    until: datetime
-    reason: str
-    """The server's code."""
-
-    @property
-    def hold_reason(self) -> str:
-        """Why nothing is submitted, and what to do about it."""
-        return (
-            f"The API refuses the account ({self.reason}), so it rests until "
-            f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: look at its quota and billing; "
-            "`batch-assets reset account` ends the rest."
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """This database as an installation of ours. The id travels with all that we make remotely."""
-
-    id: str
-    is_confirmed: bool
-    is_at_home: bool
-    """False on a clone or a restored copy: nothing remote may be touched from here."""
-    home_database: str
-    foreign_batches: int
-    """Batches that LiveDash itself has made a short while ago."""
-    livedash_acts: Mapping[str, int]
-    """What LiveDash's timers were seen to do a short while ago: how many acts of each."""
-    quiet_seconds: float
-    """How long a short while is."""
-    account_rest: AccountRest | None = None
-    drain: Drain | None = None
-    """Nothing is submitted, since what is under way is to come to its end."""
-    unknown_batches: int = 0
-    """Batches and files on the server with this id that this database does not know."""
-
-    @property
-    def may_touch(self) -> bool:
-        """Whether what is on the server under our name may be cancelled or deleted from here."""
-        return self.is_at_home and not self.unknown_batches
-
-    @property
-    def hold_reason(self) -> str | None:
-        """Why nothing may be submitted now and what to do about it, or `None`."""
-        if not self.is_at_home:
-            return (
-                f"This database is a copy or has moved (it was installed as {self.home_database}): "
-                "run `batch-assets confirm --moved` if the original is retired, or "
-                "`batch-assets confirm --copy` if both live on."
-            )
-        if not self.is_confirmed:
-            return (
-                "Nothing has been submitted from this database yet: look at "
-                "`batch-assets plan --dry-run`, then run `batch-assets confirm` to allow it."
-            )
-        if self.unknown_batches:
-            return unknown_reason(self.unknown_batches)
-        if self.drain is not None:
-            return self.drain.hold_reason
-        if self.account_rest is not None:
-            return self.account_rest.hold_reason
-        acts = dict(self.livedash_acts)
-        if self.foreign_batches:
-            acts["create"] = max(self.foreign_batches, acts.get("create", 0))
-        return hold_reason(acts, self.quiet_seconds)
-
-
-def unknown_reason(number: int) -> str:
-    """Why nothing is submitted while others make batches under this installation's id."""
-    things = plural(number, "batch or file", "batches or files")
-    return (
-        f"The server has {things} with this installation's id that this database does not know: "
-        "it is a copy whose original lives on, or it was put back to an earlier state, or it is a "
-        "replica that had not seen everything. Run `batch-assets confirm --copy` if the other "
-        "database lives on, or `batch-assets confirm --moved` if this one goes on alone; what "
-        "those batches hold is not read here, and what of it still waits here is bought again."
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +80,7 @@ class Registry(EngineQueries):
             row = connection.execute(
                 SQL["glance"], {"quiet_seconds": self.foreign_quiet_seconds} | NEEDS
             ).one()
+        is_doubted = row.incarnation != row.known_incarnation
         return Glance(
             installation=Installation(
                 id=row.id,
@@ -175,6 +93,10 @@ class Registry(EngineQueries):
                 account_rest=_account_rest(row.account_rest),
                 drain=drain_in(row.drain),
                 unknown_batches=row.unknown_batches,
+                incarnation=row.incarnation,
+                is_doubted=is_doubted,
+                doubt=Doubt(row.doubt) if is_doubted and row.doubt else None,
+                known_since=row.known_since,
             ),
             newest_at=row.newest_at,
             has_unwatched=row.has_unwatched,
@@ -224,6 +146,18 @@ class Registry(EngineQueries):
                 left = connection.execute(SQL["leave_unresolved_to_the_original"]).scalars()
                 return_rows(connection, list(left))
             connection.execute(SQL["confirm"], {"confirmed_by": confirmed_by})
+
+    @retry_lost
+    def know_incarnation(self, incarnation: str) -> None:
+        """Keep that the server's lists show nothing that this incarnation does not know."""
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["know_incarnation"], {"incarnation": incarnation})
+
+    @retry_lost
+    def note_doubt(self, doubt: Doubt) -> None:
+        """Keep why the server's lists do not tell whether this is the only database of its id."""
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["note_doubt"], {"doubt": doubt})
 
     @retry_lost
     def note_upload_bytes(self, most: int) -> None:

@@ -1,3 +1,18 @@
+-- part: incarnation
+-- The database as one server runs it from its start on: a server that is started with a copy of the
+-- files has another start, a database that was made anew another number, and a table that was put
+-- back another file. Any role may ask for these, through any pooler and from any host alike.
+(
+    SELECT concat_ws(
+        '/',
+        d.oid,
+        pg_catalog.pg_relation_filenode('batch_assets.installation'),
+        extract(epoch FROM pg_catalog.pg_postmaster_start_time())
+    )
+    FROM pg_catalog.pg_database AS d
+    WHERE d.datname = current_database()
+)
+
 -- name: glance
 -- Read at once: who we are, whether this is still that database, what LiveDash does beside us, and
 -- for which stages there is anything to do. A batch that was handed over to LiveDash has no
@@ -61,6 +76,11 @@ SELECT
     (
         SELECT count(*) FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL
     ) AS unknown_batches,
+-- here: incarnation
+    AS incarnation,
+    i.incarnation AS known_incarnation,
+    greatest(i.incarnation_at, i.alone_since) AS known_since,
+    i.doubt,
     (
         SELECT json_build_object('began_at', d.began_at, 'began_by', d.began_by)
         FROM batch_assets.drain AS d
@@ -127,6 +147,7 @@ SELECT
             AND b.installation_id IS NOT NULL
             AND b.input_file_id IS NOT NULL
             AND b.files_deleted_at IS NULL
+            -- here: is_read_by_all
     ) AS has_leftovers,
     EXISTS (
         SELECT FROM batch_assets.retry AS f WHERE f.retry_at <= statement_timestamp()
@@ -184,7 +205,20 @@ SET id = CASE WHEN :as_copy THEN gen_random_uuid()::text ELSE i.id END,
         SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() AS c
     ),
     database_name = current_database(),
-    alone_since = clock_timestamp()
+    alone_since = clock_timestamp(),
+    incarnation =
+-- here: incarnation
+    , incarnation_at = NULL,
+    doubt = NULL
+
+-- name: know_incarnation
+UPDATE batch_assets.installation AS i
+SET incarnation = :incarnation, incarnation_at = clock_timestamp(), doubt = NULL
+
+-- name: note_doubt
+UPDATE batch_assets.installation AS i
+SET doubt = :doubt
+WHERE i.doubt IS DISTINCT FROM :doubt
 
 -- name: acknowledge_unknown
 UPDATE batch_assets.unknown_batch AS u

@@ -118,6 +118,7 @@ def test_what_nobody_knows_raises_none_and_says_so() -> None:
         ("livedash_timers", "ERROR", {"livedash_acts": {"create": 1}}),
         ("livedash_changed", "ERROR", {"livedash_lacks": ['the column "Session"."forwardedHr"']}),
         ("unknown_batches", "ERROR", {"unknown_batches": 1}),
+        ("unknown_batches", "ERROR", {"doubt": "nameless"}),
         ("unresolved_submission", "WARN", {"unresolved_seconds": 2.1 * HOUR}),
         ("open_breaker", "ERROR", {"open_breakers": 1}),
         ("backlog_age", "ERROR", {"oldest_wait_seconds": 1.51 * HOUR}),

@@ -313,6 +313,12 @@ def test_nothing_is_cancelled_or_deleted_from_a_copy(lab: Lab) -> None:
     abandon(lab, batch_id)
     lab.ingest()
     lab.desk.do("UPDATE batch_assets.installation SET system_identifier = '1'")
+    assert lab.read_abandoned() == AbandonedReport(), "what it is has to be said first"
+    lab.desk.do(
+        "UPDATE batch_assets.installation"
+        " SET system_identifier = (SELECT system_identifier::text FROM pg_control_system())"
+    )
+    lab.desk.do("INSERT INTO batch_assets.unknown_batch (remote_id, batch_id) VALUES ('r', 'b')")
     assert lab.read_abandoned() == AbandonedReport(abandoned_looked_at=1)
     assert [one.status for one in lab.remote_batches()] == ["in_progress"]
     lab.configure()

@@ -1,8 +1,11 @@
 """Databases that are copies and do not look it: only the server's list tells them apart."""
 
+import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -22,7 +25,7 @@ from batch_assets.store.migrate import upgrade
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.stages.support import QUICK, Lab, call_rule
+from batch_assets_tests.stages.support import API_KEY, QUICK, Lab, call_rule
 from batch_assets_tests.store.queries.support import Desk
 
 MakeLab = Callable[[Engine, str], Lab]
@@ -80,13 +83,36 @@ def opened(url: str) -> Iterator[Engine]:
 
 
 def copy_files(source: Path, target: Path) -> None:
-    """Copy the data of a server that is down, as a snapshot or a base backup would."""
+    """Copy the data of a server that is down, as a snapshot would."""
     homes = [str(places.postgres_home(directory)) for directory in (source, target)]
     subprocess.run(["cp", "-a", "--", *homes], check=True)
 
 
+def base_backup(source: Path, url: str, target: Path, *options: str) -> None:
+    """Copy the data of a server that runs."""
+    home, account = places.postgres_home(source), places.server_account()
+    with (home / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+        rules.write("local replication all peer map=owner\n")
+    with (home / "pg_ident.conf").open("a", encoding="utf-8") as names:
+        names.write(f'owner "{account.name}" all\n')
+    with psycopg.connect(url) as connection:
+        connection.execute("SELECT pg_reload_conf()")
+    data = places.make_postgres_home(target) / "data"
+    program = postgres_programs.programs() / "pg_basebackup"
+    where = [f"--pgdata={data}", f"--dbname={url}", "--checkpoint=fast", "--no-sync"]
+    subprocess.run([program, *where, *options], check=True, cwd="/")
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-R", f"{account.uid}:{account.gid}", data], check=True)
+
+
+@pytest.mark.parametrize(
+    ("lab_on", "is_running"),
+    [("optimized", False), ("original", True)],
+    ids=["files", "base backup"],
+    indirect=["lab_on"],
+)
 def test_a_copy_of_the_files_started_elsewhere_holds_and_touches_nothing(
-    two_stacks: tuple[Path, Path], lab_on: MakeLab
+    two_stacks: tuple[Path, Path], lab_on: MakeLab, *, is_running: bool
 ) -> None:
     first, second = two_stacks
     with started(first) as original:
@@ -99,7 +125,10 @@ def test_a_copy_of_the_files_started_elsewhere_holds_and_touches_nothing(
             assert lab.submit().batches == 1
             company, both = lab.company(3)
             lab.poll_to_the_end()
-    copy_files(first, second)
+        if is_running:
+            base_backup(first, url, second)
+    if not is_running:
+        copy_files(first, second)
     with (
         started(first) as original,
         started(second) as copy,
@@ -111,18 +140,19 @@ def test_a_copy_of_the_files_started_elsewhere_holds_and_touches_nothing(
         assert clone.pipeline.registry.installation().is_at_home, "it does not look like one"
         assert lab.submit().batches == 1
 
-        assert clone.ingest().settled == 1
+        assert clone.ingest().settled == 0
         assert clone.clean() == 0, "the original has not read these files"
         with pytest.raises(SubmissionHeldError, match="confirm --copy"):
             clone.submit()
-        assert clone.bucket_counts()["waiting"] == 3
+        assert clone.bucket_counts() == {"waiting": 3, "in_batch": 2}
 
         assert lab.read_to_the_end().settled == 2
         assert lab.bucket_counts() == {"complete": 5}
-        assert lab.clean() == 2
+        assert lab.clean() == 1, "what a copy may have been left to read stays for an hour"
         assert lab.times_billed(early + both) == [1] * 5
 
         clone.pipeline.registry.settle_here("me", as_copy=True)
+        assert clone.ingest().settled == 1, "what the original had submitted before"
         assert clone.submit().requests == 3
         clone.read_to_the_end()
         lab.more(company, 1)
@@ -155,6 +185,7 @@ def test_a_dump_that_is_put_back_under_its_name_holds_until_somebody_says_what_i
         with pytest.raises(SubmissionHeldError, match="confirm --moved"):
             lab.submit()
         assert lab.recover().taken_over == 0
+        assert lab.ingest().settled == 0
         assert find_strays(lab.pipeline).strays_deleted == 0
         assert lab.all_file_ids() == before
 
@@ -184,6 +215,43 @@ def test_a_batch_of_another_installation_is_counted_and_holds_nothing(
         assert report.look.unknown_seen == 0
     for url in urls:
         databases.drop(url)
+
+
+class MeetingApi(BatchApi):
+    """The real client; an upload returns once another one has been made elsewhere."""
+
+    meeting: threading.Barrier
+
+    def upload(self, path: Path, name: str) -> str:
+        file_id = super().upload(path, name)
+        self.meeting.wait(10)
+        return file_id
+
+
+def test_a_copy_that_begins_at_the_same_moment_buys_nothing_twice(
+    databases: TestDatabases, server: RunningServer, lab_on: MakeLab
+) -> None:
+    url = databases.clone_migrated()
+    with opened(url) as engine:
+        make_installation(lab_on(engine, "a"))
+        _, ids = lab_on(engine, "a").company(2)
+    copy_url = databases.copy(url)
+    meeting = threading.Barrier(2)
+    with opened(url) as here, opened(copy_url) as there, ExitStack() as stack:
+        labs = []
+        for engine, name in ((here, "a"), (there, "b")):
+            api = stack.enter_context(MeetingApi(API_KEY, server.base_url))
+            api.meeting = meeting
+            labs.append(lab_on(engine, name).using(api))
+        assert len({lab.pipeline.registry.installation().id for lab in labs}) == 1
+        with ThreadPoolExecutor(2) as pool:
+            held = [future.exception() for future in [pool.submit(lab.submit) for lab in labs]]
+        assert any(isinstance(error, SubmissionHeldError) for error in held)
+        labs[0].pipeline.registry.settle_here("me", as_copy=False)
+        lab_on(here, "a").finish()
+        assert lab_on(here, "a").times_billed(ids) == [1, 1]
+    for one in (url, copy_url):
+        databases.drop(one)
 
 
 def make_installation(lab: Lab) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
+from batch_assets.store.registry import Registry
 from batch_assets.store.sql import load
 from benchmarks.comparison import phrases
 from benchmarks.comparison.sizes import MODEL, Size
@@ -52,9 +53,11 @@ def add_wave(engine: Engine, size: Size, wave: int) -> None:
 
 
 def know_own_name(engine: Engine) -> None:
-    """Make a clone an installation of its own name, so that it may submit."""
+    """Make a clone an installation of its own name, and the only one, so that it may submit."""
     with engine.begin() as connection:
         connection.execute(_SQL["know_own_name"])
+    registry = Registry(engine, foreign_quiet_seconds=0)
+    registry.know_incarnation(registry.installation().incarnation)
 
 
 @contextmanager

@@ -202,6 +202,13 @@ def livedash_changed(recent: Recent, _limits: Limits) -> Measure:
 def unknown_batches(recent: Recent, _limits: Limits) -> Measure:
     """What is on the server under our id and was not made from this database."""
     number = recent.unknown_batches
+    if recent.doubt is not None and not number:
+        sentence = (
+            "Whether another database like this one is at work cannot be told from the server's "
+            "lists: nothing is submitted or read."
+        )
+        doubted: dict[str, Number] = {"unknown_batches": 0, "threshold_batches": 0}
+        return Measure(1, 0, sentence, doubted, Severity.ERROR)
     sentence = (
         f"The server has {plural(number, 'batch or file', 'batches or files')} with this "
         "installation's id that this database does not know: nothing is submitted."

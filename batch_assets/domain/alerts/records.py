@@ -100,6 +100,8 @@ class Recent:
     """Requests among these that we have bought, too."""
     unknown_batches: int = 0
     """Batches and files on the server with our id that the database does not know."""
+    doubt: str | None = None
+    """Why the server's lists do not tell whether this is the only database of its id."""
     unresolved_seconds: float = 0.0
     """For how long the oldest interrupted submission has been looked for."""
     livedash_lacks: Sequence[str] = ()

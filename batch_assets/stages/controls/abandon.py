@@ -29,8 +29,8 @@ from batch_assets.stages.controls.standing import require_long_unresolved, requi
 from batch_assets.stages.listing import CLOCK_MARGIN
 from batch_assets.stages.naming import batch_of
 from batch_assets.stages.pipeline import Pipeline
+from batch_assets.store.installation import Installation
 from batch_assets.store.lookups import Lookups
-from batch_assets.store.registry import Installation
 
 
 @dataclass(frozen=True)
@@ -219,8 +219,7 @@ def _require_submitted(batch: BatchRecord) -> None:
 def _require_allowed(batch: BatchRecord, installation: Installation) -> None:
     if not (installation.may_touch and installation.is_confirmed):
         raise BatchAssetsError(
-            f"{named(batch)} may be another database's, since this one is a copy, has moved or is "
-            "not confirmed: run `batch-assets confirm` first."
+            f"{named(batch)} may be another database's, since {installation.why_not_touched}"
         )
 
 

@@ -16,6 +16,7 @@ from batch_assets.domain.standstill import BETWEEN
 from batch_assets.domain.states import SERVER_ENDED, BatchState
 from batch_assets.domain.wording import plural, span
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.store.installation import Installation
 from batch_assets.store.lookups import Lookups
 from batch_assets.store.registry import Registry
 
@@ -67,7 +68,7 @@ def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: boo
     cancelled, and `ApiError` if the account is refused.
     """
     batch = find_batch(Lookups(registry.engine), wanted)
-    _require_cancellable(batch, may_touch=registry.installation().may_touch)
+    _require_cancellable(batch, registry.installation())
     if dry_run or batch.openai_batch_id is None:
         return CancelReport(batch, dry_run, batch.server_status)
     try:
@@ -85,17 +86,16 @@ def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: boo
     return CancelReport(noted, dry_run, remote.status)
 
 
-def _require_cancellable(batch: BatchRecord, *, may_touch: bool) -> None:
+def _require_cancellable(batch: BatchRecord, installation: Installation) -> None:
     name = named(batch)
     if not batch.is_ours:
         raise BatchAssetsError(
             f"{name} is not ours (LiveDash made it, or the database that this one is a copy of): "
             "it is read to its end and never cancelled from here."
         )
-    if not may_touch:
+    if not installation.may_touch:
         raise BatchAssetsError(
-            f"{name} may be another database's, since this one is a copy or has moved: run "
-            "`batch-assets confirm` first."
+            f"{name} may be another database's, since {installation.why_not_touched}"
         )
     if batch.state in {BatchState.CLAIMED, BatchState.UPLOADED}:
         raise BatchAssetsError(

@@ -340,6 +340,7 @@ WHERE b.state IN ('settled', 'released')
     AND b.installation_id IS NOT NULL
     AND b.input_file_id IS NOT NULL
     AND b.files_deleted_at IS NULL
+    -- here: is_read_by_all
 ORDER BY b.claimed_at, b.id
 LIMIT :limit
 

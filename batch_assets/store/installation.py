@@ -1,0 +1,164 @@
+"""Which installation this database is, and what keeps it from acting as that one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from batch_assets.domain.livedash_timers import hold_reason
+from batch_assets.domain.wording import plural
+from batch_assets.store.drains import Drain
+
+
+class Doubt(StrEnum):
+    """Why the server's lists could not tell whether this database is the only one of its id."""
+
+    UNREAD = "unread"
+    """They could not be read."""
+    UNLISTED = "unlisted"
+    """They show nothing of what must be there: they are another account's."""
+    NAMELESS = "nameless"
+    """They show batches of which nothing says who has made them."""
+
+
+_DECIDE: Final = (
+    "Run `batch-assets confirm --copy` if another database like this one lives on, or "
+    "`batch-assets confirm --moved` if this one goes on alone."
+)
+_DOUBTS: Final[Mapping[Doubt, str]] = {
+    Doubt.UNREAD: "whether another one like it is at work cannot be told, since the server's lists "
+    "could not be read: each run asks for them again, and its warnings say what fails. "
+    f"If they never can be: {_DECIDE[0].lower()}{_DECIDE[1:]}",
+    Doubt.UNLISTED: "whether another one like it is at work cannot be told, since the server lists "
+    "none of the batches that must be there: is OPENAI_API_KEY one of the project that they were "
+    f"made in? Each run looks again. {_DECIDE}",
+    Doubt.NAMELESS: "the server lists batches of which nothing says who has made them: they may be "
+    f"those of another one like it. {_DECIDE}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRest:
+    """Nothing is submitted until then, since the server refused whatever it was sent."""
+
+    until: datetime
+    reason: str
+    """The server's code."""
+
+    @property
+    def hold_reason(self) -> str:
+        """Why nothing is submitted, and what to do about it."""
+        return (
+            f"The API refuses the account ({self.reason}), so it rests until "
+            f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: look at its quota and billing; "
+            "`batch-assets reset account` ends the rest."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """This database as an installation of ours. The id travels with all that we make remotely."""
+
+    id: str
+    is_confirmed: bool
+    is_at_home: bool
+    """False on a clone or a restored copy: nothing remote may be touched from here."""
+    home_database: str
+    foreign_batches: int
+    """Batches that LiveDash itself has made a short while ago."""
+    livedash_acts: Mapping[str, int]
+    """What LiveDash's timers were seen to do a short while ago: how many acts of each."""
+    quiet_seconds: float
+    """How long a short while is."""
+    account_rest: AccountRest | None = None
+    drain: Drain | None = None
+    """Nothing is submitted, since what is under way is to come to its end."""
+    unknown_batches: int = 0
+    """Batches and files on the server with this id that this database does not know."""
+    incarnation: str = ""
+    """This database as it is run now: another one after each start of its server, and each copy."""
+    is_doubted: bool = False
+    """Whether the server's lists were not looked at from this incarnation, or could not tell."""
+    doubt: Doubt | None = None
+    """Why they could not."""
+    known_since: datetime | None = None
+    """When they showed nothing that this database does not know, or somebody said that it is alone;
+    later looks do not count."""
+
+    @property
+    def may_read(self) -> bool:
+        """Whether results on the server are this database's to read, as far as is known."""
+        return self.is_at_home and not self.is_doubted
+
+    @property
+    def may_touch(self) -> bool:
+        """Whether what is on the server under our name may be cancelled or deleted from here."""
+        return self.may_read and not self.unknown_batches
+
+    @property
+    def needs_decision(self) -> bool:
+        """Whether only an operator can say what this database is, as far as is known."""
+        return not self.is_at_home or bool(self.unknown_batches) or self.doubt is not None
+
+    @property
+    def hold_reason(self) -> str | None:
+        """Why nothing may be submitted now and what to do about it, or `None`."""
+        undecided = self._undecided
+        if undecided is not None:
+            return undecided
+        if not self.is_confirmed:
+            return (
+                "Nothing has been submitted from this database yet: look at "
+                "`batch-assets plan --dry-run`, then run `batch-assets confirm` to allow it."
+            )
+        if self.drain is not None:
+            return self.drain.hold_reason
+        if self.account_rest is not None:
+            return self.account_rest.hold_reason
+        acts = dict(self.livedash_acts)
+        if self.foreign_batches:
+            acts["create"] = max(self.foreign_batches, acts.get("create", 0))
+        return hold_reason(acts, self.quiet_seconds)
+
+    @property
+    def _undecided(self) -> str | None:
+        """Why an operator has to say what this database is, or `None`."""
+        if not self.is_at_home:
+            return (
+                f"This database is a copy or has moved (it was installed as {self.home_database}): "
+                "run `batch-assets confirm --moved` if the original is retired, or "
+                "`batch-assets confirm --copy` if both live on."
+            )
+        if self.unknown_batches:
+            return unknown_reason(self.unknown_batches)
+        if self.doubt is not None:
+            return (
+                "This database was copied, put back, promoted or started anew since a run last "
+                f"looked, and {_DOUBTS[self.doubt]}"
+            )
+        return None
+
+    @property
+    def why_not_touched(self) -> str:
+        """Why a batch of this installation may not be this database's, and what to do about it."""
+        if self.needs_decision:
+            return "this one is a copy or has moved: run `batch-assets confirm` first."
+        if not self.is_confirmed:
+            return "this one is not confirmed: run `batch-assets confirm` first."
+        return (
+            "this one was copied, put back, promoted or started anew, and no run has looked at the "
+            "server since: try again after the next run."
+        )
+
+
+def unknown_reason(number: int) -> str:
+    """Why nothing is submitted while others make batches under this installation's id."""
+    things = plural(number, "batch or file", "batches or files")
+    return (
+        f"The server has {things} with this installation's id that this database does not know: "
+        "it is a copy whose original lives on, or it was put back to an earlier state, or it is a "
+        "replica that had not seen everything. Run `batch-assets confirm --copy` if the other "
+        "database lives on, or `batch-assets confirm --moved` if this one goes on alone; what "
+        "those batches hold is not read here, and what of it still waits here is bought again."
+    )
