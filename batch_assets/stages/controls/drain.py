@@ -55,6 +55,8 @@ class DrainReport:
         return f"Under way: {self.left.sentence}.{needs_word}"
 
     def _foreseen(self) -> list[str]:
+        if self.left.is_empty:
+            return ["Submissions would be stopped.", "Nothing is under way."]
         is_running = self.left.running and self.hand_over
         what = "handed over to LiveDash, the rest read to its end" if is_running else "read"
         left = f"What is under way would be {what}: {self.left.sentence}."
