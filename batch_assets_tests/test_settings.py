@@ -253,3 +253,13 @@ def _shown(default: object) -> str:
     if isinstance(default, bool):
         return str(default).lower()
     return f"{default:g}" if isinstance(default, float) and default < 1e6 else str(default)
+
+
+def test_the_uis_names_are_those_that_were_set_and_the_one_of_its_address() -> None:
+    assert load_settings({}).ui_names == frozenset()
+    environ = {"BATCH_UI_HOSTS": "A.example, ::1", "BATCH_UI_URL": "https://b.example:8443/x"}
+    assert load_settings(environ).ui_names == {"a.example", "::1", "b.example"}
+    assert refusal(BATCH_UI_HOSTS="https://a.example") == [
+        "BATCH_UI_HOSTS is 'https://a.example': it must be names such as "
+        "dagster.example.com,10.0.0.5."
+    ]

@@ -2,9 +2,11 @@
 
 A file cannot choose between a configured database and the local stack, and an unset variable in
 it is an error: so the class chooses. The database's URL, with its password, is thus in no file,
-process argument or page of Dagster.
+process argument or page of Dagster. The web server, too, opens its storage before anything else,
+and is given its door then: whoever starts it, and by whichever command.
 """
 
+import sys
 from typing import Any, Self
 
 import click
@@ -33,8 +35,14 @@ class WiredPostgresStorage(DagsterPostgresStorage):
         sentence, without a stack trace.
         """
         try:
-            url = connect(load_settings()).dagster_database_url
+            settings = load_settings()
+            url = connect(settings).dagster_database_url
             require_dagster_schema(url)
         except BatchAssetsError as error:
             raise click.ClickException(str(error)) from None
+        if "dagster_webserver" in sys.modules:
+            # Imported here: it takes a second, and no other process has a use for it.
+            from batch_assets.resources.dagster_webserver import guard_webserver  # noqa: PLC0415
+
+            guard_webserver(settings.ui_names)
         return cls(postgres_url=dagster_url(url), inst_data=inst_data)

@@ -1,11 +1,12 @@
 """From when on alerts are raised, and who is told."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from batch_assets.domain.alerts.records import Limits
-from batch_assets.settings.fields import DAY, MANY, Family, number, setting, whole
+from batch_assets.settings.fields import DAY, MANY, Family, HostNames, number, setting, whole
 
 _LIMITS: Final = Limits()
 
@@ -50,3 +51,12 @@ class Alerting(Family):
     ui_url: str | None = setting(
         "BATCH_UI_URL", "a URL http://… or https://…", pattern=r"^https?://\S+$"
     )
+    ui_hosts: HostNames | None = setting(
+        "BATCH_UI_HOSTS", "names such as dagster.example.com,10.0.0.5"
+    )
+
+    @property
+    def ui_names(self) -> frozenset[str]:
+        """The names by which the UI is called from elsewhere."""
+        host = urlsplit(self.ui_url or "").hostname
+        return frozenset({*(self.ui_hosts or ()), *([host] if host else [])})

@@ -20,6 +20,16 @@ def parse_pairs(text: Any) -> Any:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def parse_names(text: Any) -> Any:
+    """`one, another` as a tuple; whatever is no text is left as it is."""
+    if not isinstance(text, str):
+        return text
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+HostName = Annotated[str, Field(pattern=r"^[a-z0-9_.:-]+$")]
+"""A name or an address, without a port; one of IPv6 without brackets."""
+HostNames = Annotated[tuple[HostName, ...], BeforeValidator(parse_names)]
 ModelName = Annotated[str, Field(min_length=1)]
 Pairs = Annotated[dict[ModelName, ModelName], BeforeValidator(parse_pairs)]
 """One model's name for another."""

@@ -1,5 +1,6 @@
 """`batch-assets dev`: the UI answers, the schedule is on, and nothing is left of it afterwards."""
 
+import http.client
 import json
 import os
 import signal
@@ -42,6 +43,36 @@ def ask(port: int) -> dict[str, object]:
             return dict(json.load(answer)["data"])
     except OSError:
         return {}
+
+
+def refused(port: int, path: str, method: str = "GET", **headers: str) -> bool:
+    """Whether the UI's door refuses this; a header's name is written with _ for -."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    connection.request(method, path, headers=named)
+    status = connection.getresponse().status
+    connection.close()
+    assert status in (101, 200, 403)
+    return status == 403
+
+
+def check_door(port: int) -> None:
+    """Of the real web server; `batch_assets_tests/web/` has all that is refused."""
+    ask_to_speak = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec_WebSocket_Version": "13",
+        "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec_WebSocket_Protocol": "graphql-ws",
+    }
+    same, other = f"http://127.0.0.1:{port}", "http://127.0.0.1:1"
+    assert not refused(port, "/runs")
+    assert refused(port, "/runs", Host="evil.example")
+    assert not refused(port, "/graphql?query={version}")
+    assert refused(port, "/graphql?query=mutation{launchRun}")
+    assert refused(port, "/graphql?query={version}", "POST")
+    assert not refused(port, "/graphql", **ask_to_speak, Origin=same)
+    assert refused(port, "/graphql", **ask_to_speak, Origin=other)
 
 
 def text_of(output: IO[str]) -> str:
@@ -96,6 +127,7 @@ def test_it_starts_everything_and_ends_everything(project_copy: Path, tmp_path: 
                 ]
             },
         }
+        check_door(port)
         assert len(processes_of(project_copy)) > 3
 
         program.send_signal(signal.SIGINT)
