@@ -20,8 +20,16 @@ from batch_assets.store.dialect import UnaskedDialect
 from drills.points import Points
 
 _STORE: Final = str(Path(store.__file__).parent)
-_AROUND: Final = ("strategy", "lost_connections.py", "counting.py", "engine.py")
-"""What only carries an operation, and is none; but for the measurements that are written."""
+_AROUND: Final = (
+    "strategy",
+    "lost_connections.py",
+    "counting.py",
+    "engine.py",
+    # Beats beside the stages, whenever it is time.
+    "run_processes.py",
+)
+"""What only carries an operation, and is none of a stage; but for the measurements that are
+written."""
 _MEASUREMENTS: Final = "history.py"
 _SPOOLS: Final = "batch-files-"
 _WRITES: Final = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+\w", re.IGNORECASE)

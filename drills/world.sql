@@ -1,6 +1,7 @@
 -- name: empty
 -- Everything of the schedule before goes, whatever tables of ours there are by now; what identifies
--- the database stays. TRUNCATE would make some hundred files anew each time.
+-- the database stays, and where Dagster's runs are, whose history stays, too. TRUNCATE would make some
+-- hundred files anew each time.
 DO $$
 DECLARE
     emptied record;
@@ -14,7 +15,8 @@ BEGIN
         SELECT t.schemaname, t.tablename FROM pg_catalog.pg_tables AS t
         WHERE t.schemaname = 'batch_assets'
             AND t.tablename NOT IN (
-                'installation', 'provenance', 'alembic_version', 'attempt', 'abandoned_batch'
+                'installation', 'provenance', 'alembic_version', 'attempt', 'abandoned_batch',
+                'run_process'
             )
     LOOP
         EXECUTE format('DELETE FROM %I.%I', emptied.schemaname, emptied.tablename);
