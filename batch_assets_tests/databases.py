@@ -89,9 +89,9 @@ class TestDatabases:
         self._admin.execute("SELECT pg_advisory_lock_shared(%s, %s)", [_ALIVE, run])
         self._drop_leftovers()
 
-    def create(self) -> str:
+    def create(self, encoding: str = "UTF8") -> str:
         """The URL of a new and empty database."""
-        return self._create(template=None)
+        return self._create(template=None, encoding=encoding)
 
     def clone_livedash(self) -> str:
         """The URL of a new database with LiveDash's tables as Prisma made them, not migrated."""
@@ -132,7 +132,7 @@ class TestDatabases:
             if name.startswith(self._prefix):
                 self._drop(name)
 
-    def _create(self, template: str | None) -> str:
+    def _create(self, template: str | None, encoding: str = "UTF8") -> str:
         name = f"{self._prefix}{self._worker}_{next(self._numbers)}"
         # A copy of the files needs a checkpoint, but that costs nothing where fsync is off, and
         # less than writing every page of the template to the log.
@@ -140,8 +140,13 @@ class TestDatabases:
             "STRATEGY file_copy" if self._admin.info.server_version >= 150000 else ""
         )
         self._admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8' {}").format(
-                sql.Identifier(name), sql.Identifier(template or "template0"), strategy
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING {} {} {}").format(
+                sql.Identifier(name),
+                sql.Identifier(template or "template0"),
+                sql.Literal(encoding),
+                # The server's own locale goes with UTF-8 alone.
+                sql.SQL("" if encoding == "UTF8" else "LOCALE 'C'"),
+                strategy,
             )
         )
         return self._url(name)

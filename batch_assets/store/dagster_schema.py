@@ -12,6 +12,8 @@ from batch_assets.domain.errors import (
     MigrationRefusedError,
     MigrationsMissingError,
 )
+from batch_assets.store.engine import open_plain_engine
+from batch_assets.store.session import settle_libpq
 from batch_assets.store.unavailable import database_unavailable, is_connection_failure
 from batch_assets.store.urls import DAGSTER_SCHEMA, application_url, dagster_url, describe
 
@@ -50,6 +52,7 @@ def require_dagster_schema(url: str) -> None:
     `ConfigurationError` for a connection pooler, which loses the setting that leads to it: without
     that, Dagster would make its tables in LiveDash's schema.
     """
+    settle_libpq()
     engine = create_engine(
         dagster_url(url), poolclass=NullPool, connect_args={"connect_timeout": 10}
     )
@@ -74,7 +77,7 @@ def require_dagster_schema(url: str) -> None:
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
     parsed = application_url(url)
-    engine = create_engine(parsed, poolclass=NullPool, connect_args={"prepare_threshold": None})
+    engine = open_plain_engine(url)
     try:
         with engine.connect() as connection:
             yield connection

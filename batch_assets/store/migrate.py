@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from psycopg import errors
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
+from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import (
@@ -18,6 +18,7 @@ from batch_assets.domain.errors import (
     MigrationRefusedError,
     MigrationsMissingError,
 )
+from batch_assets.store.engine import open_plain_engine
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.migrating.in_flight import refuse_while_in_flight
 from batch_assets.store.migrating.project import (
@@ -26,7 +27,7 @@ from batch_assets.store.migrating.project import (
     head_revision,
     known_revisions,
 )
-from batch_assets.store.migrating.session import migrating_connection
+from batch_assets.store.migrating.session import migrating_connection, refuse_encoding
 from batch_assets.store.tables.base import OWN_SCHEMA
 from batch_assets.store.unavailable import database_unavailable, is_connection_failure
 from batch_assets.store.urls import application_url, describe
@@ -45,6 +46,7 @@ def upgrade(url: str, report: Report = silent) -> None:
     Raises `DatabaseUnavailableError` or `MigrationRefusedError`.
     """
     with _migrating(url, report) as config:
+        refuse_encoding(config.attributes["connection"])
         command.upgrade(config, "head")
 
 
@@ -69,7 +71,7 @@ def downgrade(
 def current(url: str) -> str | None:
     """The revision that the database is at; None before the first migration."""
     parsed = application_url(url)
-    engine = create_engine(parsed, poolclass=NullPool, connect_args={"prepare_threshold": None})
+    engine = open_plain_engine(url)
     with _explained(parsed), engine.connect() as connection:
         return _current(connection)
 

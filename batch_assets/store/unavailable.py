@@ -19,6 +19,19 @@ _SAID_SO_MEANS = (
     ('FATAL:  database "', "does not exist on that server: check its name in DATABASE_URL"),
     ('FATAL:  role "', "does not know the user: check its name in DATABASE_URL"),
     ("no pg_hba.conf entry", "does not let this user in from here: allow it in pg_hba.conf"),
+    (
+        "certificate verify failed",
+        "shows a certificate that its authority has not signed: check sslcert (or sslrootcert) in "
+        "DATABASE_URL",
+    ),
+    (
+        "does not match host name",
+        "shows a certificate of another name: use the name that it is for in DATABASE_URL",
+    ),
+    (
+        "certificate file",
+        "is to be reached with a certificate that cannot be read: check the paths in DATABASE_URL",
+    ),
     ("SSL", "and DATABASE_URL do not agree on encryption: check sslmode in DATABASE_URL"),
     ("refused", "does not answer: start the server, or check host and port in DATABASE_URL"),
     ("No such file", "does not answer: start the server, or check the host in DATABASE_URL"),

@@ -4,23 +4,35 @@ LiveDash's URL may be given as it is: Prisma's own parameters are left out, libp
 sentence made here repeats the URL, since it holds the password.
 """
 
-from collections.abc import Mapping
-from typing import Final
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
 
 from psycopg.pq import Conninfo
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.store.session import SESSION, WITHOUT_LIMITS, login_options
 from batch_assets.store.tables.base import LIVEDASH_SCHEMA
 
 DAGSTER_SCHEMA: Final = "dagster"
 CONNECT_TIMEOUT_SECONDS: Final = "10"
 
+_LAST_PORT: Final = 65_535
+_HOST: Final = re.compile(
+    r"(?:\[(?P<address>[0-9A-Fa-f:.%]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{0,5}))?"
+)
 _SCHEMES: Final = frozenset({"postgres", "postgresql"})
+_ACCELERATED: Final = frozenset({"prisma", "prisma+postgres"})
 _LIBPQ_PARAMETERS: Final = frozenset(
     option.keyword.decode() for option in Conninfo.get_defaults()
-) - {"user", "password", "dbname"}
+) - {"user", "password", "dbname", "sslpassword"}
+_VERIFYING: Final = frozenset({"verify-ca", "verify-full"})
+_SSL: Final = {"true": "require", "1": "require", "no-verify": "require"} | dict.fromkeys(
+    ("false", "0"), "disable"
+)
+"""node-postgres' `ssl=` in libpq's words; dropped, it would mean no TLS."""
 
 
 def application_url(url: str) -> URL:
@@ -30,7 +42,11 @@ def application_url(url: str) -> URL:
     another schema than `public`.
     """
     parsed = _parse(url)
-    query = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **_libpq_query(parsed)}
+    query = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        **parsed.query,
+        "client_encoding": "utf8",
+    }
     return parsed.set(drivername="postgresql+psycopg", query=query)
 
 
@@ -40,10 +56,11 @@ def dagster_url(url: str) -> str:
     The text holds the password.
     """
     parsed = _parse(url)
-    query = _libpq_query(parsed)
-    options = [*_values(query, "options"), f"-csearch_path={DAGSTER_SCHEMA}"]
+    ours = {**SESSION, **WITHOUT_LIMITS, "search_path": DAGSTER_SCHEMA}
+    options = " ".join([*_values(parsed.query, "options"), login_options(ours)])
     return parsed.set(
-        drivername="postgresql+psycopg2", query={**query, "options": " ".join(options)}
+        drivername="postgresql+psycopg2",
+        query={**parsed.query, "client_encoding": "utf8", "options": options},
     ).render_as_string(hide_password=False)
 
 
@@ -57,44 +74,192 @@ def describe(url: str | URL) -> str:
 
 
 def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url.strip())
-    except (ArgumentError, ValueError):
-        # Not chained: what could not be read may hold a part of the password.
+    """The parts of a URL, its query in libpq's words.
+
+    Read as Prisma and LiveDash read it: the password ends at the last @ before the first slash.
+    """
+    scheme, found, rest = url.strip().partition("://")
+    family = scheme.lower().partition("+")[0]
+    if scheme.lower() in _ACCELERATED:
         raise ConfigurationError(
-            "The database URL cannot be read: it must look like "
-            "postgresql://user:password@host:5432/database, with special characters in the "
-            "password written as %XX."
-        ) from None
-    if parsed.get_backend_name() not in _SCHEMES:
+            "The database URL is Prisma Accelerate's or a local Prisma server's: give the "
+            "database's own URL, which begins with postgresql://."
+        )
+    if not found or not family.isalpha():
+        raise _unreadable()
+    if family not in _SCHEMES:
         raise ConfigurationError(
             "The database URL is not PostgreSQL's: it must begin with postgresql://."
         )
-    if not parsed.database and "service" not in parsed.query:
+    authority, path, given = _parts(rest)
+    credentials, has_user, place = authority.rpartition("@")
+    user, _, password = credentials.partition(":")
+    database = _decoded(path)
+    if "/" in database:
+        raise _unreadable()
+    query = dict(_pairs(given))
+    if not database and "service" not in query:
         raise ConfigurationError(
             "The database URL names no database: put its name at the end, "
             "as in postgresql://user:password@host:5432/database."
         )
-    _refuse_other_schema(parsed)
-    return parsed
+    hosts, ports = _place(place, has_user=bool(has_user))
+    user = _agreed("user", _decoded(user), query.pop("user", ""))
+    password = _agreed("password", _decoded(password), query.pop("password", ""))
+    where = _where(hosts, ports, query)
+    return URL.create(
+        "postgresql",
+        username=user or None,
+        password=password or None,
+        database=database or None,
+        **where,
+        query=_libpq_query(query),
+    )
 
 
-def _refuse_other_schema(parsed: URL) -> None:
-    for schema in _values(parsed.query, "schema"):
-        if schema != LIVEDASH_SCHEMA:
+def _unreadable() -> ConfigurationError:
+    # Nothing of it is repeated: what could not be read may hold a part of the password.
+    return ConfigurationError(
+        "The database URL cannot be read: it must look like "
+        "postgresql://user:password@host:5432/database, with special characters in the "
+        "password written as %XX."
+    )
+
+
+def _parts(rest: str) -> tuple[str, str, str]:
+    """What stands before the first slash, the path, and the query.
+
+    An @ or # in what follows is a password's that was not written as %XX.
+    """
+    if any(not character.isprintable() for character in rest):
+        raise _unreadable()
+    end = next((at for at, character in enumerate(rest) if character in "/?#"), len(rest))
+    authority, path = rest[:end], rest[end:]
+    path, _, query = path.partition("?")
+    if "@" in path + query or "#" in path + query or "/" in path[1:]:
+        raise _unreadable()
+    return authority, path[1:], query
+
+
+def _place(place: str, *, has_user: bool) -> tuple[list[str], list[str]]:
+    """The hosts and their ports, each of which may be empty."""
+    if ":" in place and not has_user and not place.startswith("["):
+        # What looks like a host and its port may be a user and a password.
+        raise ConfigurationError(
+            "The database URL names no user: put it before the host, "
+            "as in postgresql://user:password@host:5432/database."
+        )
+    hosts, ports = [], []
+    for one in place.split(","):
+        found = _HOST.fullmatch(one)
+        if found is None:
+            raise _unreadable()
+        hosts.append(_decoded(found["address"] or found["name"]))
+        ports.append(found["port"] or "")
+    return hosts, ports
+
+
+def _where(hosts: list[str], ports: list[str], query: dict[str, str]) -> dict[str, Any]:
+    """Host and port for SQLAlchemy; a socket's directory and several hosts stay in the query."""
+    named = query.pop("host", "")
+    if named:
+        hosts = named.split(",")
+    if "port" in query:
+        ports = query.pop("port").split(",")
+    if any(not (not port or (port.isdecimal() and int(port) <= _LAST_PORT)) for port in ports):
+        raise _unreadable()
+    if len(hosts) == 1 and not hosts[0].startswith("/"):
+        return {"host": hosts[0] or None, "port": int(ports[0]) if ports[0] else None}
+    query["host"] = ",".join(hosts)
+    if any(ports):
+        query["port"] = ",".join(ports)
+    if len(hosts) > 1:
+        # A standby takes no writes.
+        query.setdefault("target_session_attrs", "primary")
+    return {}
+
+
+def _pairs(query: str) -> Iterator[tuple[str, str]]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise _unreadable() from None
+    for name, value in pairs:
+        if "\0" in value:
+            raise _unreadable()
+        yield name, value
+
+
+def _decoded(text: str) -> str:
+    try:
+        decoded = unquote(text, errors="strict")
+    except ValueError:
+        raise _unreadable() from None
+    if "\0" in decoded:
+        raise _unreadable()
+    return decoded
+
+
+def _agreed(what: str, before_host: str, in_query: str) -> str:
+    if before_host and in_query and before_host != in_query:
+        raise ConfigurationError(
+            f"The database URL has two of {what}, before the host and as {what}=: leave one out."
+        )
+    return before_host or in_query
+
+
+def _libpq_query(query: dict[str, str]) -> dict[str, str]:
+    """What libpq takes of it. Prisma's and node-postgres' words for TLS are put into libpq's.
+
+    Other parameters are left out, as Prisma does; but not what is about TLS, which is not guessed.
+    """
+    _refuse_other_schema(query)
+    for name in ("sslidentity", "sslpassword"):
+        if query.get(name):
             raise ConfigurationError(
-                f'The database URL asks for the schema "{schema}", but this project works on '
-                f'LiveDash\'s tables in the schema "{LIVEDASH_SCHEMA}": leave schema= out, and '
-                "give the URL of a database that has them there."
+                f"The database URL has {name}, which libpq cannot use: write certificate and key "
+                "into files without a passphrase (openssl pkcs12 -nodes), and give them as "
+                "sslcert= and sslkey=."
             )
-
-
-def _libpq_query(parsed: URL) -> dict[str, tuple[str, ...] | str]:
-    kept = {key: value for key, value in parsed.query.items() if key in _LIBPQ_PARAMETERS}
-    # libpq's own shorthand, which only its URL parser knows; dropped, it would mean no TLS.
-    if "true" in _values(parsed.query, "ssl"):
-        kept.setdefault("sslmode", "require")
+    kept = {name: value for name, value in query.items() if name in _LIBPQ_PARAMETERS}
+    if query.get("ssl") in _SSL:
+        kept.setdefault("sslmode", _SSL[query["ssl"]])
+    if kept.get("sslmode") == "no-verify":
+        kept["sslmode"] = "require"
+    _take_authority(kept, query.get("sslaccept"))
     return kept
+
+
+def _take_authority(kept: dict[str, str], accept: str | None) -> None:
+    """Prisma's `sslcert` is the certificate of the server's authority, libpq's the client's own.
+
+    It is the client's where a key or another authority is given, too.
+    """
+    if "sslcert" in kept and not {"sslkey", "sslrootcert"} & kept.keys():
+        path = kept.pop("sslcert")
+        if not path.startswith("/"):
+            raise ConfigurationError(
+                "The database URL has an sslcert= that is a relative path, which Prisma reads from "
+                "the folder of its schema: give the whole path."
+            )
+        if accept != "accept_invalid_certs":
+            kept["sslrootcert"] = path
+    off = kept.get("sslmode") == "disable"
+    if accept == "strict" and not off:
+        kept["sslmode"] = "verify-full"
+        kept.setdefault("sslrootcert", "system")
+    elif "sslrootcert" in kept and not off and kept.get("sslmode") not in _VERIFYING:
+        kept["sslmode"] = "verify-full" if kept["sslrootcert"] == "system" else "verify-ca"
+
+
+def _refuse_other_schema(query: Mapping[str, str]) -> None:
+    schema = query.get("schema", LIVEDASH_SCHEMA)
+    if schema != LIVEDASH_SCHEMA:
+        raise ConfigurationError(
+            f'The database URL asks for the schema "{schema}", but this project works on '
+            f'LiveDash\'s tables in the schema "{LIVEDASH_SCHEMA}": leave schema= out, and '
+            "give the URL of a database that has them there."
+        )
 
 
 def _values(query: Mapping[str, tuple[str, ...] | str], key: str) -> list[str]:

@@ -81,7 +81,11 @@ class InstanceRuns:
             return ActiveRun(
                 id=record.dagster_run.run_id,
                 status=record.dagster_run.status.value.lower().replace("_", " "),
-                since=datetime.fromtimestamp(began, UTC) if began else record.create_timestamp,
+                since=(
+                    datetime.fromtimestamp(began, UTC)
+                    if began
+                    else _not_ahead(record.create_timestamp)
+                ),
             )
         return None
 
@@ -94,7 +98,7 @@ class InstanceRuns:
                 ended_at=(
                     datetime.fromtimestamp(record.end_time, UTC)
                     if record.end_time
-                    else record.update_timestamp
+                    else _not_ahead(record.update_timestamp)
                 ),
             )
             for record in self._records(_DECIDED, limit)
@@ -105,6 +109,14 @@ class InstanceRuns:
     ) -> Sequence[dg.RunRecord]:
         which = dg.RunsFilter(job_name=self.job_name, statuses=statuses)
         return self.instance.get_run_records(which, limit=limit)
+
+
+def _not_ahead(kept: datetime) -> datetime:
+    """A moment that Dagster keeps without a zone; before our sessions were in UTC, in local time.
+
+    What lies in the future by that began no later than now.
+    """
+    return min(kept, datetime.now(UTC))
 
 
 def clock_time(moment: datetime) -> str:

@@ -1,7 +1,11 @@
 """One plain URL, as LiveDash has it, becomes what each driver needs."""
 
+from urllib.parse import quote
+
 import psycopg
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import create_engine, make_url, text
 
@@ -30,22 +34,77 @@ def test_a_password_with_special_characters_survives() -> None:
 def test_prismas_parameters_go_and_libpqs_stay() -> None:
     url = application_url(
         "postgresql://anna@db.example/livedash?schema=public&connection_limit=5&pool_timeout=10"
-        "&pgbouncer=true&socket_timeout=5&sslaccept=strict&statement_cache_size=0"
+        "&pgbouncer=true&socket_timeout=5&statement_cache_size=0"
         "&sslmode=verify-full&application_name=livedash&connect_timeout=3"
     )
     assert url.query == {
         "sslmode": "verify-full",
         "application_name": "livedash",
         "connect_timeout": "3",
+        "client_encoding": "utf8",
     }
 
 
 def test_a_connection_attempt_ends_by_itself() -> None:
-    assert application_url("postgresql://db.example/livedash").query == {"connect_timeout": "10"}
+    assert application_url("postgresql://db.example/x").query["connect_timeout"] == "10"
 
 
-def test_ssl_true_still_means_encryption() -> None:
-    assert application_url("postgresql://db.example/x?ssl=true").query["sslmode"] == "require"
+@pytest.mark.parametrize(
+    ("given", "tls"),
+    [
+        ("ssl=true", {"sslmode": "require"}),
+        ("ssl=0", {"sslmode": "disable"}),
+        ("sslmode=no-verify", {"sslmode": "require"}),
+        ("sslmode=require", {"sslmode": "require"}),
+        (
+            "sslmode=require&sslcert=/etc/ca.crt",
+            {"sslmode": "verify-ca", "sslrootcert": "/etc/ca.crt"},
+        ),
+        (
+            "sslcert=/etc/ca.crt&sslaccept=strict",
+            {"sslmode": "verify-full", "sslrootcert": "/etc/ca.crt"},
+        ),
+        ("sslaccept=strict", {"sslmode": "verify-full", "sslrootcert": "system"}),
+        (
+            "sslmode=require&sslcert=/etc/ca.crt&sslaccept=accept_invalid_certs",
+            {"sslmode": "require"},
+        ),
+        (
+            "sslmode=require&sslcert=/etc/me.crt&sslkey=/etc/me.key",
+            {"sslmode": "require", "sslcert": "/etc/me.crt", "sslkey": "/etc/me.key"},
+        ),
+        ("sslmode=disable&sslaccept=strict", {"sslmode": "disable"}),
+    ],
+)
+def test_encryption_in_the_words_of_prisma_and_of_node(given: str, tls: dict[str, str]) -> None:
+    query = dict(application_url(f"postgresql://a@db.example/x?{given}").query)
+    assert {name: value for name, value in query.items() if name.startswith("ssl")} == tls
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("postgresql://a:p@ss@db.example/x", {"user": "a", "password": "p@ss"}),
+        ("postgresql://a:50%@db.example/x", {"user": "a", "password": "50%"}),
+        ("POSTGRES://a:p@db.example:/x", {"host": "db.example", "password": "p"}),
+        ("postgresql://db.example/x?user=a&password=p%40s", {"user": "a", "password": "p@s"}),
+        ("postgresql://a@%2Frun%2Fpg/x", {"host": "/run/pg"}),
+        ("postgresql://a@localhost:6543/x?host=/run/pg", {"host": "/run/pg", "port": "6543"}),
+        ("postgresql://a@[::1]:6543/x", {"host": "::1", "port": 6543}),
+        (
+            "postgresql://a@one:1111,two/x",
+            {"host": "one,two", "port": "1111,", "target_session_attrs": "primary"},
+        ),
+    ],
+)
+def test_what_prisma_node_and_libpq_accept_is_understood(
+    url: str, parts: dict[str, object]
+) -> None:
+    for parsed in (application_url(url), make_url(dagster_url(url))):
+        _, given = parsed.get_dialect()().create_connect_args(parsed)
+        assert {name: given[name] for name in parts} == parts
+    again = application_url(url).render_as_string(hide_password=False)
+    assert application_url(again) == application_url(url), "what was made of it can be read, too"
 
 
 def test_dagsters_tables_get_their_own_schema(database_url: str) -> None:
@@ -77,6 +136,17 @@ def test_the_applications_url_connects(database_url: str) -> None:
         ("postgresql://anna:secret@db.example", "names no database"),
         ("postgresql://anna:secret@db.example/", "names no database"),
         ("postgresql://anna:secret@db.example/x?schema=tenant1", 'the schema "tenant1"'),
+        ("postgresql://anna:secret", "names no database"),
+        ("postgresql://anna:secret/x", "names no user"),
+        ("postgresql://anna:se/cret@db.example/x", "cannot be read"),
+        ("postgresql://anna:secret%FF@db.example/x", "cannot be read"),
+        ("postgresql://anna:secret%00@db.example/x", "cannot be read"),
+        ("postgresql://anna:secret@db.example/x?password=secret2", "two of password"),
+        ("postgresql://anna@db.example/x?sslidentity=a.p12&sslpassword=secret", "sslidentity"),
+        ("postgresql://anna@db.example/x?sslcert=ca.crt", "a relative path"),
+        ("prisma://accelerate.prisma-data.net/?api_key=secret", "Prisma Accelerate's"),
+        ("prisma+postgres://localhost:51213/?api_key=secret", "a local Prisma server's"),
+        ('"postgresql://anna:secret@db.example/x"', "cannot be read"),
     ],
 )
 def test_what_is_no_url_for_us_is_refused_without_repeating_it(url: str, sentence: str) -> None:
@@ -106,8 +176,42 @@ def test_a_database_is_described_without_its_password(url: str, described: str) 
 
 def test_every_parameter_that_is_kept_is_one_that_libpq_takes() -> None:
     names = [option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()]
-    kept = [name for name in names if name not in {"user", "password", "dbname"}]
-    query = "&".join(f"{name}=1" for name in kept)
+    kept = [
+        name for name in names if name not in {"user", "password", "dbname", "sslpassword", "host"}
+    ]
+    query = "&".join(f"{name}=1" for name in kept if name not in {"port", "sslmode"})
     url = application_url(f"postgresql://db.example/livedash?{query}")
-    assert set(url.query) == set(kept)
+    assert set(url.query) == set(kept) - {"port"}
     assert set(conninfo_to_dict("", **dict.fromkeys(kept, "1"))) == set(kept)
+
+
+# Letters and digits that no sentence and no other part of the URL has.
+_PASSWORDS = st.text(st.sampled_from("ÄÖßZQJWVK179!@:/?#&=%+[], "), min_size=4, max_size=12)
+_HEAD, _TAIL = "postgresql://anna:", "@db.example:6543/livedash?sslmode=require"
+
+
+@given(password=_PASSWORDS, raw=st.booleans(), cut=st.tuples(st.integers(0), st.integers(0, 9)))
+@settings(max_examples=300, deadline=None)
+def test_no_part_of_a_password_is_shown_however_a_url_is_broken(
+    password: str, raw: bool, cut: tuple[int, int]
+) -> None:
+    url = _HEAD + (password if raw else quote(password, safe="")) + _TAIL
+    start = cut[0] % len(url)
+    broken = url[:start] + url[start + cut[1] :]
+    # Where an @ of the password's is the only one left, nothing tells where the password ended.
+    assume(not (raw and "@" in password and _TAIL[:3] not in broken))
+    for reading in (application_url, dagster_url, describe):
+        try:
+            read = reading(broken)
+        except ConfigurationError as refused:
+            read = str(refused) + repr(refused)
+        shown = describe(broken) if reading is not describe and _is_read(broken) else str(read)
+        for at in range(len(password) - 3):
+            assert password[at : at + 4] not in shown
+
+
+def _is_read(url: str) -> bool:
+    try:
+        return bool(application_url(url))
+    except ConfigurationError:
+        return False

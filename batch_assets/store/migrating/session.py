@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import Final, cast
 
 import psycopg
-from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import MigrationRefusedError
+from batch_assets.store.engine import open_plain_engine
 from batch_assets.store.migrating.project import Report
 from batch_assets.store.unavailable import database_unavailable
 from batch_assets.store.urls import application_url, describe
@@ -44,7 +45,7 @@ def migrating_connection(url: str, report: Report) -> Iterator[Connection]:
     does not suit.
     """
     parsed = application_url(url)
-    engine = create_engine(parsed, poolclass=NullPool, connect_args={"prepare_threshold": None})
+    engine = open_plain_engine(url)
     try:
         connection = engine.connect()
     except DBAPIError as error:
@@ -60,6 +61,18 @@ def migrating_connection(url: str, report: Report) -> Iterator[Connection]:
         connection.commit()
         connection.execution_options(isolation_level="READ COMMITTED")
         yield connection
+
+
+def refuse_encoding(connection: Connection) -> None:
+    """Raise `MigrationRefusedError` for a database that cannot hold every character."""
+    driver = cast("psycopg.Connection", connection.connection.driver_connection)
+    encoding = driver.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise MigrationRefusedError(
+            f"The {describe(connection.engine.url)} has the encoding {encoding}, which cannot hold "
+            "every conversation: nothing was changed. Make a database with the encoding UTF8, and "
+            "bring the data over with pg_dump."
+        )
 
 
 def refuse_old_server(version: int) -> None:

@@ -1,0 +1,161 @@
+"""A session is ours, whatever a role, a database or the environment says of it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from batch_assets.domain.errors import MigrationRefusedError
+from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets.store.engine import open_engine, open_engine_for_looks, open_plain_engine
+from batch_assets.store.migrate import current, downgrade, upgrade
+from batch_assets.store.session import SESSION
+from batch_assets.store.urls import dagster_url
+from batch_assets.ticks.runs import InstanceRuns
+from batch_assets.wiring import PROJECT_DIR
+from batch_assets_tests.databases import TestDatabases
+from batch_assets_tests.transaction_pooler import transaction_pooler
+
+ODD = {
+    "DateStyle": "SQL, DMY",
+    "IntervalStyle": "iso_8601",
+    "TimeZone": "Europe/Amsterdam",
+    "client_encoding": "LATIN1",
+    "standard_conforming_strings": "off",
+    "array_nulls": "off",
+    "extra_float_digits": "-15",
+    "bytea_output": "escape",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+    "row_security": "on",
+    "synchronous_commit": "off",
+    "search_path": "trap, public, pg_catalog",
+    "statement_timeout": "1",
+    "lock_timeout": "1",
+    "idle_in_transaction_session_timeout": "1",
+}
+"""What a role was seen to have, and worse."""
+
+_ASKED = text(
+    "SELECT TIMESTAMPTZ '2026-11-30 12:00:00Z', INTERVAL '1 day', ARRAY[NULL, 'a'],"
+    " 0.1::float8 + 0.2::float8, CAST(:words AS text)"
+)
+
+
+_AGE = (
+    "SELECT extract(epoch FROM now() AT TIME ZONE 'UTC' - create_timestamp)::float8"
+    " FROM dagster.runs"
+)
+_TWO_HOURS_ON = "UPDATE dagster.runs SET create_timestamp = create_timestamp + interval '2 hours'"
+
+
+@pytest.fixture
+def odd_url(databases: TestDatabases) -> Iterator[str]:
+    """A database whose settings are odd, before its migrations."""
+    url = databases.create()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA trap")
+        for table in ("Company", "Session", "installation", "runs", "alembic_version"):
+            statement = sql.SQL("CREATE TABLE trap.{} (id integer)")
+            connection.execute(statement.format(sql.Identifier(table)))
+        name = sql.Identifier(str(make_url(url).database))
+        for setting, value in ODD.items():
+            statement = sql.SQL("ALTER DATABASE {} SET {} = {}")
+            listed = sql.SQL(value) if setting == "search_path" else sql.Literal(value)
+            connection.execute(statement.format(name, sql.Identifier(setting), listed))
+    yield url
+    databases.drop(url)
+
+
+def test_every_engine_has_a_session_of_ours(odd_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # libpq's own variables go before what is given at login.
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    monkeypatch.setenv("PGDATESTYLE", "German")
+    monkeypatch.setenv("PGOPTIONS", "-c array_nulls=off")
+    engines = [
+        open_engine(odd_url),
+        open_engine_for_looks(odd_url),
+        open_plain_engine(odd_url),
+        create_engine(dagster_url(odd_url)),
+    ]
+    for engine, path in zip(engines, [*[SESSION["search_path"]] * 3, "dagster"], strict=True):
+        assert _settings(engine) == {**SESSION, "search_path": path, "client_encoding": "UTF8"}
+        with engine.connect() as connection:
+            moment, interval, array, number, words = connection.execute(
+                _ASKED, {"words": "Zażółć \\ ' 🌷"}
+            ).one()
+        assert moment.isoformat() == "2026-11-30T12:00:00+00:00"
+        assert interval.days == 1
+        assert array == [None, "a"]
+        assert number == 0.1 + 0.2
+        assert words == "Zażółć \\ ' 🌷"
+        engine.dispose()
+
+
+def test_behind_a_pooler_that_refuses_settings_dates_can_be_read(
+    odd_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    with transaction_pooler(odd_url) as pooled:
+        engine = open_engine(pooled)
+        alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with alone.connect() as connection:
+            moment = connection.execute(text("SELECT TIMESTAMPTZ '2026-11-30 12:00Z'")).scalar()
+            assert moment is not None
+            assert moment.isoformat() == "2026-11-30T12:00:00+00:00"
+        with engine.begin() as connection:
+            shown = connection.execute(text("SELECT current_setting('array_nulls')")).scalar()
+            assert shown == "on"
+        engine.dispose()
+
+
+def test_migrations_and_dagsters_storage_are_not_led_astray(
+    odd_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    upgrade(odd_url)
+    create_dagster_schema(odd_url)
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+    monkeypatch.setenv("DAGSTER_HOME", str(PROJECT_DIR))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("DATABASE_URL", odd_url)
+    engine = open_plain_engine(odd_url)
+    with dg.DagsterInstance.get() as instance:
+        instance.add_run(dg.DagsterRun(job_name="job"))
+        with engine.begin() as connection:
+            age = connection.execute(text(_AGE)).scalar_one()
+            # As a session in UTC+2 would have kept it.
+            connection.execute(text(_TWO_HOURS_ON))
+        active = InstanceRuns(instance, "job").active()
+    engine.dispose()
+    assert abs(age) < 60, "the moment is kept in UTC"
+    assert active is not None
+    assert active.since <= datetime.now(UTC), "no run began in the future"
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_character_is_not_migrated(
+    databases: TestDatabases, encoding: str
+) -> None:
+    url = databases.create(encoding)
+    with pytest.raises(MigrationRefusedError, match=f"the encoding {encoding}, which cannot hold"):
+        upgrade(url)
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_'")
+        assert found.fetchone() == (2,), "public and information_schema, as before"
+    assert current(url) is None
+    downgrade(url, "base")
+    databases.drop(url)
+
+
+def _settings(engine: Engine) -> dict[str, str]:
+    asked = text(
+        "SELECT s.name, s.setting FROM pg_catalog.pg_settings AS s WHERE s.name = ANY(:names)"
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(asked, {"names": [*SESSION, "client_encoding"]}).all()
+    found = dict(tuple(row) for row in rows)
+    return {**found, "DateStyle": found["DateStyle"].partition(",")[0]}
