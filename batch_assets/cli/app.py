@@ -11,6 +11,7 @@ from batch_assets.cli.options import AsJson, Yes, work
 from batch_assets.cli.terminal import settle_streams
 from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.hosts import run_out
 
 TRACEBACK = "--traceback"
 
@@ -41,6 +42,10 @@ def main() -> None:
     except Exception as error:
         if TRACEBACK in sys.argv:
             raise
+        sentence = run_out(error) or work("unforeseen").at_its_end(error)
+        if sentence is not None:
+            _complain(sentence)
+            sys.exit(BatchAssetsError.exit_code)
         # Its own text is not shown: a database error, say, may quote a row.
         _complain(
             f"An unexpected error ended the command ({type(error).__name__}): type "

@@ -17,6 +17,7 @@ import openai
 
 from batch_assets.domain.breakers import ANSWER_TOO_LARGE, MALFORMED, STAGE_IS_OVER
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.hosts import run_out
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.bounds import AnswerTooLargeError
 from batch_assets.openai_batch.objects import MalformedAnswerError
@@ -177,6 +178,12 @@ def _no_answer(
     if wrong_tls is not None:
         return wrong_tls
     if isinstance(cause, _NEVER_SENT):
+        own = run_out(error)
+        if own is not None:
+            advice = own[0].lower() + own[1:].rstrip(".")
+            return Failure(
+                FailureKind.TRANSIENT, "host_at_its_end", "nothing was sent", advice=advice
+            )
         return _never_sent(cause, proxy_variable)
     code, sentence = _what_happened(error, cause, operation, is_stage_over)
     if operation in CREATING:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError
+from batch_assets.domain.hosts import run_out, run_out_by_words
 from batch_assets.store import counting
 from batch_assets.store.lost_connections import is_lost
 
@@ -32,6 +33,11 @@ def clear_failures() -> Iterator[None]:
         raise dg.Failure(api_sentence(error), allow_retries=False) from None
     except (DBAPIError, psycopg.Error) as error:
         raise dg.Failure(database_sentence(error), allow_retries=False) from None
+    except (OSError, MemoryError) as error:
+        sentence = run_out(error)
+        if sentence is None:
+            raise
+        raise dg.Failure(sentence, allow_retries=False) from None
 
 
 def api_sentence(error: ApiError) -> str:
@@ -45,6 +51,9 @@ def database_sentence(error: DBAPIError | psycopg.Error) -> str:
     A COPY raises the driver's error as it is.
     """
     if is_lost(error):
+        meant = run_out_by_words(str(error))
+        if meant is not None:
+            return meant
         return "The connection to the database was lost: the next run carries on."
     cause = error.orig if isinstance(error, DBAPIError) else error
     diagnosis = getattr(cause, "diag", None)

@@ -26,18 +26,17 @@ _OF_ALL: Final = (*_NAMES_NOTHING, "0A", "25", "28", "53", "58")
 """And what is not supported, the transaction's state, logins, resources, the host's system."""
 _ANOTHER_PARTS: Final = errors.InsufficientPrivilege
 _LATER: Final = "nothing is lost, and the next run goes on"
-_AT_ITS_END: Final[dict[type[psycopg.Error], str]] = {
-    errors.DiskFull: f"has no room left on its disk: make room there; {_LATER}",
-    errors.OutOfMemory: f"has no memory left: give its host more, or let less run there; {_LATER}",
-    errors.ConfigurationLimitExceeded: (
-        f"allows a statement less than it needs (temp_file_limit): raise that; {_LATER}"
-    ),
-    errors.IoError: f"cannot read or write its files: look at its log and its disk; {_LATER}",
-    errors.ReadOnlySqlTransaction: (
+_AT_ITS_END: Final = {
+    "53100": f"has no room left on its disk: make room there; {_LATER}",
+    "53200": f"has no memory left: give its host more, or let less run there; {_LATER}",
+    "53400": f"allows a statement less than it needs (temp_file_limit): raise that; {_LATER}",
+    "58030": f"cannot read or write its files: look at its log and its disk; {_LATER}",
+    "25006": (
         "takes no changes (a standby, or default_transaction_read_only): connect to the primary, "
         f"or make it writable; {_LATER}"
     ),
 }
+"""By SQLSTATE, as the end of a sentence."""
 
 
 def explain(context: ExceptionContext) -> Exception | None:
@@ -45,9 +44,9 @@ def explain(context: ExceptionContext) -> Exception | None:
     error, engine = context.original_exception, context.engine
     if engine is None or not isinstance(error, psycopg.Error):
         return None
-    for kind, sentence in _AT_ITS_END.items():
-        if isinstance(error, kind):
-            return DatabaseAtItsEndError(f"The {describe(engine.url)} {sentence}.")
+    meant = _AT_ITS_END.get(error.sqlstate or "")
+    if meant is not None:
+        return DatabaseAtItsEndError(f"The {describe(engine.url)} {meant}.")
     changes = _changes(error, engine.url) if _may_be_a_change(error) else ()
     return changed(changes) if changes else None
 
@@ -56,6 +55,15 @@ def concerns_all(error: DBAPIError) -> bool:
     """Whether an error says nothing about the company or the batch that has met it."""
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
     return is_connection_failure(error) or sqlstate.startswith(_OF_ALL)
+
+
+def at_its_end(error: BaseException) -> str | None:
+    """The sentence, if a database is at its end that another one's engine is on, as Dagster's."""
+    cause = getattr(error, "orig", None) or error
+    meant = _AT_ITS_END.get(
+        getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None) or ""
+    )
+    return None if meant is None else f"The database {meant}."
 
 
 def changed(faults: Sequence[str]) -> LiveDashChangedError:

@@ -5,6 +5,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import DatabaseUnavailableError
+from batch_assets.domain.hosts import run_out_by_words
 from batch_assets.store.urls import describe
 
 # libpq gives no error code for a connection that failed, only text: the server's is English unless
@@ -49,6 +50,9 @@ def database_unavailable(error: DBAPIError, url: URL) -> DatabaseUnavailableErro
     The password is not in it, nor any text of a statement.
     """
     said = str(error.orig)
+    own = run_out_by_words(said)
+    if own is not None:
+        return DatabaseUnavailableError(own)
     for said_so, means in _SAID_SO_MEANS:
         if said_so in said:
             return DatabaseUnavailableError(f"The {describe(url)} {means}.")

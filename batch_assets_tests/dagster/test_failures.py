@@ -1,8 +1,10 @@
 """What a person reads when the job cannot work: one sentence, and nothing that is secret."""
 
+import errno
 import re
 
 import dagster as dg
+import psycopg
 import pytest
 from sqlalchemy import Engine, make_url, text
 
@@ -113,6 +115,23 @@ def test_a_lost_connection_is_told_as_such(engine: Engine) -> None:
     assert caught.value.description == (
         "The connection to the database was lost: the next run carries on."
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "no memory left"),
+        (OSError(errno.EMFILE, "", "/var/secret"), "`ulimit -n`"),
+        (OSError(errno.ENOSPC, ""), "no room left"),
+        (OSError(errno.EROFS, ""), "takes no changes"),
+        (psycopg.OperationalError("could not create socket: Too many open files"), "`ulimit -n`"),
+    ],
+)
+def test_what_the_host_has_run_out_of_is_a_sentence(error: Exception, said: str) -> None:
+    with pytest.raises(dg.Failure) as caught, clear_failures():
+        raise error
+    assert said in str(caught.value.description)
+    assert "secret" not in str(caught.value.description)
 
 
 def test_an_unfit_url_is_not_repeated(run_job: RunJob, instance: dg.DagsterInstance) -> None:

@@ -1,15 +1,20 @@
-"""A spool directory that cannot be used, and a disk that is full: said, and nothing lost by it."""
+"""A spool directory that cannot be used, and disks that are full: said, and nothing lost by it."""
 
 import errno
 import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.errors import (
+    BatchAssetsError,
+    ConfigurationError,
+    DatabaseAtItsEndError,
+)
 from batch_assets.domain.failures import ApiError
 from batch_assets_tests.stages.support import Lab
 
@@ -52,6 +57,14 @@ def test_a_spool_directory_that_cannot_be_used_is_found_before_anything_is_claim
     assert lab.bucket_counts() == {"waiting": 2}
 
 
+def test_a_spool_directory_where_nothing_can_be_made_is_found_too(lab: Lab) -> None:
+    lab.company(2)
+    pipeline = replace(lab.pipeline, spool_dir=Path("/proc/nobody-makes-this"))
+    with pytest.raises(ConfigurationError, match="/proc/nobody-makes-this"):
+        replace(lab, pipeline=pipeline).submit()
+    assert lab.bucket_counts() == {"waiting": 2}
+
+
 def test_an_environment_in_which_no_call_can_be_made_is_found_before_anything_is_claimed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,3 +104,51 @@ def test_results_for_which_there_is_no_room_are_read_later(lab: Lab) -> None:
     lab.ingest()
     assert lab.bucket_counts() == {"complete": 62}
     assert lab.times_billed([*many, *few]) == [1] * 62
+
+
+@contextmanager
+def at_its_end(lab: Lab, sqlstate: str, writing: str) -> Iterator[None]:
+    """The server raises what it raises then, whenever something is written there."""
+    lab.desk.do(
+        "CREATE FUNCTION batch_assets.at_its_end() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION 'at its end' USING ERRCODE = '{sqlstate}'; END $$"
+    )
+    lab.desk.do(
+        f"CREATE TRIGGER at_its_end BEFORE {writing}"
+        " FOR EACH ROW EXECUTE FUNCTION batch_assets.at_its_end()"
+    )
+    try:
+        yield
+    finally:
+        lab.desk.do("DROP FUNCTION batch_assets.at_its_end() CASCADE")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "said"),
+    [
+        ("53100", "no room left on its disk"),
+        ("53200", "no memory left"),
+        ("58030", "cannot read or write its files"),
+        ("25006", "takes no changes"),
+    ],
+)
+def test_a_database_at_its_end_is_said_and_loses_nothing(
+    lab: Lab, sqlstate: str, said: str
+) -> None:
+    _, ids = lab.company(3)
+    for writing, act in (
+        ("INSERT ON batch_assets.intake", lab.submit),
+        ("INSERT ON batch_assets.attempt", lab.submit),
+        ("UPDATE ON batch_assets.attempt", lab.ingest),
+    ):
+        if act == lab.ingest:
+            lab.submit()
+            lab.poll_to_the_end()
+        with (
+            at_its_end(lab, sqlstate, writing),
+            pytest.raises(DatabaseAtItsEndError, match=said),
+        ):
+            act()
+    lab.ingest()
+    assert lab.bucket_counts() == {"complete": 3}
+    assert lab.times_billed(ids) == [1] * 3
