@@ -95,14 +95,32 @@ def test_a_refused_statement_is_told_without_the_row(
 ) -> None:
     with engine.begin() as connection:
         make_company(connection, name=CANARY)
-        connection.execute(text('ALTER TABLE "Company" RENAME COLUMN status TO "oldStatus"'))
+        connection.execute(text("ALTER TABLE batch_assets.intake RENAME COLUMN model TO gone"))
     result = run_job(database_url)
     assert re.fullmatch(
         r"The database refused a statement: UndefinedColumn \(SQLSTATE 42703, "
-        r"sent by companies\.py:\d+ active_companies\)\.",
-        failure_of(result, "load_companies"),
+        r"sent by intake\.py:\d+ \w+\)\.",
+        failure_of(result, "fetch_pending_requests"),
     )
     assert_kept_secret(instance, result)
+
+
+def test_a_column_of_livedashs_that_is_gone_is_named_in_red(
+    run_job: RunJob, database_url: str, engine: Engine, instance: dg.DagsterInstance
+) -> None:
+    with engine.begin() as connection:
+        make_company(connection, name=CANARY)
+        connection.execute(text('ALTER TABLE "Session" RENAME COLUMN "forwardedHr" TO "toHr"'))
+    result = run_job(database_url)
+    for op in ("check_batch_statuses", "load_companies"):
+        assert 'the column "Session"."forwardedHr" is missing' in failure_of(result, op)
+    assert "livedash_changed" in raised_alerts(result)
+    assert_kept_secret(instance, result)
+
+
+def raised_alerts(result: dg.ExecuteInProcessResult) -> set[str]:
+    """The checks that the run has evaluated and that do not pass."""
+    return {one.check_name for one in result.get_asset_check_evaluations() if not one.passed}
 
 
 def test_a_lost_connection_is_told_as_such(engine: Engine) -> None:

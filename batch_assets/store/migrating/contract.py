@@ -49,8 +49,13 @@ def livedash_is_present(connection: Connection) -> bool:
 
 
 def faults_of(connection: Connection) -> list[str]:
-    """In what LiveDash's tables are not as this version needs them; no table is locked for it."""
-    return _faults(connection, _columns(connection))
+    """In what LiveDash's tables are not as this version needs them; no table is locked for it.
+
+    Nothing where there is none of them: that is not LiveDash's database, or not yet.
+    """
+    columns = _columns(connection)
+    is_there = any(table.name in columns for table in LIVEDASH_TABLES)
+    return _faults(connection, columns) if is_there else []
 
 
 def _faults(connection: Connection, columns: "_Columns") -> list[str]:
