@@ -12,7 +12,7 @@ _ENOUGH: Final = 2
 """With so many schedules of the kind `kill` for each point, all have to be hit."""
 _MOST_AIMED: Final = 12
 """Of the tries at a point, so many are out of turn because it was not hit yet."""
-_MORE_TRIES: Final = 5
+_MORE_TRIES: Final = 20
 """Schedules that a point may get beyond those that were asked for."""
 
 
