@@ -225,11 +225,9 @@ def test_values_that_contradict_each_other_are_all_named() -> None:
 
 def test_secrets_are_shown_nowhere() -> None:
     secret = "canary-3f1b"
-    names = (
-        *("DATABASE_URL", "DAGSTER_DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
-        "BATCH_ALERT_WEBHOOK_URL",
-    )
+    names = ("DATABASE_URL", "DAGSTER_DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
     environ = dict.fromkeys(names, f"postgresql://user:{secret}@host/name")
+    environ["BATCH_ALERT_WEBHOOK_URL"] = f"https://user:{secret}@host/name"
     assert secret not in repr(load_settings(environ))
     assert secret not in str(load_settings(environ).model_dump())
     assert secret not in "\n".join(refusal(**environ, BATCH_MIN_SIZE="ten"))
@@ -263,3 +261,11 @@ def test_the_uis_names_are_those_that_were_set_and_the_one_of_its_address() -> N
         "BATCH_UI_HOSTS is 'https://a.example': it must be names such as "
         "dagster.example.com,10.0.0.5."
     ]
+
+
+def test_a_webhook_is_called_by_http_and_https_only_and_never_quoted() -> None:
+    for url in ("ftp://canary.example", "file:///canary", "canary"):
+        assert refusal(BATCH_ALERT_WEBHOOK_URL=url) == [
+            "BATCH_ALERT_WEBHOOK_URL is wrong: it must be a URL http://… or https://…."
+        ]
+    assert load_settings({"BATCH_ALERT_WEBHOOK_URL": "HTTPS://a.example"}).alert_webhook_url

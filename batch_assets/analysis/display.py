@@ -7,6 +7,7 @@ import unicodedata
 _JOINERS = "\u200c\u200d"
 """Invisible, but part of Persian and Indic words and of emoji."""
 _WORD_JOINER = "\u2060"
+_FORMULA_STARTS = ("=", "+", "-", "@")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Control (ANSI's ESC among them), format (bidi among them), surrogates, line separators."""
 _LINK_START = re.compile(r"(?:(?<=://)|(?<=@)|(?<=www)(?=\.))", re.IGNORECASE)
@@ -29,6 +30,12 @@ def escaped_markdown(text: str) -> str:
     """
     unlinked = _LINK_START.sub(_WORD_JOINER, escaped(text))
     return unlinked.translate(_ENTITIES)
+
+
+def escaped_cell(text: str) -> str:
+    """The text on one line for a cell of CSV, in which no spreadsheet sees a formula."""
+    shown = escaped(text)
+    return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown
 
 
 def _visible(character: str) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from batch_assets.analysis.display import escaped_cell
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.moments import read_moment
@@ -75,10 +76,14 @@ def _write_json(
 
 
 def _write_csv(file: TextIO, keys: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """A line a row under a line of keys; what is not known is empty."""
+    """A line a row under a line of keys; what is not known is empty. Numbers stay numbers."""
     writer = csv.DictWriter(file, fieldnames=list(keys), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_plain(row) for row in rows)
+    for row in rows:
+        cells = _plain(row).items()
+        writer.writerow(
+            {key: escaped_cell(cell) if isinstance(cell, str) else cell for key, cell in cells}
+        )
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

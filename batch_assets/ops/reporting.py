@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from batch_assets.analysis.display import escaped
 from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.store.strategy import Watch
 
@@ -42,7 +43,7 @@ def log_failed_companies(
             "Company %s%s was left out (%s); the others went on. The next run tries it again: if "
             "it stays so, look at its newest requests.",
             company_id,
-            f" ({names[company_id]})" if names and company_id in names else "",
+            f" ({escaped(names[company_id])})" if names and company_id in names else "",
             error,
         )
     if len(failed) > MOST_LINES:
@@ -118,4 +119,4 @@ def _tag(value: object) -> str:
 
 
 def _cell(value: object) -> str | int | float | bool | None:
-    return value if isinstance(value, int | float | bool | None) else str(value)
+    return value if isinstance(value, int | float | bool | None) else escaped(str(value))

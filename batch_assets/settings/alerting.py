@@ -1,14 +1,23 @@
 """From when on alerts are raised, and who is told."""
 
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
 from batch_assets.domain.alerts.records import Limits
 from batch_assets.settings.fields import DAY, MANY, Family, HostNames, number, setting, whole
 
 _LIMITS: Final = Limits()
+
+
+def _check_webhook(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().lower().startswith(("http://", "https://")):
+        raise ValueError
+    return url
+
+
+WebhookUrl = Annotated[SecretStr, AfterValidator(_check_webhook)]
 
 
 class Alerting(Family):
@@ -45,7 +54,7 @@ class Alerting(Family):
     alert_overdue_minutes: float = number(
         "BATCH_ALERT_THRESHOLD_OVERDUE_MINUTES", _LIMITS.overdue_seconds / 60, 1, 43_200
     )
-    alert_webhook_url: SecretStr | None = setting(
+    alert_webhook_url: WebhookUrl | None = setting(
         "BATCH_ALERT_WEBHOOK_URL", "a URL http://… or https://…"
     )
     ui_url: str | None = setting(

@@ -23,7 +23,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of an environment, by default of this process's own; empty means unset.
 
     Raises `ConfigurationError` with one line for each wrong value: its name, the value and what is
-    allowed. The settings that may hold a secret are not judged here but by whoever uses them.
+    allowed. The settings that may hold a secret are not judged here but by whoever uses them; the
+    webhook's scheme is, and its address is not shown.
     """
     given = os.environ if environ is None else environ
     names = [*_fields(), *RENAMED]
@@ -81,4 +82,7 @@ def _sentence(detail: ErrorDetails, values: Mapping[str, str], formerly: Mapping
         return str(detail["ctx"]["error"])
     name = str(detail["loc"][0])
     shown = formerly.get(name, name)
+    if name == "BATCH_ALERT_WEBHOOK_URL":
+        # It may hold a token.
+        return f"{shown} is wrong: it must be {allowed_values()[name]}."
     return f"{shown} is '{values[name]}': it must be {allowed_values()[name]}."

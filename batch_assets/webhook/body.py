@@ -1,5 +1,6 @@
 """What a receiver is sent. `docs/alerts.md` documents it; receivers depend on it."""
 
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +9,8 @@ from batch_assets.domain.alerts.records import AlertState
 
 _EVENTS: Final = uuid.UUID("6f1f9c1a-6d3e-5a0b-9a52-2f7d9d6f0c11")
 _FOR_SLACK: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_MARKUP: Final = re.compile(r"(?<=@)|(?<=\])(?=[(\[:])|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where an invisible U+2060 keeps receivers from seeing a mention or a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +55,6 @@ def body_of(
 def _text(state: AlertState, word: str, what_to_do: str, sender: Sender) -> str:
     """For receivers that show a message, such as Slack: a name that is a command there is none."""
     head = f"[{state.severity}] {state.name} {word} on {sender.database}"
-    lines = [f"{head}: {state.summary}", what_to_do, sender.run_url or ""]
+    said = _MARKUP.sub("\u2060", " ".join(f"{head}: {state.summary}".split()))
+    lines = [said, what_to_do, sender.run_url or ""]
     return "\n".join(line.translate(_FOR_SLACK) for line in lines if line)

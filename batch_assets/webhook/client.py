@@ -1,6 +1,7 @@
 """One POST to the webhook. Its address may hold a token: it is in no error and no log."""
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -28,26 +29,33 @@ class Webhook:
     def post(self, body: Mapping[str, object]) -> None:
         """Send a JSON object; no redirect is followed and the answer's body is not read.
 
-        Raises `WebhookError` unless the answer is 2xx.
+        Raises `WebhookError` unless the answer is 2xx, and has come in all of that time twice over,
+        however many bytes of it have come in between.
         """
+        reasons: list[str] = []
+        call = threading.Thread(target=lambda: reasons.append(self._post(body)), daemon=True)
+        call.start()
+        call.join(2 * self._timeout_seconds)
+        reason = reasons[0] if reasons else "it did not answer in time"
+        if reason:
+            # Raised out here, the error has no cause: that would quote the address.
+            raise WebhookError(reason)
+
+    def _post(self, body: Mapping[str, object]) -> str:
+        """Why it was not delivered; empty if it was."""
         # Imported here: it takes a sixth of a second, and most runs have nothing to tell.
         import httpx2  # noqa: PLC0415 (see above)
 
-        reason = ""
         try:
             with (
                 _unlogged(self._url),
                 self._client(httpx2.URL(self._url)) as client,
                 client.stream("POST", self._url, json=body) as answer,
             ):
-                if not answer.is_success:
-                    reason = f"it answered {answer.status_code}"
+                return "" if answer.is_success else f"it answered {answer.status_code}"
         # A host's name that no resolver takes is a UnicodeError.
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
-            reason = type(error).__name__
-        if reason:
-            # Raised out here, the error has no cause: that would quote the address.
-            raise WebhookError(reason)
+            return type(error).__name__
 
     def _client(self, url: "httpx2.URL") -> "httpx2.Client":
         import httpx2  # noqa: PLC0415 (see above)

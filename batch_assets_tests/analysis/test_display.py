@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from rich.text import Text
 
-from batch_assets.analysis.display import escaped, escaped_markdown
+from batch_assets.analysis.display import escaped, escaped_cell, escaped_markdown
 
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
 MARKUP = [
@@ -114,3 +114,9 @@ def test_rich_shows_it_inside_a_text() -> None:
     console = Console(file=output, force_terminal=True, width=80)
     console.print(Text(escaped("[bold red]x[/] \x1b[2J")))
     assert output.getvalue() == "[bold red]x[/] \\x1b[2J\n"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n@"])
+def test_a_cell_is_no_formula(start: str) -> None:
+    assert escaped_cell(f"{start}cmd|calc!A1\x1b[2J") == f"'{start.strip()}cmd|calc!A1\\x1b[2J"
+    assert escaped_cell("Zorg = beter") == "Zorg = beter"

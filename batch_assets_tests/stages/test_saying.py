@@ -31,3 +31,12 @@ def test_what_was_said_before_is_not_counted_again(caplog: pytest.LogCaptureFixt
             few.warning("Late")
         few.close()
     assert len(caplog.records) == 2 * MOST
+
+
+def test_text_from_others_ends_no_line_and_steers_no_terminal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Few(log) as few:
+        few.warning("Batch of %s: %s", "A\x1b[2J\nB\u2028\u202e", ValueError("\x9b1m"))
+    (record,) = caplog.records
+    assert record.getMessage() == r"Batch of A\x1b[2J B \u202e: \x9b1m"

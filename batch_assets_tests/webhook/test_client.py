@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -103,3 +104,16 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     Webhook(url).post(BODY)
     assert len(server.calls) == 1
+
+
+def test_a_byte_at_a_time_does_not_keep_a_call(server: ScriptedServer, url: str) -> None:
+    def trickle() -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nX-Slow: "
+        for _ in range(30):
+            time.sleep(0.1)
+            yield b"x"
+
+    server.answer(Reply(raw=trickle))
+    began = time.monotonic()
+    assert reason_of(url) == "it did not answer in time"
+    assert time.monotonic() - began < 2
