@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-BEAT_SECONDS: Final = 5.0
-"""How often a run's process says that it lives."""
+BEAT_SECONDS: Final = 10.0
+"""How often a run's process says that it lives; a run that is over sooner never does."""
 SILENT_SECONDS: Final = 45.0
 """A process that has not said so for this long counts as gone, if nobody can look for it."""
 UNHEARD_SECONDS: Final = 75.0

@@ -56,23 +56,24 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._work, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin, without waiting for the first beat."""
+        """Begin: the first beat is some seconds away, so that a short run asks for none."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Say that this process is done with the run."""
+        """Say that this process is done with the run, if it was ever heard of."""
         self._is_over.set()
         self._thread.join(END_SECONDS)
 
     def _work(self) -> None:
-        name, processes = this_process(), None
-        while True:
+        name, processes, was_heard = this_process(), None, False
+        while not self._is_over.wait(self._seconds) or was_heard:
             try:
                 processes = processes or self._open_processes()
                 if self._is_over.is_set():
                     processes.end(self._run_id, name)
                 else:
                     self._heed(processes.beat(self._run_id, name))
+                    was_heard = True
             except (BatchAssetsError, DBAPIError, psycopg.Error) as error:
                 # Its own text may quote a row. It may be elsewhere when it is there again.
                 processes = None
@@ -84,7 +85,6 @@ class Heartbeat:
                 )
             if self._is_over.is_set():
                 return
-            self._is_over.wait(self._seconds)
 
     def _heed(self, wanted: Wanted) -> None:
         if wanted.is_given_up:

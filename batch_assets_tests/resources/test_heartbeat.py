@@ -101,3 +101,12 @@ def test_it_goes_on_when_the_database_is_there_again(
 
 def not_yet() -> RunProcesses:
     raise DatabaseUnavailableError("It is about to start.")
+
+
+def test_a_run_that_is_over_before_the_first_beat_asks_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heartbeat = Heartbeat("r1", not_yet, interrupt=not_yet, die=not_yet, seconds=60)
+    heartbeat.start()
+    heartbeat.stop()
+    assert caplog.records == [], "not_yet would be told of"
