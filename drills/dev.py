@@ -12,7 +12,7 @@ from typing import Final
 
 import psutil
 
-from batch_assets.local import stack
+from batch_assets.local import places, stack
 from batch_assets.wiring import local_environment
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -96,6 +96,7 @@ class Dev:
 
     def _processes(self) -> Iterator[psutil.Process]:
         """Those that its own environment tells, and those of its stack."""
+        places_of_stack = (self.state_dir, places.postgres_home(self.state_dir))
         for process in psutil.process_iter():
             try:
                 is_mine = process.environ().get("BATCH_LOCAL_STACK") == self.stack_name
@@ -103,9 +104,8 @@ class Dev:
                 is_dead = process.status() == psutil.STATUS_ZOMBIE
                 if process.pid == os.getpid() or is_dead:
                     continue
-                if (is_mine and process.cwd() == str(self._project_dir)) or str(
-                    self.state_dir
-                ) in named:
+                works_here = is_mine and process.cwd() == str(self._project_dir)
+                if works_here or any(str(place) in named for place in places_of_stack):
                     yield process
             except (psutil.Error, OSError):
                 continue

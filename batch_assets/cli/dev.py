@@ -19,7 +19,7 @@ from batch_assets.cli.process_session import (
     StopSignals,
     end_with_parent,
 )
-from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.errors import BatchAssetsError, ConfigurationError, LocalStackError
 from batch_assets.local import stack
 from batch_assets.settings import load_settings
 from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR, local_environment
@@ -65,7 +65,7 @@ def run_dev(port: int) -> None:
             },
         )
         try:
-            _watch(dagster, signals, port)
+            _watch(dagster, signals, port, is_local=is_local)
             ended_by_itself = dagster.has_ended
         finally:
             asked = signals.count
@@ -90,7 +90,7 @@ def _check_port(port: int) -> None:
             ) from None
 
 
-def _watch(dagster: ProcessSession, signals: StopSignals, port: int) -> None:
+def _watch(dagster: ProcessSession, signals: StopSignals, port: int, *, is_local: bool) -> None:
     """Return when told to stop, or when Dagster has ended; say once when the UI answers."""
     is_open = False
     code_servers = CodeServers(dagster.pid)
@@ -102,6 +102,8 @@ def _watch(dagster: ProcessSession, signals: StopSignals, port: int) -> None:
         if time.monotonic() - looked_at > LOOK_SECONDS:
             looked_at = time.monotonic()
             code_servers.mend()
+            if is_local:
+                _keep_stack()
         time.sleep(TICK_SECONDS)
     _say("\nStopping …")
 
@@ -110,6 +112,12 @@ def _answers(port: int) -> bool:
     with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
         return True
     return False
+
+
+def _keep_stack() -> None:
+    """Start the local stack again if its keeper was killed: what that has left is taken over."""
+    with suppress(LocalStackError):
+        stack.attach(PROJECT_DIR, name=_stack_name())
 
 
 def _leave_stack() -> None:
