@@ -4,7 +4,8 @@ import dagster as dg
 
 from batch_assets.ops.clear_strays import clear_strays
 from batch_assets.ops.conservation import audit_rows
-from batch_assets.resources.run_executor import WATCHED, run_executor
+from batch_assets.resources.run_executor import run_executor
+from batch_assets.resources.run_tags import WATCHED
 
 
 @dg.graph

@@ -13,7 +13,8 @@ from batch_assets.ops.load_companies import load_companies
 from batch_assets.ops.record_metrics import record_metrics
 from batch_assets.ops.retry_failed_requests import retry_failed_requests
 from batch_assets.ops.submit_batches import submit_batches
-from batch_assets.resources.run_executor import WATCHED, run_executor
+from batch_assets.resources.run_executor import run_executor
+from batch_assets.resources.run_tags import WATCHED
 from batch_assets.settings import Settings
 
 

@@ -19,7 +19,8 @@ from batch_assets.ops.controls.refresh_companies import refresh_companies
 from batch_assets.ops.controls.requeue_requests import requeue_requests
 from batch_assets.ops.controls.reset_breakers import reset_breakers
 from batch_assets.ops.controls.reset_stages import reset_stages
-from batch_assets.resources.run_executor import WATCHED, run_executor
+from batch_assets.resources.run_executor import run_executor
+from batch_assets.resources.run_tags import WATCHED
 from batch_assets.settings import Settings
 
 _LONGEST_SECONDS = 3_600

@@ -4,7 +4,8 @@ import dagster as dg
 
 from batch_assets.ops.draw_reports import draw_reports
 from batch_assets.ops.prune_history import prune_history
-from batch_assets.resources.run_executor import WATCHED, run_executor
+from batch_assets.resources.run_executor import run_executor
+from batch_assets.resources.run_tags import WATCHED
 from batch_assets.settings import Settings
 
 

@@ -1,14 +1,13 @@
 """How every job of ours executes: in one process, which lets others see that it lives."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import dagster as dg
 
 from batch_assets.resources.heartbeat import beating
-
-WATCHED: Final[Mapping[str, str]] = {".dagster/batch_assets_watched": "true"}
-"""Tags a job whose runs have a heartbeat: one that is never heard of is dead. The UI hides it."""
+from batch_assets.resources.run_tags import tags_of
+from batch_assets.resources.this_process import this_process
 
 
 class WatchedExecutor(dg.Executor):
@@ -29,7 +28,10 @@ class WatchedExecutor(dg.Executor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
         """Execute as the executor within does."""
-        with beating(plan_context.dagster_run.run_id):
+        run_id = plan_context.dagster_run.run_id
+        # The first beat is some seconds away.
+        plan_context.instance.add_run_tags(run_id, tags_of(this_process()))
+        with beating(run_id):
             yield from self._inner.execute(plan_context, execution_plan)
 
 

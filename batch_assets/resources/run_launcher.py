@@ -11,7 +11,8 @@ import dagster as dg
 # Where launchers outside of Dagster take these two from: they are exported nowhere else.
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
-from batch_assets.resources.run_watch import RunWatch, is_watched
+from batch_assets.resources.run_tags import is_watched
+from batch_assets.resources.run_watch import RunWatch
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
     def _end_without_code_server(self, run_id: str, watch: RunWatch) -> bool:
         run = self._instance.get_run_by_id(run_id)
-        trace = watch.trace(run_id)
+        trace = None if run is None else watch.trace(run)
         if run is None or run.is_finished or trace is None:
             return False
         if trace.processes:

@@ -6,6 +6,7 @@ What cannot be seen is never taken for dead: then a run stays as it is, and is l
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import dagster as dg
@@ -21,7 +22,7 @@ from batch_assets.domain.run_processes import (
     is_gone,
 )
 from batch_assets.resources.heartbeat import open_run_processes
-from batch_assets.resources.run_executor import WATCHED
+from batch_assets.resources.run_tags import first_process_of, is_watched
 from batch_assets.resources.this_process import lives
 from batch_assets.store.run_processes import RunProcesses
 
@@ -46,9 +47,13 @@ class RunWatch:
     def __init__(self, open_processes: Callable[[], RunProcesses] = open_run_processes) -> None:
         self._open = open_processes
 
-    def trace(self, run_id: str) -> RunTrace | None:
+    def trace(self, run: dg.DagsterRun) -> RunTrace | None:
         """Where a run is; `None` if that cannot be seen."""
-        return self._ask(lambda processes: processes.trace(run_id), None)
+        trace = self._ask(lambda processes: processes.trace(run.run_id), None)
+        first = first_process_of(run)
+        if trace is None or trace.processes or first is None:
+            return trace
+        return replace(trace, processes=[first])
 
     def mark(self, run_id: str, trace: RunTrace) -> bool:
         """Let a run's process end should it be heard of again; not if it was heard of since."""
@@ -71,12 +76,12 @@ class RunWatch:
         record = instance.get_run_record_by_id(run_id)
         if record is None or record.dagster_run.status not in IN_PROCESS:
             return None
-        trace = self.trace(run_id)
+        trace = self.trace(record.dagster_run)
         if trace is None or not _looks_dead(instance, record, trace):
             return None
         if not trace.is_given_up and _may_be_heard_of(trace):
             time.sleep(SECOND_LOOK_SECONDS)
-            trace = self.trace(run_id)
+            trace = self.trace(record.dagster_run)
             if trace is None or not _looks_dead(instance, record, trace):
                 return None
         if not (trace.is_given_up or self.mark(run_id, trace)):
@@ -115,11 +120,6 @@ def _close(instance: dg.DagsterInstance, run_id: str, sentence: str) -> bool:
     else:
         instance.report_run_failed(run, sentence)
     return True
-
-
-def is_watched(run: dg.DagsterRun) -> bool:
-    """Whether a run lets itself be heard of, if it lives."""
-    return WATCHED.items() <= run.tags.items()
 
 
 def _looks_dead(instance: dg.DagsterInstance, record: dg.RunRecord, trace: RunTrace) -> bool:

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from batch_assets.domain import run_processes
 from batch_assets.domain.run_processes import ProcessName, RunTrace
 from batch_assets.resources import run_watch
-from batch_assets.resources.run_executor import WATCHED
 from batch_assets.resources.run_launcher import WatchedRunLauncher
+from batch_assets.resources.run_tags import WATCHED, tags_of
 from batch_assets.resources.run_watch import RunWatch
 from batch_assets.resources.this_process import this_process
 from batch_assets.store.run_processes import RunProcesses
@@ -101,6 +101,16 @@ def test_a_run_with_a_process(
     messages = messages_of(instance, run_id)
     assert all(said in message for message in messages)
     assert len(messages) == was_closed
+
+
+@pytest.mark.parametrize(("process", "expected"), [(DEAD, "FAILURE"), (HERE, "STARTED")])
+def test_a_run_that_has_not_beaten_yet_is_known_by_its_tags(
+    instance: dg.DagsterInstance, watch: RunWatch, process: ProcessName, expected: str
+) -> None:
+    run_id = make_run(instance)
+    instance.add_run_tags(run_id, dict(tags_of(process)))
+    watch.close_dead_runs(instance)
+    assert status_of(instance, run_id) == expected
 
 
 @pytest.mark.usefixtures("time_flies")

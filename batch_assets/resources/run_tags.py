@@ -1,0 +1,41 @@
+"""What a run's tags say of its process, from its first moment on; the UI hides them."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+
+from batch_assets.domain.run_processes import ProcessName, RunProcess
+
+WATCHED: Final[Mapping[str, str]] = {".dagster/batch_assets_watched": "true"}
+"""Tags a job whose runs have a heartbeat: one that is never heard of is dead."""
+_PROCESS: Final = ".dagster/batch_assets_process"
+
+
+def is_watched(run: dg.DagsterRun) -> bool:
+    """Whether a run lets itself be heard of, if it lives."""
+    return WATCHED.items() <= run.tags.items()
+
+
+def tags_of(name: ProcessName) -> Mapping[str, str]:
+    """The tags of a run that begins in a process now."""
+    return {_PROCESS: json.dumps(asdict(name) | {"began_at": time.time()})}
+
+
+def first_process_of(run: dg.DagsterRun) -> RunProcess | None:
+    """The process in which a run began, as if it was last heard of then; `None` if nobody knows."""
+    told = run.tags.get(_PROCESS)
+    if told is None:
+        return None
+    name = json.loads(told)
+    began_at = name.pop("began_at")
+    return RunProcess(
+        ProcessName(**name),
+        beat_at=datetime.fromtimestamp(began_at, UTC),
+        silent_seconds=time.time() - began_at,
+        has_ended=False,
+    )
