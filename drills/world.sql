@@ -204,10 +204,11 @@ FROM batch_assets.batch AS b
 WHERE b.kind = 'batch' AND b.state IN ('submitted', 'ended');
 
 -- name: given_up
--- Batches that an operator gave up, with the answers that were read of them all the same.
+-- Batches that an operator gave up, with the answers that were read of them all the same, and how many
+-- had been before: also such as LiveDash had bought as well, or whose session was gone.
 SELECT b.id, b.openai_batch_id, g.answers,
     (SELECT count(*) FROM batch_assets.attempt AS a
-        WHERE a.batch_id = b.id AND a.outcome IN ('completed', 'failed')) AS known
+        WHERE a.batch_id = b.id AND a.outcome NOT IN ('unanswered', 'released')) AS known
 FROM batch_assets.abandoned_batch AS g
 JOIN batch_assets.batch AS b ON b.id = g.batch_id;
 

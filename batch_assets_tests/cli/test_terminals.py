@@ -120,7 +120,7 @@ CASES = [
         environ={"BATCH_RUN_MAX_REQUESTS": "0"},
     ),
 ]
-TYPED_ELSEWHERE = {"", "demo"}
+TYPED_ELSEWHERE = {"", "daemon", "demo", "webserver"}
 """The help that is shown where nothing is typed, and what has tests of its own."""
 
 

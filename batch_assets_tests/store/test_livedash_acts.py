@@ -176,7 +176,7 @@ def test_a_dead_letter_that_was_bought_live_is_named(
     desk.write(batch.lease, [failed(row, PERMANENT, paid=was_paid)])
     desk.settle(batch.lease)
     sets = ", ".join(f'"{name}" = :{name}' for name in changes)
-    sets = sets.replace(":processingStatus", 'CAST(:processingStatus AS "AIRequestStatus")')
+    sets = sets.replace(":processingStatus", 'CAST(:processingStatus AS public."AIRequestStatus")')
     desk.do(f'UPDATE public."AIProcessingRequest" SET {sets} WHERE id = :id', id=row, **changes)
     found = notice(desk)
     assert (found.acts, found.bought_twice) == ({"retry": 1}, int(was_paid))

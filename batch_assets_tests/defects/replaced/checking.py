@@ -9,7 +9,7 @@ _IN_FLIGHT = text("""
 """)
 _RECORD = text("""
     UPDATE public."AIBatchRequest"
-    SET status = CAST(:status AS "AIBatchRequestStatus"), "outputFileId" = :output_file_id,
+    SET status = CAST(:status AS public."AIBatchRequestStatus"), "outputFileId" = :output_file_id,
         "errorFileId" = :error_file_id
     WHERE id = :id
 """)

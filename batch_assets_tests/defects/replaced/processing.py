@@ -18,8 +18,8 @@ _COMPLETED = text("""
 _PROCESSED = text("""UPDATE public."AIBatchRequest" SET status = 'PROCESSED' WHERE id = :id""")
 _STORE_SESSION = text("""
     UPDATE public."Session" AS s
-    SET sentiment = CAST(:sentiment AS "SentimentCategory"), summary = :summary,
-        category = CAST(:category AS "SessionCategory"), language = :language
+    SET sentiment = CAST(:sentiment AS public."SentimentCategory"), summary = :summary,
+        category = CAST(:category AS public."SessionCategory"), language = :language
     FROM public."AIProcessingRequest" AS r WHERE r.id = :id AND s.id = r."sessionId"
 """)
 # No cost is written (6).
