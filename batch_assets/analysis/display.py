@@ -1,5 +1,6 @@
 """What a model or an employee wrote, made safe to show: it is text there, and nothing else."""
 
+import json
 import re
 import string
 import unicodedata
@@ -38,7 +39,22 @@ def escaped_cell(text: str) -> str:
     return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown
 
 
+def escaped_json(document: str) -> str:
+    r"""A JSON document of the same meaning, in which what is invisible or steers is `\u202e`.
+
+    JSON itself demands that only for the first 32 characters.
+    """
+    return "".join(
+        json.dumps(character)[1:-1] if character != "\n" and _is_hidden(character) else character
+        for character in document
+    )
+
+
 def _visible(character: str) -> str:
-    if unicodedata.category(character) in _HIDDEN and character not in _JOINERS:
+    if _is_hidden(character):
         return character.encode("unicode_escape").decode("ascii")
     return character
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in _HIDDEN and character not in _JOINERS

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from batch_assets.analysis.display import escaped_cell
+from batch_assets.analysis.display import escaped_cell, escaped_json
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.moments import read_moment
@@ -67,11 +67,11 @@ def _write_json(
     file.write('{"metrics": [')
     for number, run in enumerate(runs):
         file.write(",\n" if number else "\n")
-        json.dump(_plain(run), file, ensure_ascii=False)
+        file.write(escaped_json(json.dumps(_plain(run), ensure_ascii=False)))
     file.write("\n]")
     if companies is not None:
         file.write(',\n"companies": ')
-        json.dump(companies, file, ensure_ascii=False)
+        file.write(escaped_json(json.dumps(companies, ensure_ascii=False)))
     file.write("}\n")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from batch_assets.analysis.display import escaped_json
 from batch_assets.cli.screen import Column, Screen, console, errors, number
 from batch_assets.domain.errors import ConfigurationError
 
@@ -35,8 +36,8 @@ __all__ = [
 
 def print_json(document: Mapping[str, Any]) -> None:
     """The one thing that a command with --json writes to stdout. Dataclasses become objects."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=not _is_unicode(), default=_plain)
-    sys.stdout.write("\n")
+    text = json.dumps(document, indent=2, ensure_ascii=not _is_unicode(), default=_plain)
+    sys.stdout.write(f"{escaped_json(text)}\n")
 
 
 def count(number: int) -> str:

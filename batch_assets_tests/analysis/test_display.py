@@ -2,6 +2,7 @@
 
 import html
 import io
+import json
 import re
 import unicodedata
 
@@ -12,7 +13,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from rich.text import Text
 
-from batch_assets.analysis.display import escaped, escaped_cell, escaped_markdown
+from batch_assets.analysis.display import escaped, escaped_cell, escaped_json, escaped_markdown
 
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
 MARKUP = [
@@ -120,3 +121,13 @@ def test_rich_shows_it_inside_a_text() -> None:
 def test_a_cell_is_no_formula(start: str) -> None:
     assert escaped_cell(f"{start}cmd|calc!A1\x1b[2J") == f"'{start.strip()}cmd|calc!A1\\x1b[2J"
     assert escaped_cell("Zorg = beter") == "Zorg = beter"
+
+
+@pytest.mark.parametrize(
+    "name", ["a\x1b\n", "\x9b31m", "\x7f", "\u202eb", "\u2028", "\U000e0041", "\ud800"]
+)
+def test_json_steers_no_terminal_and_says_the_same(name: str) -> None:
+    document = escaped_json(json.dumps({"Bäcker": name}, ensure_ascii=False, indent=2))
+    assert json.loads(document) == {"Bäcker": name}
+    assert "Bäcker" in document
+    assert document.replace("\n", "").isprintable()
