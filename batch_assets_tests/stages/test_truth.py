@@ -43,9 +43,9 @@ def test_what_is_stored_of_the_samples_is_their_truth(lab: Lab) -> None:
             text("""
                 SELECT s.id, s.language, s.category::text, s.sentiment::text, s.escalated,
                     s."forwardedHr", array_agg(q.content ORDER BY a."order") AS questions
-                FROM "Session" AS s
-                LEFT JOIN "SessionQuestion" AS a ON a."sessionId" = s.id
-                LEFT JOIN "Question" AS q ON q.id = a."questionId"
+                FROM public."Session" AS s
+                LEFT JOIN public."SessionQuestion" AS a ON a."sessionId" = s.id
+                LEFT JOIN public."Question" AS q ON q.id = a."questionId"
                 WHERE s.summary IS NOT NULL
                 GROUP BY s.id
             """)

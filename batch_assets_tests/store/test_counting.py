@@ -21,7 +21,7 @@ INSERT = text("INSERT INTO numbers (number) VALUES (:number)")
 def module_engine(databases: TestDatabases) -> Iterator[Engine]:
     with one_database(databases) as opened:
         with opened.begin() as connection:
-            connection.execute(text("CREATE EXTENSION pg_stat_statements"))
+            connection.execute(text("CREATE EXTENSION pg_stat_statements SCHEMA public"))
         yield opened
 
 
@@ -34,7 +34,7 @@ def engine(module_engine: Engine) -> Engine:
 def server_count(engine: Engine) -> int:
     """Statements that the server has seen on this database, this one left out."""
     query = text(
-        "SELECT coalesce(sum(s.calls), 0) FROM pg_stat_statements AS s"
+        "SELECT coalesce(sum(s.calls), 0) FROM public.pg_stat_statements AS s"
         " JOIN pg_database AS d ON d.oid = s.dbid"
         " WHERE d.datname = current_database() AND s.query NOT LIKE '%pg_stat_statements%'"
     )
@@ -44,7 +44,7 @@ def server_count(engine: Engine) -> int:
 
 def evictions(engine: Engine) -> int:
     """How often the server has forgotten statements, since it remembers a limited number."""
-    query = text("SELECT dealloc FROM pg_stat_statements_info")
+    query = text("SELECT dealloc FROM public.pg_stat_statements_info")
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         return int(connection.execute(query).scalar_one())
 

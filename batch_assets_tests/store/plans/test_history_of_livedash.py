@@ -25,7 +25,7 @@ MOST_BYTES = 50_000_000
 READ = text("""
     SELECT coalesce(sum(s.shared_blks_hit + s.shared_blks_read), 0)::bigint
         * current_setting('block_size')::bigint
-    FROM pg_stat_statements AS s
+    FROM public.pg_stat_statements AS s
     JOIN pg_database AS d ON d.oid = s.dbid
     WHERE d.datname = current_database() AND s.query NOT LIKE '%pg_stat_statements%'
 """)
@@ -39,7 +39,7 @@ def engine(databases: TestDatabases) -> Iterator[Engine]:
     with one_database(databases) as opened:
         make_history(opened)
         with opened.begin() as connection:
-            connection.execute(text("CREATE EXTENSION pg_stat_statements"))
+            connection.execute(text("CREATE EXTENSION pg_stat_statements SCHEMA public"))
         assert OptimizedQueries(opened).notice_pending(10_000) == 0
         yield opened
 
