@@ -257,12 +257,12 @@ class _Recovery:
         uploads one has lost the lease that recording it takes. What a lost schema had recorded is
         not known.
         """
-        doubtful = [
-            batch
-            for batch in batches
-            if batch.input_file_id is not None or batch.account == ORPHANED
-        ]
-        self._release([batch.lease for batch in batches if batch not in doubtful])
+        doubtful: list[UnresolvedBatch] = []
+        never: list[UnresolvedBatch] = []
+        for batch in batches:
+            is_doubtful = batch.input_file_id is not None or batch.account == ORPHANED
+            (doubtful if is_doubtful else never).append(batch)
+        self._release([batch.lease for batch in never])
         return doubtful
 
     def _release(self, leases: Sequence[Lease]) -> None:

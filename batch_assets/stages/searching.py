@@ -7,7 +7,7 @@ with: only then does it prove anything absent.
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from batch_assets.domain.batches import ORPHANED, UnresolvedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
@@ -16,6 +16,7 @@ from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.listings import endless
 from batch_assets.openai_batch.objects import Page
 from batch_assets.openai_batch.operations import Operation
+from batch_assets.stages.listing import lists_no_files
 from batch_assets.stages.naming import (
     account_of_anchor,
     batch_of,
@@ -32,9 +33,6 @@ _Item = TypeVar("_Item", RemoteBatch, RemoteFile)
 
 class _PlaceForgottenError(Exception):
     """The item after which the next page begins has gone meanwhile."""
-
-
-_NO_LIST: Final = frozenset({codes.NOT_FOUND, codes.UNSUPPORTED})
 
 
 class Lists:
@@ -113,7 +111,7 @@ class Lists:
                     self._see_file(file)
         except ApiError as error:
             # What was seen of it is worth as much without the rest.
-            if error.failure.code not in _NO_LIST | {codes.ENDLESS}:
+            if not (lists_no_files(error) or error.failure.code == codes.ENDLESS):
                 raise
             self._search.lists_files = error.failure.code == codes.ENDLESS
             self._has_ended = True

@@ -22,9 +22,9 @@ SELECT
     count(*) FILTER (WHERE b.state = 'ended') AS unread,
     (
         SELECT count(*)
-        FROM public."AIBatchRequest" AS l
-        WHERE l.status IN ('PENDING', 'UPLOADING')
-            AND NOT EXISTS (SELECT FROM batch_assets.batch AS o WHERE o.id = l.id)
+        FROM public."AIBatchRequest" AS f
+        WHERE
+        -- here: is_half_made
     ) AS unwatched,
     (SELECT count(*) FROM batch_assets.retry AS f) AS put_off,
     (SELECT count(*) FROM batch_assets.follower AS w) AS following,

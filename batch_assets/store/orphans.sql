@@ -22,8 +22,8 @@ WITH found AS MATERIALIZED (
             END AS state
         FROM public."AIBatchRequest" AS f
         WHERE f."companyId" = c.id
-            AND f.status IN ('PENDING', 'UPLOADING')
-            AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = f.id)
+            AND
+            -- here: is_half_made
         OFFSET 0
     ) AS l
 ), held AS MATERIALIZED (

@@ -38,6 +38,12 @@ AND (
 -- infinite nor outside its years.
 r."requestedAt" BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00' AS is_dated,
 
+-- part: is_half_made
+-- LiveDash leaves no batch f in such a status; if nothing of it is here, an earlier installation has
+-- made it, whose schema was lost.
+f.status IN ('PENDING', 'UPLOADING')
+AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = f.id)
+
 -- part: is_open
 -- r is to be bought, is being bought, or is to be tried again.
 AND (

@@ -13,6 +13,12 @@
     WHERE d.datname = current_database()
 )
 
+-- part: tell_released
+UPDATE public."AIBatchRequest" AS l
+SET status = 'CANCELLED'
+FROM moved
+WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
+
 -- name: glance
 -- Read at once: who we are, whether this is still that database, what LiveDash does beside us, and
 -- for which stages there is anything to do. A batch that was handed over to LiveDash has no
@@ -112,8 +118,8 @@ SELECT
             SELECT
             FROM public."AIBatchRequest" AS f
             WHERE f."companyId" = c.id
-                AND f.status IN ('PENDING', 'UPLOADING')
-                AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = f.id)
+                AND
+                -- here: is_half_made
             LIMIT 1
         ) AS l
     ) AS has_orphans,
@@ -251,10 +257,7 @@ WITH moved AS (
     WHERE b.state IN ('claimed', 'uploaded')
     RETURNING b.id
 ), told AS (
-    UPDATE public."AIBatchRequest" AS l
-    SET status = 'CANCELLED'
-    FROM moved
-    WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
+    -- here: tell_released
 )
 SELECT moved.id FROM moved
 
@@ -272,10 +275,7 @@ WITH moved AS (
         AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
     RETURNING b.id
 ), told AS (
-    UPDATE public."AIBatchRequest" AS l
-    SET status = 'CANCELLED'
-    FROM moved
-    WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
+    -- here: tell_released
 )
 SELECT moved.id FROM moved
 

@@ -8,15 +8,9 @@ from typing import Final, Protocol
 import dagster as dg
 
 from batch_assets.domain.run_processes import UNHEARD_SECONDS
-from batch_assets.resources.run_watch import RunWatch
+from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
 
-ACTIVE: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+ACTIVE: Final = [dg.DagsterRunStatus.QUEUED, *IN_PROCESS]
 """The statuses of runs that are still under way, or will be."""
 
 _OLD: Final = timedelta(seconds=UNHEARD_SECONDS)

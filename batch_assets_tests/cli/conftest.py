@@ -86,3 +86,17 @@ def project_copy(tmp_path: Path) -> Iterator[Path]:
             shutil.copy(source, copy / name)
     yield copy
     stack.reset(copy)
+
+
+@pytest.fixture
+def configured(
+    database_url: str, api: RunningServer, dagster_home: str, tmp_path: Path
+) -> dict[str, str]:
+    """The environment of a command on a migrated database and a server of its own."""
+    return {
+        "DATABASE_URL": database_url,
+        "OPENAI_API_KEY": KEY,
+        "OPENAI_BASE_URL": api.base_url,
+        "DAGSTER_HOME": dagster_home,
+        "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
+    }

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,19 +25,6 @@ from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.stages.support import wait_until
 
 NAME = "Zorggroep [bold]Oost"
-
-
-@pytest.fixture
-def configured(
-    database_url: str, api: RunningServer, dagster_home: str, tmp_path: Path
-) -> dict[str, str]:
-    return {
-        "DATABASE_URL": database_url,
-        "OPENAI_API_KEY": KEY,
-        "OPENAI_BASE_URL": api.base_url,
-        "DAGSTER_HOME": dagster_home,
-        "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
-    }
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,24 +11,11 @@ from batch_assets.cli import drain as command
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.store.dagster_schema import create_dagster_schema
-from batch_assets_tests.cli.conftest import KEY, Outcome, Type
+from batch_assets_tests.cli.conftest import Outcome, Type
 from batch_assets_tests.cli.test_errors import assert_one_sentence
 from batch_assets_tests.factories import make_company, make_requests
 
 NAME = "Zorggroep Oost"
-
-
-@pytest.fixture
-def configured(
-    database_url: str, api: RunningServer, dagster_home: str, tmp_path: Path
-) -> dict[str, str]:
-    return {
-        "DATABASE_URL": database_url,
-        "OPENAI_API_KEY": KEY,
-        "OPENAI_BASE_URL": api.base_url,
-        "DAGSTER_HOME": dagster_home,
-        "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
-    }
 
 
 @pytest.fixture

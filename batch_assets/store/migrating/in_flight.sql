@@ -13,9 +13,9 @@ SELECT
     )
     + (
         SELECT count(*)
-        FROM public."AIBatchRequest" AS l
-        WHERE l.status IN ('PENDING', 'UPLOADING')
-            AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = l.id)
+        FROM public."AIBatchRequest" AS f
+        WHERE
+        -- here: is_half_made
     ) AS batches,
     (SELECT count(*) FROM batch_assets.retry AS f) AS put_off,
     (SELECT count(*) FROM batch_assets.follower AS w) AS following
