@@ -139,14 +139,14 @@ def story_of(seed: int, seen: Sequence[Seen], kind: str) -> Story:
 def kill_of(seed: int, point: Seen, turn: int) -> Story:
     """The story of a number with a kill at a point: at the `turn`-th of such with that point.
 
-    It is that of a story that came to the point, with what struck before; every second time that
-    of a rehearsal is played in a world of this number's own.
+    It is that of a story that came to the point, with what struck before; every second time without
+    that, or, if it is a rehearsal, in a world of this number's own.
     """
     random = Random(f"kill {seed}")  # noqa: S311 (no secret hangs on it)
     way = point.ways[turn // 2 % len(point.ways)]
     base = way.story
-    if way.is_rehearsal and turn % 2 == 0:
-        base = _rehearsal(-1 - base.seed, seed)
+    if turn % 2 == 0:
+        base = _rehearsal(-1 - base.seed, seed) if way.is_rehearsal else replace(base, strikes=())
     return replace(
         base,
         seed=seed,

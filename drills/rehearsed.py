@@ -136,7 +136,7 @@ REHEARSED: Final = (
             call("batches.list", UNWELL, count=3),
             call("files.list", UNWELL, count=3),
             call("files.delete", UNWELL, count=3),
-            call("batches.retrieve", UNWELL, count=6),
+            call("batches.retrieve", UNWELL, count=9),
             call("files.content", UNWELL, count=6),
             call("files.create", UNWELL, after=1, count=3),
         ),
@@ -207,8 +207,9 @@ REHEARSED: Final = (
         quirks={"lists": _FOREIGN},
         clock_skew_seconds=-600,
     ),
-    # Some batches do not end, whatever is asked of them: an operator gives them up.
+    # Some batches do not end, and cannot be cancelled: an operator gives them up.
     Rehearsed(
+        calls=(call("batches.cancel", UNWELL, count=40),),
         batches=(
             {"end_as": "stalled", "stalls_in": "finalizing", "count": 1},
             {"end_as": "stalled", "survives": ["cancel", "window"], "after_rows": 2, "count": 1},

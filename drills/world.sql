@@ -106,9 +106,10 @@ WHERE a.datname = current_database() AND a.application_name = 'batch-assets';
 
 -- name: open_work
 -- What is still to be done, and in how many seconds a run finds something to do about it: none if
--- there is anything that only a run can tell. What waits does so for its model or for a breaker; a
--- batch for its lease, and one that was missed once for the end of the grace, or one that was read in
--- part for its next look; a retry for its date.
+-- there is anything that only a run can tell. A batch of LiveDash's counts for the requests that it
+-- holds: our server does not know it, so none will end it once they are done. What waits does so for
+-- its model or for a breaker; a batch for its lease, and one that was missed once for the end of the
+-- grace, or one that was read in part for its next look; a retry for its date.
 WITH open_batch AS MATERIALIZED (
     SELECT
         greatest(
@@ -121,6 +122,13 @@ WITH open_batch AS MATERIALIZED (
         ) AS ready_at
     FROM batch_assets.batch AS b
     WHERE b.state NOT IN ('settled', 'released')
+        AND (
+            b.installation_id IS NOT NULL
+            OR EXISTS (
+                SELECT FROM public."AIProcessingRequest" AS r
+                WHERE r."batchId" = b.id AND r."processingStatus" = 'BATCHING_IN_PROGRESS'
+            )
+        )
 ), open_request AS MATERIALIZED (
     SELECT
         r."processingStatus" = 'PENDING_BATCHING' AS is_waiting,
