@@ -7,9 +7,9 @@ from functools import cache
 from types import MappingProxyType, ModuleType
 
 from batch_assets.analysis import types
-from batch_assets.analysis.display import escaped
 from batch_assets.analysis.processing_type import ProcessingType
 from batch_assets.analysis.text import shortened
+from batch_assets.domain.display import escaped
 
 FALLBACK = "full_analysis"
 SHOWN_CHARACTERS = 40

@@ -33,7 +33,7 @@ def main() -> None:
     try:
         app(prog_name="batch-assets")
     except BatchAssetsError as error:
-        _complain(str(error))
+        _complain(*error.lines)
         sys.exit(error.exit_code)
     except ApiError as error:
         _complain(error.sentence("try again"))
@@ -54,8 +54,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def _complain(sentence: str) -> None:
-    work("output").errors().say(sentence)
+def _complain(*lines: str) -> None:
+    for line in lines:
+        work("output").errors().say(line)
 
 
 @app.callback()

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from batch_assets.analysis.display import escaped
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import (
     Column,
@@ -26,6 +25,7 @@ from batch_assets.domain.dead_letters import (
     Group,
     RequestHistory,
 )
+from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.stages.controls.criteria import Wanted, criteria_of
 from batch_assets.stages.controls.requeue import RequeueReport, requeue

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from batch_assets.analysis.display import escaped_cell, escaped_json
 from batch_assets.cli.opening import open_database
+from batch_assets.domain.display import escaped_cell, escaped_json
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.moments import read_moment
 from batch_assets.store.metric_history import COMPANY_KEYS, MetricHistory

@@ -12,8 +12,8 @@ from typing import Any
 
 import typer
 
-from batch_assets.analysis.display import escaped_json
 from batch_assets.cli.screen import Column, Screen, console, errors, number
+from batch_assets.domain.display import escaped, escaped_json
 from batch_assets.domain.errors import ConfigurationError
 
 __all__ = [
@@ -87,7 +87,7 @@ def asked(question: str, *, command: str, yes: bool, has_dry_run: bool = True) -
 
 def confirmed(question: str) -> bool:
     """Ask somebody who is there, on stderr."""
-    text = "\n".join(errors().broken(f"{question} [y/N]:"))
+    text = "\n".join(errors().broken(f"{escaped(question)} [y/N]:"))
     return typer.confirm(text, show_default=False, prompt_suffix=" ", err=True)
 
 

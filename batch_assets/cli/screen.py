@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batch_assets.analysis.display import escaped
 from batch_assets.cli.terminal import USUAL_LINES, terminal_columns
+from batch_assets.domain.display import escaped
 
 Row = TypeVar("Row")
 Thing = TypeVar("Thing")
@@ -69,10 +69,18 @@ class Screen:
         )
 
     def say(self, text: str = "", *, indent: int = 0, style: str = "") -> None:
-        """Print lines; a terminal gets them broken between words, never within one."""
-        for line in text.split("\n"):
-            for part in self.broken(escaped(line), indent):
-                self.console.print(Text(part, style), soft_wrap=True)
+        """Print a line; a terminal gets it broken between words, never within one.
+
+        Line ends before and after it are empty lines; one within is part of what is quoted.
+        """
+        self._skip(len(text) - len(text.lstrip("\n")) if text.strip() else 0)
+        for part in self.broken(escaped(text), indent):
+            self.console.print(Text(part, style), soft_wrap=True)
+        self._skip(len(text) - len(text.rstrip("\n")))
+
+    def _skip(self, lines: int) -> None:
+        for _ in range(lines):
+            self.console.print()
 
     def field(self, key: str, value: str, *, is_prose: bool = False) -> None:
         """Print a line `key: value`, unless there is no value.
@@ -86,7 +94,7 @@ class Screen:
         if is_prose or self._fits(line):
             self.say(line)
         else:
-            self.say(f"{key}:")
+            self.say(f"{escaped(key)}:")
             self.console.print(Text(escaped(value)), soft_wrap=True)
 
     def show(
@@ -98,6 +106,7 @@ class Screen:
         add up. An empty line follows.
         """
         cells = [[escaped(column.cell(row)) for column in columns] for row in rows]
+        total = [escaped(cell) for cell in total]
         for at in reversed(range(len(columns))):
             if columns[at].only_if_any and all(row[at] == "0" for row in cells):
                 columns, total = _without(columns, at), _without(total, at)

@@ -4,6 +4,7 @@ The command line prints the sentence and exits with `exit_code`; Dagster shows i
 failure. None of them ever carries a secret or the text of a conversation.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -12,11 +13,29 @@ class BatchAssetsError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    @property
+    def lines(self) -> Sequence[str]:
+        """What is shown, a line each; a line end within one is part of what it quotes."""
+        return (str(self),)
+
 
 class ConfigurationError(BatchAssetsError):
     """A setting is missing, contradicts another one or has a value that is not allowed."""
 
     exit_code = 2
+
+
+class WrongSettingsError(ConfigurationError):
+    """Some settings have values that are not allowed: a sentence for each."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__("\n".join(sentences))
+        self._sentences = tuple(sentences)
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The sentences."""
+        return self._sentences
 
 
 class DatabaseUnavailableError(BatchAssetsError):

@@ -4,7 +4,6 @@ It works on connections of its own, so that it neither waits for the run nor kee
 database cannot be reached it tries on, and the run does what it would do without.
 """
 
-import logging
 import os
 import signal
 import threading
@@ -16,6 +15,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.run_processes import BEAT_SECONDS
 from batch_assets.resources.this_process import this_process
 from batch_assets.settings import load_settings
@@ -26,7 +26,7 @@ from batch_assets.wiring import connect
 END_SECONDS: Final = 5.0
 """How long the end of a run waits for the last word of its heart."""
 
-_log = logging.getLogger(__name__)
+_log = open_log(__name__)
 
 
 class Heartbeat:

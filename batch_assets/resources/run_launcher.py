@@ -4,17 +4,16 @@ Dagster's own launcher asks the code server that has started a run. Where that i
 is under way for ever and cannot be terminated. This one asks the database as well.
 """
 
-import logging
-
 import dagster as dg
 
 # Where launchers outside of Dagster take these two from: they are exported nowhere else.
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
+from batch_assets.domain.logs import open_log
 from batch_assets.resources.run_tags import is_watched
 from batch_assets.resources.run_watch import RunWatch
 
-_log = logging.getLogger(__name__)
+_log = open_log(__name__)
 
 _UNHEARD = (
     "This run is cancelled: its code server does not know it, and its process was not heard of."

@@ -3,7 +3,6 @@
 What cannot be seen is never taken for dead: then a run stays as it is, and is looked at again.
 """
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.run_processes import (
     BEAT_SECONDS,
     UNHEARD_SECONDS,
@@ -38,7 +38,7 @@ SECOND_LOOK_SECONDS: Final = 2 * BEAT_SECONDS + 2
 
 _MOST: Final = 100
 _Answer = TypeVar("_Answer")
-_log = logging.getLogger(__name__)
+_log = open_log(__name__)
 
 
 class RunWatch:

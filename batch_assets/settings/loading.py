@@ -1,8 +1,7 @@
 """The settings of an environment, read once."""
 
-import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
@@ -10,19 +9,20 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.errors import WrongSettingsError
+from batch_assets.domain.logs import open_log
 from batch_assets.settings.settings import Settings
 
 RENAMED: Final = {"BATCH_PROCESSING_ENABLED": "BATCH_SCHEDULES_ENABLED"}
 """Names that were a setting's in version 0.1 and are still read: what each is now."""
 
-_logger = logging.getLogger(__name__)
+_logger = open_log(__name__)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of an environment, by default of this process's own; empty means unset.
 
-    Raises `ConfigurationError` with one line for each wrong value: its name, the value and what is
+    Raises `WrongSettingsError` with one line for each wrong value: its name, the value and what is
     allowed. The settings that may hold a secret are not judged here but by whoever uses them; the
     webhook's scheme is, and its address is not shown.
     """
@@ -34,8 +34,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        lines = dict.fromkeys(_sentence(detail, values, formerly) for detail in details)
-        raise ConfigurationError("\n".join(lines)) from None
+        sentences = dict.fromkeys(
+            sentence for detail in details for sentence in _sentences(detail, values, formerly)
+        )
+        raise WrongSettingsError(list(sentences)) from None
 
 
 def allowed_values() -> dict[str, str]:
@@ -77,12 +79,14 @@ def _warn_once(sentence: str) -> None:
     _logger.warning(sentence)
 
 
-def _sentence(detail: ErrorDetails, values: Mapping[str, str], formerly: Mapping[str, str]) -> str:
+def _sentences(
+    detail: ErrorDetails, values: Mapping[str, str], formerly: Mapping[str, str]
+) -> Sequence[str]:
     if not detail["loc"]:
-        return str(detail["ctx"]["error"])
+        return str(detail["ctx"]["error"]).split("\n")
     name = str(detail["loc"][0])
     shown = formerly.get(name, name)
     if name == "BATCH_ALERT_WEBHOOK_URL":
         # It may hold a token.
-        return f"{shown} is wrong: it must be {allowed_values()[name]}."
-    return f"{shown} is '{values[name]}': it must be {allowed_values()[name]}."
+        return [f"{shown} is wrong: it must be {allowed_values()[name]}."]
+    return [f"{shown} is '{values[name]}': it must be {allowed_values()[name]}."]

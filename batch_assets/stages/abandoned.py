@@ -5,12 +5,12 @@ was billed, and is priced and booked. Such a batch is looked at with pauses that
 been read to its end or nothing can be expected of it; one that runs on is cancelled.
 """
 
-import logging
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
 from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.money import batch_cost
 from batch_assets.domain.records import RemoteBatch, ResultLine
 from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
@@ -22,7 +22,7 @@ from batch_assets.stages.pricing import price_of_answer
 from batch_assets.stages.saying import Few
 from batch_assets.store.abandoned import LOOKED_FOR_DAYS, AbandonedBatch, Late
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 _LOOKS_A_RUN = 20
 

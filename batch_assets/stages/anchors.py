@@ -4,17 +4,17 @@ It is needed where nothing else of ours is on the server, as after the very firs
 deleted once nothing is looked for any more.
 """
 
-import logging
 from datetime import timedelta
 from typing import Final
 
 from batch_assets.domain.failures import ApiError
+from batch_assets.domain.logs import open_log
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.naming import account_of_anchor, anchor_name
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.searches import Search
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 _AGAIN_AFTER: Final = timedelta(days=1)
 """A server that does not list it will not list the next one either."""

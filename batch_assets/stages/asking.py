@@ -5,13 +5,13 @@ and some servers bring a batch further only when it is asked for. So what a page
 of now and then, and what it does not say is asked for.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.breakers import ANSWER_TOO_LARGE, MALFORMED
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.openai_batch import codes
@@ -20,7 +20,7 @@ from batch_assets.stages.listing import CLOCK_MARGIN
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.saying import Few
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 SINGLE_CALLS: Final = 3
 """Up to this many batches are asked for one by one; for more, a page of the list is cheaper."""

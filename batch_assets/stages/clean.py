@@ -1,9 +1,8 @@
 """Conversations do not linger: files of settled batches are deleted on the server."""
 
-import logging
-
 from batch_assets.domain.batches import Leftover
 from batch_assets.domain.failures import ApiError
+from batch_assets.domain.logs import open_log
 from batch_assets.openai_batch.codes import UNSUPPORTED
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.doubts import may_touch
@@ -11,7 +10,7 @@ from batch_assets.stages.looking import look_for_others
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.saying import Few
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 
 @within_budget

@@ -8,13 +8,13 @@ that this database does not know, everything goes on unasked. Until then nothing
 or deleted. A run asks them once.
 """
 
-import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from batch_assets.domain.failures import ApiError
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch.listings import is_older
 from batch_assets.openai_batch.profiles import COMPATIBLE
@@ -24,7 +24,7 @@ from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.installation import Doubt, Installation
 from batch_assets.store.intents import Named
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 _LOOK_BACK: Final = timedelta(days=7)
 """How far the lists are read where nothing says since when a copy may be at work."""

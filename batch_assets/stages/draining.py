@@ -4,14 +4,13 @@ Nothing is claimed any more, so what is put off, follows another request or wait
 to be processed would wait for good.
 """
 
-import logging
-
 from batch_assets.domain.failures import ApiError
+from batch_assets.domain.logs import open_log
 from batch_assets.stages.doubts import may_touch
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 
 def send_back(pipeline: Pipeline) -> int:

@@ -1,18 +1,18 @@
 """Waiting for the server to process input files, for all batches of a wave within one span."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.pending_files import PendingFile
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0

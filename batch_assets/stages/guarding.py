@@ -5,7 +5,6 @@ time-outs, and operations that still work go on. What all runs know of each oper
 database; a run reads it once and writes only what changes.
 """
 
-import logging
 import threading
 import time
 from collections import defaultdict
@@ -19,13 +18,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from batch_assets.domain.breakers import BREAKER_OPEN, Breaker, BreakerState, is_answer, is_unwell
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.profiles import Profile
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.registry import Glance
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 _TURN_SECONDS = Timeouts().turn
 _DOES = {Operation.UPLOAD: "take files", Operation.CREATE_BATCH: "create batches"}

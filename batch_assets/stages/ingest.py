@@ -6,12 +6,12 @@ which something is missing is looked at again: see `completeness`. A live batch,
 comes here only when its own run left it unfinished.
 """
 
-import logging
 from collections.abc import Sequence
 from contextlib import closing
 
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Lease, ResultLine
 from batch_assets.openai_batch import codes
 from batch_assets.openai_batch.results import read_results
@@ -26,7 +26,7 @@ from batch_assets.stages.refusals import quarantine
 from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import IngestReport, ResultWriter
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 _RESULTS_LOST = Failure(
     FailureKind.PERMANENT, "results_lost", "The server no longer has the results of the batch."

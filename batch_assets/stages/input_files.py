@@ -1,6 +1,5 @@
 """From claimed batches to input files on disk: written all from one read, before any call."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,13 @@ from typing import Any
 
 from batch_assets import analysis
 from batch_assets.domain.batches import ClaimedBatch
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Conversation
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 
 @dataclass(frozen=True, slots=True)

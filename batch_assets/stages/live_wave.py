@@ -3,7 +3,6 @@
 And what is left of a wave whose run has ended in the middle of it.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,6 +11,7 @@ from batch_assets import analysis
 from batch_assets.domain.batches import BatchRow, EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.live import LiveBatch
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Conversation, ResultLine
 from batch_assets.stages.companies import side_by_side
 from batch_assets.stages.leases import LeaseKeeper
@@ -20,7 +20,7 @@ from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import IngestReport, ResultWriter
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 INDETERMINATE_LIVE: Final = "indeterminate_live"
 """The code of a request of which nobody knows whether it was answered and paid for."""

@@ -5,20 +5,20 @@ there alone: as batches and input files with this installation's id that this da
 know.
 """
 
-import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from batch_assets.domain.batch_lines import HIDDEN
 from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch.listings import is_older
 from batch_assets.stages.listing import CLOCK_MARGIN, lists_no_files, named_of
 from batch_assets.stages.naming import batch_of_file, is_of_another
 from batch_assets.stages.pipeline import Pipeline
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 
 @dataclass(slots=True)

@@ -5,13 +5,12 @@ them. They are looked for and read like any other, and never cancelled: whether 
 made them lives on elsewhere cannot be told from here. So it waits for an operator's word, too.
 """
 
-import logging
-
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.wording import plural
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.orphans import Adopted
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 
 def adopt_orphans(pipeline: Pipeline) -> Adopted:

@@ -3,12 +3,12 @@
 What ran of a cancelled batch was paid for and is read like any other result; the rest waits again.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.failures import ApiError
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.standstill import standstill_seconds
 from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
@@ -17,7 +17,7 @@ from batch_assets.stages.doubts import may_touch
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.saying import Few
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 
 @dataclass(slots=True)

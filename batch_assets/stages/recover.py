@@ -7,13 +7,13 @@ show nothing of what must be there prove nothing, and leave it as it is, unless 
 called for. What else they show under our name is cleared.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from batch_assets.domain.batches import ORPHANED, SubmittedBatch, UnresolvedBatch
 from batch_assets.domain.failures import ApiError
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import codes
@@ -26,7 +26,7 @@ from batch_assets.stages.searching import Lists
 from batch_assets.stages.strays import StrayReport, clear_strays, note_unknown
 from batch_assets.store.orphans import Adopted
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 _NEEDED_ABSENCES = 2
 """Readings of the lists, a grace period apart, that have to miss a batch before it is absent."""

@@ -6,12 +6,12 @@ lots. Only when the server takes one lot and not the other are rows suspected, a
 until the wrong ones are alone. Nothing is billed for a refused batch.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.lots import drawn_anew, halves
 from batch_assets.domain.records import BatchErrorLine, ResultLine
 from batch_assets.openai_batch.codes import MODEL_NOT_FOUND, Refusal, is_of_the_server, refusal
@@ -20,7 +20,7 @@ from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import ResultWriter
 from batch_assets.store.suspects import Evidence, RefusedRow, Split
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ import threading
 from types import TracebackType
 from typing import Final, Self
 
-from batch_assets.analysis.display import escaped
-
 MOST: Final = 5
 """Of each kind; every line is an event of the run."""
 
@@ -23,8 +21,7 @@ class Few:
         self._seen: dict[str, tuple[int, tuple[object, ...]]] = {}
 
     def warning(self, sentence: str, *parts: object) -> None:
-        """Say it, if it is not one too many of its kind, on one line that steers no terminal."""
-        parts = tuple(_printable(part) for part in parts)
+        """Say it, if it is not one too many of its kind."""
         with self._lock:
             number = self._seen.get(sentence, (0, ()))[0] + 1
             self._seen[sentence] = (number, parts)
@@ -51,8 +48,3 @@ class Few:
         _traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _printable(part: object) -> object:
-    """A number as it is, all else as text on one line."""
-    return part if isinstance(part, int | float) else escaped(str(part))

@@ -5,13 +5,13 @@ what they would have cost is kept. Files of such batches are deleted. What carri
 database does not know is named, and never touched.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from batch_assets.domain.failures import ApiError
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.domain.states import BEYOND_CANCELLING, UNRESOLVED_BATCH_STATES
 from batch_assets.stages.doubts import may_read
@@ -28,7 +28,7 @@ from batch_assets.stages.saying import Few
 from batch_assets.store.installation import Installation
 from batch_assets.store.intents import Duplicate, Intent
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 _LOOK_BACK: Final = timedelta(days=7)
 """How old what is looked for may be: whoever looks daily may miss some days."""

@@ -5,7 +5,6 @@ Companies are served side by side, a bounded number at a time; what fails for on
 other's failure.
 """
 
-import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -14,6 +13,7 @@ from datetime import datetime
 
 from batch_assets.domain.batches import ClaimedBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.policy import Rest
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch import codes
@@ -31,7 +31,7 @@ from batch_assets.stages.saying import Few
 from batch_assets.stages.upload_sizes import UploadSizes
 from batch_assets.store.pending_files import PendingFile
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 _STOPPING = frozenset({FailureKind.ACCOUNT, FailureKind.TRANSIENT})
 """Refused for good, or not reachable at all: the next batch would fare no better."""

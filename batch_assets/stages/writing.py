@@ -1,6 +1,5 @@
 """Result lines of any number of batches, written a set at a time."""
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from batch_assets.domain.batches import (
     Written,
 )
 from batch_assets.domain.failures import Failure
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import ResultLine, RowOutcome
 from batch_assets.openai_batch.results import BrokenLine
 from batch_assets.stages.leases import LeaseKeeper
@@ -20,7 +20,7 @@ from batch_assets.stages.outcomes import LineReader
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 
 @dataclass(slots=True)

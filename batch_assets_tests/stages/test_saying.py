@@ -1,12 +1,11 @@
 """Warnings that come once a batch: a handful, then how many more."""
 
-import logging
-
 import pytest
 
+from batch_assets.domain.logs import open_log
 from batch_assets.stages.saying import MOST, Few
 
-log = logging.getLogger("batch_assets.stages.test")
+log = open_log("batch_assets.stages.test")
 
 
 def test_the_first_few_of_each_kind_are_said_and_the_rest_counted(

@@ -6,7 +6,6 @@ that its caller has given up.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from batch_assets.domain.logs import open_log
 from batch_assets.local.batch_server.api_errors import ApiError, server_error
 from batch_assets.local.batch_server.authorization import (
     authorize,
@@ -36,7 +36,7 @@ from batch_assets.local.batch_server.rules import Call, CallPlan
 from batch_assets.local.batch_server.service import BatchService
 from batch_assets.local.batch_server.usual_errors import error_for_status
 
-_log = logging.getLogger(__name__)
+_log = open_log(__name__)
 _late_work: set[asyncio.Task[Response]] = set()
 
 

@@ -4,12 +4,12 @@ Nothing is written here; a chunk is committed, or thrown away, by `BatchStore.ad
 """
 
 import itertools
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from batch_assets.domain.logs import open_log
 from batch_assets.local.batch_server import lines, strict_json
 from batch_assets.local.batch_server.api_errors import ApiError, server_error
 from batch_assets.local.batch_server.batch_record import BatchRecord
@@ -32,7 +32,7 @@ _CHUNK_ROWS = 250
 _CHUNK_BYTES = 4 * 1024 * 1024
 _UNRUN_ROWS = 1_000
 
-_log = logging.getLogger(__name__)
+_log = open_log(__name__)
 
 
 @dataclass(slots=True)

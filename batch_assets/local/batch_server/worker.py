@@ -5,11 +5,11 @@ may die between any two instructions and the next one goes on from where the dat
 """
 
 import json
-import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from batch_assets.domain.logs import open_log
 from batch_assets.local.batch_server.batch_record import BatchRecord
 from batch_assets.local.batch_server.batch_rules import BatchRule
 from batch_assets.local.batch_server.batches import BatchStore
@@ -25,7 +25,7 @@ _STEPS_OF_PROCESSING = 5
 _NEVER = 1e12
 _LAST = frozenset({"finalizing", "cancelling"})
 
-_log = logging.getLogger(__name__)
+_log = open_log(__name__)
 
 
 class Worker:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from batch_assets.analysis.display import escaped
+from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.lookups import BatchRecord

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from batch_assets.analysis.display import escaped
 from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.lookups import NamedCompany

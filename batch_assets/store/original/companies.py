@@ -1,10 +1,10 @@
 """Companies, prices and statistics, a company at a time."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from batch_assets.domain.batches import CompanyStatistics
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.money import MOST_A_TOKEN, Price, can_be_price, livedash_price
 from batch_assets.domain.records import Company
 from batch_assets.store.base import EngineQueries
@@ -12,7 +12,7 @@ from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 
 class CompanyQueries(EngineQueries):

@@ -1,12 +1,12 @@
 """The intake, a company at a time: what waits is noticed there, and forgotten with its row."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.packing import Candidate
 from batch_assets.domain.records import Backlog
 from batch_assets.store.base import EngineQueries
@@ -14,7 +14,7 @@ from batch_assets.store.followers import follow
 from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.sql import load
 
-log = logging.getLogger(__name__)
+log = open_log(__name__)
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 

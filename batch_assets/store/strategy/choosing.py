@@ -1,6 +1,5 @@
 """Which implementation each operation of this process uses."""
 
-import logging
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.logs import open_log
 from batch_assets.store.lost_connections import is_without_connection
 from batch_assets.store.strategy.deciding import decide
 from batch_assets.store.strategy.history import Past
@@ -25,7 +25,7 @@ PROBE_SECONDS: Final = 2.0
 GIVEN_UP_SECONDS: Final = 4 * 60 * 60
 """How long an implementation whose probe failed or was ended is not probed again."""
 
-_logger = logging.getLogger(__name__)
+_logger = open_log(__name__)
 
 
 class Chooser:

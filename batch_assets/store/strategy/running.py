@@ -1,11 +1,11 @@
 """How one operation is run: chosen, measured, redone by the original, and now and then probed."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from sqlalchemy import Engine
 
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Conversation
 from batch_assets.store.lost_connections import is_nobodys, retry_lost
 from batch_assets.store.protocol import Queries
@@ -21,7 +21,7 @@ Factories = Mapping[Implementation, Callable[[Engine], Queries]]
 
 T = TypeVar("T")
 
-_logger = logging.getLogger(__name__)
+_logger = open_log(__name__)
 
 
 class Runner:

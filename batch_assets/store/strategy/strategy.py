@@ -1,6 +1,5 @@
 """The strategy as a whole: what a process opens, asks, and lets write its history at the end."""
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.metrics import QueryUse
 from batch_assets.store.counting import count_statements
 from batch_assets.store.optimized import OptimizedQueries
@@ -24,7 +24,7 @@ from batch_assets.store.strategy.running import Runner
 from batch_assets.store.strategy.stored import StoredMode
 from batch_assets.store.strategy.tracking import Key, Totals, Tracker, since
 
-_logger = logging.getLogger(__name__)
+_logger = open_log(__name__)
 
 
 class Strategy:
