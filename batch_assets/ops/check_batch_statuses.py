@@ -5,7 +5,7 @@ import dagster as dg
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import api_sentence, clear_failures
-from batch_assets.ops.reporting import add_metadata, metadata_of
+from batch_assets.ops.reporting import add_metadata, log_of, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.poll import check_statuses
 from batch_assets.stages.recover import RecoverReport, recover
@@ -32,8 +32,8 @@ def check_batch_statuses(
         except ApiError as error:
             if error.failure.kind is FailureKind.ACCOUNT:
                 raise
-            context.log.warning(api_sentence(error))
+            log_of(context).warning(api_sentence(error))
             recovered = RecoverReport()
-    context.log.info(sentences.of_polling(polled, recovered))
+    log_of(context).info(sentences.of_polling(polled, recovered))
     add_metadata(context, metadata_of(polled) | metadata_of(recovered), watch)
     return polled.ended

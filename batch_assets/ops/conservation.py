@@ -8,7 +8,7 @@ from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows, Misfit
 from batch_assets.domain.wording import plural
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import log_check, tag_run
+from batch_assets.ops.reporting import evaluation_of, log_check, log_of, materialize, show, tag_run
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages import conservation
@@ -46,8 +46,8 @@ def check_row_conservation(
     """
     look = conservation.check_open_rows(Conservation(database.engine), pipeline.figures.run_seconds)
     log_check(context, evaluation(OPEN_ROWS, look.misfits, look.numbers))
-    context.log.info(sentences.of_conservation(look.misfits, look.numbers))
-    context.add_output_metadata(look.numbers)
+    log_of(context).info(sentences.of_conservation(look.misfits, look.numbers))
+    show(context, look.numbers)
     tag_run(context, pipeline.tags)
     return len(look.misfits)
 
@@ -57,15 +57,15 @@ def check_row_conservation(
 def audit_rows(context: dg.OpExecutionContext, database: dg.ResourceParam[DatabaseResource]) -> int:
     """Count every request of every company by bucket, and look whether everything fits."""
     audit = conservation.audit_rows(Conservation(database.engine))
-    context.log.info(
+    log_of(context).info(
         "Counted %s of %s.",
         plural(audit.rows, "request"),
         plural(len(audit.companies), "company", "companies"),
     )
     table = {"companies": buckets_table(audit)}
-    context.log_event(dg.AssetMaterialization(ASSET, metadata={**audit.numbers, **table}))
+    materialize(context, ASSET, {**audit.numbers, **table})
     log_check(context, audit_evaluation(audit))
-    context.add_output_metadata({**audit.numbers, **table})
+    show(context, {**audit.numbers, **table})
     return audit.rows
 
 
@@ -77,13 +77,12 @@ def evaluation(
     What LiveDash has done beside us is a warning. Every number is there each time, zeros too.
     """
     is_error = not adds_up or any(found.meaning.is_error for found in misfits)
-    return dg.AssetCheckEvaluation(
-        asset_key=ASSET,
-        check_name=check,
+    return evaluation_of(
+        dg.AssetCheckKey(ASSET, check),
         passed=adds_up and not misfits,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description=_sentence(misfits, adds_up=adds_up),
-        metadata={**numbers, "misfits": _misfits_table(misfits)},
+        entries={**numbers, "misfits": _misfits_table(misfits)},
     )
 
 

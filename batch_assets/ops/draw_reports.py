@@ -6,11 +6,12 @@ this module.
 
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import materialize
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.store.report_data import ReportData
 
@@ -30,13 +31,13 @@ def draw_reports(
 ) -> int:
     """Draw turnaround, cost by company, and original against optimized; three statements."""
     data = ReportData(database.engine)
-    drawn = [_turnaround(data), _cost(data), _comparison(data)]
-    for materialization in drawn:
-        context.log_event(materialization)
+    drawn = {TURNAROUND: _turnaround(data), COST: _cost(data), COMPARISON: _comparison(data)}
+    for key, entries in drawn.items():
+        materialize(context, key, entries)
     return len(drawn)
 
 
-def _turnaround(data: ReportData) -> dg.AssetMaterialization:
+def _turnaround(data: ReportData) -> dict[str, Any]:
     from batch_assets.pictures.turnaround import turnaround_picture  # noqa: PLC0415 (see above)
 
     report = data.turnaround(WEEK_DAYS)
@@ -46,10 +47,10 @@ def _turnaround(data: ReportData) -> dg.AssetMaterialization:
         "p90_seconds": report.p90_seconds,
         "p99_seconds": report.p99_seconds,
     }
-    return _event(TURNAROUND, numbers, turnaround_picture(report, WEEK_DAYS))
+    return _entries(TURNAROUND, numbers, turnaround_picture(report, WEEK_DAYS))
 
 
-def _cost(data: ReportData) -> dg.AssetMaterialization:
+def _cost(data: ReportData) -> dict[str, Any]:
     from batch_assets.pictures.cost import cost_picture  # noqa: PLC0415 (see above)
 
     report = data.cost_by_day(MONTH_DAYS, MOST_COMPANIES)
@@ -59,10 +60,10 @@ def _cost(data: ReportData) -> dg.AssetMaterialization:
         "saved_eur": report.live_cost_eur - report.cost_eur,
         "unpriced_answers": report.unpriced,
     }
-    return _event(COST, numbers, cost_picture(report, MONTH_DAYS))
+    return _entries(COST, numbers, cost_picture(report, MONTH_DAYS))
 
 
-def _comparison(data: ReportData) -> dg.AssetMaterialization:
+def _comparison(data: ReportData) -> dict[str, Any]:
     from batch_assets.pictures.comparison import comparison_picture  # noqa: PLC0415 (see above)
 
     paces = data.pace(WEEK_DAYS)
@@ -70,14 +71,12 @@ def _comparison(data: ReportData) -> dg.AssetMaterialization:
         "operations": len(paces),
         "operations_with_both": sum(pace.has_both for pace in paces),
     }
-    return _event(COMPARISON, numbers, comparison_picture(paces, WEEK_DAYS))
+    return _entries(COMPARISON, numbers, comparison_picture(paces, WEEK_DAYS))
 
 
-def _event(
-    key: dg.AssetKey, numbers: Mapping[str, float | None], png: bytes
-) -> dg.AssetMaterialization:
+def _entries(key: dg.AssetKey, numbers: Mapping[str, float | None], png: bytes) -> dict[str, Any]:
     """The numbers that are known, and the picture in the one form that the UI shows inline."""
     title = key.to_user_string().replace("_", " ")
     picture = f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
     known = {name: round(number, 9) for name, number in numbers.items() if number is not None}
-    return dg.AssetMaterialization(key, metadata={"picture": dg.MetadataValue.md(picture), **known})
+    return {"picture": dg.MetadataValue.md(picture), **known}

@@ -8,7 +8,7 @@ from batch_assets.domain.alerts.records import CheckOutcome, Number, Severity, V
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.ops.conservation import ALL_ROWS, ASSET, OPEN_ROWS
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import log_check
+from batch_assets.ops.reporting import evaluation_of, log_check, log_of, show
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import Settings
@@ -42,13 +42,14 @@ def evaluate_checks(
         log_check(context, evaluation(verdict))
     _log(context, report)
     raised = [verdict.name for verdict in report.verdicts if verdict.is_raised]
-    context.add_output_metadata(
+    show(
+        context,
         {
             "raised": ", ".join(raised) or "none",
             "changed_alerts": len(report.changed),
             "told_alerts": report.told,
             "untold_alerts": report.untold,
-        }
+        },
     )
     return len(raised)
 
@@ -57,11 +58,11 @@ def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:
     """Say what has changed, and what could not be told."""
     for change in report.changed:
         if change.is_raised:
-            context.log.warning("%s is raised: %s", change.name, change.summary)
+            log_of(context).warning("%s is raised: %s", change.name, change.summary)
         else:
-            context.log.info("%s is resolved: %s", change.name, change.summary)
+            log_of(context).info("%s is resolved: %s", change.name, change.summary)
     if report.failure:
-        context.log.warning(
+        log_of(context).warning(
             "%d alerts could not be told to the webhook (%s): the next run tries again.",
             report.untold,
             report.failure,
@@ -70,16 +71,15 @@ def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:
 
 def evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
     """What a check says: whether it passes, why, and what to do. Every number is always there."""
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(RULES[verdict.name].asset),
-        check_name=verdict.name,
+    return evaluation_of(
+        dg.AssetCheckKey(dg.AssetKey(RULES[verdict.name].asset), verdict.name),
         passed=not verdict.is_raised,
         severity=dg.AssetCheckSeverity(verdict.severity),
         description=verdict.summary,
-        metadata={
+        entries={
             **{name: _rounded(number) for name, number in verdict.numbers.items()},
             "what_to_do": verdict.advice or "Nothing.",
-            "behind_it": "\n".join(verdict.faults)
+            "behind_it": " ".join(verdict.faults)
             or ("Not known." if verdict.is_raised else "Nothing."),
         },
     )

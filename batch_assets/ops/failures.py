@@ -9,6 +9,7 @@ import dagster as dg
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.hosts import run_out, run_out_by_words
@@ -28,16 +29,16 @@ def clear_failures() -> Iterator[None]:
     try:
         yield
     except BatchAssetsError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise _failure(str(error)) from None
     except ApiError as error:
-        raise dg.Failure(api_sentence(error), allow_retries=False) from None
+        raise _failure(api_sentence(error)) from None
     except (DBAPIError, psycopg.Error) as error:
-        raise dg.Failure(database_sentence(error), allow_retries=False) from None
+        raise _failure(database_sentence(error)) from None
     except (OSError, MemoryError) as error:
         sentence = run_out(error)
         if sentence is None:
             raise
-        raise dg.Failure(sentence, allow_retries=False) from None
+        raise _failure(sentence) from None
 
 
 def api_sentence(error: ApiError) -> str:
@@ -66,6 +67,11 @@ def database_sentence(error: DBAPIError | psycopg.Error) -> str:
     }
     known = ", ".join(f"{name} {value}" for name, value in parts.items() if value)
     return f"The database refused a statement: {type(cause).__name__} ({known})."
+
+
+def _failure(sentence: str) -> dg.Failure:
+    """The failure of an op, in a sentence that is one line whatever it quotes."""
+    return dg.Failure(escaped(sentence), allow_retries=False)
 
 
 def _sender(error: Exception) -> str:

@@ -5,7 +5,7 @@ import dagster as dg
 from batch_assets.domain.livedash_timers import said_of
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import add_metadata
+from batch_assets.ops.reporting import add_metadata, log_of
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.plan import find_due
 
@@ -33,7 +33,7 @@ def fetch_pending_requests(
     }
     noticed = said_of(report.beside.acts)
     if noticed:
-        context.log.warning("LiveDash's own batch timers run beside this project: %s.", noticed)
-    context.log.info(sentences.of_due(report, pipeline.pipeline.policy))
+        log_of(context).warning("LiveDash's own batch timers run beside this project: %s.", noticed)
+    log_of(context).info(sentences.of_due(report, pipeline.pipeline.policy))
     add_metadata(context, waiting, watch)
     return [backlog.company_id for backlog in report.due]

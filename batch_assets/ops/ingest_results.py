@@ -4,7 +4,13 @@ import dagster as dg
 
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import add_metadata, log_failed_companies, metadata_of, run_links
+from batch_assets.ops.reporting import (
+    add_metadata,
+    log_failed_companies,
+    log_of,
+    metadata_of,
+    run_links,
+)
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages import clean, ingest
 from batch_assets.stages.abandoned import read_abandoned
@@ -27,7 +33,7 @@ def ingest_results(
         late = read_abandoned(pipeline.pipeline, budget)
         cleaned = clean.delete_leftovers(pipeline.pipeline, budget)
     log_failed_companies(context, report.failed)
-    context.log.info(sentences.of_reading(report, late))
+    log_of(context).info(sentences.of_reading(report, late))
     links = run_links("sent_by_run", [batch.sent_by_run for batch in report.batches_read])
     deleted = {"batches_with_deleted_files": cleaned}
     add_metadata(context, metadata_of(report) | metadata_of(late) | deleted | links, watch)

@@ -4,6 +4,7 @@ import dagster as dg
 
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import log_of, show
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.pipeline import PipelineResource
 
@@ -22,6 +23,6 @@ def load_companies(
     with pipeline.figures.timed("load"):
         found = company_lookup.active()
     pipeline.figures.note(found.use)
-    context.log.info(sentences.of_companies(found))
-    context.add_output_metadata(found.numbers)
+    log_of(context).info(sentences.of_companies(found))
+    show(context, found.numbers)
     return [company.id for company in found.companies]

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import metadata_of
+from batch_assets.ops.reporting import metadata_of, show
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.history import open_history
 from batch_assets.resources.pipeline import PipelineResource
@@ -36,5 +36,5 @@ def prune_history(
     days = wiring.settings.monitoring_retention_days
     with open_history(database.engine, wiring.endpoints, context.instance) as history:
         report = prune(history, pipeline.budget(), days=days, dry_run=config.dry_run)
-    context.add_output_metadata(metadata_of(report))
+    show(context, metadata_of(report))
     return report.dagster_runs

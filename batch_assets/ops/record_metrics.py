@@ -6,6 +6,7 @@ import dagster as dg
 
 from batch_assets.domain.run_end import CompanyBacklog
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import materialize
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages import metrics
@@ -48,7 +49,7 @@ def record_metrics(
         shown = plotted(figures)
         if name == "backlog":
             shown["companies"] = companies_table(end.companies)
-        context.log_event(dg.AssetMaterialization(name, metadata=shown))
+        materialize(context, name, shown)
     return end.metrics.run_id
 
 

@@ -1,13 +1,20 @@
-"""How an op shows what its stage did."""
+"""How an op shows what its stage did: the one way to Dagster's log, events, metadata and tags.
 
+What is shown is text: company names and server codes are escaped here, whoever they come from.
+Dagster's UI renders as Markdown what a check says of itself, and no other text of ours; so that is
+made of our own words and of numbers, and whose names there are stands in the metadata beside it.
+"""
+
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from batch_assets.analysis.display import escaped
 from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
+from batch_assets.domain.display import escaped
+from batch_assets.domain.logs import guarded
 from batch_assets.store.strategy import Watch
 
 if TYPE_CHECKING:
@@ -17,16 +24,26 @@ MOST_LINKED: Final = 5
 _TAG = "batch_assets/"
 
 
+def log_of(context: dg.OpExecutionContext) -> logging.Logger:
+    """An op's log, whose records are one line each; no op uses another."""
+    return guarded(context.log)
+
+
+def show(context: dg.OpExecutionContext, entries: Mapping[str, Any]) -> None:
+    """Show what an op did, as its output's metadata."""
+    context.add_output_metadata(shown(entries))
+
+
 def add_metadata(context: dg.OpExecutionContext, entries: Mapping[str, Any], watch: Watch) -> None:
     """Show what an op did, together with what its database operations did since `watch`."""
     queries = watch.report()
     if queries.query_fallbacks:
         redone = [name for name, one in queries.query_operations.items() if one["fallbacks"]]
-        context.log.warning(
+        log_of(context).warning(
             "The original did again what failed in the optimized implementation: %s.",
             ", ".join(redone),
         )
-    context.add_output_metadata({**entries, **metadata_of(queries)})
+    show(context, {**entries, **metadata_of(queries)})
 
 
 def log_failed_companies(
@@ -39,15 +56,15 @@ def log_failed_companies(
     By their ids, and by their names as far as these are known.
     """
     for company_id, error in list(failed.items())[:MOST_LINES]:
-        context.log.error(
+        log_of(context).error(
             "Company %s%s was left out (%s); the others went on. The next run tries it again: if "
             "it stays so, look at its newest requests.",
             company_id,
-            f" ({escaped(names[company_id])})" if names and company_id in names else "",
+            f" ({names[company_id]})" if names and company_id in names else "",
             error,
         )
     if len(failed) > MOST_LINES:
-        context.log.error("And %d more companies.", len(failed) - MOST_LINES)
+        log_of(context).error("And %d more companies.", len(failed) - MOST_LINES)
 
 
 def metadata_of(report: "DataclassInstance") -> dict[str, Any]:
@@ -100,7 +117,33 @@ def run_links(name: str, run_ids: Sequence[str]) -> dict[str, dg.DagsterRunMetad
 def tag_run(context: dg.OpExecutionContext, tags: Mapping[str, object]) -> None:
     """Let the list of runs say what this one did; true and false as JSON has them."""
     context.instance.add_run_tags(
-        context.run_id, {f"{_TAG}{name}": _tag(value) for name, value in tags.items()}
+        context.run_id, {f"{_TAG}{name}": escaped(_tag(value)) for name, value in tags.items()}
+    )
+
+
+def materialize(
+    context: dg.OpExecutionContext, key: dg.AssetKey | str, entries: Mapping[str, Any]
+) -> None:
+    """Let the Catalog and the plots of an asset show figures."""
+    context.log_event(dg.AssetMaterialization(key, metadata=shown(entries)))
+
+
+def evaluation_of(
+    check: dg.AssetCheckKey,
+    *,
+    passed: bool,
+    severity: dg.AssetCheckSeverity,
+    description: str,
+    entries: Mapping[str, Any],
+) -> dg.AssetCheckEvaluation:
+    """What a check says. The description is Markdown to the UI: no name of others is in it."""
+    return dg.AssetCheckEvaluation(
+        asset_key=check.asset_key,
+        check_name=check.name,
+        passed=passed,
+        severity=severity,
+        description=escaped(description),
+        metadata=shown(entries),
     )
 
 
@@ -114,9 +157,27 @@ def who(context: dg.OpExecutionContext) -> str:
     return f"run {context.run_id[:8]} of {context.job_name}"
 
 
+def shown(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata in which every text, in cells and documents too, is one line that steers nothing."""
+    return {name: _shown(value) for name, value in entries.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dg.JsonMetadataValue):
+        return dg.MetadataValue.json(_shown(value.data))
+    if isinstance(value, dg.TableMetadataValue):
+        records = [dg.TableRecord(_shown(dict(record.data))) for record in value.records]
+        return dg.MetadataValue.table(records, schema=value.schema)
+    if isinstance(value, dict):
+        return {_shown(key): _shown(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
+    return escaped(value) if isinstance(value, str) else value
+
+
 def _tag(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _cell(value: object) -> str | int | float | bool | None:
-    return value if isinstance(value, int | float | bool | None) else escaped(str(value))
+    return value if isinstance(value, int | float | bool | None) else str(value)

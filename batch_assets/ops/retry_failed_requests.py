@@ -4,7 +4,7 @@ import dagster as dg
 
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import add_metadata, metadata_of
+from batch_assets.ops.reporting import add_metadata, log_of, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.retry import retry_failed
 
@@ -22,6 +22,6 @@ def retry_failed_requests(
     watch = pipeline.watch_queries()
     with pipeline.figures.timed("retry"):
         report = retry_failed(pipeline.pipeline, pipeline.budget())
-    context.log.info(sentences.of_retrying(report))
+    log_of(context).info(sentences.of_retrying(report))
     add_metadata(context, metadata_of(report), watch)
     return report.requeued

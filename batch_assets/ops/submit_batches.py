@@ -6,7 +6,13 @@ from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.domain.wording import of_unknown_types
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import add_metadata, log_failed_companies, metadata_of, named
+from batch_assets.ops.reporting import (
+    add_metadata,
+    log_failed_companies,
+    log_of,
+    metadata_of,
+    named,
+)
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.submit import SubmitReport, submit_due
@@ -31,11 +37,11 @@ def submit_batches(
             report = submit_due(pipeline.pipeline, due_company_ids, pipeline.budget())
     except SubmissionHeldError as error:
         held_because, report = str(error), SubmitReport()
-        context.log.warning(held_because)
+        log_of(context).warning(held_because)
     log_failed_companies(context, report.failed, company_lookup.names)
-    context.log.info(sentences.of_sending(report, held_because))
+    log_of(context).info(sentences.of_sending(report, held_because))
     if report.unknown_types:
-        context.log.warning(of_unknown_types(report.unknown_types))
+        log_of(context).warning(of_unknown_types(report.unknown_types))
     report.batches_sent = named(report.batches_sent, company_lookup.names)
     add_metadata(context, metadata_of(report) | {"held_because": held_because}, watch)
     return report.batches

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import click
 import dagster as dg
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import DBAPIError
 
+from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.settings import Settings
 from batch_assets.ticks.lookout import Lookout
@@ -17,7 +18,8 @@ from batch_assets.ticks.runs import InstanceRuns
 from batch_assets.ticks.starting import View
 
 Context = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
-_Answer = TypeVar("_Answer")
+Answer = dg.RunRequest | dg.SensorResult | dg.SkipReason
+_Answer = TypeVar("_Answer", bound=Answer)
 
 
 class Post:
@@ -36,7 +38,15 @@ class Post:
     def evaluate(
         self, context: Context, job: dg.JobDefinition, tick: Callable[[View], _Answer]
     ) -> _Answer | dg.SkipReason:
-        """What `tick` answers to what is to be seen now, or why it could not be seen."""
+        """What `tick` answers to what is to be seen now, or why it could not be seen.
+
+        Whatever text is in it is one line each, in the list of ticks and in the tags of a run.
+        """
+        return cast("_Answer | dg.SkipReason", _shown(self._answer(context, job, tick)))
+
+    def _answer(
+        self, context: Context, job: dg.JobDefinition, tick: Callable[[View], _Answer]
+    ) -> _Answer | dg.SkipReason:
         try:
             runs = InstanceRuns(self._instance_of(context), job.name)
             return tick(View(self.settings, runs, self.lookout, datetime.now(UTC)))
@@ -63,3 +73,18 @@ class Post:
     def _forget_instance(self) -> None:
         with self._lock:
             self._instance = None
+
+
+def _shown(answer: Answer) -> Answer:
+    """The same answer, in text that steers nothing; ours have no other parts than these."""
+    if isinstance(answer, dg.SkipReason):
+        return dg.SkipReason(escaped(answer.skip_message or ""))
+    if isinstance(answer, dg.RunRequest):
+        tags = {name: escaped(str(value)) for name, value in answer.tags.items()}
+        return dg.RunRequest(run_key=answer.run_key, tags=tags)
+    skipped = answer.skip_reason
+    return dg.SensorResult(
+        run_requests=[cast("dg.RunRequest", _shown(one)) for one in answer.run_requests or ()],
+        skip_reason=None if skipped is None else cast("dg.SkipReason", _shown(skipped)),
+        cursor=answer.cursor,
+    )

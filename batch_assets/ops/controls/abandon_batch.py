@@ -6,7 +6,7 @@ from pydantic import Field
 from batch_assets.domain.states import LOST_AFTER
 from batch_assets.ops.controls.cancel_batch import entries
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import tag_run
+from batch_assets.ops.reporting import log_of, show, tag_run
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.controls.abandon import abandon_batch
 
@@ -53,14 +53,14 @@ def abandon_unknown_batch(
         force=config.force,
         dry_run=config.dry_run,
     )
-    context.log.info(report.sentence)
+    log_of(context).info(report.sentence)
     asked = {
         "force": config.force,
         "double_cost_eur": report.double_cost_eur,
         "listed_batches": report.listed,
         "listed_batches_of_ours": report.listed_ours,
     }
-    context.add_output_metadata({"dry_run": report.dry_run} | asked | entries(report.batch))
+    show(context, {"dry_run": report.dry_run} | asked | entries(report.batch))
     company = report.batch.company or report.batch.company_id
     tag_run(context, {"company": company, "dry_run": report.dry_run})
     return report.batch.requests

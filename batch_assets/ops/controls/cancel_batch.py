@@ -5,7 +5,7 @@ from pydantic import Field
 
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import run_links, tag_run
+from batch_assets.ops.reporting import log_of, run_links, show, tag_run
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.controls.cancel import cancel_batch
 
@@ -35,8 +35,8 @@ def cancel_batch_on_server(
     report = cancel_batch(
         pipeline.pipeline.registry, pipeline.pipeline.api, config.batch, dry_run=config.dry_run
     )
-    context.log.info(report.sentence)
-    context.add_output_metadata({"dry_run": report.dry_run} | entries(report.batch))
+    log_of(context).info(report.sentence)
+    show(context, {"dry_run": report.dry_run} | entries(report.batch))
     company = report.batch.company or report.batch.company_id
     tag_run(context, {"company": company, "dry_run": report.dry_run})
     return report.batch.requests

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import tag_run, who
+from batch_assets.ops.reporting import log_of, show, tag_run, who
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.stages.controls.mode import choose_mode
@@ -41,14 +41,15 @@ def choose_query_mode(
     """
     environment = wiring.settings.toggle().mode
     report = choose_mode(StoredModes(database.engine), environment, config.mode, who(context))
-    context.log.info(report.sentence)
-    context.add_output_metadata(
+    log_of(context).info(report.sentence)
+    show(
+        context,
         {
             "mode": report.mode.value,
             "mode_before": (report.before.mode if report.before else environment).value,
             "is_stored": report.now is not None,
             "environment": environment.value,
-        }
+        },
     )
     tag_run(context, {"mode": report.mode.value})
     return report.mode.value

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import tag_run
+from batch_assets.ops.reporting import log_of, show, tag_run
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.stages.controls.compare import compare_queries
 from batch_assets.store.strategy import Compared, CompareLimits
@@ -58,18 +58,19 @@ def compare_implementations(
     limits = CompareLimits(config.seconds, config.companies, config.batches, config.rows)
     report = compare_queries(database.engine, limits, str)
     for one in report.different:
-        context.log.error(
+        log_of(context).error(
             "%s gives %d different rows: choose the mode false (choose_mode_job), and report it.",
             one.operation,
             one.different_rows,
         )
-    context.log.info(report.sentence)
-    context.add_output_metadata(
+    log_of(context).info(report.sentence)
+    show(
+        context,
         {
             "compared": dg.MetadataValue.table([_record(one) for one in report.compared], _SCHEMA),
             "different": len(report.different),
             **report.totals,
-        }
+        },
     )
     tag_run(context, {"different": len(report.different)})
     return len(report.different)

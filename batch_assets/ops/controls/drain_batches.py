@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import tag_run, who
+from batch_assets.ops.reporting import log_of, show, tag_run, who
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.controls.drain import begin_drain, drain_on, foresee_drain, lift_drain
 
@@ -40,7 +40,7 @@ def drain_batches(
     """
     drains = pipeline.pipeline.drains
     if config.resume and not config.dry_run:
-        context.log.info(lift_drain(drains))
+        log_of(context).info(lift_drain(drains))
         tag_run(context, {"resumed": True})
         return drains.standing().batches
     if config.dry_run:
@@ -48,9 +48,10 @@ def drain_batches(
     else:
         begin_drain(drains, who(context))
         report = drain_on(pipeline.pipeline, pipeline.budget(), hand_over=config.hand_over)
-    context.log.info(" ".join(report.sentences))
+    log_of(context).info(" ".join(report.sentences))
     numbers = {name: value for name, value in asdict(report.left).items() if isinstance(value, int)}
-    context.add_output_metadata(
+    show(
+        context,
         {
             "dry_run": report.dry_run,
             "drained": report.left.is_empty and not report.dry_run,
@@ -58,7 +59,7 @@ def drain_batches(
             "handed_over_batches": report.handed_over.batches,
             "handed_over_requests": report.handed_over.requests,
             **{f"left_{name}": value for name, value in numbers.items()},
-        }
+        },
     )
     tag_run(context, {"drained": report.left.is_empty, "dry_run": report.dry_run})
     return report.left.batches

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import add_metadata, metadata_of, table_of, tag_run
+from batch_assets.ops.reporting import add_metadata, log_of, metadata_of, table_of, tag_run
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 
@@ -43,7 +43,7 @@ def force_batch_of_company(
     watch = pipeline.watch_queries()
     demand = Demand(config.company, config.model, config.max_requests)
     report = force_batch(pipeline.pipeline, demand, str, pipeline.budget(), dry_run=config.dry_run)
-    context.log.info(report.sentence)
+    log_of(context).info(report.sentence)
     entries = {"dry_run": report.dry_run, "company": report.company.name} | (
         _foreseen(report) if report.dry_run else metadata_of(report.sent)
     )

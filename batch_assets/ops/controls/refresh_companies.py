@@ -4,6 +4,7 @@ import dagster as dg
 
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import log_of, show
 from batch_assets.resources.company_lookup import CompanyLookupResource
 
 
@@ -14,6 +15,6 @@ def refresh_companies(
 ) -> int:
     """Forget which companies were active, and ask the database now; for this host's next runs."""
     found = company_lookup.refresh()
-    context.log.info(sentences.of_companies(found))
-    context.add_output_metadata(found.numbers)
+    log_of(context).info(sentences.of_companies(found))
+    show(context, found.numbers)
     return len(found.companies)

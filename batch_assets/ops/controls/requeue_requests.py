@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import table_of, tag_run
+from batch_assets.ops.reporting import log_of, show, table_of, tag_run
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.stages.controls.criteria import Wanted
 from batch_assets.stages.controls.requeue import requeue
@@ -65,8 +65,9 @@ def requeue_requests(
     """Let failed or dead-lettered requests wait for a batch again; the next runs send them."""
     report = requeue(database.engine, _wanted(config), str, dry_run=config.dry_run)
     moved = report.moved
-    context.log.info(report.sentence)
-    context.add_output_metadata(
+    log_of(context).info(report.sentence)
+    show(
+        context,
         {
             "dry_run": report.dry_run,
             "chosen": report.requests,
@@ -75,7 +76,7 @@ def requeue_requests(
             "requeued_foreign": moved.foreign,
             "retries_hastened": moved.hastened,
             "overtaken": moved.overtaken,
-        }
+        },
     )
     requests = moved.requeued + moved.foreign + moved.hastened
     tag_run(context, {"requests": requests, "dry_run": report.dry_run})

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import tag_run, who
+from batch_assets.ops.reporting import log_of, show, tag_run, who
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.stages.controls.reset import reset
 
@@ -48,15 +48,16 @@ def reset_breakers(
     """Close breakers and end the schedule's pause; failures are counted anew from then on."""
     named = [] if config.operation == "all" else [config.operation]
     report = reset(database.engine, named, who(context), dry_run=config.dry_run)
-    context.log.info(" ".join(report.sentences))
-    context.add_output_metadata(
+    log_of(context).info(" ".join(report.sentences))
+    show(
+        context,
         {
             "dry_run": report.dry_run,
             "operations": ", ".join(report.operations),
             "breakers": len(report.operations),
             "account_resumed": report.account,
             "schedule_resumed": report.schedule,
-        }
+        },
     )
     tag_run(context, {"breakers": len(report.operations), "dry_run": report.dry_run})
     return len(report.operations)

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
-from batch_assets.ops.reporting import metadata_of, tag_run
+from batch_assets.ops.reporting import log_of, metadata_of, show, tag_run
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.stages.controls import stages
 
@@ -28,8 +28,8 @@ def reset_stages(
     request for it.
     """
     report = stages.reset_stages(database.engine, dry_run=config.dry_run)
-    context.log.info(" ".join(report.sentences))
-    context.add_output_metadata(metadata_of(report))
+    log_of(context).info(" ".join(report.sentences))
+    show(context, metadata_of(report))
     sessions = report.orphaned + report.unstaged
     tag_run(context, {"sessions": sessions, "dry_run": report.dry_run})
     return sessions
