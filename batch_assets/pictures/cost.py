@@ -8,6 +8,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from batch_assets.domain.display import escaped
 from batch_assets.domain.report_data import CostReport
 from batch_assets.pictures.canvas import COLOURS, INK, card
 
@@ -77,5 +78,5 @@ def _coloured(
 
 
 def _shown(company: str | None) -> str:
-    name = "all others" if company is None else company
+    name = "all others" if company is None else escaped(company)
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
