@@ -110,9 +110,13 @@ def migrate(
             rich_help_panel="With --downgrade",
         ),
     ] = False,
+    grant_to: Annotated[
+        str | None,
+        typer.Option(metavar="ROLE", help="Give this role the fewest rights that the jobs need."),
+    ] = None,
 ) -> None:
     """Make the tables that this version needs, safely beside LiveDash."""
-    work("migration").migrate(downgrade, drop_livedash=drop_livedash)
+    work("migration").migrate(downgrade, drop_livedash=drop_livedash, grant_to=grant_to)
 
 
 @app.command()

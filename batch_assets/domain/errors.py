@@ -84,3 +84,9 @@ class DatabaseAtItsEndError(BatchAssetsError):
     """The database's host has no room or memory left, or takes no changes."""
 
     exit_code = 10
+
+
+class RightMissingError(BatchAssetsError):
+    """The database lets its user log in, and does not let them do all that is needed."""
+
+    exit_code = 11

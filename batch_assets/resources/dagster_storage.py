@@ -11,12 +11,29 @@ from typing import Any, Self
 
 import click
 from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import DBAPIError
 
-from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.errors import BatchAssetsError, MigrationRefusedError
 from batch_assets.settings import load_settings
 from batch_assets.store.dagster_schema import require_dagster_schema
-from batch_assets.store.urls import dagster_url
+from batch_assets.store.urls import dagster_url, describe
 from batch_assets.wiring import connect
+
+
+def make_dagster_tables(url: str) -> None:
+    """Make what is missing of Dagster's tables, which then belong to whoever migrates.
+
+    Raises as `require_dagster_schema` does, and `MigrationRefusedError`.
+    """
+    require_dagster_schema(url)
+    try:
+        DagsterPostgresStorage(dagster_url(url))
+    except (DBAPIError, DagsterPostgresException):
+        raise MigrationRefusedError(
+            f"Dagster's tables could not be made in the {describe(url)}: run it again, as the user "
+            "that owns the schema dagster."
+        ) from None
 
 
 class WiredPostgresStorage(DagsterPostgresStorage):

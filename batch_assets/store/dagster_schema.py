@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from psycopg import errors
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import URL, Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
 from batch_assets.domain.errors import (
@@ -12,14 +12,26 @@ from batch_assets.domain.errors import (
     MigrationRefusedError,
     MigrationsMissingError,
 )
-from batch_assets.store.engine import open_plain_engine
+from batch_assets.store.plain_engine import open_plain_engine
+from batch_assets.store.rights import missing_rights_of_dagster, role_of
 from batch_assets.store.session import settle_libpq
+from batch_assets.store.troubles import lacking
 from batch_assets.store.unavailable import database_unavailable, is_connection_failure
 from batch_assets.store.urls import DAGSTER_SCHEMA, application_url, dagster_url, describe
 
 _EXISTS = text("SELECT to_regnamespace('dagster') IS NOT NULL")
 _CREATE = text("CREATE SCHEMA IF NOT EXISTS dagster")
-_IN_USE = text("SELECT current_schema()")
+_IN_USE = text("""
+    SELECT
+        current_schema()::text AS schema_name,
+        n.oid IS NOT NULL AS is_there,
+        EXISTS (
+            SELECT FROM pg_catalog.pg_class AS t WHERE t.relnamespace = n.oid AND t.relname = 'runs'
+        ) AS has_tables,
+        has_schema_privilege(n.oid, 'CREATE') AS may_create
+    FROM (VALUES (true)) AS one (row)
+    LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'dagster'
+""")
 
 
 def create_dagster_schema(url: str) -> None:
@@ -46,32 +58,50 @@ def create_dagster_schema(url: str) -> None:
 
 
 def require_dagster_schema(url: str) -> None:
-    """See that Dagster's own connections would find the schema.
+    """See that Dagster's own connections would find the schema, and may use what is in it.
 
-    Raises `MigrationsMissingError` if it is missing, `DatabaseUnavailableError`, or
-    `ConfigurationError` for a connection pooler, which loses the setting that leads to it: without
-    that, Dagster would make its tables in LiveDash's schema.
+    Raises `MigrationsMissingError` if it is missing, `RightMissingError`,
+    `DatabaseUnavailableError`, or `ConfigurationError` for a connection pooler, which loses the
+    setting that leads to it: without that, Dagster would make its tables in LiveDash's schema.
     """
     settle_libpq()
     engine = create_engine(
-        dagster_url(url), poolclass=NullPool, connect_args={"connect_timeout": 10}
+        dagster_url(url),
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"connect_timeout": 10},
     )
     try:
         with engine.connect() as connection:
-            schema = connection.execute(_IN_USE).scalar_one()
+            found = connection.execute(_IN_USE).one()
+            missing = [right.said for right in missing_rights_of_dagster(connection)]
+            role = role_of(connection)
     except DBAPIError as error:
         if "startup parameter" not in str(error.orig):
             raise database_unavailable(error, engine.url) from None
-        schema = "none that it could choose"
-    if schema is None:
+        raise _behind_a_pooler(engine.url) from None
+    if found.schema_name is None and found.is_there:
+        raise lacking(engine.url, role, [f"USAGE on schema {DAGSTER_SCHEMA}", *missing])
+    if found.schema_name is None:
         raise MigrationsMissingError(
             f"The {describe(url)} has no schema for Dagster's tables: run `batch-assets migrate`."
         )
-    if schema != DAGSTER_SCHEMA:
-        raise ConfigurationError(
-            f"The {describe(url)} is behind a connection pooler, which Dagster's storage cannot "
-            "use: set DAGSTER_DATABASE_URL to the server's own address."
+    if found.schema_name != DAGSTER_SCHEMA:
+        raise _behind_a_pooler(engine.url)
+    if not (found.has_tables or found.may_create):
+        raise MigrationsMissingError(
+            f"The {describe(url)} has no tables of Dagster's, and its user may not make them: let "
+            f"the user that owns the schema run `batch-assets migrate --grant-to {role}`."
         )
+    if missing:
+        raise lacking(engine.url, role, missing)
+
+
+def _behind_a_pooler(url: URL) -> ConfigurationError:
+    return ConfigurationError(
+        f"The {describe(url)} is behind a connection pooler, which Dagster's storage cannot "
+        "use: set DAGSTER_DATABASE_URL to the server's own address."
+    )
 
 
 @contextmanager

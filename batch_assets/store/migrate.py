@@ -18,7 +18,6 @@ from batch_assets.domain.errors import (
     MigrationRefusedError,
     MigrationsMissingError,
 )
-from batch_assets.store.engine import open_plain_engine
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.migrating.in_flight import refuse_while_in_flight
 from batch_assets.store.migrating.project import (
@@ -28,6 +27,8 @@ from batch_assets.store.migrating.project import (
     known_revisions,
 )
 from batch_assets.store.migrating.session import migrating_connection, refuse_encoding
+from batch_assets.store.plain_engine import open_engine_for_the_catalog, open_plain_engine
+from batch_assets.store.rights import missing_to_migrate
 from batch_assets.store.tables.base import OWN_SCHEMA
 from batch_assets.store.unavailable import database_unavailable, is_connection_failure
 from batch_assets.store.urls import application_url, describe
@@ -134,15 +135,24 @@ def _explained(url: URL) -> Iterator[None]:
         raise MigrationRefusedError(f"The {describe(url)} was not migrated: {error}") from None
 
 
+def _lacks(url: URL) -> str:
+    try:
+        with open_engine_for_the_catalog(url).connect() as connection:
+            missing = missing_to_migrate(connection)
+    except DBAPIError:
+        return ""
+    return f" (missing: {', '.join(missing)})" if missing else ""
+
+
 def _explanation(error: DBAPIError, url: URL) -> BatchAssetsError | None:
     if is_connection_failure(error):
         return database_unavailable(error, url)
     where = f"The {describe(url)}"
     match error.orig:
-        case errors.InsufficientPrivilege() as refused:
+        case errors.InsufficientPrivilege():
             return DatabaseUnavailableError(
-                f"{where} does not let this user do what is needed "
-                f"({refused.diag.message_primary}): use the user that owns LiveDash's tables."
+                f"{where} does not let this user migrate{_lacks(url)}: use the user that owns "
+                "LiveDash's tables, or give this one what docs/rights.md lists."
             )
         case errors.LockNotAvailable() | errors.QueryCanceled():
             return MigrationRefusedError(

@@ -1,5 +1,5 @@
-"""Errors of a statement that are no row's: LiveDash's tables have changed, or the database's host
-is at its end. Each becomes a sentence, whoever has sent the statement.
+"""Errors of a statement that are no row's: LiveDash's tables have changed, the user lacks a right,
+or the database's host is at its end. Each becomes a sentence, whoever has sent the statement.
 
 A company or a batch that such an error meets first is not the cause of it: whoever goes on without
 what fails for one of them must not take it for that, so it is no `DBAPIError`.
@@ -10,11 +10,17 @@ from typing import Final
 
 import psycopg
 from psycopg import errors
-from sqlalchemy import URL, ExceptionContext, NullPool, create_engine
+from sqlalchemy import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from batch_assets.domain.errors import DatabaseAtItsEndError, LiveDashChangedError
+from batch_assets.domain.errors import (
+    DatabaseAtItsEndError,
+    LiveDashChangedError,
+    RightMissingError,
+)
 from batch_assets.store.migrating.contract import faults_of, listed
+from batch_assets.store.plain_engine import open_engine_for_the_catalog
+from batch_assets.store.rights import hidden_tables, missing_rights, role_of
 from batch_assets.store.tables.base import LIVEDASH_SCHEMA
 from batch_assets.store.tables.livedash import LIVEDASH_TABLES
 from batch_assets.store.unavailable import is_connection_failure
@@ -24,7 +30,7 @@ _NAMES_NOTHING: Final = ("42", "3F")
 """SQLSTATE classes: syntax and access rules, schema names."""
 _OF_ALL: Final = (*_NAMES_NOTHING, "0A", "25", "28", "53", "58")
 """And what is not supported, the transaction's state, logins, resources, the host's system."""
-_ANOTHER_PARTS: Final = errors.InsufficientPrivilege
+_NAMED_AT_MOST: Final = 5
 _LATER: Final = "nothing is lost, and the next run goes on"
 _AT_ITS_END: Final = {
     "53100": f"has no room left on its disk: make room there; {_LATER}",
@@ -47,6 +53,8 @@ def explain(context: ExceptionContext) -> Exception | None:
     meant = _AT_ITS_END.get(error.sqlstate or "")
     if meant is not None:
         return DatabaseAtItsEndError(f"The {describe(engine.url)} {meant}.")
+    if isinstance(error, errors.InsufficientPrivilege):
+        return refused_right(engine.url)
     changes = _changes(error, engine.url) if _may_be_a_change(error) else ()
     return changed(changes) if changes else None
 
@@ -60,9 +68,13 @@ def concerns_all(error: DBAPIError) -> bool:
 def at_its_end(error: BaseException) -> str | None:
     """The sentence, if a database is at its end that another one's engine is on, as Dagster's."""
     cause = getattr(error, "orig", None) or error
-    meant = _AT_ITS_END.get(
-        getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None) or ""
-    )
+    sqlstate = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None) or ""
+    if sqlstate == errors.InsufficientPrivilege.sqlstate:
+        return (
+            "The database does not let its user do all that is needed: let the user that owns the "
+            "tables run `batch-assets migrate --grant-to ROLE`."
+        )
+    meant = _AT_ITS_END.get(sqlstate)
     return None if meant is None else f"The database {meant}."
 
 
@@ -75,9 +87,44 @@ def changed(faults: Sequence[str]) -> LiveDashChangedError:
     )
 
 
+def refused_right(url: URL) -> RightMissingError:
+    """The sentence on which rights the user lacks, by the catalog and in nobody's language."""
+    try:
+        with open_engine_for_the_catalog(url).connect() as connection:
+            role = role_of(connection)
+            missing = [right.said for right in missing_rights(connection)]
+            hidden = hidden_tables(connection)
+    except SQLAlchemyError:
+        role, missing, hidden = "ROLE", [], []
+    if missing:
+        return lacking(url, role, missing)
+    if hidden:
+        return RightMissingError(
+            f"The {describe(url)} has row-level security on {listed(hidden)}, which would hide "
+            f'rows from its user "{role}": let a superuser give that the attribute BYPASSRLS.'
+        )
+    return RightMissingError(
+        f"The {describe(url)} does not let its user do all that is needed, and no right of those "
+        "that `batch-assets migrate --grant-to ROLE` gives is seen to be missing: perhaps a "
+        "trigger or a function of others asks for more, which the server's log names."
+    )
+
+
+def lacking(url: URL, role: str, missing: Sequence[str]) -> RightMissingError:
+    """The sentence on what the user that runs lacks, and what to do."""
+    return RightMissingError(
+        f'The {describe(url)} does not let its user "{role}" do all that is needed. Missing: '
+        f"{'; '.join(missing[:_NAMED_AT_MOST])}"
+        f"{_more(len(missing) - _NAMED_AT_MOST)}. Let the user that owns the tables run "
+        f"`batch-assets migrate --grant-to {role}`."
+    )
+
+
+def _more(number: int) -> str:
+    return f"; and on {number} more" if number > 0 else ""
+
+
 def _may_be_a_change(error: psycopg.Error) -> bool:
-    if isinstance(error, _ANOTHER_PARTS):
-        return False
     return (error.sqlstate or "").startswith(_NAMES_NOTHING) or isinstance(
         error, errors.InvalidTextRepresentation | errors.NotNullViolation
     )
@@ -87,9 +134,8 @@ def _changes(error: psycopg.Error, url: URL) -> list[str]:
     """What LiveDash's tables lack; asked on another connection, since the first is in doubt."""
     if isinstance(error, errors.NotNullViolation):
         return list(_new_columns(error))
-    engine = create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool)
     try:
-        with engine.connect() as connection:
+        with open_engine_for_the_catalog(url).connect() as connection:
             return faults_of(connection)
     except SQLAlchemyError:
         return []

@@ -19,6 +19,11 @@ _SAID_SO_MEANS = (
     ("no password supplied", "asks for a password: put one into DATABASE_URL"),
     ('FATAL:  database "', "does not exist on that server: check its name in DATABASE_URL"),
     ('FATAL:  role "', "does not know the user: check its name in DATABASE_URL"),
+    (
+        "permission denied for database",
+        "does not let this user in: let the database's owner run `batch-assets migrate --grant-to` "
+        "with the user's name",
+    ),
     ("no pg_hba.conf entry", "does not let this user in from here: allow it in pg_hba.conf"),
     (
         "certificate verify failed",

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import MigrationRefusedError
-from batch_assets.store.engine import open_plain_engine
 from batch_assets.store.migrating.project import Report
+from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.unavailable import database_unavailable
 from batch_assets.store.urls import application_url, describe
 
