@@ -77,8 +77,8 @@ def test_requirements_that_cannot_be_had(folder: Path) -> None:
     assert not (folder / ".venv" / "ready-demo").exists()
 
 
-def chromium(tools: Path, *programs: str) -> subprocess.CompletedProcess[str]:
-    """The script that installs a browser, where there is a shell and these programs alone."""
+def ui_programs(tools: Path, *programs: str) -> subprocess.CompletedProcess[str]:
+    """The script that installs browser and nginx, where there is a shell and these programs."""
     tools.mkdir()
     (tools / "sh").symlink_to(str(shutil.which("sh")))
     for program in programs:
@@ -86,7 +86,7 @@ def chromium(tools: Path, *programs: str) -> subprocess.CompletedProcess[str]:
         (tools / name).write_text(f"#!/bin/sh\n{line}\n")
         (tools / name).chmod(0o755)
     return subprocess.run(
-        ["sh", "scripts/chromium.sh"],
+        ["sh", "scripts/ui_programs.sh"],
         cwd=PROJECT,
         env={"PATH": str(tools)},
         capture_output=True,
@@ -96,17 +96,27 @@ def chromium(tools: Path, *programs: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome"])
-def test_a_browser_that_is_there_is_not_installed_again(tmp_path: Path, name: str) -> None:
-    ended = chromium(tmp_path / "tools", name, "apt-get exit 1")
+def test_what_is_there_is_not_installed_again(tmp_path: Path, name: str) -> None:
+    ended = ui_programs(tmp_path / "tools", name, "nginx", "apt-get exit 1")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-def test_a_browser_is_installed_by_root(tmp_path: Path) -> None:
-    ended = chromium(tmp_path / "tools", "id echo 0", 'apt-get echo "$@"')
+@pytest.mark.parametrize(
+    ("there", "packages"),
+    [
+        ([], "chromium fonts-dejavu-core nginx"),
+        (["nginx"], "chromium fonts-dejavu-core"),
+        (["chromium"], "nginx"),
+    ],
+)
+def test_what_is_missing_is_installed_by_root(
+    tmp_path: Path, there: list[str], packages: str
+) -> None:
+    ended = ui_programs(tmp_path / "tools", *there, "id echo 0", 'apt-get echo "$@"')
     assert ended.returncode == 0
     assert ended.stdout.splitlines() == [
         "-qq update",
-        "-qq install --yes --no-install-recommends chromium fonts-dejavu-core",
+        f"-qq install --yes --no-install-recommends {packages}",
     ]
 
 
@@ -116,13 +126,13 @@ def test_a_browser_is_installed_by_root(tmp_path: Path) -> None:
         ([], "no apt-get"),
         (["apt-get exit 1", "id echo 1000"], "only root"),
         (["apt-get exit 1", "id echo 0"], "lists of packages could not be read"),
-        (['apt-get test "$2" = update', "id echo 0"], "Chromium could not be installed"),
+        (['apt-get test "$2" = update', "id echo 0"], "could not be installed"),
     ],
 )
-def test_why_no_browser_is_installed(tmp_path: Path, programs: list[str], complaint: str) -> None:
-    ended = chromium(tmp_path / "tools", *programs)
+def test_why_nothing_is_installed(tmp_path: Path, programs: list[str], complaint: str) -> None:
+    ended = ui_programs(tmp_path / "tools", *programs)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("chromium: ")
+    assert ended.stderr.startswith("ui_programs: ")
     assert complaint in ended.stderr
     assert ended.stderr.count("\n") == 1
 

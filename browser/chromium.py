@@ -1,9 +1,9 @@
 """The distribution's Chromium, found on this machine and driven by Playwright; never downloaded."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -23,9 +23,9 @@ OPTIONS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Nothing but this machine can be reached, whatever a page asks for.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+NOWHERE: Final = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE 0.0.0.0"
+"""Nothing but this machine can be reached, whatever a page asks for."""
 
 
 def find_chromium(path: str | None = None) -> str:
@@ -41,24 +41,33 @@ def find_chromium(path: str | None = None) -> str:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser without a window, with a new profile."""
+def chromium(names: Mapping[str, str] | None = None) -> Iterator[Browser]:
+    """A browser without a window, with a new profile.
+
+    `names` leads names to addresses of this machine, with a port or without one.
+    """
     program = find_chromium()
+    known = "".join(f"MAP {name} {address}, " for name, address in (names or {}).items())
+    options = [*OPTIONS, f"--host-resolver-rules={known}{NOWHERE}"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
+        browser = playwright.chromium.launch(executable_path=program, args=options)
         try:
             yield browser
         finally:
             browser.close()
 
 
-def new_page(browser: Browser, height: int = HEIGHT) -> Page:
-    """A page that has nothing to do with any other, whose waits are bounded."""
+def new_page(browser: Browser, height: int = HEIGHT, **options: Any) -> Page:
+    """A page that has nothing to do with any other, whose waits are bounded.
+
+    `options` are what else its profile has, such as a login.
+    """
     page = browser.new_page(
         viewport={"width": WIDTH, "height": height},
         locale="en-GB",
         timezone_id="UTC",
         reduced_motion="reduce",
+        **options,
     )
     page.set_default_timeout(PATIENCE_MILLISECONDS)
     expect.set_options(timeout=PATIENCE_MILLISECONDS)

@@ -12,8 +12,10 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.local.batch_server import ServerConfig
 from batch_assets.local.record import LocalStack
 from batch_assets.wiring import PROJECT_DIR
+from browser.attacker import EVIL
 from browser.chromium import chromium, find_chromium, new_page
-from browser.running import configure_server, dagster_ui, empty_stack, play_demo
+from browser.proxy import NAME, find_nginx
+from browser.running import HOST, configure_server, dagster_ui, empty_stack, free_port, play_demo
 from browser.window import Window
 
 STACK: Final = "ui-tests"
@@ -23,18 +25,24 @@ KEPT: Final = PROJECT_DIR / ".local" / "ui-failures"
 REFUSED: Final = {"lines": [1], "effect": {"kind": "http_error", "status": 400}}
 """During the demo, so that there are requests which would work if they were sent again."""
 
+PLAIN: Final = "ui.example"
+"""A name of the UI without TLS: browsers do not say then which site asks."""
+
 SETTINGS: Final = {
     # Nothing but what a test launches runs; schedules and sensors tick all the same.
     "BATCH_SCHEDULES_ENABLED": "false",
     "BATCH_SCHEDULE": "* * * * *",
     "BATCH_MIN_SIZE": "1",
+    "BATCH_UI_URL": f"https://{NAME}",
+    "BATCH_UI_HOSTS": PLAIN,
 }
 
 
 def pytest_configure() -> None:
-    """Say at once when there is no browser."""
+    """Say at once when there is no browser, or no proxy."""
     try:
         find_chromium()
+        find_nginx()
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
     shutil.rmtree(KEPT, ignore_errors=True)
@@ -85,9 +93,17 @@ def url(stack: LocalStack) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The browser."""
-    with chromium() as opened:
+def proxy_port() -> int:
+    """Where the proxy will listen, which the browser has to know when it starts."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def browser(proxy_port: int) -> Iterator[Browser]:
+    """The browser, for which names of the UI and one of nobody lead to this machine."""
+    proxy = f"{HOST}:{proxy_port}"
+    names = {NAME: proxy, f"{EVIL}:443": proxy, EVIL: HOST, PLAIN: HOST}
+    with chromium(names) as opened:
         yield opened
 
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -66,10 +66,30 @@ def dagster_ui(running: LocalStack, log: Path, settings: Mapping[str, str]) -> I
 
     Raises `BatchAssetsError` when it does not answer in time, or does not end.
     """
-    port = _free_port()
+    command = (sys.executable, "-m", "batch_assets.cli", "dev")
+    with web_server(command, running, log, settings) as address:
+        yield address
+
+
+@contextmanager
+def web_server(
+    command: Sequence[str], running: LocalStack, log: Path, settings: Mapping[str, str]
+) -> Iterator[str]:
+    """The address of a UI on the stack that this command starts, which takes a `--port`."""
+    port = free_port()
+    with program([*command, "--port", str(port)], running, log, settings) as started:
+        _await_ready(started, f"http://{HOST}:{port}", log)
+        yield f"http://{HOST}:{port}"
+
+
+@contextmanager
+def program(
+    command: Sequence[str], running: LocalStack, log: Path, settings: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of Dagster's on the stack until it is told to stop, as by Ctrl-C."""
     with log.open("wb") as output:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "batch_assets.cli", "dev", "--port", str(port)],
+        started = subprocess.Popen(
+            command,
             cwd=PROJECT_DIR,
             env={**local_environment(name=_name(running)), **settings},
             stdin=subprocess.DEVNULL,
@@ -77,17 +97,17 @@ def dagster_ui(running: LocalStack, log: Path, settings: Mapping[str, str]) -> I
             stderr=output,
         )
     try:
-        _await_ready(program, f"http://{HOST}:{port}", log)
-        yield f"http://{HOST}:{port}"
+        yield started
     finally:
-        _end(program, log)
+        _end(started, log)
 
 
 def _name(running: LocalStack) -> str:
     return running.state_dir.name
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.create_server((HOST, 0)) as probe:
         return int(probe.getsockname()[1])
 

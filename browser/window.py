@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from playwright.sync_api import ConsoleMessage, Error, Page, Request, Response, expect
+from playwright.sync_api import ConsoleMessage, Error, Page, Request, Response, WebSocket, expect
 
 SHOWN: Final = re.compile(
     r"An unexpected error|PythonError|Unexpected GraphQL error|[Ss]omething went wrong"
@@ -39,6 +39,8 @@ class Window:
         self._wrong: list[str] = []
         self._answers: list[Response] = []
         self._asked = 0
+        self._heard: list[str] = []
+        self.page.on("websocket", self._on_websocket)
         self.page.on("console", self._on_console)
         self.page.on("pageerror", self._on_exception)
         self.page.on("request", self._on_request)
@@ -113,6 +115,10 @@ class Window:
         self._answers.clear()
         return complaints
 
+    def heard(self, text: str) -> bool:
+        """Whether a WebSocket has brought this text."""
+        return any(text in message for message in self._heard)
+
     def _settle(self) -> None:
         """Wait until nothing is asked for any more; what is drawn then is drawn."""
         for _ in range(_LOOKS):
@@ -135,6 +141,12 @@ class Window:
 
     def _on_end(self, _: Request) -> None:
         self._asked -= 1
+
+    def _on_websocket(self, socket: WebSocket) -> None:
+        socket.on("framereceived", self._on_message)
+
+    def _on_message(self, message: str | bytes) -> None:
+        self._heard.append(message if isinstance(message, str) else message.decode())
 
     def _on_response(self, response: Response) -> None:
         if response.status >= 400:

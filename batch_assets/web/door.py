@@ -28,6 +28,12 @@ _DATA: Final = re.compile(
     r"/(graphql|logs|notebook|download_debug|report_asset_[a-z]+|server_info|dagit_info)(/|$)"
 )
 """The paths of what is no page of the UI, also below a prefix."""
+_PROBED: Final = "/server_info"
+"""Dagster's version, for those who ask whether it is up: by an address that no person types."""
+_ADDRESS: Final = re.compile(
+    r"([a-z]+://)?(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]+)?", re.ASCII | re.IGNORECASE
+)
+"""What `urlsplit` is given: it would overlook tabs, and what follows a bracket."""
 _PORTS: Final = {"http": 80, "https": 443}
 _HEADERS: Final = {
     "X-Frame-Options": "SAMEORIGIN",
@@ -61,7 +67,7 @@ def _refusal(scope: Scope, hosts: Collection[str]) -> str:
     """Why this is refused; empty if it is let in."""
     headers = Headers(scope=scope)
     host = _address(headers.getlist("host"), "//")
-    if host is None or not (is_loopback(host.hostname or "") or host.hostname in hosts):
+    if not (_is_ours(host, hosts) or _is_probe(scope)):
         return (
             "This name is not one of the UI's: call it by a name of BATCH_UI_HOSTS or of "
             "BATCH_UI_URL, or on its own machine as localhost."
@@ -82,14 +88,28 @@ def _refusal_of_http(scope: Scope, headers: Headers) -> str:
     return ""
 
 
-def _is_foreign(headers: Headers, host: SplitResult, scope: Scope) -> bool:
+def _is_ours(host: SplitResult | None, hosts: Collection[str]) -> bool:
+    """Whether the UI is called by a name of its own."""
+    name = "" if host is None else host.hostname or ""
+    return is_loopback(name) or name in hosts
+
+
+def _is_probe(scope: Scope) -> bool:
+    """Whether it is only asked whether the server is up."""
+    path = str(scope["path"])
+    found = _DATA.search(path)
+    is_asked = found is not None and path[found.start() :] == _PROBED
+    return is_asked and scope["type"] == "http" and scope["method"] in _READING
+
+
+def _is_foreign(headers: Headers, host: SplitResult | None, scope: Scope) -> bool:
     """Whether a page of another origin asks, as far as the browser says so."""
     if headers.get("sec-fetch-site", "none") not in _OURS:
         return True
     if "origin" not in headers:
         return False
     origin = _address(headers.getlist("origin"), "")
-    if origin is None or origin.scheme not in _PORTS:
+    if host is None or origin is None or origin.scheme not in _PORTS:
         return True
     # A proxy may or may not say that it speaks TLS; what came by TLS has no origin without it.
     if scope.get("scheme") in ("https", "wss") and origin.scheme != "https":
@@ -111,7 +131,8 @@ def _is_link(scope: Scope, headers: Headers) -> bool:
 
 
 def _is_graphql(scope: Scope) -> bool:
-    return str(scope["path"]).rstrip("/").endswith("/graphql")
+    """Whether GraphQL might be asked: a path that ends in a line end leads there, too."""
+    return "/graphql" in str(scope["path"]).lower()
 
 
 def _queries(scope: Scope) -> Iterable[str]:
@@ -132,14 +153,14 @@ def _changes(query: str) -> bool:
 
 def _address(given: list[str], before: str) -> SplitResult | None:
     """The one address that was given, if it is one and nothing else."""
-    if len(given) != 1:
+    if len(given) != 1 or not _ADDRESS.fullmatch(given[0]):
         return None
     try:
         address = urlsplit(before + given[0])
         _ = address.port  # raises if it is none
     except ValueError:
         return None
-    return None if address.path or address.query or address.username else address
+    return address
 
 
 def _marked(send: Send) -> Send:

@@ -9,6 +9,7 @@ import pytest
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.wiring import PROJECT_DIR
 from browser.chromium import NAMES, find_chromium
+from browser.proxy import find_nginx
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -21,6 +22,13 @@ def test_a_browser_on_the_path_is_found(name: str, tmp_path: Path) -> None:
 def test_without_one_a_sentence_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="`apt-get install chromium`"):
         find_chromium(str(tmp_path))
+
+
+def test_nginx_is_found_or_a_sentence_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="`apt-get install nginx`"):
+        find_nginx(str(tmp_path))
+    (tmp_path / "nginx").touch(mode=0o755)
+    assert find_nginx(str(tmp_path)) == str(tmp_path / "nginx")
 
 
 def test_the_tests_of_the_ui_fail_without_one(tmp_path: Path) -> None:

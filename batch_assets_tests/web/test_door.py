@@ -1,15 +1,20 @@
 """Who is let in by the door: a table of what browsers send, and programs that are none."""
 
-import asyncio
+import re
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import pytest
+from dagster_webserver.webserver import DagsterWebserver
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from batch_assets.web.door import Door
+from batch_assets.wiring import PROJECT_DIR
 
+PAGE: Final = PROJECT_DIR / "docs" / "ui_access.md"
 JSON: Final = {"content-type": "application/json"}
 FOREIGN: Final = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
 LINK: Final = {
@@ -30,6 +35,12 @@ async def _nothing() -> Message:
     return {"type": "http.request"}
 
 
+def ask(call: Coroutine[Any, Any, None]) -> None:
+    """Run a call of the door to its end: it waits for nothing here, and needs no event loop."""
+    with pytest.raises(StopIteration):
+        call.send(None)
+
+
 def answers(path: str = "/", kind: str = "http", **given: Any) -> list[Message]:
     """What is sent back; `headers` are laid over those of a program on the same machine."""
     headers = {"host": "localhost:3000", **given.get("headers", {})}
@@ -47,7 +58,7 @@ def answers(path: str = "/", kind: str = "http", **given: Any) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(Door(_ui, ["dagster.example.com"])(scope, _nothing, send))
+    ask(Door(_ui, ["dagster.example.com"])(scope, _nothing, send))
     return sent
 
 
@@ -59,7 +70,7 @@ def status_of(path: str = "/", **given: Any) -> int:
     "host",
     [
         *("localhost", "localhost:8080", "LOCALHOST:3000", "127.0.0.1:3000", "127.1.2.3"),
-        *("[::1]:3000", "dagster.example.com", "Dagster.Example.com:8443"),
+        *("[::1]:3000", "[::1]", "dagster.example.com", "Dagster.Example.com:8443"),
     ],
 )
 def test_names_of_this_machine_at_any_port_and_names_that_were_set_are_its_own(host: str) -> None:
@@ -72,6 +83,10 @@ def test_names_of_this_machine_at_any_port_and_names_that_were_set_are_its_own(h
         *("evil.example", "evil.example:3000", "localhost.evil.example", "127.0.0.1.evil.example"),
         *("10.0.0.5:3000", "0.0.0.0:3000", "", "localhost:port", "localhost@evil.example", "[::1"),
         *("evil.example/localhost", "localhost/", "dagster.example.com.evil.example"),
+        # What is read in more than one way is none of ours.
+        *("localhost.", "dagster.example.com.", "[::1].evil.example", "[::1]evil.example:3000"),
+        *("local\thost", "localhost#evil.example", "localhost?", "localhost\\evil.example"),
+        *("localhost:99999", "[::ffff:10.0.0.5]", "http://localhost:3000", "127.1", "2130706433"),
     ],
 )
 def test_a_foreign_name_is_refused_whatever_is_asked(host: str) -> None:
@@ -91,7 +106,7 @@ def test_exactly_one_name_is_given(number: int) -> None:
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b""}
     scope["headers"] = [(b"host", b"localhost")] * number
-    asyncio.run(Door(_ui)(scope, _nothing, send))
+    ask(Door(_ui)(scope, _nothing, send))
     assert sent[0]["status"] == 403
 
 
@@ -195,10 +210,62 @@ def test_json_is_taken_of_a_program(content_type: str) -> None:
         "query=",
     ],
 )
-@pytest.mark.parametrize("path", ["/graphql", "/graphql/", "/dagster/graphql"])
+@pytest.mark.parametrize(
+    "path",
+    # Dagster's routes overlook a line end, as regular expressions do.
+    ["/graphql", "/graphql/", "/dagster/graphql", "/graphql\n", "/dagster/graphql\n", "//graphql"],
+)
 def test_a_get_changes_nothing(query: str, path: str) -> None:
     assert status_of(f"{path}?{query}") == 403
     assert status_of(f"{path}?{query}", method="HEAD") == 403
+
+
+CROSS: Final = ("https://evil.example", "cross-site")
+TRIES: Final = [
+    # An address that a page has loaded: what for, and by which path.
+    *(("GET", "no-cors", what) for what in ("image", "script", "style", "video", "audio", "empty")),
+    *(("GET", "navigate", what) for what in ("iframe", "object", "embed", "frame", "fencedframe")),
+    ("GET", "navigate", "document"),
+    ("GET", "cors", "empty"),
+    ("GET", "cors", "script"),
+    # A form, a beacon, `fetch`; and what a browser asks before it sends JSON.
+    ("POST", "navigate", "document"),
+    ("POST", "navigate", "iframe"),
+    ("POST", "no-cors", "empty"),
+    ("POST", "cors", "empty"),
+    ("OPTIONS", "cors", "empty"),
+    ("PUT", "cors", "empty"),
+]
+"""What pages had Chromium send in `browser/test_door.py`: method, mode and destination."""
+
+
+@pytest.mark.parametrize(("method", "mode", "destination"), TRIES)
+@pytest.mark.parametrize(
+    ("origin", "site"),
+    [
+        CROSS,
+        ("http://localhost:8000", "same-site"),
+        # Sandboxed frames, files and what came by a redirect.
+        ("null", "cross-site"),
+        # By a name without TLS: no browser says there which site asks.
+        ("http://evil.example", ""),
+        ("null", ""),
+    ],
+)
+def test_what_pages_have_a_browser_send_starts_nothing(
+    method: str, mode: str, destination: str, origin: str, site: str
+) -> None:
+    headers = {"origin": origin} if mode == "cors" or method != "GET" else {}
+    if site:
+        headers |= {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": destination}
+    for content_type in ("", "text/plain", "text/plain; application/json", "application/json"):
+        typed = {"content-type": content_type} if content_type and method != "GET" else {}
+        for path in ("/graphql", "/graphql\n", "/dagster/graphql"):
+            given: dict[str, Any] = {"method": method, "headers": headers | typed}
+            assert status_of(f"{path}?{MUTATION}", **given) == 403
+        if method != "GET":
+            given = {"method": method, "headers": headers | typed}
+            assert status_of("/report_asset_materialization/a", **given) == 403
 
 
 @pytest.mark.parametrize(
@@ -206,6 +273,59 @@ def test_a_get_changes_nothing(query: str, path: str) -> None:
 )
 def test_a_get_may_ask(query: str) -> None:
     assert status_of(f"/graphql?{query}") == IN
+
+
+def test_a_line_end_makes_no_page_of_what_is_data() -> None:
+    for path in ("/graphql\n", "/logs/a/b/err\n", "/notebook\n", "/dagster/server_info\n"):
+        assert status_of(path, headers=LINK) == 403
+
+
+@pytest.mark.parametrize("path", ["/server_info", "/dagster/server_info"])
+@pytest.mark.parametrize("host", ["10.0.0.5:3000", "pod-1", "", "localhost"])
+def test_a_probe_needs_no_name_of_the_ui(path: str, host: str) -> None:
+    """It is sent to the address of a pod or of a target, whatever that is just now."""
+    assert status_of(path, headers={"host": host}) == IN
+    assert status_of(path, method="HEAD", headers={"host": host}) == IN
+    assert status_of(path, headers={"host": host} | FOREIGN) == 403
+    assert status_of(path, headers={"host": host} | LINK) == 403
+
+
+def test_a_probe_that_names_no_name_of_the_ui_reaches_nothing_else() -> None:
+    headers = {"host": "10.0.0.5:3000"}
+    for path in ("/", "/graphql?query={version}", "/server_info/x", "/logs/a/server_info"):
+        assert status_of(path, headers=headers) == 403
+    assert status_of("/server_info", method="POST", headers=headers | JSON) == 403
+    assert answers("/server_info", "websocket", headers=headers)[0]["type"] == "websocket.close"
+
+
+def test_a_probe_may_name_nobody_at_all() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/server_info", "query_string": b""}
+    scope["headers"] = []
+    ask(Door(_ui)(scope, _nothing, send))
+    assert sent[0]["status"] == IN
+
+
+def test_what_dagster_has_beside_its_pages_is_reached_by_no_link() -> None:
+    """Neither through the door nor through the documented proxy, which has the same list."""
+    proxy = re.search(r"~(/\(graphql\S+) 0;", PAGE.read_text(encoding="utf-8"))
+    assert proxy is not None
+    webserver = object.__new__(DagsterWebserver)
+    webserver._app_path_prefix = ""
+    built: list[BaseRoute] = webserver.build_routes()  # type: ignore[no-untyped-call]
+    routes = [route for route in built if isinstance(route, Route)]
+    data = {
+        re.sub(r"\{.*?\}", "x", route.path)
+        for route in routes
+        if route.name not in ("root_static", "index_html_endpoint")
+    }
+    assert {"/graphql", "/logs/x", "/server_info"} < data
+    assert [path for path in data if status_of(path, headers=LINK) == IN] == []
+    assert [path for path in data if not re.search(proxy[1], path)] == []
 
 
 def test_no_answer_is_shown_in_a_frame_or_loaded_as_a_part_of_another_page() -> None:
