@@ -1,16 +1,21 @@
 """Turns the driver's error of a database that cannot be used into the sentence for people."""
 
+import re
+
 from psycopg import errors
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import DatabaseUnavailableError
 from batch_assets.domain.hosts import run_out_by_words
-from batch_assets.store.urls import describe
+from batch_assets.store.urls import LIBPQ_PARAMETERS, describe
 
 # libpq gives no error code for a connection that failed, only text: the server's is English unless
 # lc_messages says otherwise. What is not recognised gets the last sentence of
 # `database_unavailable`.
+_VALUE_REFUSED = re.compile(
+    r"""invalid "?(\w+)"? value: |invalid integer value ".*" for connection option "(\w+)\""""
+)
 _SAID_SO_MEANS = (
     (
         "password authentication failed",
@@ -24,21 +29,48 @@ _SAID_SO_MEANS = (
         "does not let this user in: let the database's owner run `batch-assets migrate --grant-to` "
         "with the user's name",
     ),
+    (
+        ", no encryption",
+        "does not let this user in without encryption: set sslmode=require in DATABASE_URL, or "
+        "allow it in pg_hba.conf",
+    ),
     ("no pg_hba.conf entry", "does not let this user in from here: allow it in pg_hba.conf"),
     (
         "certificate verify failed",
-        "shows a certificate that its authority has not signed: check sslcert (or sslrootcert) in "
-        "DATABASE_URL",
+        "shows a certificate that cannot be trusted: it has run out, or another authority than "
+        "that of sslcert (or sslrootcert) in DATABASE_URL has signed it",
     ),
     (
         "does not match host name",
         "shows a certificate of another name: use the name that it is for in DATABASE_URL",
     ),
     (
+        "private key file",
+        "is to be reached with a certificate whose key cannot be read, or not by this user alone: "
+        "check sslkey in DATABASE_URL",
+    ),
+    (
+        "root certificate file",
+        "is to be trusted by an authority whose certificate cannot be read: give its whole path "
+        "as sslrootcert= in DATABASE_URL, or sslrootcert=system",
+    ),
+    (
         "certificate file",
-        "is to be reached with a certificate that cannot be read: check the paths in DATABASE_URL",
+        "is to be reached with a certificate that cannot be read: check sslcert in DATABASE_URL",
+    ),
+    (
+        "valid client certificate",
+        "asks for a certificate of the user's: give it as sslcert= and sslkey= in DATABASE_URL",
     ),
     ("SSL", "and DATABASE_URL do not agree on encryption: check sslmode in DATABASE_URL"),
+    (
+        "invalid command-line argument",
+        "takes no such options: correct options= in DATABASE_URL, or leave it out",
+    ),
+    (
+        "definition of service",
+        "is not described in libpq's file of services: check service= in DATABASE_URL",
+    ),
     ("refused", "does not answer: start the server, or check host and port in DATABASE_URL"),
     ("No such file", "does not answer: start the server, or check the host in DATABASE_URL"),
     ("resolve host", "cannot be found: check the host name in DATABASE_URL"),
@@ -58,6 +90,13 @@ def database_unavailable(error: DBAPIError, url: URL) -> DatabaseUnavailableErro
     own = run_out_by_words(said)
     if own is not None:
         return DatabaseUnavailableError(own)
+    refused = _VALUE_REFUSED.search(said)
+    name = refused and (refused[1] or refused[2])
+    if name in LIBPQ_PARAMETERS:
+        return DatabaseUnavailableError(
+            f"The {describe(url)} cannot be reached with this {name}= in DATABASE_URL: correct it, "
+            "or leave it out."
+        )
     for said_so, means in _SAID_SO_MEANS:
         if said_so in said:
             return DatabaseUnavailableError(f"The {describe(url)} {means}.")

@@ -13,6 +13,7 @@ from psycopg.pq import Conninfo
 from sqlalchemy import URL
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.store.encryption import settle_encryption
 from batch_assets.store.session import SESSION, WITHOUT_LIMITS, login_options
 from batch_assets.store.tables.base import LIVEDASH_SCHEMA
 
@@ -23,16 +24,12 @@ _LAST_PORT: Final = 65_535
 _HOST: Final = re.compile(
     r"(?:\[(?P<address>[0-9A-Fa-f:.%]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{0,5}))?"
 )
+_WHOLE: Final = re.compile("[0-9]{1,9}")
 _SCHEMES: Final = frozenset({"postgres", "postgresql"})
 _ACCELERATED: Final = frozenset({"prisma", "prisma+postgres"})
-_LIBPQ_PARAMETERS: Final = frozenset(
+LIBPQ_PARAMETERS: Final = frozenset(
     option.keyword.decode() for option in Conninfo.get_defaults()
 ) - {"user", "password", "dbname", "sslpassword"}
-_VERIFYING: Final = frozenset({"verify-ca", "verify-full"})
-_SSL: Final = {"true": "require", "1": "require", "no-verify": "require"} | dict.fromkeys(
-    ("false", "0"), "disable"
-)
-"""node-postgres' `ssl=` in libpq's words; dropped, it would mean no TLS."""
 
 
 def application_url(url: str) -> URL:
@@ -209,47 +206,16 @@ def _agreed(what: str, before_host: str, in_query: str) -> str:
 
 
 def _libpq_query(query: dict[str, str]) -> dict[str, str]:
-    """What libpq takes of it. Prisma's and node-postgres' words for TLS are put into libpq's.
-
-    Other parameters are left out, as Prisma does; but not what is about TLS, which is not guessed.
-    """
+    """What libpq takes of it. Other parameters are left out, as Prisma does."""
     _refuse_other_schema(query)
-    for name in ("sslidentity", "sslpassword"):
-        if query.get(name):
-            raise ConfigurationError(
-                f"The database URL has {name}, which libpq cannot use: write certificate and key "
-                "into files without a passphrase (openssl pkcs12 -nodes), and give them as "
-                "sslcert= and sslkey=."
-            )
-    kept = {name: value for name, value in query.items() if name in _LIBPQ_PARAMETERS}
-    if query.get("ssl") in _SSL:
-        kept.setdefault("sslmode", _SSL[query["ssl"]])
-    if kept.get("sslmode") == "no-verify":
-        kept["sslmode"] = "require"
-    _take_authority(kept, query.get("sslaccept"))
+    kept = {name: value for name, value in query.items() if name in LIBPQ_PARAMETERS}
+    if not _WHOLE.fullmatch(kept.get("connect_timeout", "0")):
+        raise ConfigurationError(
+            "The database URL has a connect_timeout= that is no whole number of seconds: correct "
+            "it, or leave it out."
+        )
+    settle_encryption(kept, query)
     return kept
-
-
-def _take_authority(kept: dict[str, str], accept: str | None) -> None:
-    """Prisma's `sslcert` is the certificate of the server's authority, libpq's the client's own.
-
-    It is the client's where a key or another authority is given, too.
-    """
-    if "sslcert" in kept and not {"sslkey", "sslrootcert"} & kept.keys():
-        path = kept.pop("sslcert")
-        if not path.startswith("/"):
-            raise ConfigurationError(
-                "The database URL has an sslcert= that is a relative path, which Prisma reads from "
-                "the folder of its schema: give the whole path."
-            )
-        if accept != "accept_invalid_certs":
-            kept["sslrootcert"] = path
-    off = kept.get("sslmode") == "disable"
-    if accept == "strict" and not off:
-        kept["sslmode"] = "verify-full"
-        kept.setdefault("sslrootcert", "system")
-    elif "sslrootcert" in kept and not off and kept.get("sslmode") not in _VERIFYING:
-        kept["sslmode"] = "verify-full" if kept["sslrootcert"] == "system" else "verify-ca"
 
 
 def _refuse_other_schema(query: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +13,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
+from batch_assets_tests.openai_batch import certificates
+from batch_assets_tests.tls_relay import tls_relay
 
 PASSWORD = "canary-password"
 SSL_REQUEST = 80877103
@@ -73,6 +76,23 @@ def test_a_wrong_password(typed: Type) -> None:
         url = f"postgresql://u:{PASSWORD}@127.0.0.1:{port}/livedash"
         outcome = typed("status", DATABASE_URL=url, OPENAI_API_KEY=KEY)
     assert_one_sentence(outcome, 3, f"port {port}", "refuses the user name or the password")
+
+
+@pytest.mark.parametrize("command", ["status", "migrate", "run"])
+def test_a_certificate_that_is_not_trusted(
+    typed: Type, livedash_database_url: str, tmp_path: Path, command: str
+) -> None:
+    shown = certificates.written(certificates.GOOD, tmp_path)
+    stranger = tmp_path / "stranger.pem"
+    stranger.write_text(certificates.STRANGER, encoding="ascii")
+    with tls_relay(livedash_database_url, shown) as url:
+        given = url.set(password=PASSWORD).update_query_dict({"sslcert": str(stranger)})
+        outcome = typed(
+            command,
+            DATABASE_URL=given.render_as_string(hide_password=False),
+            OPENAI_API_KEY=KEY,
+        )
+    assert_one_sentence(outcome, 3, "a certificate that cannot be trusted")
 
 
 def test_missing_migrations(typed: Type, livedash_database_url: str) -> None:

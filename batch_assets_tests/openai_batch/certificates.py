@@ -1,4 +1,4 @@
-"""Certificates that the tests' servers show, all of one key, and each signed with it."""
+"""Certificates that the tests' servers show, each signed with their one key; and a stranger's."""
 
 from pathlib import Path
 
@@ -65,6 +65,21 @@ t1j5limM5VECICzY4okmsIf1Vk/KNshqEed+qcv3TfhQCH/qFBs0VNQZ
 -----END CERTIFICATE-----
 """
 """Of other.example."""
+
+STRANGER = """\
+-----BEGIN CERTIFICATE-----
+MIIBkDCCATWgAwIBAgIUf6uz2W68YHV+t6blIXd3S0f+cPEwCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTMwMDgyNjQwWhgP
+MjEyNjExMDYwODI2NDBaMBwxGjAYBgNVBAMMEWFub3RoZXIgYXV0aG9yaXR5MFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE2NN6rzaNicMRtaTkClfZ4YrbFD5ucwdF
+MWztPwcs5QcTjWVR2Cwtt5tgHsDHjU1RUgpypG/nUSKF1kJ4HK08RKNTMFEwHQYD
+VR0OBBYEFEgWSDmG8h93ZeZ0Oc/hr11FW91EMB8GA1UdIwQYMBaAFEgWSDmG8h93
+ZeZ0Oc/hr11FW91EMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIh
+ANw34N/IFfGQGFzsViV4C3/A0dBWxfa8XAdiNfeXs2ovAiEAhVU3mf9bncYYchon
+hQYbCzFO50WRkaSz6yvCEYQPlRA=
+-----END CERTIFICATE-----
+"""
+"""Of an authority that has signed none of them."""
 
 
 def written(certificate: str, place: Path) -> Path:

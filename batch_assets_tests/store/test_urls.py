@@ -1,5 +1,6 @@
 """One plain URL, as LiveDash has it, becomes what each driver needs."""
 
+import ssl
 from urllib.parse import quote
 
 import psycopg
@@ -13,6 +14,7 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.store.urls import application_url, dagster_url, describe
 
 PASSWORD = "p@ss:w/ord%25 #?+é"
+SYSTEM = ssl.get_default_verify_paths().cafile or "system"
 ENCODED = "p%40ss%3Aw%2Ford%2525%20%23%3F%2B%C3%A9"
 
 
@@ -34,7 +36,8 @@ def test_a_password_with_special_characters_survives() -> None:
 def test_prismas_parameters_go_and_libpqs_stay() -> None:
     url = application_url(
         "postgresql://anna@db.example/livedash?schema=public&connection_limit=5&pool_timeout=10"
-        "&pgbouncer=true&socket_timeout=5&statement_cache_size=0"
+        "&pgbouncer=true&socket_timeout=5&statement_cache_size=0&max_connection_lifetime=9"
+        "&max_idle_connection_lifetime=9&uselibpqcompat=true&statement_timeout=1"
         "&sslmode=verify-full&application_name=livedash&connect_timeout=3"
     )
     assert url.query == {
@@ -64,7 +67,12 @@ def test_a_connection_attempt_ends_by_itself() -> None:
             "sslcert=/etc/ca.crt&sslaccept=strict",
             {"sslmode": "verify-full", "sslrootcert": "/etc/ca.crt"},
         ),
-        ("sslaccept=strict", {"sslmode": "verify-full", "sslrootcert": "system"}),
+        ("sslaccept=strict", {"sslmode": "verify-full", "sslrootcert": SYSTEM}),
+        ("sslaccept=banana", {"sslmode": "verify-full", "sslrootcert": SYSTEM}),
+        ("sslrootcert=system&sslmode=require", {"sslmode": "verify-full", "sslrootcert": SYSTEM}),
+        ("sslmode=&sslcert=&ssl=", {}),
+        ("ssl=no-verify&sslaccept=accept_invalid_certs", {"sslmode": "require"}),
+        ("ssl=true&sslmode=disable", {"sslmode": "disable"}),
         (
             "sslmode=require&sslcert=/etc/ca.crt&sslaccept=accept_invalid_certs",
             {"sslmode": "require"},
@@ -143,6 +151,9 @@ def test_the_applications_url_connects(database_url: str) -> None:
         ("postgresql://anna:secret%00@db.example/x", "cannot be read"),
         ("postgresql://anna:secret@db.example/x?password=secret2", "two of password"),
         ("postgresql://anna@db.example/x?sslidentity=a.p12&sslpassword=secret", "sslidentity"),
+        ("postgresql://anna@db.example/x?ssl=secret", "ssl= that is none of true"),
+        ("postgresql://anna@db.example/x?sslmode=secret", "sslmode= that is none of disable"),
+        ("postgresql://anna@db.example/x?connect_timeout=secret", "connect_timeout= that is no"),
         ("postgresql://anna@db.example/x?sslcert=ca.crt", "a relative path"),
         ("prisma://accelerate.prisma-data.net/?api_key=secret", "Prisma Accelerate's"),
         ("prisma+postgres://localhost:51213/?api_key=secret", "a local Prisma server's"),
