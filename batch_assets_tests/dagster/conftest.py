@@ -33,7 +33,14 @@ ANSWER = {
 
 @pytest.fixture(scope="module")
 def instance() -> Iterator[dg.DagsterInstance]:
-    """Shared by a module's tests, since it takes a second to make."""
+    """Shared by a module's tests; in memory, since files would take most of a run's time."""
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def instance_in_files() -> Iterator[dg.DagsterInstance]:
+    """One that can be opened again, as ticks do. Shared, too: it takes a second to make."""
     with dg.instance_for_test() as made:
         yield made
 

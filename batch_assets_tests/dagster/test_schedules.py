@@ -19,6 +19,11 @@ ENDED = [
 ]
 
 
+@pytest.fixture(scope="module")
+def instance(instance_in_files: dg.DagsterInstance) -> dg.DagsterInstance:
+    return instance_in_files
+
+
 def tick(instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
     schedule = build_definitions().resolve_schedule_def("batch_processing_schedule")
     context = dg.build_schedule_context(

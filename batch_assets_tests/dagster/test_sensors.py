@@ -24,6 +24,11 @@ SENSORS = ("backlog_sensor", "completion_sensor", "failure_sensor")
 End = Callable[..., None]
 
 
+@pytest.fixture(scope="module")
+def instance(instance_in_files: dg.DagsterInstance) -> dg.DagsterInstance:
+    return instance_in_files
+
+
 @pytest.fixture(autouse=True)
 def configured(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)

@@ -1,6 +1,5 @@
 """When the jobs that look at or tidy up run by themselves."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -17,9 +16,8 @@ SCHEDULES = {
 
 
 @pytest.fixture(scope="module")
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
+def instance(instance_in_files: dg.DagsterInstance) -> dg.DagsterInstance:
+    return instance_in_files
 
 
 def tick(instance: dg.DagsterInstance, name: str) -> dg.RunRequest | str:
