@@ -30,16 +30,25 @@ def standing_by(first: Path, url: str, second: Path) -> Iterator[EmbeddedPostgre
     standby = EmbeddedPostgres(second, durable=False)
     standby.launch()
     try:
-        wait_until(lambda: has_replayed(url, standby.url()), seconds=30)
+        wait_for_replica(url, standby.url())
         yield standby
     finally:
         standby.stop()
 
 
-def has_replayed(url: str, standby_url: str) -> bool:
-    """Whether the replica has all that the primary has written up to now."""
-    with psycopg.connect(url, autocommit=True) as primary:
+def wait_for_replica(url: str, standby_url: str) -> None:
+    """Return once the replica has all that the primary has written up to now."""
+    with psycopg.connect(url) as primary:
+        # Else the end of what was written may be where a file of the log begins, to which a replica
+        # gets with the next record: in up to 15 s.
+        primary.execute("SELECT pg_logical_emit_message(true, '', '')")
+    with psycopg.connect(url) as primary:
         (written,) = primary.execute("SELECT pg_current_wal_insert_lsn()").fetchone() or (None,)
+    wait_until(lambda: has_replayed(standby_url, written), seconds=30)
+
+
+def has_replayed(standby_url: str, written: object) -> bool:
+    """Whether the replica takes connections and has come to a place in the primary's log."""
     try:
         with psycopg.connect(standby_url, autocommit=True) as standby:
             seen = standby.execute(
@@ -85,7 +94,7 @@ def test_a_clean_fail_over_goes_on_unasked_and_buys_nothing_twice(
                 lab = lab_on(engine, "a")
                 ids = begun(lab)
                 ids += lab.company(1)[1]
-            wait_until(lambda: has_replayed(primary.url(), standby.url()))
+            wait_for_replica(primary.url(), standby.url())
             primary.stop()
             with opened(promoted(standby)) as engine:
                 after = lab_on(engine, "b")
@@ -109,7 +118,7 @@ def test_a_replica_that_had_less_holds_until_somebody_says_what_it_is(
                 lab = lab_on(engine, "a")
                 ids = begun(lab)
                 lost = lab.company(1)[1]
-                wait_until(lambda: has_replayed(primary.url(), standby.url()))
+                wait_for_replica(primary.url(), standby.url())
                 do(
                     standby.url(),
                     "ALTER SYSTEM SET primary_conninfo = ''",
