@@ -11,7 +11,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 from batch_assets.domain.logs import open_log
 from batch_assets.resources.run_tags import is_watched
-from batch_assets.resources.run_watch import RunWatch
+from batch_assets.resources.run_watch import RunWatch, close_record
 
 _log = open_log(__name__)
 
@@ -63,8 +63,4 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         return is_watched(run) and watch.mark(run_id, trace) and self._close(run_id, _UNHEARD)
 
     def _close(self, run_id: str, sentence: str) -> bool:
-        run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
-            return False
-        self._instance.report_run_canceled(run, sentence)
-        return True
+        return close_record(self._instance, run_id, sentence, as_canceled=True)

@@ -99,7 +99,7 @@ class RunWatch:
 
     def _close_if_dead(self, instance: dg.DagsterInstance, run_id: str) -> bool:
         sentence = self.give_up(instance, run_id)
-        return sentence is not None and _close(instance, run_id, sentence)
+        return sentence is not None and close_record(instance, run_id, sentence)
 
     def _ask(self, ask: Callable[[RunProcesses], _Answer], unknown: _Answer) -> _Answer:
         try:
@@ -110,12 +110,14 @@ class RunWatch:
             return unknown
 
 
-def _close(instance: dg.DagsterInstance, run_id: str, sentence: str) -> bool:
+def close_record(
+    instance: dg.DagsterInstance, run_id: str, sentence: str, *, as_canceled: bool = False
+) -> bool:
     """Close the record of a run that was given up, unless somebody has done so meanwhile."""
     run = instance.get_run_by_id(run_id)
     if run is None or run.status not in IN_PROCESS:
         return False
-    if run.status is dg.DagsterRunStatus.CANCELING:
+    if as_canceled or run.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, sentence)
     else:
         instance.report_run_failed(run, sentence)
