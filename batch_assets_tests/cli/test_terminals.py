@@ -115,13 +115,26 @@ CASES = [
     Case("local reset", parts=(f"There is no local stack {STACK}",), environ=LOCAL),
     Case("dev --port {port}", 2, parts=("is in use",)),
     Case(
+        "webserver",
+        3,
+        parts=("does not answer: start the server, or check host and port in DATABASE_URL.",),
+        environ={"DATABASE_URL": "postgresql://livedash@127.0.0.1:9/livedash"},
+    ),
+    Case(
+        "daemon",
+        2,
+        parts=("OPENAI_API_KEY is missing although", "for the local stack."),
+        environ={"OPENAI_API_KEY": None},
+    ),
+    Case(
         "run",
         parts=("ingest_results", "check_row_conservation"),
         environ={"BATCH_RUN_MAX_REQUESTS": "0"},
     ),
 ]
-TYPED_ELSEWHERE = {"", "daemon", "demo", "webserver"}
-"""The help that is shown where nothing is typed, and what has tests of its own."""
+TYPED_ELSEWHERE = {"", "demo"}
+"""The help that is shown where nothing is typed, and what has tests of its own. What else goes on
+until it is ended is typed here where it cannot."""
 
 
 @pytest.fixture(scope="module")
