@@ -15,9 +15,9 @@ _COMMANDS: Final = re.compile(
     r"(?<=@)|(?<=\])(?=[(\[:])|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE
 )
 """Where an invisible U+2060 keeps receivers from seeing a mention or a link."""
-_MARKS: Final = str.maketrans("*`~|<>", "\u2217\u02cb\u223c\u2223\u2039\u203a")
-"""Marks of bold, code, struck-out and hidden text, and of tags; what looks like them is none."""
-_LONE_UNDERSCORE: Final = re.compile(r"(?<!\w)_|_(?!\w)")
+_MARKS: Final = str.maketrans("*`~|<>$", "\u2217\u02cb\u223c\u2223\u2039\u203a\uff04")
+"""Marks of bold, code, struck-out and hidden text, tags and formulas; what looks so is none."""
+_LONE_UNDERSCORE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 """Italic in Slack and Markdown; within a word, as in the names of alerts and ids, it is itself."""
 
 

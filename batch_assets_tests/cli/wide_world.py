@@ -1,4 +1,4 @@
-"""A database whose names, ids and numbers are longer than terminals are wide."""
+"""A database whose names, ids and numbers are longer than terminals are wide, and hostile."""
 
 import json
 import subprocess
@@ -18,12 +18,18 @@ from batch_assets_tests.cli.conftest import KEY
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.store.queries.support import PERMANENT, Desk, failed
 
-LONG = "Krankenhausverbundgesellschaft" * 4
-"""120 characters without a blank."""
+LONG = r"=\x1b[2J\x9b2J\u202e[red]<b>**@here$x$`%s" + "Krankenhausverbundgesellschaft" * 4
+"""As it is shown: more than 120 characters without a blank."""
 SPACED = "Stichting Samenwerkende Zorggroepen van Noord- en Midden-Limburg en Omstreken"
 WIDE = "東京介護サービス株式会社"
 COMBINING = "Cre\u0300che Noe\u0308l d'E\u0301te\u0301"
 NAMES = (LONG, SPACED, WIDE, COMBINING)
+"""As commands show them."""
+KEPT_AS = {
+    LONG: LONG.encode().decode("unicode_escape"),
+    SPACED: SPACED.replace(" ", "\n", 1).replace(" ", "\r", 1).replace(" ", "\u2028", 1),
+}
+"""How those are in the database that are shown otherwise."""
 TOKENS = 1_234_567_890_123
 """Of thirteen digits."""
 TOKENS_SHOWN = "1,234,567.89 M"
@@ -72,7 +78,7 @@ def make_world(database_url: str, api: RunningServer, home: str, spool: Path) ->
     with engine.begin() as connection:
         for name in NAMES:
             company_id = _id_of_60("company") if name == COMBINING else None
-            made = make_company(connection, name=name, company_id=company_id)
+            made = make_company(connection, name=KEPT_AS.get(name, name), company_id=company_id)
             world.company_ids[name] = made
         long_id = world.company_ids[LONG]
         world.dead = make_requests(connection, long_id, 3, prefix=_id_of_60("dead")[:-3])

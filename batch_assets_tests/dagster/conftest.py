@@ -60,9 +60,14 @@ def api(tmp_path: Path) -> Iterator[RunningServer]:
 
 @pytest.fixture
 def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
-    """Runs the job in this process: on a database, an API server, and with settings.
+    """Runs the job in this process: on a database, an API server, and with settings."""
+    return job_runner(instance, tmp_path / "spool")
 
-    Unless these say otherwise each run asks for the companies, since a test's come and go.
+
+def job_runner(instance: dg.DagsterInstance, spool_dir: Path) -> RunJob:
+    """What runs jobs on that instance.
+
+    Unless the settings say otherwise each run asks for the companies, since a test's come and go.
     """
 
     def run(
@@ -80,7 +85,7 @@ def run_job(instance: dg.DagsterInstance, tmp_path: Path) -> RunJob:
             dagster_database_url=database_url,
             api_key=api_key,
             base_url=base_url,
-            spool_dir=tmp_path / "spool",
+            spool_dir=spool_dir,
             is_local=False,
         )
         settings = load_settings({"COMPANY_CACHE_SECONDS": "0", **(environ or {})})

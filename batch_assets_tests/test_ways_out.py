@@ -1,0 +1,304 @@
+"""Every way on which text from others leaves the project, each with every bad name."""
+
+import ast
+import csv
+import json
+import logging
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from datetime import UTC, date, datetime
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Final
+from unittest.mock import patch
+
+import dagster as dg
+import pytest
+from markdown_it import MarkdownIt
+
+import batch_assets
+from batch_assets.cli import export, output
+from batch_assets.cli.screen import Column, Screen
+from batch_assets.domain.alerts.records import AlertState, Severity
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.logs import open_log
+from batch_assets.domain.report_data import CostReport, DayCost
+from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import evaluation_of, shown
+from batch_assets.pictures.cost import cost_picture
+from batch_assets.settings import load_settings
+from batch_assets.ticks.evaluation import Answer, Post
+from batch_assets.webhook.body import Sender, body_of
+from batch_assets_tests.hostile_text import HOSTILE, MARK, hidden_in, texts_in
+
+PACKAGE: Final = Path(batch_assets.__file__).parent
+DOCUMENT: Final = PACKAGE.parent / "docs" / "text_from_others.md"
+WORD_JOINER: Final = "\u2060"
+
+ONLY_IN: Final[dict[str, set[str]]] = {
+    # logs
+    "logging.getLogger": {"domain/logs.py", "webhook/client.py"},
+    "context.log": {"ops/reporting.py"},
+    # Dagster
+    "add_output_metadata": {"ops/reporting.py"},
+    "log_event": {"ops/reporting.py"},
+    "add_run_tags": {"ops/reporting.py", "resources/run_executor.py"},
+    "dg.AssetMaterialization": {"ops/reporting.py"},
+    "dg.AssetCheckEvaluation": {"ops/reporting.py"},
+    "dg.AssetCheckResult": {"checks/results.py"},
+    "dg.MetadataValue.md": {"ops/draw_reports.py"},
+    "dg.Failure": {"ops/failures.py"},
+    "report_run_failed": {"resources/run_watch.py"},
+    "report_run_canceled": {"resources/run_watch.py", "resources/run_launcher.py"},
+    "report_engine_event": set(),
+    "dg.ScheduleDefinition": {"schedules/declaring.py"},
+    "dg.SensorDefinition": {"sensors/backlog.py", "sensors/completion.py", "sensors/failure.py"},
+    # the terminal and files
+    "typer.echo": set(),
+    "typer.secho": set(),
+    "click.echo": set(),
+    "typer.prompt": set(),
+    "typer.confirm": {"cli/output.py"},
+    "Console": {"cli/screen.py"},
+    "console.print": {"cli/screen.py"},
+    "sys.stdout.write": {"cli/output.py"},
+    "sys.stderr.write": {"local/batch_server/command.py"},
+    "csv.writer": set(),
+    "csv.DictWriter": {"cli/export.py"},
+    # the webhook and pictures
+    "Webhook": {"ops/evaluate_checks.py"},
+    "body_of": {"stages/alerting.py"},
+    "savefig": {"pictures/canvas.py"},
+}
+"""What leads out, and the one place, or few, that may call it; `context.log` is looked up there."""
+
+
+def said_on_a_screen(name: str) -> str:
+    file = StringIO()
+    Screen(file).say(f"Nothing of {name} waits.")
+    return _one_line(file)
+
+
+def _one_line(file: StringIO) -> str:
+    """What was written, which must be a single line."""
+    text = file.getvalue()
+    assert text.count("\n") == 1
+    return text.removesuffix("\n")
+
+
+def field_on_a_screen(name: str) -> str:
+    file = StringIO()
+    Screen(file).field("Company", name)
+    return _one_line(file)
+
+
+def table_on_a_screen(name: str) -> str:
+    file = StringIO()
+    columns: list[Column[str]] = [Column("Company", lambda one: one)]
+    Screen(file).show(columns, [name], [name])
+    lines = file.getvalue().split("\n")
+    assert len(lines) == 7, "a head, a row, a total, and what divides them"
+    assert [line.replace("─", "").strip() for line in lines if not line.strip(" ─")] == [""] * 4
+    return "".join(lines)
+
+
+def question(name: str) -> str:
+    asked: list[str] = []
+    with patch("typer.confirm", lambda text, **_: asked.append(text)):
+        output.confirmed(f"Cancel the batch of {name}?")
+    return asked[0]
+
+
+def json_document(name: str) -> str:
+    file = StringIO()
+    with redirect_stdout(file):
+        output.print_json({"company": name})
+    assert json.loads(file.getvalue()) == {"company": name}
+    return file.getvalue().replace("\n", "")
+
+
+def csv_cell(name: str) -> str:
+    file = StringIO()
+    export._write_csv(file, ["company", "cost"], [{"company": name, "cost": -1.5}])
+    _, (cell, cost) = csv.reader(StringIO(file.getvalue()))
+    assert cost == "-1.5"
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return cell
+
+
+def record_of_a_log(name: str) -> str:
+    said: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    log = open_log(f"batch_assets.stages.{MARK}")
+    handler = Kept()
+    log.addHandler(handler)
+    log.warning("Of %s or %d", name, 1)
+    log.warning(f"Of {name} or 1")  # noqa: G004 (as sentences that are made elsewhere come)
+    log.removeHandler(handler)
+    assert said[0] == said[1]
+    return said[0]
+
+
+def metadata(name: str) -> str:
+    table = dg.MetadataValue.table(
+        [dg.TableRecord({"company": name})], dg.TableSchema([dg.TableColumn("company")])
+    )
+    document = dg.MetadataValue.json({name: [name, 1, {"company": name}]})
+    entries = shown({"company": name, "companies": table, "by_company": document, "requests": 2})
+    assert entries["requests"] == 2
+    cell = entries["companies"].records[0].data["company"]
+    ((key, (first, number, inner)),) = entries["by_company"].data.items()
+    assert {cell, key, first, inner["company"]} == {entries["company"]}
+    assert number == 1
+    return str(entries["company"])
+
+
+def metadata_of_a_check(name: str) -> str:
+    said = evaluation_of(
+        dg.AssetCheckKey(dg.AssetKey("backlog"), "dead_letters"),
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=name,
+        entries={"behind_it": name},
+    )
+    assert said.metadata["behind_it"].value == said.description
+    return str(said.description)
+
+
+def failure_of_an_op(name: str) -> str:
+    with pytest.raises(dg.Failure) as failed, clear_failures():
+        raise BatchAssetsError(f"Nothing of {name} waits.")
+    return str(failed.value.description)
+
+
+def _ticked(answer: Callable[[], Answer]) -> Answer:
+    return Post(load_settings({})).evaluate(_tick(), a_job, lambda _: answer())
+
+
+@cache
+def _tick() -> dg.SensorEvaluationContext:
+    return dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral())
+
+
+@dg.job
+def a_job() -> None:
+    """Do nothing."""
+
+
+def reason_of_a_tick(name: str) -> str:
+    def refuse() -> Answer:
+        raise BatchAssetsError(name)
+
+    skipped = _ticked(lambda: dg.SkipReason(name))
+    assert skipped == _ticked(refuse)
+    result = _ticked(lambda: dg.SensorResult(skip_reason=name, cursor="c"))
+    assert isinstance(result, dg.SensorResult)
+    assert (result.skip_reason, result.cursor) == (skipped, "c")
+    assert isinstance(skipped, dg.SkipReason)
+    return str(skipped.skip_message)
+
+
+def tag_of_a_tick(name: str) -> str:
+    request = dg.RunRequest(run_key="k", tags={"batch_assets/reason": name})
+    started = _ticked(lambda: request)
+    result = _ticked(lambda: dg.SensorResult(run_requests=[request], cursor="c"))
+    assert isinstance(started, dg.RunRequest)
+    assert isinstance(result, dg.SensorResult)
+    assert result.run_requests == [started]
+    assert started.run_key == "k"
+    return str(started.tags["batch_assets/reason"])
+
+
+def webhook(name: str) -> str:
+    sender = Sender("inst", "livedash", "run-1", "https://dagster.example")
+    state = AlertState("error_rate", True, Severity.ERROR, f"Of {name}.", datetime.now(UTC))
+    advice = f"See `batch-assets status --company {name}`."
+    body = body_of(state, what_to_do=advice, behind=(f"Of {name}.",), sender=sender)
+    assert body["behind"] == [body["summary"]]
+    said, what_to_do, link = str(body["text"]).split("\n")
+    assert link == "https://dagster.example/runs/run-1"
+    assert said.endswith(str(body["summary"]).replace("&", "&amp;"))
+    everything = "".join(texts_in(body | {"run_url": "", "text": f"{said}{what_to_do}"}))
+    for command in ("@channel", "@everyone", "https://e", "]("):
+        assert command not in everything
+    assert not {"<", ">"} & {*said, *what_to_do}
+    for one in (str(body["summary"]), said):
+        rendered = MarkdownIt("commonmark", {"html": True}).enable("strikethrough").render(one)
+        assert rendered.count("<") == 2, rendered
+    return everything.replace(WORD_JOINER, "")
+
+
+WAYS: Final[dict[str, Callable[[str], str]]] = {
+    "A sentence on a terminal": said_on_a_screen,
+    "A field on a terminal": field_on_a_screen,
+    "A table on a terminal": table_on_a_screen,
+    "A question on a terminal": question,
+    "`--json` and `export`": json_document,
+    "A cell of CSV": csv_cell,
+    "A record of a log": record_of_a_log,
+    "Metadata of an asset or an op": metadata,
+    "What a check says": metadata_of_a_check,
+    "The failure of an op": failure_of_an_op,
+    "The reason of a tick": reason_of_a_tick,
+    "A tag that a tick gives a run": tag_of_a_tick,
+    "The body of a webhook": webhook,
+}
+"""By the name that the document has for each."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_a_name_holds_nothing_steers_or_hides(way: str) -> None:
+    for bad, name in HOSTILE.items():
+        text = WAYS[way](name)
+        assert hidden_in(text) == [], bad
+        if name.isascii() and name.isprintable() and way != "The body of a webhook":
+            assert name in text or json.dumps(name)[1:-1] in text, f"{bad} is shown as it is"
+
+
+def test_a_picture_shows_a_name_as_text() -> None:
+    def drawn(name: str) -> bytes:
+        return cost_picture(CostReport([DayCost(date(2026, 1, 1), name, 1.0, 2.0)]), 30)
+
+    assert drawn("a\x1b\n\u202eb") == drawn(r"a\x1b \u202eb")
+    assert len({drawn(name) for name in ("", "_Oost", "$x$", "x")}) == 4
+
+
+@pytest.mark.parametrize("name", ONLY_IN)
+def test_there_is_one_place_for_each_way_out(name: str) -> None:
+    found = {place for place, used in _uses() if used == name or used.endswith(f".{name}")}
+    assert found == ONLY_IN[name]
+
+
+def test_every_tick_goes_through_the_post() -> None:
+    for place in ONLY_IN["dg.ScheduleDefinition"] | ONLY_IN["dg.SensorDefinition"]:
+        source = (PACKAGE / place).read_text("utf-8")
+        assert source.count("_fn=") == source.count("_fn=tick,") == 1, place
+        assert "return post.evaluate(" in source, place
+
+
+def test_the_document_has_every_way() -> None:
+    document = DOCUMENT.read_text("utf-8")
+    assert [way for way in WAYS if f"| {way} |" not in document] == []
+
+
+@cache
+def _uses() -> set[tuple[str, str]]:
+    """Where what is called, by its whole name as it is written there."""
+    return {
+        (path.relative_to(PACKAGE).as_posix(), name)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if (name := _named(node))
+    }
+
+
+def _named(node: ast.AST) -> str:
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func)
+    is_log = isinstance(node, ast.Attribute) and node.attr == "log"
+    return ast.unparse(node) if is_log else ""
