@@ -38,7 +38,7 @@ WORD_JOINER: Final = "\u2060"
 
 ONLY_IN: Final[dict[str, set[str]]] = {
     # logs
-    "logging.getLogger": {"domain/logs.py", "webhook/client.py"},
+    "logging.getLogger": {"domain/logs.py", "webhook/client.py", "local/keeper.py"},
     "context.log": {"ops/reporting.py"},
     # Dagster
     "add_output_metadata": {"ops/reporting.py"},
@@ -141,7 +141,8 @@ def record_of_a_log(name: str) -> str:
     log.warning(f"Of {name} or 1")  # noqa: G004 (as sentences that are made elsewhere come)
     log.removeHandler(handler)
     assert said[0] == said[1]
-    return said[0]
+    assert "://" not in said[0]
+    return said[0].replace("[:]//", "://")
 
 
 def metadata(name: str) -> str:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from batch_assets.domain.errors import LocalStackError
-from batch_assets.domain.logs import open_log
 from batch_assets.local import record, users
 from batch_assets.local.locks import is_in_place, locked, try_lock
 from batch_assets.local.options import StackOptions
@@ -29,7 +28,7 @@ RESTARTS = 5
 RESTARTS_WITHIN_SECONDS = 60.0
 READY = "ready"
 
-_log = open_log("batch_assets.local.keeper")
+_log = logging.getLogger("batch_assets.local.keeper")
 
 
 class Service(Protocol):
