@@ -75,13 +75,17 @@ def active_run(instance: dg.DagsterInstance) -> str | None:
     """The id of a run that has not ended and may submit: of the job or of force_batch_job.
 
     One that has been queued for a while does not count if nothing else is under way: there is no
-    daemon to take it, and one that comes lets it wait for whatever is started now.
+    daemon to take it, and one that comes lets it wait for whatever is started now. Nor does one
+    from the future: a session in local time has kept it, before ours were in UTC.
     """
-    since = datetime.now(UTC) - _QUEUE_PATIENCE
+    now = datetime.now(UTC)
     for which in (
         dg.RunsFilter(tags=dict(EXCLUSIVE), statuses=list(IN_PROCESS)),
         dg.RunsFilter(
-            tags=dict(EXCLUSIVE), statuses=[dg.DagsterRunStatus.QUEUED], created_after=since
+            tags=dict(EXCLUSIVE),
+            statuses=[dg.DagsterRunStatus.QUEUED],
+            created_after=now - _QUEUE_PATIENCE,
+            created_before=now + _QUEUE_PATIENCE,
         ),
     ):
         for run in instance.get_runs(which, limit=1):
