@@ -38,6 +38,7 @@ def _import_all() -> None:
     for module in pkgutil.iter_modules(cli.__path__):
         if module.name != "__main__":
             import_module(f"batch_assets.cli.{module.name}")
+    import_module("batch_assets.openai_batch.connections")  # and with it the SDK
 
 
 def _write(text: str) -> None:
