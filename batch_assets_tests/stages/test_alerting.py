@@ -201,8 +201,8 @@ def test_a_name_is_no_command_to_whoever_shows_it(
     outcome = CheckOutcome("all_rows_conserved", False, Severity.ERROR, "<!channel> & Zorg")
     evaluate(alerts, LIMITS, outcomes=[outcome], receiver=receiver)
     (body,) = bodies(server)
-    assert body["summary"] == "<!channel> & Zorg"
-    assert "&lt;!channel&gt; &amp; Zorg" in body["text"]
+    assert body["summary"] == "\u2039!channel\u203a & Zorg"
+    assert "\u2039!channel\u203a &amp; Zorg" in body["text"]
     assert "<" not in body["text"]
 
 
