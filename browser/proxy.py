@@ -6,9 +6,11 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +81,36 @@ def prepare(folder: Path) -> None:
         typing.sendline(PASSWORD)
     typing.expect(pexpect.EOF)
     typing.close()
+
+
+@contextmanager
+def recording_server() -> Iterator[tuple[str, list[str]]]:
+    """The address of a web server that takes whatever comes, and what has come: method and path."""
+    came: list[str] = []
+
+    class Recorder(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            came.append(f"{self.command} {self.path}")
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.end_headers()
+            self.wfile.write(b"the words of an answer")
+
+        do_POST = do_PUT = do_OPTIONS = do_HEAD = do_GET  # noqa: N815 (their names there)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
+            """Say nothing."""
+
+    server = ThreadingHTTPServer((HOST, 0), Recorder)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_port}", came
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager
