@@ -30,9 +30,9 @@ def own_stack() -> Iterator[LocalStack]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Mapping[str, str]:
-    """What Dagster's own commands need; `dg` keeps something in the person's home, too."""
-    return {**SETTINGS, "DAGSTER_HOME": str(dagster_home()), "HOME": str(tmp_path)}
+def home() -> Mapping[str, str]:
+    """What Dagster's own commands need."""
+    return {**SETTINGS, "DAGSTER_HOME": str(dagster_home())}
 
 
 def check(browser: Browser, url: str) -> None:
@@ -62,9 +62,3 @@ def test_web_servers_beside_a_daemon(
         for command in ([ours, "webserver"], [dagsters, *WORKSPACE]):
             with web_server(command, own_stack, KEPT / "webserver.log", home) as url:
                 check(browser, url)
-
-
-def test_dg_dev(browser: Browser, own_stack: LocalStack, home: Mapping[str, str]) -> None:
-    command = [str(PROGRAMS / "dg"), "dev", *WORKSPACE]
-    with web_server(command, own_stack, KEPT / "dg.log", home) as url:
-        check(browser, url)
