@@ -50,7 +50,7 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "dg.MetadataValue.md": {"ops/draw_reports.py"},
     "dg.Failure": {"ops/failures.py"},
     "report_run_failed": {"resources/run_watch.py"},
-    "report_run_canceled": {"resources/run_watch.py", "resources/run_launcher.py"},
+    "report_run_canceled": {"resources/run_watch.py"},
     "report_engine_event": set(),
     "dg.ScheduleDefinition": {"schedules/declaring.py"},
     "dg.SensorDefinition": {"sensors/backlog.py", "sensors/completion.py", "sensors/failure.py"},
