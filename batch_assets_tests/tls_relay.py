@@ -44,6 +44,7 @@ class _Relay:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(certificate)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[StreamWriter] = []
 
     async def listen(self) -> asyncio.Server:
         return await asyncio.start_server(self._attend, "127.0.0.1", 0)
@@ -53,11 +54,16 @@ class _Relay:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        # What is aborted is closed by the loop, a turn later.
+        await asyncio.sleep(0.01)
 
     async def _attend(self, client: StreamReader, to_client: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._writers.append(to_client)
         # Whoever does not trust the certificate breaks off.
         with suppress(OSError, asyncio.IncompleteReadError):
             first = await client.readexactly(8)
@@ -69,6 +75,7 @@ class _Relay:
                     to_client.write(b"N")
                 first = await client.readexactly(8)
             server, to_server = await self._connect()
+            self._writers.append(to_server)
             to_server.write(first)
             await asyncio.gather(_pass_on(client, to_server), _pass_on(server, to_client))
         to_client.close()
