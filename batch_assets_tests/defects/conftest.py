@@ -16,6 +16,7 @@ from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.defects.world import World
 from batch_assets_tests.one_database import empty, one_database
+from batch_assets_tests.one_server import empty_server
 from batch_assets_tests.stages.support import API_KEY, QUICK, Lab, answer
 from batch_assets_tests.store.queries.support import Desk
 
@@ -59,7 +60,7 @@ def lab(
 ) -> Lab:
     """Our pipeline on an empty database and a server with nothing that waits or fails."""
     empty(package_engine)
-    package_server.set_config(ServerConfig.instant())
+    empty_server(package_server)
     queries = choose_queries(package_engine, optimized=side != "original")
     pipeline = Pipeline(
         queries=queries,

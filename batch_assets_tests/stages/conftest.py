@@ -21,6 +21,7 @@ from batch_assets_tests.moves import (
     watch_moves,
 )
 from batch_assets_tests.one_database import empty, one_database
+from batch_assets_tests.one_server import empty_server
 from batch_assets_tests.stages.support import API_KEY, QUICK, Lab, answer
 from batch_assets_tests.store.queries.support import Desk
 
@@ -51,8 +52,8 @@ def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
 
 @pytest.fixture
 def server(module_server: RunningServer) -> RunningServer:
-    """The module's server, with nothing that waits or fails; other tests' files may be on it."""
-    module_server.set_config(ServerConfig.instant())
+    """The module's server with nothing on it, and nothing that waits or fails."""
+    empty_server(module_server)
     return module_server
 
 
