@@ -123,6 +123,10 @@ def listening_server() -> Iterator[tuple[ScriptedServer, str]]:
 @pytest.fixture(autouse=True)
 def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away whatever the developer's environment configures."""
-    for name in list(os.environ):
-        if name.startswith(CONFIGURE) or name in SETTINGS or name.upper() in PROXIES:
-            monkeypatch.delenv(name)
+    for name in filter(configures, list(os.environ)):
+        monkeypatch.delenv(name)
+
+
+def configures(name: str) -> bool:
+    """Whether an environment variable of this name may change what a test does."""
+    return name.startswith(CONFIGURE) or name in SETTINGS or name.upper() in PROXIES

@@ -1,17 +1,21 @@
-"""The drill's short form and its sabotages, in a process that has no threads and so may fork.
+"""The drill's short form, its sabotages and the kills, in a process that has no threads.
 
 Started as `python -m batch_assets_tests.drills.played FORM DIRECTORY`, with a form of those below;
 the databases' URLs come in on stdin, one a line.
 """
 
 import json
+import random
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets.wiring import PROJECT_DIR
 from drills.beside import BUGS, play_beside
 from drills.command import drill
+from drills.dev import Dev
+from drills.kills import SETTINGS, Drill
 from drills.kinds import CYCLE, rehearsals
 from drills.points import Strike
 from drills.rehearsed import LIVE
@@ -24,6 +28,14 @@ SEEDS = (*{kind: seed for seed, kind in reversed([*enumerate(CYCLE)])}.values(),
 """One of each kind, and two kills more."""
 EXAMPLES = 8
 BESIDE_SEEDS = (1, 2, 3, 4, 7)
+KILLS = (
+    # Nobody is left who knows of the run; Dagster itself goes on.
+    ["worker", "code"],
+    # Whoever tends the database is gone, and the database.
+    ["keeper", "postgres"],
+    # As when the host goes down: it is started again.
+    ["dev", "dagster", "front", "code", "webserver", "daemon", "worker", "keeper", "postgres"],
+)
 
 
 def short(urls: list[str], directory: Path) -> int:
@@ -76,6 +88,22 @@ def beside(urls: list[str], directory: Path) -> int:
     return 0
 
 
+def kills(_urls: list[str], directory: Path) -> int:
+    """Print after how many seconds work went on, each time."""
+    dev = Dev(PROJECT_DIR, "kills-test", directory / "output", SETTINGS)
+    said: list[str] = []
+    one = Drill(dev, random.Random(1), said.append)
+    try:
+        one.begin()
+        seconds = [one.kill_once(roles) for roles in KILLS]
+        one.end()
+    finally:
+        one.close()
+        dev.stop()
+    sys.stdout.write(json.dumps(seconds) + "\n")
+    return 0
+
+
 def stories() -> dict[str, Story]:
     """For each bug a story in which it matters."""
     quiet = rehearsals()[0]
@@ -107,5 +135,6 @@ def stories() -> dict[str, Story]:
 
 if __name__ == "__main__":
     told = sys.stdin.read().split()
-    forms = {"short": short, "sabotaged": sabotaged, "steps": steps, "beside": beside}
-    sys.exit(forms[sys.argv[1]](told, Path(sys.argv[2])))
+    forms = (short, sabotaged, steps, beside, kills)
+    form = next(form for form in forms if form.__name__ == sys.argv[1])
+    sys.exit(form(told, Path(sys.argv[2])))

@@ -1,19 +1,22 @@
-"""Plays the forms of a drill in processes of their own."""
+"""Plays the forms of a drill in processes of their own: a drill forks, and tests have threads."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from batch_assets.wiring import PROJECT_DIR
+from batch_assets_tests.conftest import configures
 
 SECONDS = 240
 
 
 def play(form: str, urls: Sequence[str], directory: Path) -> "subprocess.CompletedProcess[str]":
-    """In a process of its own: the drill forks, and a test's process has threads."""
+    """To its end."""
     return subprocess.run(
-        [sys.executable, "-m", "batch_assets_tests.drills.played", form, str(directory)],
+        _command(form, directory),
         cwd=PROJECT_DIR,
         input="\n".join(urls),
         capture_output=True,
@@ -21,3 +24,26 @@ def play(form: str, urls: Sequence[str], directory: Path) -> "subprocess.Complet
         timeout=SECONDS,
         check=False,
     )
+
+
+def begin(form: str, directory: Path) -> "subprocess.Popen[str]":
+    """One that needs no databases and goes on beside what comes next; nothing is configured."""
+    return subprocess.Popen(
+        _command(form, directory),
+        cwd=PROJECT_DIR,
+        env={name: text for name, text in os.environ.items() if not configures(name)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    """As Ctrl-C does, unless it has ended: it tidies up first."""
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=SECONDS)
+
+
+def _command(form: str, directory: Path) -> list[str]:
+    return [sys.executable, "-m", "batch_assets_tests.drills.played", form, str(directory)]

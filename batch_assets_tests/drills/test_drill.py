@@ -20,6 +20,9 @@ from drills.points import Points, Strike
 from drills.probes import CALLS
 from drills.sabotage import SABOTAGES
 
+# The kills wait more than they work: they go on beside these.
+pytestmark = [pytest.mark.xdist_group("drills"), pytest.mark.usefixtures("killing")]
+
 _FOUND_AS = {"failures": "lost", "order": "stuck"}
 """What a bug leads to, where nothing is billed twice: a batch that the database does not know holds
 all submissions."""
