@@ -17,8 +17,8 @@ SEED ?= 1
 WORKERS ?= 8
 KILLS ?= 20
 
-.PHONY: help setup setup-dev demo dev test test-ui screenshots bench drill drill-steps kills odd-rows real-text \
-	check format lock clean
+.PHONY: help setup setup-dev demo dev test test-ui screenshots bench drill drill-steps kills odd-rows \
+	full-disks real-text check format lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -60,6 +60,9 @@ odd-rows: setup-dev ## Fill LiveDash's columns with anything, at random (N=200 w
 
 kills: setup ## Kill processes of `batch-assets dev`, and see that work goes on (KILLS=20 SEED=1)
 	@$(RUN) drills.kills --kills "$(KILLS)" --seed $(SEED)
+
+full-disks: setup ## Let the disks of runs fill up, and see that nothing is lost (as root)
+	@$(RUN) drills.disks
 
 real-text: setup ## Send real conversations through the job (DATA=file)
 	@$(RUN) benchmarks.real_text "$(DATA)"

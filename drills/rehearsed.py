@@ -97,7 +97,7 @@ _LOSING: Final = (
 """What makes recovery look at lists."""
 
 _PATIENT: Final = {"reading_grace_seconds": 8.0, "stuck_seconds": 10.0}
-_MOST_PATIENT: Final = {"reading_grace_seconds": 60.0, "stuck_seconds": 70.0}
+_MOST_PATIENT: Final = {"reading_grace_seconds": 600.0, "stuck_seconds": 610.0}
 """Where every row has a line in the end: a slow machine gives up none, and no run waits so long."""
 _STUCK: Final = {"batch_timeout_seconds": 0.3, "stuck_seconds": 2.0}
 

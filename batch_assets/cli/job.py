@@ -17,7 +17,9 @@ from batch_assets.cli.output import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.jobs import EXCLUSIVE, batch_processing_job, report_job
 from batch_assets.resources.defaults import default_resources
+from batch_assets.resources.run_tags import tags_of
 from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
+from batch_assets.resources.this_process import this_process
 from batch_assets.settings import load_settings
 
 # Dagster shows a run under its job when it knows from which code location it came.
@@ -112,7 +114,7 @@ def run_job(
         result = dg.execute_job(
             dg.reconstructable(definition),
             instance=instance,
-            tags=_LOCATION,
+            tags={**_LOCATION, **tags_of(this_process())},
             run_config=_QUIET,
             raise_on_error=False,
         )

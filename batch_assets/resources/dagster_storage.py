@@ -12,11 +12,13 @@ from typing import Any, Self
 import click
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError, MigrationRefusedError
 from batch_assets.settings import load_settings
 from batch_assets.store.dagster_schema import require_dagster_schema
+from batch_assets.store.troubles import shorten
 from batch_assets.store.urls import dagster_url, describe
 from batch_assets.wiring import connect
 
@@ -62,4 +64,6 @@ class WiredPostgresStorage(DagsterPostgresStorage):
             from batch_assets.resources.dagster_webserver import guard_webserver  # noqa: PLC0415
 
             guard_webserver(settings.ui_names)
+        if not event.contains(Engine, "handle_error", shorten):
+            event.listen(Engine, "handle_error", shorten)
         return cls(postgres_url=dagster_url(url), inst_data=inst_data)

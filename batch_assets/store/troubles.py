@@ -78,6 +78,21 @@ def at_its_end(error: BaseException) -> str | None:
     return None if meant is None else f"The database {meant}."
 
 
+def shorten(context: ExceptionContext) -> None:
+    """Let an error of Dagster's statements show nothing of what they were given: it is printed.
+
+    A listener of all engines, which minds those of Dagster's driver. DatabaseAtItsEndError, instead
+    of the statement's error, if that is what it means.
+    """
+    error, engine = context.sqlalchemy_exception, context.engine
+    if engine is None or engine.dialect.driver != "psycopg2" or error is None:
+        return
+    error.hide_parameters = True
+    sentence = at_its_end(error)
+    if sentence is not None:
+        raise DatabaseAtItsEndError(sentence)
+
+
 def changed(faults: Sequence[str]) -> LiveDashChangedError:
     """The sentence on what LiveDash's tables lack, and what to do."""
     return LiveDashChangedError(

@@ -15,6 +15,7 @@ from dagster._utils.interrupts import capture_interrupts
 
 from batch_assets.cli.job import active_run, open_instance, run_job
 from batch_assets.jobs import EXCLUSIVE
+from batch_assets.resources.run_tags import first_process_of
 from batch_assets.resources.this_process import this_process
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
@@ -75,3 +76,20 @@ def test_ctrl_c_after_the_last_op_ends_the_run(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(dg, "execute_job", run)
     with dg.DagsterInstance.ephemeral() as instance, pytest.raises(KeyboardInterrupt):
         run_job(instance)
+
+
+def test_a_run_names_its_process_before_anything_else_of_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, str] = {}
+
+    def die(*_arguments: object, tags: dict[str, str], **_options: object) -> None:
+        given.update(tags)
+        raise ConnectionError
+
+    monkeypatch.setattr(dg, "execute_job", die)
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(ConnectionError):
+        run_job(instance)
+    first = first_process_of(dg.DagsterRun(job_name="batch_processing_job", tags=given))
+    assert first is not None
+    assert first.name == this_process()

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from batch_assets.domain.errors import MigrationRefusedError
+from batch_assets.domain.errors import DatabaseAtItsEndError, MigrationRefusedError
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.urls import application_url
 from batch_assets.wiring import PROJECT_DIR
@@ -132,3 +132,30 @@ def test_a_user_without_the_right_is_told_what_the_owner_has_to_do(
     finally:
         with bare_engine.begin() as connection:
             connection.execute(text(f'DROP ROLE "{role}"'))
+
+
+def test_a_full_disk_is_a_sentence_wherever_dagster_prints_it(
+    empty_database_url: str,
+    bare_engine: Engine,
+    configure: Configure,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    create_dagster_schema(empty_database_url)
+    configure(empty_database_url)
+    with dg.DagsterInstance.get() as instance:
+        with bare_engine.begin() as connection:
+            connection.execute(
+                text(
+                    "CREATE FUNCTION dagster.full() RETURNS trigger LANGUAGE plpgsql AS"
+                    " $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$;"
+                    "CREATE TRIGGER full_disk BEFORE INSERT ON dagster.event_logs"
+                    " FOR EACH ROW EXECUTE FUNCTION dagster.full()"
+                )
+            )
+        with pytest.raises(DatabaseAtItsEndError):
+            one_step.execute_in_process(instance=instance, tags={"said": CANARY})
+    said = capfd.readouterr().err
+    assert "Exception while writing logger call" in said
+    assert "no room left on its disk" in said
+    assert "[SQL" not in said
+    assert CANARY not in said
