@@ -28,9 +28,9 @@ def make_dagster_tables(url: str) -> None:
 
     Raises as `require_dagster_schema` does, and `MigrationRefusedError`.
     """
-    require_dagster_schema(url)
+    server_version = require_dagster_schema(url)
     try:
-        DagsterPostgresStorage(dagster_url(url))
+        DagsterPostgresStorage(dagster_url(url, server_version))
     except (DBAPIError, DagsterPostgresException):
         raise MigrationRefusedError(
             f"Dagster's tables could not be made in the {describe(url)}: run it again, as the user "
@@ -56,7 +56,7 @@ class WiredPostgresStorage(DagsterPostgresStorage):
         try:
             settings = load_settings()
             url = connect(settings).dagster_database_url
-            require_dagster_schema(url)
+            server_version = require_dagster_schema(url)
         except BatchAssetsError as error:
             raise click.ClickException(str(error)) from None
         if "dagster_webserver" in sys.modules:
@@ -66,4 +66,4 @@ class WiredPostgresStorage(DagsterPostgresStorage):
             guard_webserver(settings.ui_names)
         if not event.contains(Engine, "handle_error", shorten):
             event.listen(Engine, "handle_error", shorten)
-        return cls(postgres_url=dagster_url(url), inst_data=inst_data)
+        return cls(postgres_url=dagster_url(url, server_version), inst_data=inst_data)

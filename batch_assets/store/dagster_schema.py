@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from psycopg import errors
-from sqlalchemy import URL, Connection, NullPool, create_engine, text
+from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from batch_assets.domain.errors import (
     ConfigurationError,
@@ -14,7 +16,7 @@ from batch_assets.domain.errors import (
 )
 from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.rights import missing_rights_of_dagster, role_of
-from batch_assets.store.session import settle_libpq
+from batch_assets.store.session import TRANSACTION_TIMEOUT_SINCE, settle_libpq
 from batch_assets.store.troubles import lacking
 from batch_assets.store.unavailable import database_unavailable, is_connection_failure
 from batch_assets.store.urls import DAGSTER_SCHEMA, application_url, dagster_url, describe
@@ -57,8 +59,10 @@ def create_dagster_schema(url: str) -> None:
             ) from None
 
 
-def require_dagster_schema(url: str) -> None:
+def require_dagster_schema(url: str) -> int:
     """See that Dagster's own connections would find the schema, and may use what is in it.
+
+    Returns the server's version, as in 180006.
 
     Raises `MigrationsMissingError` if it is missing, `RightMissingError`,
     `DatabaseUnavailableError`, or `ConfigurationError` for a connection pooler, which loses the
@@ -71,11 +75,14 @@ def require_dagster_schema(url: str) -> None:
         hide_parameters=True,
         connect_args={"connect_timeout": 10},
     )
+    event.listen(engine, "connect", _allow_any_time)
     try:
         with engine.connect() as connection:
             found = connection.execute(_IN_USE).one()
             missing = [right.said for right in missing_rights_of_dagster(connection)]
             role = role_of(connection)
+            driver_connection: Any = connection.connection.driver_connection
+            server_version = int(driver_connection.server_version)
     except DBAPIError as error:
         if "startup parameter" not in str(error.orig):
             raise database_unavailable(error, engine.url) from None
@@ -95,6 +102,15 @@ def require_dagster_schema(url: str) -> None:
         )
     if missing:
         raise lacking(engine.url, role, missing)
+    return server_version
+
+
+def _allow_any_time(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    """The URL cannot ask for it as long as the server's version is not known."""
+    if connection.server_version >= TRANSACTION_TIMEOUT_SINCE:
+        with connection.cursor() as cursor:
+            cursor.execute("SET transaction_timeout = 0")
+        connection.commit()
 
 
 def _behind_a_pooler(url: URL) -> ConfigurationError:

@@ -1,5 +1,6 @@
 """How every engine logs in, and the plain one: for migrations, and for looks at the catalog."""
 
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
 import psycopg
@@ -7,7 +8,14 @@ from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from batch_assets.store.session import SESSION, WITHOUT_LIMITS, login_options, settle_libpq
+from batch_assets.store.session import (
+    SESSION,
+    TRANSACTION_TIMEOUT_SINCE,
+    WITHOUT_LIMITS,
+    WITHOUT_TRANSACTION_TIMEOUT,
+    login_options,
+    settle_libpq,
+)
 from batch_assets.store.urls import application_url
 
 _IN_TRANSACTION: Final = (
@@ -15,7 +23,10 @@ _IN_TRANSACTION: Final = (
     " FROM unnest(%(names)s::text[], %(values)s::text[]) AS l (name, value)"
 )
 _REFUSED: Final = "unsupported startup parameter"
+_UNKNOWN: Final = "unrecognized configuration parameter"
 _HAS_SETTINGS: Final = "batch_assets.has_settings"
+_RECENT: Final[set[str]] = set()
+"""The addresses at which this process has met a server that has `transaction_timeout`."""
 
 
 class Login:
@@ -47,9 +58,8 @@ class Login:
     ) -> DBAPIConnection:
         """Log in with the settings, or without them where a pooler refuses settings at login."""
         settle_libpq()
-        options = " ".join(filter(None, [parameters.get("options"), self._at_login]))
         try:
-            connection: Any = dialect.connect(*args, **{**parameters, "options": options})
+            connection = self._log_in(dialect, args, parameters)
         except psycopg.OperationalError as error:
             if _REFUSED not in str(error):
                 raise
@@ -59,6 +69,26 @@ class Login:
             entry.info[_HAS_SETTINGS] = True
         return cast("DBAPIConnection", connection)
 
+    def _log_in(self, dialect: Dialect, args: list[Any], parameters: dict[str, Any]) -> Any:
+        """Which server has `transaction_timeout` is known once one was met: then it says so."""
+        address = str([parameters.get("host"), parameters.get("port")])
+        given = [parameters.get("options"), self._at_login]
+        if address in _RECENT:
+            recent = [*given, login_options(WITHOUT_TRANSACTION_TIMEOUT)]
+            try:
+                return dialect.connect(*args, **{**parameters, "options": _joined(recent)})
+            except psycopg.OperationalError as error:
+                if _UNKNOWN not in str(error):
+                    raise
+                _RECENT.discard(address)
+        connection: Any = dialect.connect(*args, **{**parameters, "options": _joined(given)})
+        if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
+            connection.autocommit = True
+            connection.execute("SET transaction_timeout = 0")
+            connection.autocommit = False
+            _RECENT.add(address)
+        return connection
+
     def begin(self, connection: Connection) -> None:
         """Behind a pooler a session is shared: they hold for a transaction, by a statement.
 
@@ -67,8 +97,10 @@ class Login:
         """
         driver_connection: Any = connection.connection.driver_connection
         if not connection.info[_HAS_SETTINGS] and not driver_connection.autocommit:
-            settings = {"names": list(self._settings), "values": list(self._settings.values())}
-            connection.exec_driver_sql(_IN_TRANSACTION, settings)
+            is_recent = driver_connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE
+            settings = self._settings | (WITHOUT_TRANSACTION_TIMEOUT if is_recent else {})
+            given = {"names": list(settings), "values": list(settings.values())}
+            connection.exec_driver_sql(_IN_TRANSACTION, given)
 
 
 _OF_A_MIGRATION = Login(lock="0", statement="0")
@@ -89,6 +121,10 @@ def open_engine_for_the_catalog(url: URL) -> Engine:
     It keeps no connection, and what does not answer within seconds fails.
     """
     return _plain(url.set(drivername="postgresql+psycopg"), _OF_THE_CATALOG)
+
+
+def _joined(options: Iterable[str | None]) -> str:
+    return " ".join(filter(None, options))
 
 
 def _plain(url: URL, login: Login) -> Engine:

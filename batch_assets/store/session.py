@@ -37,6 +37,10 @@ WITHOUT_LIMITS: Final[Mapping[str, str]] = {
 }
 """For whoever sets limits of its own, or needs none."""
 
+TRANSACTION_TIMEOUT_SINCE: Final = 170_000
+WITHOUT_TRANSACTION_TIMEOUT: Final[Mapping[str, str]] = {"transaction_timeout": "0"}
+"""Likewise, for servers of that version or a later one: an older one lets nobody in with it."""
+
 _ENVIRONMENT: Final[Mapping[str, str]] = {"PGDATESTYLE": "ISO", "PGTZ": "UTC"}
 
 

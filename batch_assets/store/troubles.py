@@ -18,7 +18,7 @@ from batch_assets.domain.errors import (
     LiveDashChangedError,
     RightMissingError,
 )
-from batch_assets.store.migrating.contract import faults_of, listed
+from batch_assets.store.migrating.contract import computed_columns, faults_of, listed
 from batch_assets.store.plain_engine import open_engine_for_the_catalog
 from batch_assets.store.rights import hidden_tables, missing_rights, role_of
 from batch_assets.store.tables.base import LIVEDASH_SCHEMA
@@ -151,6 +151,8 @@ def _changes(error: psycopg.Error, url: URL) -> list[str]:
         return list(_new_columns(error))
     try:
         with open_engine_for_the_catalog(url).connect() as connection:
+            if isinstance(error, errors.GeneratedAlways):
+                return computed_columns(connection)
             return faults_of(connection)
     except SQLAlchemyError:
         return []

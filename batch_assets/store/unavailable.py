@@ -75,7 +75,8 @@ _SAID_SO_MEANS = (
     ("No such file", "does not answer: start the server, or check the host in DATABASE_URL"),
     ("resolve host", "cannot be found: check the host name in DATABASE_URL"),
     ("translate host", "cannot be found: check the host name in DATABASE_URL"),
-    ("timeout", "does not answer in time: check host, port and firewall"),
+    ("timeout expired", "does not answer in time: check host, port and firewall"),
+    ("timed out", "does not answer in time: check host, port and firewall"),
     ("too many", "has no connection left: raise max_connections, or let fewer programs connect"),
     ("starting up", "is still starting: try again in a moment"),
 )

@@ -14,7 +14,13 @@ from sqlalchemy import URL
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.store.encryption import settle_encryption
-from batch_assets.store.session import SESSION, WITHOUT_LIMITS, login_options
+from batch_assets.store.session import (
+    SESSION,
+    TRANSACTION_TIMEOUT_SINCE,
+    WITHOUT_LIMITS,
+    WITHOUT_TRANSACTION_TIMEOUT,
+    login_options,
+)
 from batch_assets.store.tables.base import LIVEDASH_SCHEMA
 
 DAGSTER_SCHEMA: Final = "dagster"
@@ -47,13 +53,15 @@ def application_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg", query=query)
 
 
-def dagster_url(url: str) -> str:
+def dagster_url(url: str, server_version: int = 0) -> str:
     """The URL for Dagster's storage, whose NOTIFY needs psycopg2; its tables go to `dagster`.
 
-    The text holds the password.
+    For a server of this version, as in 180006, or for any. The text holds the password.
     """
     parsed = _parse(url)
     ours = {**SESSION, **WITHOUT_LIMITS, "search_path": DAGSTER_SCHEMA}
+    if server_version >= TRANSACTION_TIMEOUT_SINCE:
+        ours |= WITHOUT_TRANSACTION_TIMEOUT
     options = " ".join([*_values(parsed.query, "options"), login_options(ours)])
     return parsed.set(
         drivername="postgresql+psycopg2",
@@ -99,6 +107,12 @@ def _parse(url: str) -> URL:
         raise ConfigurationError(
             "The database URL names no database: put its name at the end, "
             "as in postgresql://user:password@host:5432/database."
+        )
+    if "password" in query and query.keys() & {"host", "port"}:
+        # What looks like a host may be the rest of a password with an & in it.
+        raise ConfigurationError(
+            "The database URL has the password and the host behind the ?: put the password before "
+            "the host, as in postgresql://user:password@localhost/database?host=/var/run/postgresql."
         )
     hosts, ports = _place(place, has_user=bool(has_user))
     user = _agreed("user", _decoded(user), query.pop("user", ""))
@@ -219,10 +233,9 @@ def _libpq_query(query: dict[str, str]) -> dict[str, str]:
 
 
 def _refuse_other_schema(query: Mapping[str, str]) -> None:
-    schema = query.get("schema", LIVEDASH_SCHEMA)
-    if schema != LIVEDASH_SCHEMA:
+    if query.get("schema", LIVEDASH_SCHEMA) != LIVEDASH_SCHEMA:
         raise ConfigurationError(
-            f'The database URL asks for the schema "{schema}", but this project works on '
+            "The database URL has a schema= of another name, but this project works on "
             f'LiveDash\'s tables in the schema "{LIVEDASH_SCHEMA}": leave schema= out, and '
             "give the URL of a database that has them there."
         )

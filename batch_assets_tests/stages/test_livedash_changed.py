@@ -41,6 +41,12 @@ CHANGES = {
         'ALTER TYPE public."SentimentCategory" RENAME TO "Mood"',
         'ALTER TYPE public."Mood" RENAME TO "SentimentCategory"',
     ),
+    'computes the column "AIProcessingRequest"."totalTokens"': (
+        'ALTER TABLE public."AIProcessingRequest" DROP COLUMN "totalTokens", ADD COLUMN'
+        ' "totalTokens" integer GENERATED ALWAYS AS ("promptTokens" + "completionTokens") STORED',
+        'ALTER TABLE public."AIProcessingRequest" DROP COLUMN "totalTokens", ADD COLUMN'
+        ' "totalTokens" integer NOT NULL DEFAULT 0',
+    ),
 }
 
 

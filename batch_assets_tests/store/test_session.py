@@ -38,6 +38,7 @@ ODD = {
     "statement_timeout": "1",
     "lock_timeout": "1",
     "idle_in_transaction_session_timeout": "1",
+    "transaction_timeout": "100",
 }
 """What a role was seen to have, and worse."""
 
@@ -52,6 +53,11 @@ _AGE = (
     " FROM dagster.runs"
 )
 _TWO_HOURS_ON = "UPDATE dagster.runs SET create_timestamp = create_timestamp + interval '2 hours'"
+
+
+def _version_of(url: str) -> int:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.info.server_version
 
 
 @pytest.fixture
@@ -81,7 +87,7 @@ def test_every_engine_has_a_session_of_ours(odd_url: str, monkeypatch: pytest.Mo
         open_engine(odd_url),
         open_engine_for_looks(odd_url),
         open_plain_engine(odd_url),
-        create_engine(dagster_url(odd_url)),
+        create_engine(dagster_url(odd_url, _version_of(odd_url))),
     ]
     for engine, path in zip(engines, [*[SESSION["search_path"]] * 3, "dagster"], strict=True):
         assert _settings(engine) == {**SESSION, "search_path": path, "client_encoding": "UTF8"}
@@ -95,6 +101,20 @@ def test_every_engine_has_a_session_of_ours(odd_url: str, monkeypatch: pytest.Mo
         assert number == 0.1 + 0.2
         assert words == "Zażółć \\ ' 🌷"
         engine.dispose()
+
+
+def test_a_server_that_does_not_know_a_setting_of_later_ones_lets_us_in(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_plain_engine(database_url)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    # As if the address had another, older server by now.
+    older = {"batch_assets.unheard_of-timeout": "0"}
+    monkeypatch.setattr("batch_assets.store.plain_engine.WITHOUT_TRANSACTION_TIMEOUT", older)
+    with engine.connect() as connection:
+        assert connection.execute(text("SHOW transaction_timeout")).scalar_one() == "0"
+    engine.dispose()
 
 
 def test_behind_a_pooler_that_refuses_settings_dates_can_be_read(

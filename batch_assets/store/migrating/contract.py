@@ -58,6 +58,16 @@ def faults_of(connection: Connection) -> list[str]:
     return _faults(connection, columns) if is_there else []
 
 
+def computed_columns(connection: Connection) -> list[str]:
+    """LiveDash's columns that the server computes itself, which a write of ours may not set."""
+    known = {table.name: table.columns.keys() for table in LIVEDASH_TABLES}
+    return [
+        f'the server computes the column "{row.table_name}"."{row.column_name}" itself'
+        for row in connection.execute(_SQL["computed"])
+        if row.column_name in known.get(row.table_name, ())
+    ]
+
+
 def _faults(connection: Connection, columns: "_Columns") -> list[str]:
     return [
         *_column_faults(columns),

@@ -14,6 +14,15 @@ JOIN pg_catalog.pg_attribute AS a
 JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 WHERE n.nspname = 'public' AND c.relkind = 'r';
 
+-- name: computed
+-- One row a column that is generated, or an identity that takes no value of ours.
+SELECT c.relname AS table_name, a.attname AS column_name
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a
+    ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = 'public' AND c.relkind = 'r' AND (a.attgenerated <> '' OR a.attidentity = 'a');
+
 -- name: labels
 -- One row a value of an enum type.
 SELECT t.typname AS type_name, e.enumlabel AS label
