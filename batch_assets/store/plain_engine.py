@@ -98,7 +98,7 @@ class Login:
         driver_connection: Any = connection.connection.driver_connection
         if not connection.info[_HAS_SETTINGS] and not driver_connection.autocommit:
             is_recent = driver_connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE
-            settings = self._settings | (WITHOUT_TRANSACTION_TIMEOUT if is_recent else {})
+            settings = {**self._settings, **(WITHOUT_TRANSACTION_TIMEOUT if is_recent else {})}
             given = {"names": list(settings), "values": list(settings.values())}
             connection.exec_driver_sql(_IN_TRANSACTION, given)
 
