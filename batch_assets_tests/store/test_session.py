@@ -14,7 +14,7 @@ from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine, open_engine_for_looks
 from batch_assets.store.migrate import current, downgrade, upgrade
 from batch_assets.store.plain_engine import open_plain_engine
-from batch_assets.store.session import SESSION
+from batch_assets.store.session import SESSION, WITHOUT_LIMITS, login_options
 from batch_assets.store.urls import dagster_url
 from batch_assets.ticks.runs import InstanceRuns
 from batch_assets.wiring import PROJECT_DIR
@@ -41,6 +41,8 @@ ODD = {
     "transaction_timeout": "100",
 }
 """What a role was seen to have, and worse."""
+
+_PATIENT = login_options({**WITHOUT_LIMITS, "transaction_timeout": "0"})
 
 _ASKED = text(
     "SELECT TIMESTAMPTZ '2026-11-30 12:00:00Z', INTERVAL '1 day', ARRAY[NULL, 'a'],"
@@ -121,6 +123,12 @@ def test_behind_a_pooler_that_refuses_settings_dates_can_be_read(
     odd_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    # These hold until the transaction's first statement has put them right, however slow it is.
+    with psycopg.connect(odd_url, autocommit=True, options=_PATIENT) as connection:
+        for limit in (setting for setting in ODD if setting.endswith("_timeout")):
+            statement = sql.SQL("ALTER DATABASE {} RESET {}")
+            name = sql.Identifier(str(make_url(odd_url).database))
+            connection.execute(statement.format(name, sql.Identifier(limit)))
     with transaction_pooler(odd_url) as pooled:
         engine = open_engine(pooled)
         alone = engine.execution_options(isolation_level="AUTOCOMMIT")
