@@ -42,7 +42,7 @@ ODD = {
 }
 """What a role was seen to have, and worse."""
 
-_PATIENT = login_options({**WITHOUT_LIMITS, "transaction_timeout": "0"})
+_PATIENT = login_options({**SESSION, **WITHOUT_LIMITS, "transaction_timeout": "0"})
 
 _ASKED = text(
     "SELECT TIMESTAMPTZ '2026-11-30 12:00:00Z', INTERVAL '1 day', ARRAY[NULL, 'a'],"
