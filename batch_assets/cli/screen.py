@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TextIO, TypeVar
 
 from rich.box import SIMPLE_HEAD
@@ -27,10 +27,10 @@ _LEAST_PROSE = 28
 class Column(Generic[Row]):
     """What records of a kind show: a column of their table, or a line of each.
 
-    A heading may stand on two lines, and `-` before the break divides a word; `name` is what it
-    is called on one line, where that says more. Prose may be broken between words; all else is a
-    name, an id or a number, and stays whole. A column that is shown `only_if_any` is left out where
-    all its numbers are 0.
+    A heading may stand on two lines of a terminal, and `-` before the break divides a word; `name`
+    is what it is called on one line, where that says more. Prose may be broken between words; all
+    else is a name, an id or a number, and stays whole. A column that is shown `only_if_any` is left
+    out where all its numbers are 0.
     """
 
     heading: str
@@ -105,6 +105,8 @@ class Screen:
         `total` are the cells of a last row: its name, then sums, empty where there is nothing to
         add up. An empty line follows.
         """
+        if self.columns is None:
+            columns = [replace(column, heading=column.key) for column in columns]
         cells = [[escaped(column.cell(row)) for column in columns] for row in rows]
         total = [escaped(cell) for cell in total]
         for at in reversed(range(len(columns))):
