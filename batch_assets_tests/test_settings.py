@@ -132,6 +132,8 @@ def test_every_threshold_reaches_the_alerts() -> None:
         ("USD_TO_EUR_RATE", "0,85", "a number from 0.01 to 100"),
         ("BATCH_SCHEDULES_ENABLED", "perhaps", "true or false"),
         ("BATCH_SPOOL_DIR", "spool", "an absolute path"),
+        ("DAGSTER_HOME", ".local/dagster", "an absolute path"),
+        ("DAGSTER_HOME", "~no-such-user/dagster", "an absolute path"),
         ("BATCH_LOCAL_STACK", "../up", "up to 40 of a-z, 0-9, - and _"),
         ("BATCH_UI_URL", "dagster.example", "a URL http://… or https://…"),
         (

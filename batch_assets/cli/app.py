@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-Port = Annotated[int, typer.Option(min=1, max=65535, help="The UI's port.")]
+Port = Annotated[int, typer.Option("--port", "-p", min=1, max=65535, help="The UI's port.")]
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.settings import load_settings
 from batch_assets.wiring import PROJECT_DIR
 
 
@@ -15,15 +16,14 @@ def dagster_home() -> Path:
     Raises `ConfigurationError`.
     """
     os.chdir(PROJECT_DIR)
-    given = os.environ.get("DAGSTER_HOME")
-    if given:
-        home = Path(given).expanduser()
-        if not (home / "dagster.yaml").is_file():
+    given = load_settings().dagster_home
+    if given is not None:
+        if not (given / "dagster.yaml").is_file():
             raise ConfigurationError(
                 f"DAGSTER_HOME is '{given}', where there is no dagster.yaml: copy the project's "
                 "there, or leave DAGSTER_HOME unset."
             )
-        return home
+        return given
     home = PROJECT_DIR / ".local" / "dagster"
     try:
         home.parent.mkdir(mode=0o700, exist_ok=True)

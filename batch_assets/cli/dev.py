@@ -11,6 +11,7 @@ import psutil
 from batch_assets.cli.dagster_home import dagster_home
 from batch_assets.cli.dagster_processes import OWNER, CodeServers, end_left_behind, owner
 from batch_assets.cli.job import open_instance
+from batch_assets.cli.listening import require_port
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import console
 from batch_assets.cli.process_session import (
@@ -19,7 +20,7 @@ from batch_assets.cli.process_session import (
     StopSignals,
     end_with_parent,
 )
-from batch_assets.domain.errors import BatchAssetsError, ConfigurationError, LocalStackError
+from batch_assets.domain.errors import BatchAssetsError, LocalStackError
 from batch_assets.local import stack
 from batch_assets.settings import load_settings
 from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR, local_environment
@@ -43,7 +44,7 @@ def run_dev(port: int) -> None:
     if BY_MAKE in os.environ:
         end_with_parent()
     end_left_behind()
-    _check_port(port)
+    require_port(HOST, port, "give another one, as in `make dev PORT=3001`")
     home = dagster_home()
     with open_database() as database, open_instance():
         is_local = database.endpoints.is_local
@@ -75,19 +76,6 @@ def run_dev(port: int) -> None:
     if ended_by_itself:
         raise BatchAssetsError("Dagster has ended by itself: see its messages above.")
     _say("Everything has ended.")
-
-
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        # As the web server does: a port that has just been left counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            raise ConfigurationError(
-                f"Port {port} of {HOST} is in use: end the program that uses it, or choose "
-                "another port, as in `make dev PORT=3001`."
-            ) from None
 
 
 def _watch(dagster: ProcessSession, signals: StopSignals, port: int, *, is_local: bool) -> None:

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from batch_assets.cli.dagster_home import dagster_home
 from batch_assets.cli.job import open_instance
+from batch_assets.cli.listening import require_port
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError
 
@@ -20,7 +21,8 @@ _WORKSPACE = ("--workspace", "workspace.yaml")
 
 
 def become_webserver(host: str, port: int, more: Sequence[str]) -> NoReturn:
-    """Turn this process into Dagster's web server."""
+    """Turn this process into Dagster's web server, which can listen where it is told to."""
+    require_port(host, port)
     _become("dagster-webserver", ["--host", host, "--port", str(port), *_WORKSPACE, *more])
 
 

@@ -17,7 +17,16 @@ def _check_absolute(path: Path) -> Path:
     return path
 
 
+def _expand(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError from None  # there is no such user
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_check_absolute)]
+HomePath = Annotated[Path, AfterValidator(_expand), AfterValidator(_check_absolute)]
+"""Dagster, too, takes a path that begins with `~`, and no other that is not absolute."""
 
 
 class Places(Family):
@@ -42,3 +51,4 @@ class Places(Family):
         "BATCH_LOCAL_STACK", "up to 40 of a-z, 0-9, - and _", pattern=_STACK_NAME
     )
     spool_dir: AbsolutePath | None = setting("BATCH_SPOOL_DIR", "an absolute path")
+    dagster_home: HomePath | None = setting("DAGSTER_HOME", "an absolute path")

@@ -1,5 +1,6 @@
 """What a person can put right is one sentence on stderr, with an exit code of its own."""
 
+import errno
 import socket
 import struct
 import threading
@@ -11,8 +12,10 @@ import psycopg
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
+from batch_assets.cli import listening
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
+from batch_assets_tests.cli.test_dev import free_port
 from batch_assets_tests.openai_batch import certificates
 from batch_assets_tests.tls_relay import tls_relay
 
@@ -141,12 +144,41 @@ def test_a_wrong_value_is_named_with_what_is_allowed(typed: Type) -> None:
     assert_one_sentence(outcome, 2, "BATCH_MIN_SIZE is 'ten'", "a whole number from 1 to 50,000")
 
 
-def test_a_port_in_use_is_told_before_anything_starts(typed: Type) -> None:
+@pytest.mark.parametrize(
+    ("command", "advice"), [("dev", "make dev PORT="), ("webserver", "another one with --port")]
+)
+def test_a_port_in_use_is_told_before_anything_starts(
+    typed: Type, command: str, advice: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        outcome = typed("dev", "--port", str(port))
-    assert_one_sentence(outcome, 2, f"Port {port} of 127.0.0.1 is in use", "make dev PORT=")
+        outcome = typed(command, "-p", str(port))
+    assert_one_sentence(outcome, 2, f"Port {port} of 127.0.0.1 is in use", advice)
     assert outcome.out == ""
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "fe80::1", "fe80::1%nowhere", "a" * 70])
+def test_a_host_that_is_not_this_machine(typed: Type, host: str) -> None:
+    outcome = typed("webserver", "--host", host)
+    assert_one_sentence(outcome, 2, f"'{host}' is no address of this machine", "--host")
+    assert outcome.out == ""
+
+
+def test_a_port_that_this_user_may_not_have(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(listening, "_bind", bind)
+    outcome = typed("webserver", "--host", "0.0.0.0", "--port", "80")
+    assert_one_sentence(outcome, 2, "may not listen on port 80 of 0.0.0.0", "from 1024 on")
+
+
+@pytest.mark.parametrize("command", ["status", "migrate", "run", "webserver", "local stop"])
+def test_a_dagster_home_that_is_not_absolute(typed: Type, command: str) -> None:
+    # There is a dagster.yaml in it: all the same Dagster's own programs would not take it.
+    port = ["--port", str(free_port())] if command == "webserver" else []
+    outcome = typed(*command.split(), *port, DAGSTER_HOME=".")
+    assert_one_sentence(outcome, 2, "DAGSTER_HOME is '.': it must be an absolute path.")
 
 
 def test_an_unexpected_error_is_a_sentence_too(typed: Type, database_url: str) -> None:

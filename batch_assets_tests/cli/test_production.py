@@ -95,9 +95,9 @@ def test_the_documented_start_starts(
 
 def test_what_cannot_work_is_one_sentence(project_copy: Path) -> None:
     environ = environment(project_copy, DATABASE_URL="postgresql://livedash@127.0.0.1:9/livedash")
-    for command in ("daemon", "webserver"):
+    for command in (["daemon"], ["webserver", "--port", str(free_port())]):
         ended = subprocess.run(
-            ["batch-assets", command],
+            ["batch-assets", *command],
             cwd=project_copy,
             env=environ,
             capture_output=True,

@@ -18,6 +18,7 @@ from batch_assets.local.batch_server import ServerConfig, running_server
 from batch_assets.wiring import PROJECT_DIR
 from batch_assets_tests.cli.every_command import every_command
 from batch_assets_tests.cli.terminals import Environ, PipedTyping, Seen, Typing, typing
+from batch_assets_tests.cli.test_dev import free_port
 from batch_assets_tests.cli.wide_world import (
     COMBINING,
     KEPT_AS,
@@ -54,6 +55,12 @@ class Case:
 
 CASES = [
     Case("status", parts=(*NAMES, TOKENS_SHOWN, " submitted (")),
+    Case(
+        "status",
+        2,
+        parts=("DAGSTER_HOME is 'here': it must be an absolute path.",),
+        environ={"DAGSTER_HOME": "here"},
+    ),
     Case("plan --dry-run", parts=("What a run of the job would send now", SPACED)),
     Case("plan --dryrun", 2, parts=("--dryrun", "--dry-run")),
     Case("force", 2, parts=("COMPANY",)),
@@ -115,9 +122,11 @@ CASES = [
     Case("export --format csv --companies", parts=("company_id",)),
     Case("local stop", parts=(f"The local stack {STACK} is stopped",), environ=LOCAL),
     Case("local reset", parts=(f"There is no local stack {STACK}",), environ=LOCAL),
-    Case("dev --port {port}", 2, parts=("is in use",)),
+    Case("dev --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
+    Case("webserver --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
+    Case("webserver --host fe80::1", 2, parts=("'fe80::1' is no address of this machine",)),
     Case(
-        "webserver",
+        "webserver --port {free}",
         3,
         parts=("does not answer: start the server, or check host and port in DATABASE_URL.",),
         environ={"DATABASE_URL": "postgresql://livedash@127.0.0.1:9/livedash"},
@@ -174,6 +183,7 @@ def filled(world: World, used_port: int) -> Callable[[str], str]:
             wide=WIDE,
             wait0=world.waiting[0],
             port=used_port,
+            free=free_port(),
             **numbered,
         )
 
