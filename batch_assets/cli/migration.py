@@ -4,11 +4,11 @@ from batch_assets.cli.output import console
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.resources.dagster_storage import make_dagster_tables
 from batch_assets.settings import load_settings
-from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets.store.dagster_schema import create_dagster_schema, left_of_dagster
 from batch_assets.store.migrate import current, downgrade, upgrade
 from batch_assets.store.migrating.grants import grant, require_role
 from batch_assets.store.urls import describe
-from batch_assets.wiring import connect
+from batch_assets.wiring import Endpoints, connect
 
 
 def migrate(revision: str | None, *, drop_livedash: bool, grant_to: str | None = None) -> None:
@@ -21,26 +21,52 @@ def migrate(revision: str | None, *, drop_livedash: bool, grant_to: str | None =
     if grant_to is not None and revision is not None:
         raise ConfigurationError("--grant-to does not go with --downgrade: leave one out.")
     endpoints = connect(load_settings())
-    shown = console()
-
-    def report(sentence: str) -> None:
-        shown.say(sentence, indent=2)
-
-    shown.say(f"The {describe(endpoints.database_url)}:")
-    before = current(endpoints.database_url)
-    if grant_to is not None:
-        require_role(endpoints.database_url, grant_to)
     if revision is None:
-        upgrade(endpoints.database_url, report)
-        create_dagster_schema(endpoints.dagster_database_url)
-        make_dagster_tables(endpoints.dagster_database_url)
+        _bring_up(endpoints, grant_to)
     else:
-        downgrade(endpoints.database_url, revision, report, drop_livedash=drop_livedash)
-    after = current(endpoints.database_url)
-    shown.say(_moved(before, after))
+        _take_back(endpoints, revision, drop_livedash=drop_livedash)
+
+
+class _Report:
+    """Shows what was done under the database's name; a refusal says by itself which one it is."""
+
+    def __init__(self, url: str) -> None:
+        self._screen = console()
+        self._heading = f"The {describe(url)}:"
+
+    def step(self, sentence: str) -> None:
+        self.end(sentence, indent=2)
+
+    def end(self, sentence: str, *, indent: int = 0) -> None:
+        if self._heading:
+            self._screen.say(self._heading)
+            self._heading = ""
+        self._screen.say(sentence, indent=indent)
+
+
+def _bring_up(endpoints: Endpoints, grant_to: str | None) -> None:
+    url, report = endpoints.database_url, _Report(endpoints.database_url)
+    before = current(url)
     if grant_to is not None:
-        for url in dict.fromkeys((endpoints.database_url, endpoints.dagster_database_url)):
-            grant(url, grant_to, shown.say)
+        require_role(url, grant_to)
+    upgrade(url, report.step)
+    create_dagster_schema(endpoints.dagster_database_url)
+    make_dagster_tables(endpoints.dagster_database_url)
+    report.end(_moved(before, current(url)))
+    if grant_to is not None:
+        for one in dict.fromkeys((url, endpoints.dagster_database_url)):
+            grant(one, grant_to, report.end)
+
+
+def _take_back(endpoints: Endpoints, revision: str, *, drop_livedash: bool) -> None:
+    url, report = endpoints.database_url, _Report(endpoints.database_url)
+    before = current(url)
+    downgrade(url, revision, report.step, drop_livedash=drop_livedash)
+    after = current(url)
+    report.end(_moved(before, after))
+    left = left_of_dagster(endpoints.dagster_database_url) if after is None else None
+    if left is not None:
+        report.end(left)
 
 
 def _moved(before: str | None, after: str | None) -> str:

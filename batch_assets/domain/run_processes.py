@@ -11,6 +11,8 @@ SILENT_SECONDS: Final = 45.0
 """A process that has not said so for this long counts as gone, if nobody can look for it."""
 UNHEARD_SECONDS: Final = 75.0
 """How long a run may take until its process is heard of for the first time."""
+WATCHED_TAG: Final = ".dagster/batch_assets_watched"
+"""The tag of runs that have a heartbeat; the UI hides it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from typing import Final
 
 import dagster as dg
 
-from batch_assets.domain.run_processes import ProcessName, RunProcess
+from batch_assets.domain.run_processes import WATCHED_TAG, ProcessName, RunProcess
 
-WATCHED: Final[Mapping[str, str]] = {".dagster/batch_assets_watched": "true"}
+WATCHED: Final[Mapping[str, str]] = {WATCHED_TAG: "true"}
 """Tags a job whose runs have a heartbeat: one that is never heard of is dead."""
 _PROCESS: Final = ".dagster/batch_assets_process"
 

@@ -11,13 +11,18 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from batch_assets.domain.errors import (
     ConfigurationError,
-    MigrationRefusedError,
     MigrationsMissingError,
+    RightMissingError,
 )
+from batch_assets.store.migrating.contract import listed
 from batch_assets.store.plain_engine import open_plain_engine
-from batch_assets.store.rights import missing_rights_of_dagster, role_of
+from batch_assets.store.rights import (
+    given_on_later_dagster_tables,
+    missing_rights_of_dagster,
+    role_of,
+)
 from batch_assets.store.session import TRANSACTION_TIMEOUT_SINCE, settle_libpq
-from batch_assets.store.troubles import lacking
+from batch_assets.store.troubles import lacking, to_migrate
 from batch_assets.store.unavailable import database_unavailable, is_connection_failure
 from batch_assets.store.urls import DAGSTER_SCHEMA, application_url, dagster_url, describe
 
@@ -39,7 +44,7 @@ _IN_USE = text("""
 def create_dagster_schema(url: str) -> None:
     """Make the schema if it is missing. Any number of processes may do so at once.
 
-    Raises `DatabaseUnavailableError`, or `MigrationRefusedError` if the user may not.
+    Raises `DatabaseUnavailableError`, or `RightMissingError` if the user may not.
     """
     with _connected(url) as connection:
         if connection.execute(_EXISTS).scalar_one():
@@ -53,10 +58,26 @@ def create_dagster_schema(url: str) -> None:
         except ProgrammingError as error:
             if not isinstance(error.orig, errors.InsufficientPrivilege):
                 raise
-            raise MigrationRefusedError(
+            raise RightMissingError(
                 f"The user may not make the schema dagster in the {describe(url)}: let its owner "
                 "run `CREATE SCHEMA dagster AUTHORIZATION …`, or set DAGSTER_DATABASE_URL."
             ) from None
+
+
+def left_of_dagster(url: str) -> str | None:
+    """What stays when all of ours is taken back, and how it goes; `None` if nothing of Dagster's.
+
+    Raises `DatabaseUnavailableError`.
+    """
+    with _connected(url) as connection:
+        if not connection.execute(_EXISTS).scalar_one():
+            return None
+        roles = given_on_later_dagster_tables(connection)
+    given = f", and rights of {listed(roles)}" if roles else ""
+    return (
+        f"Left in the {describe(url)}: the schema dagster with the history of runs "
+        f'(`DROP SCHEMA dagster CASCADE` removes it){given}: see docs/rights.md, "Take it back".'
+    )
 
 
 def require_dagster_schema(url: str) -> int:
@@ -91,7 +112,8 @@ def require_dagster_schema(url: str) -> int:
         raise lacking(engine.url, role, [f"USAGE on schema {DAGSTER_SCHEMA}", *missing])
     if found.schema_name is None:
         raise MigrationsMissingError(
-            f"The {describe(url)} has no schema for Dagster's tables: run `batch-assets migrate`."
+            f"The {describe(url)} has no schema for Dagster's tables: "
+            f"{to_migrate(application_url(url))}."
         )
     if found.schema_name != DAGSTER_SCHEMA:
         raise _behind_a_pooler(engine.url)

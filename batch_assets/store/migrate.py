@@ -14,12 +14,13 @@ from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import (
     BatchAssetsError,
-    DatabaseUnavailableError,
     MigrationRefusedError,
     MigrationsMissingError,
+    RightMissingError,
 )
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.migrating.in_flight import refuse_while_in_flight
+from batch_assets.store.migrating.at_work import refuse_while_at_work
+from batch_assets.store.migrating.in_flight import refuse_while_in_flight, steps_back
 from batch_assets.store.migrating.project import (
     Report,
     alembic_config,
@@ -27,9 +28,9 @@ from batch_assets.store.migrating.project import (
     known_revisions,
 )
 from batch_assets.store.migrating.session import migrating_connection, refuse_encoding
-from batch_assets.store.plain_engine import open_engine_for_the_catalog, open_plain_engine
-from batch_assets.store.rights import missing_to_migrate
+from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.tables.base import OWN_SCHEMA
+from batch_assets.store.troubles import lacked_to_migrate, to_migrate
 from batch_assets.store.unavailable import database_unavailable, is_connection_failure
 from batch_assets.store.urls import application_url, describe
 
@@ -44,7 +45,7 @@ def upgrade(url: str, report: Report = silent) -> None:
     """Bring the database to the newest revision; `report` hears what was added and what was there.
 
     Safe while LiveDash runs, and may be repeated: a run that was stopped half-way is carried on.
-    Raises `DatabaseUnavailableError` or `MigrationRefusedError`.
+    Raises `DatabaseUnavailableError`, `RightMissingError` or `MigrationRefusedError`.
     """
     with _migrating(url, report) as config:
         refuse_encoding(config.attributes["connection"])
@@ -58,12 +59,15 @@ def downgrade(
 
     LiveDash's tables go only if this project made them and they are empty, or, with
     `drop_livedash`, whatever they hold. Raises as `upgrade` does, and `MigrationRefusedError` while
-    something is under way that nobody would end without our tables.
+    something is under way that nobody would end without our tables, or a run is at work.
     """
     with _migrating(url, report) as config:
         connection: Connection = config.attributes["connection"]
-        where = f"The {describe(application_url(url))}"
-        refuse_while_in_flight(connection, _current(connection), revision, where)
+        database = describe(application_url(url))
+        at = _current(connection)
+        refuse_while_in_flight(connection, at, revision, f"The {database}")
+        if steps_back(at, revision):
+            refuse_while_at_work(connection, database)
         connection.rollback()
         config.cmd_opts = Namespace(x=["drop-livedash=yes"] if drop_livedash else [])
         command.downgrade(config, revision)
@@ -98,7 +102,7 @@ def require_current(engine: Engine) -> None:
             "update the code."
         )
     raise MigrationsMissingError(
-        f"The {where} lacks tables that this version needs: run `batch-assets migrate`."
+        f"The {where} lacks tables that this version needs: {to_migrate(engine.url)}."
     )
 
 
@@ -136,11 +140,7 @@ def _explained(url: URL) -> Iterator[None]:
 
 
 def _lacks(url: URL) -> str:
-    try:
-        with open_engine_for_the_catalog(url).connect() as connection:
-            missing = missing_to_migrate(connection)
-    except DBAPIError:
-        return ""
+    missing = lacked_to_migrate(url)
     return f" (missing: {', '.join(missing)})" if missing else ""
 
 
@@ -150,7 +150,7 @@ def _explanation(error: DBAPIError, url: URL) -> BatchAssetsError | None:
     where = f"The {describe(url)}"
     match error.orig:
         case errors.InsufficientPrivilege():
-            return DatabaseUnavailableError(
+            return RightMissingError(
                 f"{where} does not let this user migrate{_lacks(url)}: use the user that owns "
                 "LiveDash's tables, or give this one what docs/rights.md lists."
             )

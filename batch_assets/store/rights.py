@@ -105,6 +105,11 @@ def missing_rights_of_dagster(connection: Connection) -> list[Right]:
     return [Right(row.said, row.given_by) for row in rows]
 
 
+def given_on_later_dagster_tables(connection: Connection) -> list[str]:
+    """The roles that have rights on what is made later in Dagster's schema."""
+    return list(connection.execute(_SQL["given_later"]).scalars())
+
+
 def missing_to_migrate(connection: Connection) -> list[str]:
     """What the session's role lacks of the rights of whoever migrates."""
     return list(connection.execute(_SQL["missing_to_migrate"]).scalars())

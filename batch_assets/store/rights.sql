@@ -117,6 +117,15 @@ JOIN (
 ) AS w (schema_name, words) ON w.schema_name = s.nspname
 ORDER BY s.nspname, w.words
 
+-- name: given_later
+SELECT DISTINCT quote_ident(g.rolname) AS role
+FROM pg_catalog.pg_default_acl AS d
+JOIN pg_catalog.pg_namespace AS s ON s.oid = d.defaclnamespace
+CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+JOIN pg_catalog.pg_roles AS g ON g.oid = x.grantee
+WHERE s.nspname = 'dagster' AND x.grantee <> d.defaclrole
+ORDER BY role
+
 -- name: missing_to_migrate
 -- What the current user lacks to make our tables, and LiveDash's indexes or tables.
 SELECT l.said
@@ -128,11 +137,22 @@ FROM (
     FROM pg_catalog.pg_namespace AS s
     WHERE s.nspname IN ('public', 'batch_assets') AND NOT has_schema_privilege(s.oid, 'CREATE')
     UNION ALL
-    SELECT 3, format('ownership of %I.%I', s.nspname, t.relname)
-    FROM pg_catalog.pg_class AS t
-    JOIN pg_catalog.pg_namespace AS s ON s.oid = t.relnamespace
-    WHERE t.relkind IN ('r', 'p')
-        AND (s.nspname = 'batch_assets' OR (s.nspname = 'public' AND t.relname = 'AIProcessingRequest'))
-        AND NOT pg_has_role(t.relowner, 'USAGE')
+    SELECT 3, 'ownership of ' || string_agg(o.said, ' and of ' ORDER BY o.nspname)
+    FROM (
+        SELECT s.nspname, CASE
+            WHEN count(*) = 1 THEN min(format('%I.%I', s.nspname, t.relname))
+            ELSE format('the %s tables of %I', count(*), s.nspname)
+        END AS said
+        FROM pg_catalog.pg_class AS t
+        JOIN pg_catalog.pg_namespace AS s ON s.oid = t.relnamespace
+        WHERE t.relkind IN ('r', 'p')
+            AND (
+                s.nspname = 'batch_assets'
+                OR (s.nspname = 'public' AND t.relname = 'AIProcessingRequest')
+            )
+            AND NOT pg_has_role(t.relowner, 'USAGE')
+        GROUP BY s.nspname
+    ) AS o
+    HAVING count(*) > 0
 ) AS l
 ORDER BY l.step, l.said

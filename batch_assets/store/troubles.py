@@ -20,7 +20,12 @@ from batch_assets.domain.errors import (
 )
 from batch_assets.store.migrating.contract import computed_columns, faults_of, listed
 from batch_assets.store.plain_engine import open_engine_for_the_catalog
-from batch_assets.store.rights import hidden_tables, missing_rights, role_of
+from batch_assets.store.rights import (
+    hidden_tables,
+    missing_rights,
+    missing_to_migrate,
+    role_of,
+)
 from batch_assets.store.tables.base import LIVEDASH_SCHEMA
 from batch_assets.store.tables.livedash import LIVEDASH_TABLES
 from batch_assets.store.unavailable import is_connection_failure
@@ -133,6 +138,21 @@ def lacking(url: URL, role: str, missing: Sequence[str]) -> RightMissingError:
         f"{_more(len(missing) - _NAMED_AT_MOST)}. Let the user that owns the tables run "
         f"`batch-assets migrate --grant-to {role}`."
     )
+
+
+def lacked_to_migrate(url: URL) -> Sequence[str]:
+    """What the user lacks of the rights of whoever migrates; nothing if that cannot be seen."""
+    try:
+        with open_engine_for_the_catalog(url).connect() as connection:
+            return missing_to_migrate(connection)
+    except DBAPIError:
+        return ()
+
+
+def to_migrate(url: URL) -> str:
+    """What to do where tables are missing, as the end of a sentence: by whom, if not this user."""
+    whose = " as the role that migrates (docs/rights.md)" if lacked_to_migrate(url) else ""
+    return f"run `batch-assets migrate`{whose}"
 
 
 def _more(number: int) -> str:

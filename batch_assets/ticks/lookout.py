@@ -22,6 +22,7 @@ from batch_assets.ops.failures import database_sentence
 from batch_assets.settings import Settings
 from batch_assets.store.engine import LOOK_SECONDS, open_engine_for_looks
 from batch_assets.store.lost_connections import is_lost
+from batch_assets.store.troubles import to_migrate
 from batch_assets.store.unavailable import database_unavailable
 from batch_assets.store.urls import describe
 from batch_assets.wiring import Endpoints, connect
@@ -79,7 +80,7 @@ def _explained(error: DBAPIError | psycopg.Error, engine: Engine) -> BatchAssets
             return database_unavailable(error, engine.url)
         if isinstance(error.orig, errors.UndefinedTable | errors.InvalidSchemaName):
             return MigrationsMissingError(
-                f"{where} lacks tables that this version needs: run `batch-assets migrate`."
+                f"{where} lacks tables that this version needs: {to_migrate(engine.url)}."
             )
         if isinstance(error.orig, errors.QueryCanceled | errors.LockNotAvailable):
             return DatabaseUnavailableError(

@@ -272,7 +272,9 @@ def test_migrate_says_what_it_did_and_takes_it_back(
     assert "Nothing to do" in typed("migrate", **configured).out
     back = typed("migrate", "--downgrade", "base", **configured)
     assert "is at none now" in back.out
+    assert "`DROP SCHEMA dagster CASCADE`" in " ".join(back.out.splitlines()[-1:])
     assert typed("status", **configured).code == 4
     unknown = typed("migrate", "--downgrade", "9999", **configured)
     assert unknown.code == 8
     assert unknown.err.count("\n") == 1
+    assert unknown.out == "", "the sentence names the database"

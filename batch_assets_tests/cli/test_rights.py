@@ -135,6 +135,22 @@ def test_a_missing_right_is_one_sentence_of_commands_and_runs(type_: Type, roles
     assert batches == (1,)
 
 
+def test_who_may_not_migrate_is_told_who_may(type_: Type, roles: Roles) -> None:
+    """One sentence, whether there is anything or nothing yet, and nothing else."""
+    assert_one_sentence(type_("runner", "status"), 4, "migrate` as the role that migrates")
+    for arguments in (("migrate",), ("migrate", "--downgrade", "base")):
+        if "base" in arguments:
+            assert type_("migrator", "migrate").code == 0
+            roles.do("GRANT USAGE ON SCHEMA batch_assets TO {runner}")
+            roles.do("GRANT SELECT ON ALL TABLES IN SCHEMA batch_assets TO {runner}")
+            roles.do("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {runner}")
+        outcome = type_("runner", *arguments)
+        assert_one_sentence(outcome, 11, "does not let this user migrate (missing: CREATE on")
+        assert outcome.out == ""
+    assert "ownership of the " in outcome.err
+    assert len(outcome.err) < 500
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

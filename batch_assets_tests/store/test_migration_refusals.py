@@ -14,6 +14,7 @@ from batch_assets.domain.errors import (
     BatchAssetsError,
     DatabaseUnavailableError,
     MigrationRefusedError,
+    RightMissingError,
 )
 from batch_assets.store.migrate import current, downgrade, upgrade
 from batch_assets.store.migrating.session import refuse_old_server
@@ -103,7 +104,7 @@ def test_an_old_server_is_refused() -> None:
 
 def test_a_user_without_the_right_is_told_so(empty_database_url: str) -> None:
     url = make_url(empty_database_url).update_query_dict({"options": "-c role=pg_monitor"})
-    with pytest.raises(DatabaseUnavailableError, match="missing: CREATE on database"):
+    with pytest.raises(RightMissingError, match="missing: CREATE on database"):
         upgrade(url.render_as_string(hide_password=False))
     assert current(empty_database_url) is None
 

@@ -14,13 +14,17 @@ from batch_assets import store
 from batch_assets.domain.errors import (
     ConfigurationError,
     DatabaseUnavailableError,
-    MigrationRefusedError,
+    MigrationsMissingError,
     RightMissingError,
 )
 from batch_assets.resources.dagster_storage import make_dagster_tables
-from batch_assets.store.dagster_schema import create_dagster_schema, require_dagster_schema
+from batch_assets.store.dagster_schema import (
+    create_dagster_schema,
+    left_of_dagster,
+    require_dagster_schema,
+)
 from batch_assets.store.engine import open_engine
-from batch_assets.store.migrate import require_current, upgrade
+from batch_assets.store.migrate import downgrade, require_current, upgrade
 from batch_assets.store.migrating.grants import grant, require_role
 from batch_assets.store.registry import Registry
 from batch_assets.store.rights import LIVEDASH_RIGHTS, OWN_RIGHTS, missing_rights
@@ -156,7 +160,9 @@ def test_a_password_of_livedash_cannot_be_read(runner: psycopg.Connection) -> No
     assert is_refused(runner, 'DELETE FROM public."AIProcessingRequest"')
 
 
-def test_what_the_docs_list_is_what_is_given(granted: Roles, databases: TestDatabases) -> None:
+def test_what_the_docs_list_is_what_is_given_and_goes_again(
+    granted: Roles, databases: TestDatabases
+) -> None:
     def given(roles: Roles) -> list[tuple[object, ...]]:
         with psycopg.connect(roles.admin_url) as connection:
             name = '"' + roles.name("runner") + '"'
@@ -169,19 +175,54 @@ def test_what_the_docs_list_is_what_is_given(granted: Roles, databases: TestData
         upgrade(migrator)
         create_dagster_schema(migrator)
         make_dagster_tables(migrator)
-        blocks = re.findall(r"```sql\n(.*?)```", DOCS, re.DOTALL)[1:]
-        for line in "".join(blocks).split(";"):
-            if line.strip() and "CREATE ROLE" not in line:
-                quoted = re.sub(r"\bbatch_(runner|migrator)\b", r"{\1}", line)
-                roles.do(quoted.replace("DATABASE livedash", "DATABASE {database}"))
+        type_block(roles, 1)
+        type_block(roles, 2)
         engine = open_engine(roles.url("runner"))
         with engine.connect() as looked:
             assert missing_rights(looked) == []
         engine.dispose()
         typed, granted_here = given(roles), given(granted)
+        take_back(roles)
     databases.drop(url)
     assert typed == granted_here
     assert len(typed) > 100
+
+
+def type_block(roles: Roles, number: int) -> None:
+    """Type what the docs say, as a superuser; the roles are there."""
+    block = re.findall(r"```sql\n(.*?)```", DOCS, re.DOTALL)[number]
+    for line in block.split(";"):
+        if line.strip() and "ROLE batch_runner LOGIN" not in line:
+            quoted = re.sub(r"\bbatch_(runner|migrator)\b", r"{\1}", line)
+            roles.do(quoted.replace("DATABASE livedash", "DATABASE {database}"))
+
+
+def take_back(roles: Roles) -> None:
+    """As the docs say, until the role can be dropped."""
+    migrator, runner = roles.url("migrator"), roles.name("runner")
+    downgrade(migrator, "base")
+    left = left_of_dagster(migrator)
+    assert left is not None
+    assert f'rights of "{runner}"' in left
+    type_block(roles, 3)
+    assert "rights of" not in (left_of_dagster(migrator) or "rights of")
+    type_block(roles, 4)
+    assert left_of_dagster(migrator) is None
+    roles.do("DROP ROLE {runner}")
+    roles.do("CREATE ROLE {runner}")
+
+
+def test_who_runs_is_told_that_another_role_migrates(granted: Roles, engine: Engine) -> None:
+    granted.do("UPDATE batch_assets.alembic_version SET version_num = '0009'")
+    migrator = open_engine(granted.url("migrator"))
+    try:
+        with pytest.raises(MigrationsMissingError, match="migrate` as the role that migrates"):
+            require_current(engine)
+        with pytest.raises(MigrationsMissingError, match=r"run `batch-assets migrate`\.$"):
+            require_current(migrator)
+    finally:
+        granted.do("UPDATE batch_assets.alembic_version SET version_num = '0010'")
+        migrator.dispose()
 
 
 def test_what_is_made_later_may_be_used(granted: Roles, runner: psycopg.Connection) -> None:
@@ -202,9 +243,16 @@ def test_who_runs_can_make_nothing(granted: Roles, runner: psycopg.Connection) -
     for schema in ("public", "batch_assets", "dagster"):
         with pytest.raises(errors.InsufficientPrivilege):
             runner.execute(f"CREATE TABLE {schema}.mine (id text)".encode())
-    with pytest.raises(DatabaseUnavailableError, match="ownership of batch_assets") as refused:
+    with pytest.raises(RightMissingError) as refused:
         upgrade_again(granted)
-    assert "must be owner" not in str(refused.value)
+    said = str(refused.value)
+    assert "must be owner" not in said
+    # And of the table provenance, which migrations alone read.
+    assert (
+        f"ownership of the {len(OWN_RIGHTS) + 1} tables of batch_assets "
+        'and of public."AIProcessingRequest"): use'
+    ) in said
+    assert said.count("ownership") == 1
 
 
 def upgrade_again(roles: Roles) -> None:
@@ -291,7 +339,7 @@ def test_who_may_not_give_them_gives_none(granted: Roles) -> None:
     granted.do('REVOKE SELECT ON public."Message" FROM {runner}')
     granted.do("REVOKE {owner} FROM {migrator}")
     try:
-        with pytest.raises(MigrationRefusedError, match="may not give SELECT on public"):
+        with pytest.raises(RightMissingError, match="may not give SELECT on public"):
             grant(granted.url("migrator"), granted.name("runner"), nobody_reads)
     finally:
         granted.do("GRANT {owner} TO {migrator}")

@@ -7,7 +7,7 @@ from psycopg import errors
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from batch_assets.domain.errors import ConfigurationError, MigrationRefusedError
+from batch_assets.domain.errors import ConfigurationError, RightMissingError
 from batch_assets.domain.wording import plural
 from batch_assets.store.migrating.contract import listed
 from batch_assets.store.migrating.project import Report
@@ -36,7 +36,7 @@ def require_role(url: str, role: str) -> None:
 def grant(url: str, role: str, report: Report) -> None:
     """Give a role the rights of whoever runs: all of them, or none.
 
-    Raises `MigrationRefusedError` if this user may not give one.
+    Raises `RightMissingError` if this user may not give one.
     """
     with _connected(url) as connection:
         missing = missing_rights(connection, role)
@@ -81,10 +81,10 @@ def _connected(url: str) -> Iterator[Connection]:
         raise database_unavailable(error, engine.url) from None
 
 
-def _refused(connection: Connection, url: str, rights: list[str]) -> MigrationRefusedError:
+def _refused(connection: Connection, url: str, rights: list[str]) -> RightMissingError:
     # The transaction is in doubt, and the name is the URL's in nearly every case.
     user = connection.engine.url.username or "this user"
-    return MigrationRefusedError(
+    return RightMissingError(
         f"In the {describe(url)} {user} may not give {'; '.join(rights[:1])}"
         f"{' and more' if rights[1:] else ''}: nothing was given. Run it as the user that owns "
         "the tables, LiveDash's too."

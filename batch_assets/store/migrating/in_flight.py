@@ -1,5 +1,6 @@
 """Whether our tables may go: not while they alone say what becomes of a request."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ def refuse_while_in_flight(
 
     A target that there is not is for Alembic to refuse.
     """
-    if current is None or not _takes_own_tables(current, target):
+    if _OWN_TABLES not in steps_back(current, target):
         return
     if not connection.execute(_SQL["knows_followers"]).scalar_one():
         return
@@ -44,10 +45,12 @@ def refuse_while_in_flight(
         )
 
 
-def _takes_own_tables(current: str, target: str) -> bool:
+def steps_back(current: str | None, target: str) -> Sequence[str]:
+    """The revisions that a downgrade takes back; none if there is no such target."""
+    if current is None:
+        return ()
     scripts = ScriptDirectory.from_config(alembic_config())
     try:
-        steps = [script.revision for script in scripts.iterate_revisions(current, target)]
+        return [script.revision for script in scripts.iterate_revisions(current, target)]
     except RevisionError:
-        return False
-    return _OWN_TABLES in steps
+        return ()
