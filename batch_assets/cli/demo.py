@@ -22,7 +22,7 @@ from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.output import Screen, count, plural
 from batch_assets.cli.status import in_all, savings, show_results
 from batch_assets.domain.batches import CompanyStatistics
-from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.local.arrivals import bring_in, let_go, open_conversations
 from batch_assets.local.showcase import Example, examples, failures
 from batch_assets.settings import allowed_values
@@ -112,20 +112,28 @@ def _work_through(database: OpenDatabase, instance: dg.DagsterInstance, shown: S
                     "type `make demo` again, or empty the stack with `batch-assets local reset`."
                 )
             if active_run(instance) is None:
-                _run(instance, shown)
+                _run(database, instance, shown)
             time.sleep(PAUSE_SECONDS)
         show(0, "")
 
 
-def _run(instance: dg.DagsterInstance, shown: Screen) -> None:
+def _run(database: OpenDatabase, instance: dg.DagsterInstance, shown: Screen) -> None:
+    """Run the job once, and end the demo if that has failed or no run is to submit anything."""
     began = time.monotonic()
     run = run_job(instance)
     seconds = time.monotonic() - began
-    shown.say(f"run {run.id[:8]}, {seconds:.1f} s: {_what_it_did(run)}", indent=2)
+    # Asked after a run, which may find out that nothing holds any more.
+    held = database.held_because
+    shown.say(f"run {run.id[:8]}, {seconds:.1f} s: {what_it_did(run, held)}", indent=2)
     if run.failures:
         show_failures(run)
         raise BatchAssetsError(
             f"Run {run.id} of the job failed: `make demo` typed again goes on from there."
+        )
+    if held is not None and open_conversations(database.engine):
+        raise SubmissionHeldError(
+            f"Nothing is submitted now. {held} Or empty the local stack with "
+            "`batch-assets local reset`."
         )
 
 
@@ -137,7 +145,8 @@ def _draw(instance: dg.DagsterInstance, shown: Screen) -> None:
         shown.say("Pictures of the history were drawn: see group reports in the UI's Catalog.")
 
 
-def _what_it_did(run: Run) -> str:
+def what_it_did(run: Run, held_because: str | None) -> str:
+    """What a run of the job sent and read; if nothing, why."""
     sent = run.numbers.get("submit_batches", {})
     read = run.numbers.get("ingest_results", {})
     parts = [
@@ -147,6 +156,8 @@ def _what_it_did(run: Run) -> str:
         else "",
         f"{plural(int(read['completed']), 'answer')} read" if read.get("completed") else "",
     ]
+    if held_because and not sent.get("requests"):
+        parts.append(f"nothing was sent: {held_because}")
     return ", ".join(part for part in parts if part) or "no batch has ended since"
 
 

@@ -5,8 +5,9 @@ the project, in the user's own state directory. Only directories that are made h
 their mode or owner set.
 
 PostgreSQL refuses to run as root and its account cannot enter root's directories. So for root
-alone its data and a copy of its programs lie in /var/lib/batch-assets, and it runs under an
-account without rights; everything else is the same for everyone.
+alone its data and a copy of its programs lie in /var/lib/batch-assets (`belonging` tells whose
+data they are), and it runs under an account without rights; everything else is the same for
+everyone.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch_assets.domain.errors import LocalStackError
+from batch_assets.local import belonging
 
 ROOT_HOME = Path("/var/lib/batch-assets")
 SOCKETS = Path("/tmp")  # noqa: S108 (only mkdtemp makes anything there)
@@ -67,6 +69,8 @@ def make_state_dir(project_dir: Path, name: str = "default") -> Path:
         raise LocalStackError(
             f"{directory} belongs to another user; remove it, or run as that user."
         )
+    if data_lie_outside():
+        belonging.mark_new(directory)
     return directory
 
 
@@ -98,15 +102,20 @@ def server_account() -> Account:
     )
 
 
+def data_lie_outside() -> bool:
+    """Whether PostgreSQL's data lie outside of the state directory, and so can outlive it."""
+    return os.geteuid() == 0
+
+
 def postgres_home(directory: Path) -> Path:
     """Where a stack's PostgreSQL data lies, made or not."""
-    return ROOT_HOME / _key(directory) if os.geteuid() == 0 else directory / "postgres"
+    return ROOT_HOME / _key(directory) if data_lie_outside() else directory / "postgres"
 
 
 def make_postgres_home(directory: Path) -> Path:
     """`postgres_home`, made so that the server's account can reach what lies in it."""
     home = postgres_home(directory)
-    if os.geteuid() == 0:
+    if data_lie_outside():
         _make_public(ROOT_HOME)
         _make_public(home)
     else:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from batch_assets.domain.errors import LocalStackError
-from batch_assets.local import places, postgres_data, postgres_programs, processes
+from batch_assets.local import belonging, places, postgres_data, postgres_programs, processes
 
 DATABASE = "livedash"
 START_SECONDS = 60.0
@@ -57,6 +57,8 @@ class EmbeddedPostgres:
     def launch(self) -> None:
         """Take over the server that an earlier launcher left, or start one; does not wait."""
         home = places.make_postgres_home(self._state_dir)
+        if places.data_lie_outside():
+            self._own(home)
         programs = postgres_programs.programs()
         postgres_data.make_data(home, programs, durable=self._durable)
         command = self._command(programs, postgres_data.write_access_rules(home))
@@ -93,6 +95,13 @@ class EmbeddedPostgres:
         self._end(self._find_left())
         self.is_alive()  # reaps our own child
         self._process = None
+
+    def _own(self, home: Path) -> None:
+        """Make `home` this stack's, without what one that is gone may have left there."""
+        if belonging.is_left_over(self._state_dir, home):
+            self._end(self._find_left())
+            belonging.remove_left_over(home)
+        belonging.claim(self._state_dir, home)
 
     def _socket_dir(self) -> Path:
         return places.socket_dir(self._state_dir, places.server_account())

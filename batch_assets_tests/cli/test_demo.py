@@ -7,11 +7,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pexpect
 import psycopg
 
+from batch_assets.cli.demo import what_it_did
+from batch_assets.cli.job import Run
+from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.domain.metrics import GROUPS
 from batch_assets.local import stack
 from batch_assets.local.samples import sample_companies
@@ -124,6 +128,30 @@ def test_one_that_is_cut_off_and_two_whole_ones(project_copy: Path) -> None:
         assert sessions(connection) == 2 * 339
         assert unanalysed(connection) == 2
         assert runs(connection) > first_runs
+
+        connection.execute("INSERT INTO batch_assets.drain (began_by) VALUES ('Ada')")
+        _ends_at_once_while_drained(project_copy)
+
+
+def test_a_run_that_sent_nothing_says_why_if_it_was_not_to() -> None:
+    idle = Run(id="1", numbers={}, failures={})
+    read = replace(idle, numbers={"ingest_results": {"completed": 2}})
+    sent = replace(idle, numbers={"submit_batches": {"requests": 3, "batches": 1}})
+    held = "It is drained."
+    assert what_it_did(idle, None) == "no batch has ended since"
+    assert what_it_did(idle, held) == "nothing was sent: It is drained."
+    assert what_it_did(read, held) == "2 answers read, nothing was sent: It is drained."
+    assert what_it_did(sent, held) == "3 requests sent in 1 batch"
+
+
+def _ends_at_once_while_drained(project: Path) -> None:
+    ended = subprocess.run(
+        DEMO, cwd=project, env=environment({}), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == SubmissionHeldError.exit_code
+    assert "Nothing is submitted now. It is drained: Ada has stopped" in ended.stderr
+    assert "did not move" not in ended.stderr
+    assert ended.stdout.count("nothing was sent: It is drained: Ada has stopped") == 1
 
 
 def sessions(connection: psycopg.Connection) -> int:

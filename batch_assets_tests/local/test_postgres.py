@@ -1,5 +1,6 @@
 """The embedded PostgreSQL by itself: made, configured, found again, and nobody else's touched."""
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -148,6 +149,27 @@ def test_an_interrupted_first_start_leaves_nothing_that_counts(tmp_path: Path) -
 
     assert ask(server, "SELECT 1") == (1,)
     assert not half_made.exists()
+    server.stop()
+    places.remove(directory)
+
+
+def test_a_server_left_by_a_removed_stack_is_ended_and_its_data_are_made_anew(
+    tmp_path: Path,
+) -> None:
+    directory = places.make_state_dir(tmp_path)
+    left = EmbeddedPostgres(directory, durable=False)
+    left.launch()
+    left.wait_ready()
+    with psycopg.connect(left.url(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE inherited ()")
+    shutil.rmtree(directory)
+
+    server = EmbeddedPostgres(places.make_state_dir(tmp_path), durable=False)
+    server.launch()
+    server.wait_ready()
+
+    assert not left.is_alive()
+    assert ask(server, "SELECT to_regclass('inherited')") == (None,)
     server.stop()
     places.remove(directory)
 

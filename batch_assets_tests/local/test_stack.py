@@ -246,13 +246,23 @@ def test_sigterm_to_the_keeper_ends_all(project: Path) -> None:
     assert "database system is shut down" in (attached.state_dir / "postgres.log").read_text()
 
 
-def test_a_stack_whose_directory_is_removed_by_hand_ends(tmp_path: Path) -> None:
+def test_a_stack_whose_directory_is_removed_by_hand_ends_and_the_next_inherits_nothing(
+    tmp_path: Path,
+) -> None:
     attached = stack.attach(tmp_path, options=OPTIONS)
+    with psycopg.connect(attached.database_url) as connection:
+        connection.execute("CREATE TABLE inherited ()")
     shutil.rmtree(attached.state_dir.parent)
 
     eventually(lambda: not processes_of(tmp_path))
 
-    assert answers(stack.attach(tmp_path, options=OPTIONS))
+    after = stack.attach(tmp_path, options=OPTIONS)
+    assert answers(after)
+    with (
+        psycopg.connect(after.database_url) as connection,
+        pytest.raises(psycopg.errors.UndefinedTable),
+    ):
+        connection.execute("SELECT FROM inherited")
     stack.reset(tmp_path)
     assert not places.postgres_home(attached.state_dir).exists()
 
