@@ -70,24 +70,27 @@ class Login:
         return cast("DBAPIConnection", connection)
 
     def _log_in(self, dialect: Dialect, args: list[Any], parameters: dict[str, Any]) -> Any:
-        """Which server has `transaction_timeout` is known once one was met: then it says so."""
+        """Which server has `transaction_timeout` is known once one was met: then it logs in anew.
+
+        A statement would do it as well, but in each session.
+        """
         address = str([parameters.get("host"), parameters.get("port")])
-        given = [parameters.get("options"), self._at_login]
-        if address in _RECENT:
-            recent = [*given, login_options(WITHOUT_TRANSACTION_TIMEOUT)]
-            try:
-                return dialect.connect(*args, **{**parameters, "options": _joined(recent)})
-            except psycopg.OperationalError as error:
-                if _UNKNOWN not in str(error):
-                    raise
-                _RECENT.discard(address)
-        connection: Any = dialect.connect(*args, **{**parameters, "options": _joined(given)})
-        if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
-            connection.autocommit = True
-            connection.execute("SET transaction_timeout = 0")
-            connection.autocommit = False
+        options = _joined([parameters.get("options"), self._at_login])
+        given = {**parameters, "options": options}
+        if address not in _RECENT:
+            connection: Any = dialect.connect(*args, **given)
+            if connection.info.server_version < TRANSACTION_TIMEOUT_SINCE:
+                return connection
+            connection.close()
             _RECENT.add(address)
-        return connection
+        recent = _joined([options, login_options(WITHOUT_TRANSACTION_TIMEOUT)])
+        try:
+            return dialect.connect(*args, **{**parameters, "options": recent})
+        except psycopg.OperationalError as error:
+            if _UNKNOWN not in str(error):
+                raise
+        _RECENT.discard(address)
+        return dialect.connect(*args, **given)
 
     def begin(self, connection: Connection) -> None:
         """Behind a pooler a session is shared: they hold for a transaction, by a statement.

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from batch_assets.domain.errors import DatabaseAtItsEndError, MigrationRefusedError
+from batch_assets.domain.errors import DatabaseAtItsEndError, RightMissingError
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.urls import application_url
 from batch_assets.wiring import PROJECT_DIR
@@ -127,7 +127,7 @@ def test_a_user_without_the_right_is_told_what_the_owner_has_to_do(
         connection.execute(text(f'CREATE ROLE "{role}" LOGIN'))
     try:
         url = make_url(empty_database_url).set(username=role)
-        with pytest.raises(MigrationRefusedError, match="CREATE SCHEMA dagster AUTHORIZATION"):
+        with pytest.raises(RightMissingError, match="CREATE SCHEMA dagster AUTHORIZATION"):
             create_dagster_schema(url.render_as_string(hide_password=False))
     finally:
         with bare_engine.begin() as connection:

@@ -112,10 +112,11 @@ def test_a_server_that_does_not_know_a_setting_of_later_ones_lets_us_in(
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
     # As if the address had another, older server by now.
-    older = {"batch_assets.unheard_of-timeout": "0"}
-    monkeypatch.setattr("batch_assets.store.plain_engine.WITHOUT_TRANSACTION_TIMEOUT", older)
+    unknown = {"unheard_of_timeout": "0"}
+    monkeypatch.setattr("batch_assets.store.plain_engine.WITHOUT_TRANSACTION_TIMEOUT", unknown)
+    monkeypatch.setattr("batch_assets.store.plain_engine.TRANSACTION_TIMEOUT_SINCE", 1_000_000)
     with engine.connect() as connection:
-        assert connection.execute(text("SHOW transaction_timeout")).scalar_one() == "0"
+        assert connection.execute(text("SHOW DateStyle")).scalar_one() == "ISO, MDY"
     engine.dispose()
 
 
