@@ -6,7 +6,7 @@ from typing import Any, Final
 import dagster as dg
 
 from batch_assets.resources.heartbeat import beating
-from batch_assets.resources.run_tags import tags_of
+from batch_assets.resources.run_tags import first_process_of, tags_of
 from batch_assets.resources.this_process import this_process
 
 
@@ -28,10 +28,12 @@ class WatchedExecutor(dg.Executor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
         """Execute as the executor within does."""
-        run_id = plan_context.dagster_run.run_id
-        # The first beat is some seconds away.
-        plan_context.instance.add_run_tags(run_id, tags_of(this_process()))
-        with beating(run_id):
+        run, here = plan_context.dagster_run, this_process()
+        first = first_process_of(run)
+        if first is None or first.name != here:
+            # The first beat is some seconds away.
+            plan_context.instance.add_run_tags(run.run_id, tags_of(here, run.run_id))
+        with beating(run.run_id):
             yield from self._inner.execute(plan_context, execution_plan)
 
 

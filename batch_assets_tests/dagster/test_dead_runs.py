@@ -113,6 +113,25 @@ def test_a_run_that_has_not_beaten_yet_is_known_by_its_tags(
     assert status_of(instance, run_id) == expected
 
 
+@pytest.mark.parametrize("says_whose", [True, False])
+def test_a_run_that_is_executed_again_is_not_where_the_dead_one_was(
+    instance: dg.DagsterInstance, watch: RunWatch, says_whose: bool
+) -> None:
+    dead = make_run(instance, dg.DagsterRunStatus.FAILURE)
+    # As `create_reexecuted_run` of Dagster gives them on.
+    copied = {**WATCHED, **tags_of(DEAD, dead if says_whose else "")}
+    tags = {**copied, "dagster/parent_run_id": dead, "dagster/root_run_id": dead}
+    run = dg.DagsterRun(
+        job_name="batch_processing_job", status=dg.DagsterRunStatus.STARTING, tags=tags
+    )
+    instance.add_run(run)
+    watch.close_dead_runs(instance)
+    assert status_of(instance, run.run_id) == "STARTING"
+    instance.add_run_tags(run.run_id, dict(tags_of(DEAD, run.run_id)))
+    watch.close_dead_runs(instance)
+    assert status_of(instance, run.run_id) == "FAILURE"
+
+
 @pytest.mark.usefixtures("time_flies")
 def test_a_process_of_another_host_is_gone_once_it_is_silent(
     instance: dg.DagsterInstance, watch: RunWatch, processes: RunProcesses
