@@ -42,10 +42,11 @@ def main() -> None:
     except Exception as error:
         if TRACEBACK in sys.argv:
             raise
-        sentence = run_out(error) or work("unforeseen").at_its_end(error)
-        if sentence is not None:
-            _complain(sentence)
-            sys.exit(BatchAssetsError.exit_code)
+        own = run_out(error)
+        meant = BatchAssetsError(own) if own else work("unforeseen").meant_by(error)
+        if meant is not None:
+            _complain(*meant.lines)
+            sys.exit(meant.exit_code)
         # Its own text is not shown: a database error, say, may quote a row.
         _complain(
             f"An unexpected error ended the command ({type(error).__name__}): type "

@@ -14,6 +14,7 @@ from sqlalchemy import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from batch_assets.domain.errors import (
+    BatchAssetsError,
     DatabaseAtItsEndError,
     LiveDashChangedError,
     RightMissingError,
@@ -70,32 +71,35 @@ def concerns_all(error: DBAPIError) -> bool:
     return is_connection_failure(error) or sqlstate.startswith(_OF_ALL)
 
 
-def at_its_end(error: BaseException) -> str | None:
-    """The sentence, if a database is at its end that another one's engine is on, as Dagster's."""
+def meant_by(error: BaseException) -> BatchAssetsError | None:
+    """What an error says that another one's engine has met, as Dagster's; `None`: nothing of ours.
+
+    Its database is at its end, or the user lacks a right.
+    """
     cause = getattr(error, "orig", None) or error
     sqlstate = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None) or ""
     if sqlstate == errors.InsufficientPrivilege.sqlstate:
-        return (
+        return RightMissingError(
             "The database does not let its user do all that is needed: let the user that owns the "
             "tables run `batch-assets migrate --grant-to ROLE`."
         )
     meant = _AT_ITS_END.get(sqlstate)
-    return None if meant is None else f"The database {meant}."
+    return None if meant is None else DatabaseAtItsEndError(f"The database {meant}.")
 
 
 def shorten(context: ExceptionContext) -> None:
     """Let an error of Dagster's statements show nothing of what they were given: it is printed.
 
-    A listener of all engines, which minds those of Dagster's driver. DatabaseAtItsEndError, instead
-    of the statement's error, if that is what it means.
+    A listener of all engines, which minds those of Dagster's driver. Raises what `meant_by` says
+    instead of the statement's error.
     """
     error, engine = context.sqlalchemy_exception, context.engine
     if engine is None or engine.dialect.driver != "psycopg2" or error is None:
         return
     error.hide_parameters = True
-    sentence = at_its_end(error)
-    if sentence is not None:
-        raise DatabaseAtItsEndError(sentence)
+    meant = meant_by(error)
+    if meant is not None:
+        raise meant
 
 
 def changed(faults: Sequence[str]) -> LiveDashChangedError:
