@@ -1,11 +1,9 @@
 """The PostgreSQL schema that Dagster's own tables live in; Dagster makes the tables itself."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from psycopg import errors
-from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
+from sqlalchemy import URL, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -15,7 +13,6 @@ from batch_assets.domain.errors import (
     RightMissingError,
 )
 from batch_assets.store.migrating.contract import listed
-from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.rights import (
     given_on_later_dagster_tables,
     missing_rights_of_dagster,
@@ -23,7 +20,7 @@ from batch_assets.store.rights import (
 )
 from batch_assets.store.session import TRANSACTION_TIMEOUT_SINCE, settle_libpq
 from batch_assets.store.troubles import lacking, to_migrate
-from batch_assets.store.unavailable import database_unavailable, is_connection_failure
+from batch_assets.store.unavailable import database_unavailable, reached
 from batch_assets.store.urls import DAGSTER_SCHEMA, application_url, dagster_url, describe
 
 _EXISTS = text("SELECT to_regnamespace('dagster') IS NOT NULL")
@@ -46,7 +43,7 @@ def create_dagster_schema(url: str) -> None:
 
     Raises `DatabaseUnavailableError`, or `RightMissingError` if the user may not.
     """
-    with _connected(url) as connection:
+    with reached(url) as connection:
         if connection.execute(_EXISTS).scalar_one():
             return
         try:
@@ -69,7 +66,7 @@ def left_of_dagster(url: str) -> str | None:
 
     Raises `DatabaseUnavailableError`.
     """
-    with _connected(url) as connection:
+    with reached(url) as connection:
         if not connection.execute(_EXISTS).scalar_one():
             return None
         roles = given_on_later_dagster_tables(connection)
@@ -140,16 +137,3 @@ def _behind_a_pooler(url: URL) -> ConfigurationError:
         f"The {describe(url)} is behind a connection pooler, which Dagster's storage cannot "
         "use: set DAGSTER_DATABASE_URL to the server's own address."
     )
-
-
-@contextmanager
-def _connected(url: str) -> Iterator[Connection]:
-    parsed = application_url(url)
-    engine = open_plain_engine(url)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except DBAPIError as error:
-        if not is_connection_failure(error):
-            raise
-        raise database_unavailable(error, parsed) from None

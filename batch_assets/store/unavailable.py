@@ -1,13 +1,16 @@
 """Turns the driver's error of a database that cannot be used into the sentence for people."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from psycopg import errors
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import DatabaseUnavailableError
 from batch_assets.domain.hosts import run_out_by_words
+from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.urls import LIBPQ_PARAMETERS, describe
 
 # libpq gives no error code for a connection that failed, only text: the server's is English unless
@@ -80,6 +83,22 @@ _SAID_SO_MEANS = (
     ("too many", "has no connection left: raise max_connections, or let fewer programs connect"),
     ("starting up", "is still starting: try again in a moment"),
 )
+
+
+@contextmanager
+def reached(url: str) -> Iterator[Connection]:
+    """A connection of the plain engine, for what a command asks of a database.
+
+    Raises `DatabaseUnavailableError` if it cannot be made, or is lost.
+    """
+    engine = open_plain_engine(url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        if not is_connection_failure(error):
+            raise
+        raise database_unavailable(error, engine.url) from None
 
 
 def database_unavailable(error: DBAPIError, url: URL) -> DatabaseUnavailableError:

@@ -1,17 +1,13 @@
 """Gives the role that runs what it needs and does not have, and takes nothing away."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from psycopg import errors
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
 from batch_assets.domain.errors import ConfigurationError, RightMissingError
 from batch_assets.domain.wording import plural
 from batch_assets.store.migrating.contract import listed
 from batch_assets.store.migrating.project import Report
-from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.rights import (
     hidden_tables,
     is_role,
@@ -19,13 +15,13 @@ from batch_assets.store.rights import (
     rights_on_later_tables,
     role_of,
 )
-from batch_assets.store.unavailable import database_unavailable, is_connection_failure
+from batch_assets.store.unavailable import reached
 from batch_assets.store.urls import describe
 
 
 def require_role(url: str, role: str) -> None:
     """Raise `ConfigurationError` for a role that the server does not know."""
-    with _connected(url) as connection:
+    with reached(url) as connection:
         if not is_role(connection, role):
             raise ConfigurationError(
                 f'The server of the {describe(url)} has no role "{role}": make it first '
@@ -38,7 +34,7 @@ def grant(url: str, role: str, report: Report) -> None:
 
     Raises `RightMissingError` if this user may not give one.
     """
-    with _connected(url) as connection:
+    with reached(url) as connection, connection.begin():
         missing = missing_rights(connection, role)
         for right in missing:
             try:
@@ -67,18 +63,6 @@ def grant(url: str, role: str, report: Report) -> None:
 def _run(connection: Connection, statement: str) -> None:
     # Without parameters the driver sends it as it is: a name may have `%` and `:` in it.
     connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
-
-
-@contextmanager
-def _connected(url: str) -> Iterator[Connection]:
-    engine = open_plain_engine(url)
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except DBAPIError as error:
-        if not is_connection_failure(error):
-            raise
-        raise database_unavailable(error, engine.url) from None
 
 
 def _refused(connection: Connection, url: str, rights: list[str]) -> RightMissingError:
