@@ -12,7 +12,7 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.local.batch_server import ServerConfig
 from batch_assets.local.record import LocalStack
 from batch_assets.wiring import PROJECT_DIR
-from browser.attacker import EVIL
+from browser.attacker import EVIL, attacker
 from browser.chromium import chromium, find_chromium, new_page
 from browser.proxy import NAME, find_nginx
 from browser.running import HOST, configure_server, dagster_ui, empty_stack, free_port, play_demo
@@ -48,6 +48,13 @@ def pytest_configure() -> None:
     shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.parent.mkdir(mode=0o700, exist_ok=True)
     KEPT.mkdir()
+
+
+@pytest.fixture(scope="session")
+def attackers() -> Iterator[str]:
+    """The address of somebody else's pages."""
+    with attacker() as address:
+        yield address
 
 
 @pytest.hookimpl(wrapper=True)

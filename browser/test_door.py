@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 from batch_assets.cli.dagster_home import dagster_home
 from batch_assets.wiring import PROJECT_DIR
-from browser.attacker import EVIL, Attack, Booty, attacker
+from browser.attacker import EVIL, Attack, Booty
 from browser.conftest import KEPT, PLAIN
 from browser.launchpad import Launchpad
 from browser.running import HOST, empty_stack, web_server
@@ -54,12 +54,6 @@ VISITS: Final = [
     # Pages that have no origin.
     *(("sandbox", HOST), ("sandbox", PLAIN), ("file", HOST), ("file", PLAIN)),
 ]
-
-
-@pytest.fixture(scope="module")
-def attackers() -> Iterator[str]:
-    with attacker() as address:
-        yield address
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser
 
-from browser.attacker import EVIL, Attack, Booty, attacker
+from browser.attacker import EVIL, Attack, Booty
 from browser.chromium import new_page
 from browser.launchpad import Launchpad
 from browser.proxy import NAME, PASSWORD, PERSON, nginx, prepare, recording_server
@@ -29,12 +29,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("nginx")
     prepare(made)
     return made
-
-
-@pytest.fixture(scope="module")
-def attackers() -> Iterator[str]:
-    with attacker() as address:
-        yield address
 
 
 @pytest.fixture

@@ -89,14 +89,20 @@ def project_copy(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def configured(
-    database_url: str, api: RunningServer, dagster_home: str, tmp_path: Path
-) -> dict[str, str]:
-    """The environment of a command on a migrated database and a server of its own."""
-    return {
-        "DATABASE_URL": database_url,
+def configured_on(
+    api: RunningServer, dagster_home: str, tmp_path: Path
+) -> Callable[[str], dict[str, str]]:
+    """The environment of a command on a database and a server of its own."""
+    return lambda url: {
+        "DATABASE_URL": url,
         "OPENAI_API_KEY": KEY,
         "OPENAI_BASE_URL": api.base_url,
         "DAGSTER_HOME": dagster_home,
         "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
     }
+
+
+@pytest.fixture
+def configured(database_url: str, configured_on: Callable[[str], dict[str, str]]) -> dict[str, str]:
+    """That of one on a migrated database."""
+    return configured_on(database_url)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,15 +22,9 @@ COMPANY = "Zorggroep [bold]Oost"
 
 @pytest.fixture
 def configured(
-    livedash_database_url: str, api: RunningServer, dagster_home: str, tmp_path: Path
+    livedash_database_url: str, configured_on: Callable[[str], dict[str, str]]
 ) -> dict[str, str]:
-    return {
-        "DATABASE_URL": livedash_database_url,
-        "OPENAI_API_KEY": KEY,
-        "OPENAI_BASE_URL": api.base_url,
-        "DAGSTER_HOME": dagster_home,
-        "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
-    }
+    return configured_on(livedash_database_url)
 
 
 def add_requests(url: str) -> None:

@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -56,18 +57,25 @@ def nobody_reads(_sentence: str) -> None:
     pass
 
 
-@pytest.fixture(scope="module")
-def granted(databases: TestDatabases) -> Iterator[Roles]:
-    """LiveDash's database, migrated by one role, and the rights given to another."""
+@contextmanager
+def migrated_by_a_role(databases: TestDatabases) -> Iterator[Roles]:
+    """LiveDash's database, migrated by one role; the other has no rights."""
     url = databases.create()
     with livedash_with_roles(url) as roles:
         migrator = roles.url("migrator")
         upgrade(migrator)
         create_dagster_schema(migrator)
         make_dagster_tables(migrator)
-        grant(migrator, roles.name("runner"), nobody_reads)
         yield roles
     databases.drop(url)
+
+
+@pytest.fixture(scope="module")
+def granted(databases: TestDatabases) -> Iterator[Roles]:
+    """LiveDash's database, migrated by one role, and the rights given to another."""
+    with migrated_by_a_role(databases) as roles:
+        grant(roles.url("migrator"), roles.name("runner"), nobody_reads)
+        yield roles
 
 
 @pytest.fixture
@@ -169,12 +177,7 @@ def test_what_the_docs_list_is_what_is_given_and_goes_again(
             rows = connection.execute(GIVEN.replace("{runner}", name).encode()).fetchall()
         return sorted(rows)
 
-    url = databases.create()
-    with livedash_with_roles(url) as roles:
-        migrator = roles.url("migrator")
-        upgrade(migrator)
-        create_dagster_schema(migrator)
-        make_dagster_tables(migrator)
+    with migrated_by_a_role(databases) as roles:
         type_block(roles, 1)
         type_block(roles, 2)
         engine = open_engine(roles.url("runner"))
@@ -183,7 +186,6 @@ def test_what_the_docs_list_is_what_is_given_and_goes_again(
         engine.dispose()
         typed, granted_here = given(roles), given(granted)
         take_back(roles)
-    databases.drop(url)
     assert typed == granted_here
     assert len(typed) > 100
 
