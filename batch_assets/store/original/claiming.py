@@ -16,7 +16,14 @@ from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, expect_one
 from batch_assets.store.followers import end_followers, follow
 from batch_assets.store.original.intake import backlog_of, forget_gone, notice
-from batch_assets.store.original.visits import Course, Load, Visit, total, visit_company
+from batch_assets.store.original.visits import (
+    Course,
+    Load,
+    Visit,
+    count_passed_over,
+    total,
+    visit_company,
+)
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.refused_values import refused_of, refuses_value
 from batch_assets.store.session_stages import lock_sessions, restage
@@ -69,7 +76,8 @@ class ClaimQueries(EngineQueries):
             with self.engine.begin() as connection:
                 one_claim_at_a_time(connection)
                 visit = visit_company(connection, company_id, terms, spent, course)
-                return visit, _claim_packed(connection, visit.packing, holder)
+                batches = _claim_packed(connection, visit.packing, holder)
+                return _counted(connection, company_id, visit), batches
         except DBAPIError as error:
             if not refuses_value(error):
                 raise
@@ -77,8 +85,9 @@ class ClaimQueries(EngineQueries):
             one_claim_at_a_time(connection)
             visit = visit_company(connection, company_id, terms, spent, course)
             batches = _claim_apart(connection, visit.packing, holder)
-        # What was refused waits on, and would be met again at once.
-        return replace(visit, is_last=visit.is_last or bool(visit.packing.held[REFUSED])), batches
+            # What was refused waits on, and would be met again at once.
+            is_last = visit.is_last or bool(visit.packing.held[REFUSED])
+            return _counted(connection, company_id, replace(visit, is_last=is_last)), batches
 
     def preview(self, company_ids: Sequence[str], terms: Terms) -> list[Packing]:
         """See `Queries.preview`: the claim's own steps in transactions that are rolled back."""
@@ -109,6 +118,10 @@ def one_claim_at_a_time(connection: Connection) -> None:
     connection.execute(SQL["one_claim_at_a_time"])
 
 
+def _counted(connection: Connection, company_id: str, visit: Visit) -> Visit:
+    return count_passed_over(connection, company_id, visit) if visit.is_last else visit
+
+
 def _foresee(
     connection: Connection,
     company_id: str,
@@ -125,6 +138,7 @@ def _foresee(
         whole.rejections += visit.packing.rejections
         whole.followers += visit.packing.followers
         if visit.is_last:
+            visit = count_passed_over(connection, company_id, visit)
             whole.held = visit.packing.held
             return replace(visit, packing=whole)
         course = visit.course

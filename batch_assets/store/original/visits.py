@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,8 @@ class Visit:
     """What was packed of one company's oldest waiting requests."""
 
     packing: Packing
-    """Held requests of models that rest are counted in the last visit only."""
+    passed_over: Mapping[str, str]
+    """Models of which nothing was read, with the reason."""
     course: Course
     """What is known after it."""
     is_last: bool
@@ -60,7 +61,7 @@ def visit_company(
     *,
     foreseen: Sequence[Draft] = (),
 ) -> Visit:
-    """Pack what one company has, without the models that rest.
+    """Pack what one company has, without the models that rest; see `count_passed_over` for these.
 
     `foreseen` drafts are not in the database yet but count as if they were.
     """
@@ -79,25 +80,26 @@ def visit_company(
     has_moved = packing.drafts or packing.rejections or packing.followers or rests_more
     is_end = is_used_up(room, packing)
     is_last = is_end or not (has_moved and len(rows) == limit)
-    countable = course.countable
-    if is_last:
-        counted = _count_passed_over(connection, company_id, passed_over, countable)
-        packing.held += counted
-        countable -= counted.total()
-    return Visit(packing, Course(countable, room.paused_models), is_last, is_end)
+    after = Course(course.countable, room.paused_models)
+    return Visit(packing, passed_over, after, is_last, is_end)
 
 
-def _count_passed_over(
-    connection: Connection, company_id: str, passed_over: Mapping[str, str], limit: int
-) -> Counter[str]:
-    """How many requests were passed over because their model rests; at most `limit`."""
+def count_passed_over(connection: Connection, company_id: str, visit: Visit) -> Visit:
+    """The last visit to a company with what was passed over because its model rests, as held.
+
+    At most `Course.countable`. It is counted after what was packed has moved: a rejected request
+    lets one that follows it wait in its place.
+    """
     held: Counter[str] = Counter()
-    for model in sorted(passed_over):
-        which = {"company_id": company_id, "model": model, "limit": limit - held.total()}
+    for model in sorted(visit.passed_over):
+        left = visit.course.countable - held.total()
+        which = {"company_id": company_id, "model": model, "limit": left}
         requests = connection.execute(SQL["passed_over"], which).scalar_one()
         if requests:
-            held[held_by_rest(model, passed_over[model])] += requests
-    return held
+            held[held_by_rest(model, visit.passed_over[model])] += requests
+    visit.packing.held += held
+    countable = visit.course.countable - held.total()
+    return replace(visit, course=replace(visit.course, countable=countable))
 
 
 def is_used_up(room: Room, packing: Packing) -> bool:

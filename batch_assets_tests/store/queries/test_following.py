@@ -112,6 +112,23 @@ def test_all_have_the_answer_of_the_first_at_no_cost(desk: Desk) -> None:
     assert_conserved(desk)
 
 
+def test_one_whose_model_was_changed_is_held_by_that_as_soon_as_it_takes_the_place(
+    desk: Desk,
+) -> None:
+    company_id, (first, second) = asked(desk, 2)
+    desk.do('DELETE FROM public."Message"')
+    desk.do("UPDATE public.\"AIProcessingRequest\" SET model = 'gpt-4.1' WHERE id = :id", id=second)
+    desk.do(
+        "INSERT INTO batch_assets.model_pause (model, until, reason)"
+        " VALUES ('gpt-4.1', clock_timestamp() + interval '1 hour', 'token_limit_exceeded')"
+    )
+    claim = desk.claim(company_id)
+    assert (claim.batches, claim.rejected) == ((), {"no_messages": 1})
+    assert desk.dead_letter(first).code == "no_messages"
+    assert desk.intake() == {second}
+    assert claim.held == {"model gpt-4.1 rests: token_limit_exceeded": 1}
+
+
 def test_when_the_first_is_dead_the_oldest_of_the_others_takes_its_place(desk: Desk) -> None:
     company_id, (first, second, third) = asked(desk, 3)
     batch = desk.take(sent(desk, company_id))
