@@ -52,7 +52,10 @@ MEANINGS: Final[Mapping[Misfit, Meaning]] = {
         _TO_WAITING,
     ),
     Misfit.IN_BATCH_WITHOUT_ATTEMPT: Meaning(
-        True, "The request is in a batch of ours that does not wait for its answer.", _REPORT
+        True,
+        "The request is in a batch of ours that does not wait for its answer.",
+        "If LiveDash's tables were put back without the schema batch_assets: its answer was paid "
+        f"for and is lost. {_TO_WAITING} If not, report it and keep the database as it is.",
     ),
     Misfit.ATTEMPT_WITHOUT_ROW: Meaning(
         True,
