@@ -7,7 +7,6 @@ the run is killed meanwhile, a later run tells of it with the same event id: at 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from batch_assets.domain.alerts.judging import blame, changes, judge, judge_outcome
 from batch_assets.domain.alerts.records import (
     AlertState,
     Change,
@@ -16,6 +15,7 @@ from batch_assets.domain.alerts.records import (
     Recent,
     Verdict,
 )
+from batch_assets.domain.alerts.rules import blame, changes, judge, judge_outcome
 from batch_assets.store.alerts import Alerts
 from batch_assets.webhook.body import Sender, body_of
 from batch_assets.webhook.client import Webhook, WebhookError

@@ -12,7 +12,6 @@ import typer.main
 
 from batch_assets.cli.app import app
 from batch_assets.domain.alerts.advice import advise, behind
-from batch_assets.domain.alerts.judging import blame, changes, judge, judge_outcome
 from batch_assets.domain.alerts.records import (
     AlertState,
     CheckOutcome,
@@ -22,7 +21,7 @@ from batch_assets.domain.alerts.records import (
     Severity,
     Verdict,
 )
-from batch_assets.domain.alerts.rules import RULES
+from batch_assets.domain.alerts.rules import RULES, blame, changes, judge, judge_outcome
 from batch_assets.domain.metrics import GROUPS, figure_types
 from batch_assets.settings import allowed_values
 from batch_assets.webhook.body import Sender, body_of

@@ -1,5 +1,5 @@
-"""What is raised when, why, and what to do about it. Pure: figures in, verdicts out.
+"""When an alert is raised, why, and what to do about it. Pure: figures in, verdicts out.
 
-`rules` measures, `judging` compares with the limits and with what was raised before, `advice` says
+`measures` measures, `rules` compares with the limits and with what was raised before, `advice` says
 what a person does. Nothing here holds the text of a conversation.
 """

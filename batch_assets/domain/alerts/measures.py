@@ -1,9 +1,11 @@
-"""What the alerts on ages, counts and sums measure."""
+"""What each alert measures: a share of many, a speed, an age, a count or a sum, with its sentence.
+
+A rate over too few says nothing, and neither does a figure that no run has recorded.
+"""
 
 from typing import Final
 
 from batch_assets.domain.alerts.records import Limits, Measure, Number, Recent, Severity
-from batch_assets.domain.alerts.wording import duration, no_figures, window
 from batch_assets.domain.livedash_timers import said_of
 from batch_assets.domain.wording import plural
 
@@ -18,6 +20,112 @@ LIVEDASH_MINUTES: Final = 15
 _NAMED: Final = 5
 
 
+def error_rate(recent: Recent, limits: Limits) -> Measure:
+    """How many of the answered requests have failed."""
+    ended = _sum(recent.completed_requests, recent.failed_requests)
+    rate = _percent(recent.failed_requests, ended, limits.min_requests)
+    sentence = (
+        f"Of the {ended:,} requests that were answered within {_window(limits)}, "
+        f"{recent.failed_requests:,} have failed: {rate:.1f} % "
+        f"(at most {limits.error_rate_percent:g} %)."
+        if rate is not None
+        else _too_few(ended, "requests were answered", limits)
+    )
+    return Measure(
+        value=rate,
+        limit=limits.error_rate_percent,
+        sentence=sentence,
+        numbers={
+            "error_rate_percent": rate,
+            "failed_requests": recent.failed_requests,
+            "answered_requests": ended,
+            "threshold_percent": limits.error_rate_percent,
+        },
+        severity=Severity.ERROR,
+    )
+
+
+def throughput_too_low(recent: Recent, limits: Limits) -> Measure:
+    """How many requests a second of work were submitted or read."""
+    moved, seconds = recent.moved_requests, recent.moving_seconds
+    speed = None
+    if moved is not None and moved >= limits.min_requests and seconds:
+        speed = moved / seconds
+    sentence = (
+        f"{moved:,} requests were submitted or read in {_duration(seconds or 0)} of work within "
+        f"{_window(limits)}: {speed:.1f} a second (at least {limits.requests_per_second:g})."
+        if speed is not None
+        else _too_few(moved, "requests were moved", limits)
+    )
+    return Measure(
+        value=speed,
+        limit=limits.requests_per_second,
+        sentence=sentence,
+        numbers={
+            "requests_per_second": speed,
+            "moved_requests": moved,
+            "moving_seconds": seconds,
+            "threshold_requests_per_second": limits.requests_per_second,
+        },
+        severity=Severity.WARN,
+        is_floor=True,
+    )
+
+
+def lookup_hit_rate(recent: Recent, limits: Limits) -> Measure:
+    """How many lookups of the active companies needed a query."""
+    hit_rate = recent.lookup_hit_rate_percent
+    known = hit_rate if (recent.day_lookups or 0) >= limits.min_requests else None
+    if not limits.has_company_cache:
+        sentence = "Every run asks for the companies, since COMPANY_CACHE_SECONDS is 0."
+    elif known is not None:
+        sentence = (
+            f"{known:.1f} % of the last day's {recent.day_lookups:,} lookups of the active "
+            f"companies needed no query (at least {limits.lookup_hit_rate_percent:g} %)."
+        )
+    else:
+        sentence = (
+            f"Not enough to say: {recent.day_lookups or 0:,} lookups in the last day, "
+            f"of which there must be {limits.min_requests:,}."
+        )
+    return Measure(
+        # By its misses: what is well within 95 % cannot be a multiple of it.
+        value=None if known is None else 100 - known,
+        limit=100 - limits.lookup_hit_rate_percent if limits.has_company_cache else None,
+        sentence=sentence,
+        numbers={
+            "lookup_hit_rate_percent": hit_rate,
+            "day_lookups": recent.day_lookups,
+            "threshold_percent": limits.lookup_hit_rate_percent,
+        },
+        severity=Severity.WARN,
+    )
+
+
+def fallback_rate(recent: Recent, limits: Limits) -> Measure:
+    """How many database operations the original had to do again."""
+    rate = _percent(recent.query_fallbacks, recent.query_operations, limits.min_requests)
+    sentence = (
+        f"{recent.query_fallbacks:,} of the {recent.query_operations:,} database operations within "
+        f"{_window(limits)} were done again by the original implementation: {rate:.1f} % "
+        f"(at most {limits.fallback_rate_percent:g} %)."
+        if rate is not None
+        else _too_few(recent.query_operations, "database operations were made", limits)
+    )
+    return Measure(
+        value=rate,
+        limit=limits.fallback_rate_percent,
+        sentence=sentence,
+        numbers={
+            "fallback_rate_percent": rate,
+            "query_fallbacks": recent.query_fallbacks,
+            "query_operations": recent.query_operations,
+            "threshold_percent": limits.fallback_rate_percent,
+        },
+        severity=Severity.WARN,
+    )
+
+
 def batch_age(recent: Recent, limits: Limits) -> Measure:
     """How long the oldest batch has been on the server."""
     usual = None
@@ -30,11 +138,11 @@ def batch_age(recent: Recent, limits: Limits) -> Measure:
         age = 0.0
     is_overdue = age is not None and age > limits.batch_timeout_seconds
     if age is None:
-        sentence = no_figures(limits)
+        sentence = _no_figures(limits)
     else:
         sentence = (
-            f"The oldest batch on the server was submitted {duration(age)} ago "
-            f"(at most {duration(limit)})."
+            f"The oldest batch on the server was submitted {_duration(age)} ago "
+            f"(at most {_duration(limit)})."
             if age
             else "No batch is on the server."
         )
@@ -55,9 +163,9 @@ def failed_batch(recent: Recent, limits: Limits) -> Measure:
     """How many batches the server has refused or failed whole."""
     failed = recent.failed_batches
     sentence = (
-        f"The server has refused or failed {failed:,} whole batches within {window(limits)}."
+        f"The server has refused or failed {failed:,} whole batches within {_window(limits)}."
         if failed is not None
-        else no_figures(limits)
+        else _no_figures(limits)
     )
     numbers: dict[str, Number] = {"failed_batches": failed, "threshold_batches": 0}
     return Measure(failed, 0, sentence, numbers, Severity.ERROR)
@@ -75,7 +183,7 @@ def dead_letters(recent: Recent, limits: Limits) -> Measure:
         value=None if total is None and shares[0] <= 1 else max(shares),
         limit=1,
         sentence=(
-            f"{new:,} dead letters are new within {window(limits)} (at most "
+            f"{new:,} dead letters are new within {_window(limits)} (at most "
             f"{limits.new_dead_letters:,}), and there are {said} in all (at most "
             f"{limits.dead_letters:,})."
         ),
@@ -132,13 +240,13 @@ def backlog_age(recent: Recent, limits: Limits) -> Measure:
     if wait is None and recent.waiting_requests == 0:
         wait = 0.0
     if wait is None:
-        sentence = no_figures(limits)
+        sentence = _no_figures(limits)
     elif recent.waiting_requests == 0:
         sentence = "No request waits."
     else:
         sentence = (
-            f"{recent.waiting_requests or 0:,} requests wait, the oldest for {duration(wait)} "
-            f"(at most {duration(limit)})."
+            f"{recent.waiting_requests or 0:,} requests wait, the oldest for {_duration(wait)} "
+            f"(at most {_duration(limit)})."
         )
     return Measure(
         value=wait,
@@ -224,8 +332,8 @@ def unresolved_submission(recent: Recent, _limits: Limits) -> Measure:
     """For how long what became of a submission has not been found out."""
     seconds = recent.unresolved_seconds
     sentence = (
-        f"What became of a submission that was cut short is looked for since {duration(seconds)} "
-        f"(at most {duration(UNRESOLVED_SECONDS)})."
+        f"What became of a submission that was cut short is looked for since {_duration(seconds)} "
+        f"(at most {_duration(UNRESOLVED_SECONDS)})."
         if seconds
         else "No submission that was cut short is looked for."
     )
@@ -234,3 +342,41 @@ def unresolved_submission(recent: Recent, _limits: Limits) -> Measure:
         "threshold_seconds": UNRESOLVED_SECONDS,
     }
     return Measure(seconds, UNRESOLVED_SECONDS, sentence, numbers, Severity.WARN)
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second
+
+
+def _percent(part: int | None, whole: int | None, least: int) -> float | None:
+    if part is None or whole is None or whole < max(least, 1):
+        return None
+    return 100 * part / whole
+
+
+def _too_few(count: int | None, what: str, limits: Limits) -> str:
+    """That a rate would be over too few things, or that nobody has counted them."""
+    if count is None:
+        return _no_figures(limits)
+    return (
+        f"Not enough to say: {count:,} {what} within {_window(limits)}, "
+        f"of which there must be {limits.min_requests:,}."
+    )
+
+
+def _no_figures(limits: Limits) -> str:
+    """That no run has recorded what is asked for."""
+    return f"Not enough to say: no run within {_window(limits)} has recorded it."
+
+
+def _window(limits: Limits) -> str:
+    """The time that sums are over."""
+    return f"the last {limits.window_minutes:g} minutes"
+
+
+def _duration(seconds: float) -> str:
+    """So many seconds, in the unit that suits them."""
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
