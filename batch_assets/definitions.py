@@ -23,7 +23,7 @@ from batch_assets.schedules import (
 )
 from batch_assets.sensors import backlog_sensor, completion_sensor, failure_sensor
 from batch_assets.settings import load_settings
-from batch_assets.ticks.evaluation import Post
+from batch_assets.ticks.evaluator import TickEvaluator
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -31,21 +31,21 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     settings = load_settings()
     job, audit = batch_processing_job(settings), audit_job()
     report, prune = report_job(), prune_job(settings)
-    post = Post(settings)
+    evaluator = TickEvaluator(settings)
     return dg.Definitions(
         assets=declared_assets(),
         asset_checks=[open_rows_conserved, all_rows_conserved, alerts],
         jobs=[job, audit, report, prune, *control_jobs(settings)],
         schedules=[
-            batch_processing_schedule(job, post),
-            audit_schedule(audit, post),
-            report_schedule(report, post),
-            prune_schedule(prune, post),
+            batch_processing_schedule(job, evaluator),
+            audit_schedule(audit, evaluator),
+            report_schedule(report, evaluator),
+            prune_schedule(prune, evaluator),
         ],
         sensors=[
-            backlog_sensor(job, post),
-            completion_sensor(job, post),
-            failure_sensor(job, post),
+            backlog_sensor(job, evaluator),
+            completion_sensor(job, evaluator),
+            failure_sensor(job, evaluator),
         ],
         resources={**default_resources(), **(resource_overrides or {})},
         # For a check that somebody executes in the UI: a process of its own takes far longer.

@@ -28,7 +28,7 @@ from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import evaluation_of, shown
 from batch_assets.pictures.cost import cost_picture
 from batch_assets.settings import load_settings
-from batch_assets.ticks.evaluation import Answer, Post
+from batch_assets.ticks.evaluator import Answer, TickEvaluator
 from batch_assets.webhook.body import Sender, body_of
 from batch_assets_tests.hostile_text import HOSTILE, MARK, hidden_in, texts_in
 
@@ -52,7 +52,7 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "report_run_failed": {"resources/run_watch.py"},
     "report_run_canceled": {"resources/run_watch.py"},
     "report_engine_event": set(),
-    "dg.ScheduleDefinition": {"schedules/declaring.py"},
+    "dg.ScheduleDefinition": {"schedules.py"},
     "dg.SensorDefinition": {"sensors/backlog.py", "sensors/completion.py", "sensors/failure.py"},
     # the terminal and files
     "typer.echo": set(),
@@ -178,7 +178,7 @@ def failure_of_an_op(name: str) -> str:
 
 
 def _ticked(answer: Callable[[], Answer]) -> Answer:
-    return Post(load_settings({})).evaluate(_tick(), a_job, lambda _: answer())
+    return TickEvaluator(load_settings({})).evaluate(_tick(), a_job, lambda _: answer())
 
 
 @cache
@@ -275,11 +275,11 @@ def test_there_is_one_place_for_each_way_out(name: str) -> None:
     assert found == ONLY_IN[name]
 
 
-def test_every_tick_goes_through_the_post() -> None:
+def test_every_tick_goes_through_the_evaluator() -> None:
     for place in ONLY_IN["dg.ScheduleDefinition"] | ONLY_IN["dg.SensorDefinition"]:
         source = (PACKAGE / place).read_text("utf-8")
-        assert source.count("_fn=") == source.count("_fn=tick,") == 1, place
-        assert "return post.evaluate(" in source, place
+        assert source.count("_fn=") == source.count("_fn=evaluate_tick,") == 1, place
+        assert "return evaluator.evaluate(" in source, place
 
 
 def test_the_document_has_every_way() -> None:

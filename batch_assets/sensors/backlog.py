@@ -14,9 +14,9 @@ from batch_assets.domain.wording import plural
 from batch_assets.stages.guarding import submission_held_by
 from batch_assets.store.registry import Registry
 from batch_assets.store.watching import NewlyDue, Watching
-from batch_assets.ticks.evaluation import Post
+from batch_assets.ticks.evaluator import TickEvaluator
 from batch_assets.ticks.runs import clock_time
-from batch_assets.ticks.starting import View, why_no_run
+from batch_assets.ticks.starting import TickContext, why_no_run
 
 NAME = "backlog_sensor"
 
@@ -43,21 +43,21 @@ def decide(
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags=tags)], cursor=run_key)
 
 
-def look(view: View, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
-    """One tick; at most one statement while nothing is newly due."""
-    reason = why_no_run(view)
+def evaluate(tick: TickContext, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
+    """Evaluate one tick; at most one statement while nothing is newly due."""
+    reason = why_no_run(tick)
     if reason is not None:
         return dg.SkipReason(reason)
-    policy = view.settings.policy()
-    found = view.lookout.see(lambda engine: Watching(engine).newly_due(policy, view.now))
-    return decide(found, cursor, lambda: _held_because(view, policy.foreign_quiet_seconds))
+    policy = tick.settings.policy()
+    found = tick.database.read(lambda engine: Watching(engine).newly_due(policy, tick.now))
+    return decide(found, cursor, lambda: _held_because(tick, policy.foreign_quiet_seconds))
 
 
-def backlog_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
-    """The sensor, switched on."""
+def backlog_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.SensorDefinition:
+    """Declare the sensor, switched on."""
 
-    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return post.evaluate(context, job, lambda view: look(view, context.cursor))
+    def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return evaluator.evaluate(context, job, lambda tick: evaluate(tick, context.cursor))
 
     return dg.SensorDefinition(
         name=NAME,
@@ -68,15 +68,15 @@ def backlog_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
         ),
         # Given the job itself, Dagster would copy the sensor and warn of a beta of its own.
         job_name=job.name,
-        evaluation_fn=tick,
-        minimum_interval_seconds=post.settings.backlog_check_seconds,
+        evaluation_fn=evaluate_tick,
+        minimum_interval_seconds=evaluator.settings.backlog_check_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
 
 
-def _held_because(view: View, foreign_quiet_seconds: float) -> str | None:
-    seen = view.lookout.see(lambda engine: Registry(engine, foreign_quiet_seconds).glance())
-    return submission_held_by(view.lookout.endpoints.profile, seen)
+def _held_because(tick: TickContext, foreign_quiet_seconds: float) -> str | None:
+    seen = tick.database.read(lambda engine: Registry(engine, foreign_quiet_seconds).glance())
+    return submission_held_by(tick.database.endpoints.profile, seen)
 
 
 def _due(found: NewlyDue) -> str:

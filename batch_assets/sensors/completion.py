@@ -29,8 +29,8 @@ from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.ops.failures import api_sentence
 from batch_assets.stages.listing import CLOCK_MARGIN
 from batch_assets.store.watching import Watching
-from batch_assets.ticks.evaluation import Post
-from batch_assets.ticks.starting import View, why_no_run
+from batch_assets.ticks.evaluator import TickEvaluator
+from batch_assets.ticks.starting import TickContext, why_no_run
 from batch_assets.wiring import Endpoints
 
 NAME = "completion_sensor"
@@ -156,16 +156,18 @@ def decide(batches: int, ended: Sequence[str], cursor: Cursor) -> dg.SensorResul
     )
 
 
-def look(view: View, text: str | None, read_page: ReadPage) -> dg.SensorResult | dg.SkipReason:
-    """One tick.
+def evaluate(
+    tick: TickContext, text: str | None, read_page: ReadPage
+) -> dg.SensorResult | dg.SkipReason:
+    """Evaluate one tick.
 
     One statement while nothing is in flight; else one call as well, and one statement more if
     anything on the page has ended.
     """
-    reason = why_no_run(view)
+    reason = why_no_run(tick)
     if reason is not None:
         return dg.SkipReason(reason)
-    flight = view.lookout.see(lambda engine: Watching(engine).in_flight())
+    flight = tick.database.read(lambda engine: Watching(engine).in_flight())
     if flight.oldest_at is None:
         return dg.SkipReason("No batch is in flight.")
     refusal = refusal_of(flight.breakers)
@@ -173,25 +175,25 @@ def look(view: View, text: str | None, read_page: ReadPage) -> dg.SensorResult |
         return dg.SkipReason(refusal)
     cursor = Cursor.read(text)
     try:
-        page = read_page(view.lookout.endpoints, cursor.after)
+        page = read_page(tick.database.endpoints, cursor.after)
     except ApiError as error:
         again = cursor.model_copy(update={"after": None})
         return dg.SensorResult(skip_reason=api_sentence(error), cursor=again.model_dump_json())
     ended = ended_in(page)
     if ended:
-        ended = view.lookout.see(lambda engine: Watching(engine).in_flight_among(ended))
+        ended = tick.database.read(lambda engine: Watching(engine).in_flight_among(ended))
     next_after = page.next_after(flight.oldest_at)
     return decide(flight.batches, ended, cursor.model_copy(update={"after": next_after}))
 
 
-def completion_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
-    """The sensor, switched on."""
+def completion_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.SensorDefinition:
+    """Declare the sensor, switched on."""
 
     server_list = ServerList()
 
-    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return post.evaluate(
-            context, job, lambda view: look(view, context.cursor, server_list.page)
+    def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return evaluator.evaluate(
+            context, job, lambda tick: evaluate(tick, context.cursor, server_list.page)
         )
 
     return dg.SensorDefinition(
@@ -202,7 +204,7 @@ def completion_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
             "of its list in each tick."
         ),
         job_name=job.name,
-        evaluation_fn=tick,
-        minimum_interval_seconds=post.settings.completion_check_seconds,
+        evaluation_fn=evaluate_tick,
+        minimum_interval_seconds=evaluator.settings.completion_check_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )

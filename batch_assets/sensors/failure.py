@@ -13,8 +13,8 @@ from typing import Final
 import dagster as dg
 
 from batch_assets.store.pauses import Pauses, SchedulerPause
-from batch_assets.ticks.evaluation import Post
-from batch_assets.ticks.starting import SWITCHED_OFF, Judgement, View, judge, rest_sentence
+from batch_assets.ticks.evaluator import TickEvaluator
+from batch_assets.ticks.starting import SWITCHED_OFF, Judgement, TickContext, judge, rest_sentence
 
 NAME: Final = "failure_sensor"
 SECONDS: Final = 15
@@ -22,13 +22,13 @@ SECONDS: Final = 15
 _NO_PAUSE: Final = "no pause"
 
 
-def decide(view: View, judged: Judgement) -> dg.RunRequest | str:
+def decide(tick: TickContext, judged: Judgement) -> dg.RunRequest | str:
     """The trial run once a pause is over, or why there is none now."""
     if judged.rest is None:
-        return _history(view, judged)
-    if view.now < judged.rest.until:
+        return _history(tick, judged)
+    if tick.now < judged.rest.until:
         return rest_sentence(judged.rest, judged.unread)
-    active = view.runs.active()
+    active = tick.runs.active()
     if active is not None:
         return f"{judged.rest.reason}. {active}"
     return dg.RunRequest(
@@ -37,26 +37,26 @@ def decide(view: View, judged: Judgement) -> dg.RunRequest | str:
     )
 
 
-def look(view: View, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
-    """One tick; no statement while no failures ask for a pause and none is kept."""
-    if not view.settings.schedules_enabled:
+def evaluate(tick: TickContext, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
+    """Evaluate one tick; no statement while no failures ask for a pause and none is kept."""
+    if not tick.settings.schedules_enabled:
         return dg.SkipReason(SWITCHED_OFF)
-    judged = judge(view)
+    judged = judge(tick)
     kept = _NO_PAUSE if judged.rest is None else judged.rest.until.isoformat()
     if kept != cursor and judged.unread is None:
-        view.lookout.see(lambda engine: _keep(Pauses(engine), judged))
+        tick.database.read(lambda engine: _keep(Pauses(engine), judged))
         cursor = kept
-    decided = decide(view, judged)
+    decided = decide(tick, judged)
     if isinstance(decided, str):
         return dg.SensorResult(skip_reason=decided, cursor=cursor)
     return dg.SensorResult(run_requests=[decided], cursor=cursor)
 
 
-def failure_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
-    """The sensor, switched on."""
+def failure_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.SensorDefinition:
+    """Declare the sensor, switched on."""
 
-    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return post.evaluate(context, job, lambda view: look(view, context.cursor))
+    def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return evaluator.evaluate(context, job, lambda tick: evaluate(tick, context.cursor))
 
     return dg.SensorDefinition(
         name=NAME,
@@ -66,7 +66,7 @@ def failure_sensor(job: dg.JobDefinition, post: Post) -> dg.SensorDefinition:
             "when it is over. `batch-assets reset` ends the pause at once."
         ),
         job_name=job.name,
-        evaluation_fn=tick,
+        evaluation_fn=evaluate_tick,
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
@@ -82,13 +82,13 @@ def _keep(pauses: Pauses, judged: Judgement) -> None:
     )
 
 
-def _history(view: View, judged: Judgement) -> str:
+def _history(tick: TickContext, judged: Judgement) -> str:
     if not judged.runs:
         return "No run has ended yet."
     if not judged.failed_runs:
         return "The last run has succeeded, or failed runs were reset since."
     failed = "run has" if judged.failed_runs == 1 else f"{judged.failed_runs} runs have"
-    if not view.settings.pause_minutes:
+    if not tick.settings.pause_minutes:
         return f"The last {failed} failed; BATCH_PAUSE_MINUTES is 0, so there is no pause."
-    limit = view.settings.pause_after_failed_runs
+    limit = tick.settings.pause_after_failed_runs
     return f"The last {failed} failed; a pause begins after {limit} in a row."

@@ -10,8 +10,8 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.pauses import Rest
 from batch_assets.settings import Settings
 from batch_assets.store.pauses import Pauses
-from batch_assets.ticks.lookout import Lookout
 from batch_assets.ticks.runs import DecidedRun, Runs, clock_time
+from batch_assets.ticks.tick_database import TickDatabase
 
 SWITCHED_OFF: Final = "BATCH_SCHEDULES_ENABLED is false."
 
@@ -23,12 +23,12 @@ So there is one and not two; whoever comes after that starts it, should that sen
 
 
 @dataclass(frozen=True)
-class View:
-    """What one tick may look at."""
+class TickContext:
+    """What one tick may look at, and the moment at which it does."""
 
     settings: Settings
     runs: Runs
-    lookout: Lookout
+    database: TickDatabase
     now: datetime
 
 
@@ -46,42 +46,42 @@ class Judgement:
     """Why the last reset could not be looked up: then the pause stands."""
 
 
-def judge(view: View) -> Judgement:
+def judge(tick: TickContext) -> Judgement:
     """Whether failed runs ask for a pause; our database is asked only if they do."""
-    rule = view.settings.pause_rule()
-    runs = view.runs.decided(rule.counted_runs)
+    rule = tick.settings.pause_rule()
+    runs = tick.runs.decided(rule.counted_runs)
     failed_at = [run.ended_at for run in takewhile(lambda run: run.has_failed, runs)]
     rest = rule.rest(failed_at)
     if rest is None:
         return Judgement(runs, len(failed_at))
     try:
-        reset_at = view.lookout.see(lambda engine: Pauses(engine).scheduler().reset_at)
+        reset_at = tick.database.read(lambda engine: Pauses(engine).scheduler().reset_at)
     except BatchAssetsError as error:
         return Judgement(runs, rest.failed_runs, rest, unread=str(error))
     counted = [at for at in failed_at if reset_at is None or at > reset_at]
     return Judgement(runs, len(counted), rule.rest(counted), reset_at)
 
 
-def why_none_beside(view: View) -> str | None:
+def why_none_beside(tick: TickContext) -> str | None:
     """Why no run is to be started whatever the last ones came to: one is active, or none is wanted.
 
     `None` if one may be.
     """
-    if not view.settings.schedules_enabled:
+    if not tick.settings.schedules_enabled:
         return SWITCHED_OFF
-    active = view.runs.active()
+    active = tick.runs.active()
     return None if active is None else str(active)
 
 
-def why_no_run(view: View) -> str | None:
+def why_no_run(tick: TickContext) -> str | None:
     """Why no run is to be started now, whatever there is to do; `None` if one may be."""
-    reason = why_none_beside(view)
+    reason = why_none_beside(tick)
     if reason is not None:
         return reason
-    judged = judge(view)
-    if judged.rest is None or view.now >= judged.rest.until + TRIAL_GRACE:
+    judged = judge(tick)
+    if judged.rest is None or tick.now >= judged.rest.until + TRIAL_GRACE:
         return None
-    if view.now >= judged.rest.until:
+    if tick.now >= judged.rest.until:
         return (
             f"{judged.rest.reason}, and the pause is over: failure_sensor starts a single run on "
             "trial."

@@ -12,9 +12,9 @@ from batch_assets.definitions import build_definitions
 from batch_assets.jobs import audit_job
 from batch_assets.settings import load_settings
 from batch_assets.store.pauses import Pauses
-from batch_assets.ticks.evaluation import Post
+from batch_assets.ticks.evaluator import TickEvaluator
 from batch_assets.ticks.runs import InstanceRuns
-from batch_assets.ticks.starting import View
+from batch_assets.ticks.starting import TickContext
 from batch_assets_tests.dagster.test_schedules import run_with
 from batch_assets_tests.dagster.test_schedules import tick as schedule_tick
 from batch_assets_tests.factories import make_company, make_requests
@@ -197,12 +197,12 @@ def test_no_connection_stays_open(instance: dg.DagsterInstance, engine: Engine) 
 
 
 def test_dagsters_instance_is_opened_once_for_many_ticks(instance: dg.DagsterInstance) -> None:
-    post = Post(load_settings())
+    evaluator = TickEvaluator(load_settings())
     seen = []
 
-    def tick(view: View) -> dg.SkipReason:
-        assert isinstance(view.runs, InstanceRuns)
-        seen.append(view.runs.instance)
+    def evaluate(tick: TickContext) -> dg.SkipReason:
+        assert isinstance(tick.runs, InstanceRuns)
+        seen.append(tick.runs.instance)
         return dg.SkipReason("Nothing to do.")
 
     for _ in range(2):
@@ -213,6 +213,6 @@ def test_dagsters_instance_is_opened_once_for_many_ticks(instance: dg.DagsterIns
             cursor=None,
             repository_name=None,
         ) as context:
-            post.evaluate(context, audit_job(), tick)
+            evaluator.evaluate(context, audit_job(), evaluate)
     assert seen[0] is seen[1] is not instance
     seen[0].dispose()

@@ -18,15 +18,15 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Engine
 
+from batch_assets import schedules
 from batch_assets.domain.records import RemoteBatch
-from batch_assets.schedules import batch_processing
 from batch_assets.sensors import backlog, completion, failure
 from batch_assets.settings import Settings
 from batch_assets.store.sql import load
 from batch_assets.ticks.runs import ActiveRun, DecidedRun
-from batch_assets.ticks.starting import View
+from batch_assets.ticks.starting import TickContext
 from batch_assets.wiring import Endpoints
-from batch_assets_tests.ticks.support import Answer, CountingLookout, History
+from batch_assets_tests.ticks.support import Answer, CountingDatabase, History
 
 STEP = timedelta(seconds=15)
 QUEUE = timedelta(seconds=3)
@@ -76,7 +76,7 @@ class Day:
     """How long companies were due, and batches ended, while a run could have been started."""
 
     def __post_init__(self) -> None:
-        self.lookout = CountingLookout(self.settings, self.engine)
+        self.database = CountingDatabase(self.settings, self.engine)
         self.history = History()
         self.cursors: dict[str, str | None] = {}
         self.keys: set[tuple[str, str]] = set()
@@ -96,7 +96,7 @@ class Day:
             self._work()
             is_quiet = not self.waiting and not self.server
             if not is_quiet or (self.now - began) % SAME == timedelta():
-                self.lookout.forget()
+                self.database.forget()
             self._tick(self.now - began)
             self._wait()
             self.now += STEP
@@ -174,26 +174,26 @@ class Day:
 
     def _tick(self, since: timedelta) -> None:
         """Evaluate what is due at this moment; then, and not before, hand its runs to the queue."""
-        view = View(self.settings, self.history, self.lookout, self.now)
+        tick = TickContext(self.settings, self.history, self.database, self.now)
         starters: dict[str, tuple[float, Callable[[str | None], Answer]]] = {
-            "failure_sensor": (failure.SECONDS, lambda cursor: failure.look(view, cursor)),
+            "failure_sensor": (failure.SECONDS, lambda cursor: failure.evaluate(tick, cursor)),
             "backlog_sensor": (
                 self.settings.backlog_check_seconds,
-                lambda cursor: backlog.look(view, cursor),
+                lambda cursor: backlog.evaluate(tick, cursor),
             ),
             "completion_sensor": (
                 self.settings.completion_check_seconds,
-                lambda cursor: completion.look(view, cursor, self._page),
+                lambda cursor: completion.evaluate(tick, cursor, self._page),
             ),
-            "batch_processing_schedule": (120, lambda cursor: batch_processing.look(view)),
+            "batch_processing_schedule": (120, lambda cursor: schedules.evaluate_processing(tick)),
         }
         requests: list[tuple[str, dg.RunRequest]] = []
-        for name, (seconds, look) in starters.items():
+        for name, (seconds, evaluate) in starters.items():
             if since.total_seconds() % seconds:
                 continue
-            before = self.lookout.tally.statements
-            answer = look(self.cursors.get(name))
-            self.statements[name][self.lookout.tally.statements - before] += 1
+            before = self.database.tally.statements
+            answer = evaluate(self.cursors.get(name))
+            self.statements[name][self.database.tally.statements - before] += 1
             requests += [(name, request) for request in self._requests(name, answer)]
         for name, request in requests:
             self._ask(name, request)

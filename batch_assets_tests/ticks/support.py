@@ -10,14 +10,14 @@ from sqlalchemy import Engine
 
 from batch_assets.settings import Settings, load_settings
 from batch_assets.store.counting import Tally, count_statements, counted_into
-from batch_assets.ticks.lookout import Lookout
 from batch_assets.ticks.runs import ActiveRun, DecidedRun
-from batch_assets.ticks.starting import View
+from batch_assets.ticks.starting import TickContext
+from batch_assets.ticks.tick_database import TickDatabase
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ACTIVE_RUN = ActiveRun("r1", "queued", NOON)
 
-_Seen = TypeVar("_Seen")
+_Read = TypeVar("_Read")
 
 Answer = dg.SensorResult | dg.SkipReason | dg.RunRequest
 
@@ -40,24 +40,24 @@ class History:
         self.ended.insert(0, DecidedRun(f"run-{len(self.ended) + 1}", failed, at))
 
 
-class CountingLookout(Lookout):
-    """Looks on an engine that is kept, counts statements, and remembers until told to forget."""
+class CountingDatabase(TickDatabase):
+    """Reads on an engine that is kept, counts statements, and remembers until told to forget."""
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         super().__init__(settings)
         self.tally = Tally()
-        self.real_looks = 0
+        self.real_reads = 0
         self._kept = engine
         self._remembered: dict[object, tuple[Any, int]] = {}
         count_statements(engine)
 
-    def see(self, look: Callable[[Engine], _Seen]) -> _Seen:
-        which = look.__code__
+    def read(self, query: Callable[[Engine], _Read]) -> _Read:
+        which = query.__code__
         if which not in self._remembered:
-            self.real_looks += 1
+            self.real_reads += 1
             seen_before = self.tally.statements
             with counted_into(self.tally):
-                seen = look(self._kept)
+                seen = query(self._kept)
             self._remembered[which] = (seen, self.tally.statements - seen_before)
             return seen
         seen, statements = self._remembered[which]
@@ -65,7 +65,7 @@ class CountingLookout(Lookout):
         return seen
 
     def forget(self) -> None:
-        """Let the next looks be real ones."""
+        """Let the next reads be real ones."""
         self._remembered.clear()
 
 
@@ -77,12 +77,12 @@ def failed_runs(times: int, last_at: datetime = NOON) -> History:
     return history
 
 
-def view_at(
-    now: datetime = NOON, runs: History | None = None, lookout: Lookout | None = None
-) -> View:
+def tick_at(
+    now: datetime = NOON, runs: History | None = None, database: TickDatabase | None = None
+) -> TickContext:
     """What a tick sees at a moment; the database is where the environment says."""
     settings = load_settings()
-    return View(settings, runs or History(), lookout or Lookout(settings), now)
+    return TickContext(settings, runs or History(), database or TickDatabase(settings), now)
 
 
 def skipped(answer: Answer) -> str:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batch_assets.domain.errors import DatabaseUnavailableError
-from batch_assets.sensors.backlog import decide, look
+from batch_assets.sensors.backlog import decide, evaluate
 from batch_assets.store.watching import NewlyDue
-from batch_assets.ticks.starting import View
+from batch_assets.ticks.starting import TickContext
 from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.ticks.support import (
@@ -18,7 +18,7 @@ from batch_assets_tests.ticks.support import (
     failed_runs,
     skipped,
     started,
-    view_at,
+    tick_at,
 )
 
 DUE = NewlyDue(companies=3, large_companies=2, requests=40, fingerprint="f1", waiting_companies=5)
@@ -32,8 +32,8 @@ def not_asked() -> str | None:
     raise AssertionError("nobody has to know")
 
 
-def now(runs: History | None = None) -> View:
-    return view_at(datetime.now(UTC), runs)
+def now(runs: History | None = None) -> TickContext:
+    return tick_at(datetime.now(UTC), runs)
 
 
 def arrive(desk: Desk, count: int = 10, **options: object) -> str:
@@ -87,31 +87,33 @@ def test_when_nothing_is_due_it_says_what_waits(found: NewlyDue, said: str) -> N
 @pytest.mark.parametrize("runs", [History(ACTIVE_RUN), failed_runs(5, datetime.now(UTC))])
 def test_an_active_run_or_a_pause_comes_first(desk: Desk, runs: History) -> None:
     arrive(desk)
-    said = skipped(look(now(runs), None))
+    said = skipped(evaluate(now(runs), None))
     assert said.startswith(("Run r1 is still active", "The last 5 runs have failed: no run"))
 
 
 def test_switched_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     arrive(desk)
     monkeypatch.setenv("BATCH_SCHEDULES_ENABLED", "false")
-    assert skipped(look(now(), None)) == "BATCH_SCHEDULES_ENABLED is false."
+    assert skipped(evaluate(now(), None)) == "BATCH_SCHEDULES_ENABLED is false."
 
 
 def test_a_company_that_is_due_starts_a_run(desk: Desk) -> None:
-    assert skipped(look(now(), None)).endswith(": none waits.")
+    assert skipped(evaluate(now(), None)).endswith(": none waits.")
     arrive(desk)
-    answer = look(now(), None)
+    answer = evaluate(now(), None)
     assert started(answer).tags["batch_assets/reason"] == "1 company has become due: 1 by size"
-    assert skipped(look(now(), cursor_of(answer))).startswith("A run was started for this already")
+    assert skipped(evaluate(now(), cursor_of(answer))).startswith(
+        "A run was started for this already"
+    )
     arrive(desk, 1, age=timedelta(hours=1))
-    again = started(look(now(), cursor_of(answer)))
+    again = started(evaluate(now(), cursor_of(answer)))
     assert again.tags["batch_assets/reason"] == ("2 companies have become due: 1 by size, 1 by age")
 
 
 def test_an_unconfirmed_installation(desk: Desk) -> None:
     arrive(desk)
     desk.do("UPDATE batch_assets.installation SET confirmed_at = NULL")
-    assert skipped(look(now(), None)).startswith(
+    assert skipped(evaluate(now(), None)).startswith(
         "1 company has become due: 1 by size, but nothing can be submitted now. Nothing has been "
         "submitted from this database yet"
     )
@@ -121,7 +123,7 @@ def test_batches_of_livedash_itself(desk: Desk) -> None:
     company_id = arrive(desk)
     with desk.engine.begin() as connection:
         make_foreign_batch(connection, company_id)
-    assert "its create timer has bought batches (1 seen)" in skipped(look(now(), None))
+    assert "its create timer has bought batches (1 seen)" in skipped(evaluate(now(), None))
 
 
 def test_an_open_breaker(desk: Desk) -> None:
@@ -133,11 +135,11 @@ def test_an_open_breaker(desk: Desk) -> None:
         " clock_timestamp())"
     )
     assert "The API is not asked to take files now: 5 calls in a row failed" in skipped(
-        look(now(), None)
+        evaluate(now(), None)
     )
 
 
 def test_a_database_that_cannot_be_seen_is_no_empty_one(desk: Desk, unreachable: str) -> None:
     with pytest.raises(DatabaseUnavailableError, match="port 9 does not answer") as caught:
-        look(now(), None)
+        evaluate(now(), None)
     assert unreachable not in str(caught.value)

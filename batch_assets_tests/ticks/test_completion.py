@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from batch_assets.domain.batches import InFlightBatch
-from batch_assets.sensors.completion import Cursor, Page, ServerList, decide, look
+from batch_assets.sensors.completion import Cursor, Page, ServerList, decide, evaluate
 from batch_assets_tests.openai_batch.scripted_server import (
     Reply,
     ScriptedServer,
@@ -22,7 +22,7 @@ from batch_assets_tests.ticks.support import (
     failed_runs,
     skipped,
     started,
-    view_at,
+    tick_at,
 )
 
 CANARY = "sk-canary-8d1f"
@@ -79,7 +79,7 @@ def tick(server_list: ServerList, server: ScriptedServer) -> Tick:
     def act(
         cursor: str | None = None, runs: History | None = None
     ) -> dg.SensorResult | dg.SkipReason:
-        return look(view_at(datetime.now(UTC), runs), cursor, server_list.page)
+        return evaluate(tick_at(datetime.now(UTC), runs), cursor, server_list.page)
 
     return act
 

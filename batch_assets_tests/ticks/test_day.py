@@ -64,7 +64,7 @@ def test_an_idle_day_costs_next_to_nothing(desk: Desk) -> None:
         "completion_sensor": 1,
         "batch_processing_schedule": 0,
     }
-    assert day.lookout.real_looks > 200
+    assert day.database.real_reads > 200
     assert Counter(run.starter for run in day.runs) == {"batch_processing_schedule": 720}
     assert asked_beside_another(day) == []
 

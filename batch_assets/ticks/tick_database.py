@@ -1,4 +1,4 @@
-"""A look at the database from a tick: short, on a connection of its own, and never an error.
+"""The database as a tick reads it: briefly, on a connection of its own, and never an error.
 
 The ticks of a code location share one of these, so that where the database is has to be found out
 only once. A connection is opened for each statement and closed after it.
@@ -27,13 +27,13 @@ from batch_assets.store.unavailable import database_unavailable
 from batch_assets.store.urls import describe
 from batch_assets.wiring import Endpoints, connect
 
-_Seen = TypeVar("_Seen")
+_Read = TypeVar("_Read")
 
 
-class Lookout:
-    """Opens the database for those who look at it; made without doing anything.
+class TickDatabase:
+    """Opens the database for those who read it; made without doing anything.
 
-    Threads may share it. `BatchAssetsError` says in one sentence why something cannot be seen.
+    Threads may share it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,11 +50,15 @@ class Lookout:
                 self._endpoints = connect(self._settings)
             return self._endpoints
 
-    def see(self, look: Callable[[Engine], _Seen]) -> _Seen:
-        """What `look` sees on an engine that keeps no connection."""
+    def read(self, query: Callable[[Engine], _Read]) -> _Read:
+        """Return what `query` reads on an engine that keeps no connection.
+
+        Raises:
+            BatchAssetsError: Why it cannot be read, in one sentence.
+        """
         engine = self._opened()
         try:
-            return look(engine)
+            return query(engine)
         except (DBAPIError, psycopg.Error) as error:
             self._forget()
             raise _explained(error, engine) from None

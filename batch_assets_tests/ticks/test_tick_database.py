@@ -1,4 +1,4 @@
-"""A look at the database: how long it waits, and what it says when it fails."""
+"""The database as a tick reads it: how long it waits, and what it says when it fails."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from sqlalchemy import Engine, text
 from batch_assets.domain.errors import BatchAssetsError, DatabaseUnavailableError
 from batch_assets.jobs import audit_job
 from batch_assets.settings import load_settings
-from batch_assets.ticks.evaluation import Post
-from batch_assets.ticks.lookout import Lookout
+from batch_assets.ticks.evaluator import TickEvaluator
+from batch_assets.ticks.tick_database import TickDatabase
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.ticks.support import skipped
 
@@ -20,25 +20,25 @@ LIMITS = "current_setting('lock_timeout') || ' ' || current_setting('statement_t
 
 
 @pytest.fixture
-def lookout(desk: Desk) -> Lookout:
-    return Lookout(load_settings())
+def database(desk: Desk) -> TickDatabase:
+    return TickDatabase(load_settings())
 
 
-def ask(lookout: Lookout, *statements: str) -> Any:
+def ask(database: TickDatabase, *statements: str) -> Any:
     """What the last of some statements on one connection gives."""
 
-    def look(engine: Engine) -> Any:
+    def query(engine: Engine) -> Any:
         with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             return [connection.execute(text(one)).scalar_one() for one in statements][-1]
 
-    return lookout.see(look)
+    return database.read(query)
 
 
-def test_it_gives_up_soon_and_keeps_no_connection(lookout: Lookout) -> None:
-    assert ask(lookout, f"SELECT {LIMITS}") == "10s 10s"
-    first, second = (ask(lookout, "SELECT pg_backend_pid()") for _ in range(2))
+def test_it_gives_up_soon_and_keeps_no_connection(database: TickDatabase) -> None:
+    assert ask(database, f"SELECT {LIMITS}") == "10s 10s"
+    first, second = (ask(database, "SELECT pg_backend_pid()") for _ in range(2))
     assert first != second
-    assert lookout.see(lambda engine: engine.url.query["connect_timeout"]) == "5"
+    assert database.read(lambda engine: engine.url.query["connect_timeout"]) == "5"
 
 
 @pytest.mark.parametrize(
@@ -58,19 +58,19 @@ def test_it_gives_up_soon_and_keeps_no_connection(lookout: Lookout) -> None:
             ["SELECT CAST('canary' AS integer)"],
             BatchAssetsError,
             "The database refused a statement: InvalidTextRepresentation (SQLSTATE 22P02, sent by "
-            "lookout.py",
+            "tick_database.py",
         ),
     ],
 )
 def test_what_fails_is_one_sentence(
-    lookout: Lookout, statements: list[str], kind: type[BatchAssetsError], said: str
+    database: TickDatabase, statements: list[str], kind: type[BatchAssetsError], said: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        ask(lookout, *statements)
+        ask(database, *statements)
     assert said in str(caught.value)
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None
-    assert ask(lookout, "SELECT 1") == 1, "the next look is a new one"
+    assert ask(database, "SELECT 1") == 1, "the next read is a new one"
 
 
 class Context:
@@ -87,8 +87,8 @@ class Context:
 
 
 @pytest.fixture
-def post() -> Post:
-    return Post(load_settings())
+def evaluator() -> TickEvaluator:
+    return TickEvaluator(load_settings())
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def post() -> Post:
     ],
 )
 def test_dagsters_storage_that_cannot_be_read_is_a_reason_and_no_error(
-    post: Post, error: Exception, said: str
+    evaluator: TickEvaluator, error: Exception, said: str
 ) -> None:
     context: Any = Context(error)
-    assert skipped(post.evaluate(context, audit_job(), lambda view: dg.RunRequest())) == said
+    assert skipped(evaluator.evaluate(context, audit_job(), lambda tick: dg.RunRequest())) == said
 
 
-def test_a_bug_is_an_error_and_no_reason(post: Post) -> None:
+def test_a_bug_is_an_error_and_no_reason(evaluator: TickEvaluator) -> None:
     context: Any = Context(KeyError("a bug of ours"))
     with pytest.raises(KeyError):
-        post.evaluate(context, audit_job(), lambda view: dg.RunRequest())
+        evaluator.evaluate(context, audit_job(), lambda tick: dg.RunRequest())

@@ -1,4 +1,4 @@
-"""A tick as Dagster evaluates it: it gets its view, and it never ends as an error."""
+"""A tick as Dagster evaluates it: it gets its context, and it never ends as an error."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,17 +13,17 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.settings import Settings
-from batch_assets.ticks.lookout import Lookout
 from batch_assets.ticks.runs import InstanceRuns
-from batch_assets.ticks.starting import View
+from batch_assets.ticks.starting import TickContext
+from batch_assets.ticks.tick_database import TickDatabase
 
-Context = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
+EvaluationContext = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
 Answer = dg.RunRequest | dg.SensorResult | dg.SkipReason
 _Answer = TypeVar("_Answer", bound=Answer)
 
 
-class Post:
-    """What the schedules and sensors of a code location stand on; made without doing anything.
+class TickEvaluator:
+    """Evaluates the ticks of a code location's schedules and sensors; made without doing anything.
 
     It keeps Dagster's instance from tick to tick. Left to itself, Dagster makes one for each, which
     takes five connections and some forty statements before the first run is looked up.
@@ -31,25 +31,31 @@ class Post:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.lookout = Lookout(settings)
+        self.database = TickDatabase(settings)
         self._lock = Lock()
         self._instance: dg.DagsterInstance | None = None
 
     def evaluate(
-        self, context: Context, job: dg.JobDefinition, tick: Callable[[View], _Answer]
+        self,
+        context: EvaluationContext,
+        job: dg.JobDefinition,
+        evaluate: Callable[[TickContext], _Answer],
     ) -> _Answer | dg.SkipReason:
-        """What `tick` answers to what is to be seen now, or why it could not be seen.
+        """Return what `evaluate` answers to what is to be seen now, or why it could not be seen.
 
         Whatever text is in it is one line each, in the list of ticks and in the tags of a run.
         """
-        return cast("_Answer | dg.SkipReason", _shown(self._answer(context, job, tick)))
+        return cast("_Answer | dg.SkipReason", _shown(self._answer(context, job, evaluate)))
 
     def _answer(
-        self, context: Context, job: dg.JobDefinition, tick: Callable[[View], _Answer]
+        self,
+        context: EvaluationContext,
+        job: dg.JobDefinition,
+        evaluate: Callable[[TickContext], _Answer],
     ) -> _Answer | dg.SkipReason:
         try:
             runs = InstanceRuns(self._instance_of(context), job.name)
-            return tick(View(self.settings, runs, self.lookout, datetime.now(UTC)))
+            return evaluate(TickContext(self.settings, runs, self.database, datetime.now(UTC)))
         except BatchAssetsError as error:
             return dg.SkipReason(str(error))
         except click.ClickException as error:
@@ -62,7 +68,7 @@ class Post:
                 "tries again."
             )
 
-    def _instance_of(self, context: Context) -> dg.DagsterInstance:
+    def _instance_of(self, context: EvaluationContext) -> dg.DagsterInstance:
         if context.instance_ref is None:
             return context.instance
         with self._lock:

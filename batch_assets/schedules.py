@@ -1,0 +1,120 @@
+"""The schedules: when the jobs run by themselves, and when a tick is skipped.
+
+Each is in UTC and switched on from the start, and its tick never ends as an error. What the sensors
+have left is taken up by `batch_processing_schedule`, whatever waits.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import dagster as dg
+
+from batch_assets.domain.errors import ConfigurationError
+from batch_assets.ticks.evaluator import TickEvaluator
+from batch_assets.ticks.starting import TickContext, why_no_run, why_none_beside
+
+AUDIT_CRON: Final = "17 3 * * *"
+PRUNE_CRON: Final = "47 3 * * *"
+REPORT_CRON: Final = "7 * * * *"
+
+
+def evaluate_processing(tick: TickContext) -> dg.RunRequest | dg.SkipReason:
+    """Start a run, unless that is switched off, one is active, or too many have failed."""
+    reason = why_no_run(tick)
+    return dg.RunRequest() if reason is None else dg.SkipReason(reason)
+
+
+def evaluate_upkeep(tick: TickContext) -> dg.RunRequest | dg.SkipReason:
+    """Start a run of a job that looks at or tidies up, unless that is switched off or one is
+    active: never two at a time.
+    """
+    reason = why_none_beside(tick)
+    return dg.RunRequest() if reason is None else dg.SkipReason(reason)
+
+
+def batch_processing_schedule(
+    job: dg.JobDefinition, evaluator: TickEvaluator
+) -> dg.ScheduleDefinition:
+    """Declare the main job's schedule.
+
+    Before a first submission from a database that this project did not make, an operator has to
+    confirm; so that a schedule which is on from the start submits nothing by surprise.
+
+    Raises:
+        ConfigurationError: BATCH_SCHEDULE is no cron expression.
+    """
+    try:
+        return _schedule(
+            job,
+            evaluator,
+            evaluate_processing,
+            name="batch_processing_schedule",
+            cron=evaluator.settings.schedule,
+            description=(
+                "Starts batch_processing_job unless a run of it is active or too many have failed."
+            ),
+        )
+    except dg.DagsterInvalidDefinitionError:
+        raise ConfigurationError(
+            f"BATCH_SCHEDULE is '{evaluator.settings.schedule}': it must be a cron expression with "
+            "five fields, such as */2 * * * *."
+        ) from None
+
+
+def audit_schedule(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
+    """Declare the audit's schedule: it changes no row, and clears orphans on the server."""
+    return _schedule(
+        job,
+        evaluator,
+        evaluate_upkeep,
+        name="audit_schedule",
+        cron=AUDIT_CRON,
+        description="Starts audit_job once a day unless an audit is active.",
+    )
+
+
+def report_schedule(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
+    """Declare the charts' schedule: it only reads."""
+    return _schedule(
+        job,
+        evaluator,
+        evaluate_upkeep,
+        name="report_schedule",
+        cron=REPORT_CRON,
+        description="Starts report_job once an hour unless a run of it is active.",
+    )
+
+
+def prune_schedule(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
+    """Declare the schedule by which old history goes; what was paid for is never among it."""
+    return _schedule(
+        job,
+        evaluator,
+        evaluate_upkeep,
+        name="prune_schedule",
+        cron=PRUNE_CRON,
+        description="Starts prune_job once a day unless a run of it is active.",
+    )
+
+
+def _schedule(
+    job: dg.JobDefinition,
+    evaluator: TickEvaluator,
+    evaluate: Callable[[TickContext], dg.RunRequest | dg.SkipReason],
+    *,
+    name: str,
+    cron: str,
+    description: str,
+) -> dg.ScheduleDefinition:
+    def evaluate_tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return evaluator.evaluate(context, job, evaluate)
+
+    return dg.ScheduleDefinition(
+        name=name,
+        description=description,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        execution_fn=evaluate_tick,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
