@@ -120,7 +120,7 @@ def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
     engine = open_engine(scene.world.url)
     strategy = Strategy(engine, Toggle(mode=QueryMode(story.mode)))
     guard = Guard(Breakers(engine), story.policy, known=lambda: pipeline.glance.breakers)
-    with BatchApi(API_KEY, scene.base_url, timeouts=TIMEOUTS, gate=guard) as api:
+    with BatchApi(API_KEY, scene.base_url, timeouts=TIMEOUTS, guard=guard) as api:
         pipeline = Pipeline(
             queries=strategy.queries,
             registry=Registry(engine, story.policy.foreign_quiet_seconds),

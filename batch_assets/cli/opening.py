@@ -113,7 +113,7 @@ def open_pipeline(database: OpenDatabase, purpose: str) -> Iterator[Pipeline]:
         endpoints.base_url,
         profile=endpoints.profile,
         window_seconds=policy.batch_timeout_seconds,
-        gate=guard,
+        guard=guard,
     ) as api:
         yield Pipeline(
             queries=database.queries,

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from batch_assets.domain.custom_ids import can_be_matched
 from batch_assets.domain.money import Price, Usage
 from batch_assets.domain.policy import Policy
-from batch_assets.domain.request_ids import can_be_matched
 
 ESTIMATED_BYTES_PER_TOKEN = 3
 """UTF-8 bytes a token of a conversation: English has about four, so that an estimate errs on the

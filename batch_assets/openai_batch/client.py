@@ -22,21 +22,20 @@ from urllib.parse import urlsplit
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile, Response
-from batch_assets.openai_batch import codes, listings, objects
-from batch_assets.openai_batch.bounds import NO_END
-from batch_assets.openai_batch.gate import Gate, OpenGate
-from batch_assets.openai_batch.operations import Operation, Timeouts
-from batch_assets.openai_batch.optional import EXPIRY, METADATA
+from batch_assets.openai_batch import error_codes, listings, objects
+from batch_assets.openai_batch.batch_parameters import BatchParameters
+from batch_assets.openai_batch.limits import NO_END
+from batch_assets.openai_batch.operations import CallGuard, Operation, Timeouts, Unguarded
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, check_dated, profile_of
 from batch_assets.openai_batch.responses import read_answer
-from batch_assets.openai_batch.uploads import TimedFile
+from batch_assets.openai_batch.spool import TimedFile
 
 if TYPE_CHECKING:
     from batch_assets.openai_batch.connections import Connections
 
 
 _DEFAULT_TIMEOUTS = Timeouts()
-_OPEN_GATE = OpenGate()
+_UNGUARDED = Unguarded()
 _BATCHES_A_PAGE = 100
 _PROJECT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
 """What the SDK takes from the environment, and what decides whose batches are listed."""
@@ -62,7 +61,7 @@ class BatchApi:
         reading_retries: int = 2,
         max_connections: int = 10,
         window_seconds: float = 0.0,
-        gate: Gate = _OPEN_GATE,
+        guard: CallGuard = _UNGUARDED,
     ) -> None:
         _check_key(api_key)
         self.profile = profile_of(base_url) if profile is None else profile
@@ -72,16 +71,13 @@ class BatchApi:
         self._api_key = api_key
         self._base_url = base_url
         self._reading_retries = reading_retries
-        self._window_seconds = window_seconds
-        """Within which its batches are to be done, as far as the server lets that be asked for."""
-        self._gate = gate
+        self._parameters = BatchParameters(self.profile, window_seconds)
+        self._guard = guard
         self._files_a_page: tuple[int | None, ...] = _FILES_A_PAGE
         """What was not refused yet."""
         self._connections: Connections | None = None
         self._pending: set[str] = set()
         """Files that the server has taken and not processed, as far as is known."""
-        self._left_out: set[str] = set()
-        """Parameters of a creation that the server does not take."""
         self._lock = threading.Lock()
         self._stage_ends_at = NO_END
 
@@ -170,7 +166,8 @@ class BatchApi:
         if file.has_failed:
             reason = "the server could not process the input file"
             raise ApiError(
-                Operation.RETRIEVE_FILE, Failure(FailureKind.PERMANENT, codes.FILE_FAILED, reason)
+                Operation.RETRIEVE_FILE,
+                Failure(FailureKind.PERMANENT, error_codes.FILE_FAILED, reason),
             )
         if file.is_pending:
             self._pending.add(file_id)
@@ -192,16 +189,7 @@ class BatchApi:
         was made, and another call leaves it out.
         """
         connections = self._connect()
-        asked: dict[str, object] = {
-            "input_file_id": input_file_id,
-            "endpoint": self.profile.endpoint,
-            "completion_window": self.profile.window(self._window_seconds),
-        }
-        expiry = self.profile.expires_after(output_expires_after_seconds)
-        if expiry is not None and EXPIRY not in self._left_out:
-            asked[EXPIRY] = {"anchor": "created_at", "seconds": expiry}
-        if self.profile.has_metadata and METADATA not in self._left_out:
-            asked[METADATA] = dict(metadata)
+        asked = self._parameters.of(input_file_id, metadata, output_expires_after_seconds)
         refused: set[str] = set()
         try:
             return connections.call(
@@ -212,11 +200,7 @@ class BatchApi:
         except ApiError as error:
             if not refused or error.failure.kind is not FailureKind.PERMANENT:
                 raise
-        self._left_out |= refused
-        reason = f"the server does not take {' and '.join(sorted(refused))}, which is left out now"
-        raise ApiError(
-            Operation.CREATE_BATCH, Failure(FailureKind.PERMANENT, codes.PARAMETER_REFUSED, reason)
-        )
+        raise self._parameters.leave_out(refused)
 
     def complete(self, body: Mapping[str, Any], call_id: str) -> tuple[Response, Failure | None]:
         """Ask live, at the full price: the answer, and why it is of no use if it is of none.
@@ -328,7 +312,7 @@ class BatchApi:
                 Operation.DELETE_FILE, lambda: files.delete(file_id), objects.is_deleted
             )
         except ApiError as error:
-            if error.failure.code == codes.NOT_FOUND:
+            if error.failure.code == error_codes.NOT_FOUND:
                 return False
             raise
         if not deleted:
@@ -373,7 +357,7 @@ class BatchApi:
                     profile=self.profile,
                     reading_retries=self._reading_retries,
                     max_connections=self.max_connections,
-                    gate=self._gate,
+                    guard=self._guard,
                     stage_ends_at=lambda: self._stage_ends_at,
                 )
             return self._connections
@@ -384,20 +368,20 @@ def _cursor(after: str | None) -> dict[str, str]:
 
 
 def _may_be_for_its_size(failure: Failure) -> bool:
-    no_list = {codes.NOT_FOUND, codes.UNSUPPORTED}
+    no_list = {error_codes.NOT_FOUND, error_codes.UNSUPPORTED}
     return failure.kind is FailureKind.PERMANENT and failure.code not in no_list
 
 
 def _unsupported(operation: Operation) -> ApiError:
     reason = "the server does not offer this"
-    return ApiError(operation, Failure(FailureKind.PERMANENT, codes.UNSUPPORTED, reason))
+    return ApiError(operation, Failure(FailureKind.PERMANENT, error_codes.UNSUPPORTED, reason))
 
 
 def _check_id(operation: Operation, batch_id: str) -> None:
     """Refuse what LiveDash keeps as the server's id and no server can know: nobody is asked."""
     if not objects.is_id(batch_id):
         reason = "no server has a batch of such an id"
-        raise ApiError(operation, Failure(FailureKind.PERMANENT, codes.NOT_FOUND, reason))
+        raise ApiError(operation, Failure(FailureKind.PERMANENT, error_codes.NOT_FOUND, reason))
 
 
 def _check_key(api_key: str) -> None:

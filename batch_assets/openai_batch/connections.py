@@ -7,23 +7,27 @@ for the first time.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
 
 from batch_assets.domain.failures import ApiError
-from batch_assets.openai_batch.bounds import Bounds, bounded, bounds_of, each_within
-from batch_assets.openai_batch.downloads import whole_lines
-from batch_assets.openai_batch.failures import API_ERRORS, classify, date_of, time_is_up
-from batch_assets.openai_batch.gate import Gate
+from batch_assets.openai_batch.batch_parameters import OPTIONAL, refused_parameters
+from batch_assets.openai_batch.limits import Bounds, bounded, bounds_of, each_within
 from batch_assets.openai_batch.listings import ServerClock
-from batch_assets.openai_batch.network import check_headers, proxy_of, proxy_variable, trusted
-from batch_assets.openai_batch.operations import Operation, Timeouts
-from batch_assets.openai_batch.optional import OPTIONAL, refused_parameters
-from batch_assets.openai_batch.profiles import Profile
-from batch_assets.openai_batch.profiles.sdk import sdk_client
-from batch_assets.openai_batch.results import read_json
-from batch_assets.openai_batch.transport import ACCEPTED_ENCODING, BoundedTransport
+from batch_assets.openai_batch.operations import CallGuard, Operation, Timeouts
+from batch_assets.openai_batch.profiles import Profile, version_of
+from batch_assets.openai_batch.results import read_json, whole_lines
+from batch_assets.openai_batch.sdk_errors import API_ERRORS, classify, date_of, time_is_up
+from batch_assets.openai_batch.transport import (
+    ACCEPTED_ENCODING,
+    BoundedTransport,
+    check_headers,
+    proxy_of,
+    proxy_variable,
+    trusted,
+)
 
 _Result = TypeVar("_Result")
 
@@ -52,7 +56,7 @@ class Connections:
         profile: Profile,
         reading_retries: int,
         max_connections: int,
-        gate: Gate,
+        guard: CallGuard,
         stage_ends_at: Callable[[], float],
     ) -> None:
         """ConfigurationError if the environment names a proxy, certificates or headers that are
@@ -77,7 +81,7 @@ class Connections:
         self.reading = client(seconds=timeouts.read, retries=reading_retries, follow_redirects=True)
         # A redirect can turn a POST into a GET, or send it a second time.
         self.creating = client(seconds=timeouts.create, retries=0, follow_redirects=False)
-        self._gate = gate
+        self._guard = guard
         self.clock = ServerClock()
         self._timeouts = timeouts
         self._stage_ends_at = stage_ends_at
@@ -113,12 +117,14 @@ class Connections:
         request: Callable[[], RawAnswer],
         read: Callable[[object], _Result],
     ) -> _Result:
-        """What `read` makes of the JSON that `request` is answered with, `None` if with nothing.
+        """Make a call: what `read` makes of the JSON of its answer, or of `None` if it is empty.
 
-        ApiError if there is no answer, or none that `read` understands, or if the gate is shut.
+        Raises:
+            ApiError: There is no answer or none that `read` understands, or the guard lets no call
+                be made.
         """
         bounds = self._bounds(operation)
-        with self._gate.attempt(operation):
+        with self._guard.attempt(operation):
             try:
                 with bounded(bounds):
                     answer = request()
@@ -134,7 +140,7 @@ class Connections:
         """The lines of a file as they arrive. ApiError, also in the middle of it."""
         operation = Operation.DOWNLOAD_FILE
         bounds = self._bounds(operation)
-        with self._gate.attempt(operation):
+        with self._guard.attempt(operation):
             try:
                 with ExitStack() as stack:
                     with bounded(bounds):
@@ -164,3 +170,32 @@ class Connections:
         """Give all connections back."""
         self.reading.close()
         self.creating.close()
+
+
+def sdk_client(
+    profile: Profile, api_key: str, base_url: str, *, retries: int, pool: httpx2.Client
+) -> openai.OpenAI:
+    """A client of the server at this URL, which sends its calls through `pool`.
+
+    ConfigurationError if the API is dated and the URL does not say which version is meant.
+    """
+    if not profile.is_dated:
+        return openai.OpenAI(
+            api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool
+        )
+    return openai.AzureOpenAI(
+        api_key=api_key,
+        base_url=_resource(base_url),
+        api_version=version_of(base_url),
+        max_retries=retries,
+        http_client=pool,
+    )
+
+
+def _resource(base_url: str) -> str:
+    """Where files and batches are: above all deployments, and without a query."""
+    parts = urlsplit(base_url)
+    path = parts.path.partition("/deployments")[0].rstrip("/")
+    if not path.endswith("/openai"):
+        path += "/openai"
+    return parts._replace(path=path, query="", fragment="").geturl()

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile
-from batch_assets.openai_batch import codes, limits
+from batch_assets.openai_batch import error_codes, limits
 from batch_assets.openai_batch.objects import Page
 from batch_assets.openai_batch.operations import Operation
 
@@ -62,7 +62,7 @@ def every_item(
 def endless(operation: Operation) -> ApiError:
     """A list that shows the same again instead of what follows."""
     reason = "the server's listing repeats itself and does not end"
-    return ApiError(operation, Failure(FailureKind.TRANSIENT, codes.ENDLESS, reason))
+    return ApiError(operation, Failure(FailureKind.TRANSIENT, error_codes.ENDLESS, reason))
 
 
 def is_older(item: RemoteBatch | RemoteFile, moment: datetime, clock_ahead: timedelta) -> bool:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from batch_assets.domain.records import BatchErrorLine, RemoteBatch, RemoteFile
-from batch_assets.openai_batch.codes import validation_code
+from batch_assets.openai_batch.error_codes import validation_code
 
 _Item = TypeVar("_Item")
 

@@ -1,7 +1,9 @@
-"""The calls that are made, and how long each may take."""
+"""The calls that are made, how long each may take, and what may hold one back."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 
 class Operation(StrEnum):
@@ -58,3 +60,21 @@ class Timeouts:
     def longest_live_call(self) -> float:
         """What a live call can take: a lease has to outlast it."""
         return self.turn + 2 * self.connect + 2 * self.create
+
+
+class CallGuard(Protocol):
+    """Asked before every call; threads may share it."""
+
+    def attempt(self, operation: Operation) -> AbstractContextManager[None]:
+        """A context to make one call in. It raises ApiError on the way in if none may be made now.
+
+        What the call ends with, ApiError or nothing, goes through it unchanged.
+        """
+
+
+class Unguarded:
+    """Lets every call through."""
+
+    def attempt(self, _operation: Operation) -> AbstractContextManager[None]:
+        """A context that does nothing."""
+        return nullcontext()

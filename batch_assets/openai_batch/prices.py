@@ -1,23 +1,57 @@
-"""What is published that a model costs, from the data inside the package `genai-prices`.
+"""What a model costs: LiveDash's own price where it has one, else the published one.
 
-Nothing is looked up on the network, so a price is as new as the installed package.
+Published prices are the data inside the package `genai-prices`. Nothing is looked up on the
+network, so such a price is as new as the installed package.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from batch_assets.domain.money import BATCH_DISCOUNT, Price, Rates
+from batch_assets.domain.records import Response
+from batch_assets.openai_batch.profiles import Profile
 
 _BATCH = {"processing": "batch"}
+
+
+def price_finder(
+    own: Mapping[str, Price], profile: Profile, model_of: Callable[[str], str]
+) -> Callable[[str], Price | None]:
+    """Make the function from a model's name to its price on a server; `None`: it is not known.
+
+    `own` are LiveDash's prices by model. `model_of` says which model a name stands for. An answer
+    names a dated snapshot (`gpt-4o-mini-2024-07-18`) where the request named the model: callers ask
+    with the name that was requested, and with the answer's only if they have no other
+    (`price_of_answer`).
+    """
+
+    def price_of(name: str) -> Price | None:
+        model = model_of(name)
+        price = own.get(name) or own.get(model)
+        if price is not None:
+            return price.in_a_batch(profile.price_factor)
+        if profile.price_list is None:
+            return None
+        return published_price(model, profile.price_list, profile.price_factor)
+
+    return price_of
+
+
+def price_of_answer(
+    response: Response, asked_for: str | None, price_of: Callable[[str], Price | None]
+) -> Price | None:
+    """The price of the model that has answered, or rather of the one that was asked for."""
+    model = asked_for or response.model
+    return None if model is None else price_of(model)
 
 
 @lru_cache(maxsize=256)
 def published_price(
     model: str, price_list: str = "openai", factor: float = BATCH_DISCOUNT
 ) -> Price | None:
-    """The price of `model` live and in a batch; `None` if that list has none.
+    """The price of `model` by synchronous request and in a batch; `None` if that list has none.
 
-    `factor` is what a batch costs of the live price, where no price for batches is published.
+    `factor` is what a batch costs of the full price, where no price for batches is published.
 
     A dated snapshot has its model's price. A fine-tuned model (`ft:base:organization::id`) that has
     none of its own gets its base's, which is a lower bound. Rates are those of short prompts, which

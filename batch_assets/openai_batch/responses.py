@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.money import Usage
 from batch_assets.domain.records import Response
-from batch_assets.openai_batch.codes import identifier
+from batch_assets.openai_batch.error_codes import identifier
 from batch_assets.openai_batch.objects import UnreadableAnswerError
 
 _LARGEST_COUNT = 2**31 - 1

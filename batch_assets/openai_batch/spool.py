@@ -6,6 +6,7 @@ use, also across containers that share the parent directory.
 """
 
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -194,3 +195,17 @@ def _private_directory(path: Path) -> None:
             f"The spool directory {path} must belong to the user that runs this and be closed to "
             "all others: choose another one, or run `chmod 700` on it."
         )
+
+
+class TimedFile(io.FileIO):
+    """A file to upload that gives no more bytes after `seconds`: a slow upload ends some time."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__(path, "rb")
+        self._end = time.monotonic() + seconds
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As any file, but TimeoutError when the time is up."""
+        if time.monotonic() > self._end:
+            raise TimeoutError("the upload takes too long")
+        return super().read(-1 if size is None else size) or b""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.openai_batch.gate import Gate
+from batch_assets.openai_batch.operations import CallGuard
 from batch_assets.resources.wiring import WiringResource
 
 
@@ -16,8 +16,8 @@ class OpenAIResource:
         self._wiring = wiring
         self._api: BatchApi | None = None
 
-    def api(self, gate: Gate) -> BatchApi:
-        """The client, whose calls all go through the gate that was given first.
+    def api(self, guard: CallGuard) -> BatchApi:
+        """The client, whose calls all go through the guard that was given first.
 
         It connects with its first call; raises `ConfigurationError`.
         """
@@ -28,7 +28,7 @@ class OpenAIResource:
                 endpoints.base_url,
                 profile=endpoints.profile,
                 window_seconds=self._wiring.settings.policy().batch_timeout_seconds,
-                gate=gate,
+                guard=guard,
             )
         return self._api
 

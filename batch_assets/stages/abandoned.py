@@ -14,11 +14,11 @@ from batch_assets.domain.logs import open_log
 from batch_assets.domain.money import batch_cost
 from batch_assets.domain.records import RemoteBatch, ResultLine
 from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
+from batch_assets.openai_batch.prices import price_of_answer
 from batch_assets.openai_batch.results import read_results
 from batch_assets.stages.doubts import may_read, may_touch
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
-from batch_assets.stages.pricing import price_of_answer
 from batch_assets.stages.saying import Few
 from batch_assets.store.abandoned import LOOKED_FOR_DAYS, AbandonedBatch, Late
 
@@ -112,7 +112,7 @@ class _Reading:
         try:
             return self._pipeline.api.retrieve(batch.openai_batch_id)
         except ApiError as error:
-            if error.failure.code != codes.NOT_FOUND:
+            if error.failure.code != error_codes.NOT_FOUND:
                 raise
         if batch.is_last:
             log.info(

@@ -14,7 +14,7 @@ from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.listing import CLOCK_MARGIN
 from batch_assets.stages.pipeline import Budget
@@ -32,7 +32,7 @@ _FIRST_LOOK_SECONDS: Final = 10 * 60.0
 """A batch of which the server says nothing new is asked for alone after so long."""
 _LONGEST_PAUSE_SECONDS: Final = 2 * 60 * 60.0
 """The pause after that doubles, up to here."""
-_OF_ONE_BATCH: Final = frozenset({codes.UNREADABLE, ANSWER_TOO_LARGE, MALFORMED})
+_OF_ONE_BATCH: Final = frozenset({error_codes.UNREADABLE, ANSWER_TOO_LARGE, MALFORMED})
 """Failures that tell nothing of the other batches."""
 _FAILURES_IN_A_ROW: Final = 3
 """After so many failed calls the server is left alone until the next run."""
@@ -138,7 +138,7 @@ class Asked:
                 self._let_others_go_first(batch, error.failure)
                 # One that the server does not know, made with another key perhaps, or of which it
                 # says what nobody can read, stays as it is and keeps no other from being read.
-                if error.failure.code == codes.NOT_FOUND:
+                if error.failure.code == error_codes.NOT_FOUND:
                     unknown.append(batch.openai_batch_id)
                 elif error.failure.code not in _OF_ONE_BATCH:
                     failures += 1
@@ -150,7 +150,7 @@ class Asked:
         return unknown
 
     def _let_others_go_first(self, batch: InFlightBatch, failure: Failure) -> None:
-        if failure.code in _OF_ONE_BATCH | {codes.TIMEOUT}:
+        if failure.code in _OF_ONE_BATCH | {error_codes.TIMEOUT}:
             self.looked_at.append(batch.id)
         elif failure.kind is not FailureKind.ACCOUNT:
             self._unanswered.append(batch.id)

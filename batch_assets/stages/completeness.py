@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import Lease
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.stages.downloads import Fetched, ResultFile, can_download, is_unchanged
 from batch_assets.stages.pipeline import Pipeline
@@ -114,10 +114,12 @@ class _Judging:
             self._finish(one, is_incomplete=False)
         elif foreign := one.foreign(seen):
             self._judge_foreign(one, foreign, seen)
-        elif codes.FILE_REFUSED in codes_of_missing and not self._is_given_any_file(batch):
+        elif error_codes.FILE_REFUSED in codes_of_missing and not self._is_given_any_file(batch):
             self._refuse(missing)
-        elif self._is_over(batch) or (codes.GONE in codes_of_missing and self._is_rest_read(one)):
-            if codes.NOT_FOUND in codes_of_missing and not self._is_known(one):
+        elif self._is_over(batch) or (
+            error_codes.GONE in codes_of_missing and self._is_rest_read(one)
+        ):
+            if error_codes.NOT_FOUND in codes_of_missing and not self._is_known(one):
                 self._look_later(one, "it is not known whether its results are lost", seen)
             else:
                 self._finish(one, is_incomplete=True)
@@ -144,7 +146,7 @@ class _Judging:
         """
         return (
             None not in {one.batch.output_file_id, one.batch.error_file_id}
-            and all(failure.code == codes.GONE for failure in one.fetched.missing.values())
+            and all(failure.code == error_codes.GONE for failure in one.fetched.missing.values())
             and self._are_whole(one.fetched.files)
         )
 
@@ -177,7 +179,7 @@ class _Judging:
         return self._gives_files
 
     def _refuse(self, missing: Mapping[str, Failure]) -> None:
-        (failure, *_) = (one for one in missing.values() if one.code == codes.FILE_REFUSED)
+        (failure, *_) = (one for one in missing.values() if one.code == error_codes.FILE_REFUSED)
         account = Failure(FailureKind.ACCOUNT, failure.code, failure.reason)
         self._judged.stopped_by = ApiError(Operation.DOWNLOAD_FILE, account)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import Spool
@@ -110,7 +110,7 @@ def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
         try:
             _save(api, file_id, path)
         except ApiError as error:
-            if error.failure.code in codes.OF_ONE_FILE | {codes.NOT_FOUND}:
+            if error.failure.code in error_codes.OF_ONE_FILE | {error_codes.NOT_FOUND}:
                 missing[file_id] = error.failure
                 continue
             stopped_by = error
@@ -156,7 +156,7 @@ def _save(api: BatchApi, file_id: str, path: Path) -> None:
         advice = (
             "make room on the disk of the spool directory, and see to it that it may be written"
         )
-        failure = Failure(FailureKind.TRANSIENT, codes.NOT_KEPT, reason, advice=advice)
+        failure = Failure(FailureKind.TRANSIENT, error_codes.NOT_KEPT, reason, advice=advice)
     else:
         return
     raise ApiError(Operation.DOWNLOAD_FILE, failure)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.policy import Policy
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.pending_files import PendingFile
@@ -16,7 +16,7 @@ log = open_log(__name__)
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
-_NEVER_READY = frozenset({codes.FILE_FAILED, codes.NOT_FOUND})
+_NEVER_READY = frozenset({error_codes.FILE_FAILED, error_codes.NOT_FOUND})
 
 
 class FileWaits:
@@ -67,9 +67,9 @@ class FileWaits:
             code = error.failure.code
             if code in _NEVER_READY:
                 raise
-            if code != codes.UNSUPPORTED:
+            if code != error_codes.UNSUPPORTED:
                 log.warning("The file %s cannot be looked at: %s", file_id, error)
-            return code != codes.UNSUPPORTED
+            return code != error_codes.UNSUPPORTED
 
     def _left(self) -> float:
         with self._lock:
@@ -81,5 +81,5 @@ class FileWaits:
 def _took_too_long() -> ApiError:
     reason = "the server has not processed the input file in time"
     return ApiError(
-        Operation.RETRIEVE_FILE, Failure(FailureKind.PERMANENT, codes.FILE_FAILED, reason)
+        Operation.RETRIEVE_FILE, Failure(FailureKind.PERMANENT, error_codes.FILE_FAILED, reason)
     )

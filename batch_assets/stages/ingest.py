@@ -13,7 +13,7 @@ from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Lease, ResultLine
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.completeness import Judged, ReadBatch, judge_readings
@@ -132,7 +132,7 @@ class _Reading:
                     )
                     if error.failure.kind is FailureKind.ACCOUNT:
                         return error
-                    if error.failure.code == codes.NOT_KEPT:
+                    if error.failure.code == error_codes.NOT_KEPT:
                         not_kept = error
                 if budget.is_spent:
                     break

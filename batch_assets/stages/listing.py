@@ -7,7 +7,7 @@ from typing import Final
 
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch, RemoteFile
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.naming import batch_of, batch_of_file, is_of_another
 from batch_assets.store.intents import Named
@@ -16,7 +16,7 @@ CLOCK_MARGIN: Final = timedelta(minutes=5)
 """How far the server's clock and ours may be apart beyond what its answers say."""
 
 _DYING: Final = frozenset({"cancelling", "cancelled", "failed"})
-_NO_LIST: Final = frozenset({codes.NOT_FOUND, codes.UNSUPPORTED})
+_NO_LIST: Final = frozenset({error_codes.NOT_FOUND, error_codes.UNSUPPORTED})
 _UNDATED: Final = datetime.max.replace(tzinfo=UTC)
 
 Batches = Mapping[str, Sequence[RemoteBatch]]

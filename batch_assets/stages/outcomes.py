@@ -8,7 +8,7 @@ from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.money import Cost, Price, batch_cost
 from batch_assets.domain.records import Response, ResultLine, RowOutcome
-from batch_assets.stages.pricing import price_of_answer
+from batch_assets.openai_batch.prices import price_of_answer
 
 _NO_SESSION = Failure(FailureKind.PERMANENT, "session_deleted", "The session was deleted.")
 

@@ -10,8 +10,8 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.prices import price_finder
 from batch_assets.stages.figures import RunFigures
-from batch_assets.stages.pricing import price_finder
 from batch_assets.store.abandoned import Abandoned
 from batch_assets.store.drains import Drains
 from batch_assets.store.followers import Followers
@@ -124,7 +124,7 @@ class Pipeline:
     @cached_property
     def price_of(self) -> Callable[[str], Price | None]:
         """What a model costs; read when first asked for, since most runs need no price."""
-        return price_finder(self.queries, self.api.profile, self.policy.model_of)
+        return price_finder(self.queries.model_prices(), self.api.profile, self.policy.model_of)
 
     def holder(self, installation_id: str) -> Holder:
         """Who takes leases in this run."""

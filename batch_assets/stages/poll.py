@@ -7,7 +7,7 @@ from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
-from batch_assets.openai_batch.codes import MODEL_NOT_FOUND, Refusal, refusal
+from batch_assets.openai_batch.error_codes import MODEL_NOT_FOUND, Refusal, refusal
 from batch_assets.stages.asking import SINGLE_CALLS, Asked
 from batch_assets.stages.overdue import OverdueReport, cancel_overdue
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget

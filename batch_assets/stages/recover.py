@@ -16,7 +16,7 @@ from batch_assets.domain.failures import ApiError
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.domain.wording import plural
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.stages import anchors
 from batch_assets.stages.doubts import may_touch
 from batch_assets.stages.listing import best_first
@@ -226,7 +226,7 @@ class _Recovery:
             try:
                 found[remote_id] = self._pipeline.api.retrieve(remote_id)
             except ApiError as error:
-                if error.failure.code != codes.NOT_FOUND:
+                if error.failure.code != error_codes.NOT_FOUND:
                     raise
                 return None
         return list(found.values())
@@ -288,7 +288,7 @@ class _Recovery:
             try:
                 self._report.files_deleted += self._pipeline.api.delete_file(str(file_id))
             except ApiError as error:
-                if error.failure.code != codes.UNSUPPORTED:
+                if error.failure.code != error_codes.UNSUPPORTED:
                     raise
                 log.warning(
                     "The server deletes no files: nothing keeps a create of batch %s that comes "

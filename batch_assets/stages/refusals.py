@@ -14,7 +14,12 @@ from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.lots import drawn_anew, halves
 from batch_assets.domain.records import BatchErrorLine, ResultLine
-from batch_assets.openai_batch.codes import MODEL_NOT_FOUND, Refusal, is_of_the_server, refusal
+from batch_assets.openai_batch.error_codes import (
+    MODEL_NOT_FOUND,
+    Refusal,
+    is_of_the_server,
+    refusal,
+)
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.saying import Few
 from batch_assets.stages.writing import ResultWriter

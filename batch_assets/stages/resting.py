@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 
 from batch_assets.domain.failures import ApiError
-from batch_assets.openai_batch.codes import OF_THE_QUOTA
+from batch_assets.openai_batch.error_codes import OF_THE_QUOTA
 from batch_assets.stages.pipeline import Pipeline
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from batch_assets.domain.batches import ORPHANED, UnresolvedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.listings import endless
 from batch_assets.openai_batch.objects import Page
 from batch_assets.openai_batch.operations import Operation
@@ -86,7 +86,7 @@ class Lists:
         except _PlaceForgottenError:
             self._search.begin_anew()
         except ApiError as error:
-            if error.failure.code != codes.ENDLESS:
+            if error.failure.code != error_codes.ENDLESS:
                 raise
             self.is_blind = True
 
@@ -111,9 +111,9 @@ class Lists:
                     self._see_file(file)
         except ApiError as error:
             # What was seen of it is worth as much without the rest.
-            if not (lists_no_files(error) or error.failure.code == codes.ENDLESS):
+            if not (lists_no_files(error) or error.failure.code == error_codes.ENDLESS):
                 raise
-            self._search.lists_files = error.failure.code == codes.ENDLESS
+            self._search.lists_files = error.failure.code == error_codes.ENDLESS
             self._has_ended = True
         if self._has_ended:
             self._search.reading, self._search.after = "batches", None
@@ -194,7 +194,7 @@ class Lists:
         """
         if failure.kind is FailureKind.PERMANENT:
             return True
-        is_unclear = failure.kind is FailureKind.TRANSIENT and failure.code != codes.TIMEOUT
+        is_unclear = failure.kind is FailureKind.TRANSIENT and failure.code != error_codes.TIMEOUT
         if not is_unclear or self._search.after != self._left_at:
             return False
         try:

@@ -16,7 +16,7 @@ from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.policy import Rest
 from batch_assets.domain.records import Lease
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.companies import side_by_side
@@ -161,7 +161,7 @@ class Wave:
                 written.file.path, file_name(self._installation_id, batch.id)
             )
         except ApiError as error:
-            if error.failure.code == codes.UPLOAD_TOO_LARGE:
+            if error.failure.code == error_codes.UPLOAD_TOO_LARGE:
                 if self._refuse_size(batch, written.file):
                     return
                 # Nothing is taken at all: the next one would fare no better.
@@ -223,7 +223,7 @@ class Wave:
                 self._pipeline.policy.output_expires_seconds,
             )
         except ApiError as error:
-            if error.failure.code == codes.PARAMETER_REFUSED:
+            if error.failure.code == error_codes.PARAMETER_REFUSED:
                 # Nothing was made, and each call leaves out one parameter more.
                 self._create(batch)
             elif self._files.came_too_soon(upload.input_file_id, error.failure):

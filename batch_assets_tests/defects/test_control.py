@@ -43,7 +43,7 @@ def breakers(world: World) -> Iterator[None]:
     lab = world.lab
     policy, registry = lab.pipeline.policy, lab.pipeline.registry
     guard = Guard(Breakers(lab.desk.engine), policy, lambda: registry.glance().breakers)
-    with BatchApi(API_KEY, lab.server.base_url, gate=guard) as api:
+    with BatchApi(API_KEY, lab.server.base_url, guard=guard) as api:
         world.lab = lab.using(api)
         world.system = world.new_process()
         yield

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from batch_assets.domain.custom_ids import can_be_matched
 from batch_assets.domain.money import Price, livedash_price
 from batch_assets.domain.packing import Candidate, Parts, Room, Sizes, Terms, pack
 from batch_assets.domain.policy import Caps, Policy
-from batch_assets.domain.request_ids import can_be_matched
 
 PRICE = livedash_price(0.01, 0.02)
 OVERHEAD = 100

@@ -14,7 +14,7 @@ import pytest
 
 from batch_assets.domain.breakers import STAGE_IS_OVER, is_unwell
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
-from batch_assets.openai_batch import bounds, limits
+from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer, as_json
@@ -175,7 +175,7 @@ def test_a_listing_without_end_ends(
 def test_a_stage_ends_the_calls_that_are_made_for_it(
     base_url: str, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "_READING_OVERTIME", 0.5)
+    monkeypatch.setattr(limits, "_READING_OVERTIME", 0.5)
     server.answer(Reply(200, dribble))
     began = time.monotonic()
     with (

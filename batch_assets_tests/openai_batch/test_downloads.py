@@ -9,8 +9,8 @@ import pytest
 
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.openai_batch.downloads import whole_lines
 from batch_assets.openai_batch.operations import Timeouts
+from batch_assets.openai_batch.results import whole_lines
 from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer
 
 LINES = [b'{"custom_id": "1"}', '{"custom_id": "ä\u2028\u0085"}'.encode(), b'{"custom_id": "3"}']

@@ -70,7 +70,7 @@ def as_a_run(lab: Lab, server: RunningServer, new_guard: NewGuard) -> Iterator[N
     with ExitStack() as stack:
 
         def make(policy: Policy = QUICK) -> Lab:
-            api = BatchApi(API_KEY, server.base_url, gate=new_guard(policy))
+            api = BatchApi(API_KEY, server.base_url, guard=new_guard(policy))
             return lab.using(stack.enter_context(api))
 
         yield make

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from batch_assets.domain.batches import SubmittedBatch, UploadedBatch
 from batch_assets.domain.records import RemoteBatch
-from batch_assets.openai_batch import bounds
+from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.pipeline import Budget
 from batch_assets_tests.openai_batch.scripted_server import (
@@ -182,7 +182,7 @@ def test_an_op_that_sends_ends_in_time(
 ) -> None:
     for _ in range(3):
         lab.company(1)
-    monkeypatch.setattr(bounds, "_CREATING_OVERTIME", 0.5)
+    monkeypatch.setattr(limits, "_CREATING_OVERTIME", 0.5)
 
     def answer(call: Call) -> Reply:
         is_slow = call.method == "POST" and call.path.endswith(slow)

@@ -160,7 +160,7 @@ def test_nothing_is_claimed_while_the_breaker_is_open(lab: Lab) -> None:
     guard = Guard(breakers, quick.pipeline.policy, known=breakers.all)
     lab.configure(calls=[call_rule("chat", refusal(500))])
     ask(lab, waiting(lab, 3))
-    with BatchApi(API_KEY, lab.server.base_url, gate=guard) as api:
+    with BatchApi(API_KEY, lab.server.base_url, guard=guard) as api:
         guarded = quick.using(api)
         assert guarded.retry_failed().live.live_unknown == 1
         assert [one.operation for one in breakers.all()] == ["chat_completion"]

@@ -1,15 +1,17 @@
 """What a model costs that a server calls by a name of its own: never nothing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from batch_assets.cli.status import savings
+from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Caps
+from batch_assets.openai_batch.prices import price_finder
 from batch_assets.openai_batch.profiles import profile_of
 from batch_assets.ops.sentences import of_reading, of_sending
 from batch_assets.stages.abandoned import AbandonedReport
-from batch_assets.stages.pricing import price_finder
 from batch_assets.store.lookups import Lookups
 from batch_assets_tests.stages.support import Lab
 
@@ -84,6 +86,10 @@ def test_what_has_no_price_is_not_sent_while_costs_are_capped(lab: Lab) -> None:
     assert named.submit().requests == 2
 
 
+def _finder(lab: Lab, name: str) -> Callable[[str], Price | None]:
+    return price_finder(lab.pipeline.queries.model_prices(), profile_of("", name), str)
+
+
 @pytest.mark.parametrize(
     ("name", "model", "factor"),
     [
@@ -95,7 +101,7 @@ def test_what_has_no_price_is_not_sent_while_costs_are_capped(lab: Lab) -> None:
     ],
 )
 def test_a_price_is_that_of_the_server(lab: Lab, name: str, model: str, factor: float) -> None:
-    price = price_finder(lab.pipeline.queries, profile_of("", name), str)(model)
+    price = _finder(lab, name)(model)
     assert price is not None
     assert price.batch.prompt == pytest.approx(factor * price.live.prompt)
     assert price.batch.completion == pytest.approx(factor * price.live.completion)
@@ -108,7 +114,7 @@ def test_a_price_is_that_of_the_server(lab: Lab, name: str, model: str, factor: 
 def test_a_model_that_the_server_has_no_list_for_has_no_price(
     lab: Lab, name: str, model: str
 ) -> None:
-    assert price_finder(lab.pipeline.queries, profile_of("", name), str)(model) is None
+    assert _finder(lab, name)(model) is None
 
 
 def test_livedashs_own_price_goes_first_and_is_discounted_as_on_the_server(lab: Lab) -> None:
@@ -122,9 +128,6 @@ def test_livedashs_own_price_goes_first_and_is_discounted_as_on_the_server(lab: 
         ' "completionTokenCost", "effectiveFrom")'
         " VALUES ('price', 'model', 0.001, 0.002, now() - interval '1 day')"
     )
-    found = {
-        name: price_finder(lab.pipeline.queries, profile_of("", name), str)(DEPLOYMENT)
-        for name in ("openai", "together")
-    }
+    found = {name: _finder(lab, name)(DEPLOYMENT) for name in ("openai", "together")}
     rates = {name: price.batch.prompt for name, price in found.items() if price is not None}
     assert rates == {"openai": pytest.approx(0.0005), "together": pytest.approx(0.001)}

@@ -21,7 +21,7 @@ from batch_assets.domain.states import (
     BatchState,
 )
 from batch_assets.domain.wording import plural
-from batch_assets.openai_batch import codes
+from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.controls.cancel import find_batch, named
 from batch_assets.stages.controls.criteria import Spelling
@@ -228,7 +228,7 @@ def _require_unknown(api: BatchApi, batch: BatchRecord, openai_id: str) -> None:
         remote = api.retrieve(openai_id)
     except ApiError as error:
         failure = error.failure
-        if failure.kind is FailureKind.PERMANENT and failure.code == codes.NOT_FOUND:
+        if failure.kind is FailureKind.PERMANENT and failure.code == error_codes.NOT_FOUND:
             return
         _not_certain(batch, error)
     known = f"The server knows {named(batch, 'batch')} (it is {remote.status}): it is not lost."

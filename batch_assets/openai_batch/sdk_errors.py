@@ -18,8 +18,8 @@ import openai
 from batch_assets.domain.breakers import ANSWER_TOO_LARGE, MALFORMED, STAGE_IS_OVER
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.hosts import run_out
-from batch_assets.openai_batch import codes
-from batch_assets.openai_batch.bounds import AnswerTooLargeError
+from batch_assets.openai_batch import error_codes
+from batch_assets.openai_batch.limits import AnswerTooLargeError
 from batch_assets.openai_batch.objects import MalformedAnswerError
 from batch_assets.openai_batch.operations import CREATING, Operation
 
@@ -111,38 +111,38 @@ def _refusal(
     status = error.status_code
     if status == 407:
         return _refused_by_proxy(proxy_variable)
-    said = codes.details(error.body)
-    details = said or codes.ErrorDetails()
+    said = error_codes.details(error.body)
+    details = said or error_codes.ErrorDetails()
     kind = _kind(status, details, operation)
     code = details.name or f"http_{status}"
     if status == 404 and operation is not Operation.CHAT_COMPLETION:
         is_the_apis = said is not None and isinstance(error.body, Mapping)
-        code = codes.NOT_FOUND if is_the_apis else codes.NOT_THE_API
+        code = error_codes.NOT_FOUND if is_the_apis else error_codes.NOT_THE_API
         kind = kind if is_the_apis or operation in CREATING else FailureKind.TRANSIENT
     if operation is Operation.DOWNLOAD_FILE:
         code = _of_a_file(status, details) or code
-        kind = FailureKind.PERMANENT if code in codes.OF_ONE_FILE else kind
+        kind = FailureKind.PERMANENT if code in error_codes.OF_ONE_FILE else kind
     if status in _UNSUPPORTED and operation not in CREATING:
-        kind, code = FailureKind.PERMANENT, codes.UNSUPPORTED
+        kind, code = FailureKind.PERMANENT, error_codes.UNSUPPORTED
     if status == 413 and operation is Operation.UPLOAD:
-        code = codes.UPLOAD_TOO_LARGE
-    known = codes.describe(status, details, codes.request_id(error.request_id))
+        code = error_codes.UPLOAD_TOO_LARGE
+    known = error_codes.describe(status, details, error_codes.request_id(error.request_id))
     sentence = "the server sends elsewhere" if status < 400 else _STATUS_SENTENCES[kind]
     wait = retry_after_seconds(error.response.headers)
     return Failure(kind, code, f"{sentence} ({known})", wait, _advice(status, details, operation))
 
 
-def _of_a_file(status: int, details: codes.ErrorDetails) -> str | None:
+def _of_a_file(status: int, details: error_codes.ErrorDetails) -> str | None:
     """The code of a download that was refused for what it asked for; `None`: not so."""
     if status in _GONE:
-        return codes.GONE
-    if status in {400, 403} and codes.kind_of(status, details) is FailureKind.PERMANENT:
-        return codes.FILE_REFUSED
+        return error_codes.GONE
+    if status in {400, 403} and error_codes.kind_of(status, details) is FailureKind.PERMANENT:
+        return error_codes.FILE_REFUSED
     return None
 
 
-def _advice(status: int, details: codes.ErrorDetails, operation: Operation) -> str:
-    if details.name == codes.INCORRECT_HOSTNAME:
+def _advice(status: int, details: error_codes.ErrorDetails, operation: Operation) -> str:
+    if details.name == error_codes.INCORRECT_HOSTNAME:
         return (
             "set OPENAI_BASE_URL to the host of the region that the key's project belongs to, "
             "such as https://eu.api.openai.com/v1"
@@ -151,19 +151,19 @@ def _advice(status: int, details: codes.ErrorDetails, operation: Operation) -> s
     return _CONFIGURED_WRONGLY if has_no_such_call else ""
 
 
-def _kind(status: int, details: codes.ErrorDetails, operation: Operation) -> FailureKind:
+def _kind(status: int, details: error_codes.ErrorDetails, operation: Operation) -> FailureKind:
     if operation in CREATING and (status >= 500 or status in _MAY_HAVE_ACTED):
         return FailureKind.INDETERMINATE
     if operation is Operation.CHAT_COMPLETION and _has_no_such_place(status, details):
         return FailureKind.TRANSIENT
     if status < 400:
         return FailureKind.PERMANENT
-    kind = codes.kind_of(status, details)
+    kind = error_codes.kind_of(status, details)
     # A forbidden call is a matter of the key; a forbidden row of a batch is one of that row.
     return FailureKind.ACCOUNT if status == 403 and kind is FailureKind.PERMANENT else kind
 
 
-def _has_no_such_place(status: int, details: codes.ErrorDetails) -> bool:
+def _has_no_such_place(status: int, details: error_codes.ErrorDetails) -> bool:
     """Whether the server says where it was asked, and nothing of what: that is no row's fault."""
     return status < 400 or (status in {404, 405} and details.code is None)
 
@@ -189,7 +189,7 @@ def _no_answer(
     if operation in CREATING:
         sentence += ", and the server may have acted"
         return Failure(FailureKind.INDETERMINATE, code, sentence)
-    advice = _CONFIGURED_WRONGLY if code == codes.UNREADABLE else ""
+    advice = _CONFIGURED_WRONGLY if code == error_codes.UNREADABLE else ""
     return Failure(FailureKind.TRANSIENT, code, sentence, advice=advice)
 
 
@@ -234,16 +234,16 @@ def _what_happened(
         return (
             (STAGE_IS_OVER, "no answer in the time of this stage")
             if is_stage_over
-            else (codes.TIMEOUT, "no answer in time")
+            else (error_codes.TIMEOUT, "no answer in time")
         )
     if isinstance(cause, AnswerTooLargeError):
         return ANSWER_TOO_LARGE, "the answer is larger than any that is meant"
     if isinstance(cause, MalformedAnswerError):
         return MALFORMED, "the answer holds what no such answer can"
     if isinstance(cause, ValueError | httpx2.DecodingError):
-        return codes.UNREADABLE, "the answer cannot be read"
+        return error_codes.UNREADABLE, "the answer cannot be read"
     if operation == Operation.DOWNLOAD_FILE and isinstance(cause, httpx2.RemoteProtocolError):
-        return codes.TRUNCATED, "the connection ended before the file did"
+        return error_codes.TRUNCATED, "the connection ended before the file did"
     return "connection_lost", "the connection was lost"
 
 
