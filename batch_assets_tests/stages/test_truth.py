@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 12, 9, 30, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that answers as in the demo, with the project's own analyst."""
+    """A server that answers as in the demo: it knows the samples."""
     state_dir = tmp_path_factory.mktemp("batch-server") / "state"
     with running_server(state_dir, config=ServerConfig.instant()) as running:
         yield running

@@ -27,8 +27,8 @@ _REASONING_STEPS = {"none": 0, "minimal": 0, "low": 4, "medium": 8, "high": 16, 
 
 
 def default_answerer() -> Answerer:
-    """The project's own analyst, imported only when a server really starts."""
-    from batch_assets.local.analyst import answer  # noqa: PLC0415 - slow to import, lazily used
+    """The one that knows the samples, imported only when a server really starts."""
+    from batch_assets.local.answers import answer  # noqa: PLC0415 (only where it is used)
 
     return answer
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from batch_assets.local.samples.scenarios import Phrasebook
 
-_CHOICE: Final = re.compile(r"\[(?:(\d):\s)?([^\[\]]*)\]")
-_SLOT: Final = re.compile(r"\{(\w+)(?::([+-]?\d+))?\}")
+CHOICE: Final = re.compile(r"\[(?:(\d):\s)?([^\[\]]*)\]")
+SLOT: Final = re.compile(r"\{(\w+)(?::([+-]?\d+))?\}")
 _SATURDAY: Final = 5
 
 
@@ -34,7 +34,7 @@ class Phrasing:
 
     def render(self, pattern: str) -> str:
         """The sentence that this session has for `pattern`."""
-        return _SLOT.sub(self._fill, _CHOICE.sub(self._choose, pattern)).strip()
+        return SLOT.sub(self._fill, CHOICE.sub(self._choose, pattern)).strip()
 
     def _choose(self, match: re.Match[str]) -> str:
         options = match[2].split("|")

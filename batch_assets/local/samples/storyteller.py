@@ -10,7 +10,7 @@ from batch_assets.local.samples.records import SampleCompany, SampleMessage
 from batch_assets.local.samples.scenarios import Line, Phrasebook, Scenario, questions
 from batch_assets.local.samples.typing_habits import TypingHabits
 
-_ASKED = re.compile(r"\s*<(\w+)>")
+ASKED = re.compile(r"\s*<(\w+)>")
 _GREETED_BY_BOT = 0.26
 _GREETED_AT_ALL = 0.4
 _THANKED = 0.55
@@ -34,8 +34,8 @@ class Storyteller:
         asked: dict[str, None] = {}
         for line in self._script(book, scenario):
             marked = phrasing.render(line.pattern)
-            asked |= dict.fromkeys(questions()[name] for name in _ASKED.findall(marked))
-            text = _ASKED.sub("", marked)
+            asked |= dict.fromkeys(questions()[name] for name in ASKED.findall(marked))
+            text = ASKED.sub("", marked)
             typed = line.role == "user" and not scenario.exact
             said.append((line.role, habits.type(text) if typed else text))
         return self._timed(said, start), tuple(asked)

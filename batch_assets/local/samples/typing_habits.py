@@ -7,7 +7,7 @@ from typing import Final
 _HABITS: Final = ("careful", "lowercase", "hasty", "friendly")
 _SHARES: Final = (62, 14, 14, 10)
 _LONG_WORD: Final = re.compile(r"(?<![\w@./-])[^\W\d_]{6,}(?![\w@./-])")
-_EMOJI: Final = (" 🙂", " 🙏", " 😊", " 👋")
+EMOJI: Final = (" 🙂", " 🙏", " 😊", " 👋")
 
 
 class TypingHabits:
@@ -30,7 +30,7 @@ class TypingHabits:
                 return self._slip(text).removesuffix(".")
             case "friendly" if not self._smiled and text.isprintable() and text.isascii():
                 self._smiled = True
-                return text.removesuffix(".") + self._random.choice(_EMOJI)
+                return text.removesuffix(".") + self._random.choice(EMOJI)
             case _:
                 return text
 

@@ -17,7 +17,7 @@ ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
 def echo(messages: list[dict[str, Any]], response_format: dict[str, Any] | None) -> str:
-    """A stand-in for the analyst: says how many messages there were, and stumbles if asked to."""
+    """A stand-in for the answers: says how many messages there were, and stumbles if asked to."""
     if messages and messages[0].get("content") == [{"type": "text", "text": "stumble"}]:
         raise RuntimeError("stumbled, as asked")
     return json.dumps({"messages": len(messages), "formatted": response_format is not None})

@@ -17,7 +17,7 @@ from batch_assets.local.batch_server import Ledger, RunningServer, running_serve
 from batch_assets_tests.local.batch_server.support import ENDPOINT, echo, jsonl, rows, wait_until
 
 MODULE = (sys.executable, "-m", "batch_assets.local.batch_server")
-# The same as the module, with a stand-in for the analyst.
+# The same as the module, with a stand-in for its answers.
 STAND_IN = """
 import sys
 from pathlib import Path
@@ -39,7 +39,7 @@ def process(*command: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def stand_in(state_dir: Path) -> Iterator[tuple[subprocess.Popen[str], OpenAI]]:
-    """A server process with a stand-in for the analyst, and a client of it."""
+    """A server process with a stand-in for its answers, and a client of it."""
     port_file = state_dir.with_name("port")
     command = (sys.executable, "-c", STAND_IN, str(state_dir), str(port_file))
     with answering(port_file, command) as (running, client):
@@ -67,7 +67,7 @@ def test_it_ends_well_on_sigterm_and_keeps_its_state(tmp_path: Path) -> None:
         asked = client.chat.completions.create(
             model="gpt-4o", messages=[{"role": "user", "content": "How many days off have I?"}]
         )
-        assert asked.choices[0].message.content, "the analyst answers"
+        assert asked.choices[0].message.content, "it answers by itself"
         running.terminate()
         assert running.wait(timeout=10) == 0
         assert running.stderr is not None
