@@ -119,7 +119,7 @@ def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
     """What the stages of one run are given."""
     engine = open_engine(scene.world.url)
     strategy = Strategy(engine, Toggle(mode=QueryMode(story.mode)))
-    guard = Guard(Breakers(engine), story.policy, known=lambda: pipeline.glance.breakers)
+    guard = Guard(Breakers(engine), story.policy, known=lambda: pipeline.snapshot.breakers)
     with BatchApi(API_KEY, scene.base_url, timeouts=TIMEOUTS, guard=guard) as api:
         pipeline = Pipeline(
             queries=strategy.queries,

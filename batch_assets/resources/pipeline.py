@@ -57,12 +57,12 @@ class PipelineResource:
         }
 
     def _stored_mode(self) -> StoredMode | None:
-        """From the glance with which a run begins; where there is no pipeline, by a statement.
+        """From the snapshot with which a run begins; where there is no pipeline, by a statement.
 
         What needs the database alone goes on without a key that can be used.
         """
         if "pipeline" in self.__dict__:
-            return self.pipeline.glance.stored_mode
+            return self.pipeline.snapshot.stored_mode
         return StoredModes(self._database.engine).read()
 
     @cached_property
@@ -71,7 +71,7 @@ class PipelineResource:
         endpoints = self._wiring.endpoints
         policy = endpoints.profile.bound(self._wiring.settings.policy())
         guard = Guard(
-            Breakers(self._database.engine), policy, known=lambda: self.pipeline.glance.breakers
+            Breakers(self._database.engine), policy, known=lambda: self.pipeline.snapshot.breakers
         )
         return Pipeline(
             queries=self._strategy.queries,

@@ -75,7 +75,7 @@ def backlog_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Sensor
 
 
 def _held_because(tick: TickContext, foreign_quiet_seconds: float) -> str | None:
-    seen = tick.database.read(lambda engine: Registry(engine, foreign_quiet_seconds).glance())
+    seen = tick.database.read(lambda engine: Registry(engine, foreign_quiet_seconds).snapshot())
     return submission_held_by(tick.database.endpoints.profile, seen)
 
 

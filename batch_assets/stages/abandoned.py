@@ -51,7 +51,7 @@ def read_abandoned(
     What the server does not tell now is asked for again after a pause.
     """
     report = pipeline.figures.note(AbandonedReport())
-    if not (whenever or pipeline.glance.has_abandoned) or not may_read(pipeline):
+    if not (whenever or pipeline.snapshot.has_abandoned) or not may_read(pipeline):
         return report
     with Few(log) as few:
         reading = _Reading(pipeline, report, few)
@@ -74,7 +74,7 @@ class _Reading:
         self._pipeline = pipeline
         self._report = report
         self._few = few
-        self._may_touch = may_touch(pipeline) and pipeline.glance.installation.is_confirmed
+        self._may_touch = may_touch(pipeline) and pipeline.snapshot.installation.is_confirmed
 
     def look(self, batch: AbandonedBatch) -> None:
         """Read the batch if it has ended, and see that it ends if it has not."""

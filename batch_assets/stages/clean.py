@@ -22,7 +22,7 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
     left for a later run; the server's own expiry is the backstop. On a server that deletes none
     there is nothing that a later run could do: its files count as seen to.
     """
-    if not (pipeline.glance.has_leftovers and _may_delete(pipeline)):
+    if not (pipeline.snapshot.has_leftovers and _may_delete(pipeline)):
         return 0
     deleted: list[str] = []
 
@@ -54,4 +54,4 @@ def _may_delete(pipeline: Pipeline) -> bool:
     if not may_touch(pipeline):
         return False
     pipeline.figures.note(look_for_others(pipeline))
-    return pipeline.glance.installation.may_touch
+    return pipeline.snapshot.installation.may_touch

@@ -41,20 +41,20 @@ class Asked:
 
 def may_read(pipeline: Pipeline) -> bool:
     """Whether results on the server are this database's to read; asks the lists if it has to."""
-    installation = pipeline.glance.installation
+    installation = pipeline.snapshot.installation
     if installation.may_read or not installation.is_at_home or installation.unknown_batches:
         return installation.may_read
     asked = pipeline.figures.found(Asked)
     if asked is None or asked.incarnation != installation.incarnation:
         pipeline.figures.note(Asked(installation.incarnation))
         _ask(pipeline, installation)
-        pipeline.look_again()
-    return pipeline.glance.installation.may_read
+        pipeline.refresh()
+    return pipeline.snapshot.installation.may_read
 
 
 def may_touch(pipeline: Pipeline) -> bool:
     """Whether what is on the server under our name may be cancelled or deleted from here."""
-    return may_read(pipeline) and pipeline.glance.installation.may_touch
+    return may_read(pipeline) and pipeline.snapshot.installation.may_touch
 
 
 def _ask(pipeline: Pipeline, installation: Installation) -> None:
@@ -91,7 +91,7 @@ class _Lists:
         self._pipeline = pipeline
         self._installation = installation
         self._now = datetime.now(UTC)
-        known_at = pipeline.glance.newest_at or installation.known_since
+        known_at = pipeline.snapshot.newest_at or installation.known_since
         since = known_at - CLOCK_MARGIN if known_at else self._now - _LOOK_BACK
         try:
             files = list(pipeline.api.list_files(created_after=since))
@@ -110,11 +110,11 @@ class _Lists:
 
     def doubt(self, recorded: Collection[str]) -> Doubt | None:
         """Why they do not tell, or `None`; `recorded` are those that this database knows by id."""
-        glance = self._pipeline.glance
+        snapshot = self._pipeline.snapshot
         if (
             not recorded
-            and glance.newest_at is not None
-            and (glance.has_in_flight or glance.newest_at > self._now - _LISTED_FOR)
+            and snapshot.newest_at is not None
+            and (snapshot.has_in_flight or snapshot.newest_at > self._now - _LISTED_FOR)
         ):
             return Doubt.UNLISTED
         nameless = (one for one in self.batches if one.id not in recorded)

@@ -18,7 +18,7 @@ def send_back(pipeline: Pipeline) -> int:
 
     One statement, if no batch waits for its file.
     """
-    returned = _release_pending(pipeline) if pipeline.glance.has_pending_files else 0
+    returned = _release_pending(pipeline) if pipeline.snapshot.has_pending_files else 0
     return returned + pipeline.drains.send_back()
 
 
@@ -26,7 +26,7 @@ def _release_pending(pipeline: Pipeline) -> int:
     """No batch was made of these files, and none will be."""
     if not may_touch(pipeline):
         return 0
-    holder = pipeline.holder(pipeline.glance.installation.id)
+    holder = pipeline.holder(pipeline.snapshot.installation.id)
     pending = pipeline.pending_files.take(holder, pipeline.policy.batches_per_claim)
     with Few(log) as few:
         for one in pending:
@@ -34,5 +34,5 @@ def _release_pending(pipeline: Pipeline) -> int:
                 pipeline.api.delete_file(one.input_file_id)
             except ApiError as error:
                 few.warning("The input file of batch %s is deleted later: %s", one.batch.id, error)
-    pipeline.look_again()
+    pipeline.refresh()
     return pipeline.queries.release([one.batch.lease for one in pending])

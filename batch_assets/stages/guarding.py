@@ -23,7 +23,7 @@ from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.profiles import Profile
 from batch_assets.store.breakers import Breakers
-from batch_assets.store.registry import Glance
+from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
 
@@ -31,14 +31,14 @@ _TURN_SECONDS = Timeouts().turn
 _DOES = {Operation.UPLOAD: "take files", Operation.CREATE_BATCH: "create batches"}
 
 
-def submission_held_by(profile: Profile, glance: Glance) -> str | None:
+def submission_held_by(profile: Profile, snapshot: WorkSnapshot) -> str | None:
     """Why nothing can be submitted now: the server takes no batches, it may not be, or an operation
     that it takes is refused. Claims would only be given back.
     """
     return (
         profile.why_no_batches
-        or glance.installation.hold_reason
-        or _held_by(glance.breakers, _DOES)
+        or snapshot.installation.hold_reason
+        or _held_by(snapshot.breakers, _DOES)
     )
 
 

@@ -46,13 +46,13 @@ def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
     some files; what was read by then stays.
     """
     report = pipeline.figures.note(IngestReport())
-    glance = pipeline.glance
-    if not glance.has_ended:
+    snapshot = pipeline.snapshot
+    if not snapshot.has_ended:
         return report
     if not may_read(pipeline):
-        log.warning("No result is read. %s", pipeline.glance.installation.hold_reason)
+        log.warning("No result is read. %s", pipeline.snapshot.installation.hold_reason)
         return report
-    holder = pipeline.holder(glance.installation.id)
+    holder = pipeline.holder(snapshot.installation.id)
     most = pipeline.policy.batches_per_read
     postponed: list[Lease] = []
     try:
@@ -64,7 +64,7 @@ def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
     finally:
         if postponed:
             pipeline.queries.expire(postponed)
-    pipeline.look_again()
+    pipeline.refresh()
     return report
 
 

@@ -67,14 +67,14 @@ def send_live(pipeline: Pipeline, budget: Budget, report: LiveReport) -> None:
     if not (pipeline.policy.live.is_on and _may_have_any(pipeline)):
         return
     may_read(pipeline)
-    glance = pipeline.glance
-    why_not = glance.installation.hold_reason or live_held_by(glance.breakers)
+    snapshot = pipeline.snapshot
+    why_not = snapshot.installation.hold_reason or live_held_by(snapshot.breakers)
     if why_not is not None:
         report.live_held_because = why_not
         return
     answered = pipeline.figures.note(LiveRows())
     terms = live_terms(pipeline)
-    holder = pipeline.holder(glance.installation.id)
+    holder = pipeline.holder(snapshot.installation.id)
     spent = Spent()
     is_over = False
     while not (is_over or budget.is_spent):
@@ -108,4 +108,4 @@ def live_terms(pipeline: Pipeline) -> Terms:
 
 
 def _may_have_any(pipeline: Pipeline) -> bool:
-    return pipeline.glance.has_live_requests or pipeline.glance.has_due_retries
+    return pipeline.snapshot.has_live_requests or pipeline.snapshot.has_due_retries

@@ -42,8 +42,8 @@ def look_for_others(pipeline: Pipeline) -> LookReport:
     found is kept, and holds submissions. A list that cannot be read says nothing and holds nothing:
     that is logged. Raises ApiError if the account is refused.
     """
-    report = LookReport(newest_at=pipeline.glance.newest_at)
-    installation_id = pipeline.glance.installation.id
+    report = LookReport(newest_at=pipeline.snapshot.newest_at)
+    installation_id = pipeline.snapshot.installation.id
     try:
         newest = _newest(pipeline, report.newest_at)
     except ApiError as error:
@@ -59,7 +59,7 @@ def look_for_others(pipeline: Pipeline) -> LookReport:
         # Read after the list: what has made a batch of this database has committed it before.
         report.unknown_seen = pipeline.intents.note_unknown(found)
     if report.unknown_seen:
-        pipeline.look_again()
+        pipeline.refresh()
     return report
 
 
@@ -83,7 +83,7 @@ def meets_another(
     found = named_of(installation_id, (), others, pipeline.api.clock_ahead)
     if not (found and pipeline.intents.note_unknown(found)):
         return False
-    pipeline.look_again()
+    pipeline.refresh()
     return True
 
 

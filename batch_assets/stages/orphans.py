@@ -15,8 +15,8 @@ log = open_log(__name__)
 
 def adopt_orphans(pipeline: Pipeline) -> Adopted:
     """Watch over what was left, once this database is confirmed; two statements if there is any."""
-    glance = pipeline.glance
-    if not (glance.has_orphans and glance.installation.is_confirmed):
+    snapshot = pipeline.snapshot
+    if not (snapshot.has_orphans and snapshot.installation.is_confirmed):
         return Adopted()
     adopted = pipeline.orphans.adopt()
     if adopted.orphaned_batches or adopted.orphaned_requests:
@@ -26,5 +26,5 @@ def adopt_orphans(pipeline: Pipeline) -> Adopted:
             plural(adopted.orphaned_batches, "half-made batch", "half-made batches"),
             plural(adopted.orphaned_requests, "request"),
         )
-    pipeline.look_again()
+    pipeline.refresh()
     return adopted

@@ -22,7 +22,7 @@ from batch_assets.store.orphans import Orphans
 from batch_assets.store.pending_files import PendingFiles
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.readings import Readings
-from batch_assets.store.registry import Glance, Registry
+from batch_assets.store.registry import Registry, WorkSnapshot
 from batch_assets.store.searches import Searches
 from batch_assets.store.suspects import Suspects
 from batch_assets.store.troubles import changed
@@ -51,13 +51,13 @@ class Pipeline:
     """Where each stage notes its report before it begins."""
 
     @cached_property
-    def glance(self) -> Glance:
+    def snapshot(self) -> WorkSnapshot:
         """What there is to do, as it was when this was first asked for: one statement a run.
 
-        A stage that makes work for another one says `look_again`. Raises LiveDashChangedError while
+        A stage that makes work for another one says `refresh`. Raises LiveDashChangedError while
         LiveDash's tables lack what a run needs: nothing is sent whose answer could not be written.
         """
-        seen = self.registry.glance()
+        seen = self.registry.snapshot()
         if seen.livedash_lacks:
             raise changed([f"{one} is missing" for one in seen.livedash_lacks])
         return seen
@@ -117,9 +117,9 @@ class Pipeline:
         """What LiveDash's own timers do beside us."""
         return LiveDashActs(self.registry.engine)
 
-    def look_again(self) -> None:
-        """Let the next `glance` be a new one."""
-        self.__dict__.pop("glance", None)
+    def refresh(self) -> None:
+        """Let the next `snapshot` be a new one."""
+        self.__dict__.pop("snapshot", None)
 
     @cached_property
     def price_of(self) -> Callable[[str], Price | None]:

@@ -60,14 +60,14 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
     What LiveDash has put back among the waiting goes back to where it was before it could be taken
     for new.
     """
-    glance = pipeline.glance
+    snapshot = pipeline.snapshot
     beside = Noticed()
-    if glance.has_any_to_lose or glance.installation.foreign_batches:
+    if snapshot.has_any_to_lose or snapshot.installation.foreign_batches:
         beside = pipeline.livedash_acts.notice(pipeline.policy.foreign_quiet_seconds)
-    if glance.has_followers:
+    if snapshot.has_followers:
         pipeline.followers.heal()
     # What is noticed may come to follow another one, for which nobody will buy an answer.
-    is_drained = glance.installation.drain is not None
+    is_drained = snapshot.installation.drain is not None
     noticed = 0 if is_drained else pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
     backlogs = pipeline.queries.pending_by_company(company_ids)
     report = DueReport(
@@ -127,7 +127,7 @@ def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
             processing_type, pipeline.policy.model_of(name)
         ),
         only_model=only_model,
-        upload_bytes=pipeline.glance.upload_bytes,
+        upload_bytes=pipeline.snapshot.upload_bytes,
     )
 
 

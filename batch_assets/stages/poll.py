@@ -36,7 +36,7 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
 
     Raises ApiError when the server refuses the account, or could not be asked about any batch.
     """
-    if not pipeline.glance.has_in_flight:
+    if not pipeline.snapshot.has_in_flight:
         return PollReport()
     batches = pipeline.queries.batches_in_flight(pipeline.policy.batches_per_poll)
     asked = Asked(pipeline.api, budget)
@@ -52,7 +52,7 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
     if len(batches) > SINGLE_CALLS and asked.looked_at:
         pipeline.registry.note_retrieved(asked.looked_at)
     if ended:
-        pipeline.look_again()
+        pipeline.refresh()
     _rest(pipeline, pairs)
     unseen = [batch for batch in batches if batch.openai_batch_id not in asked.seen]
     late = cancel_overdue(pipeline, pairs, unseen, budget)

@@ -66,18 +66,18 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     On a copy of the database nothing is touched. Raises ApiError when the lists cannot be read:
     nothing has changed then, and the batches are looked up by a later run.
     """
-    glance = pipeline.glance
+    snapshot = pipeline.snapshot
     report = pipeline.figures.note(RecoverReport())
-    if glance.has_unwatched:
+    if snapshot.has_unwatched:
         report.foreign = pipeline.queries.adopt_foreign()
-    has_work = glance.has_unresolved or glance.has_anchor or glance.has_orphans
+    has_work = snapshot.has_unresolved or snapshot.has_anchor or snapshot.has_orphans
     if not (has_work and may_touch(pipeline)):
         return report
     report.orphans = adopt_orphans(pipeline)
-    glance = pipeline.glance
-    installation = glance.installation
-    if not glance.has_unresolved:
-        if glance.has_anchor:
+    snapshot = pipeline.snapshot
+    installation = snapshot.installation
+    if not snapshot.has_unresolved:
+        if snapshot.has_anchor:
             anchors.clear(pipeline, installation.id)
         return report
     unresolved = pipeline.queries.take_unresolved(
@@ -86,14 +86,14 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     if not unresolved:
         return report
     report.taken_over = len(unresolved)
-    pipeline.look_again()
+    pipeline.refresh()
     budget.spend(len(unresolved))
     recovery = _Recovery(pipeline, installation.id, unresolved, report)
     try:
         recovery.look(budget)
     finally:
         recovery.leave()
-    if glance.has_anchor and not (report.absent or report.awaited or report.unproved):
+    if snapshot.has_anchor and not (report.absent or report.awaited or report.unproved):
         anchors.clear(pipeline, installation.id)
     return report
 

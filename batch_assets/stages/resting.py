@@ -18,7 +18,7 @@ def rest_all(pipeline: Pipeline, models: Mapping[str, str], account: str | None)
         pipeline.registry.pause_model(model, pipeline.policy.rest(code, jitter))
     if account is not None:
         pipeline.registry.pause_account(pipeline.policy.rest(account, jitter))
-        pipeline.look_again()
+        pipeline.refresh()
 
 
 def rest_unpaid(pipeline: Pipeline, stopped_by: ApiError) -> None:

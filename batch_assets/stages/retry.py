@@ -35,10 +35,10 @@ def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
     While it is drained, all that waits here is sent back at once.
     """
     report = pipeline.figures.note(RetryReport())
-    if pipeline.glance.installation.drain is not None:
+    if pipeline.snapshot.installation.drain is not None:
         report.requeued = send_back(pipeline)
         return report
-    if not pipeline.glance.has_due_retries:
+    if not pipeline.snapshot.has_due_retries:
         return report
     while not budget.is_spent:
         most = min(pipeline.policy.rows_per_write, budget.rows)

@@ -54,7 +54,7 @@ def find_strays(pipeline: Pipeline) -> StrayReport:
     database is not confirmed, or on a copy of another. Raises ApiError when the lists cannot be
     read; nothing has changed then. Takes as long as an op may.
     """
-    installation = pipeline.glance.installation
+    installation = pipeline.snapshot.installation
     if not (installation.is_at_home and installation.is_confirmed):
         return StrayReport()
     may_read(pipeline)
@@ -112,8 +112,8 @@ def note_unknown(
                     one.remote_id,
                 )
     if unknown and pipeline.intents.note_unknown(unknown):
-        pipeline.look_again()
-    return not pipeline.glance.installation.may_touch
+        pipeline.refresh()
+    return not pipeline.snapshot.installation.may_touch
 
 
 def clear_strays(

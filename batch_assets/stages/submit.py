@@ -75,12 +75,12 @@ def submit_due(
     everything else goes on: BatchAssetsError says so in the end.
     """
     report = pipeline.figures.note(SubmitReport())
-    if not (company_ids or pipeline.glance.has_pending_files):
+    if not (company_ids or pipeline.snapshot.has_pending_files):
         return report
-    pipeline.look_again()
+    pipeline.refresh()
     with pipeline.api.within(budget.seconds_left):
         may_read(pipeline)
-    why_not = submission_held_by(pipeline.api.profile, pipeline.glance)
+    why_not = submission_held_by(pipeline.api.profile, pipeline.snapshot)
     if why_not is not None:
         raise SubmissionHeldError(why_not)
     # Whatever would keep every file or call from being made is found before anything is claimed.
@@ -89,13 +89,13 @@ def submit_due(
     with pipeline.api.within(budget.seconds_left):
         # One look a run: what was looked at before files were deleted need not be again.
         report.look = pipeline.figures.take(LookReport) or look_for_others(pipeline)
-    reason = pipeline.glance.installation.hold_reason
+    reason = pipeline.snapshot.installation.hold_reason
     if reason is not None:
         raise SubmissionHeldError(reason)
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
     terms = claim_terms(pipeline, only_model)
     with pipeline.api.within(budget.seconds_left):
-        if pipeline.glance.has_pending_files:
+        if pipeline.snapshot.has_pending_files:
             _go_on(pipeline, budget, report)
         _claim_and_send(pipeline, company_ids, budget, terms, report)
     return report
@@ -108,7 +108,7 @@ def _claim_and_send(
     terms: Terms,
     report: SubmitReport,
 ) -> None:
-    installation_id = pipeline.glance.installation.id
+    installation_id = pipeline.snapshot.installation.id
     spent = Spent()
     remaining = tuple(company_ids)
     while remaining and not budget.is_spent:
@@ -123,10 +123,10 @@ def _claim_and_send(
         if not claim.batches:
             continue
         wave = Wave(pipeline, installation_id, budget, report.look)
-        pipeline.look_again()
+        pipeline.refresh()
         _carry_out(partial(wave.send, claim.batches), wave, report, pipeline.run_id)
         if wave.meets_another:
-            raise SubmissionHeldError(pipeline.glance.installation.hold_reason or "")
+            raise SubmissionHeldError(pipeline.snapshot.installation.hold_reason or "")
         if wave.inputs.unwritten is not None:
             raise BatchAssetsError(not_kept(pipeline.spool_dir, wave.inputs.unwritten))
         if wave.sizes.refused:
@@ -140,11 +140,11 @@ def _claim_and_send(
 
 def _go_on(pipeline: Pipeline, budget: Budget, report: SubmitReport) -> None:
     """Create the batches that earlier runs have put off, as far as their files are processed."""
-    installation_id = pipeline.glance.installation.id
+    installation_id = pipeline.snapshot.installation.id
     pending = pipeline.pending_files.take(
         pipeline.holder(installation_id), pipeline.policy.batches_per_claim
     )
-    pipeline.look_again()
+    pipeline.refresh()
     if pending:
         wave = Wave(pipeline, installation_id, budget)
         _carry_out(partial(wave.go_on, pending), wave, report, pipeline.run_id)

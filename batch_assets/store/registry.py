@@ -23,7 +23,7 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class WorkSnapshot:
     """What one statement sees of everything, so that a run without work asks little more."""
 
     installation: Installation
@@ -71,17 +71,17 @@ class Registry(EngineQueries):
 
     def installation(self) -> Installation:
         """The installation as it is now; one statement."""
-        return self.glance().installation
+        return self.snapshot().installation
 
     @retry_lost
-    def glance(self) -> Glance:
+    def snapshot(self) -> WorkSnapshot:
         """What there is to do at this moment; one statement."""
         with self.autocommit.connect() as connection:
             row = connection.execute(
-                SQL["glance"], {"quiet_seconds": self.foreign_quiet_seconds} | NEEDS
+                SQL["snapshot"], {"quiet_seconds": self.foreign_quiet_seconds} | NEEDS
             ).one()
         is_doubted = row.incarnation != row.known_incarnation
-        return Glance(
+        return WorkSnapshot(
             installation=Installation(
                 id=row.id,
                 is_confirmed=row.is_confirmed,

@@ -19,7 +19,7 @@ SET status = 'CANCELLED'
 FROM moved
 WHERE l.id = moved.id AND l.status IN ('PENDING', 'UPLOADING')
 
--- name: glance
+-- name: snapshot
 -- Read at once: who we are, whether this is still that database, what LiveDash does beside us, and
 -- for which stages there is anything to do. A batch that was handed over to LiveDash has no
 -- installation, but the account that it was made with. LiveDash's are looked at company by company,

@@ -42,7 +42,7 @@ def breakers(world: World) -> Iterator[None]:
     """Our runs ask the breakers before each call, as those of the job do."""
     lab = world.lab
     policy, registry = lab.pipeline.policy, lab.pipeline.registry
-    guard = Guard(Breakers(lab.desk.engine), policy, lambda: registry.glance().breakers)
+    guard = Guard(Breakers(lab.desk.engine), policy, lambda: registry.snapshot().breakers)
     with BatchApi(API_KEY, lab.server.base_url, guard=guard) as api:
         world.lab = lab.using(api)
         world.system = world.new_process()

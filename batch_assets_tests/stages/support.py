@@ -114,7 +114,7 @@ class Lab:
 
     def submit(self, budget: Budget | None = None) -> SubmitReport:
         """Find what is due for all active companies, and submit it."""
-        self.pipeline.look_again()
+        self.pipeline.refresh()
         companies = [company.id for company in self.pipeline.queries.active_companies()]
         due = find_due(self.pipeline, companies).due
         company_ids = [backlog.company_id for backlog in due]
@@ -136,34 +136,34 @@ class Lab:
         return wave
 
     def poll(self) -> PollReport:
-        self.pipeline.look_again()
+        self.pipeline.refresh()
         return check_statuses(self.pipeline, plenty())
 
     def ingest(self, budget: Budget | None = None) -> IngestReport:
-        self.pipeline.look_again()
+        self.pipeline.refresh()
         return ingest_results(self.pipeline, budget or plenty())
 
     def recover(self) -> RecoverReport:
-        self.pipeline.look_again()
+        self.pipeline.refresh()
         return recover_batches(self.pipeline, plenty())
 
     def retry(self) -> RetryReport:
-        self.pipeline.look_again()
+        self.pipeline.refresh()
         return requeue_due(self.pipeline, plenty())
 
     def retry_failed(self) -> RetryReport:
         """Send live what must not wait, if that is on, and requeue what else is due."""
-        self.pipeline.look_again()
+        self.pipeline.refresh()
         return retry_failed(self.pipeline, plenty())
 
     def clean(self, budget: Budget | None = None) -> int:
         """Delete the files of finished batches on the server; of how many."""
-        self.pipeline.look_again()
+        self.pipeline.refresh()
         return delete_leftovers(self.pipeline, budget or plenty())
 
     def read_abandoned(self, *, whenever: bool = False) -> AbandonedReport:
         """Look at batches that were given up, those that are due or all."""
-        self.pipeline.look_again()
+        self.pipeline.refresh()
         return read_abandoned(self.pipeline, plenty(), whenever=whenever)
 
     def poll_to_the_end(self) -> PollReport:

@@ -193,7 +193,7 @@ def test_a_dump_that_is_put_back_under_its_name_holds_until_somebody_says_what_i
         assert lab.recover().adopted == 1, "what was under way at the dump is found"
         assert lab.submit().requests == 3
         assert lab.times_billed(lost) == [1, 1]
-        lab.pipeline.look_again()
+        lab.pipeline.refresh()
         assert find_strays(lab.pipeline).unknown >= 1
         assert lab.pipeline.registry.installation().hold_reason is None, "it is acknowledged"
     databases.drop(url)

@@ -98,7 +98,7 @@ def test_while_anything_is_under_way_the_tables_stay_and_then_it_is_drained(
 
 def test_nothing_is_claimed_any_more_not_even_by_a_run_that_has_looked_before(lab: Lab) -> None:
     _, ids = lab.company(2)
-    before = lab.pipeline.glance
+    before = lab.pipeline.snapshot
     begin_drain(lab.pipeline.drains, "somebody")
     assert before.installation.drain is None
     assert lab.claim() == ()
@@ -117,8 +117,8 @@ def test_a_live_claim_that_has_looked_before_takes_nothing_either(lab: Lab) -> N
     ids = waiting(lab, 2)
     ask_live(lab, ids)
     live = lab.under(live=ON)
-    live.pipeline.look_again()
-    assert live.pipeline.glance.installation.hold_reason is None
+    live.pipeline.refresh()
+    assert live.pipeline.snapshot.installation.hold_reason is None
     begin_drain(lab.pipeline.drains, "somebody")
     assert retry_failed(live.pipeline, plenty()).live.live_calls == 0
     assert lab.times_billed(ids) == [0, 0]

@@ -53,8 +53,8 @@ def new_guard(engine: Engine) -> NewGuard:
     """Makes the guard of another run."""
 
     def make(policy: Policy = QUICK) -> Guard:
-        glance = Registry(engine, 900).glance
-        return Guard(Breakers(engine), policy, lambda: glance().breakers)
+        snapshot = Registry(engine, 900).snapshot
+        return Guard(Breakers(engine), policy, lambda: snapshot().breakers)
 
     return make
 

@@ -56,7 +56,7 @@ api.prepare()
 longest = 0.0
 for stage in (check_statuses, ingest_results, delete_leftovers):
     began = time.monotonic()
-    pipeline.look_again()
+    pipeline.refresh()
     try:
         stage(pipeline, Budget(6, 10**6))
     except ApiError as error:

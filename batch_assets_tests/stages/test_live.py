@@ -65,7 +65,7 @@ def test_what_there_is_not_costs_no_statement(lab: Lab, live: LivePolicy) -> Non
         lab.under(live=live).retry_failed()
     finally:
         event.remove(lab.desk.engine, "before_cursor_execute", note)
-    assert len(sent) == 1, "the glance tells all"
+    assert len(sent) == 1, "the snapshot tells all"
 
 
 @pytest.mark.parametrize("pipeline", ["optimized"], indirect=True)

@@ -24,7 +24,7 @@ def live_calls(lab: Lab, ids: list[str]) -> int:
 
 
 def run(lab: Lab, live: LivePolicy = ON) -> int:
-    lab.pipeline.look_again()
+    lab.pipeline.refresh()
     return lab.under(live=live).retry_failed().live.live_calls
 
 

@@ -72,7 +72,7 @@ def test_a_run_that_submits_makes_one_call_and_one_statement_more(lab: Lab) -> N
         tally = Tally()
         with counted_engine(lab) as engine, counted_into(tally):
             look_for_others(replace(counted.pipeline, registry=Registry(engine, 900)))
-        assert tally.statements == 2, "a glance and what is known"
+        assert tally.statements == 2, "a snapshot and what is known"
         api.pages.clear()
         counted.submit()
         counted.recover()
@@ -104,7 +104,7 @@ def test_it_looks_back_to_the_newest_that_is_known_and_no_further_than_it_may(la
         counted.submit()
         lab.desk.do("UPDATE batch_assets.batch SET claimed_at = now() - interval '1 hour'")
         lab.configure(quirks=of_others(1_000, int(datetime.now(UTC).timestamp()) - 7_200))
-        lab.pipeline.look_again()
+        lab.pipeline.refresh()
         api.pages.clear()
         look_for_others(counted.pipeline)
         assert api.pages == [None]

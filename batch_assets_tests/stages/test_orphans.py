@@ -227,4 +227,4 @@ def test_nothing_of_an_orphan_is_cancelled_or_deleted(lab: Lab) -> None:
     lab.under(batch_timeout_seconds=0).read_to_the_end()
     lab.clean()
     assert files <= lab.all_file_ids()
-    assert not lab.pipeline.registry.glance().has_leftovers
+    assert not lab.pipeline.registry.snapshot().has_leftovers

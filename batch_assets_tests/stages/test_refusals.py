@@ -420,7 +420,7 @@ def test_a_crash_leaves_the_same_lots(
     refuse(lab, ids[3])
     lab.submit()
     lab.poll_to_the_end()
-    lab.pipeline.look_again()
+    lab.pipeline.refresh()
 
     def crash(*_: object) -> object:
         raise _CrashError

@@ -12,7 +12,7 @@ HELD = {"hold_after_rows": 0}
 
 
 def find(lab: Lab) -> StrayReport:
-    lab.pipeline.look_again()
+    lab.pipeline.refresh()
     return find_strays(lab.pipeline)
 
 

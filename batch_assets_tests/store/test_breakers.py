@@ -128,11 +128,11 @@ def test_a_reset_closes_it_and_names_what_was_not_closed(breakers: Breakers) -> 
     assert breakers.all() == []
 
 
-def test_a_glance_sees_them_in_its_one_statement(breakers: Breakers) -> None:
+def test_a_snapshot_sees_them_in_its_one_statement(breakers: Breakers) -> None:
     registry = Registry(breakers.engine, 900)
-    assert registry.glance().breakers == ()
+    assert registry.snapshot().breakers == ()
     fail(breakers, 3)
-    (seen,) = registry.glance().breakers
+    (seen,) = registry.snapshot().breakers
     (stored,) = breakers.all()
     assert seen.seconds_left == pytest.approx(stored.seconds_left, abs=5)
     assert replace(seen, seconds_left=0) == replace(stored, seconds_left=0)

@@ -108,7 +108,7 @@ def drain_on(pipeline: Pipeline, budget: Budget, *, hand_over: bool) -> DrainRep
     With `hand_over` what still runs on the server is LiveDash's then. Raises ApiError in the end if
     the server refuses the account; what needs no server is done by then.
     """
-    pipeline.look_again()
+    pipeline.refresh()
     errors = [
         error
         for error in (
@@ -120,7 +120,7 @@ def drain_on(pipeline: Pipeline, budget: Budget, *, hand_over: bool) -> DrainRep
     ]
     given = pipeline.drains.hand_over() if hand_over else HandedOver()
     returned = send_back(pipeline)
-    pipeline.look_again()
+    pipeline.refresh()
     _tried(delete_leftovers, pipeline, budget)
     report = DrainReport(
         dry_run=False,

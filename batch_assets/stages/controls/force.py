@@ -124,5 +124,5 @@ def _foresee(pipeline: Pipeline, company: NamedCompany, demand: Demand) -> Force
         planned=plan.batches,
         rejected=plan.rejected,
         held=plan.held,
-        held_because=submission_held_by(pipeline.api.profile, pipeline.glance),
+        held_because=submission_held_by(pipeline.api.profile, pipeline.snapshot),
     )

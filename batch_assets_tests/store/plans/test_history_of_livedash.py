@@ -56,7 +56,7 @@ def bytes_read(desk: Desk) -> int:
 
 def tick(desk: Desk) -> int:
     """What a run and a sensor ask where there is nothing to do; how many requests were new."""
-    Registry(desk.engine, QUIET_SECONDS).glance()
+    Registry(desk.engine, QUIET_SECONDS).snapshot()
     LiveDashActs(desk.engine).notice(QUIET_SECONDS)
     noticed = desk.queries.notice_pending(100_000)
     desk.queries.pending_by_company(COMPANIES)

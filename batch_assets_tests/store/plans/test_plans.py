@@ -355,7 +355,7 @@ def test_what_livedash_has_in_flight(desk: Desk) -> None:
     adopted: list[int] = []
     for_each_company = 5 * len(COMPANIES)
     registry = Registry(desk.engine, foreign_quiet_seconds=900)
-    plans_of(desk, registry.glance, touching=10 * ROWS + for_each_company)
+    plans_of(desk, registry.snapshot, touching=10 * ROWS + for_each_company)
     plans_of(
         desk,
         lambda: adopted.append(desk.queries.adopt_foreign()),

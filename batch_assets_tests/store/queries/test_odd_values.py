@@ -86,7 +86,7 @@ def test_a_foreign_batch_of_any_date_is_as_old_as_can_be(
         'UPDATE public."AIBatchRequest" SET "createdAt" = CAST(:moment AS timestamptz)',
         moment=moment,
     )
-    assert registry.glance().has_unwatched
+    assert registry.snapshot().has_unwatched
     assert registry.installation().foreign_batches == 0
     desk.queries.adopt_foreign()
     in_flight = desk.in_flight(batch_id)

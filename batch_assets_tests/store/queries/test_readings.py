@@ -20,10 +20,10 @@ def test_a_batch_that_was_put_down_is_taken_when_its_time_comes(desk: Desk) -> N
     batch, _ = desk.ended(2)
     readings, registry = Readings(desk.engine), Registry(desk.engine, 900)
     readings.look_later([look(batch.lease, 600)])
-    assert not registry.glance().has_ended
+    assert not registry.snapshot().has_ended
     assert desk.queries.take_ended(desk.holder, 10) == []
     desk.do("UPDATE batch_assets.batch SET look_at = clock_timestamp()")
-    assert registry.glance().has_ended
+    assert registry.snapshot().has_ended
     (again,) = desk.queries.take_ended(desk.holder, 10)
     assert (again.looks, again.output_bytes, again.error_bytes) == (1, 100, None)
     assert again.incomplete_seconds == pytest.approx(0, abs=5)
