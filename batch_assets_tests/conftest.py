@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Protocol
@@ -51,6 +52,11 @@ class XdistWorker(Protocol):
 def pytest_configure_node(node: XdistWorker) -> None:
     """Tell each of xdist's workers where the one server is."""
     node.workerinput["databases"] = the_run(node.config)
+
+
+def pytest_configure() -> None:
+    """Let what tests start heed an interrupt, also where a shell has this run ignore them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
