@@ -57,7 +57,7 @@ class ProcessSession:
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_begin,  # noqa: PLW1509 (it makes three system calls)
+            preexec_fn=end_with_parent,  # noqa: PLW1509 (it makes one system call)
         )
 
     @property
@@ -107,17 +107,6 @@ def end_with_parent() -> None:
     """Let the kernel send SIGTERM to this process when the one that has started it is gone."""
     if _prctl is not None:
         _prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
-
-
-def _begin() -> None:
-    """Heed the signals that this project sends, whatever a shell has made this process ignore.
-
-    A shell without job control starts what goes on in the background with SIGINT ignored, which is
-    inherited; and Dagster then treats SIGTERM the same.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    end_with_parent()
 
 
 def _send(pid: int, number: signal.Signals) -> None:
