@@ -86,7 +86,7 @@ class Terms:
 
 
 @dataclass(slots=True)
-class Room:
+class Quota:
     """What may still be sent for one company; packing takes from it.
 
     The scopes of `requests` and `cost_eur` are "run", "day" and "company", in this order; `None` is
@@ -97,7 +97,7 @@ class Room:
     cost_eur: dict[str, float | None] = field(default_factory=dict)
     model_tokens: dict[str, int] = field(default_factory=dict)
     """Prompt tokens that may still be enqueued, for each model that has been looked up."""
-    paused_models: dict[str, str] = field(default_factory=dict)
+    cooling_models: dict[str, str] = field(default_factory=dict)
     """Models of which nothing more may be sent now, with the reason; packing adds to them."""
 
     def take(self, model: str, estimate: "Estimate") -> None:
@@ -188,8 +188,8 @@ class Packing:
     """Requests that ask the same as another open one: they use up nothing."""
 
 
-def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
-    """Pack one company's candidates, given oldest first, taking what is used from `room`."""
+def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing:
+    """Pack one company's candidates, given oldest first, taking what is used from `quota`."""
     packing = Packing()
     drafts: dict[tuple[str, str | None], Draft] = {}
     for candidate in candidates:
@@ -200,7 +200,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
         if isinstance(size, Rejection):
             packing.rejections.append(size)
             continue
-        hold = _hold(candidate, size, terms, room)
+        hold = _hold(candidate, size, terms, quota)
         if hold is not None:
             packing.held[hold] += 1
             continue
@@ -213,7 +213,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, room: Room) -> Packing:
             drafts[together] = draft
             packing.drafts.append(draft)
         draft.add(candidate, size)
-        room.take(candidate.model, size)
+        quota.take(candidate.model, size)
     return packing
 
 
@@ -263,33 +263,33 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
     return Estimate(bytes=size, parts=parts, cost_eur=cost)
 
 
-def _hold(candidate: Candidate, size: Estimate, terms: Terms, room: Room) -> str | None:
+def _hold(candidate: Candidate, size: Estimate, terms: Terms, quota: Quota) -> str | None:
     """Why a request has to wait although it could be sent, or `None`."""
-    if candidate.model not in room.paused_models:
-        rest = _rest(candidate.model, size, terms, room)
-        if rest is not None:
-            room.paused_models[candidate.model] = rest
-    if candidate.model in room.paused_models:
-        return held_by_rest(candidate.model, room.paused_models[candidate.model])
-    if any(left is not None and left < 1 for left in room.requests.values()):
+    if candidate.model not in quota.cooling_models:
+        reason = _why_cooling(candidate.model, size, terms, quota)
+        if reason is not None:
+            quota.cooling_models[candidate.model] = reason
+    if candidate.model in quota.cooling_models:
+        return held_by_cooldown(candidate.model, quota.cooling_models[candidate.model])
+    if any(left is not None and left < 1 for left in quota.requests.values()):
         return CAP_ON_REQUESTS
     cost = size.cost_eur or 0.0
-    if any(left is not None and left < cost for left in room.cost_eur.values()):
+    if any(left is not None and left < cost for left in quota.cost_eur.values()):
         return CAP_ON_COST
     return None
 
 
-def _rest(model: str, size: Estimate, terms: Terms, room: Room) -> str | None:
+def _why_cooling(model: str, size: Estimate, terms: Terms, quota: Quota) -> str | None:
     """Why nothing more of a model can be sent from here on, or `None`."""
     if size.cost_eur is None and terms.policy.caps.limits_cost:
         return "it has no price, and costs are capped"
-    if room.model_tokens.get(model, size.tokens) < size.tokens:
+    if quota.model_tokens.get(model, size.tokens) < size.tokens:
         return "its token allowance is used up"
     return None
 
 
-def held_by_rest(model: str, reason: str) -> str:
-    """The reason with which requests of a resting model are counted as held."""
+def held_by_cooldown(model: str, reason: str) -> str:
+    """The reason with which requests of a model in a cooldown are counted as held."""
     return f"model {model} rests: {reason}"
 
 

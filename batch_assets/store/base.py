@@ -1,21 +1,18 @@
-"""What all that asks the database shares: an engine, and how a lease is held."""
+"""What all that asks the database shares: an engine, how a lease is held, how rows wait again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, text
+from sqlalchemy import Connection, CursorResult, Engine
 
 from batch_assets.domain.records import Lease
 from batch_assets.domain.states import BatchState
+from batch_assets.store.sql import load
 
-_HOLD = text("""
-    SELECT b.id
-    FROM batch_assets.batch AS b
-    WHERE b.id = :batch_id AND b.fence = :fence AND b.state = ANY(:states)
-    FOR UPDATE
-""")
+SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,39 @@ def holds(connection: Connection, lease: Lease, states: Sequence[BatchState]) ->
     has raised the fence, so that an owner that was frozen and wakes changes nothing.
     """
     parameters = {"batch_id": lease.batch_id, "fence": lease.fence, "states": list(states)}
-    return connection.execute(_HOLD, parameters).first() is not None
+    return connection.execute(SQL["hold"], parameters).first() is not None
 
 
-def expect_one(result: CursorResult[Any], statement: str) -> None:
-    """Refuse to commit a guarded move of a locked row that did not move exactly that row."""
-    if result.rowcount != 1:
-        raise RuntimeError(f"{statement} moved {result.rowcount} rows where one was locked")
+def columns_of(leases: Iterable[Lease]) -> dict[str, list[str] | list[int]]:
+    """Leases as the two arrays `batch_ids` and `fences`, which a statement unnests."""
+    taken = list(leases)
+    return {
+        "batch_ids": [lease.batch_id for lease in taken],
+        "fences": [lease.fence for lease in taken],
+    }
+
+
+def expect(result: CursorResult[Any], rows: int, statement: str) -> None:
+    """Refuse to commit a guarded move of locked rows that did not move all of them.
+
+    Raises:
+        RuntimeError: the statement has moved another number of rows.
+    """
+    if result.rowcount != rows:
+        raise RuntimeError(f"{statement} moved {result.rowcount} rows where {rows} were locked")
+
+
+def return_rows(
+    connection: Connection,
+    batch_ids: Sequence[str],
+    request_ids: Sequence[str] | None = None,
+) -> int:
+    """Let rows of batches wait again, their attempts released; how many.
+
+    Those that are named, or all that have no outcome yet; one statement.
+    """
+    which = {
+        "batch_ids": list(batch_ids),
+        "request_ids": None if request_ids is None else list(request_ids),
+    }
+    return connection.execute(SQL["return_rows"], which).rowcount

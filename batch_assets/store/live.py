@@ -15,22 +15,17 @@ from sqlalchemy import Connection
 
 from batch_assets.domain.batches import BatchRow
 from batch_assets.domain.live import LiveBatch, LiveClaim
-from batch_assets.domain.packing import Candidate, Draft, Room, Terms, held_by_rest, pack
+from batch_assets.domain.packing import Candidate, Draft, Quota, Terms, held_by_cooldown, pack
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.domain.records import Lease
-from batch_assets.store.base import EngineQueries
+from batch_assets.store.base import EngineQueries, columns_of, expect
+from batch_assets.store.claims import begin_claim, claim_parameters, total
 from batch_assets.store.followers import follow
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.optimized.base import columns_of, expect
-from batch_assets.store.optimized.claiming import begin_claim, claim_parameters
-from batch_assets.store.original.visits import total
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sql import load
 
-SQL = load(
-    Path(__file__).with_suffix(".sql"),
-    parts_of=[Path(__file__).with_name("optimized") / "claiming.sql"],
-)
+SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 class Live(EngineQueries):
@@ -46,19 +41,19 @@ class Live(EngineQueries):
         """
         live = terms.policy.live
         with self.engine.begin() as connection:
-            rooms = begin_claim(connection, terms.policy, spent)
+            quotas = begin_claim(connection, terms.policy, spent)
             used = connection.execute(SQL["today"]).one()
             day = Spent(used.requests, used.cost_eur)
             connection.execute(SQL["forget_moot"])
             drafts: list[Draft] = []
             held: Counter[str] = Counter()
             priced, unpriced = _with_price(_candidates(connection, terms), terms)
-            held.update(held_by_rest(one.model, "it has no price") for one in unpriced)
+            held.update(held_by_cooldown(one.model, "it has no price") for one in unpriced)
             for company_id, candidates in _by_company(priced):
-                room = rooms.room(company_id, ())
-                _narrow(room, live, run=spent + total(drafts), day=day + total(drafts))
-                packing = pack(candidates, terms, room)
-                rooms.take(packing.drafts, Room())
+                quota = quotas.of(company_id, ())
+                _narrow(quota, live, run=spent + total(drafts), day=day + total(drafts))
+                packing = pack(candidates, terms, quota)
+                quotas.take(packing.drafts, Quota())
                 drafts += packing.drafts
                 held += packing.held
                 never = [one.candidate.request_id for one in packing.rejections]
@@ -127,12 +122,12 @@ def _by_company(candidates: Sequence[Candidate]) -> list[tuple[str, list[Candida
     ]
 
 
-def _narrow(room: Room, live: LivePolicy, *, run: Spent, day: Spent) -> None:
-    """Leave no more room than the budgets for live calls do; models rest for batches alone."""
-    room.paused_models.clear()
-    room.requests["live, run"] = live.run_requests - run.requests
-    room.requests["live, day"] = live.day_requests - day.requests
-    room.cost_eur["live, day"] = live.day_cost_eur - day.cost_eur
+def _narrow(quota: Quota, live: LivePolicy, *, run: Spent, day: Spent) -> None:
+    """Leave no more than the budgets for live calls do; cooldowns are for batches alone."""
+    quota.cooling_models.clear()
+    quota.requests["live, run"] = live.run_requests - run.requests
+    quota.requests["live, day"] = live.day_requests - day.requests
+    quota.cost_eur["live, day"] = live.day_cost_eur - day.cost_eur
 
 
 def _claim(

@@ -1,4 +1,7 @@
-"""What an outcome comes to before it is written: both implementations read it from here."""
+"""What an outcome, or the server's word on a batch, comes to before it is written.
+
+Both implementations read it from here.
+"""
 
 import json
 import random
@@ -6,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from batch_assets.domain.batches import Written
+from batch_assets.domain.batches import InFlightBatch, Written
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.money import Usage
 from batch_assets.domain.policy import Policy, Tried
-from batch_assets.domain.records import Findings, RowOutcome
+from batch_assets.domain.records import Findings, RemoteBatch, RowOutcome
+from batch_assets.domain.states import SERVER_ENDED, livedash_status
 
 _USAGE: Final = tuple(field.name for field in fields(Usage))
 _NO_USAGE: Final = Usage()
@@ -123,3 +127,27 @@ def add_shared(written: Written, kept: Sequence[RowOutcome], shared: Mapping[str
         written.shared_saved_eur = sum(
             requests * costs.get(leader_id, 0.0) for leader_id, requests in shared.items()
         )
+
+
+def status_columns(batch: InFlightBatch, remote: RemoteBatch, *, has_ended: bool) -> dict[str, Any]:
+    """What the server said of a batch, as the columns of both rows of it."""
+    errors = sorted({(error.code, error.line or 0) for error in remote.errors})
+    return {
+        "batch_id": batch.id,
+        "fence": batch.fence,
+        "ended": has_ended,
+        "server_status": remote.status,
+        "server_errors": [code for code, _ in errors],
+        "server_error_lines": [line for _, line in errors],
+        "server_answered": remote.completed + remote.failed,
+        "output_file_id": remote.output_file_id,
+        "error_file_id": remote.error_file_id,
+        "completed_at": remote.completed_at,
+        "status": livedash_status(_word_for_livedash(remote), readable=remote.has_files),
+    }
+
+
+def _word_for_livedash(remote: RemoteBatch) -> str:
+    """LiveDash is told that a batch runs for as long as its files may still come."""
+    may_come = remote.status in SERVER_ENDED and remote.status != "failed"
+    return "finalizing" if may_come and not remote.has_files else remote.status

@@ -227,3 +227,12 @@ AND (
     OR b.claimed_at > i.incarnation_at
     OR coalesce(b.settled_at, b.released_at) < clock_timestamp() - interval '1 hour'
 )
+
+-- part: moved_into_attempts
+-- here: in_no_other_bucket
+), staged AS (
+    -- here: stage_in_progress
+)
+INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
+SELECT moved.batch_id, moved.id, moved.company_id, moved.position
+FROM moved

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from batch_assets.domain.batches import ClaimedBatch
 from batch_assets.domain.records import Lease
-from batch_assets.store.base import EngineQueries
+from batch_assets.store.base import EngineQueries, columns_of
 from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.optimized.base import columns_of
 from batch_assets.store.protocol import Holder
 from batch_assets.store.sql import load
 

@@ -9,13 +9,12 @@ from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.policy import Rest
 from batch_assets.domain.states import BatchState
-from batch_assets.store.base import EngineQueries
+from batch_assets.store.base import EngineQueries, return_rows
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.drains import drain_in
 from batch_assets.store.installation import AccountRest, Doubt, Installation
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.needs import NEEDS, named
-from batch_assets.store.optimized.batches import return_rows
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.stored import StoredMode, stored_mode_in
 

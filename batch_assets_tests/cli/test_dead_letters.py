@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import create_engine
 
-from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets.store.urls import application_url
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
 from batch_assets_tests.cli.test_errors import assert_one_sentence
@@ -25,7 +25,7 @@ class World:
         engine = create_engine(
             application_url(database_url), connect_args={"prepare_threshold": None}
         )
-        self.desk = Desk(engine, OptimizedQueries(engine))
+        self.desk = Desk(engine, choose_queries(engine, optimized=True))
         batch, self.ids = self.desk.ended(3)
         self.company_id, self.batch_id = batch.company_id, batch.id
         self.desk.write(batch.lease, [failed(request_id, PERMANENT) for request_id in self.ids])

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.store.dagster_schema import create_dagster_schema
-from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets.store.urls import application_url
 from batch_assets.wiring import PROJECT_DIR
 from batch_assets_tests.cli.conftest import KEY
@@ -73,7 +73,7 @@ def make_world(database_url: str, api: RunningServer, home: str, spool: Path) ->
     )
     create_dagster_schema(database_url)
     engine = create_engine(application_url(database_url), connect_args={"prepare_threshold": None})
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     desk.do("UPDATE batch_assets.installation SET confirmed_at = CURRENT_TIMESTAMP")
     with engine.begin() as connection:
         for name in NAMES:

@@ -19,8 +19,7 @@ from batch_assets.ops.controls import choose_mode, requeue_requests, reset_break
 from batch_assets.settings import load_settings
 from batch_assets.stages.controls.mode import ENVIRONMENT
 from batch_assets.store.breakers import Breakers
-from batch_assets.store.optimized import OptimizedQueries
-from batch_assets.store.strategy import QueryMode
+from batch_assets.store.strategy import QueryMode, choose_queries
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import failure_of, metadata_of
 from batch_assets_tests.factories import make_company, make_requests
@@ -61,7 +60,7 @@ def panel(run_job: RunJob, database_url: str, engine: Engine, api: RunningServer
         connection.execute(
             text("UPDATE batch_assets.installation SET confirmed_at = CURRENT_TIMESTAMP")
         )
-    return Panel(Desk(engine, OptimizedQueries(engine)), api, run_job, database_url)
+    return Panel(Desk(engine, choose_queries(engine, optimized=True)), api, run_job, database_url)
 
 
 def company_with(engine: Engine, count: int, **options: Any) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from batch_assets.resources.company_cache import CompanyCache
 from batch_assets.resources.company_file import CompanyFile, Instant
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.defects.replaced.bulk import BulkSystem
 from batch_assets_tests.defects.replaced.components import (
     ReplacedCache,
@@ -136,5 +136,7 @@ def statistics_of(world: World) -> tuple[object, object]:
     """The optimized and the original answer of the side that is looked at."""
     engine = world.lab.desk.engine
     if world.is_ours:
-        return OptimizedQueries(engine).statistics(), OriginalQueries(engine).statistics()
+        return choose_queries(engine, optimized=True).statistics(), OriginalQueries(
+            engine
+        ).statistics()
     return optimized_statistics(engine), original_statistics(engine)

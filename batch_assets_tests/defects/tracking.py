@@ -11,6 +11,7 @@ from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.strategy import QueryMode, Strategy, Toggle
 from batch_assets_tests.defects.replaced.components import ReplacedTracker
 from batch_assets_tests.defects.world import World
+from batch_assets_tests.store.strategy.breaking import made_of
 
 OPERATION = "pending_by_company"
 
@@ -39,7 +40,7 @@ class OurTracking:
     engine: Engine
 
     def work(self, *, breaks: bool = False) -> str:
-        optimized = BrokenQueries if breaks else OptimizedQueries
+        optimized = made_of(BrokenQueries if breaks else OptimizedQueries)
         strategy = Strategy(self.engine, Toggle(QueryMode.AUTO), optimized=optimized)
         strategy.queries.pending_by_company(["a-company"])
         strategy.flush()

@@ -7,7 +7,7 @@ import pytest
 
 from batch_assets.domain.custom_ids import can_be_matched
 from batch_assets.domain.money import Price, livedash_price
-from batch_assets.domain.packing import Candidate, Parts, Room, Sizes, Terms, pack
+from batch_assets.domain.packing import Candidate, Parts, Quota, Sizes, Terms, pack
 from batch_assets.domain.policy import Caps, Policy
 
 PRICE = livedash_price(0.01, 0.02)
@@ -72,7 +72,7 @@ def ids(candidates: list[Candidate]) -> list[str]:
 
 
 def test_a_draft_ends_at_its_number_of_requests(candidate: MakeCandidate) -> None:
-    packing = pack([candidate() for _ in range(5)], terms(Policy(max_batch_requests=2)), Room())
+    packing = pack([candidate() for _ in range(5)], terms(Policy(max_batch_requests=2)), Quota())
     assert [ids(draft.candidates) for draft in packing.drafts] == [
         ["r1", "r2"],
         ["r3", "r4"],
@@ -81,7 +81,7 @@ def test_a_draft_ends_at_its_number_of_requests(candidate: MakeCandidate) -> Non
 
 
 def test_a_draft_ends_at_its_bytes(candidate: MakeCandidate) -> None:
-    packing = pack([candidate() for _ in range(5)], terms(Policy(max_batch_bytes=401)), Room())
+    packing = pack([candidate() for _ in range(5)], terms(Policy(max_batch_bytes=401)), Quota())
     assert [ids(draft.candidates) for draft in packing.drafts] == [
         ["r1", "r2"],
         ["r3", "r4"],
@@ -91,13 +91,13 @@ def test_a_draft_ends_at_its_bytes(candidate: MakeCandidate) -> None:
 
 
 def test_a_draft_may_fill_its_bytes_exactly(candidate: MakeCandidate) -> None:
-    packing = pack([candidate(), candidate()], terms(Policy(max_batch_bytes=400)), Room())
+    packing = pack([candidate(), candidate()], terms(Policy(max_batch_bytes=400)), Quota())
     assert [draft.bytes for draft in packing.drafts] == [400]
 
 
 def test_each_model_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
     mixed = [candidate("m1"), candidate("m2"), candidate("m1"), candidate("m2")]
-    packing = pack(mixed, terms(), Room())
+    packing = pack(mixed, terms(), Quota())
     assert [(draft.model, ids(draft.candidates)) for draft in packing.drafts] == [
         ("m1", ["r1", "r3"]),
         ("m2", ["r2", "r4"]),
@@ -107,7 +107,7 @@ def test_each_model_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
 
 def test_each_lot_of_suspects_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
     mixed = [candidate(lot=lot) for lot in ("a", None, "b", "a", None, "a")]
-    packing = pack(mixed, terms(Policy(max_batch_requests=2)), Room())
+    packing = pack(mixed, terms(Policy(max_batch_requests=2)), Quota())
     assert [(ids(draft.candidates), draft.suspect_of) for draft in packing.drafts] == [
         (["r1", "r4"], "refused"),
         (["r2", "r5"], None),
@@ -117,7 +117,7 @@ def test_each_lot_of_suspects_has_drafts_of_its_own(candidate: MakeCandidate) ->
 
 
 def test_the_estimate_counts_text_messages_prompt_and_answer(candidate: MakeCandidate) -> None:
-    (draft,) = pack([candidate(message_count=2, content_bytes=304)], terms(), Room()).drafts
+    (draft,) = pack([candidate(message_count=2, content_bytes=304)], terms(), Quota()).drafts
     assert draft.bytes == 304 + 2 * 32 + OVERHEAD
     conversation = 123
     assert draft.parts == Parts(PROMPT_TOKENS, SCHEMA_TOKENS, conversation, ANSWER_TOKENS)
@@ -127,7 +127,7 @@ def test_the_estimate_counts_text_messages_prompt_and_answer(candidate: MakeCand
 
 
 def test_a_session_without_messages_can_never_be_sent(candidate: MakeCandidate) -> None:
-    packing = pack([candidate(message_count=0, content_bytes=0)], terms(), Room())
+    packing = pack([candidate(message_count=0, content_bytes=0)], terms(), Quota())
     (rejection,) = packing.rejections
     assert (rejection.code, rejection.reason) == ("no_messages", "The session has no messages.")
     assert not packing.drafts
@@ -138,7 +138,7 @@ def test_what_no_result_could_be_matched_to_is_never_sent(
     candidate: MakeCandidate, odd: str
 ) -> None:
     bad, good = replace(candidate(), request_id=odd), replace(candidate(), request_id="é-r 1")
-    packing = pack([bad, good], terms(), Room())
+    packing = pack([bad, good], terms(), Quota())
     assert [rejection.code for rejection in packing.rejections] == ["unusable_id"]
     assert odd not in packing.rejections[0].reason
     assert [ids(draft.candidates) for draft in packing.drafts] == [["é-r 1"]]
@@ -153,7 +153,7 @@ def test_what_no_result_could_be_matched_to_is_never_sent(
 def test_what_fits_into_no_batch_can_never_be_sent(
     candidate: MakeCandidate, policy: Policy
 ) -> None:
-    packing = pack([candidate()], terms(policy), Room())
+    packing = pack([candidate()], terms(policy), Quota())
     assert [rejection.code for rejection in packing.rejections] == ["too_large"]
 
 
@@ -164,55 +164,55 @@ def test_a_rejection_uses_up_no_room(candidate: MakeCandidate, code: str) -> Non
         "too_large": candidate(content_bytes=10_000),
     }[code]
     good = candidate()
-    room = Room(requests={"run": 1}, cost_eur={"run": 10.0}, model_tokens={"m1": 67})
-    packing = pack([bad, good], terms(Policy(max_batch_bytes=1_000)), room)
+    quota = Quota(requests={"run": 1}, cost_eur={"run": 10.0}, model_tokens={"m1": 67})
+    packing = pack([bad, good], terms(Policy(max_batch_bytes=1_000)), quota)
     assert [rejection.code for rejection in packing.rejections] == [code]
     assert [ids(draft.candidates) for draft in packing.drafts] == [[good.request_id]]
 
 
 def test_the_token_allowance_of_a_model_ends_its_turn(candidate: MakeCandidate) -> None:
-    room = Room(model_tokens={"m1": 2 * 67})
+    quota = Quota(model_tokens={"m1": 2 * 67})
     waiting = [candidate("m1") for _ in range(4)] + [candidate("m2")]
-    packing = pack(waiting, terms(), room)
+    packing = pack(waiting, terms(), quota)
     assert {draft.model: len(draft.candidates) for draft in packing.drafts} == {"m1": 2, "m2": 1}
     assert packing.held == {"model m1 rests: its token allowance is used up": 2}
-    assert room.model_tokens == {"m1": 0}
+    assert quota.model_tokens == {"m1": 0}
 
 
 def test_no_small_request_overtakes_a_large_one_of_its_model(candidate: MakeCandidate) -> None:
-    room = Room(model_tokens={"m1": 100})
-    packing = pack([candidate(content_bytes=500), candidate()], terms(), room)
+    quota = Quota(model_tokens={"m1": 100})
+    packing = pack([candidate(content_bytes=500), candidate()], terms(), quota)
     assert not packing.drafts
     assert packing.held.total() == 2
 
 
 def test_a_resting_model_holds_its_requests_with_the_reason(candidate: MakeCandidate) -> None:
-    room = Room(paused_models={"m1": "token_limit_exceeded"})
-    packing = pack([candidate("m1"), candidate("m2")], terms(), room)
+    quota = Quota(cooling_models={"m1": "token_limit_exceeded"})
+    packing = pack([candidate("m1"), candidate("m2")], terms(), quota)
     assert [draft.model for draft in packing.drafts] == ["m2"]
     assert packing.held == {"model m1 rests: token_limit_exceeded": 1}
 
 
 @pytest.mark.parametrize("scope", ["run", "day", "company"])
 def test_a_cap_on_requests_holds_the_rest(candidate: MakeCandidate, scope: str) -> None:
-    room = Room(requests={"run": None, "day": None, "company": None} | {scope: 3})
-    packing = pack([candidate() for _ in range(5)], terms(), room)
+    quota = Quota(requests={"run": None, "day": None, "company": None} | {scope: 3})
+    packing = pack([candidate() for _ in range(5)], terms(), quota)
     assert [len(draft.candidates) for draft in packing.drafts] == [3]
     assert packing.held == {"cap on requests": 2}
-    assert room.requests[scope] == 0
+    assert quota.requests[scope] == 0
 
 
 @pytest.mark.parametrize("scope", ["run", "day", "company"])
 def test_a_cap_on_cost_holds_the_rest(candidate: MakeCandidate, scope: str) -> None:
     one = (67 * 0.01 + ANSWER_TOKENS * 0.02) / 2 * 0.85
-    room = Room(cost_eur={"run": None, "day": None, "company": None} | {scope: 2.5 * one})
-    packing = pack([candidate() for _ in range(4)], terms(), room)
+    quota = Quota(cost_eur={"run": None, "day": None, "company": None} | {scope: 2.5 * one})
+    packing = pack([candidate() for _ in range(4)], terms(), quota)
     assert [len(draft.candidates) for draft in packing.drafts] == [2]
     assert packing.held == {"cap on estimated cost": 2}
 
 
 def test_a_used_up_cap_lets_nothing_through(candidate: MakeCandidate) -> None:
-    packing = pack([candidate()], terms(), Room(requests={"day": -7}))
+    packing = pack([candidate()], terms(), Quota(requests={"day": -7}))
     assert not packing.drafts
     assert packing.held == {"cap on requests": 1}
 
@@ -222,13 +222,13 @@ def test_a_model_without_a_price_waits_only_while_costs_are_capped(
 ) -> None:
     unknown = {"m1": None}
     capped = terms(Policy(caps=Caps(day_cost_eur=1_000_000.0)), unknown)
-    assert pack([candidate()], capped, Room()).held == {
+    assert pack([candidate()], capped, Quota()).held == {
         "model m1 rests: it has no price, and costs are capped": 1
     }
-    (draft,) = pack([candidate()], terms(prices=unknown), Room()).drafts
+    (draft,) = pack([candidate()], terms(prices=unknown), Quota()).drafts
     assert draft.cost_eur == 0.0
 
 
 def test_counting_requests_alone_does_not_ask_for_a_price(candidate: MakeCandidate) -> None:
     counted = terms(Policy(caps=Caps(day_requests=5)), {"m1": None})
-    assert len(pack([candidate()], counted, Room(requests={"day": 5})).drafts) == 1
+    assert len(pack([candidate()], counted, Quota(requests={"day": 5})).drafts) == 1

@@ -1,4 +1,4 @@
-"""What holds of every packing, whatever waits and however little room there is."""
+"""What holds of every packing, whatever waits and however small the quota is."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_assets.domain.money import livedash_price
-from batch_assets.domain.packing import Candidate, Packing, Room, Sizes, Terms, pack
+from batch_assets.domain.packing import Candidate, Packing, Quota, Sizes, Terms, pack
 from batch_assets.domain.policy import Caps, Policy
 
 MODELS = ("m1", "m2", "unpriced")
@@ -40,12 +40,12 @@ costs = st.one_of(st.none(), st.floats(-0.01, 0.2))
 
 
 @st.composite
-def rooms(draw: st.DrawFn) -> Room:
-    return Room(
+def quotas(draw: st.DrawFn) -> Quota:
+    return Quota(
         requests={scope: draw(limits) for scope in ("run", "day", "company")},
         cost_eur={scope: draw(costs) for scope in ("run", "day", "company")},
         model_tokens=draw(st.dictionaries(st.sampled_from(MODELS), st.integers(-100, 3_000))),
-        paused_models=draw(st.dictionaries(st.sampled_from(MODELS), st.just("asleep"))),
+        cooling_models=draw(st.dictionaries(st.sampled_from(MODELS), st.just("asleep"))),
     )
 
 
@@ -61,22 +61,22 @@ def packed(packing: Packing) -> list[Candidate]:
     return [candidate for draft in packing.drafts for candidate in draft.candidates]
 
 
-@given(waiting(), policies, rooms())
+@given(waiting(), policies, quotas())
 def test_every_request_is_in_exactly_one_place(
-    candidates: list[Candidate], policy: Policy, room: Room
+    candidates: list[Candidate], policy: Policy, quota: Quota
 ) -> None:
-    packing = pack(candidates, terms_of(policy), room)
+    packing = pack(candidates, terms_of(policy), quota)
     placed = packed(packing) + [rejection.candidate for rejection in packing.rejections]
     assert max(Counter(candidate.request_id for candidate in placed).values(), default=1) == 1
     assert len(placed) + packing.held.total() == len(candidates)
     assert set(placed) <= set(candidates)
 
 
-@given(waiting(), policies, rooms())
+@given(waiting(), policies, quotas())
 def test_no_draft_exceeds_a_limit_or_mixes_models(
-    candidates: list[Candidate], policy: Policy, room: Room
+    candidates: list[Candidate], policy: Policy, quota: Quota
 ) -> None:
-    packing = pack(candidates, terms_of(policy), room)
+    packing = pack(candidates, terms_of(policy), quota)
     for draft in packing.drafts:
         assert 0 < len(draft.candidates) <= policy.max_batch_requests
         assert 0 < draft.bytes <= policy.max_batch_bytes
@@ -85,18 +85,18 @@ def test_no_draft_exceeds_a_limit_or_mixes_models(
         }
 
 
-@given(waiting(), policies, rooms())
+@given(waiting(), policies, quotas())
 def test_the_room_is_never_overdrawn_and_what_is_left_is_right(
-    candidates: list[Candidate], policy: Policy, room: Room
+    candidates: list[Candidate], policy: Policy, quota: Quota
 ) -> None:
-    requests, cost_eur = dict(room.requests), dict(room.cost_eur)
-    tokens = dict(room.model_tokens)
-    packing = pack(candidates, terms_of(policy), room)
+    requests, cost_eur = dict(quota.requests), dict(quota.cost_eur)
+    tokens = dict(quota.model_tokens)
+    packing = pack(candidates, terms_of(policy), quota)
     sent = packed(packing)
     for scope, limit in requests.items():
         if limit is not None:
             assert len(sent) <= max(limit, 0)
-            assert room.requests[scope] == limit - len(sent)
+            assert quota.requests[scope] == limit - len(sent)
     spent = sum(draft.cost_eur for draft in packing.drafts)
     assert all(spent <= max(limit, 0.0) + 1e-9 for limit in cost_eur.values() if limit is not None)
     for model, allowance in tokens.items():
@@ -104,11 +104,11 @@ def test_the_room_is_never_overdrawn_and_what_is_left_is_right(
         assert used <= max(allowance, 0)
 
 
-@given(waiting(), policies, rooms())
+@given(waiting(), policies, quotas())
 def test_the_oldest_of_a_model_go_first(
-    candidates: list[Candidate], policy: Policy, room: Room
+    candidates: list[Candidate], policy: Policy, quota: Quota
 ) -> None:
-    packing = pack(candidates, terms_of(policy), room)
+    packing = pack(candidates, terms_of(policy), quota)
     position = {candidate.request_id: index for index, candidate in enumerate(candidates)}
     for model in MODELS:
         order = [
@@ -124,7 +124,7 @@ def test_the_oldest_of_a_model_go_first(
 def test_with_room_enough_only_a_missing_price_holds_anything_back(
     candidates: list[Candidate], policy: Policy
 ) -> None:
-    packing = pack(candidates, terms_of(policy), Room())
+    packing = pack(candidates, terms_of(policy), Quota())
     never = [rejection.candidate for rejection in packing.rejections]
     unpriced = [one for one in candidates if one.model == "unpriced" and one not in never]
     assert packing.held.total() == (len(unpriced) if policy.caps.limits_cost else 0)

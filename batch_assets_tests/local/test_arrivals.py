@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from batch_assets.local.arrivals import bring_in, let_go, open_conversations
 from batch_assets.local.samples import SampleSession, sample_sessions, seeding
-from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.store.queries.support import TRANSIENT, Desk, failed
 
 SET = 339
@@ -55,7 +55,7 @@ def test_new_ones_come_once_none_is_open(engine: Engine, database_url: str) -> N
 
 
 def test_what_failed_for_good_is_not_open_and_what_waits_for_a_date_is(engine: Engine) -> None:
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     batch, ids = desk.ended(3)
     desk.write(batch.lease, [failed(ids[0], TRANSIENT)])
     desk.settle(batch.lease)
@@ -96,7 +96,7 @@ def test_two_at_a_time_bring_in_one_set(engine: Engine, database_url: str) -> No
 
 
 def test_what_a_killed_run_held_is_taken_over_at_once(engine: Engine) -> None:
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     unsent, _ = desk.claimed()
     unread, _ = desk.ended()
     assert desk.queries.take_unresolved(desk.holder, 10) == []

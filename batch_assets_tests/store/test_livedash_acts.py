@@ -12,8 +12,8 @@ from batch_assets.domain.livedash_timers import hold_reason
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.followers import Followers
 from batch_assets.store.livedash_acts import LiveDashActs, Noticed
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.registry import Registry
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.factories import (
     make_company,
     make_foreign_batch,
@@ -37,7 +37,7 @@ BY_PROCESS = "Batch processing failed: Failed to download file: 404"
 
 @pytest.fixture
 def desk(emptied_engine: Engine) -> Desk:
-    return Desk(emptied_engine, OptimizedQueries(emptied_engine))
+    return Desk(emptied_engine, choose_queries(emptied_engine, optimized=True))
 
 
 def notice(desk: Desk) -> Noticed:

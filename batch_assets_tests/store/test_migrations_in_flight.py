@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import downgrade, upgrade
-from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_request
 from batch_assets_tests.store.queries.support import PERMANENT, TRANSIENT, Desk, failed
@@ -36,7 +36,7 @@ def stage(desk: Desk, request_id: str) -> str:
 
 
 def test_it_is_moved_over_and_back_and_over(engine: Engine) -> None:
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     submitted, (in_batch,) = desk.submitted(1)
     ended, (put_off, dead, left) = desk.ended(3)
     desk.write(ended.lease, [failed(put_off, TRANSIENT), failed(dead, PERMANENT)])
@@ -78,7 +78,7 @@ def test_it_is_moved_over_and_back_and_over(engine: Engine) -> None:
 
 
 def test_what_an_earlier_version_left_waiting_is_in_progress_again(engine: Engine) -> None:
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     batch, (row,) = desk.claimed(1)
     desk.queries.release([batch.lease])
     engine.dispose()

@@ -12,10 +12,10 @@ from sqlalchemy import Engine
 from batch_assets.domain.batches import Claim
 from batch_assets.domain.packing import Packing
 from batch_assets.domain.policy import Caps, Policy
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Holder, Queries, Spent
 from batch_assets.store.sql import load
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.one_database import empty
 from batch_assets_tests.store.queries.support import terms
 from batch_assets_tests.store.worlds import LONG_AGO, rows_left
@@ -170,5 +170,5 @@ def test_the_same_requests_are_noticed_and_claimed(
     play: Play, original_engine: Engine, optimized_engine: Engine
 ) -> None:
     original = acted(play, OriginalQueries(original_engine), original_engine)
-    optimized = acted(play, OptimizedQueries(optimized_engine), optimized_engine)
+    optimized = acted(play, choose_queries(optimized_engine, optimized=True), optimized_engine)
     assert optimized == original

@@ -13,9 +13,10 @@ from batch_assets.domain.batches import BatchOutcomes, Written
 from batch_assets.domain.money import Cost, Rates
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Findings, Lease, RowOutcome
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
+from batch_assets.store.strategy import choose_queries
+from batch_assets.store.strategy.implementations import make_optimized
 from batch_assets_tests.store.queries.support import (
     CAPACITY,
     PERMANENT,
@@ -118,7 +119,7 @@ def test_the_same_outcomes_leave_the_same_rows(
     play: Play, original_engine: Engine, optimized_engine: Engine
 ) -> None:
     original = acted(play, OriginalQueries(original_engine), original_engine)
-    optimized = acted(play, OptimizedQueries(optimized_engine), optimized_engine)
+    optimized = acted(play, choose_queries(optimized_engine, optimized=True), optimized_engine)
     assert optimized == original
 
 
@@ -169,9 +170,9 @@ def counted(implementation: Callable[[Engine], Queries], engine: Engine, rows: i
 
 
 def test_the_number_of_statements_does_not_depend_on_the_rows(optimized_engine: Engine) -> None:
-    few = counted(OptimizedQueries, optimized_engine, 10)
+    few = counted(make_optimized, optimized_engine, 10)
     assert few == Counts(write_results=8, settle=1, requeue_due=1)
-    assert counted(OptimizedQueries, optimized_engine, 400) == few
+    assert counted(make_optimized, optimized_engine, 400) == few
 
 
 def test_the_original_needs_a_few_statements_a_row(original_engine: Engine) -> None:
@@ -198,7 +199,9 @@ def test_two_writers_may_write_the_same_sessions_at_one_time(optimized_engine: E
     }
 
     def write(one: tuple[Lease, list[RowOutcome]]) -> Mapping[str, Written]:
-        return OptimizedQueries(optimized_engine).write_results([BatchOutcomes(*one)], POLICY)
+        return choose_queries(optimized_engine, optimized=True).write_results(
+            [BatchOutcomes(*one)], POLICY
+        )
 
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(write, sets.items()))

@@ -8,8 +8,8 @@ from sqlalchemy import Engine, text
 
 from batch_assets.domain.batches import BatchOutcomes
 from batch_assets.domain.policy import Policy
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.optimized.results import SQL
+from batch_assets.store.strategy import choose_queries
 from batch_assets.store.tables.staging import result_staging
 from batch_assets_tests.store.queries.support import FINDINGS, Desk, completed
 
@@ -22,7 +22,7 @@ def test_the_copy_names_every_column_in_the_order_of_the_table() -> None:
 
 @pytest.mark.parametrize("table", ["result_staging", "question_staging"])
 def test_nothing_is_left_in_it(engine: Engine, table: str) -> None:
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     batch, ids = desk.ended(3)
     written = desk.write(batch.lease, [completed(row) for row in ids])
     assert written is not None
@@ -34,7 +34,7 @@ def test_nothing_is_left_in_it(engine: Engine, table: str) -> None:
 
 
 def test_a_copy_that_the_database_refuses_leaves_nothing_behind(engine: Engine) -> None:
-    queries = OptimizedQueries(engine)
+    queries = choose_queries(engine, optimized=True)
     desk = Desk(engine, queries)
     batch, (first, second, _) = desk.ended(3)
     desk.do(

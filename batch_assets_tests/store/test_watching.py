@@ -10,8 +10,8 @@ from batch_assets.domain.breakers import BreakerState
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.store.breakers import Breakers
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets.store.watching import InFlight, NewlyDue, Watching
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.store.queries.support import Desk
@@ -23,7 +23,7 @@ OLD = timedelta(minutes=31)
 
 @pytest.fixture
 def desk(emptied_engine: Engine) -> Desk:
-    return Desk(emptied_engine, OptimizedQueries(emptied_engine))
+    return Desk(emptied_engine, choose_queries(emptied_engine, optimized=True))
 
 
 def see(desk: Desk, later: timedelta = timedelta(0)) -> NewlyDue:

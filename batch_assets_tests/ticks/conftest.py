@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.store.queries.support import Desk
 
 
@@ -12,7 +12,7 @@ def desk(emptied_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
     url = emptied_engine.url.set(drivername="postgresql")
     monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    return Desk(emptied_engine, OptimizedQueries(emptied_engine))
+    return Desk(emptied_engine, choose_queries(emptied_engine, optimized=True))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from batch_assets.domain.packing import Candidate, Room, Terms, pack
+from batch_assets.domain.packing import Candidate, Quota, Terms, pack
 from batch_assets.stages.live import live_terms
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.plan import claim_terms
@@ -55,7 +55,7 @@ def offer_of(pipeline: Pipeline, choices: Sequence[Choice]) -> Offer:
                 offer.refused[f"model {choice.candidate.model} has no price"] += 1
             else:
                 candidates.append(choice.candidate)
-        packing = pack(candidates, live, Room())
+        packing = pack(candidates, live, Quota())
         offer.refused.update(rejection.code for rejection in packing.rejections)
         sendable = [one for draft in packing.drafts for one in draft.candidates]
         if sendable:
@@ -67,4 +67,4 @@ def offer_of(pipeline: Pipeline, choices: Sequence[Choice]) -> Offer:
 
 
 def _cost(candidates: Iterable[Candidate], terms: Terms) -> float:
-    return sum(draft.cost_eur for draft in pack(candidates, terms, Room()).drafts)
+    return sum(draft.cost_eur for draft in pack(candidates, terms, Quota()).drafts)

@@ -4,24 +4,25 @@ The same results as the original, row for row; the number of its statements does
 many companies or rows there are.
 """
 
+from dataclasses import dataclass
+
+from batch_assets.store.one_statement import OneStatementQueries
 from batch_assets.store.optimized.batches import BatchQueries
 from batch_assets.store.optimized.claiming import ClaimQueries
-from batch_assets.store.optimized.companies import CompanyQueries
-from batch_assets.store.optimized.conversations import ConversationQueries
 from batch_assets.store.optimized.intake import IntakeQueries
-from batch_assets.store.optimized.recovery import RecoveryQueries
+from batch_assets.store.optimized.reading import ReadingQueries
 from batch_assets.store.optimized.results import ResultQueries
 
 __all__ = ["OptimizedQueries"]
 
 
+@dataclass(frozen=True)
 class OptimizedQueries(
-    CompanyQueries,
+    OneStatementQueries,
     IntakeQueries,
     ClaimQueries,
-    ConversationQueries,
+    ReadingQueries,
     BatchQueries,
     ResultQueries,
-    RecoveryQueries,
 ):
     """`store.protocol.Queries`, in sets."""

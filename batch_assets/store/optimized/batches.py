@@ -1,27 +1,21 @@
-"""Batches on their way to the server and on it, all at once."""
+"""Batches on their way to the server, on it and lost on the way, all at once."""
 
 import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from batch_assets.domain.batches import BatchRow, InFlightBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.records import Lease, RemoteBatch
-from batch_assets.store.optimized.base import columns_of
-from batch_assets.store.original.batches import BatchQueries as OriginalBatchQueries
-from batch_assets.store.original.batches import seen_columns
+from batch_assets.store.base import EngineQueries, columns_of, return_rows
+from batch_assets.store.outcomes import status_columns
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 
-class BatchQueries(OriginalBatchQueries):
-    """The part of `store.protocol.Queries` that moves batches.
-
-    Those that only read are one statement in the original, too.
-    """
+class BatchQueries(EngineQueries):
+    """The part of `store.protocol.Queries` that moves batches."""
 
     def renew(self, leases: Sequence[Lease], seconds: float) -> set[str]:
         """See `Queries.renew`; one statement."""
@@ -91,24 +85,19 @@ class BatchQueries(OriginalBatchQueries):
         if not seen:
             return 0
         columns = [
-            seen_columns(batch, remote, has_ended=batch.id in ended) for batch, remote in seen
+            status_columns(batch, remote, has_ended=batch.id in ended) for batch, remote in seen
         ]
         with self.autocommit.connect() as connection:
             which = {"seen": json.dumps(columns, default=datetime.isoformat)}
             return int(connection.execute(SQL["statuses"], which).scalar_one())
 
+    def record_absences(self, leases: Sequence[Lease], account: str) -> None:
+        """See `Queries.record_absences`; one statement."""
+        if leases:
+            with self.autocommit.connect() as connection:
+                connection.execute(SQL["absent"], {**columns_of(leases), "account": account})
 
-def return_rows(
-    connection: Connection,
-    batch_ids: Sequence[str],
-    request_ids: Sequence[str] | None = None,
-) -> int:
-    """Rows of batches wait again, their attempts released; how many.
-
-    Those that are named, or all that have no outcome yet; one statement.
-    """
-    which = {
-        "batch_ids": list(batch_ids),
-        "request_ids": None if request_ids is None else list(request_ids),
-    }
-    return connection.execute(SQL["return_rows"], which).rowcount
+    def adopt_foreign(self) -> int:
+        """See `Queries.adopt_foreign`; one statement."""
+        with self.autocommit.connect() as connection:
+            return int(connection.execute(SQL["adopt_foreign"]).scalar_one())

@@ -94,45 +94,6 @@ WITH moved AS (
 )
 SELECT moved.id FROM moved
 
--- part: is_in_batch_of_ended
--- Also a row that LiveDash has put back among those that wait: as long as our attempt is open, nobody
--- else has sent it.
-AND CASE CAST(r."processingStatus" AS text)
-    WHEN 'BATCHING_IN_PROGRESS' THEN r."batchId" IS NOT DISTINCT FROM ended.batch_id
-    WHEN 'PENDING_BATCHING' THEN r."batchId" IS NULL
-    ELSE false
-END
-
--- name: return_rows
--- Rows of batches that gave them no answer wait again; they were not paid for and no attempt is
--- counted. They are open as before, and so the stages of their sessions stay in progress. Without request ids: all that have no outcome yet. The states are compared in ways that
--- no index offers: where statistics say that nothing is in progress, the planner would otherwise
--- read the set once for every row, and not each row by its key.
-WITH ended AS (
-    UPDATE batch_assets.attempt AS a
-    SET outcome = 'released', ended_at = CURRENT_TIMESTAMP
-    WHERE a.batch_id = ANY(CAST(:batch_ids AS text[]))
-        AND (
-            CAST(:request_ids AS text[]) IS NULL
-            OR a.request_id = ANY(CAST(:request_ids AS text[]))
-        )
-        AND a.outcome IS NULL
-    RETURNING a.batch_id, a.request_id, a.company_id
-), moved AS (
-    UPDATE public."AIProcessingRequest" AS r
-    SET "processingStatus" = 'PENDING_BATCHING', "batchId" = NULL
-    FROM ended
-    WHERE r.id = ended.request_id
-        -- here: is_in_batch_of_ended
-    RETURNING r.id, r."sessionId", r.model, r."requestedAt", ended.company_id
-), staged AS (
-    -- here: stage_in_progress
-)
-INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
-SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"
-FROM moved
--- here: or_entered_anew
-
 -- name: open_rows
 SELECT a.batch_id, a.request_id
 FROM batch_assets.attempt AS a
@@ -200,3 +161,50 @@ WITH given AS (
     WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
 )
 SELECT count(*) FROM moved
+
+-- name: absent
+UPDATE batch_assets.batch AS b
+SET absences = b.absences + 1,
+    absent_since = coalesce(b.absent_since, clock_timestamp()),
+    account = :account,
+    lease_owner = NULL,
+    lease_expires_at = NULL
+FROM unnest(
+    (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
+) AS g (id, fence)
+WHERE b.id = g.id AND b.fence = g.fence AND b.state IN ('claimed', 'uploaded')
+
+-- name: adopt_foreign
+-- No installation id: they are read to the end like ours, but never cancelled and nothing of them
+-- is deleted. Company by company, since LiveDash's index on the status begins with the company.
+WITH adopted AS (
+    INSERT INTO batch_assets.batch
+        (id, company_id, state, requests, input_file_id, openai_batch_id, server_status,
+        server_status_since, claimed_at, submitted_at)
+    SELECT
+        l.id, l."companyId", 'submitted',
+        (SELECT count(*) FROM public."AIProcessingRequest" AS r WHERE r."batchId" = l.id),
+        l."inputFileId", l."openaiBatchId", 'in_progress',
+        clock_timestamp(), d.made_at, d.made_at
+    FROM public."Company" AS c
+    CROSS JOIN LATERAL (
+        SELECT f.id, f."companyId", f."inputFileId", f."openaiBatchId", f."createdAt"
+        FROM public."AIBatchRequest" AS f
+        WHERE f."companyId" = c.id
+            AND f.status IN ('VALIDATING', 'IN_PROGRESS', 'FINALIZING', 'COMPLETED')
+            AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = f.id)
+        OFFSET 0
+    ) AS l
+    -- here: made_at
+    ORDER BY l."createdAt", l.id
+    ON CONFLICT DO NOTHING
+    RETURNING id, company_id
+), rows_of_them AS (
+    INSERT INTO batch_assets.attempt (batch_id, request_id, company_id)
+    SELECT adopted.id, r.id, adopted.company_id
+    FROM adopted
+    JOIN public."AIProcessingRequest" AS r
+        ON r."batchId" = adopted.id
+        AND CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
+)
+SELECT count(*) FROM adopted

@@ -7,7 +7,6 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from sys import intern
-from typing import Any
 
 from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
@@ -19,17 +18,21 @@ from batch_assets.domain.packing import (
     Packing,
     Rejection,
     Terms,
-    held_by_rest,
+    held_by_cooldown,
     pack,
 )
-from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease
+from batch_assets.store.base import expect
+from batch_assets.store.claims import (
+    ClaimSize,
+    Quotas,
+    begin_claim,
+    claim_parameters,
+    end_rejected,
+    is_used_up,
+)
 from batch_assets.store.followers import follow
-from batch_assets.store.optimized.base import expect
-from batch_assets.store.optimized.rooms import Rooms
-from batch_assets.store.original.claiming import ClaimQueries as OriginalClaimQueries
-from batch_assets.store.original.claiming import bury
-from batch_assets.store.original.visits import Load, is_used_up
+from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.sql import load
@@ -37,75 +40,39 @@ from batch_assets.store.sql import load
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 
-class ClaimQueries(OriginalClaimQueries):
-    """The part of `store.protocol.Queries` that claims from the intake.
-
-    The preview is the original's: it is for people, who look at it now and then.
-    """
+class ClaimQueries(SetQueries):
+    """The part of `store.protocol.Queries` that claims from the intake."""
 
     def claim(
         self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
     ) -> Claim:
         """See `Queries.claim`; one transaction, and two or three statements for each look.
 
-        If the database refuses a row, the original claims the others.
+        If the database refuses a row, the others are claimed row by row.
         """
         try:
             return self._claim(company_ids, terms, holder, spent)
         except DBAPIError as error:
             if not refuses_value(error):
                 raise
-        return super().claim(company_ids, terms, holder, spent)
+        return self.row_by_row.claim(company_ids, terms, holder, spent)
+
+    def preview(self, company_ids: Sequence[str], terms: Terms) -> list[Packing]:
+        """See `Queries.preview`: row by row, since people look at it now and then."""
+        return self.row_by_row.preview(company_ids, terms)
 
     def _claim(
         self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
     ) -> Claim:
         with self.engine.begin() as connection:
-            rooms = begin_claim(connection, terms.policy, spent)
-            claiming = _Claiming(connection, company_ids, terms, holder, rooms)
+            quotas = begin_claim(connection, terms.policy, spent)
+            claiming = _Claiming(connection, company_ids, terms, holder, quotas)
             while not claiming.is_over:
                 claiming.look()
             claiming.count_passed_over()
         return Claim(
             tuple(claiming.batches), claiming.rejected, claiming.held, tuple(claiming.queue)
         )
-
-
-def begin_claim(connection: Connection, policy: Policy, spent: Spent) -> Rooms:
-    """Let no other transaction claim until this one ends, and read what caps and rests leave."""
-    connection.execute(SQL["one_claim_at_a_time"])
-    return Rooms(connection.execute(SQL["used"]).one(), policy, spent)
-
-
-def claim_parameters(
-    batch_ids: Sequence[str], drafts: Sequence[Draft], holder: Holder
-) -> dict[str, Any]:
-    """Batches of these ids with their rows, as columns: one batch a draft, under a lease."""
-    rows = [
-        (candidate.request_id, batch_id, draft.company_id, position)
-        for batch_id, draft in zip(batch_ids, drafts, strict=True)
-        for position, candidate in enumerate(draft.candidates, start=1)
-    ]
-    request_ids, of_batches, of_companies, positions = (
-        list(column) for column in zip(*rows, strict=True)
-    )
-    return {
-        "batch_ids": list(batch_ids),
-        "company_ids": [draft.company_id for draft in drafts],
-        "models": [draft.model for draft in drafts],
-        "requests": [len(draft.candidates) for draft in drafts],
-        "tokens": [draft.tokens for draft in drafts],
-        "costs_eur": [draft.cost_eur for draft in drafts],
-        "installation_id": holder.installation_id,
-        "run_id": holder.run_id,
-        "owner": holder.owner,
-        "lease_seconds": holder.lease_seconds,
-        "account": holder.account,
-        "request_ids": request_ids,
-        "of_batches": of_batches,
-        "of_companies": of_companies,
-        "positions": positions,
-    }
 
 
 class _Claiming:
@@ -117,17 +84,17 @@ class _Claiming:
         company_ids: Sequence[str],
         terms: Terms,
         holder: Holder,
-        rooms: Rooms,
+        quotas: Quotas,
     ) -> None:
         self.queue = list(company_ids)
-        self.load = Load(terms.policy)
+        self.size = ClaimSize(terms.policy)
         self.batches: list[ClaimedBatch] = []
         self.rejected: Counter[str] = Counter()
         self.held: Counter[str] = Counter()
         self._connection = connection
         self._terms = terms
         self._holder = holder
-        self._rooms = rooms
+        self._quotas = quotas
         self._passed_over: dict[str, Mapping[str, str]] = {}
         """By company that is finished: models of which nothing was read, with the reason."""
 
@@ -154,7 +121,7 @@ class _Claiming:
     @property
     def is_over(self) -> bool:
         """Whether there is nobody to look at, or enough in hand."""
-        return not self.queue or self.load.is_enough
+        return not self.queue or self.size.is_enough
 
     def count_passed_over(self) -> None:
         """Count requests of models that were passed over, as many as one look may read."""
@@ -169,7 +136,7 @@ class _Claiming:
             limit = {"limit": self._terms.policy.rows_per_look}
             for row in self._connection.execute(SQL["passed_over"], which | limit):
                 reason = self._passed_over[row.company_id][row.model]
-                self.held[held_by_rest(row.model, reason)] += row.requests
+                self.held[held_by_cooldown(row.model, reason)] += row.requests
 
     def _read(self) -> tuple[Mapping[str, Sequence[Candidate]], Sequence[str], bool]:
         """Candidates by company, and the companies that were read to their end.
@@ -179,7 +146,7 @@ class _Claiming:
         limit = self._terms.policy.rows_per_look
         which = {
             "company_ids": self.queue,
-            "resting_models": list(self._rooms.paused_models),
+            "cooling_models": list(self._quotas.cooling_models),
             "only_model": self._terms.only_model,
             "limit": limit,
         }
@@ -196,15 +163,15 @@ class _Claiming:
     def _pack(self, company_id: str, found: Sequence[Candidate], *, is_cut: bool) -> Packing:
         """Pack what was found for the first company in the queue; it stays there if that is not all
         and something of it was moved."""
-        passed_over = dict(self._rooms.paused_models)
+        passed_over = dict(self._quotas.cooling_models)
         candidates = [candidate for candidate in found if candidate.model not in passed_over]
-        room = self._rooms.room(company_id, {candidate.model for candidate in candidates})
-        packing = pack(candidates, self._terms, room)
-        self._rooms.take(packing.drafts, room)
-        self.load.add(packing.drafts)
-        is_end = is_used_up(room, packing)
-        rests_more = len(room.paused_models) > len(passed_over)
-        has_moved = packing.drafts or packing.rejections or packing.followers or rests_more
+        quota = self._quotas.of(company_id, {candidate.model for candidate in candidates})
+        packing = pack(candidates, self._terms, quota)
+        self._quotas.take(packing.drafts, quota)
+        self.size.add(packing.drafts)
+        is_end = is_used_up(quota, packing)
+        cools_more = len(quota.cooling_models) > len(passed_over)
+        has_moved = packing.drafts or packing.rejections or packing.followers or cools_more
         if is_end or not (is_cut and has_moved):
             self.held += packing.held
             self._passed_over[company_id] = passed_over
@@ -243,7 +210,7 @@ class _Claiming:
             },
         )
         expect(rejected, len(rejections), "reject_rows")
-        bury(self._connection, rejections)
+        end_rejected(self._connection, rejections)
         self.rejected.update(one.code for one in rejections)
 
 

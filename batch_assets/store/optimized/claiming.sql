@@ -1,48 +1,7 @@
--- name: one_claim_at_a_time
--- Caps and allowances are sums over other rows: without this two claims could both fit under them.
--- What a claim reads and writes is found by key, or by an index in its order. Rows change together
--- here, so statistics are always late, and plans that trust them read a backlog or the history:
--- until the transaction ends the planner may only use indexes.
-SELECT
-    pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0)),
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true)
-
--- name: used
--- What caps, allowances and rests depend on, in one row. Batches of LiveDash's own count for nothing.
-SELECT
-    (
-        SELECT coalesce(json_object_agg(t.company_id, json_build_array(t.requests, t.cost)), '{}')
-        FROM (
-            SELECT b.company_id, sum(b.requests) AS requests, sum(b.estimated_cost_eur) AS cost
-            FROM batch_assets.batch AS b
-            WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC')
-                AND b.state <> 'released'
-                AND b.installation_id IS NOT NULL
-            GROUP BY b.company_id
-        ) AS t
-    ) AS today,
-    (
-        SELECT coalesce(json_object_agg(q.model, q.tokens), '{}')
-        FROM (
-            SELECT b.model, sum(b.estimated_tokens) AS tokens
-            FROM batch_assets.batch AS b
-            WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
-            GROUP BY b.model
-        ) AS q
-    ) AS enqueued,
-    (
-        SELECT coalesce(json_object_agg(p.model, p.reason), '{}')
-        FROM batch_assets.model_pause AS p
-        WHERE p.until > clock_timestamp()
-    ) AS paused
-
 -- name: candidates
 -- Company by company in the given order, each with its oldest requests first: the live rows and the
 -- live company decide, the intake only says where to look. Of each company the models that wait are
--- found by steps from one to the next, so that nothing is read of those that rest; each of the
+-- found by steps from one to the next, so that nothing is read of those in a cooldown; each of the
 -- others is read in its order, no further than needed. What is asked of the live row stands in a
 -- coalesce(), so that no index offers it and no statistics are asked: a row is always reached by its
 -- key, from the intake.
@@ -118,7 +77,7 @@ CROSS JOIN LATERAL (
         LIMIT :limit
         FOR UPDATE OF r SKIP LOCKED
     ) AS o
-    WHERE waiting.model <> ALL(CAST(:resting_models AS text[]))
+    WHERE waiting.model <> ALL(CAST(:cooling_models AS text[]))
         AND (CAST(:only_model AS text) IS NULL OR waiting.model = CAST(:only_model AS text))
     ORDER BY o.requested_at, o.request_id
     LIMIT :limit
@@ -158,15 +117,6 @@ FROM (
     LIMIT :limit
 ) AS w
 GROUP BY w.company_id, w.model
-
--- part: moved_into_attempts
--- here: in_no_other_bucket
-), staged AS (
-    -- here: stage_in_progress
-)
-INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
-SELECT moved.batch_id, moved.id, moved.company_id, moved.position
-FROM moved
 
 -- name: claim
 -- The intents and their rows. LiveDash's two ids are NOT NULL: the placeholders can never be an id

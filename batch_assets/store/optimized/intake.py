@@ -9,8 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.records import Backlog
-from batch_assets.store.base import EngineQueries
-from batch_assets.store.original.intake import IntakeQueries as OriginalIntakeQueries
+from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.sql import load
 
@@ -35,20 +34,20 @@ class Reading:
     checked_entries: int = 5_000
 
 
-class IntakeQueries(EngineQueries):
+class IntakeQueries(SetQueries):
     """The part of `store.protocol.Queries` that fills the intake and counts what is in it."""
 
     def notice_pending(self, limit: int) -> int:
         """See `Queries.notice_pending`; two statements, and one more for each 20,000 new rows.
 
-        If the database refuses a row, the original notices the others.
+        If the database refuses a row, the others are noticed row by row.
         """
         try:
             return notice_pending(self.autocommit, limit, Reading())
         except DBAPIError as error:
             if not refuses_value(error):
                 raise
-        return OriginalIntakeQueries(self.engine).notice_pending(limit)
+        return self.row_by_row.notice_pending(limit)
 
     def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
         """See `Queries.pending_by_company`; one statement."""

@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Lease, RowOutcome
+from batch_assets.store.base import columns_of, expect
 from batch_assets.store.followers import end_followers
-from batch_assets.store.optimized.base import columns_of, expect
-from batch_assets.store.original.results import ResultQueries as OriginalResultQueries
+from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.outcomes import (
     add_money,
     add_shared,
@@ -41,11 +41,8 @@ _NEVER: Final = Tried()
 _STAGED: Final = tuple(result_staging.columns.keys())
 
 
-class ResultQueries(OriginalResultQueries):
-    """The part of `store.protocol.Queries` that writes results and retries failures.
-
-    Taking ended batches, and listing leftovers, is one statement in the original, too.
-    """
+class ResultQueries(SetQueries):
+    """The part of `store.protocol.Queries` that writes results and retries failures."""
 
     def rows_of(self, rows: Sequence[BatchRow]) -> Mapping[BatchRow, str | None]:
         """See `Queries.rows_of`; a statement for each `ROWS_A_QUESTION`."""
@@ -62,7 +59,7 @@ class ResultQueries(OriginalResultQueries):
     ) -> Mapping[str, Written]:
         """See `Queries.write_results`; one transaction of at most twelve statements.
 
-        What the database refuses a value of is written as the original does it: row by row.
+        What the database refuses a value of is written row by row.
         """
         which = columns_of(result.lease for result in results)
         try:
@@ -74,7 +71,7 @@ class ResultQueries(OriginalResultQueries):
         except (DBAPIError, psycopg.Error) as error:
             if not refuses_value(error):
                 raise
-        return super().write_results(results, policy)
+        return self.row_by_row.write_results(results, policy)
 
     def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
         """See `Queries.settle`; one statement."""

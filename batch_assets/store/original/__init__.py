@@ -3,24 +3,22 @@
 It is the reference that the optimized one is compared with, and the way back.
 """
 
+from batch_assets.store.one_statement import OneStatementQueries
 from batch_assets.store.original.batches import BatchQueries
 from batch_assets.store.original.claiming import ClaimQueries
-from batch_assets.store.original.companies import CompanyQueries
-from batch_assets.store.original.conversations import ConversationQueries
 from batch_assets.store.original.intake import IntakeQueries
-from batch_assets.store.original.recovery import RecoveryQueries
+from batch_assets.store.original.reading import ReadingQueries
 from batch_assets.store.original.results import ResultQueries
 
 __all__ = ["OriginalQueries"]
 
 
 class OriginalQueries(
-    CompanyQueries,
+    OneStatementQueries,
     IntakeQueries,
     ClaimQueries,
-    ConversationQueries,
+    ReadingQueries,
     BatchQueries,
     ResultQueries,
-    RecoveryQueries,
 ):
     """`store.protocol.Queries`, one statement a row."""

@@ -1,20 +1,15 @@
-"""Batches on their way to the server and on it, one at a time."""
+"""Batches on their way to the server, on it and lost on the way, one at a time."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection
 
 from batch_assets.domain.batches import BatchRow, InFlightBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.records import Lease, RemoteBatch
-from batch_assets.domain.states import (
-    SERVER_ENDED,
-    UNRESOLVED_BATCH_STATES,
-    BatchState,
-    livedash_status,
-)
+from batch_assets.domain.states import UNRESOLVED_BATCH_STATES, BatchState
 from batch_assets.store.base import EngineQueries, holds
+from batch_assets.store.outcomes import status_columns
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -105,48 +100,33 @@ class BatchQueries(EngineQueries):
                 found += [(batch_id, request_id) for request_id in rows]
         return found
 
-    def batches_in_flight(self, limit: int) -> list[InFlightBatch]:
-        """See `Queries.batches_in_flight`."""
-        with self.autocommit.connect() as connection:
-            rows = connection.execute(SQL["in_flight"], {"limit": limit})
-            return [InFlightBatch(**row._mapping) for row in rows]
-
     def record_statuses(
         self, seen: Sequence[tuple[InFlightBatch, RemoteBatch]], ended: frozenset[str]
     ) -> int:
         """See `Queries.record_statuses`."""
         changed = 0
         for batch, remote in seen:
-            which = seen_columns(batch, remote, has_ended=batch.id in ended)
+            which = status_columns(batch, remote, has_ended=batch.id in ended)
             with self.engine.begin() as connection:
                 if connection.execute(SQL["status"], which).rowcount:
                     connection.execute(SQL["livedash_status"], which)
                     changed += 1
         return changed
 
+    def record_absences(self, leases: Sequence[Lease], account: str) -> None:
+        """See `Queries.record_absences`."""
+        with self.autocommit.connect() as connection:
+            for lease in leases:
+                which = {"batch_id": lease.batch_id, "fence": lease.fence, "account": account}
+                connection.execute(SQL["absent"], which)
 
-def seen_columns(batch: InFlightBatch, remote: RemoteBatch, *, has_ended: bool) -> dict[str, Any]:
-    """What the server said of a batch, as the columns of both rows of it."""
-    errors = sorted({(error.code, error.line or 0) for error in remote.errors})
-    return {
-        "batch_id": batch.id,
-        "fence": batch.fence,
-        "ended": has_ended,
-        "server_status": remote.status,
-        "server_errors": [code for code, _ in errors],
-        "server_error_lines": [line for _, line in errors],
-        "server_answered": remote.completed + remote.failed,
-        "output_file_id": remote.output_file_id,
-        "error_file_id": remote.error_file_id,
-        "completed_at": remote.completed_at,
-        "status": livedash_status(_told_word(remote), readable=remote.has_files),
-    }
-
-
-def _told_word(remote: RemoteBatch) -> str:
-    """LiveDash is told that a batch runs for as long as its files may still come."""
-    may_come = remote.status in SERVER_ENDED and remote.status != "failed"
-    return "finalizing" if may_come and not remote.has_files else remote.status
+    def adopt_foreign(self) -> int:
+        """See `Queries.adopt_foreign`."""
+        with self.autocommit.connect() as connection:
+            foreign = connection.execute(SQL["foreign_batches"]).scalars().all()
+            for batch_id in foreign:
+                connection.execute(SQL["adopt_foreign"], {"batch_id": batch_id})
+        return len(foreign)
 
 
 def return_open_rows(connection: Connection, batch_id: str, outcome: str) -> int:

@@ -100,27 +100,6 @@ UPDATE public."AIBatchRequest" AS l
 SET status = 'CANCELLED'
 WHERE l.id = :batch_id AND l.status IN ('PENDING', 'UPLOADING')
 
--- name: in_flight
-SELECT
-    b.id, b.fence, b.openai_batch_id, b.model, b.server_status, b.submitted_at,
-    CAST(extract(epoch FROM clock_timestamp() - b.submitted_at) AS float8) AS age_seconds,
-    CAST(
-        extract(epoch FROM clock_timestamp() - b.server_status_since) AS float8
-    ) AS unchanged_seconds,
-    CAST(
-        extract(
-            epoch FROM clock_timestamp() - greatest(b.server_status_since, b.retrieved_at)
-        ) AS float8
-    ) AS unasked_seconds,
-    CAST(extract(epoch FROM clock_timestamp() - b.cancelled_at) AS float8) AS cancelled_seconds,
-    b.installation_id IS NOT DISTINCT FROM (
-        SELECT i.id FROM batch_assets.installation AS i
-    ) AS is_ours
-FROM batch_assets.batch AS b
-WHERE b.state = 'submitted'
-ORDER BY b.claimed_at, b.id
-LIMIT :limit
-
 -- name: status
 -- A word that says nothing new changes nothing, so that an idle poll writes nothing.
 UPDATE batch_assets.batch AS b
@@ -162,3 +141,42 @@ SET status = CASE
     END
 FROM batch_assets.batch AS b
 WHERE l.id = :batch_id AND b.id = l.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
+
+-- name: absent
+UPDATE batch_assets.batch AS b
+SET absences = b.absences + 1,
+    absent_since = coalesce(b.absent_since, clock_timestamp()),
+    account = :account,
+    lease_owner = NULL,
+    lease_expires_at = NULL
+WHERE b.id = :batch_id AND b.fence = :fence AND b.state IN ('claimed', 'uploaded')
+
+-- name: foreign_batches
+SELECT l.id
+FROM public."AIBatchRequest" AS l
+WHERE l.status IN ('VALIDATING', 'IN_PROGRESS', 'FINALIZING', 'COMPLETED')
+    AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = l.id)
+ORDER BY l."createdAt", l.id
+
+-- name: adopt_foreign
+-- No installation id: it is read to the end like ours, but never cancelled and nothing is deleted.
+WITH adopted AS (
+    INSERT INTO batch_assets.batch
+        (id, company_id, state, requests, input_file_id, openai_batch_id, server_status,
+        server_status_since, claimed_at, submitted_at)
+    SELECT
+        l.id, l."companyId", 'submitted',
+        (SELECT count(*) FROM public."AIProcessingRequest" AS r WHERE r."batchId" = l.id),
+        l."inputFileId", l."openaiBatchId", 'in_progress',
+        clock_timestamp(), d.made_at, d.made_at
+    FROM public."AIBatchRequest" AS l
+    -- here: made_at
+    WHERE l.id = :batch_id
+    ON CONFLICT DO NOTHING
+    RETURNING id, company_id
+)
+INSERT INTO batch_assets.attempt (batch_id, request_id, company_id)
+SELECT adopted.id, r.id, adopted.company_id
+FROM adopted
+JOIN public."AIProcessingRequest" AS r
+    ON r."batchId" = adopted.id AND r."processingStatus" = 'BATCHING_IN_PROGRESS'

@@ -13,20 +13,18 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.batches import Claim, ClaimedBatch
 from batch_assets.domain.packing import Candidate, Draft, Packing, Rejection, Terms
 from batch_assets.domain.records import Lease
-from batch_assets.store.base import EngineQueries, expect_one
-from batch_assets.store.followers import end_followers, follow
-from batch_assets.store.original.intake import backlog_of, forget_gone, notice
-from batch_assets.store.original.visits import (
-    Course,
-    Load,
-    Visit,
+from batch_assets.store.base import EngineQueries, expect
+from batch_assets.store.claims import ClaimSize, end_rejected, total
+from batch_assets.store.followers import follow
+from batch_assets.store.original.company_pass import (
+    ClaimProgress,
+    CompanyPass,
     count_passed_over,
-    total,
-    visit_company,
+    pass_company,
 )
+from batch_assets.store.original.intake import backlog_of, forget_gone, notice
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.refused_values import refused_of, refuses_value
-from batch_assets.store.session_stages import lock_sessions, restage
 from batch_assets.store.sql import load
 from batch_assets.store.troubles import concerns_all
 
@@ -48,52 +46,52 @@ class ClaimQueries(EngineQueries):
         held: Counter[str] = Counter()
         failed: dict[str, str] = {}
         queue = list(company_ids)
-        load = Load(terms.policy)
-        course = Course(countable=terms.policy.rows_per_look)
-        while queue and not load.is_enough:
+        size = ClaimSize(terms.policy)
+        progress = ClaimProgress(countable=terms.policy.rows_per_look)
+        while queue and not size.is_enough:
             try:
-                visit, batches = self._claim_for(queue[0], terms, holder, spent, course)
+                done, batches = self._claim_for(queue[0], terms, holder, spent, progress)
             except DBAPIError as error:
                 if concerns_all(error):
                     raise
                 failed[queue.pop(0)] = type(error.orig).__name__
                 continue
             claimed += batches
-            rejected.update(rejection.code for rejection in visit.packing.rejections)
-            load.add(visit.packing.drafts)
-            spent += total(visit.packing.drafts)
-            course = visit.course
-            if visit.is_last:
-                held += visit.packing.held
-                queue = [] if visit.is_end else queue[1:]
+            rejected.update(rejection.code for rejection in done.packing.rejections)
+            size.add(done.packing.drafts)
+            spent += total(done.packing.drafts)
+            progress = done.progress
+            if done.is_last:
+                held += done.packing.held
+                queue = [] if done.is_end else queue[1:]
         return Claim(tuple(claimed), rejected, held, tuple(queue), failed)
 
     def _claim_for(
-        self, company_id: str, terms: Terms, holder: Holder, spent: Spent, course: Course
-    ) -> tuple[Visit, list[ClaimedBatch]]:
+        self, company_id: str, terms: Terms, holder: Holder, spent: Spent, progress: ClaimProgress
+    ) -> tuple[CompanyPass, list[ClaimedBatch]]:
         """Claim for one company; row by row, once more, if the database refuses one of them."""
         try:
             with self.engine.begin() as connection:
                 one_claim_at_a_time(connection)
-                visit = visit_company(connection, company_id, terms, spent, course)
-                batches = _claim_packed(connection, visit.packing, holder)
-                return _counted(connection, company_id, visit), batches
+                done = pass_company(connection, company_id, terms, spent, progress)
+                batches = _claim_packed(connection, done.packing, holder)
+                return _counted(connection, company_id, done), batches
         except DBAPIError as error:
             if not refuses_value(error):
                 raise
         with self.engine.begin() as connection:
             one_claim_at_a_time(connection)
-            visit = visit_company(connection, company_id, terms, spent, course)
-            batches = _claim_apart(connection, visit.packing, holder)
+            done = pass_company(connection, company_id, terms, spent, progress)
+            batches = _claim_apart(connection, done.packing, holder)
             # What was refused waits on, and would be met again at once.
-            is_last = visit.is_last or bool(visit.packing.held[REFUSED])
-            return _counted(connection, company_id, replace(visit, is_last=is_last)), batches
+            is_last = done.is_last or bool(done.packing.held[REFUSED])
+            return _counted(connection, company_id, replace(done, is_last=is_last)), batches
 
     def preview(self, company_ids: Sequence[str], terms: Terms) -> list[Packing]:
         """See `Queries.preview`: the claim's own steps in transactions that are rolled back."""
         packings: list[Packing] = []
         foreseen: list[Draft] = []
-        course = Course(countable=terms.policy.rows_per_look)
+        progress = ClaimProgress(countable=terms.policy.rows_per_look)
         queue = list(company_ids)
         with self.engine.connect() as connection:
             while queue:
@@ -103,12 +101,12 @@ class ClaimQueries(EngineQueries):
                     forget_gone(connection, company_id)
                     following = _foresee_noticing(connection, company_id, terms.policy.rows_per_run)
                     if terms.policy.is_due(backlog_of(connection, company_id)):
-                        visit = _foresee(connection, company_id, terms, course, foreseen)
-                        foreseen += visit.packing.drafts
-                        visit.packing.followers += following
-                        packings.append(visit.packing)
-                        course = visit.course
-                        queue = [] if visit.is_end else queue
+                        done = _foresee(connection, company_id, terms, progress, foreseen)
+                        foreseen += done.packing.drafts
+                        done.packing.followers += following
+                        packings.append(done.packing)
+                        progress = done.progress
+                        queue = [] if done.is_end else queue
                     transaction.rollback()
         return packings
 
@@ -118,33 +116,33 @@ def one_claim_at_a_time(connection: Connection) -> None:
     connection.execute(SQL["one_claim_at_a_time"])
 
 
-def _counted(connection: Connection, company_id: str, visit: Visit) -> Visit:
-    return count_passed_over(connection, company_id, visit) if visit.is_last else visit
+def _counted(connection: Connection, company_id: str, done: CompanyPass) -> CompanyPass:
+    return count_passed_over(connection, company_id, done) if done.is_last else done
 
 
 def _foresee(
     connection: Connection,
     company_id: str,
     terms: Terms,
-    course: Course,
+    progress: ClaimProgress,
     foreseen: Sequence[Draft],
-) -> Visit:
-    """The last visit to one company, with what all visits would pack; the intake loses that."""
+) -> CompanyPass:
+    """The last pass over one company, with what all passes would pack; the intake loses that."""
     whole = Packing()
     while True:
         drafts = [*foreseen, *whole.drafts]
-        visit = visit_company(connection, company_id, terms, total(drafts), course, foreseen=drafts)
-        whole.drafts += visit.packing.drafts
-        whole.rejections += visit.packing.rejections
-        whole.followers += visit.packing.followers
-        if visit.is_last:
-            visit = count_passed_over(connection, company_id, visit)
-            whole.held = visit.packing.held
-            return replace(visit, packing=whole)
-        course = visit.course
-        packed = [rejection.candidate for rejection in visit.packing.rejections]
-        packed += [one for draft in visit.packing.drafts for one in draft.candidates]
-        packed += visit.packing.followers
+        done = pass_company(connection, company_id, terms, total(drafts), progress, foreseen=drafts)
+        whole.drafts += done.packing.drafts
+        whole.rejections += done.packing.rejections
+        whole.followers += done.packing.followers
+        if done.is_last:
+            done = count_passed_over(connection, company_id, done)
+            whole.held = done.packing.held
+            return replace(done, packing=whole)
+        progress = done.progress
+        packed = [rejection.candidate for rejection in done.packing.rejections]
+        packed += [one for draft in done.packing.drafts for one in draft.candidates]
+        packed += done.packing.followers
         which = {"request_ids": [candidate.request_id for candidate in packed]}
         connection.execute(SQL["forget_packed"], which)
 
@@ -171,17 +169,8 @@ def _claim_packed(connection: Connection, packing: Packing, holder: Holder) -> l
         follow(connection, packing.followers)
     for rejection in packing.rejections:
         _reject(connection, rejection)
-    bury(connection, packing.rejections)
+    end_rejected(connection, packing.rejections)
     return batches
-
-
-def bury(connection: Connection, rejections: Sequence[Rejection]) -> None:
-    """After these have become dead letters: let others take their places, and the stages say so."""
-    if rejections:
-        request_ids = [rejection.candidate.request_id for rejection in rejections]
-        session_ids = lock_sessions(connection, request_ids)
-        end_followers(connection, request_ids)
-        restage(connection, session_ids)
 
 
 def _claim_apart(connection: Connection, packing: Packing, holder: Holder) -> list[ClaimedBatch]:
@@ -209,7 +198,7 @@ def _claim_apart(connection: Connection, packing: Packing, holder: Holder) -> li
 
     def reject(one: Rejection) -> None:
         _reject(connection, one)
-        bury(connection, [one])
+        end_rejected(connection, [one])
 
     refused += len(refused_of(connection, packing.rejections, reject))
     packing.held[REFUSED] += refused
@@ -256,7 +245,7 @@ def _claim_row(
         "request_id": candidate.request_id,
         "position": position,
     }
-    expect_one(connection.execute(SQL["claim_row"], row), "claim_row")
+    expect(connection.execute(SQL["claim_row"], row), 1, "claim_row")
 
 
 def _reject(connection: Connection, rejection: Rejection) -> None:
@@ -269,4 +258,4 @@ def _reject(connection: Connection, rejection: Rejection) -> None:
             "reason": rejection.reason,
         },
     )
-    expect_one(rejected, "reject_row")
+    expect(rejected, 1, "reject_row")

@@ -2,10 +2,10 @@
 
 from sqlalchemy import Engine
 
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.comparing import Compared, CompareLimits, Verdict, compare
+from batch_assets.store.strategy.implementations import make_optimized
 from batch_assets.store.strategy.modes import QueryMode, Toggle
 from batch_assets.store.strategy.reporting import QueryReport
 from batch_assets.store.strategy.stored import StoredMode, StoredModes
@@ -32,4 +32,4 @@ def choose_queries(engine: Engine, *, optimized: bool) -> Queries:
 
     Both give the same results on the same tables, so the choice may change at any time.
     """
-    return OptimizedQueries(engine) if optimized else OriginalQueries(engine)
+    return make_optimized(engine) if optimized else OriginalQueries(engine)

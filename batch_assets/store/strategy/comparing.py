@@ -19,19 +19,14 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.batches import BatchRow
 from batch_assets.store.counting import count_statements
 from batch_assets.store.lookups import Lookups
-from batch_assets.store.optimized import OptimizedQueries
-from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.bounding import TimeIsUpError, bounded
+from batch_assets.store.strategy.implementations import IMPLEMENTATIONS
 from batch_assets.store.strategy.modes import Implementation
 from batch_assets.store.strategy.operations import HAVE_TWO
 from batch_assets.store.strategy.tracking import Measured
 
 TRIES: Final = 3
-QUERIES: Final[Mapping[Implementation, Callable[[Engine], Queries]]] = {
-    Implementation.OPTIMIZED: OptimizedQueries,
-    Implementation.ORIGINAL: OriginalQueries,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +96,8 @@ def compare(engine: Engine, limits: CompareLimits) -> list[Compared]:
     """
     count_statements(engine)
     rows = Lookups(engine).newest_rows(limits.batches, limits.rows)
-    companies = [one.id for one in OptimizedQueries(engine).active_companies()]
+    queries = IMPLEMENTATIONS[Implementation.OPTIMIZED](engine)
+    companies = [one.id for one in queries.active_companies()]
     acts = _acts(companies[: limits.companies], rows, limits)
     return [_compare(engine, name, act, limits.seconds) for name, act in acts.items()]
 
@@ -157,7 +153,7 @@ def _ask(engine: Engine, implementation: Implementation, act: Act, seconds: floa
     measured = Measured()
     with bounded(engine, seconds) as limited, measured.step():
         try:
-            rows = sorted(map(_digest, _rows(act(QUERIES[implementation](limited)))))
+            rows = sorted(map(_digest, _rows(act(IMPLEMENTATIONS[implementation](limited)))))
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == "57014":
                 raise _TooSlowError from None

@@ -12,11 +12,11 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.metrics import QueryUse
 from batch_assets.store.counting import count_statements
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.choosing import Chooser
 from batch_assets.store.strategy.history import read_history, write_history
+from batch_assets.store.strategy.implementations import make_optimized
 from batch_assets.store.strategy.modes import Choice, Implementation, QueryMode, Toggle
 from batch_assets.store.strategy.queries import StrategicQueries
 from batch_assets.store.strategy.reporting import QueryReport, query_report, query_use
@@ -37,7 +37,7 @@ class Strategy:
         *,
         run_id: str = "",
         stored: Callable[[], StoredMode | None] = lambda: None,
-        optimized: Callable[[Engine], Queries] = OptimizedQueries,
+        optimized: Callable[[Engine], Queries] = make_optimized,
         original: Callable[[Engine], Queries] = OriginalQueries,
     ) -> None:
         count_statements(engine)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.one_database import one_database
 from batch_assets_tests.store.plans.world import BACKLOG, SUSPENDED, make_world
@@ -16,7 +16,9 @@ from batch_assets_tests.store.queries.support import Desk
 def engine(databases: TestDatabases) -> Iterator[Engine]:
     with one_database(databases) as opened:
         make_world(opened)
-        assert OptimizedQueries(opened).notice_pending(1_000_000) == SUSPENDED + BACKLOG
+        assert (
+            choose_queries(opened, optimized=True).notice_pending(1_000_000) == SUSPENDED + BACKLOG
+        )
         yield opened
 
 
@@ -31,7 +33,7 @@ def statistics(request: pytest.FixtureRequest, engine: Engine) -> str:
 
 @pytest.fixture
 def desk(engine: Engine, statistics: str) -> Desk:
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     # Whatever earlier tests have claimed: there is room for more.
     desk.do("UPDATE batch_assets.batch SET estimated_tokens = 0 WHERE state = 'claimed'")
     return desk

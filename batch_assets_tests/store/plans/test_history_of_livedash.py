@@ -9,8 +9,8 @@ from sqlalchemy import Engine, text
 from batch_assets.domain.policy import Policy
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.livedash_acts import LiveDashActs
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.registry import Registry
+from batch_assets.store.strategy import choose_queries
 from batch_assets.store.watching import Watching
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_request, make_session
@@ -40,13 +40,13 @@ def engine(databases: TestDatabases) -> Iterator[Engine]:
         make_history(opened)
         with opened.begin() as connection:
             connection.execute(text("CREATE EXTENSION pg_stat_statements SCHEMA public"))
-        assert OptimizedQueries(opened).notice_pending(10_000) == 0
+        assert choose_queries(opened, optimized=True).notice_pending(10_000) == 0
         yield opened
 
 
 @pytest.fixture
 def desk(engine: Engine) -> Desk:
-    return Desk(engine, OptimizedQueries(engine))
+    return Desk(engine, choose_queries(engine, optimized=True))
 
 
 def bytes_read(desk: Desk) -> int:

@@ -14,7 +14,7 @@ from batch_assets.domain.batches import (
 )
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import RowOutcome
-from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_requests
 from batch_assets_tests.one_database import one_database
@@ -29,7 +29,7 @@ POLICY = Policy(default_token_allowance=10**12)
 def desk(databases: TestDatabases) -> Iterator[Desk]:
     """A database of which no statistics were ever taken."""
     with one_database(databases) as opened:
-        yield Desk(opened, OptimizedQueries(opened))
+        yield Desk(opened, choose_queries(opened, optimized=True))
 
 
 def test_a_large_set_all_its_way(desk: Desk) -> None:

@@ -5,15 +5,15 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine
 
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
+from batch_assets.store.strategy.implementations import make_optimized
 from batch_assets_tests.store.queries.support import Desk
 
 IMPLEMENTATIONS: dict[str, Callable[[Engine], Queries]] = {
     "original": OriginalQueries,
-    "optimized": OptimizedQueries,
+    "optimized": make_optimized,
 }
 """Another implementation is added here, and all of this directory holds for it too."""
 

@@ -9,9 +9,9 @@ from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.policy import Policy
 from batch_assets.store.counting import Tally, count_statements, counted_into
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Spent
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.store.queries.support import Desk, terms
 
 
@@ -91,7 +91,7 @@ def test_the_database_refusing_one_company_does_not_touch_anothers_work(engine: 
 
 
 def test_a_claim_for_all_at_once_leaves_nothing_behind_when_it_is_refused(engine: Engine) -> None:
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     first, bad = (desk.company(2)[0] for _ in range(2))
     before = desk.everything()
     with refusing(desk, bad), pytest.raises(DBAPIError):
@@ -132,7 +132,7 @@ def statements(desk: Desk, *company_ids: str, policy: Policy) -> int:
 def test_a_claim_for_all_at_once_sends_two_statements_a_look(
     engine: Engine, looks: int, policy: Policy
 ) -> None:
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     ids = [desk.company(4)[0] for _ in range(8)]
     always = len(["BEGIN", "one_claim_at_a_time", "used", "COMMIT"])
     assert statements(desk, *ids, policy=policy) == always + 2 * looks
@@ -141,7 +141,7 @@ def test_a_claim_for_all_at_once_sends_two_statements_a_look(
 
 
 def test_what_rests_is_counted_once_in_a_claim_for_all_at_once(engine: Engine) -> None:
-    desk = Desk(engine, OptimizedQueries(engine))
+    desk = Desk(engine, choose_queries(engine, optimized=True))
     ids = [desk.company(4)[0] for _ in range(8)]
     desk.do(
         "INSERT INTO batch_assets.model_pause (model, until, reason)"

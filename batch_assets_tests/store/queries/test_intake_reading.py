@@ -9,9 +9,9 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from batch_assets.store.counting import Tally, count_statements, counted_into
-from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.optimized.intake import Reading, notice_pending
 from batch_assets.store.original import OriginalQueries
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.factories import (
     make_company,
     make_request,
@@ -28,7 +28,7 @@ NO_SWEEP = Reading(swept_rows=1, checked_entries=1)
 
 @pytest.fixture
 def desk(engine: Engine) -> Desk:
-    return Desk(engine, OptimizedQueries(engine))
+    return Desk(engine, choose_queries(engine, optimized=True))
 
 
 @pytest.fixture

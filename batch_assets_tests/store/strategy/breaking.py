@@ -1,13 +1,15 @@
 """Breaks what one engine sends, and nothing else, with errors that the server really has."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
 from batch_assets.store.optimized import OptimizedQueries
-from batch_assets.store.strategy import QueryMode, Strategy, Toggle
+from batch_assets.store.original import OriginalQueries
+from batch_assets.store.protocol import Queries
+from batch_assets.store.strategy import QueryMode, Strategy, Toggle, choose_queries
 
 MISSING = "SELECT a.id FROM batch_assets.artefact_that_is_gone AS a"
 SLOW = "SELECT pg_sleep(20)"
@@ -27,7 +29,9 @@ class Broken:
     def strategy(self, engine: Engine, toggle: Toggle | None = None) -> Strategy:
         """A strategy on `engine` whose optimized implementation runs on this one."""
         return Strategy(
-            engine, toggle or OPTIMIZED, optimized=lambda _: OptimizedQueries(self.engine)
+            engine,
+            toggle or OPTIMIZED,
+            optimized=lambda _: choose_queries(self.engine, optimized=True),
         )
 
     @contextmanager
@@ -59,6 +63,11 @@ class Broken:
         event.listen(self.engine, "commit", fail)
         yield
         event.remove(self.engine, "commit", fail)
+
+
+def made_of(kind: type[OptimizedQueries]) -> Callable[[Engine], Queries]:
+    """How a kind of the optimized implementation is put on an engine."""
+    return lambda engine: kind(engine, OriginalQueries(engine))
 
 
 def _shorten(connection: Any, _entry: Any) -> None:

@@ -9,9 +9,11 @@ from batch_assets.domain.errors import DatabaseAtItsEndError
 from batch_assets.domain.records import Company
 from batch_assets.store.engine import open_engine
 from batch_assets.store.optimized import OptimizedQueries
-from batch_assets.store.strategy import Compared, CompareLimits, Verdict, compare, comparing
+from batch_assets.store.strategy import Compared, CompareLimits, Verdict, compare
+from batch_assets.store.strategy.implementations import IMPLEMENTATIONS
 from batch_assets.store.strategy.modes import Implementation
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.store.strategy.breaking import made_of
 from batch_assets_tests.transaction_pooler import transaction_pooler
 
 LIMITS = CompareLimits(seconds=5)
@@ -75,8 +77,8 @@ def test_what_is_not_the_same_is_named(
     seconds: float,
     found: tuple[Verdict, int],
 ) -> None:
-    both = {**comparing.QUERIES, Implementation.OPTIMIZED: queries}
-    monkeypatch.setattr(comparing, "QUERIES", both)
+    both = {**IMPLEMENTATIONS, Implementation.OPTIMIZED: made_of(queries)}
+    monkeypatch.setattr("batch_assets.store.strategy.comparing.IMPLEMENTATIONS", both)
     compared = companies(reading, CompareLimits(seconds=seconds))
     assert (compared.verdict, compared.different_rows) == found
     reading.dispose()

@@ -12,7 +12,7 @@ from batch_assets.domain.records import Lease
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.strategy import QueryMode, Strategy, Toggle
 from batch_assets_tests.store.queries.support import Desk
-from batch_assets_tests.store.strategy.breaking import Broken
+from batch_assets_tests.store.strategy.breaking import Broken, made_of
 from batch_assets_tests.store.strategy.scenes import SCENES
 
 CANARY = "canary-59d0"
@@ -78,7 +78,7 @@ def test_a_copy_that_is_cut_short(
     engine: Engine, desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     ask, judge = SCENES["expire"](desk)
-    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED), optimized=CopyingQueries)
+    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED), optimized=made_of(CopyingQueries))
     judge(ask(strategy.queries))
     report = strategy.report({})
     assert report.query_fallbacks == 1
@@ -91,7 +91,7 @@ def test_a_copy_that_is_cut_short(
 def test_its_own_error_is_raised_without_the_fallback(engine: Engine, desk: Desk) -> None:
     ask, _ = SCENES["expire"](desk)
     strategy = Strategy(
-        engine, Toggle(QueryMode.OPTIMIZED, falls_back=False), optimized=CopyingQueries
+        engine, Toggle(QueryMode.OPTIMIZED, falls_back=False), optimized=made_of(CopyingQueries)
     )
     with pytest.raises(psycopg.errors.InvalidTextRepresentation):
         ask(strategy.queries)

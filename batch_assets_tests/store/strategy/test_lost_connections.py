@@ -14,7 +14,7 @@ from batch_assets.store.lost_connections import is_lost, retry_lost
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.strategy import QueryMode, Strategy, Toggle
 from batch_assets_tests.store.queries.support import Desk
-from batch_assets_tests.store.strategy.breaking import MISSING, Broken
+from batch_assets_tests.store.strategy.breaking import MISSING, Broken, made_of
 from batch_assets_tests.store.strategy.scenes import SCENES
 
 END_OTHERS = text(
@@ -112,7 +112,7 @@ def read(stream: Iterator[Conversation], count: int) -> list[str]:
 def small_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else all of a test's conversations come with the first fetch."""
     for name in ("FIRST_FETCH", "MOST_ROWS_A_FETCH"):
-        monkeypatch.setattr(f"batch_assets.store.optimized.conversations.{name}", 2)
+        monkeypatch.setattr(f"batch_assets.store.optimized.reading.{name}", 2)
 
 
 @pytest.mark.usefixtures("small_fetches")
@@ -151,7 +151,7 @@ def test_the_original_goes_on_where_a_stream_failed(
 ) -> None:
     monkeypatch.setattr(FailingLate, "READ", read_before)
     batch_ids, expected = three_batches(desk)
-    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED), optimized=FailingLate)
+    strategy = Strategy(engine, Toggle(QueryMode.OPTIMIZED), optimized=made_of(FailingLate))
     stream = strategy.queries.conversations(batch_ids)
     assert [one.request_id for one in stream] == expected
     entry = strategy.report({}).query_operations["conversations"]

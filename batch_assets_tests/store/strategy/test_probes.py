@@ -21,7 +21,7 @@ from batch_assets.store.strategy.modes import Implementation
 from batch_assets.store.strategy.operations import PROBED, READS
 from batch_assets.store.strategy.tracking import Key, Purpose
 from batch_assets_tests.store.queries.support import Desk
-from batch_assets_tests.store.strategy.breaking import MISSING, Broken
+from batch_assets_tests.store.strategy.breaking import MISSING, Broken, made_of
 from batch_assets_tests.store.strategy.past import AUTO, grow_older, remember
 from batch_assets_tests.store.strategy.scenes import SCENES
 
@@ -185,7 +185,9 @@ def test_an_operation_that_slows_down_is_left_and_chosen_again_once_it_is_fast(
         """A process, half an hour after the one before; which implementation it used."""
         grow_older(desk, 31)
         leave_for_probing(desk, "pending_by_company")
-        strategy = Strategy(engine, AUTO, optimized=SluggishQueries, original=SteadyQueries)
+        strategy = Strategy(
+            engine, AUTO, optimized=made_of(SluggishQueries), original=SteadyQueries
+        )
         found = strategy.queries.pending_by_company(sorted(companies))
         assert {backlog.company_id for backlog in found} == companies
         assert len(probes(strategy)) == 2

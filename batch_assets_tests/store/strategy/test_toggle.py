@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.original import OriginalQueries
 from batch_assets.store.strategy import (
     QueryMode,
     StoredModes,
@@ -71,6 +73,16 @@ def test_a_choice_is_kept_in_the_words_of_the_first_version(
     assert Strategy(engine, Toggle(), stored=modes.read).mode is mode
     assert modes.keep(mode, "someone else").mode is mode
     assert desk.column("SELECT mode FROM batch_assets.query_mode") == [stored]
+
+
+def test_what_has_two_implementations_is_what_is_not_shared() -> None:
+    others = {
+        operation
+        for operation in READS | WRITES
+        if getattr(OptimizedQueries, operation) is not getattr(OriginalQueries, operation)
+    }
+    # The optimized one hands it over.
+    assert others - {"preview"} == HAVE_TWO
 
 
 def test_the_two_implementations_differ_where_it_matters() -> None:

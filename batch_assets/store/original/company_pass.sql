@@ -18,7 +18,7 @@ FROM batch_assets.batch AS b
 WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
 GROUP BY b.model
 
--- name: paused_models
+-- name: cooling_models
 SELECT p.model, p.reason
 FROM batch_assets.model_pause AS p
 WHERE p.until > clock_timestamp()
@@ -61,7 +61,7 @@ FROM (
             SELECT FROM batch_assets.attempt AS a WHERE a.request_id = r.id AND a.outcome IS NULL
         )
         AND r.model = i.model
-        AND i.model <> ALL(:resting_models)
+        AND i.model <> ALL(:cooling_models)
         AND (CAST(:only_model AS text) IS NULL OR i.model = CAST(:only_model AS text))
     ORDER BY i.requested_at, i.request_id
     LIMIT :limit

@@ -1,4 +1,4 @@
-"""The conversations of claimed batches: one ordered read, fetched in parts by a cursor."""
+"""What is only read: conversations by a cursor, in parts; the statistics of all companies."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Row
 
+from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.records import Conversation, Message
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load
@@ -17,8 +18,8 @@ MOST_ROWS_A_FETCH: Final = 2_500
 BYTES_A_FETCH: Final = 4_000_000
 
 
-class ConversationQueries(EngineQueries):
-    """The part of `store.protocol.Queries` that reads what is sent."""
+class ReadingQueries(EngineQueries):
+    """The part of `store.protocol.Queries` that reads conversations and statistics."""
 
     def conversations(self, batch_ids: Sequence[str]) -> Iterator[Conversation]:
         """See `Queries.conversations`; one statement, on a server-side cursor.
@@ -46,6 +47,12 @@ class ConversationQueries(EngineQueries):
                 if read < wanted:
                     break
                 wanted = min(MOST_ROWS_A_FETCH, 1 + BYTES_A_FETCH * read // (characters + read))
+
+    def statistics(self) -> list[CompanyStatistics]:
+        """See `Queries.statistics`; one statement."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["statistics"])
+            return [CompanyStatistics(**row._mapping) for row in rows]
 
 
 def _conversation(row: "Row[tuple[object, ...]]") -> Conversation:

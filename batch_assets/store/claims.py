@@ -1,0 +1,198 @@
+"""What all claims share: one at a time, within the quotas that caps and allowances leave."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from batch_assets.domain.packing import (
+    CAP_ON_COST,
+    CAP_ON_REQUESTS,
+    Draft,
+    Packing,
+    Quota,
+    Rejection,
+)
+from batch_assets.domain.policy import Caps, Policy
+from batch_assets.store.followers import end_followers
+from batch_assets.store.protocol import Holder, Spent
+from batch_assets.store.session_stages import lock_sessions, restage
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+class Quotas:
+    """The quota of each company, read once; with all that was drafted so far counted in."""
+
+    def __init__(self, used: "Row[tuple[object, ...]]", policy: Policy, spent: Spent) -> None:
+        today: Mapping[str, Sequence[float]] = used.today
+        self._policy = policy
+        self._run = spent
+        self._day = Spent(
+            requests=round(sum(requests for requests, _ in today.values())),
+            cost_eur=sum(cost for _, cost in today.values()),
+        )
+        self._companies = {
+            company_id: Spent(round(requests), cost)
+            for company_id, (requests, cost) in today.items()
+        }
+        self._enqueued: Counter[str] = Counter(used.enqueued)
+        self.cooling_models: dict[str, str] = used.paused
+        """Models in a cooldown, with the reason; more of them as allowances are used up."""
+
+    def of(self, company_id: str, models: Iterable[str]) -> Quota:
+        """What may still be sent for a company, of these models without those in a cooldown."""
+        return quota_within(
+            self._policy.caps,
+            run=self._run,
+            day=self._day,
+            company=self._companies.get(company_id, Spent()),
+            model_tokens={
+                model: self._policy.token_allowance(model) - self._enqueued[model]
+                for model in models
+            },
+            cooling_models=dict(self.cooling_models),
+        )
+
+    def take(self, drafts: Sequence[Draft], quota: Quota) -> None:
+        """Count drafts that are about to be claimed, and models that `quota` has no more of."""
+        self.cooling_models.update(quota.cooling_models)
+        for draft in drafts:
+            more = total([draft])
+            self._run += more
+            self._day += more
+            own = self._companies.get(draft.company_id, Spent())
+            self._companies[draft.company_id] = own + more
+            self._enqueued[draft.model] += draft.tokens
+
+
+def begin_claim(connection: Connection, policy: Policy, spent: Spent) -> Quotas:
+    """Let no other transaction claim until this one ends, and read what is left of the quotas."""
+    connection.execute(SQL["one_claim_at_a_time"])
+    return Quotas(connection.execute(SQL["used"]).one(), policy, spent)
+
+
+def quota_within(
+    caps: Caps,
+    *,
+    run: Spent,
+    day: Spent,
+    company: Spent,
+    model_tokens: dict[str, int],
+    cooling_models: dict[str, str],
+) -> Quota:
+    """The quota that the caps leave after what the run, the day and the company have spent."""
+    return Quota(
+        requests={
+            "run": _left(caps.run_requests, run.requests),
+            "day": _left(caps.day_requests, day.requests),
+            "company": _left(caps.company_day_requests, company.requests),
+        },
+        cost_eur={
+            "run": _left(caps.run_cost_eur, run.cost_eur),
+            "day": _left(caps.day_cost_eur, day.cost_eur),
+            "company": _left(caps.company_day_cost_eur, company.cost_eur),
+        },
+        model_tokens=model_tokens,
+        cooling_models=cooling_models,
+    )
+
+
+def _left(cap: float | None, used: float) -> float | None:
+    return None if cap is None else cap - used
+
+
+def is_used_up(quota: Quota, packing: Packing) -> bool:
+    """Whether something was held by a cap that leaves no more to any other company.
+
+    That it was held is enough: nobody looks through a whole backlog for a request that is cheap
+    enough to fit in after all.
+    """
+    return any(
+        packing.held[reason] and _tightest(left) != "company"
+        for reason, left in ((CAP_ON_REQUESTS, quota.requests), (CAP_ON_COST, quota.cost_eur))
+    )
+
+
+def _tightest(left: Mapping[str, float | None]) -> str:
+    """The scope with the smallest quota; of two that are equal, the wider one."""
+    return min(left, key=lambda scope: math.inf if (quota := left[scope]) is None else quota)
+
+
+def total(drafts: Sequence[Draft]) -> Spent:
+    """What some drafts would spend."""
+    return Spent(
+        requests=sum(len(draft.candidates) for draft in drafts),
+        cost_eur=sum(draft.cost_eur for draft in drafts),
+    )
+
+
+@dataclass(slots=True)
+class ClaimSize:
+    """What one claim has in hand; with enough of it, the rest is for the next claim."""
+
+    policy: Policy
+    batches: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+    def add(self, drafts: Iterable[Draft]) -> None:
+        """Count drafts that are claimed."""
+        for draft in drafts:
+            self.batches += 1
+            self.rows += len(draft.candidates)
+            self.bytes += draft.bytes
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether no other company is to be looked at."""
+        return (
+            self.batches >= self.policy.batches_per_claim
+            or self.rows >= self.policy.rows_per_claim
+            or self.bytes >= self.policy.bytes_per_claim
+        )
+
+
+def claim_parameters(
+    batch_ids: Sequence[str], drafts: Sequence[Draft], holder: Holder
+) -> dict[str, Any]:
+    """Batches of these ids with their rows, as columns: one batch a draft, under a lease."""
+    rows = [
+        (candidate.request_id, batch_id, draft.company_id, position)
+        for batch_id, draft in zip(batch_ids, drafts, strict=True)
+        for position, candidate in enumerate(draft.candidates, start=1)
+    ]
+    request_ids, of_batches, of_companies, positions = (
+        list(column) for column in zip(*rows, strict=True)
+    )
+    return {
+        "batch_ids": list(batch_ids),
+        "company_ids": [draft.company_id for draft in drafts],
+        "models": [draft.model for draft in drafts],
+        "requests": [len(draft.candidates) for draft in drafts],
+        "tokens": [draft.tokens for draft in drafts],
+        "costs_eur": [draft.cost_eur for draft in drafts],
+        "installation_id": holder.installation_id,
+        "run_id": holder.run_id,
+        "owner": holder.owner,
+        "lease_seconds": holder.lease_seconds,
+        "account": holder.account,
+        "request_ids": request_ids,
+        "of_batches": of_batches,
+        "of_companies": of_companies,
+        "positions": positions,
+    }
+
+
+def end_rejected(connection: Connection, rejections: Sequence[Rejection]) -> None:
+    """Let others take the places of requests that have become dead letters; stages say so."""
+    if rejections:
+        request_ids = [rejection.candidate.request_id for rejection in rejections]
+        session_ids = lock_sessions(connection, request_ids)
+        end_followers(connection, request_ids)
+        restage(connection, session_ids)

@@ -1,0 +1,131 @@
+"""One company pass of a claim: what the company has waiting, and what can be packed of it now."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from batch_assets.domain.packing import (
+    Candidate,
+    Draft,
+    Packing,
+    Quota,
+    Terms,
+    held_by_cooldown,
+    pack,
+)
+from batch_assets.domain.policy import Policy
+from batch_assets.store.claims import is_used_up, quota_within, total
+from batch_assets.store.protocol import Spent
+from batch_assets.store.sql import load
+
+SQL = load(Path(__file__).with_suffix(".sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimProgress:
+    """What a claim knows on its way from company to company."""
+
+    countable: int
+    """How many requests of models in a cooldown may still be counted."""
+    cooling: Mapping[str, str] = field(default_factory=dict)
+    """Models whose quota has turned out to be used up, for whatever company, with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyPass:
+    """What was packed of one company's oldest waiting requests."""
+
+    packing: Packing
+    passed_over: Mapping[str, str]
+    """Models of which nothing was read, with the reason."""
+    progress: ClaimProgress
+    """What is known after it."""
+    is_last: bool
+    """Whether another pass over the company would find nothing to pack."""
+    is_end: bool
+    """Whether a cap is reached that is for all companies."""
+
+
+def pass_company(
+    connection: Connection,
+    company_id: str,
+    terms: Terms,
+    spent: Spent,
+    progress: ClaimProgress,
+    *,
+    foreseen: Sequence[Draft] = (),
+) -> CompanyPass:
+    """Pack what one company has, without the models in a cooldown: see `count_passed_over`.
+
+    `foreseen` drafts are not in the database yet but count as if they were.
+    """
+    quota = _quota(connection, company_id, terms.policy, spent, foreseen)
+    quota.cooling_models.update(progress.cooling)
+    passed_over = dict(quota.cooling_models)
+    limit = terms.policy.rows_per_look
+    which: dict[str, Any] = {"company_id": company_id, "cooling_models": list(passed_over)}
+    which |= {"only_model": terms.only_model, "limit": limit}
+    rows = connection.execute(SQL["candidates"], which).all()
+    candidates = [Candidate(**row._mapping) for row in rows]
+    for candidate in candidates:
+        quota.model_tokens.setdefault(
+            candidate.model, terms.policy.token_allowance(candidate.model)
+        )
+    packing = pack(candidates, terms, quota)
+    cools_more = len(quota.cooling_models) > len(passed_over)
+    has_moved = packing.drafts or packing.rejections or packing.followers or cools_more
+    is_end = is_used_up(quota, packing)
+    is_last = is_end or not (has_moved and len(rows) == limit)
+    after = ClaimProgress(progress.countable, quota.cooling_models)
+    return CompanyPass(packing, passed_over, after, is_last, is_end)
+
+
+def count_passed_over(connection: Connection, company_id: str, done: CompanyPass) -> CompanyPass:
+    """The last pass over a company, with what was passed over for its model's cooldown as held.
+
+    At most `ClaimProgress.countable`. It is counted after what was packed has moved: a rejected
+    request lets one that follows it wait in its place.
+    """
+    held: Counter[str] = Counter()
+    for model in sorted(done.passed_over):
+        left = done.progress.countable - held.total()
+        which = {"company_id": company_id, "model": model, "limit": left}
+        requests = connection.execute(SQL["passed_over"], which).scalar_one()
+        if requests:
+            held[held_by_cooldown(model, done.passed_over[model])] += requests
+    done.packing.held += held
+    countable = done.progress.countable - held.total()
+    return replace(done, progress=replace(done.progress, countable=countable))
+
+
+def _quota(
+    connection: Connection,
+    company_id: str,
+    policy: Policy,
+    spent: Spent,
+    foreseen: Sequence[Draft],
+) -> Quota:
+    """What the caps and allowances leave for one company at this moment."""
+    used = connection.execute(SQL["claimed_today"], {"company_id": company_id}).one()
+    today = total(foreseen)
+    own = total([draft for draft in foreseen if draft.company_id == company_id])
+    enqueued = Counter(
+        {row.model: row.tokens for row in connection.execute(SQL["enqueued_tokens"])}
+    )
+    for draft in foreseen:
+        enqueued[draft.model] += draft.tokens
+    cooling = {row.model: row.reason for row in connection.execute(SQL["cooling_models"])}
+    return quota_within(
+        policy.caps,
+        run=spent,
+        day=Spent(used.day_requests, used.day_cost_eur) + today,
+        company=Spent(used.company_day_requests, used.company_day_cost_eur) + own,
+        model_tokens={
+            model: policy.token_allowance(model) - tokens for model, tokens in enqueued.items()
+        },
+        cooling_models=cooling,
+    )
