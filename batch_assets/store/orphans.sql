@@ -7,11 +7,11 @@
 -- Whether the database that made them lives on cannot be known: so nothing of them is ever cancelled,
 -- and of their files none is deleted but those of batches that are proved never to have been made.
 WITH found AS MATERIALIZED (
-    SELECT l.*
+    SELECT l.*, d.made_at
     FROM public."Company" AS c
     CROSS JOIN LATERAL (
         SELECT
-            f.id, f."companyId" AS company_id, f."createdAt" AS made_at,
+            f.id, f."companyId" AS company_id, f."createdAt",
             f."openaiBatchId" AS openai_batch_id,
             nullif(f."inputFileId", 'unsent:' || f.id) AS input_file_id,
             CASE
@@ -26,10 +26,15 @@ WITH found AS MATERIALIZED (
             -- here: is_half_made
         OFFSET 0
     ) AS l
+    -- here: made_at
 ), held AS MATERIALIZED (
     SELECT
         found.id AS batch_id, found.company_id, found.state, found.made_at, r.id AS request_id,
-        r.model, r."totalCostEur" AS cost_eur, r."completedAt" AS completed_at,
+        r.model, r."totalCostEur" AS cost_eur,
+        CASE
+            WHEN r."completedAt" BETWEEN '0001-01-02 00:00+00' AND clock_timestamp()
+                THEN r."completedAt"
+        END AS completed_at,
         CASE CAST(r."processingStatus" AS text)
             WHEN 'PROCESSING_COMPLETE' THEN 'completed'
             WHEN 'PROCESSING_FAILED' THEN 'discarded'

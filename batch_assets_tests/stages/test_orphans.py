@@ -1,6 +1,7 @@
 """The schema `batch_assets` is lost with batches at every stage: each is found again, or freed."""
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from batch_assets.store.migrate import upgrade
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
+from batch_assets_tests.odd_values import TIMES
 from batch_assets_tests.one_database import empty, one_database
 from batch_assets_tests.stages.half_made import (
     FAILING,
@@ -98,6 +100,7 @@ def finish(lab: Lab) -> None:
     wait_until(is_done, seconds=30)
 
 
+SET_COMPLETED = 'public."AIProcessingRequest" SET "completedAt"'
 STAGES: Sequence[Callable[[Lab], list[str]]] = (
     *(claimed, uploaded_in_vain, uploaded, created, running, ended, half_ingested),
     *(read_and_not_settled, put_off, followed),
@@ -117,6 +120,22 @@ def test_what_was_under_way_when_the_schema_was_lost_is_billed_once(
     assert lab.times_billed([*before, *ids]) == [1] * (len(ids) + 2)
     found = Conservation(lab.desk.engine).all_rows()
     assert found.is_clean, found
+
+
+@pytest.mark.parametrize("moment", TIMES[:6:2])
+def test_one_of_any_date_is_read_like_any_other(lab: Lab, moment: str) -> None:
+    ids = half_ingested(lab)
+    lose(lab)
+    for column in ('public."AIBatchRequest" SET "createdAt"', SET_COMPLETED):
+        lab.desk.do(f"UPDATE {column} = CAST(:moment AS timestamptz)", moment=moment)
+    made = "SELECT min(claimed_at), max(claimed_at) FROM batch_assets.batch"
+    read = "SELECT min(ended_at), max(ended_at) FROM batch_assets.attempt"
+    finish(lab)
+    for query in (made, read):
+        (first, last) = lab.desk.rows(query)[0]
+        assert datetime.min.replace(tzinfo=UTC) < first <= last <= datetime.now(UTC), query
+    assert set(lab.statuses(ids)) == {"PROCESSING_COMPLETE"}
+    assert lab.times_billed(ids) == [1] * len(ids)
 
 
 @pytest.mark.parametrize("implementation", ["optimized", "original"])
