@@ -10,8 +10,8 @@ from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.states import BATCH_MOVES, REQUEST_MOVES, Move
 from batch_assets.local.batch_server import ServerConfig, running_server
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.naming import metadata_of
 from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.remote_ids import metadata_of
 from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.registry import Registry
@@ -24,8 +24,8 @@ from batch_assets_tests.moves import (
     watch_moves,
 )
 from batch_assets_tests.one_database import empty, one_database
-from batch_assets_tests.stages.live_support import ON, ask, dead_twins, failed, waiting
 from batch_assets_tests.stages.support import API_KEY, QUICK, Lab, answer, call_rule, refusal
+from batch_assets_tests.stages.synchronous_support import ON, ask, dead_twins, failed, waiting
 from batch_assets_tests.store.queries.support import Desk
 
 PAGE = Path(__file__).parents[1] / "docs" / "state_machine.md"

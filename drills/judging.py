@@ -17,14 +17,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from batch_assets.stages.live_wave import INDETERMINATE_LIVE
-from batch_assets.stages.naming import call_id
+from batch_assets.stages.remote_ids import call_id
+from batch_assets.stages.synchronous_caller import INDETERMINATE
 from drills.livedash import Purchase
 from drills.server import Server
 from drills.story import UNREADABLE, UNSPOILT, Request, Story
 from drills.world import World
 
-_OF_THE_STORY: Final = frozenset({INDETERMINATE_LIVE, "refused_alone"})
+_OF_THE_STORY: Final = frozenset({INDETERMINATE, "refused_alone"})
 """Dead for what the story did: nobody knows what a live call came to, or the server refused a batch
 of one request for no reason, and took others of its model."""
 
@@ -191,7 +191,7 @@ def _judge_live(world: World, server: Server, verdict: Verdict) -> Iterator[_Liv
     billed = Counter(str(entry.custom_id) for entry in server.ledger().entries(kind="live"))
     for attempt in world.rows("live_attempts"):
         times = billed.pop(call_id(attempt.batch_id, attempt.request_id), 0)
-        is_unknown = attempt.code == INDETERMINATE_LIVE
+        is_unknown = attempt.code == INDETERMINATE
         verdict.unknown += is_unknown
         if times > 1:
             verdict.billed_twice += 1

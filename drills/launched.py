@@ -18,7 +18,7 @@ from batch_assets.ops import (
     submit_batches,
 )
 from batch_assets.settings import Settings
-from batch_assets.stages import clean, ingest
+from batch_assets.stages import ingest, orphans
 from drills import probes
 from drills.launching import ORDER
 from drills.points import Points, Strike
@@ -31,7 +31,7 @@ _STAGES: Final = (
     (check_batch_statuses, "check_statuses", "check"),
     (check_batch_statuses, "recover", "recover"),
     (ingest, "ingest_results", "ingest"),
-    (clean, "delete_leftovers", "clean"),
+    (orphans, "delete_leftovers", "clean"),
     (retry_failed_requests, "retry_failed", "retry"),
     (fetch_pending_requests, "find_due", "find"),
     (submit_batches, "submit_due", "submit"),

@@ -18,10 +18,10 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.abandoned import read_abandoned
-from batch_assets.stages.clean import delete_leftovers
+from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.controls.abandon import abandon_batch
-from batch_assets.stages.guarding import Guard
 from batch_assets.stages.ingest import ingest_results
+from batch_assets.stages.orphans import delete_leftovers
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import find_due
 from batch_assets.stages.poll import check_statuses
@@ -119,7 +119,9 @@ def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
     """What the stages of one run are given."""
     engine = open_engine(scene.world.url)
     strategy = Strategy(engine, Toggle(mode=QueryMode(story.mode)))
-    guard = Guard(Breakers(engine), story.policy, known=lambda: pipeline.snapshot.breakers)
+    guard = CircuitBreakerGuard(
+        Breakers(engine), story.policy, known=lambda: pipeline.snapshot.breakers
+    )
     with BatchApi(API_KEY, scene.base_url, timeouts=TIMEOUTS, guard=guard) as api:
         pipeline = Pipeline(
             queries=strategy.queries,

@@ -14,7 +14,7 @@ from batch_assets.domain.batches import BatchRow
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.leases import LeaseKeeper
+from batch_assets.stages.concurrency import LeaseKeeper
 from batch_assets.stages.submit import submit_due
 from batch_assets.store.dialect import UnaskedDialect
 from batch_assets.store.live import Live

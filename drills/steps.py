@@ -29,14 +29,13 @@ from hypothesis.stateful import (
 )
 
 from batch_assets.local.batch_server import RunningServer, running_server
-from batch_assets.stages.clean import delete_leftovers
 from batch_assets.stages.ingest import ingest_results
+from batch_assets.stages.orphans import delete_leftovers, find_orphans
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import find_due
 from batch_assets.stages.poll import check_statuses
 from batch_assets.stages.recover import recover
 from batch_assets.stages.retry import retry_failed
-from batch_assets.stages.strays import find_strays
 from batch_assets.stages.submit import submit_due
 from batch_assets.wiring import PROJECT_DIR
 from drills import probes
@@ -113,7 +112,7 @@ STAGES: Final[Mapping[str, Callable[[Pipeline, Budget], object]]] = {
     "clean": delete_leftovers,
     "retry": retry_failed,
     "submit": _submit,
-    "strays": lambda pipeline, _budget: find_strays(pipeline),
+    "strays": lambda pipeline, _budget: find_orphans(pipeline),
 }
 
 

@@ -8,7 +8,7 @@ from batch_assets.cli.opening import OpenDatabase
 from batch_assets.cli.output import plural
 from batch_assets.domain.lookups import LastRun, OpenBatches
 from batch_assets.domain.wording import span
-from batch_assets.stages.controls.mode import ModeReport, read_mode
+from batch_assets.stages.controls.query_mode import ModeReport, read_mode
 from batch_assets.store.lookups import Lookups
 
 

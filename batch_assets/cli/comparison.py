@@ -6,7 +6,7 @@ import typer
 
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import Column, console, count, number, option, print_json
-from batch_assets.stages.controls.compare import CompareReport, compare_queries
+from batch_assets.stages.controls.query_mode import CompareReport, compare_queries
 from batch_assets.store.strategy import Compared, CompareLimits
 
 _COLUMNS: Sequence[Column[Compared]] = (

@@ -22,7 +22,7 @@ from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.stages.controls.criteria import Wanted, criteria_of, first_wrong, require_sense
-from batch_assets.stages.controls.quoting import Offer, Quote, offer_of
+from batch_assets.stages.synchronous_requests import Offer, Quote, offer_of
 from batch_assets.store.live_requests import LiveRequests
 from batch_assets.store.lookups import Lookups
 

@@ -2,7 +2,7 @@
 
 from batch_assets.cli.opening import open_database, who
 from batch_assets.cli.output import console, print_json
-from batch_assets.stages.controls.mode import choose_mode, read_mode
+from batch_assets.stages.controls.query_mode import choose_mode, read_mode
 
 
 def mode(wanted: str | None, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.settings import Settings, load_settings
-from batch_assets.stages.guarding import Guard
+from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.engine import open_engine
@@ -107,7 +107,7 @@ def open_pipeline(database: OpenDatabase, purpose: str) -> Iterator[Pipeline]:
     """What the stages are given, with a client whose calls the breakers see."""
     endpoints = database.endpoints
     policy = endpoints.profile.bound(database.settings.policy())
-    guard = Guard(database.breakers, policy, known=database.breakers.all)
+    guard = CircuitBreakerGuard(database.breakers, policy, known=database.breakers.all)
     with BatchApi(
         endpoints.api_key,
         endpoints.base_url,

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.output import console, print_json
-from batch_assets.stages.controls.stages import reset_stages
+from batch_assets.stages.controls.reset import reset_stages
 
 
 def reset(*, dry_run: bool, as_json: bool) -> None:

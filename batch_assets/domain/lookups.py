@@ -65,6 +65,10 @@ class BatchRecord:
     wasted_cost_eur: float
     """What these have cost; not in `cost_eur`."""
 
+    def named(self, noun: str = "Batch") -> str:
+        """Name it with its company, to begin a sentence with unless `noun` is in small letters."""
+        return f"{noun} {self.id} of {self.company or self.company_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class OpenBatches:

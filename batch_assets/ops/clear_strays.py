@@ -6,7 +6,7 @@ from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata, metadata_of
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.abandoned import read_abandoned
-from batch_assets.stages.strays import find_strays
+from batch_assets.stages.orphans import find_orphans
 
 
 @dg.op(out=dg.Out(int, description="How many batches and files were found without need."))
@@ -20,7 +20,7 @@ def clear_strays(
     What carries the id of a batch that this database does not know is counted, and left alone.
     """
     watch = pipeline.watch_queries()
-    report = find_strays(pipeline.pipeline)
+    report = find_orphans(pipeline.pipeline)
     late = read_abandoned(pipeline.pipeline, pipeline.budget(), whenever=True)
     add_metadata(context, metadata_of(report) | metadata_of(late), watch)
     return report.duplicates + report.strays_deleted

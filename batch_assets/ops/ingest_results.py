@@ -12,7 +12,7 @@ from batch_assets.ops.reporting import (
     run_links,
 )
 from batch_assets.resources.pipeline import PipelineResource
-from batch_assets.stages import clean, ingest
+from batch_assets.stages import ingest, orphans
 from batch_assets.stages.abandoned import read_abandoned
 
 
@@ -31,7 +31,7 @@ def ingest_results(
     with pipeline.figures.timed("ingest"):
         report = ingest.ingest_results(pipeline.pipeline, budget)
         late = read_abandoned(pipeline.pipeline, budget)
-        cleaned = clean.delete_leftovers(pipeline.pipeline, budget)
+        cleaned = orphans.delete_leftovers(pipeline.pipeline, budget)
     log_failed_companies(context, report.failed)
     log_of(context).info(sentences.of_reading(report, late))
     links = run_links("sent_by_run", [batch.sent_by_run for batch in report.batches_read])

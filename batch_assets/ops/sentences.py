@@ -11,9 +11,9 @@ from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.plan import DueReport
 from batch_assets.stages.poll import PollReport
 from batch_assets.stages.recover import RecoverReport
+from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport
 from batch_assets.stages.submit import SubmitReport
-from batch_assets.stages.writing import IngestReport
 
 
 def of_polling(polled: PollReport, recovered: RecoverReport) -> str:
@@ -170,11 +170,11 @@ def _of_recovering(recovered: RecoverReport) -> Sequence[str]:
     if recovered.unproved:
         batches = plural(recovered.unproved, "batch", "batches")
         said.append(f"Of {batches} the server's lists prove nothing: the warning says why.")
-    if recovered.orphans.orphaned_batches:
-        batches = plural(recovered.orphans.orphaned_batches, "batch", "batches")
+    if recovered.earlier.orphaned_batches:
+        batches = plural(recovered.earlier.orphaned_batches, "batch", "batches")
         said.append(f"Newly watched: {batches} of an earlier installation, whose schema was lost.")
-    if recovered.orphans.orphaned_requests:
-        requests = plural(recovered.orphans.orphaned_requests, "request")
+    if recovered.earlier.orphaned_requests:
+        requests = plural(recovered.earlier.orphaned_requests, "request")
         said.append(f"What it had put off goes on here: {requests}.")
     if recovered.foreign:
         said.append(f"Newly watched batches of LiveDash: {recovered.foreign:,}.")

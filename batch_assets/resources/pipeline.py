@@ -11,11 +11,11 @@ from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.openai import OpenAIResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
 from batch_assets.resources.wiring import WiringResource
+from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.figures import RunFigures
-from batch_assets.stages.guarding import Guard
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.submit import SubmitReport
-from batch_assets.stages.writing import IngestReport
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.counting import statements_sent
 from batch_assets.store.registry import Registry
@@ -70,7 +70,7 @@ class PipelineResource:
         """The run's pipeline; raises what the resources that it is made of raise."""
         endpoints = self._wiring.endpoints
         policy = endpoints.profile.bound(self._wiring.settings.policy())
-        guard = Guard(
+        guard = CircuitBreakerGuard(
             Breakers(self._database.engine), policy, known=lambda: self.pipeline.snapshot.breakers
         )
         return Pipeline(

@@ -27,7 +27,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.listings import NO_TIME, is_older
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.ops.failures import api_sentence
-from batch_assets.stages.listing import CLOCK_MARGIN
+from batch_assets.stages.remote_ids import CLOCK_MARGIN
 from batch_assets.store.watching import Watching
 from batch_assets.ticks.evaluator import TickEvaluator
 from batch_assets.ticks.starting import TickContext, why_no_run

@@ -10,16 +10,15 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from batch_assets.domain.failures import ApiError, FailureKind
-from batch_assets.domain.logs import open_log
+from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.money import batch_cost
 from batch_assets.domain.records import RemoteBatch, ResultLine
 from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.prices import price_of_answer
 from batch_assets.openai_batch.results import read_results
-from batch_assets.stages.doubts import may_read, may_touch
+from batch_assets.stages.copies import may_read, may_touch
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
-from batch_assets.stages.saying import Few
 from batch_assets.store.abandoned import LOOKED_FOR_DAYS, AbandonedBatch, Late
 
 log = open_log(__name__)
@@ -53,15 +52,15 @@ def read_abandoned(
     report = pipeline.figures.note(AbandonedReport())
     if not (whenever or pipeline.snapshot.has_abandoned) or not may_read(pipeline):
         return report
-    with Few(log) as few:
-        reading = _Reading(pipeline, report, few)
+    with RateLimitedLogger(log) as limited_log:
+        reading = _Reading(pipeline, report, limited_log)
         for batch in pipeline.abandoned.take(_LOOKS_A_RUN, whenever=whenever):
             if budget.is_spent:
                 break
             try:
                 reading.look(batch)
             except ApiError as error:
-                few.warning("Looking for abandoned batch %s: %s", batch.batch_id, error)
+                limited_log.warning("Looking for abandoned batch %s: %s", batch.batch_id, error)
                 if error.failure.kind is FailureKind.ACCOUNT:
                     break
     return report
@@ -70,10 +69,12 @@ def read_abandoned(
 class _Reading:
     """Looks at one abandoned batch after the other."""
 
-    def __init__(self, pipeline: Pipeline, report: AbandonedReport, few: Few) -> None:
+    def __init__(
+        self, pipeline: Pipeline, report: AbandonedReport, limited_log: RateLimitedLogger
+    ) -> None:
         self._pipeline = pipeline
         self._report = report
-        self._few = few
+        self._limited_log = limited_log
         self._may_touch = may_touch(pipeline) and pipeline.snapshot.installation.is_confirmed
 
     def look(self, batch: AbandonedBatch) -> None:
@@ -93,7 +94,7 @@ class _Reading:
         self._report.late_answers += new.answers
         self._report.wasted_abandoned_eur += new.cost_eur
         if new.answers:
-            self._few.warning(
+            self._limited_log.warning(
                 "Batch %s had been given up and was %s all the same: %d answers were billed, "
                 "%.4f EUR, and are of no use any more",
                 batch.batch_id,

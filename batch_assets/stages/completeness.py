@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.logs import RateLimitedLogger
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.stages.downloads import Fetched, ResultFile, can_download, is_unchanged
 from batch_assets.stages.pipeline import Pipeline
-from batch_assets.stages.saying import Few
-from batch_assets.stages.writing import ResultWriter, Seen
+from batch_assets.stages.result_writer import ResultWriter, Seen
 from batch_assets.store.readings import NextLook
 
 
@@ -78,14 +78,17 @@ class Judged:
 
 
 def judge_readings(
-    pipeline: Pipeline, read: Sequence[ReadBatch], writer: ResultWriter, few: Few
+    pipeline: Pipeline,
+    read: Sequence[ReadBatch],
+    writer: ResultWriter,
+    limited_log: RateLimitedLogger,
 ) -> Judged:
     """Say of each batch whether it is finished; one that broke off is left as it is.
 
     Asks the server where a loss is to be proved.
     """
     judged = Judged(changed=[one.batch for one in read if one.fetched.has_changed])
-    judging = _Judging(pipeline, read, judged, few)
+    judging = _Judging(pipeline, read, judged, limited_log)
     for one in read:
         if one.fetched.error is not None:
             continue
@@ -98,12 +101,16 @@ def judge_readings(
 
 class _Judging:
     def __init__(
-        self, pipeline: Pipeline, read: Sequence[ReadBatch], judged: Judged, few: Few
+        self,
+        pipeline: Pipeline,
+        read: Sequence[ReadBatch],
+        judged: Judged,
+        limited_log: RateLimitedLogger,
     ) -> None:
         self._pipeline = pipeline
         self._read = read
         self._judged = judged
-        self._few = few
+        self._limited_log = limited_log
         self._gives_files: bool | None = None
 
     def judge(self, one: ReadBatch, seen: Seen) -> None:
@@ -166,7 +173,7 @@ class _Judging:
         try:
             self._pipeline.api.retrieve(one.batch.openai_batch_id)
         except ApiError as error:
-            self._few.warning("Asking for batch %s: %s", one.batch.id, error)
+            self._limited_log.warning("Asking for batch %s: %s", one.batch.id, error)
             return False
         return True
 
@@ -194,7 +201,7 @@ class _Judging:
         self, one: ReadBatch, why: str, seen: Seen, *, is_incomplete: bool = False
     ) -> None:
         batch = one.batch
-        self._few.warning("Batch %s is looked at again: %s", batch.id, why)
+        self._limited_log.warning("Batch %s is looked at again: %s", batch.id, why)
         received = {False: batch.output_bytes, True: batch.error_bytes}
         for file in one.fetched.files:
             is_of_use = file.bytes and file.is_error_file in seen.files

@@ -11,20 +11,19 @@ from contextlib import closing
 
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
-from batch_assets.domain.logs import open_log
+from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.records import Lease, ResultLine
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.completeness import Judged, ReadBatch, judge_readings
-from batch_assets.stages.doubts import may_read
+from batch_assets.stages.cooldowns import Cooldowns, NoRoom
+from batch_assets.stages.copies import may_read
 from batch_assets.stages.downloads import Fetched, fetch_results
-from batch_assets.stages.live_wave import give_up_called
-from batch_assets.stages.no_room import NoRoom, Rests
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
-from batch_assets.stages.refusals import quarantine
-from batch_assets.stages.saying import Few
-from batch_assets.stages.writing import IngestReport, ResultWriter
+from batch_assets.stages.refused_batches import bisect
+from batch_assets.stages.result_writer import IngestReport, ResultWriter
+from batch_assets.stages.synchronous_caller import give_up_called
 
 log = open_log(__name__)
 
@@ -79,8 +78,8 @@ class _Reading:
         self._report = report
         self._writer = ResultWriter(pipeline, batches, report)
         self._read_now: list[ReadBatch] = []
-        self._few = Few(log)
-        self._rests = Rests()
+        self._limited_log = RateLimitedLogger(log)
+        self._rests = Cooldowns()
 
     def read(self, budget: Budget) -> list[Lease]:
         """Read as far as the budget allows; the leases on batches that are not finished."""
@@ -88,7 +87,7 @@ class _Reading:
         try:
             stopped_by = self._read_all(budget)
             self._writer.flush()
-            judged = judge_readings(self._pipeline, self._read_now, self._writer, self._few)
+            judged = judge_readings(self._pipeline, self._read_now, self._writer, self._limited_log)
             stopped_by = stopped_by or judged.stopped_by
             put_down = self._put_down(judged)
             settled = self._settle(judged)
@@ -97,7 +96,7 @@ class _Reading:
             self._pipeline.queries.expire([batch.lease for batch in self._batches])
             raise
         finally:
-            self._few.close()
+            self._limited_log.close()
             self._writer.close()
         left = [one.lease for one in self._batches if one.id not in settled | put_down]
         self._report.postponed += len(left) + len(put_down)
@@ -124,7 +123,7 @@ class _Reading:
                 self._read(fetched, budget)
                 error = fetched.error
                 if error is not None:
-                    self._few.warning(
+                    self._limited_log.warning(
                         "Reading the results of batch %s of %s: %s",
                         fetched.batch.id,
                         fetched.batch.company or fetched.batch.company_id,
@@ -156,7 +155,7 @@ class _Reading:
         self._rests.note(batch, no_room)
         budget.spend(sum(lines.values()))
         for file_id, failure in fetched.missing.items():
-            self._few.warning("Batch %s: file %s: %s", batch.id, file_id, failure.reason)
+            self._limited_log.warning("Batch %s: file %s: %s", batch.id, file_id, failure.reason)
         self._read_now.append(ReadBatch(fetched, lines, readable))
 
     def _put_down(self, judged: Judged) -> set[str]:
@@ -180,7 +179,7 @@ class _Reading:
         refused += [one for one in self._batches if one.never_ran and not one.is_live]
         live = [one for one in self._batches if one.is_live]
         self._writer.fail_rest(failing)
-        quarantine(self._pipeline, refused, self._writer)
+        bisect(self._pipeline, refused, self._writer)
         give_up_called(self._pipeline, live, self._writer)
         if judged.completeness:
             self._pipeline.readings.note_completeness(judged.completeness)

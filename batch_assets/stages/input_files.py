@@ -1,19 +1,33 @@
-"""From claimed batches to input files on disk: written all from one read, before any call."""
+"""Input files: written all from one read, as large as the server takes, and waited for.
 
+An upload that is refused for its size (413), by the server or a gateway before it, is no fault of
+its requests: they wait again, and go into batches of half that size. One request that is refused
+alone can never be sent. Both hold only while the server takes small files.
+"""
+
+import threading
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 from batch_assets import analysis
 from batch_assets.domain.batches import ClaimedBatch
-from batch_assets.domain.logs import open_log
+from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.logs import RateLimitedLogger, open_log
+from batch_assets.domain.packing import Terms
+from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Conversation
+from batch_assets.openai_batch import error_codes
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.pipeline import Pipeline
-from batch_assets.stages.saying import Few
+from batch_assets.store.pending_files import PendingFile
+from batch_assets.store.protocol import Spent
 
 log = open_log(__name__)
 
@@ -44,17 +58,19 @@ class InputFiles:
         """Write every batch's file, all from one read."""
         company_of = {batch.id: batch.company_id for batch in batches}
         conversations = self._pipeline.queries.conversations([batch.id for batch in batches])
-        with Few(log) as few:
+        with RateLimitedLogger(log) as limited_log:
             for batch_id, some in groupby(conversations, key=attrgetter("batch_id")):
                 try:
                     error = self._write(batch_id, some, spool)
                 except OSError as full:
                     self.unwritten = full
-                    few.warning("Batch %s cannot be written: %s", batch_id, type(full).__name__)
+                    limited_log.warning(
+                        "Batch %s cannot be written: %s", batch_id, type(full).__name__
+                    )
                 else:
                     if error is not None:
                         self.broken[company_of[batch_id]] = error
-                        few.warning("Batch %s cannot be written: %s", batch_id, error)
+                        limited_log.warning("Batch %s cannot be written: %s", batch_id, error)
 
     def _write(
         self, batch_id: str, conversations: Iterable[Conversation], spool: Spool
@@ -83,3 +99,131 @@ class InputFiles:
     def _body_of(self, conversation: Conversation) -> Mapping[str, Any]:
         model = self._pipeline.policy.model_of(conversation.model)
         return analysis.request_body(conversation, model)
+
+
+class UploadSizes:
+    """What one wave learns of sizes; its calls are made side by side."""
+
+    def __init__(self) -> None:
+        self.refused: list[ClaimedBatch] = []
+        """Batches of which nothing is wrong but their size."""
+        self._alone: set[str] = set()
+        self._smallest_refused: int | None = None
+        self._largest_taken = 0
+        self._lock = threading.Lock()
+
+    @property
+    def spent(self) -> Spent:
+        """What was claimed for the refused ones: they are claimed again."""
+        return Spent(
+            sum(batch.requests for batch in self.refused),
+            sum(batch.cost_eur for batch in self.refused),
+        )
+
+    def take(self, file: InputFile) -> None:
+        """The server has taken a file."""
+        with self._lock:
+            self._largest_taken = max(self._largest_taken, file.bytes)
+
+    def refuse(
+        self, batch: ClaimedBatch, file: InputFile, takes_small_files: Callable[[], bool]
+    ) -> bool:
+        """The server has refused a file for its size. False: it refuses files of any size."""
+        if not (self._largest_taken or takes_small_files()):
+            return False
+        is_alone = file.requests == 1
+        with self._lock:
+            self.refused.append(batch)
+            if is_alone:
+                self._alone.add(file.first_id)
+            else:
+                known = self._smallest_refused
+                self._smallest_refused = file.bytes if known is None else min(known, file.bytes)
+        return True
+
+    def would_be_refused(self, file: InputFile) -> bool:
+        """Whether it is as large as one of several requests that was refused."""
+        known = self._smallest_refused
+        return known is not None and file.bytes >= known and file.requests > 1
+
+    def applied_to(self, terms: Terms) -> Terms:
+        """Terms by which smaller batches are made, each time, and the hopeless are given up."""
+        limit = terms.upload_bytes
+        if self._smallest_refused is not None:
+            half = self._smallest_refused // 2
+            if self._largest_taken < self._smallest_refused:
+                half = max(half, self._largest_taken)
+            # Estimates may be far below what a batch turns out to be.
+            limit = half if limit is None else min(half, limit // 2)
+        return replace(terms, upload_bytes=limit, unsendable=terms.unsendable | self._alone)
+
+
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 5.0
+_NEVER_READY = frozenset({error_codes.FILE_FAILED, error_codes.NOT_FOUND})
+
+
+class FileWaits:
+    """Files that are processed one after the other are so side by side: one span is for all.
+
+    It begins with the first file that is waited for. Threads may share it.
+    """
+
+    def __init__(self, api: BatchApi, policy: Policy) -> None:
+        self._api = api
+        self._policy = policy
+        self._ends_at: float | None = None
+        self._lock = threading.Lock()
+
+    def is_ready(
+        self, file_id: str, goes_on: Callable[[], bool], put_off: PendingFile | None
+    ) -> bool:
+        """Whether a batch can be made of a file; waits for that within the span, while `goes_on`.
+
+        Nothing is asked of a file that was ready when it was uploaded, unless its batch was
+        `put_off` before. ApiError if it will never be ready, or was not for too long.
+        """
+        pause = _FIRST_PAUSE
+        while self._is_pending(file_id, ask=put_off is not None):
+            left = self._left()
+            if left <= 0 or not goes_on():
+                if put_off is not None and put_off.seconds > self._policy.file_patience_seconds:
+                    raise _took_too_long()
+                return False
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        return True
+
+    def came_too_soon(self, file_id: str, refusal: Failure) -> bool:
+        """Whether a creation was refused for good while its file was not processed."""
+        return refusal.kind is FailureKind.PERMANENT and self._is_known_pending(file_id)
+
+    def _is_known_pending(self, file_id: str) -> bool:
+        try:
+            return self._api.is_pending(file_id, ask=True)
+        except ApiError:
+            return False
+
+    def _is_pending(self, file_id: str, *, ask: bool) -> bool:
+        try:
+            return self._api.is_pending(file_id, ask=ask)
+        except ApiError as error:
+            code = error.failure.code
+            if code in _NEVER_READY:
+                raise
+            if code != error_codes.UNSUPPORTED:
+                log.warning("The file %s cannot be looked at: %s", file_id, error)
+            return code != error_codes.UNSUPPORTED
+
+    def _left(self) -> float:
+        with self._lock:
+            if self._ends_at is None:
+                self._ends_at = time.monotonic() + self._policy.file_wait_seconds
+            return self._ends_at - time.monotonic()
+
+
+def _took_too_long() -> ApiError:
+    reason = "the server has not processed the input file in time"
+    return ApiError(
+        Operation.RETRIEVE_FILE, Failure(FailureKind.PERMANENT, error_codes.FILE_FAILED, reason)
+    )

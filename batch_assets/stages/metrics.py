@@ -17,12 +17,12 @@ from batch_assets.domain.metrics import (
 from batch_assets.domain.run_end import RunEnd, Waiting
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.figures import RunFigures
-from batch_assets.stages.live import LiveRows
 from batch_assets.stages.plan import DueReport
 from batch_assets.stages.recover import RecoverReport
+from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport
 from batch_assets.stages.submit import SubmitReport
-from batch_assets.stages.writing import IngestReport
+from batch_assets.stages.synchronous_requests import SynchronousRows
 from batch_assets.store.metrics import Metrics
 
 MARGIN_SECONDS: Final = 1.0
@@ -73,12 +73,12 @@ def known_waiting(figures: RunFigures) -> Waiting | None:
 
 def _answered(figures: RunFigures) -> Written:
     """What became of the rows that were answered, in batches and live."""
-    return figures.of(IngestReport).rows + figures.of(LiveRows).rows
+    return figures.of(IngestReport).rows + figures.of(SynchronousRows).rows
 
 
 def _throughput(figures: RunFigures) -> Throughput:
     read, submitted = figures.of(IngestReport), figures.of(SubmitReport)
-    rows, live = _answered(figures), figures.of(LiveRows).rows
+    rows, live = _answered(figures), figures.of(SynchronousRows).rows
     failed = rows.retry + rows.dead
     seconds = figures.stage_seconds
     answered = rows.completed + failed

@@ -17,19 +17,21 @@ from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import error_codes
-from batch_assets.stages import anchors
-from batch_assets.stages.doubts import may_touch
-from batch_assets.stages.listing import best_first
-from batch_assets.stages.orphans import adopt_orphans
+from batch_assets.stages.absence import (
+    AbsenceProof,
+    clear_anchors,
+    make_anchor,
+    why_unproved,
+)
+from batch_assets.stages.copies import may_touch
+from batch_assets.stages.orphans import OrphanReport, clear_orphans, note_unknown
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
-from batch_assets.stages.searching import Lists
-from batch_assets.stages.strays import StrayReport, clear_strays, note_unknown
+from batch_assets.stages.remote_ids import best_first
+from batch_assets.stages.server_lists import ServerLists
 from batch_assets.store.orphans import Adopted
 
 log = open_log(__name__)
 
-_NEEDED_ABSENCES = 2
-"""Readings of the lists, a grace period apart, that have to miss a batch before it is absent."""
 _VALIDATED_WITHIN = timedelta(hours=1)
 """After so long a batch that came too late goes on like any other one, whatever becomes of it."""
 
@@ -54,9 +56,9 @@ class RecoverReport:
     """Input files of absent batches."""
     foreign: int = 0
     """Batches that LiveDash itself has in flight, newly watched."""
-    orphans: Adopted = field(default_factory=Adopted)
+    earlier: Adopted = field(default_factory=Adopted)
     """What an earlier installation, whose schema was lost, had left half-made."""
-    strays: StrayReport = field(default_factory=StrayReport)
+    orphans: OrphanReport = field(default_factory=OrphanReport)
 
 
 @within_budget
@@ -73,12 +75,12 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     has_work = snapshot.has_unresolved or snapshot.has_anchor or snapshot.has_orphans
     if not (has_work and may_touch(pipeline)):
         return report
-    report.orphans = adopt_orphans(pipeline)
+    report.earlier = adopt_earlier_installation(pipeline)
     snapshot = pipeline.snapshot
     installation = snapshot.installation
     if not snapshot.has_unresolved:
         if snapshot.has_anchor:
-            anchors.clear(pipeline, installation.id)
+            clear_anchors(pipeline, installation.id)
         return report
     unresolved = pipeline.queries.take_unresolved(
         pipeline.holder(installation.id), pipeline.policy.batches_per_claim
@@ -94,8 +96,31 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     finally:
         recovery.leave()
     if snapshot.has_anchor and not (report.absent or report.awaited or report.unproved):
-        anchors.clear(pipeline, installation.id)
+        clear_anchors(pipeline, installation.id)
     return report
+
+
+def adopt_earlier_installation(pipeline: Pipeline) -> Adopted:
+    """Watch over what an earlier installation has left half-made, once its schema was lost.
+
+    Its batches carry an id that nobody knows any more; but LiveDash's rows of them are here, and
+    name them. They are looked for and read like any other, and never cancelled: whether the
+    database that made them lives on elsewhere cannot be told from here. So that waits for an
+    operator's word, too. Two statements if there is any.
+    """
+    snapshot = pipeline.snapshot
+    if not (snapshot.has_orphans and snapshot.installation.is_confirmed):
+        return Adopted()
+    adopted = pipeline.orphans.adopt()
+    if adopted.orphaned_batches or adopted.orphaned_requests:
+        log.warning(
+            "An earlier installation, whose schema was lost, has left %s, which are looked for and "
+            "read now, and %s in none, which wait again or follow one that is under way",
+            plural(adopted.orphaned_batches, "half-made batch", "half-made batches"),
+            plural(adopted.orphaned_requests, "request"),
+        )
+    pipeline.refresh()
+    return adopted
 
 
 class _Recovery:
@@ -113,51 +138,48 @@ class _Recovery:
         self._report = report
         self._open = {batch.id: batch for batch in unresolved}
         """Those that this run has not done anything about."""
-        self._absent: set[str] = set()
-        """Those that the lists do not show; their files are gone."""
-        self._failed: ApiError | None = None
-        """Why files of one of them could not be deleted."""
 
     def look(self, budget: Budget) -> None:
         """Read the lists on, and do what follows."""
         pipeline = self._pipeline
         search = self._search = pipeline.searches.open(pipeline.api.account)
-        lists = self._lists = Lists(
+        lists = self._lists = ServerLists(
             pipeline, self._installation_id, search, list(self._open.values()), budget
         )
+        self._proof = AbsenceProof(pipeline, search)
         lists.read()
         known = pipeline.intents.known({*lists.batches, *lists.files})
         lists.note_shown(known)
         is_over = lists.is_whole or lists.is_blind
         self._adopt()
-        if note_unknown(pipeline, known, lists.batches, lists.files, self._report.strays):
+        if note_unknown(pipeline, known, lists.batches, lists.files, self._report.orphans):
             self._report.awaited += len(self._open)
         else:
-            self._settle()
+            self._conclude()
         if search.is_kept or not is_over:
             pipeline.searches.keep(search, is_over=is_over)
-        if self._failed is not None:
-            raise self._failed
+        if self._proof.error is not None:
+            raise self._proof.error
 
     def leave(self) -> None:
         """Give up the leases of what stays as it is."""
         self._pipeline.queries.expire([batch.lease for batch in self._open.values()])
 
-    def _settle(self) -> None:
+    def _conclude(self) -> None:
         """Judge what is not there, if the lists were read to their end, and clear what else is."""
         lists = self._lists
         if lists.is_whole:
-            self._conclude()
+            self._judge_all()
         elif lists.is_blind:
             doubtful = self._release_never_created(list(self._open.values()))
             self._say_unproved(len(doubtful), "The server's list of batches does not end")
         else:
             self._report.awaited += len(self._open)
-        batches = {one: found for one, found in lists.batches.items() if one not in lists.orphans}
-        files = {one: found for one, found in lists.files.items() if one not in lists.orphans}
-        files = {one: found for one, found in files.items() if one not in self._absent}
+        batches = {one: found for one, found in lists.batches.items() if one not in lists.inherited}
+        files = {one: found for one, found in lists.files.items() if one not in lists.inherited}
+        files = {one: found for one, found in files.items() if one not in self._proof.without_files}
         known = self._pipeline.intents.known({*batches, *files})
-        clear_strays(self._pipeline, known, batches, files, self._report.strays)
+        clear_orphans(self._pipeline, known, batches, files, self._report.orphans)
 
     def _adopt(self) -> None:
         """Go on with the batches that the server has.
@@ -179,7 +201,7 @@ class _Recovery:
         for one in found:
             self._open.pop(one.lease.batch_id)
 
-    def _conclude(self) -> None:
+    def _judge_all(self) -> None:
         """Judge what was looked for, now that the lists have been read to their end."""
         absent = []
         for batch in list(self._open.values()):
@@ -190,26 +212,25 @@ class _Recovery:
                 self._report.awaited += 1
             else:
                 absent.append(batch)
-        self._let_go(absent)
+        self._release_absent(absent)
 
-    def _let_go(self, absent: Sequence[UnresolvedBatch]) -> None:
-        """Delete the files of what the lists do not show; release what they missed long enough."""
-        shown = [batch for batch in absent if self._search.shows(batch.account)]
+    def _release_absent(self, absent: Sequence[UnresolvedBatch]) -> None:
+        """Release what the lists missed long enough; the others are looked for again."""
+        search, report = self._search, self._report
         unproved = self._release_never_created(
-            [batch for batch in absent if not self._search.shows(batch.account)]
+            [batch for batch in absent if not search.shows(batch.account)]
         )
-        gone = [batch for batch in shown if self._has_lost_files(batch)]
-        doubtful = [batch for batch in gone if not self._is_proved(batch)]
-        self._report.awaited += len(shown) - len(gone)
-        self._release([batch.lease for batch in gone if self._is_proved(batch)])
-        leases = [batch.lease for batch in doubtful]
-        self._pipeline.queries.record_absences(leases, self._search.account)
-        for batch in doubtful:
+        found = self._proof.judge([batch for batch in absent if search.shows(batch.account)])
+        report.awaited += len(found.kept)
+        report.files_deleted += found.files_deleted
+        self._release([batch.lease for batch in found.proved])
+        self._pipeline.queries.record_absences([one.lease for one in found.missed], search.account)
+        for batch in found.missed:
             self._open.pop(batch.id)
-        self._report.absent += len(doubtful)
-        self._say_unproved_batches(unproved)
-        if self._needs_anchor([*doubtful, *unproved]):
-            anchors.make(self._pipeline, self._installation_id, self._search)
+        report.absent += len(found.missed)
+        self._say_unproved(len(unproved), why_unproved(unproved, search))
+        if self._proof.needs_anchor([*found.missed, *unproved]):
+            make_anchor(self._pipeline, self._installation_id, search)
 
     def _candidates(self, batch: UnresolvedBatch) -> list[RemoteBatch] | None:
         """What the server has of an intent, as it is now; `None` if it has forgotten one of them.
@@ -270,63 +291,6 @@ class _Recovery:
         self._report.released += len(leases)
         for lease in leases:
             self._open.pop(lease.batch_id)
-
-    def _has_lost_files(self, batch: UnresolvedBatch) -> bool:
-        """Delete the files of an absent batch; what fails there concerns no other one."""
-        try:
-            self._delete_files(batch)
-        except ApiError as error:
-            self._failed = error
-            return False
-        return True
-
-    def _delete_files(self, batch: UnresolvedBatch) -> None:
-        """Delete every input file of an absent batch: a create that comes late finds none."""
-        self._absent.add(batch.id)
-        seen = {file_id for file_id, owner in self._search.files.items() if owner == batch.id}
-        for file_id in sorted({*seen, batch.input_file_id} - {None}, key=str):
-            try:
-                self._report.files_deleted += self._pipeline.api.delete_file(str(file_id))
-            except ApiError as error:
-                if error.failure.code != error_codes.UNSUPPORTED:
-                    raise
-                log.warning(
-                    "The server deletes no files: nothing keeps a create of batch %s that comes "
-                    "late from running. It would be cancelled as a second one when it is seen",
-                    batch.id,
-                )
-
-    def _is_proved(self, batch: UnresolvedBatch) -> bool:
-        """These lists missed it too, and were begun long enough after the first that did."""
-        grace = timedelta(seconds=self._pipeline.policy.absence_grace_seconds)
-        return (
-            batch.absences + 1 >= _NEEDED_ABSENCES
-            and batch.absent_since is not None
-            and self._search.began_at >= batch.absent_since + grace
-        )
-
-    def _needs_anchor(self, waiting: Sequence[UnresolvedBatch]) -> bool:
-        """Whether the next lists would show nothing unless we put it there."""
-        search = self._search
-        return search.lists_files and any(
-            (batch.account == search.account or batch.id in self._absent)
-            and not search.has_batches_of(batch.account)
-            for batch in waiting
-        )
-
-    def _say_unproved_batches(self, batches: Sequence[UnresolvedBatch]) -> None:
-        if any(batch.account == ORPHANED for batch in batches):
-            why = "The server's lists show nothing that the earlier installation has made"
-            self._say_unproved(len(batches), why)
-        elif any(batch.account not in {None, self._search.account} for batch in batches):
-            why = "OPENAI_API_KEY or OPENAI_BASE_URL was another one when they were made"
-            self._say_unproved(len(batches), why)
-        elif not self._search.lists_files:
-            why = "The server lists no files, and its list of batches shows none that must be there"
-            self._say_unproved(len(batches), why)
-        else:
-            why = "The server's lists show nothing of this installation that must be there"
-            self._say_unproved(len(batches), why)
 
     def _say_unproved(self, number: int, why: str) -> None:
         if not number:

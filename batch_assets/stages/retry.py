@@ -1,10 +1,12 @@
-"""Failed requests whose time has come: for the next batch at half the price, or live."""
+"""Failed requests whose time has come: for the next batch at half the price, or synchronously."""
 
 from dataclasses import dataclass, field
 
-from batch_assets.stages.draining import send_back
-from batch_assets.stages.live import LiveReport, send_live
+from batch_assets.domain.failures import ApiError
+from batch_assets.domain.logs import RateLimitedLogger, open_log
+from batch_assets.stages.copies import may_touch
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.synchronous_requests import SynchronousReport, send_synchronously
 
 
 @dataclass(slots=True)
@@ -12,7 +14,7 @@ class RetryReport:
     """What one run requeued, and what it sent live."""
 
     requeued: int = 0
-    live: LiveReport = field(default_factory=LiveReport)
+    live: SynchronousReport = field(default_factory=SynchronousReport)
 
 
 def retry_failed(pipeline: Pipeline, budget: Budget) -> RetryReport:
@@ -20,9 +22,9 @@ def retry_failed(pipeline: Pipeline, budget: Budget) -> RetryReport:
 
     Raises ApiError when the server refuses the account; what is due waits again all the same.
     """
-    live = LiveReport()
+    live = SynchronousReport()
     try:
-        send_live(pipeline, Budget(budget.seconds / 2, budget.rows), live)
+        send_synchronously(pipeline, Budget(budget.seconds / 2, budget.rows), live)
     finally:
         report = requeue_due(pipeline, budget)
     report.live = live
@@ -48,3 +50,33 @@ def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
         report.requeued += requeued
         budget.spend(requeued)
     return report
+
+
+log = open_log(__name__)
+
+
+def send_back(pipeline: Pipeline) -> int:
+    """Let requests wait for a batch that are in none, or in one that was never asked for; how many.
+
+    One statement, if no batch waits for its file.
+    """
+    returned = _release_pending(pipeline) if pipeline.snapshot.has_pending_files else 0
+    return returned + pipeline.drains.send_back()
+
+
+def _release_pending(pipeline: Pipeline) -> int:
+    """No batch was made of these files, and none will be."""
+    if not may_touch(pipeline):
+        return 0
+    holder = pipeline.holder(pipeline.snapshot.installation.id)
+    pending = pipeline.pending_files.take(holder, pipeline.policy.batches_per_claim)
+    with RateLimitedLogger(log) as limited_log:
+        for one in pending:
+            try:
+                pipeline.api.delete_file(one.input_file_id)
+            except ApiError as error:
+                limited_log.warning(
+                    "The input file of batch %s is deleted later: %s", one.batch.id, error
+                )
+    pipeline.refresh()
+    return pipeline.queries.release([one.batch.lease for one in pending])

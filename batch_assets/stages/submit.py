@@ -13,12 +13,11 @@ from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.domain.packing import Terms
 from batch_assets.openai_batch.spool import Spool, not_kept, sweep
-from batch_assets.stages.doubts import may_read
-from batch_assets.stages.guarding import submission_held_by
-from batch_assets.stages.looking import LookReport, look_for_others
+from batch_assets.stages.batch_submitter import BatchSubmitter
+from batch_assets.stages.circuit_breakers import submission_held_by
+from batch_assets.stages.copies import LookReport, look_for_others, may_read
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms
-from batch_assets.stages.wave import Wave
 from batch_assets.store.protocol import Spent
 
 
@@ -122,7 +121,7 @@ def _claim_and_send(
         budget.spend(requests)
         if not claim.batches:
             continue
-        wave = Wave(pipeline, installation_id, budget, report.look)
+        wave = BatchSubmitter(pipeline, installation_id, budget, report.look)
         pipeline.refresh()
         _carry_out(partial(wave.send, claim.batches), wave, report, pipeline.run_id)
         if wave.meets_another:
@@ -146,11 +145,13 @@ def _go_on(pipeline: Pipeline, budget: Budget, report: SubmitReport) -> None:
     )
     pipeline.refresh()
     if pending:
-        wave = Wave(pipeline, installation_id, budget)
+        wave = BatchSubmitter(pipeline, installation_id, budget)
         _carry_out(partial(wave.go_on, pending), wave, report, pipeline.run_id)
 
 
-def _carry_out(work: Callable[[], None], wave: Wave, report: SubmitReport, run_id: str) -> None:
+def _carry_out(
+    work: Callable[[], None], wave: BatchSubmitter, report: SubmitReport, run_id: str
+) -> None:
     """Do what a wave is for, and count it; raises what stopped it."""
     try:
         work()
@@ -160,7 +161,7 @@ def _carry_out(work: Callable[[], None], wave: Wave, report: SubmitReport, run_i
         raise wave.stopped_by
 
 
-def _count(report: SubmitReport, wave: Wave, run_id: str) -> None:
+def _count(report: SubmitReport, wave: BatchSubmitter, run_id: str) -> None:
     report.batches += len(wave.submitted)
     report.requests += sum(batch.requests for batch in wave.submitted)
     report.estimated_tokens += sum(batch.tokens for batch in wave.submitted)

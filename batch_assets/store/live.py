@@ -14,10 +14,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from batch_assets.domain.batches import BatchRow
-from batch_assets.domain.live import LiveBatch, LiveClaim
 from batch_assets.domain.packing import Candidate, Draft, Quota, Terms, held_by_cooldown, pack
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.domain.records import Lease
+from batch_assets.domain.synchronous import SynchronousBatch, SynchronousClaim
 from batch_assets.store.base import EngineQueries, columns_of, expect
 from batch_assets.store.claims import begin_claim, claim_parameters, total
 from batch_assets.store.followers import follow
@@ -31,7 +31,7 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 class Live(EngineQueries):
     """Moves requests into live batches and keeps which of them were called."""
 
-    def claim(self, terms: Terms, holder: Holder, spent: Spent) -> LiveClaim:
+    def claim(self, terms: Terms, holder: Holder, spent: Spent) -> SynchronousClaim:
         """Claim at most `policy.live.requests_per_claim` requests; one transaction.
 
         The caps for all that is sent and the budgets for what is sent live are checked in it, under
@@ -61,7 +61,7 @@ class Live(EngineQueries):
                     connection.execute(SQL["forget"], {"request_ids": never})
             batches = _claim(connection, drafts, holder) if drafts else ()
             _follow_twins(connection)
-        return LiveClaim(batches, held)
+        return SynchronousClaim(batches, held)
 
     def mark_called(self, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
         """Note that these requests of live batches are about to be called; which of them may be.
@@ -132,9 +132,9 @@ def _narrow(quota: Quota, live: LivePolicy, *, run: Spent, day: Spent) -> None:
 
 def _claim(
     connection: Connection, drafts: Sequence[Draft], holder: Holder
-) -> tuple[LiveBatch, ...]:
+) -> tuple[SynchronousBatch, ...]:
     batches = tuple(
-        LiveBatch(
+        SynchronousBatch(
             lease=Lease(str(uuid.uuid4()), fence=1),
             company_id=draft.company_id,
             model=draft.model,

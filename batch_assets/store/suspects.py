@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from batch_assets.domain.lots import Lot
+from batch_assets.domain.bisection import BisectionGroup
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, columns_of
 from batch_assets.store.lost_connections import retry_lost
@@ -35,7 +35,7 @@ class RefusedRow:
 class Evidence:
     """What speaks for or against the rows of a batch that was refused without naming any."""
 
-    lot: Lot | None = None
+    lot: BisectionGroup | None = None
     """The part of an earlier one that it held; `None` if it is the first that was refused."""
     is_suspected: bool = False
     """Whether that earlier one was split since the server took others of the same requests."""
@@ -76,7 +76,7 @@ class Suspects(EngineQueries):
         with self.autocommit.connect() as connection:
             return {
                 row.batch_id: Evidence(
-                    None if row.lot is None else Lot.read(row.lot),
+                    None if row.lot is None else BisectionGroup.read(row.lot),
                     row.is_suspected,
                     row.is_parted,
                     row.was_taken,

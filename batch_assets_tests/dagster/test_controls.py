@@ -17,7 +17,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.ops.controls import choose_mode, requeue_requests, reset_breakers
 from batch_assets.settings import load_settings
-from batch_assets.stages.controls.mode import ENVIRONMENT
+from batch_assets.stages.controls.query_mode import ENVIRONMENT
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.strategy import QueryMode, choose_queries
 from batch_assets_tests.dagster.conftest import RunJob

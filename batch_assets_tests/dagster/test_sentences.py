@@ -11,9 +11,9 @@ from batch_assets.stages.overdue import OverdueReport
 from batch_assets.stages.plan import DueReport
 from batch_assets.stages.poll import PollReport
 from batch_assets.stages.recover import RecoverReport
+from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport
 from batch_assets.stages.submit import SubmitReport
-from batch_assets.stages.writing import IngestReport
 
 
 def test_of_polling() -> None:

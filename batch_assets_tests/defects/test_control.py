@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.guarding import Guard
+from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.store.breakers import Breakers
 from batch_assets_tests.defects.observing import counted_uploads, most_rows_read
 from batch_assets_tests.defects.replaced.bulk import BulkSystem, ParallelSystem
@@ -42,7 +42,9 @@ def breakers(world: World) -> Iterator[None]:
     """Our runs ask the breakers before each call, as those of the job do."""
     lab = world.lab
     policy, registry = lab.pipeline.policy, lab.pipeline.registry
-    guard = Guard(Breakers(lab.desk.engine), policy, lambda: registry.snapshot().breakers)
+    guard = CircuitBreakerGuard(
+        Breakers(lab.desk.engine), policy, lambda: registry.snapshot().breakers
+    )
     with BatchApi(API_KEY, lab.server.base_url, guard=guard) as api:
         world.lab = lab.using(api)
         world.system = world.new_process()

@@ -16,18 +16,18 @@ from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.abandoned import AbandonedReport, read_abandoned
-from batch_assets.stages.clean import delete_leftovers
+from batch_assets.stages.batch_submitter import BatchSubmitter
 from batch_assets.stages.ingest import ingest_results
-from batch_assets.stages.naming import batch_of, batch_of_file
+from batch_assets.stages.orphans import delete_leftovers
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms, find_due
 from batch_assets.stages.poll import PollReport, check_statuses
 from batch_assets.stages.recover import RecoverReport
 from batch_assets.stages.recover import recover as recover_batches
+from batch_assets.stages.remote_ids import batch_of, batch_of_file
+from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport, requeue_due, retry_failed
 from batch_assets.stages.submit import SubmitReport, submit_due
-from batch_assets.stages.wave import Wave
-from batch_assets.stages.writing import IngestReport
 from batch_assets.store.protocol import Queries, Spent
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.store.queries.support import Desk
@@ -129,9 +129,9 @@ class Lab:
         holder = self.pipeline.holder(installation_id)
         return self.pipeline.queries.claim(companies, terms, holder, Spent()).batches
 
-    def send(self, batches: Sequence[ClaimedBatch]) -> Wave:
+    def send(self, batches: Sequence[ClaimedBatch]) -> BatchSubmitter:
         """Send what was claimed."""
-        wave = Wave(self.pipeline, self.pipeline.registry.installation().id, plenty())
+        wave = BatchSubmitter(self.pipeline, self.pipeline.registry.installation().id, plenty())
         wave.send(batches)
         return wave
 

@@ -11,7 +11,7 @@ from batch_assets.domain.failures import ApiError
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.controls.abandon import AbandonReport, abandon_batch
-from batch_assets.stages.strays import StrayReport, find_strays
+from batch_assets.stages.orphans import OrphanReport, find_orphans
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.metrics import Metrics
 from batch_assets.store.report_data import ReportData
@@ -148,7 +148,7 @@ def test_one_that_turns_up_again_is_cancelled_and_what_it_has_cost_is_booked(lab
     lab.configure(timing={"hold_after_rows": 1})
     assert lab.read_abandoned() == AbandonedReport(), "it was looked at a moment ago"
     lab.pipeline.refresh()
-    assert find_strays(lab.pipeline) == StrayReport(), "it is not a second batch of its intent"
+    assert find_orphans(lab.pipeline) == OrphanReport(), "it is not a second batch of its intent"
     found = lab.read_abandoned(whenever=True)
     assert found == AbandonedReport(abandoned_looked_at=1, abandoned_cancelled=1)
     api = lab.pipeline.api

@@ -13,7 +13,7 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.objects import Page
 from batch_assets.openai_batch.operations import Timeouts
-from batch_assets.stages.naming import account_of_anchor
+from batch_assets.stages.remote_ids import account_of_anchor
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal, wait_until
 from batch_assets_tests.stages.test_recover import create_remotely, lost_create, lost_upload
 

@@ -18,8 +18,8 @@ from batch_assets.local import places, postgres_programs
 from batch_assets.local.batch_server import RunningServer
 from batch_assets.local.postgres import EmbeddedPostgres
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.orphans import find_orphans
 from batch_assets.stages.pipeline import Pipeline
-from batch_assets.stages.strays import find_strays
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.registry import Registry
@@ -186,7 +186,7 @@ def test_a_dump_that_is_put_back_under_its_name_holds_until_somebody_says_what_i
             lab.submit()
         assert lab.recover().taken_over == 0
         assert lab.ingest().settled == 0
-        assert find_strays(lab.pipeline).strays_deleted == 0
+        assert find_orphans(lab.pipeline).strays_deleted == 0
         assert lab.all_file_ids() == before
 
         lab.pipeline.registry.settle_here("me", as_copy=False)
@@ -194,7 +194,7 @@ def test_a_dump_that_is_put_back_under_its_name_holds_until_somebody_says_what_i
         assert lab.submit().requests == 3
         assert lab.times_billed(lost) == [1, 1]
         lab.pipeline.refresh()
-        assert find_strays(lab.pipeline).unknown >= 1
+        assert find_orphans(lab.pipeline).unknown >= 1
         assert lab.pipeline.registry.installation().hold_reason is None, "it is acknowledged"
     databases.drop(url)
 

@@ -24,9 +24,9 @@ from batch_assets.store.conservation import Conservation
 from batch_assets.store.migrating.in_flight import refuse_while_in_flight
 from batch_assets_tests.factories import make_company, make_foreign_batch
 from batch_assets_tests.stages import half_made
-from batch_assets_tests.stages.live_support import ON, waiting
-from batch_assets_tests.stages.live_support import ask as ask_live
 from batch_assets_tests.stages.support import Lab, call_rule, plenty, refusal, wait_until
+from batch_assets_tests.stages.synchronous_support import ON, waiting
+from batch_assets_tests.stages.synchronous_support import ask as ask_live
 from drills.livedash import Answer, Created, Line, LiveDash, Remote, Request
 
 AT_WORK = {"timing": {"hold_after_rows": 0}}

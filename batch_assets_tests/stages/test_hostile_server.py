@@ -21,7 +21,7 @@ from batch_assets_tests.openai_batch.scripted_server import (
     ScriptedServer,
     as_json,
 )
-from batch_assets_tests.openai_batch.test_bounds import bomb, dribble, packed
+from batch_assets_tests.openai_batch.test_limits import bomb, dribble, packed
 from batch_assets_tests.stages.support import ANSWER, Lab
 
 SCRIPT = """
@@ -32,7 +32,7 @@ from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch import bounds
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
-from batch_assets.stages.clean import delete_leftovers
+from batch_assets.stages.orphans import delete_leftovers
 from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.poll import check_statuses

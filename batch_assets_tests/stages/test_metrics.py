@@ -13,9 +13,9 @@ from batch_assets.stages.figures import STAGES, RunFigures
 from batch_assets.stages.metrics import known_metrics, known_waiting
 from batch_assets.stages.plan import DueReport
 from batch_assets.stages.recover import RecoverReport
+from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport
 from batch_assets.stages.submit import SubmitReport
-from batch_assets.stages.writing import IngestReport
 
 LARGE, SMALL = Backlog("large", 40, 90.0), Backlog("small", 3, 60.0)
 

@@ -1,249 +1,128 @@
-"""The schema `batch_assets` is lost with batches at every stage: each is found again, or freed."""
-
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+"""The daily look at the server: what is there under our name and without need, is cleared."""
 
 import pytest
-from sqlalchemy import Engine, text
 
-from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.local.batch_server import RunningServer
-from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.controls.abandon import abandon_batch
-from batch_assets.stages.pipeline import Pipeline
-from batch_assets.store.conservation import Conservation
-from batch_assets.store.migrate import upgrade
-from batch_assets.store.registry import Registry
-from batch_assets.store.strategy import choose_queries
-from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.odd_values import TIMES
-from batch_assets_tests.one_database import empty, one_database
-from batch_assets_tests.stages.half_made import (
-    FAILING,
-    Breaking,
-    InterruptedHereError,
-    claimed,
-    created,
-    dead,
-    ended,
-    followed,
-    half_ingested,
-    put_off,
-    read_and_not_settled,
-    running,
-    uploaded,
-    uploaded_in_vain,
+from batch_assets.domain.failures import ApiError
+from batch_assets.openai_batch.spool import Spool
+from batch_assets.stages.orphans import OrphanReport, find_orphans
+from batch_assets.stages.remote_ids import file_name, metadata_of
+from batch_assets_tests.stages.support import Lab, call_rule, refusal, wait_until
+
+HELD = {"hold_after_rows": 0}
+
+
+def find(lab: Lab) -> OrphanReport:
+    lab.pipeline.refresh()
+    return find_orphans(lab.pipeline)
+
+
+def upload(lab: Lab, name: str, request_id: str) -> str:
+    """An input file with one request, uploaded by hand; its id."""
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
+    with Spool(lab.pipeline.spool_dir) as spool:
+        with spool.input_file() as file:
+            file.add(request_id, body)
+        return lab.pipeline.api.upload(file.path, name)
+
+
+def create(lab: Lab, batch_id: str, file_id: str) -> str:
+    metadata = metadata_of(lab.desk.holder.installation_id, batch_id)
+    return lab.pipeline.api.create_batch(file_id, metadata, 3_600).id
+
+
+def sent(lab: Lab) -> str:
+    """A batch that the server has and does not finish; its id. Nothing is unresolved."""
+    lab.company(2)
+    lab.configure(timing=HELD)
+    assert lab.submit().batches == 1
+    (batch_id,) = lab.batches("submitted")
+    return batch_id
+
+
+def test_strays_are_cleared_though_nothing_is_unresolved(lab: Lab) -> None:
+    batch_id = sent(lab)
+    recorded = lab.desk.batch(batch_id)
+    name = file_name(lab.desk.holder.installation_id, batch_id)
+    unused = upload(lab, name, "request-1")
+    second = create(lab, batch_id, upload(lab, "second.jsonl", "request-2"))
+    assert lab.recover().orphans == OrphanReport(), "recovery does not look while nothing is open"
+
+    assert find(lab) == OrphanReport(duplicates=1, duplicates_cancelled=1, strays_deleted=1)
+
+    wait_until(lambda: lab.pipeline.api.retrieve(second).status == "cancelled")
+    assert lab.pipeline.api.retrieve(recorded.openai_batch_id).status == "in_progress"
+    left = lab.all_file_ids()
+    assert recorded.input_file_id in left
+    assert unused not in left
+    (kept,) = lab.desk.rows("SELECT * FROM batch_assets.duplicate_batch")
+    assert (kept.openai_batch_id, kept.batch_id) == (second, batch_id)
+    assert find(lab).duplicates_cancelled == 0
+
+
+def test_a_late_batch_of_an_intent_that_was_given_up_is_cancelled(lab: Lab) -> None:
+    lab.company(1)
+    (given_up,) = lab.claim()
+    lab.desk.queries.release([given_up.lease])
+    lab.configure(timing=HELD)
+    late = create(lab, given_up.id, upload(lab, "late.jsonl", "request-1"))
+    assert find(lab) == OrphanReport(duplicates=1, duplicates_cancelled=1)
+    wait_until(lambda: lab.pipeline.api.retrieve(late).status == "cancelled")
+
+
+def test_a_late_batch_that_carries_no_id_is_known_by_its_input_file(lab: Lab) -> None:
+    """As after a recovery on a server that deletes no files and gives metadata back as null."""
+    lab.company(1)
+    (given_up,) = lab.claim()
+    lab.desk.queries.release([given_up.lease])
+    lab.configure(timing=HELD, quirks={"null_batch_fields": ["metadata"]})
+    name = file_name(lab.desk.holder.installation_id, given_up.id)
+    late = create(lab, given_up.id, upload(lab, name, "request-1"))
+    others = lab.pipeline.api.create_batch(upload(lab, "others.jsonl", "request-2"), {}, 3_600)
+    found = find(lab)
+    assert (found.duplicates, found.duplicates_cancelled, found.unknown) == (1, 1, 0)
+    wait_until(lambda: lab.pipeline.api.retrieve(late).status == "cancelled")
+    assert lab.pipeline.api.retrieve(others.id).status == "in_progress"
+
+
+def test_what_is_under_way_is_left_to_its_run(lab: Lab) -> None:
+    lab.company(1)
+    (claimed,) = lab.claim()
+    lab.configure(timing=HELD)
+    name = file_name(lab.desk.holder.installation_id, claimed.id)
+    file_id = upload(lab, name, "request-1")
+    remote = create(lab, claimed.id, file_id)
+    assert find(lab) == OrphanReport()
+    assert file_id in lab.all_file_ids()
+    wait_until(lambda: lab.pipeline.api.retrieve(remote).status == "in_progress")
+
+
+def test_what_nobody_knows_is_counted_and_left_alone(lab: Lab) -> None:
+    lab.configure(timing=HELD)
+    name = file_name(lab.desk.holder.installation_id, "an-intent-of-nobody")
+    file_id = upload(lab, name, "request-1")
+    remote = create(lab, "an-intent-of-nobody", file_id)
+    assert find(lab) == OrphanReport(unknown=2)
+    assert file_id in lab.all_file_ids()
+    wait_until(lambda: lab.pipeline.api.retrieve(remote).status == "in_progress")
+
+
+@pytest.mark.parametrize(
+    "change", ["confirmed_at = NULL, confirmed_by = NULL", "database_name = 'other'"]
 )
-from batch_assets_tests.stages.live_support import ON, waiting
-from batch_assets_tests.stages.live_support import ask as ask_live
-from batch_assets_tests.stages.support import QUICK, Lab, wait_until
-from batch_assets_tests.store.queries.support import Desk
-
-_LOSE = text("""
-    DELETE FROM batch_assets.attempt;
-    DELETE FROM batch_assets.batch;
-    DELETE FROM batch_assets.intake;
-    DELETE FROM batch_assets.retry;
-    DELETE FROM batch_assets.follower;
-    DELETE FROM batch_assets.dead_letter;
-    DELETE FROM batch_assets.search;
-    DELETE FROM batch_assets.live_request;
-    UPDATE batch_assets.installation SET id = gen_random_uuid()::text, has_orphans = true;
-""")
-"""What a schema that was lost and made again differs by, without the seconds that it takes."""
+def test_nothing_is_asked_while_it_is_not_confirmed_or_from_a_copy(lab: Lab, change: str) -> None:
+    batch_id = sent(lab)
+    create(lab, batch_id, upload(lab, "second.jsonl", "request-2"))
+    lab.configure(timing=HELD, calls=[call_rule("*", refusal(500))])
+    lab.desk.do(f"UPDATE batch_assets.installation SET {change}")
+    before = lab.desk.everything()
+    assert find(lab) == OrphanReport()
+    assert lab.desk.everything() == before
 
 
-@pytest.fixture(scope="module")
-def unwatched_engine(databases: TestDatabases) -> Iterator[Engine]:
-    """Not that of the other tests: what is lost is in no bucket, and makes moves that are none."""
-    with one_database(databases) as opened:
-        yield opened
-
-
-@pytest.fixture
-def engine(unwatched_engine: Engine) -> Engine:
-    empty(unwatched_engine)
-    return unwatched_engine
-
-
-@pytest.fixture
-def own_engine(databases: TestDatabases) -> Iterator[Engine]:
-    with one_database(databases) as opened:
-        empty(opened)
-        yield opened
-
-
-def lose(lab: Lab) -> None:
-    with lab.desk.engine.begin() as connection:
-        connection.execute(_LOSE)
-
-
-def lose_schema(lab: Lab) -> None:
-    """Drop the schema for real, and make it again."""
-    lab.desk.do("DROP SCHEMA batch_assets CASCADE")
-    engine = lab.desk.engine
-    engine.dispose()
-    upgrade(engine.url.set(drivername="postgresql").render_as_string(hide_password=False))
-
-
-def finish(lab: Lab) -> None:
-    """Run until nothing is under way, as an operator who has confirmed sees it."""
-
-    def is_done() -> bool:
-        lab.recover()
-        lab.retry()
-        lab.read_to_the_end()
-        lab.submit()
-        return not lab.bucket_counts().keys() & {"waiting", "in_batch", "retry", "follows"}
-
-    wait_until(is_done, seconds=30)
-
-
-SET_COMPLETED = 'public."AIProcessingRequest" SET "completedAt"'
-STAGES: Sequence[Callable[[Lab], list[str]]] = (
-    *(claimed, uploaded_in_vain, uploaded, created, running, ended, half_ingested),
-    *(read_and_not_settled, put_off, followed),
-)
-
-
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
-def test_what_was_under_way_when_the_schema_was_lost_is_billed_once(
-    lab: Lab, stage: Callable[[Lab], list[str]]
-) -> None:
-    before = ended(lab)
-    lab.ingest()
-    ids = stage(lab)
-    lose(lab)
-    finish(lab)
-    assert set(lab.statuses(ids)) == {"PROCESSING_COMPLETE"}
-    assert lab.times_billed([*before, *ids]) == [1] * (len(ids) + 2)
-    found = Conservation(lab.desk.engine).all_rows()
-    assert found.is_clean, found
-
-
-@pytest.mark.parametrize("moment", TIMES[:6:2])
-def test_one_of_any_date_is_read_like_any_other(lab: Lab, moment: str) -> None:
-    ids = half_ingested(lab)
-    lose(lab)
-    for column in ('public."AIBatchRequest" SET "createdAt"', SET_COMPLETED):
-        lab.desk.do(f"UPDATE {column} = CAST(:moment AS timestamptz)", moment=moment)
-    made = "SELECT min(claimed_at), max(claimed_at) FROM batch_assets.batch"
-    read = "SELECT min(ended_at), max(ended_at) FROM batch_assets.attempt"
-    finish(lab)
-    for query in (made, read):
-        (first, last) = lab.desk.rows(query)[0]
-        assert datetime.min.replace(tzinfo=UTC) < first <= last <= datetime.now(UTC), query
-    assert set(lab.statuses(ids)) == {"PROCESSING_COMPLETE"}
-    assert lab.times_billed(ids) == [1] * len(ids)
-
-
-@pytest.mark.parametrize("implementation", ["optimized", "original"])
-def test_a_schema_that_is_dropped_with_batches_at_every_stage(
-    own_engine: Engine, api: BatchApi, server: RunningServer, tmp_path: Path, implementation: str
-) -> None:
-    pipeline = Pipeline(
-        queries=choose_queries(own_engine, optimized=implementation == "optimized"),
-        registry=Registry(own_engine, foreign_quiet_seconds=900),
-        api=api,
-        policy=QUICK,
-        spool_dir=tmp_path,
-        owner="host:1",
-    )
-    lab = Lab(pipeline, server, Desk(own_engine, pipeline.queries))
-    ids, dead_ids = put_off(lab), dead(lab)
-    ids += half_ingested(lab) + created(lab) + followed(lab) + uploaded(lab) + claimed(lab)
-    lose_schema(lab)
-    rows = lab.desk.column('SELECT id FROM public."AIProcessingRequest"')
-
-    named = {str(one.kind): one.count for one in Conservation(own_engine).all_rows().look.misfits}
-    assert named["in_unwatched_batch"] == 8, "one of the half-read has its answer"
-    lab.recover()
-    assert lab.batches() == [], "until somebody has confirmed, nothing is known of whose it is"
-    pipeline.registry.confirm("the tests")
-    report = lab.recover()
-    assert report.orphans.orphaned_requests == 3, "two put off, one follows"
-    finish(lab)
-    assert lab.times_billed(ids) == [1] * len(ids)
-    assert sum(lab.times_billed(rows)) == len(ids), "what followed was not bought, nor what is dead"
-    assert lab.bucket_counts() == {"complete": len(ids) + 1, "failed_elsewhere": len(dead_ids)}
-    found = Conservation(own_engine).all_rows()
-    assert found.is_clean, found
-
-
-def test_a_live_call_whose_record_is_lost_is_not_made_again(lab: Lab) -> None:
-    ids = waiting(lab, 2)
-    ask_live(lab, ids)
-    live = lab.under(live=ON)
-    breaking = Breaking(lab.pipeline.queries, "write_results", 0)
-    with pytest.raises(InterruptedHereError):
-        live.asking(breaking).retry_failed()
-    lose(lab)
-    lab.recover()
-    lab.ingest()
-    assert lab.bucket_counts() == {"dead": 2}
-    assert {row.code for row in map(lab.desk.dead_letter, ids)} == {"indeterminate_live"}
-
-
-def test_what_an_orphan_had_put_off_keeps_it_from_no_end(lab: Lab) -> None:
-    """All that its file holds has left it: the row that failed is in no batch when it is lost."""
-    lab.configure(rows=[FAILING])
-    ids = read_and_not_settled(lab)
-    lab.configure()
-    lose(lab)
-    lab.recover()
-    lab.poll_to_the_end()
-    assert lab.ingest().settled == 1
-    finish(lab)
-    assert lab.times_billed(ids) == [1, 1]
-
-
-def test_without_a_sign_of_the_earlier_installation_nothing_is_freed(lab: Lab) -> None:
-    """The key may be another one now: an empty list is no proof, and no file of ours in it is."""
-    ids = claimed(lab)
-    lose(lab)
-    for _ in range(3):
-        report = lab.recover()
-    assert (report.unproved, report.released) == (1, 0)
-    assert set(lab.statuses(ids)) == {"BATCHING_IN_PROGRESS"}
-
-    (batch_id,) = lab.batches("claimed")
-    with pytest.raises(BatchAssetsError, match="with the key that it was made with"):
-        abandon_batch(lab.pipeline, batch_id, "0m", str, force=True, dry_run=False)
-    stuck = lab.under(stuck_seconds=0)
-    foreseen = abandon_batch(stuck.pipeline, batch_id, "0m", str, force=True, dry_run=True)
-    assert "could not be found out. Giving it up lets its 2 requests wait" in foreseen.sentence
-    given_up = abandon_batch(stuck.pipeline, batch_id, "0m", str, force=True, dry_run=False)
-    assert "is given up: its 2 requests wait again; if the server has it" in given_up.sentence
-    lab.finish()
-    assert lab.times_billed(ids) == [1, 1]
-
-
-def test_a_batch_that_a_run_works_on_is_not_given_up_as_unresolved(lab: Lab) -> None:
-    claimed(lab)
-    (batch_id,) = lab.batches("claimed")
-    stuck = lab.under(stuck_seconds=0)
-    with pytest.raises(BatchAssetsError, match="A run works on batch"):
-        abandon_batch(stuck.pipeline, batch_id, "0m", str, force=True, dry_run=False)
-    assert lab.bucket_counts() == {"in_batch": 2}
-
-
-def test_a_batch_that_the_server_does_not_know_stays_as_it_is(lab: Lab) -> None:
-    ids = running(lab)
-    lab.desk.do("""UPDATE public."AIBatchRequest" SET "openaiBatchId" = 'batch_of_another_key'""")
-    lose(lab)
-    lab.recover()
-    assert lab.poll().unknown == 1
-    assert set(lab.statuses(ids)) == {"BATCHING_IN_PROGRESS"}
-
-
-def test_nothing_of_an_orphan_is_cancelled_or_deleted(lab: Lab) -> None:
-    """The database that made it may live on, and need its files."""
-    running(lab)
-    files = lab.all_file_ids()
-    lose(lab)
-    lab.recover()
-    lab.under(batch_timeout_seconds=0).read_to_the_end()
-    lab.clean()
-    assert files <= lab.all_file_ids()
-    assert not lab.pipeline.registry.snapshot().has_leftovers
+def test_lists_that_cannot_be_read_change_nothing(lab: Lab) -> None:
+    batch_id = sent(lab)
+    second = create(lab, batch_id, upload(lab, "second.jsonl", "request-2"))
+    lab.configure(timing=HELD, calls=[call_rule("files.list", refusal(400))])
+    with pytest.raises(ApiError):
+        find(lab)
+    assert lab.pipeline.api.retrieve(second).status in {"validating", "in_progress"}

@@ -13,7 +13,7 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch import objects
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
-from batch_assets.stages import asking
+from batch_assets.stages import poll
 from batch_assets.stages.controls.cancel import find_batch
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.poll import check_statuses
@@ -351,7 +351,7 @@ def test_the_pauses_between_looks_grow_and_an_idle_poll_writes_nothing(lab: Lab)
 
 
 def test_looks_of_one_run_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "_LOOKS_A_RUN", 2)
+    monkeypatch.setattr(poll, "_LOOKS_A_RUN", 2)
     lab.configure(timing=HELD)
     five(lab)
     remote_status(lab, "in_progress")

@@ -10,7 +10,7 @@ from batch_assets.domain.failures import ApiError
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.spool import Spool
-from batch_assets.stages.naming import file_name, metadata_of
+from batch_assets.stages.remote_ids import file_name, metadata_of
 from batch_assets_tests.stages.support import API_KEY, AT_ONCE, Lab, call_rule, refusal, wait_until
 
 DROPPED = {"kind": "drop", "work": "done"}
@@ -132,8 +132,8 @@ def test_a_second_batch_of_one_intent_is_cancelled_if_it_still_runs(
     second = create_remotely(lab, batch_id, lab.desk.batch(batch_id).input_file_id)
     wait_until(lambda: lab.pipeline.api.retrieve(second).status == others_end)
     report = lab.recover()
-    assert (report.adopted, report.strays.duplicates) == (1, 1)
-    assert report.strays.duplicates_cancelled == int(others_end == "in_progress")
+    assert (report.adopted, report.orphans.duplicates) == (1, 1)
+    assert report.orphans.duplicates_cancelled == int(others_end == "in_progress")
     assert lab.desk.batch(batch_id).openai_batch_id == first.id
     (kept,) = lab.desk.rows("SELECT * FROM batch_assets.duplicate_batch")
     assert (kept.openai_batch_id, kept.batch_id) == (second, batch_id)
@@ -159,7 +159,7 @@ def test_a_duplicate_that_cannot_be_cancelled_does_not_stop_the_adoption(lab: La
         calls=[call_rule("batches.cancel", refusal(500, headers=AT_ONCE))],
     )
     report = lab.recover()
-    assert (report.adopted, report.strays.duplicates, report.strays.duplicates_cancelled) == (
+    assert (report.adopted, report.orphans.duplicates, report.orphans.duplicates_cancelled) == (
         1,
         1,
         0,
@@ -179,7 +179,7 @@ def test_a_batch_that_appears_after_its_intent_was_given_up_is_cancelled(lab: La
     (again,) = lab.claim()
     lab.desk.lapse(again.id)
     report = lab.recover()
-    assert (report.adopted, report.absent, report.strays.duplicates_cancelled) == (0, 1, 1)
+    assert (report.adopted, report.absent, report.orphans.duplicates_cancelled) == (0, 1, 1)
     wait_until(lambda: lab.pipeline.api.retrieve(remote).status == "cancelled")
     (kept,) = lab.desk.rows("SELECT * FROM batch_assets.duplicate_batch")
     assert (kept.openai_batch_id, kept.batch_id) == (remote, late.id)
@@ -194,7 +194,7 @@ def test_a_second_upload_of_one_intent_is_deleted(lab: Lab) -> None:
     name = file_name(lab.desk.holder.installation_id, batch_id)
     stray = upload(lab, batch_id, name)
     report = lab.recover()
-    assert (report.adopted, report.strays.strays_deleted) == (1, 1)
+    assert (report.adopted, report.orphans.strays_deleted) == (1, 1)
     left = lab.all_file_ids()
     assert recorded in left
     assert stray not in left
@@ -220,7 +220,7 @@ def test_a_running_batch_is_preferred_to_one_that_failed(lab: Lab) -> None:
     lab.desk.queries.expire([batch.lease])
     lab.configure()
     report = lab.recover()
-    assert (report.adopted, report.strays.duplicates) == (1, 0), "a refused batch costs nothing"
+    assert (report.adopted, report.orphans.duplicates) == (1, 0), "a refused batch costs nothing"
     assert lab.desk.batch(batch.id).openai_batch_id == good
     lab.read_to_the_end()
     assert lab.bucket_counts() == {"complete": 1}
@@ -254,7 +254,7 @@ def test_only_what_is_ours_is_touched(lab: Lab) -> None:
     unknown = upload(lab, batch_id, f"batch-assets_{lab.desk.holder.installation_id}_other.jsonl")
     lab.configure(timing={"hold_after_rows": 0})
     remote = create_remotely(lab, "an intent that nobody knows", stranger)
-    assert [lab.recover().strays.unknown, lab.recover().taken_over] == [2, 0]
+    assert [lab.recover().orphans.unknown, lab.recover().taken_over] == [2, 0]
     assert "confirm --copy" in str(lab.pipeline.registry.installation().hold_reason)
     files = lab.all_file_ids()
     assert {stranger, unknown} <= files

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from batch_assets_tests.factories import make_company, make_request, make_session
-from batch_assets_tests.stages.live_support import ON, failed
 from batch_assets_tests.stages.support import Lab
+from batch_assets_tests.stages.synchronous_support import ON, failed
 
 
 @contextmanager

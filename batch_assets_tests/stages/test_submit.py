@@ -14,9 +14,9 @@ from batch_assets.domain.policy import Caps
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
-from batch_assets.stages.naming import batch_of
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.plan import preview
+from batch_assets.stages.remote_ids import batch_of
 from batch_assets.stages.submit import submit_due
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.factories import make_company, make_foreign_batch

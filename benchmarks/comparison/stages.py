@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from batch_assets.stages.clean import delete_leftovers
 from batch_assets.stages.ingest import ingest_results
+from batch_assets.stages.orphans import delete_leftovers
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import find_due
 from batch_assets.stages.poll import check_statuses

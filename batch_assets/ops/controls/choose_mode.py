@@ -9,7 +9,7 @@ from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import log_of, show, tag_run, who
 from batch_assets.resources.database import DatabaseResource
 from batch_assets.resources.wiring import WiringResource
-from batch_assets.stages.controls.mode import choose_mode
+from batch_assets.stages.controls.query_mode import choose_mode
 from batch_assets.store.strategy import StoredModes
 
 Mode = Literal["environment", "true", "false", "optimized", "auto", "original"]

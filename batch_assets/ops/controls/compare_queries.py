@@ -6,7 +6,7 @@ from pydantic import Field
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import log_of, show, tag_run
 from batch_assets.resources.database import DatabaseResource
-from batch_assets.stages.controls.compare import compare_queries
+from batch_assets.stages.controls.query_mode import compare_queries
 from batch_assets.store.strategy import Compared, CompareLimits
 
 _DEFAULTS = CompareLimits()

@@ -6,7 +6,7 @@ from pydantic import Field
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import log_of, metadata_of, show, tag_run
 from batch_assets.resources.database import DatabaseResource
-from batch_assets.stages.controls import stages
+from batch_assets.stages.controls import reset
 
 
 class ResetStagesConfig(dg.Config):
@@ -27,7 +27,7 @@ def reset_stages(
     One that is in progress for nothing becomes COMPLETED, FAILED, or PENDING: then LiveDash makes a
     request for it.
     """
-    report = stages.reset_stages(database.engine, dry_run=config.dry_run)
+    report = reset.reset_stages(database.engine, dry_run=config.dry_run)
     log_of(context).info(" ".join(report.sentences))
     show(context, metadata_of(report))
     sessions = report.orphaned + report.unstaged

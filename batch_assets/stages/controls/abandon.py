@@ -23,12 +23,11 @@ from batch_assets.domain.states import (
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.controls.cancel import find_batch, named
+from batch_assets.stages.controls.cancel import find_batch
 from batch_assets.stages.controls.criteria import Spelling
-from batch_assets.stages.controls.standing import require_long_unresolved, require_stuck
-from batch_assets.stages.listing import CLOCK_MARGIN
-from batch_assets.stages.naming import batch_of
+from batch_assets.stages.overdue import require_long_unresolved, require_stuck
 from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.remote_ids import CLOCK_MARGIN, batch_of
 from batch_assets.store.installation import Installation
 from batch_assets.store.lookups import Lookups
 
@@ -82,11 +81,11 @@ class AbandonReport:
         )
         if not self.dry_run:
             return (
-                f"{named(batch)} ({batch.openai_batch_id}) is given up: the next run lets its "
+                f"{batch.named()} ({batch.openai_batch_id}) is given up: the next run lets its "
                 f"{again} {double}"
             )
         return (
-            f"{named(batch)} ({batch.openai_batch_id}) {self.stuck}. Giving it up lets its "
+            f"{batch.named()} ({batch.openai_batch_id}) {self.stuck}. Giving it up lets its "
             f"{again} {double}"
         )
 
@@ -98,10 +97,10 @@ class AbandonReport:
         )
         if self.dry_run:
             return (
-                f"{named(self.batch)} {self.stuck}. Giving it up lets {requests}; {double}. With "
+                f"{self.batch.named()} {self.stuck}. Giving it up lets {requests}; {double}. With "
                 "the key that it was made with, a run finds out."
             )
-        return f"{named(self.batch)} is given up: {requests}; {double}."
+        return f"{self.batch.named()} is given up: {requests}; {double}."
 
     def _of_lost(self) -> str:
         batch = self.batch
@@ -111,11 +110,11 @@ class AbandonReport:
         )
         if not self.dry_run:
             return (
-                f"{named(batch)} ({batch.openai_batch_id}) is given up: the next run lets "
+                f"{batch.named()} ({batch.openai_batch_id}) is given up: the next run lets "
                 f"{requests}; {double}."
             )
         return (
-            f"The server accepts the key and does not know {named(batch, 'batch')} "
+            f"The server accepts the key and does not know {batch.named('batch')} "
             f"({batch.openai_batch_id}). {self._project} Giving it up lets {requests}; {double}."
         )
 
@@ -160,7 +159,7 @@ def abandon_batch(
         stuck = require_long_unresolved(batch, pipeline.policy)
         if not (dry_run or registry.give_up_unresolved(batch.id)):
             raise BatchAssetsError(
-                f"A run works on {named(batch, 'batch')}, or has settled it: nothing was changed. "
+                f"A run works on {batch.named('batch')}, or has settled it: nothing was changed. "
                 f"`batch-assets batch {batch.id}` shows how it is."
             )
         return AbandonReport(batch, dry_run, stuck=stuck)
@@ -181,7 +180,7 @@ def abandon_batch(
     after = find_batch(lookups, batch.id)
     if after.abandoned_at is None:
         raise BatchAssetsError(
-            f"{named(after)} has moved meanwhile, or is being read (it is {after.state}, "
+            f"{after.named()} has moved meanwhile, or is being read (it is {after.state}, "
             f"{after.server_status}): it goes on, and was not given up."
         )
     return replace(report, batch=after)
@@ -191,17 +190,17 @@ def _require_old(batch: BatchRecord, before: datetime, spelled: Spelling) -> tup
     """The server's id of a batch that is on the server for long enough, and since when it is."""
     if batch.state in UNRESOLVED_BATCH_STATES:
         raise BatchAssetsError(
-            f"{named(batch)} is not on the server yet, as far as is known ({batch.state}): the "
+            f"{batch.named()} is not on the server yet, as far as is known ({batch.state}): the "
             f"next runs look it up and settle it. If they cannot for long, `batch-assets abandon "
             f"{batch.id} --force` gives it up."
         )
     is_open = batch.state in {BatchState.SUBMITTED, BatchState.ENDED} and batch.kind == "batch"
     is_given_up = batch.abandoned_at is not None
     if not is_open or is_given_up or batch.openai_batch_id is None or batch.submitted_at is None:
-        raise BatchAssetsError(f"{named(batch)} is {batch.state}: there is nothing to give up.")
+        raise BatchAssetsError(f"{batch.named()} is {batch.state}: there is nothing to give up.")
     if batch.submitted_at > before:
         raise BatchAssetsError(
-            f"{named(batch)} was submitted at {batch.submitted_at.astimezone(UTC):%Y-%m-%d %H:%M} "
+            f"{batch.named()} was submitted at {batch.submitted_at.astimezone(UTC):%Y-%m-%d %H:%M} "
             "UTC, which is too short a time ago to be sure: wait, or give a shorter "
             f"{spelled('older_than')}."
         )
@@ -211,7 +210,7 @@ def _require_old(batch: BatchRecord, before: datetime, spelled: Spelling) -> tup
 def _require_submitted(batch: BatchRecord) -> None:
     if batch.state != BatchState.SUBMITTED:
         raise BatchAssetsError(
-            f"{named(batch)} has ended: the next runs read it. If they cannot for long, "
+            f"{batch.named()} has ended: the next runs read it. If they cannot for long, "
             f"`batch-assets abandon {batch.id} --force` gives it up."
         )
 
@@ -219,7 +218,7 @@ def _require_submitted(batch: BatchRecord) -> None:
 def _require_allowed(batch: BatchRecord, installation: Installation) -> None:
     if not (installation.may_touch and installation.is_confirmed):
         raise BatchAssetsError(
-            f"{named(batch)} may be another database's, since {installation.why_not_touched}"
+            f"{batch.named()} may be another database's, since {installation.why_not_touched}"
         )
 
 
@@ -231,7 +230,7 @@ def _require_unknown(api: BatchApi, batch: BatchRecord, openai_id: str) -> None:
         if failure.kind is FailureKind.PERMANENT and failure.code == error_codes.NOT_FOUND:
             return
         _not_certain(batch, error)
-    known = f"The server knows {named(batch, 'batch')} (it is {remote.status}): it is not lost."
+    known = f"The server knows {batch.named('batch')} (it is {remote.status}): it is not lost."
     if remote.status in SERVER_ENDED:
         raise BatchAssetsError(f"{known} The next run reads it.")
     raise BatchAssetsError(
@@ -249,7 +248,7 @@ def _require_unlisted(
         for remote in api.list_batches(created_after=since - CLOCK_MARGIN):
             if remote.id == openai_id:
                 raise BatchAssetsError(
-                    f"The server lists {named(batch, 'batch')}, though it did not find it when "
+                    f"The server lists {batch.named('batch')}, though it did not find it when "
                     f"asked for it alone: it is not lost. If it never ends, `batch-assets abandon "
                     f"{batch.id} --force` gives it up."
                 )
@@ -264,7 +263,7 @@ def _not_certain(batch: BatchRecord, error: ApiError) -> NoReturn:
     if error.failure.kind is FailureKind.ACCOUNT:
         raise error
     raise BatchAssetsError(
-        f"Whether the server knows {named(batch, 'batch')} is not certain, and nothing was "
+        f"Whether the server knows {batch.named('batch')} is not certain, and nothing was "
         f"changed ({error}). Try again when the API is well; if it never says, `batch-assets "
         f"abandon {batch.id} --force` gives the batch up."
     ) from None

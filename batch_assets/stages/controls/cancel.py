@@ -12,15 +12,15 @@ from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.lookups import BatchRecord
-from batch_assets.domain.standstill import BETWEEN
 from batch_assets.domain.states import SERVER_ENDED, BatchState
 from batch_assets.domain.wording import plural, span
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.overdue import ABOUT_TO_END
 from batch_assets.store.installation import Installation
 from batch_assets.store.lookups import Lookups
 from batch_assets.store.registry import Registry
 
-_ABOUT_TO_END: Final = timedelta(minutes=15)
+_ENDS_WITHIN: Final = timedelta(minutes=15)
 """How long a batch that is about to end is left alone. The API says ten minutes."""
 
 
@@ -77,7 +77,7 @@ def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: boo
         if error.failure.kind is FailureKind.ACCOUNT:
             raise
         raise BatchAssetsError(
-            f"{named(batch)} may run on: it was not seen to be cancelled ({error}). Cancel it "
+            f"{batch.named()} may run on: it was not seen to be cancelled ({error}). Cancel it "
             "again; twice does no harm. If it never ends, `batch-assets abandon "
             f"{batch.id} --force` gives it up."
         ) from None
@@ -87,7 +87,7 @@ def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: boo
 
 
 def _require_cancellable(batch: BatchRecord, installation: Installation) -> None:
-    name = named(batch)
+    name = batch.named()
     if not batch.is_ours:
         raise BatchAssetsError(
             f"{name} is not ours (LiveDash made it, or the database that this one is a copy of): "
@@ -110,14 +110,9 @@ def _require_cancellable(batch: BatchRecord, installation: Installation) -> None
             "nothing to cancel any more."
         )
     since = batch.server_status_since or datetime.now(UTC)
-    if batch.server_status in BETWEEN and datetime.now(UTC) - since < _ABOUT_TO_END:
+    if batch.server_status in ABOUT_TO_END and datetime.now(UTC) - since < _ENDS_WITHIN:
         raise BatchAssetsError(
             f"{name} is {batch.server_status} on the server: it ends by itself, within ten minutes "
-            f"as a rule. If not within {span(_ABOUT_TO_END.total_seconds())}, cancel it again; if "
+            f"as a rule. If not within {span(_ENDS_WITHIN.total_seconds())}, cancel it again; if "
             f"it never does, `batch-assets abandon {batch.id} --force` gives it up."
         )
-
-
-def named(batch: BatchRecord, noun: str = "Batch") -> str:
-    """The batch with its company, to begin a sentence with unless `noun` is in small letters."""
-    return f"{noun} {batch.id} of {batch.company or batch.company_id}"

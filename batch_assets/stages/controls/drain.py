@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.wording import plural
-from batch_assets.stages.clean import delete_leftovers
-from batch_assets.stages.draining import send_back
 from batch_assets.stages.ingest import ingest_results
+from batch_assets.stages.orphans import delete_leftovers
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.poll import check_statuses
 from batch_assets.stages.recover import recover
+from batch_assets.stages.retry import send_back
 from batch_assets.store.drains import Drains, HandedOver, Standing
 
 

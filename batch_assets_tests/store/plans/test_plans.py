@@ -15,14 +15,14 @@ from batch_assets.domain.batches import (
     SubmittedBatch,
     UploadedBatch,
 )
+from batch_assets.domain.bisection import halves
 from batch_assets.domain.conservation import Look
 from batch_assets.domain.dead_letters import Criteria
-from batch_assets.domain.live import LiveClaim
-from batch_assets.domain.lots import halves
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.domain.records import Backlog, Lease
 from batch_assets.domain.run_end import RunEnd, Waiting
+from batch_assets.domain.synchronous import SynchronousClaim
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.live import Live
@@ -167,7 +167,7 @@ def test_a_live_claim_of_little(desk: Desk) -> None:
     store.ask([one.candidate for one in asked], "an operator")
     live = Live(desk.engine)
     policy = replace(ROOMY, live=LivePolicy(lead_seconds=ROOMY.batch_timeout_seconds))
-    claims: list[LiveClaim] = []
+    claims: list[SynchronousClaim] = []
     plans = plans_of(
         desk,
         lambda: claims.append(live.claim(terms(policy), desk.holder, Spent())),

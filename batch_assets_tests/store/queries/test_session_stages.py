@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Row, text
 
 from batch_assets.domain.records import Findings, RowOutcome
-from batch_assets.stages.controls.stages import reset_stages
+from batch_assets.stages.controls.reset import reset_stages
 from batch_assets_tests.factories import make_company, make_request, make_session
 from batch_assets_tests.store.queries.support import (
     FINDINGS,

@@ -1,0 +1,53 @@
+"""Records of live batches, whose requests are sent one by one and at the full price."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batch_assets.domain.batches import EndedBatch
+from batch_assets.domain.records import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class SynchronousBatch:
+    """A live batch whose intent is committed: its requests are ours to send, under `lease`."""
+
+    lease: Lease
+    company_id: str
+    model: str
+    requests: int
+    cost_eur: float
+    """The estimate, at the live price."""
+
+    @property
+    def id(self) -> str:
+        """The batch's own id: LiveDash's row and ours."""
+        return self.lease.batch_id
+
+    def to_read(self) -> EndedBatch:
+        """The same as answers are written to it."""
+        return EndedBatch(
+            lease=self.lease,
+            is_ours=True,
+            company_id=self.company_id,
+            company=None,
+            run_id="",
+            requests=self.requests,
+            model=self.model,
+            openai_batch_id=f"live:{self.id}",
+            server_status="live",
+            server_errors=(),
+            server_answered=0,
+            ended_seconds=0.0,
+            input_file_id=None,
+            output_file_id=None,
+            error_file_id=None,
+            is_live=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SynchronousClaim:
+    """What one claim of live requests did; `held` counts those that a budget or cap held back."""
+
+    batches: tuple[SynchronousBatch, ...]
+    held: Mapping[str, int]

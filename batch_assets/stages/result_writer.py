@@ -1,0 +1,281 @@
+"""Result lines of any number of batches: what each means for its row, written a set at a time."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from batch_assets import analysis
+from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
+from batch_assets.domain.batches import (
+    BatchOutcomes,
+    BatchRow,
+    EndedBatch,
+    Written,
+)
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.logs import RateLimitedLogger, open_log
+from batch_assets.domain.money import Cost, Price, batch_cost
+from batch_assets.domain.records import Response, ResultLine, RowOutcome
+from batch_assets.openai_batch.prices import price_of_answer
+from batch_assets.openai_batch.results import BrokenLine
+from batch_assets.stages.concurrency import LeaseKeeper
+from batch_assets.stages.pipeline import Pipeline
+
+log = open_log(__name__)
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What one run read and wrote."""
+
+    settled: int = 0
+    """Batches that are finished."""
+    settled_as: Counter[str] = field(default_factory=Counter)
+    """The same, by the server's last word."""
+    postponed: int = 0
+    """Batches that could not be read to their end; a later run reads them again."""
+    incomplete: int = 0
+    """Those of them of which the server has more than it shows."""
+    rows: Written = field(default_factory=Written)
+    refused: Counter[str] = field(default_factory=Counter)
+    """Lines that belong to no open row of their batch, by what is wrong with them."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Failed rows by code."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Companies whose results could not be written, and the error's class."""
+    batches_read: list[BatchLine] = field(default_factory=list)
+    """The first of those that are finished."""
+    company_ids: set[str] = field(default_factory=set, metadata=HIDDEN)
+
+    def add_read(self, batches: Sequence[EndedBatch]) -> None:
+        """Note batches that were read to their end."""
+        self.company_ids.update(batch.company_id for batch in batches)
+        for batch in batches[: MOST_LINES - len(self.batches_read)]:
+            self.batches_read.append(
+                BatchLine(
+                    batch_id=batch.id,
+                    openai_batch_id=batch.openai_batch_id,
+                    company=batch.company or batch.company_id,
+                    requests=batch.requests,
+                    state=f"settled, {batch.server_status}",
+                    sent_by_run=batch.run_id,
+                )
+            )
+
+
+@dataclass(slots=True)
+class _Pending:
+    """The lines of one batch that are not written yet."""
+
+    batch: EndedBatch
+    lines: list[ResultLine] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the lines of a batch came to, as far as they were written."""
+
+    answered: int = 0
+    """Rows that have an answer now, or an error of their own."""
+    returned: int = 0
+    """Rows that never ran."""
+    files: set[bool] = field(default_factory=set)
+    """Which of its files held rows of its own: the output file (False), the error file (True)."""
+
+
+class ResultWriter:
+    """Collects lines until a set is full, and counts what became of them in the report.
+
+    A batch in `unwritten` has lost its lease, or could not be written: it is not to be settled.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, batches: Sequence[EndedBatch], report: IngestReport
+    ) -> None:
+        leases = [batch.lease for batch in batches]
+        self.unwritten: set[str] = set()
+        self.seen: defaultdict[str, Seen] = defaultdict(Seen)
+        """By the batch's id."""
+        self._pipeline = pipeline
+        self._queries = pipeline.queries
+        self._keeper = LeaseKeeper(self._queries, leases, pipeline.policy.lease_seconds)
+        self._company_of = {batch.id: batch.company_id for batch in batches}
+        self._report = report
+        self._pending: dict[str, _Pending] = {}
+        self._size = 0
+        self._limited_log = RateLimitedLogger(log)
+
+    def close(self) -> None:
+        """Say how many warnings were left out."""
+        self._limited_log.close()
+
+    def add(self, batch: EndedBatch, line: ResultLine | BrokenLine) -> None:
+        """Take a line in, and write the set if that made it full."""
+        pending = self._pending.setdefault(batch.id, _Pending(batch))
+        if isinstance(line, BrokenLine):
+            pending.refused[line.code] += 1
+        else:
+            pending.lines.append(line)
+        self._size += 1
+        if self._size >= self._pipeline.policy.rows_per_write:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        taken = [one for one in self._pending.values() if self._may_write(one.batch)]
+        self._pending = {}
+        self._size = 0
+        self._write(self._read(taken))
+
+    def fail_rest(self, batches: Sequence[tuple[EndedBatch, Failure]]) -> None:
+        """Let the rows of batches that have no outcome yet fail; those of each with its failure."""
+        failures = {batch.id: failure for batch, failure in batches}
+        leases = {batch.id: batch.lease for batch, _ in batches}
+        size = self._pipeline.policy.rows_per_write
+        while ids := [batch_id for batch_id in failures if batch_id not in self.unwritten]:
+            rows = self._queries.open_rows(ids, size)
+            if rows:
+                outcomes: dict[str, list[RowOutcome]] = {}
+                for batch_id, request_id in rows:
+                    outcome = RowOutcome(request_id, failure=failures[batch_id])
+                    outcomes.setdefault(batch_id, []).append(outcome)
+                self._write([BatchOutcomes(leases[one], some) for one, some in outcomes.items()])
+            if len(rows) < size:
+                return
+
+    def _read(self, taken: Sequence[_Pending]) -> list[BatchOutcomes]:
+        """What the lines of some batches mean for their rows."""
+        rows = [(one.batch.id, line.custom_id) for one in taken for line in one.lines]
+        types = self._queries.rows_of(rows) if rows else {}
+        found = [self._outcomes(one, types) for one in taken]
+        return [result for result in found if result is not None]
+
+    def _may_write(self, batch: EndedBatch) -> bool:
+        if not self._keeper.holds(batch.lease):
+            self.unwritten.add(batch.id)
+        return batch.id not in self.unwritten
+
+    def _outcomes(
+        self, pending: _Pending, types: Mapping[BatchRow, str | None]
+    ) -> BatchOutcomes | None:
+        batch = pending.batch
+        reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy.usd_to_eur)
+        ours = [line for line in pending.lines if (batch.id, line.custom_id) in types]
+        left = self._left(batch, pending.lines, types) if batch.is_orphan else []
+        pending.refused["foreign"] += len(pending.lines) - len(ours) - len(left)
+        seen = self.seen[batch.id]
+        seen.files.update(line.in_error_file for line in [*ours, *left])
+        seen.answered += sum(line.answered for line in left)
+        # The lines go while they are read: the answers' texts are most of what a set takes.
+        pending.lines.clear()
+        ours.reverse()
+        outcomes = []
+        try:
+            while ours:
+                line = ours.pop()
+                outcomes.append(reader.outcome(line, types[batch.id, line.custom_id]))
+        except (LookupError, TypeError, ValueError) as error:
+            # Nothing of the error goes on but its class: it may quote an answer.
+            self._give_up(batch.id, type(error).__name__)
+            return None
+        self._report.refused.update(+pending.refused)
+        # A live answer cannot be read again.
+        gives_up = batch.is_live or (
+            batch.ended_seconds > self._pipeline.policy.batch_timeout_seconds
+        )
+        return BatchOutcomes(batch.lease, outcomes, pending.refused.total(), gives_up)
+
+    def _left(
+        self, batch: EndedBatch, lines: Sequence[ResultLine], types: Mapping[BatchRow, str | None]
+    ) -> list[ResultLine]:
+        """Lines of rows that had left an orphan to be tried again before its schema was lost."""
+        others = [line for line in lines if (batch.id, line.custom_id) not in types]
+        if not others:
+            return []
+        known = self._pipeline.orphans.requests_of(
+            batch.company_id, [line.custom_id for line in others]
+        )
+        return [line for line in others if line.custom_id in known]
+
+    def _write(self, results: Sequence[BatchOutcomes]) -> None:
+        if not results:
+            return
+        written = self._queries.write_results(results, self._pipeline.policy)
+        for result in results:
+            batch_id = result.lease.batch_id
+            done = written.get(batch_id)
+            if done is None:
+                self.unwritten.add(batch_id)
+            elif done.error:
+                self._give_up(batch_id, done.error)
+            else:
+                self._count(result, done)
+                if done.set_aside:
+                    self._set_aside(batch_id, done.set_aside)
+
+    def _set_aside(self, batch_id: str, rows: int) -> None:
+        self._limited_log.warning(
+            "LiveDash's database refuses %d answers of batch %s, by a CHECK constraint or a width: "
+            "the others are written, and the batch is read again until it takes them or "
+            "BATCH_TIMEOUT_HOURS have gone by",
+            rows,
+            batch_id,
+        )
+        self.unwritten.add(batch_id)
+
+    def _give_up(self, batch_id: str, error: str) -> None:
+        self._limited_log.warning("The results of batch %s cannot be written: %s", batch_id, error)
+        self.unwritten.add(batch_id)
+        self._report.failed[self._company_of[batch_id]] = error
+
+    def _count(self, result: BatchOutcomes, done: Written) -> None:
+        seen = self.seen[result.lease.batch_id]
+        seen.answered += done.completed + done.retry + done.dead + done.discarded
+        seen.returned += done.returned
+        self._report.rows += done
+        self._report.refused.update(done.refused)
+        self._report.failures.update(
+            outcome.failure.code for outcome in result.outcomes if outcome.failure is not None
+        )
+
+
+_NO_SESSION = Failure(FailureKind.PERMANENT, "session_deleted", "The session was deleted.")
+
+
+@dataclass(frozen=True, slots=True)
+class LineReader:
+    """Reads the lines of one batch."""
+
+    batch: EndedBatch
+    price_of: Callable[[str], Price | None]
+    usd_to_eur: float
+
+    def outcome(self, line: ResultLine, processing_type: str | None) -> RowOutcome:
+        """The outcome of one line of this batch; no type: the session is gone."""
+        if not line.answered:
+            return RowOutcome(line.custom_id)
+        cost = self._cost(line.response)
+        if line.response is None:
+            return RowOutcome(line.custom_id, None, cost, failure=line.failure)
+        # What was read of the text is in the findings: nobody needs it any more.
+        billed = replace(line.response, content=None)
+        if line.failure is not None:
+            return RowOutcome(line.custom_id, billed, cost, failure=line.failure)
+        if processing_type is None:
+            return RowOutcome(line.custom_id, billed, cost, failure=_NO_SESSION)
+        # LiveDash asks in words of its own: of its answers we take what we understand.
+        is_asked_so = self.batch.is_ours or self.batch.is_orphan
+        read = analysis.read_answer if is_asked_so else analysis.read_partial_answer
+        answer = read(processing_type, line.response)
+        if isinstance(answer, Failure):
+            return RowOutcome(line.custom_id, billed, cost, failure=answer)
+        return RowOutcome(line.custom_id, billed, cost, findings=answer)
+
+    def _cost(self, response: Response | None) -> Cost:
+        if response is None:
+            return Cost()
+        price = price_of_answer(response, self.batch.model, self.price_of)
+        if price is not None and self.batch.is_live:
+            price = price.undiscounted
+        return batch_cost(response.usage, price, self.usd_to_eur)

@@ -1,0 +1,173 @@
+"""Synchronous requests, one by one and at the full price: claim, commit, call, record.
+
+A synchronous call cannot be looked up afterwards. So that it is to be made is committed first, and
+what became of one that nobody recorded is unknown for good: such a request is not sent again
+unasked.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from batch_assets.domain.batches import Written
+from batch_assets.domain.failures import FailureKind
+from batch_assets.domain.money import Price
+from batch_assets.domain.packing import Candidate, Quota, Terms, pack
+from batch_assets.stages.circuit_breakers import synchronous_held_by
+from batch_assets.stages.cooldowns import cool_down_unpaid
+from batch_assets.stages.copies import may_read
+from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.plan import claim_terms
+from batch_assets.stages.synchronous_caller import INDETERMINATE, SynchronousCaller
+from batch_assets.store.live_requests import Choice
+from batch_assets.store.protocol import Spent
+
+
+@dataclass(slots=True)
+class SynchronousReport:
+    """What one run sent live."""
+
+    live_batches: int = 0
+    live_calls: int = 0
+    live_completed: int = 0
+    live_failed: int = 0
+    """Requests that were refused or whose answer is of no use."""
+    live_unknown: int = 0
+    """Those of them of which nobody knows what became of the call."""
+    live_returned: int = 0
+    """Claimed and not called: they wait for a batch."""
+    live_cost_eur: float = 0.0
+    live_held: Counter[str] = field(default_factory=Counter)
+    """Requests that a budget or a cap held back, by reason."""
+    live_held_because: str = ""
+    """Why nothing at all was sent although there may be something to send."""
+
+    def add(self, wave: SynchronousCaller) -> None:
+        """Count what a wave has done."""
+        rows = wave.ingested.rows
+        self.live_batches += wave.batches
+        self.live_calls += wave.calls
+        self.live_completed += rows.completed
+        self.live_failed += rows.retry + rows.dead
+        self.live_unknown += wave.ingested.failures[INDETERMINATE]
+        self.live_returned += rows.returned
+        self.live_cost_eur += rows.cost_eur
+
+
+@dataclass(slots=True)
+class SynchronousRows:
+    """What became of the rows that a run has sent live, for its figures."""
+
+    rows: Written = field(default_factory=Written)
+
+
+def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousReport) -> None:
+    """Send what an operator has asked for, and what the next batch would bring home too late.
+
+    Nothing while live calls are off. Raises ApiError when the server refuses the account; what was
+    claimed by then is settled.
+    """
+    if not (pipeline.policy.live.is_on and _may_have_any(pipeline)):
+        return
+    may_read(pipeline)
+    snapshot = pipeline.snapshot
+    why_not = snapshot.installation.hold_reason or synchronous_held_by(snapshot.breakers)
+    if why_not is not None:
+        report.live_held_because = why_not
+        return
+    answered = pipeline.figures.note(SynchronousRows())
+    terms = synchronous_terms(pipeline)
+    holder = pipeline.holder(snapshot.installation.id)
+    spent = Spent()
+    is_over = False
+    while not (is_over or budget.is_spent):
+        claim = pipeline.live.claim(terms, holder, spent)
+        report.live_held = Counter(claim.held)
+        if not claim.batches:
+            break
+        requests = sum(batch.requests for batch in claim.batches)
+        spent += Spent(requests, sum(batch.cost_eur for batch in claim.batches))
+        budget.spend(requests)
+        wave = SynchronousCaller(pipeline, claim.batches, budget)
+        try:
+            wave.send()
+        finally:
+            report.add(wave)
+            answered.rows += wave.ingested.rows
+        if wave.stopped_by is not None and wave.stopped_by.failure.kind is FailureKind.ACCOUNT:
+            cool_down_unpaid(pipeline, wave.stopped_by)
+            raise wave.stopped_by
+        is_over = wave.is_over or bool(wave.full_models)
+
+
+def synchronous_terms(pipeline: Pipeline) -> Terms:
+    """What packing has to know, with live prices."""
+
+    def price_of(model: str) -> Price | None:
+        price = pipeline.price_of(model)
+        return None if price is None else price.undiscounted
+
+    return replace(claim_terms(pipeline), price_of=price_of)
+
+
+def _may_have_any(pipeline: Pipeline) -> bool:
+    return pipeline.snapshot.has_live_requests or pipeline.snapshot.has_due_retries
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Requests of one company with one code; costs are estimates."""
+
+    company_id: str
+    company: str
+    code: str | None
+    requests: int
+    cost_eur: float
+    batch_cost_eur: float
+
+
+@dataclass(slots=True)
+class Offer:
+    """What can be sent live, and how many cannot, by the reason."""
+
+    quotes: list[Quote] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def cost_eur(self) -> float:
+        """The estimate for all of them, live."""
+        return sum(quote.cost_eur for quote in self.quotes)
+
+    @property
+    def batch_cost_eur(self) -> float:
+        """The estimate for all of them in batches."""
+        return sum(quote.batch_cost_eur for quote in self.quotes)
+
+
+def offer_of(pipeline: Pipeline, choices: Sequence[Choice]) -> Offer:
+    """What sending these live would cost; `choices` are in the order of company and code."""
+    offer = Offer()
+    live, batched = synchronous_terms(pipeline), claim_terms(pipeline)
+    keyed = groupby(choices, key=lambda one: (one.candidate.company_id, one.company, one.code))
+    for (company_id, company, code), some in keyed:
+        candidates = []
+        for choice in some:
+            if live.price_of(choice.candidate.model) is None:
+                offer.refused[f"model {choice.candidate.model} has no price"] += 1
+            else:
+                candidates.append(choice.candidate)
+        packing = pack(candidates, live, Quota())
+        offer.refused.update(rejection.code for rejection in packing.rejections)
+        sendable = [one for draft in packing.drafts for one in draft.candidates]
+        if sendable:
+            cost = sum(draft.cost_eur for draft in packing.drafts)
+            quote = Quote(company_id, company, code, len(sendable), cost, _cost(sendable, batched))
+            offer.quotes.append(quote)
+            offer.candidates += sendable
+    return offer
+
+
+def _cost(candidates: Iterable[Candidate], terms: Terms) -> float:
+    return sum(draft.cost_eur for draft in pack(candidates, terms, Quota()).drafts)

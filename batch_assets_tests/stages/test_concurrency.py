@@ -1,0 +1,163 @@
+"""Companies are served side by side, and never more of them at a time than is set."""
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_assets import analysis
+from batch_assets.analysis import request_body
+from batch_assets.domain.records import Conversation
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.stages.concurrency import run_per_key
+from batch_assets.store.original import OriginalQueries
+from batch_assets_tests.stages.support import API_KEY, Lab
+
+ITEMS = [(company, number) for number in range(3) for company in "abcdef"]
+
+
+def company_of(item: tuple[str, int]) -> str:
+    return item[0]
+
+
+class Inside:
+    """How many are at work at one time, at most."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._now -= 1
+
+
+@pytest.mark.parametrize("at_a_time", [1, 4])
+def test_no_more_companies_at_a_time_than_allowed_and_each_in_its_order(at_a_time: int) -> None:
+    done: list[tuple[str, int]] = []
+    inside = Inside()
+    together = threading.Barrier(at_a_time)
+
+    def work(item: tuple[str, int]) -> None:
+        with inside:
+            if item[1] == 0 and item[0] in "abcd":
+                together.wait(timeout=10)
+            done.append(item)
+
+    run_per_key(ITEMS, company_of, work, at_a_time=at_a_time)
+    assert sorted(done) == sorted(ITEMS)
+    assert inside.most == at_a_time
+    for company in "abcdef":
+        assert [number for one, number in done if one == company] == [0, 1, 2]
+
+
+def test_what_fails_for_one_company_is_raised_when_the_others_are_done() -> None:
+    done: Counter[str] = Counter()
+
+    def work(item: tuple[str, int]) -> None:
+        if item == ("b", 1):
+            raise LookupError("b")
+        done[item[0]] += 1
+
+    with pytest.raises(LookupError):
+        run_per_key(ITEMS, company_of, work, at_a_time=2)
+    assert done == {"a": 3, "b": 1, "c": 3, "d": 3, "e": 3, "f": 3}
+
+
+def test_nothing_more_is_begun_after_an_interruption() -> None:
+    done: list[tuple[str, int]] = []
+
+    def work(item: tuple[str, int]) -> None:
+        if item == ("b", 0):
+            raise KeyboardInterrupt
+        done.append(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_per_key(ITEMS, company_of, work, at_a_time=1)
+    assert done == [("a", 0), ("a", 1), ("a", 2)]
+
+
+def test_nothing_to_do_is_done() -> None:
+    run_per_key([], company_of, lambda _: None, at_a_time=3)
+
+
+class CountingApi(BatchApi):
+    """The real client; counts how many of its calls run at one time."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(API_KEY, lab.server.base_url)
+        self.uploads = Inside()
+        self.downloads = Inside()
+
+    def upload(self, path: Path, name: str) -> str:
+        with self.uploads:
+            time.sleep(0.05)
+            return super().upload(path, name)
+
+    def download(self, file_id: str):  # type: ignore[no-untyped-def]  # as the real one is typed
+        with self.downloads:
+            time.sleep(0.05)
+            yield from super().download(file_id)
+
+
+@pytest.mark.parametrize(("at_a_time", "most"), [(1, 1), (3, 3), (50, 6)])
+def test_calls_for_companies_run_side_by_side(lab: Lab, at_a_time: int, most: int) -> None:
+    ids = [row for _ in range(6) for row in lab.company(2)[1]]
+    with CountingApi(lab) as api:
+        wide = lab.under(concurrent_companies=at_a_time).using(api)
+        assert wide.submit().batches == 6
+        wide.poll_to_the_end()
+        assert wide.ingest().rows.completed == 12
+        assert (api.uploads.most, api.downloads.most) == (most, most)
+    assert lab.times_billed(ids) == [1] * 12
+
+
+def test_a_company_that_cannot_be_written_is_no_other_companys_failure(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, (first, second) = lab.company(2)
+    lab.company(2)
+    batches = lab.claim()
+
+    def body_of(conversation: Conversation, model: str) -> dict[str, Any]:
+        if conversation.request_id == second:
+            raise ValueError("this one cannot be written")
+        return request_body(conversation, model)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(analysis, "request_body", body_of)
+        wave = lab.send(batches)
+    assert [batch.company_id == broken for batch in wave.submitted] == [False]
+    assert wave.inputs.broken == {broken: "ValueError"}
+    assert lab.statuses([first, second]) == ["PENDING_BATCHING"] * 2
+    lab.finish()
+    assert lab.bucket_counts() == {"complete": 4}
+
+
+def test_results_that_the_database_refuses_are_no_other_companys_failure(lab: Lab) -> None:
+    broken, (row, _) = lab.company(2)
+    lab.company(2)
+    lab.submit()
+    lab.poll_to_the_end()
+    refuse = (
+        'ALTER TABLE public."Session" ADD CONSTRAINT refused'
+        f" CHECK (id <> '{lab.desk.session_id(row)}') NOT VALID"
+    )
+    lab.desk.do(refuse)
+    by_batch = lab.asking(OriginalQueries(lab.desk.engine))
+    report = by_batch.ingest()
+    assert report.failed == {}, f"not even {broken} is left out"
+    assert (report.settled, report.postponed) == (1, 1)
+    assert (report.rows.completed, report.rows.set_aside) == (3, 1)
+    lab.desk.do('ALTER TABLE public."Session" DROP CONSTRAINT refused')
+    assert by_batch.ingest().rows.completed == 1
+    assert lab.bucket_counts() == {"complete": 4}
