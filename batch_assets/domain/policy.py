@@ -133,7 +133,12 @@ class Policy:
         return self.token_allowances.get(model, self.default_token_allowance)
 
     def is_due(self, backlog: Backlog) -> bool:
-        """Whether a company's waiting requests are to be sent now: enough of them, or too old."""
+        """Whether a company's waiting requests are to be sent now: enough of them, or too old.
+
+        This is the one due rule. The backlog sensor's statement (`newly_due` in
+        `store/watching.sql`) says it once more in SQL, since it reads no rows; a property test
+        holds it to this.
+        """
         if backlog.requests == 0:
             return False
         return (

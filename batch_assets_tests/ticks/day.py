@@ -19,7 +19,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from batch_assets import schedules
-from batch_assets.domain.records import RemoteBatch
+from batch_assets.domain.records import Backlog, RemoteBatch
 from batch_assets.sensors import backlog, completion, failure
 from batch_assets.settings import Settings
 from batch_assets.store.sql import load
@@ -153,10 +153,8 @@ class Day:
     def is_due(self, company_id: str) -> bool:
         """Whether a run would send what waits for a company, were there no cap."""
         dates = self.waiting[company_id]
-        old = timedelta(minutes=self.settings.max_wait_minutes)
-        return bool(dates) and (
-            len(dates) >= self.settings.min_batch_requests or dates[0] + old <= self.now
-        )
+        waits = (self.now - dates[0]).total_seconds() if dates else 0.0
+        return self.settings.policy().is_due(Backlog(company_id, len(dates), waits))
 
     def _page(self, _endpoints: Endpoints, after: str | None) -> completion.Page:
         assert after is None, "all that is in flight fits a page"
