@@ -208,7 +208,7 @@ def connected(url: str) -> Iterator[Connection]:
 def know_incarnation(url: str) -> None:
     """Let a database know that it is the only one of its id, as after a look at the server."""
     engine = create_engine(application_url(url), poolclass=NullPool)
-    registry = Registry(engine, foreign_quiet_seconds=0)
+    registry = Registry(engine, external_quiet_seconds=0)
     registry.know_incarnation(registry.installation().incarnation)
 
 

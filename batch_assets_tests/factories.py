@@ -192,7 +192,7 @@ def make_requests(
     return [f"{prefix}-r{n}" for n in range(1, count + 1)]
 
 
-def make_foreign_batch(
+def make_external_batch(
     conn: Connection,
     company_id: str,
     *,

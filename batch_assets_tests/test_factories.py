@@ -9,7 +9,7 @@ from batch_assets.store.tables.livedash import ai_processing_request, message
 from batch_assets.store.urls import application_url
 from batch_assets_tests.factories import (
     make_company,
-    make_foreign_batch,
+    make_external_batch,
     make_request,
     make_requests,
     make_session,
@@ -56,7 +56,7 @@ def test_a_foreign_batch_holds_its_requests_in_livedash_as_it_is(
     with engine.begin() as conn:
         company_id = make_company(conn, status="SUSPENDED")
         ids = make_requests(conn, company_id, 3)
-        batch_id = make_foreign_batch(conn, company_id, request_ids=ids[:2])
+        batch_id = make_external_batch(conn, company_id, request_ids=ids[:2])
         held = conn.execute(select(columns.id).where(columns.batchId == batch_id)).scalars().all()
     engine.dispose()
     assert sorted(held) == sorted(ids[:2])

@@ -41,7 +41,7 @@ _LIVE_POINTS: Final = (
     *("retry:commit:mark_called:before", "retry:commit:mark_called:after"),
     *("retry:call:chat_completion:before", "retry:call:chat_completion:acted"),
     *("retry:commit:write_results:before", "retry:commit:write_results:after"),
-    *("retry:commit:settle:before", "retry:commit:settle:after"),
+    *("retry:commit:finalize:before", "retry:commit:finalize:after"),
 )
 """Points around live calls, which few rehearsals reach."""
 

@@ -125,7 +125,7 @@ def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
     with BatchApi(API_KEY, scene.base_url, timeouts=TIMEOUTS, guard=guard) as api:
         pipeline = Pipeline(
             queries=strategy.queries,
-            registry=Registry(engine, story.policy.foreign_quiet_seconds),
+            registry=Registry(engine, story.policy.external_quiet_seconds),
             api=api,
             policy=story.policy,
             spool_dir=scene.spool_dir,

@@ -31,7 +31,7 @@ POLICY: Final = Policy(
     stuck_seconds=3.0,
     output_expires_seconds=3_600,
     op_seconds=30,
-    foreign_quiet_seconds=0,
+    external_quiet_seconds=0,
     breaker_seconds=0.2,
     breaker_max_seconds=0.4,
 )

@@ -52,7 +52,7 @@ class World:
         company_ids = sorted({*companies, *(request.company_id for request in requests)})
         with self.connected() as connection:
             connection.execute(SQL["empty"])
-            connection.execute(SQL["settle_here"])
+            connection.execute(SQL["make_home"])
             connection.execute(SQL["companies"], {"company_ids": company_ids})
         self.add(requests)
 

@@ -23,7 +23,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- name: settle_here
+-- name: make_home
 -- A new installation: what the server has of other schedules is none of its.
 UPDATE batch_assets.installation
 SET id = gen_random_uuid()::text,

@@ -28,7 +28,7 @@ def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
             shown.say("Nothing was changed.")
             raise typer.Exit(1)
         if decided:
-            database.registry.settle_here(who(), as_copy=copy)
+            database.registry.make_home(who(), as_copy=copy)
         else:
             database.registry.confirm(who())
         shown.say("Submissions from it are allowed now: the next run of the job begins.")

@@ -73,7 +73,7 @@ class OpenDatabase:
     @property
     def registry(self) -> Registry:
         """The installation."""
-        return Registry(self.engine, self.settings.policy().foreign_quiet_seconds)
+        return Registry(self.engine, self.settings.policy().external_quiet_seconds)
 
     @property
     def held_because(self) -> str | None:

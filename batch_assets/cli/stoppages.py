@@ -67,7 +67,7 @@ def stoppages(database: OpenDatabase) -> Stoppages:
         models=database.pauses.resting_models(),
         schedule=pause if pause.is_running else None,
         acts=LiveDashActs(database.engine).recent(
-            database.settings.policy().foreign_quiet_seconds, ACTS
+            database.settings.policy().external_quiet_seconds, ACTS
         ),
     )
 

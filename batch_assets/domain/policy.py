@@ -111,7 +111,7 @@ class Policy:
     rows_per_write: int = 5_000
     rows_per_run: int = 100_000
     op_seconds: float = 10 * 60
-    foreign_quiet_seconds: float = 15 * 60
+    external_quiet_seconds: float = 15 * 60
     quarantine_submissions: int = 32
     concurrent_companies: int = 5
     breaker_failures: int = 5

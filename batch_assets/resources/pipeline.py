@@ -75,7 +75,7 @@ class PipelineResource:
         )
         return Pipeline(
             queries=self._strategy.queries,
-            registry=Registry(self._database.engine, policy.foreign_quiet_seconds),
+            registry=Registry(self._database.engine, policy.external_quiet_seconds),
             api=self._openai.api(guard),
             policy=policy,
             spool_dir=endpoints.spool_dir,

@@ -50,7 +50,7 @@ def evaluate(tick: TickContext, cursor: str | None) -> dg.SensorResult | dg.Skip
         return dg.SkipReason(reason)
     policy = tick.settings.policy()
     found = tick.database.read(lambda engine: Watching(engine).newly_due(policy, tick.now))
-    return decide(found, cursor, lambda: _held_because(tick, policy.foreign_quiet_seconds))
+    return decide(found, cursor, lambda: _held_because(tick, policy.external_quiet_seconds))
 
 
 def backlog_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.SensorDefinition:
@@ -74,8 +74,8 @@ def backlog_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Sensor
     )
 
 
-def _held_because(tick: TickContext, foreign_quiet_seconds: float) -> str | None:
-    seen = tick.database.read(lambda engine: Registry(engine, foreign_quiet_seconds).snapshot())
+def _held_because(tick: TickContext, external_quiet_seconds: float) -> str | None:
+    seen = tick.database.read(lambda engine: Registry(engine, external_quiet_seconds).snapshot())
     return submission_held_by(tick.database.endpoints.profile, seen)
 
 

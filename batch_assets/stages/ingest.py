@@ -186,7 +186,7 @@ class _Reading:
         given_up = [one for one in self._batches if one.is_given_up]
         finished = {one.id: one for one in [*judged.finished, *refused, *live, *given_up]}
         leases = [one.lease for one in finished.values() if one.id not in self._writer.unwritten]
-        returned = self._pipeline.queries.settle(leases)
+        returned = self._pipeline.queries.finalize(leases)
         self._report.rows.returned += sum(returned.values())
         self._report.settled += len(returned)
         settled = [batch for batch in finished.values() if batch.id in returned]

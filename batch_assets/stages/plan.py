@@ -62,8 +62,8 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
     """
     snapshot = pipeline.snapshot
     beside = Noticed()
-    if snapshot.has_any_to_lose or snapshot.installation.foreign_batches:
-        beside = pipeline.livedash_acts.notice(pipeline.policy.foreign_quiet_seconds)
+    if snapshot.has_any_to_lose or snapshot.installation.external_batches:
+        beside = pipeline.livedash_acts.notice(pipeline.policy.external_quiet_seconds)
     if snapshot.has_followers:
         pipeline.followers.heal()
     # What is noticed may come to follow another one, for which nobody will buy an answer.

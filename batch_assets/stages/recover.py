@@ -71,7 +71,7 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     snapshot = pipeline.snapshot
     report = pipeline.figures.note(RecoverReport())
     if snapshot.has_unwatched:
-        report.foreign = pipeline.queries.adopt_foreign()
+        report.foreign = pipeline.queries.adopt_external()
     has_work = snapshot.has_unresolved or snapshot.has_anchor or snapshot.has_orphans
     if not (has_work and may_touch(pipeline)):
         return report

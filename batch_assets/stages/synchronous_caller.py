@@ -78,7 +78,7 @@ class SynchronousCaller:
                 if self.is_over:
                     break
                 self._round(calls[start : start + size])
-            returned = queries.settle(
+            returned = queries.finalize(
                 [one for one in self._leases if one.batch_id not in self._writer.unwritten]
             )
             self.ingested.rows.returned += sum(returned.values())

@@ -49,10 +49,10 @@ class DeadLetters(EngineQueries):
             return [Group(**row._mapping) for row in rows]
 
     @retry_lost
-    def foreign_groups(self, criteria: Criteria) -> list[Group]:
+    def external_groups(self, criteria: Criteria) -> list[Group]:
         """How many requests failed through LiveDash itself, by company; codes do not apply."""
         with self.autocommit.connect() as connection:
-            rows = connection.execute(SQL["foreign_groups"], _without_codes(criteria))
+            rows = connection.execute(SQL["external_groups"], _without_codes(criteria))
             return [Group(**row._mapping) for row in rows]
 
     @retry_lost
@@ -118,7 +118,7 @@ class DeadLetters(EngineQueries):
                 break
             after = done.last
         if foreign:
-            moved.foreign = self._requeue_foreign(criteria)
+            moved.foreign = self._requeue_external(criteria)
         return moved
 
     @retry_lost
@@ -130,12 +130,12 @@ class DeadLetters(EngineQueries):
         with self.autocommit.connect() as connection:
             return connection.execute(SQL["hasten"], asdict(criteria)).rowcount
 
-    def _requeue_foreign(self, criteria: Criteria) -> int:
+    def _requeue_external(self, criteria: Criteria) -> int:
         moved = 0
         after, after_at = "", None
         while True:
             place = {"after": after, "after_at": after_at, "limit": ROWS_AT_A_TIME}
-            done = self._move("requeue_foreign", _without_codes(criteria) | place)
+            done = self._move("requeue_external", _without_codes(criteria) | place)
             moved += int(done.moved)
             if done.chosen < ROWS_AT_A_TIME:
                 return moved

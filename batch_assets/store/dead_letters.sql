@@ -70,7 +70,7 @@ LEFT JOIN public."Company" AS c ON c.id = d.company_id
 GROUP BY d.company_id, c.name, d.code
 ORDER BY count(*) DESC, c.name, d.company_id, d.code
 
--- name: foreign_groups
+-- name: external_groups
 SELECT
     s."companyId" AS company_id,
     c.name AS company,
@@ -158,7 +158,7 @@ SELECT
     (SELECT count(*) FROM taken) AS taken,
     (SELECT count(*) FROM moved) AS moved
 
--- name: requeue_foreign
+-- name: requeue_external
 -- The same for failed requests of which we have no entry. They are read in the order of their dates,
 -- for which there is an index, and looked up again when they are moved.
 WITH read AS MATERIALIZED (

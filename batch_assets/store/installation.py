@@ -65,7 +65,7 @@ class Installation:
     is_at_home: bool
     """False on a clone or a restored copy: nothing remote may be touched from here."""
     home_database: str
-    foreign_batches: int
+    external_batches: int
     """Batches that LiveDash itself has made a short while ago."""
     livedash_acts: Mapping[str, int]
     """What LiveDash's timers were seen to do a short while ago: how many acts of each."""
@@ -117,8 +117,8 @@ class Installation:
         if self.account_rest is not None:
             return self.account_rest.hold_reason
         acts = dict(self.livedash_acts)
-        if self.foreign_batches:
-            acts["create"] = max(self.foreign_batches, acts.get("create", 0))
+        if self.external_batches:
+            acts["create"] = max(self.external_batches, acts.get("create", 0))
         return hold_reason(acts, self.quiet_seconds)
 
     @property

@@ -168,7 +168,7 @@ class Queries(Protocol):
         """At most `limit` rows of these batches that have no outcome yet, by batch and request."""
         ...
 
-    def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
+    def finalize(self, leases: Sequence[Lease]) -> Mapping[str, int]:
         """ended -> settled: rows without an answer wait again; how many, by the batch's id.
 
         Of a batch that is missing in the answer the lease was lost.
@@ -198,7 +198,7 @@ class Queries(Protocol):
         """
         ...
 
-    def adopt_foreign(self) -> int:
+    def adopt_external(self) -> int:
         """Keep watch over batches that LiveDash itself has in flight; how many are new."""
         ...
 

@@ -66,7 +66,7 @@ class WorkSnapshot:
 class Registry(EngineQueries):
     """Reads and moves the installation's one row and the models' pauses."""
 
-    foreign_quiet_seconds: float
+    external_quiet_seconds: float
 
     def installation(self) -> Installation:
         """The installation as it is now; one statement."""
@@ -77,7 +77,7 @@ class Registry(EngineQueries):
         """What there is to do at this moment; one statement."""
         with self.autocommit.connect() as connection:
             row = connection.execute(
-                SQL["snapshot"], {"quiet_seconds": self.foreign_quiet_seconds} | NEEDS
+                SQL["snapshot"], {"quiet_seconds": self.external_quiet_seconds} | NEEDS
             ).one()
         is_doubted = row.incarnation != row.known_incarnation
         return WorkSnapshot(
@@ -86,9 +86,9 @@ class Registry(EngineQueries):
                 is_confirmed=row.is_confirmed,
                 is_at_home=row.is_at_home,
                 home_database=row.database_name,
-                foreign_batches=row.foreign_batches,
+                external_batches=row.external_batches,
                 livedash_acts=row.livedash_acts,
-                quiet_seconds=self.foreign_quiet_seconds,
+                quiet_seconds=self.external_quiet_seconds,
                 account_rest=_account_rest(row.account_rest),
                 drain=drain_in(row.drain),
                 unknown_batches=row.unknown_batches,
@@ -124,7 +124,7 @@ class Registry(EngineQueries):
             connection.execute(SQL["confirm"], {"confirmed_by": confirmed_by})
 
     @retry_lost
-    def settle_here(self, confirmed_by: str, *, as_copy: bool) -> None:
+    def make_home(self, confirmed_by: str, *, as_copy: bool) -> None:
         """Make this database the installation's home; a copy gets an id of its own.
 
         In a copy, requests of batches that the original had not submitted yet wait again. What
@@ -139,7 +139,7 @@ class Registry(EngineQueries):
                     "sends cannot be left to another one: nothing was changed. Try again when no "
                     f"run is active, after {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
                 )
-            connection.execute(SQL["settle_here"], {"as_copy": as_copy})
+            connection.execute(SQL["make_home"], {"as_copy": as_copy})
             connection.execute(SQL["acknowledge_unknown"])
             if as_copy:
                 left = connection.execute(SQL["leave_unresolved_to_the_original"]).scalars()

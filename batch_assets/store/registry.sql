@@ -63,8 +63,8 @@ SELECT
             WHERE b.claimed_at > CURRENT_TIMESTAMP - make_interval(secs => :quiet_seconds)
                 AND b.installation_id IS NULL
                 AND b.account IS NULL
-        ) AS foreign_batch
-    ) AS foreign_batches,
+        ) AS external_batch
+    ) AS external_batches,
     (
         SELECT coalesce(json_object_agg(t.timer, t.acts), '{}')
         FROM (
@@ -203,7 +203,7 @@ SET upload_bytes = :bytes, upload_bytes_until = clock_timestamp() + interval '1 
 UPDATE batch_assets.installation AS i
 SET confirmed_at = clock_timestamp(), confirmed_by = :confirmed_by
 
--- name: settle_here
+-- name: make_home
 -- A copy is another installation: what the original has under way is no longer ours to touch.
 UPDATE batch_assets.installation AS i
 SET id = CASE WHEN :as_copy THEN gen_random_uuid()::text ELSE i.id END,

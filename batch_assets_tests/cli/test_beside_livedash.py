@@ -11,7 +11,7 @@ from batch_assets.store.livedash_acts import LiveDashActs
 from batch_assets_tests.cli.conftest import KEY, Type
 from batch_assets_tests.factories import (
     make_company,
-    make_foreign_batch,
+    make_external_batch,
     make_request,
     make_requests,
     make_session,
@@ -89,8 +89,8 @@ def test_a_timer_of_livedash_is_named(
     with engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 12)
-        make_foreign_batch(connection, company_id, request_ids=ids)
-    LiveDashActs(engine).notice(Policy().foreign_quiet_seconds)
+        make_external_batch(connection, company_id, request_ids=ids)
+    LiveDashActs(engine).notice(Policy().external_quiet_seconds)
     document = json.loads(typed("status", "--json", **configured).out)
     (act,) = document["livedash_acts"]
     assert act["timer"] == "create"

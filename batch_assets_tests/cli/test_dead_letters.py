@@ -29,7 +29,7 @@ class World:
         batch, self.ids = self.desk.ended(3)
         self.company_id, self.batch_id = batch.company_id, batch.id
         self.desk.write(batch.lease, [failed(request_id, PERMANENT) for request_id in self.ids])
-        self.desk.settle(batch.lease)
+        self.desk.finalize(batch.lease)
         self.desk.do('UPDATE public."Company" SET name = :name', name=NAME)
         with engine.begin() as connection:
             session_id = make_session(connection, self.company_id)

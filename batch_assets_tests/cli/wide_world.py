@@ -124,7 +124,7 @@ def _kill(desk: Desk, company_id: str, request_ids: list[str]) -> None:
     desk.end(desk.in_flight(claimed.id))
     lease = desk.take(claimed.id).lease
     desk.write(lease, [failed(request_id, PERMANENT) for request_id in request_ids])
-    desk.settle(lease)
+    desk.finalize(lease)
 
 
 def _force(world: World, company_id: str) -> None:

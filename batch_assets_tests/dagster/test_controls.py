@@ -118,7 +118,7 @@ def test_requeue(panel: Panel, instance: dg.DagsterInstance) -> None:
     desk.do('UPDATE public."Company" SET name = :name', name=NAME)
     outcomes = [failed(one, PERMANENT) for one in ids[:3]] + [failed(ids[3], TRANSIENT)]
     desk.write(batch.lease, outcomes)
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     which = ("requeue_job", "requeue_requests")
 
     for config, sentence in (

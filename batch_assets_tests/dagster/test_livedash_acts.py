@@ -17,7 +17,7 @@ from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.factories import (
     make_company,
-    make_foreign_batch,
+    make_external_batch,
     make_request,
     make_requests,
     make_session,
@@ -184,7 +184,7 @@ def test_rows_of_ours_that_livedash_resets_are_put_back_and_not_bought_again(sce
     batch_id = scene.request(ours).batchId
     with scene.engine.begin() as connection:
         theirs = make_request(connection, session_id, model="gpt-4.1")
-        make_foreign_batch(
+        make_external_batch(
             connection,
             company_id,
             status="COMPLETED",

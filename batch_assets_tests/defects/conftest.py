@@ -64,7 +64,7 @@ def lab(
     queries = choose_queries(package_engine, optimized=side != "original")
     pipeline = Pipeline(
         queries=queries,
-        registry=Registry(package_engine, foreign_quiet_seconds=900),
+        registry=Registry(package_engine, external_quiet_seconds=900),
         api=api,
         policy=QUICK,
         spool_dir=tmp_path / "spool",

@@ -272,7 +272,7 @@ FAULTS = [
     Fault("dead_letters", "c1", "Zorg", "no_messages", amount=12),
     Fault("cost_above_budget", "c1", "Zorg", amount=12.5),
     Fault("open_breaker", subject="upload", label="timeout", amount=5),
-    Fault("fallback_rate", subject="settle", amount=3, total=9),
+    Fault("fallback_rate", subject="finalize", amount=3, total=9),
     Fault("backlog_age", "c1", "Zorg", amount=3 * HOUR, total=40),
 ]
 
@@ -286,7 +286,7 @@ def test_who_is_behind_an_alert_is_named_in_a_sentence() -> None:
         "12 with the code no_messages of company Zorg (c1).",
         "12.50 EUR of company Zorg (c1).",
         "upload: 5 calls in a row have failed (timeout).",
-        "Operation settle: 3 of 9 calls.",
+        "Operation finalize: 3 of 9 calls.",
         "40 requests of company Zorg (c1), the oldest for 3.0 hours.",
     ]
 

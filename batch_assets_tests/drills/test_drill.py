@@ -103,7 +103,7 @@ def test_a_run_that_outlives_a_strike_meets_the_next_one() -> None:
 
 def test_what_is_printed_of_a_story_tells_it_again() -> None:
     aim = aim_at(
-        ["submit:call:upload:acted", "ingest:commit:settle:after", "check:call:list:acted"]
+        ["submit:call:upload:acted", "ingest:commit:finalize:after", "check:call:list:acted"]
     )
     kinds = set()
     for seed, told in enumerate(aim.stories(range(2 * len(CYCLE)), None)):

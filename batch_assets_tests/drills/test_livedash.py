@@ -17,7 +17,7 @@ from batch_assets_tests.drills.livedash_rows import (
 )
 from batch_assets_tests.factories import (
     make_company,
-    make_foreign_batch,
+    make_external_batch,
     make_request,
     make_requests,
     make_session,
@@ -201,7 +201,7 @@ def test_what_is_in_a_batch_or_not_waiting_or_not_of_an_active_company_is_not_cr
     with rows.engine.begin() as connection:
         company_id = make_company(connection)
         session_id = make_session(connection, company_id)
-        batch_id = make_foreign_batch(connection, company_id, status="PENDING")
+        batch_id = make_external_batch(connection, company_id, status="PENDING")
         waiting = make_request(connection, session_id)
         make_request(connection, session_id, batch_id=batch_id)
         for status in ("BATCHING_IN_PROGRESS", "PROCESSING_COMPLETE", "PROCESSING_FAILED"):
@@ -247,7 +247,7 @@ def test_what_others_did_between_the_purchase_and_its_record_is_overwritten(
     with rows.engine.begin() as connection:
         company_id = make_company(connection)
         (request_id,) = make_requests(connection, company_id, 1, age=HALF_AN_HOUR)
-        other = make_foreign_batch(connection, company_id, status="PENDING")
+        other = make_external_batch(connection, company_id, status="PENDING")
 
     def take(_requests: Sequence[Request]) -> None:
         do(
@@ -280,10 +280,10 @@ def test_batches_in_three_statuses_of_active_companies_are_checked(
         company_id = make_company(connection)
         suspended = make_company(connection, status="SUSPENDED")
         ids = {
-            status: make_foreign_batch(connection, company_id, status=status)
+            status: make_external_batch(connection, company_id, status=status)
             for status in checked | others
         }
-        make_foreign_batch(connection, suspended)
+        make_external_batch(connection, suspended)
     expected = {ids[status] for status in checked}
     assert livedash.selects().check == expected
     assert {batch_id for batch_id, _ in livedash.selections.selects_to_check()} == expected
@@ -308,7 +308,7 @@ def test_the_servers_word_becomes_a_status_and_the_rows_stay(
     with rows.engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 2)
-        batch_id = make_foreign_batch(connection, company_id, request_ids=ids)
+        batch_id = make_external_batch(connection, company_id, request_ids=ids)
     then = datetime(2026, 5, 1, tzinfo=UTC)
     api = Scripted(remote=Remote(said, "file-out", "file-error", then))
     livedash.check_timer(api)
@@ -326,7 +326,7 @@ def test_a_batch_that_cannot_be_asked_about_has_failed_with_all_its_rows(
     with rows.engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 2)
-        batch_id = make_foreign_batch(connection, company_id, request_ids=ids)
+        batch_id = make_external_batch(connection, company_id, request_ids=ids)
     livedash.check_timer(Scripted(remote=UnavailableError("it did not answer")))
     assert rows.batch(batch_id).status == "FAILED"
     assert rows.batch(batch_id).completedAt is not None
@@ -338,7 +338,7 @@ def test_a_batch_that_cannot_be_asked_about_has_failed_with_all_its_rows(
 
 def test_after_a_4xx_a_batch_stays_as_it_is(livedash: LiveDash, rows: Rows) -> None:
     with rows.engine.begin() as connection:
-        batch_id = make_foreign_batch(connection, make_company(connection))
+        batch_id = make_external_batch(connection, make_company(connection))
     livedash.check_timer(Scripted(remote=RefusedError("404")))
     assert rows.batch(batch_id).status == "IN_PROGRESS"
 
@@ -348,7 +348,7 @@ def test_after_a_4xx_a_batch_stays_as_it_is(livedash: LiveDash, rows: Rows) -> N
 
 def completed_batch(rows: Rows, ids: Sequence[str], company_id: str) -> str:
     with rows.engine.begin() as connection:
-        batch_id = make_foreign_batch(connection, company_id, status="COMPLETED", request_ids=ids)
+        batch_id = make_external_batch(connection, company_id, status="COMPLETED", request_ids=ids)
     do(rows, """UPDATE public."AIBatchRequest" SET "outputFileId" = 'file-out'""")
     return batch_id
 
@@ -362,7 +362,7 @@ def test_completed_batches_with_an_output_file_are_processed(
     wanted = completed_batch(rows, [], company_id)
     completed_batch(rows, [], suspended)
     with rows.engine.begin() as connection:
-        make_foreign_batch(connection, company_id, status="COMPLETED")
+        make_external_batch(connection, company_id, status="COMPLETED")
     assert livedash.selects().process == {wanted}
     assert livedash.selections.selects_to_process() == [(wanted, "file-out")]
 
@@ -451,7 +451,9 @@ def test_when_processing_fails_others_of_the_same_sessions_wait_again(
         theirs = make_request(connection, session_id)
         done = make_request(connection, session_id, status="PROCESSING_COMPLETE")
         (stranger,) = make_requests(connection, company_id, 1)
-        make_foreign_batch(connection, company_id, status="PENDING", request_ids=[theirs, stranger])
+        make_external_batch(
+            connection, company_id, status="PENDING", request_ids=[theirs, stranger]
+        )
     batch_id = completed_batch(rows, [own], company_id)
     # It has an output file, too, and is in no status that is processed.
     livedash.process_timer(Scripted(lines=UnavailableError("gone")))

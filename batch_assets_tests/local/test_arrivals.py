@@ -58,7 +58,7 @@ def test_what_failed_for_good_is_not_open_and_what_waits_for_a_date_is(engine: E
     desk = Desk(engine, choose_queries(engine, optimized=True))
     batch, ids = desk.ended(3)
     desk.write(batch.lease, [failed(ids[0], TRANSIENT)])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     desk.do(
         'UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PROCESSING_FAILED\''
         " WHERE id = :id",

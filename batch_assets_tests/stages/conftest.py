@@ -71,7 +71,7 @@ def pipeline(
 ) -> Pipeline:
     return Pipeline(
         queries=choose_queries(engine, optimized=request.param == "optimized"),
-        registry=Registry(engine, foreign_quiet_seconds=900),
+        registry=Registry(engine, external_quiet_seconds=900),
         api=api,
         policy=QUICK,
         spool_dir=tmp_path / "spool",

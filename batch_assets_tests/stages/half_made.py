@@ -90,7 +90,7 @@ def half_ingested(lab: Lab, *, operation: str = "write_results", calls: int = 1)
 
 
 def read_and_not_settled(lab: Lab) -> list[str]:
-    return half_ingested(lab, operation="settle", calls=0)
+    return half_ingested(lab, operation="finalize", calls=0)
 
 
 def put_off(lab: Lab) -> list[str]:

@@ -254,7 +254,7 @@ def test_one_that_is_being_read_is_left_to_its_reader(lab: Lab) -> None:
     abandon(lab, batch_id)
     queries = lab.pipeline.queries
     assert queries.renew([reading.lease], 60) == set(), "a reader that was frozen has lost it"
-    assert queries.settle([reading.lease]) == {}
+    assert queries.finalize([reading.lease]) == {}
     assert lab.ingest().rows.returned == 2
 
 

@@ -40,7 +40,7 @@ def pipeline(engine: Engine, api: BatchApi, tmp_path: Path) -> Pipeline:
     """With one implementation: breakers know nothing of the other."""
     return Pipeline(
         queries=choose_queries(engine, optimized=True),
-        registry=Registry(engine, foreign_quiet_seconds=900),
+        registry=Registry(engine, external_quiet_seconds=900),
         api=api,
         policy=QUICK,
         spool_dir=tmp_path / "spool",

@@ -39,7 +39,7 @@ def lab_on(
     def made(engine: Engine, name: str) -> Lab:
         pipeline = Pipeline(
             queries=choose_queries(engine, optimized=request.param == "optimized"),
-            registry=Registry(engine, foreign_quiet_seconds=900),
+            registry=Registry(engine, external_quiet_seconds=900),
             api=api,
             policy=QUICK,
             spool_dir=tmp_path / name,
@@ -151,7 +151,7 @@ def test_a_copy_of_the_files_started_elsewhere_holds_and_touches_nothing(
         assert lab.clean() == 1, "what a copy may have been left to read stays for an hour"
         assert lab.times_billed(early + both) == [1] * 5
 
-        clone.pipeline.registry.settle_here("me", as_copy=True)
+        clone.pipeline.registry.make_home("me", as_copy=True)
         assert clone.ingest().settled == 1, "what the original had submitted before"
         assert clone.submit().requests == 3
         clone.read_to_the_end()
@@ -189,7 +189,7 @@ def test_a_dump_that_is_put_back_under_its_name_holds_until_somebody_says_what_i
         assert find_orphans(lab.pipeline).strays_deleted == 0
         assert lab.all_file_ids() == before
 
-        lab.pipeline.registry.settle_here("me", as_copy=False)
+        lab.pipeline.registry.make_home("me", as_copy=False)
         assert lab.recover().adopted == 1, "what was under way at the dump is found"
         assert lab.submit().requests == 3
         assert lab.times_billed(lost) == [1, 1]
@@ -250,7 +250,7 @@ def test_a_copy_that_begins_at_the_same_moment_buys_nothing_twice(
         # Whoever was not held has bought. If both were, an operator says which one goes on.
         going = next((one for one, error in enumerate(held) if error is None), 0)
         if held[going] is not None:
-            labs[going].pipeline.registry.settle_here("me", as_copy=False)
+            labs[going].pipeline.registry.make_home("me", as_copy=False)
         on = lab_on((here, there)[going], "ab"[going])
         on.finish()
         assert on.times_billed(ids) == [1, 1]

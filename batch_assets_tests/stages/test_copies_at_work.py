@@ -124,7 +124,7 @@ def test_what_this_database_does_not_know_holds_all_that_spends_or_deletes(lab: 
     assert lab.bucket_counts() == {"complete": 2, "waiting": 1}
     with pytest.raises(SubmissionHeldError):
         lab.submit()
-    lab.pipeline.registry.settle_here("me", as_copy=False)
+    lab.pipeline.registry.make_home("me", as_copy=False)
     assert lab.submit().batches == 1
     assert lab.clean() == 1
     lab.finish()

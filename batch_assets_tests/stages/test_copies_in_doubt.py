@@ -117,7 +117,7 @@ def test_what_is_not_known_holds_before_anything_is_submitted_read_or_deleted(
         copied(lab).submit()
     assert (lab.bucket_counts(), lab.all_file_ids(), len(lab.remote_batches())) == before
     assert lab.times_billed(ids) == [1]
-    lab.pipeline.registry.settle_here("me", as_copy=False)
+    lab.pipeline.registry.make_home("me", as_copy=False)
     later = run_of(lab)
     assert later.ingest().settled >= 1
     assert later.submit().batches == 1
@@ -134,7 +134,7 @@ def test_one_list_without_metadata_and_names_cannot_tell(lab: Lab) -> None:
         copied(lab).submit()
     with pytest.raises(SubmissionHeldError):
         run_of(lab).submit()
-    lab.pipeline.registry.settle_here("me", as_copy=False)
+    lab.pipeline.registry.make_home("me", as_copy=False)
     assert run_of(lab).submit().requests == 1
     lab.finish()
     assert lab.times_billed(ids) == [1]
@@ -240,6 +240,6 @@ def test_of_two_that_submit_at_the_same_moment_one_sees_the_other_before_it_pays
     assert lab.remote_batches() == []
     assert [one.name.endswith("_twin.jsonl") for one in lab.remote_files()] == [True]
     assert lab.bucket_counts() == {"waiting": 2}
-    lab.pipeline.registry.settle_here("me", as_copy=False)
+    lab.pipeline.registry.make_home("me", as_copy=False)
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]

@@ -22,7 +22,7 @@ from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.retry import retry_failed
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.migrating.in_flight import refuse_while_in_flight
-from batch_assets_tests.factories import make_company, make_foreign_batch
+from batch_assets_tests.factories import make_company, make_external_batch
 from batch_assets_tests.stages import half_made
 from batch_assets_tests.stages.support import Lab, call_rule, plenty, refusal, wait_until
 from batch_assets_tests.stages.synchronous_support import ON, waiting
@@ -204,7 +204,7 @@ def test_what_runs_is_handed_over_and_livedash_reads_it(lab: Lab) -> None:
     row = lab.desk.livedash_batch(batch_id)
     assert (row.status, row.openaiBatchId[:6]) == ("IN_PROGRESS", "batch_")
     installation = lab.pipeline.registry.installation()
-    assert installation.foreign_batches == 0, "it is no act of LiveDash's"
+    assert installation.external_batches == 0, "it is no act of LiveDash's"
 
     lab.configure()
     api = _ApiOfLiveDash(lab.pipeline)
@@ -236,7 +236,7 @@ def test_what_was_handed_over_and_is_resumed_is_read_here_as_livedashs(lab: Lab)
 
 def test_livedashs_own_batches_keep_nothing_from_being_drained(lab: Lab) -> None:
     with lab.desk.engine.begin() as connection:
-        make_foreign_batch(connection, make_company(connection))
+        make_external_batch(connection, make_company(connection))
     lab.recover()
     assert drain(lab).left.is_empty
     ask_for_downgrade(lab)

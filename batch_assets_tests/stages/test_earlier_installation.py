@@ -144,7 +144,7 @@ def test_a_schema_that_is_dropped_with_batches_at_every_stage(
 ) -> None:
     pipeline = Pipeline(
         queries=choose_queries(own_engine, optimized=implementation == "optimized"),
-        registry=Registry(own_engine, foreign_quiet_seconds=900),
+        registry=Registry(own_engine, external_quiet_seconds=900),
         api=api,
         policy=QUICK,
         spool_dir=tmp_path,

@@ -136,7 +136,7 @@ def test_a_replica_that_had_less_holds_until_somebody_says_what_it_is(
                     after.submit()
                 assert after.all_file_ids() >= files
 
-                after.pipeline.registry.settle_here("me", as_copy=False)
+                after.pipeline.registry.make_home("me", as_copy=False)
                 assert after.read_to_the_end().settled == 2
                 assert after.times_billed(ids + lost) == [1, 1, 1]
                 assert after.submit().requests == 1

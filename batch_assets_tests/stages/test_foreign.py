@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
+from batch_assets_tests.factories import make_company, make_external_batch, make_requests
 from batch_assets_tests.stages.support import Lab
 
 LIVEDASHS_ANSWER = {
@@ -49,7 +49,7 @@ def in_flight(lab: Lab, tmp_path: Path, answer: dict[str, Any]) -> tuple[str, li
         ids = make_requests(connection, company_id, 2, processing_type="session_analysis")
     remote = submit_as_livedash(lab, tmp_path, ids)
     with lab.desk.engine.begin() as connection:
-        batch_id = make_foreign_batch(
+        batch_id = make_external_batch(
             connection,
             company_id,
             request_ids=ids,
@@ -95,6 +95,6 @@ def test_what_cannot_be_used_is_tried_again_in_a_batch_of_ours(lab: Lab, tmp_pat
 @pytest.mark.parametrize("hours", [0, 1])
 def test_submission_waits_while_livedash_makes_batches(lab: Lab, hours: int) -> None:
     with lab.desk.engine.begin() as connection:
-        make_foreign_batch(connection, make_company(connection), age=timedelta(hours=hours))
+        make_external_batch(connection, make_company(connection), age=timedelta(hours=hours))
     held = lab.pipeline.registry.installation().hold_reason
     assert (held is None) == (hours == 1)

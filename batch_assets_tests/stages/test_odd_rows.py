@@ -119,7 +119,7 @@ def labs(
         queries = choose_queries(module_engine, optimized=mode == "optimized")
         pipeline = Pipeline(
             queries=queries,
-            registry=Registry(module_engine, foreign_quiet_seconds=900),
+            registry=Registry(module_engine, external_quiet_seconds=900),
             api=api,
             policy=QUICK,
             spool_dir=tmp_path_factory.mktemp("odd-rows") / "spool",
@@ -192,7 +192,7 @@ def look_everywhere(lab: Lab) -> None:
     letters = DeadLetters(engine)
     for letter in letters.page(Criteria(), 100).letters:
         letters.read(letter.request_id)
-    letters.foreign_groups(Criteria())
+    letters.external_groups(Criteria())
     lab.pipeline.livedash_acts.notice(900)
 
 

@@ -260,7 +260,7 @@ def test_only_what_is_ours_is_touched(lab: Lab) -> None:
     assert {stranger, unknown} <= files
     assert lab.pipeline.api.retrieve(remote).status in {"validating", "in_progress"}
     assert lab.bucket_counts() == {"in_batch": 2}
-    lab.pipeline.registry.settle_here("me", as_copy=False)
+    lab.pipeline.registry.make_home("me", as_copy=False)
     assert [lab.recover().absent, lab.recover().released] == [1, 1]
     assert {stranger, unknown} <= lab.all_file_ids()
     assert lab.bucket_counts() == {"waiting": 2}
@@ -274,7 +274,7 @@ def test_nothing_is_touched_from_a_copy(lab: Lab) -> None:
         assert lab.recover().taken_over == 0
     assert lab.desk.everything() == before
     (file,) = lab.remote_files()
-    lab.pipeline.registry.settle_here("me", as_copy=True)
+    lab.pipeline.registry.make_home("me", as_copy=True)
     assert lab.recover().taken_over == 0
     assert lab.desk.batch(batch_id).state == "released"
     assert file.id in lab.all_file_ids()
@@ -284,7 +284,7 @@ def test_a_moved_database_carries_on_with_what_it_had(lab: Lab) -> None:
     batch_id, ids = lost_create(lab)
     lab.desk.do("UPDATE batch_assets.installation SET database_name = 'before the move'")
     assert lab.recover().taken_over == 0
-    lab.pipeline.registry.settle_here("me", as_copy=False)
+    lab.pipeline.registry.make_home("me", as_copy=False)
     assert lab.recover().adopted == 1
     lab.read_to_the_end()
     assert lab.desk.batch(batch_id).state == "settled"
@@ -304,7 +304,7 @@ def test_what_the_original_had_not_submitted_waits_again_in_a_copy(lab: Lab) -> 
     _, ids = lab.company(3)
     claimed = lab.claim()
     lab.pipeline.queries.expire([batch.lease for batch in claimed])
-    lab.pipeline.registry.settle_here("me", as_copy=True)
+    lab.pipeline.registry.make_home("me", as_copy=True)
     assert lab.bucket_counts() == {"waiting": 3}
     assert lab.desk.column('SELECT status::text FROM public."AIBatchRequest"') == ["CANCELLED"]
     lab.finish()
@@ -321,12 +321,12 @@ def test_what_is_being_sent_is_not_left_to_another_database(
     def create_meanwhile(api: BatchApi, *arguments: Any) -> RemoteBatch:
         before = lab.desk.everything()
         with pytest.raises(BatchAssetsError, match="when no run is active, after"):
-            lab.pipeline.registry.settle_here("me", as_copy=True)
+            lab.pipeline.registry.make_home("me", as_copy=True)
         assert lab.desk.everything() == before
         return create(api, *arguments)
 
     monkeypatch.setattr(BatchApi, "create_batch", create_meanwhile)
     assert lab.submit().batches == 1
-    lab.pipeline.registry.settle_here("me", as_copy=True)
+    lab.pipeline.registry.make_home("me", as_copy=True)
     lab.finish()
     assert lab.times_billed(ids) == [1, 1, 1]

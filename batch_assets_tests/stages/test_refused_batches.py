@@ -429,7 +429,7 @@ def test_a_crash_leaves_the_same_lots(
 
     with monkeypatch.context() as patched:
         if moment == "before the settling":
-            patched.setattr(type(lab.pipeline.queries), "settle", crash, raising=False)
+            patched.setattr(type(lab.pipeline.queries), "finalize", crash, raising=False)
         else:
             patched.setattr("batch_assets.store.suspects._suspect", crash)
         with pytest.raises(_CrashError):

@@ -6,7 +6,7 @@ import pytest
 
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.retry import requeue_due
-from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
+from batch_assets_tests.factories import make_company, make_external_batch, make_requests
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal
 
 
@@ -110,7 +110,7 @@ def test_nothing_is_deleted_from_a_copy(lab: Lab) -> None:
     lab.desk.do("UPDATE batch_assets.installation SET database_name = 'elsewhere'")
     assert lab.clean() == 0
     assert len(lab.remote_files()) == 1
-    lab.pipeline.registry.settle_here("me", as_copy=True)
+    lab.pipeline.registry.make_home("me", as_copy=True)
     assert lab.clean() == 0
 
 
@@ -124,7 +124,7 @@ def test_livedashs_files_are_never_deleted(lab: Lab) -> None:
     with lab.desk.engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 1)
-        make_foreign_batch(
+        make_external_batch(
             connection,
             company_id,
             request_ids=ids,

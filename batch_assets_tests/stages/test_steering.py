@@ -30,7 +30,7 @@ def failures(lab: Lab) -> list[str]:
     batch, ids = lab.desk.ended(4)
     outcomes = [failed(one, PERMANENT) for one in ids[:3]] + [failed(ids[3], TRANSIENT)]
     lab.desk.write(batch.lease, outcomes)
-    lab.desk.settle(batch.lease)
+    lab.desk.finalize(batch.lease)
     later = "UPDATE batch_assets.retry SET retry_at = retry_at + interval '1 day'"
     lab.desk.do(later)
     return ids

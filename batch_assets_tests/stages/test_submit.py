@@ -19,7 +19,7 @@ from batch_assets.stages.plan import preview
 from batch_assets.stages.remote_ids import batch_of
 from batch_assets.stages.submit import submit_due
 from batch_assets.store.original import OriginalQueries
-from batch_assets_tests.factories import make_company, make_foreign_batch
+from batch_assets_tests.factories import make_company, make_external_batch
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, plenty, refusal
 
 
@@ -123,7 +123,7 @@ def test_nothing_is_claimed_while_submission_is_held(lab: Lab, reason: str) -> N
         lab.desk.do("UPDATE batch_assets.installation SET confirmed_at = NULL")
     else:
         with lab.desk.engine.begin() as connection:
-            make_foreign_batch(connection, make_company(connection))
+            make_external_batch(connection, make_company(connection))
     with pytest.raises(SubmissionHeldError) as held:
         lab.submit()
     assert str(held.value) == lab.pipeline.registry.installation().hold_reason

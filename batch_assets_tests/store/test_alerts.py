@@ -186,8 +186,8 @@ def test_who_is_behind_each_alert(alerts: Alerts, engine: Engine) -> None:
         engine,
         "INSERT INTO batch_assets.operation_run (run_id, operation, implementation, purpose,"
         " calls, failures, fallbacks, seconds, statements, rows) VALUES"
-        " ('r', 'settle', 'optimized', 'work', 3, 1, 1, 1, 1, 1),"
-        " ('r', 'settle', 'original', 'work', 1, 0, 0, 1, 1, 1),"
+        " ('r', 'finalize', 'optimized', 'work', 3, 1, 1, 1, 1, 1),"
+        " ('r', 'finalize', 'original', 'work', 1, 0, 0, 1, 1, 1),"
         " ('r', 'renew', 'optimized', 'work', 3, 0, 0, 1, 1, 1)",
     )
     for company_id in (*ids, suspended):
@@ -219,7 +219,9 @@ def test_who_is_behind_each_alert(alerts: Alerts, engine: Engine) -> None:
     assert behind("open_breaker") == [
         Fault("open_breaker", subject="upload", label="timeout", amount=5)
     ]
-    assert behind("fallback_rate") == [Fault("fallback_rate", subject="settle", amount=1, total=4)]
+    assert behind("fallback_rate") == [
+        Fault("fallback_rate", subject="finalize", amount=1, total=4)
+    ]
     (late,) = behind("batch_age")
     assert (late.company_id, late.subject, late.label) == (ids[0], "b5", "batch_5")
     assert late.amount == pytest.approx(6 * HOUR, abs=60)

@@ -16,7 +16,7 @@ from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.factories import (
     make_company,
-    make_foreign_batch,
+    make_external_batch,
     make_request,
     make_session,
 )
@@ -56,7 +56,7 @@ def in_a_batch(desk: Desk) -> str:
 def to_be_retried(desk: Desk) -> str:
     batch, ids = desk.ended(1)
     desk.write(batch.lease, [failed(ids[0], TRANSIENT)])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     return ids[0]
 
 
@@ -123,7 +123,7 @@ def test_a_batch_of_livedashs_is_named_with_what_both_have_bought(desk: Desk) ->
     row = in_a_batch(desk)
     company_id, (other,) = desk.company(1)
     with desk.engine.begin() as connection:
-        theirs = make_foreign_batch(
+        theirs = make_external_batch(
             connection, company_id, status="IN_PROGRESS", request_ids=[row, other]
         )
     found = notice(desk)
@@ -140,17 +140,17 @@ def test_a_batch_of_livedashs_is_named_with_what_both_have_bought(desk: Desk) ->
 def test_another_request_for_what_we_have_bought_is_bought_twice_as_well(desk: Desk) -> None:
     batch, (row,) = desk.ended(1)
     desk.write(batch.lease, [completed(row)])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     with desk.engine.begin() as connection:
         again = make_request(connection, desk.session_id(row))
-        make_foreign_batch(connection, batch.company_id, status="IN_PROGRESS", request_ids=[again])
+        make_external_batch(connection, batch.company_id, status="IN_PROGRESS", request_ids=[again])
     assert notice(desk).bought_twice == 1
 
 
 def test_a_batch_of_long_ago_is_none_of_now(desk: Desk) -> None:
     company_id, ids = desk.company(1)
     with desk.engine.begin() as connection:
-        make_foreign_batch(
+        make_external_batch(
             connection,
             company_id,
             status="IN_PROGRESS",
@@ -174,7 +174,7 @@ def test_a_dead_letter_that_was_bought_live_is_named(
 ) -> None:
     batch, (row,) = desk.ended(1)
     desk.write(batch.lease, [failed(row, PERMANENT, paid=was_paid)])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     sets = ", ".join(f'"{name}" = :{name}' for name in changes)
     sets = sets.replace(":processingStatus", 'CAST(:processingStatus AS public."AIRequestStatus")')
     desk.do(f'UPDATE public."AIProcessingRequest" SET {sets} WHERE id = :id', id=row, **changes)
@@ -233,7 +233,7 @@ def test_a_dead_letter_bought_live_is_bought_twice_if_we_have_bought_its_twin(de
         desk.end(desk.in_flight(claimed.id))
         lease = desk.take(claimed.id).lease
         desk.write(lease, [outcome])
-        desk.settle(lease)
+        desk.finalize(lease)
     desk.do(
         'UPDATE public."AIProcessingRequest"'
         " SET \"processingStatus\" = 'PROCESSING_COMPLETE', success = true WHERE id = :id",
@@ -283,7 +283,7 @@ def test_a_heir_that_livedash_takes_at_the_same_moment_stays_in_its_batch(desk: 
     company_id = desk.value('SELECT "companyId" FROM public."Session" LIMIT 1')
     with ThreadPoolExecutor(1) as pool:
         with desk.engine.begin() as livedash:
-            batch_id = make_foreign_batch(livedash, company_id, request_ids=[row])
+            batch_id = make_external_batch(livedash, company_id, request_ids=[row])
             healing = pool.submit(Followers(desk.engine).heal)
             deadline = time.monotonic() + 30
             while not desk.value(WAITS_FOR_A_ROW) and time.monotonic() < deadline:

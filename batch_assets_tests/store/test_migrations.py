@@ -15,7 +15,7 @@ from batch_assets.store.tables.every import EVERY_TABLE
 from batch_assets.store.urls import application_url
 from batch_assets_tests.catalog import changes, snapshot
 from batch_assets_tests.databases import connected
-from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
+from batch_assets_tests.factories import make_company, make_external_batch, make_requests
 
 THE_THREE = {
     "AIProcessingRequest_processingStatus_requestedAt_idx",
@@ -35,7 +35,7 @@ def fill(url: str) -> None:
     with connected(url) as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 20)
-        make_foreign_batch(connection, company_id, request_ids=ids[:5])
+        make_external_batch(connection, company_id, request_ids=ids[:5])
 
 
 def test_an_empty_database_goes_up_down_and_up(empty_database_url: str) -> None:

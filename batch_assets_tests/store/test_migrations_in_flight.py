@@ -41,7 +41,7 @@ def test_it_is_moved_over_and_back_and_over(engine: Engine) -> None:
     ended, (put_off, dead, left) = desk.ended(3)
     desk.write(ended.lease, [failed(put_off, TRANSIENT), failed(dead, PERMANENT)])
     settled, _ = desk.ended(1, output_file_id=None, status="failed")
-    desk.settle(settled.lease)
+    desk.finalize(settled.lease)
     with engine.begin() as connection:
         follower = make_request(connection, desk.session_id(in_batch))
     desk.queries.notice_pending(10)

@@ -11,7 +11,7 @@ from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.pauses import Pauses
 from batch_assets.store.registry import Registry
-from batch_assets_tests.factories import make_company, make_foreign_batch
+from batch_assets_tests.factories import make_company, make_external_batch
 
 QUIET_SECONDS = 900.0
 
@@ -37,9 +37,9 @@ def livedash_registry(livedash_database_url: str) -> Iterator[Registry]:
     engine.dispose()
 
 
-def foreign_batch(engine: Engine, age: timedelta = timedelta(0)) -> str:
+def external_batch(engine: Engine, age: timedelta = timedelta(0)) -> str:
     with engine.begin() as connection:
-        return make_foreign_batch(connection, make_company(connection), age=age)
+        return make_external_batch(connection, make_company(connection), age=age)
 
 
 def test_a_copy_holds_everything_and_says_what_to_do(registry: Registry) -> None:
@@ -52,7 +52,7 @@ def test_a_copy_holds_everything_and_says_what_to_do(registry: Registry) -> None
 
 
 def test_another_server_with_the_same_name_is_a_copy_too(registry: Registry) -> None:
-    registry.settle_here("me", as_copy=False)
+    registry.make_home("me", as_copy=False)
     with registry.engine.begin() as connection:
         connection.execute(text("UPDATE batch_assets.installation SET system_identifier = '7'"))
     assert not registry.installation().is_at_home
@@ -60,14 +60,14 @@ def test_another_server_with_the_same_name_is_a_copy_too(registry: Registry) -> 
 
 def test_a_moved_database_stays_the_installation_that_it_was(registry: Registry) -> None:
     before = registry.installation().id
-    registry.settle_here("me", as_copy=False)
+    registry.make_home("me", as_copy=False)
     after = registry.installation()
     assert (after.id, after.is_at_home, after.hold_reason) == (before, True, None)
 
 
 def test_a_copy_becomes_an_installation_of_its_own(registry: Registry) -> None:
     before = registry.installation().id
-    registry.settle_here("me", as_copy=True)
+    registry.make_home("me", as_copy=True)
     after = registry.installation()
     assert after.id != before
     assert (after.is_at_home, after.hold_reason) == (True, None)
@@ -89,13 +89,13 @@ def test_a_database_of_livedashs_own_waits_for_a_confirmation(
 
 
 def test_nothing_is_submitted_while_livedash_submits_beside_us(registry: Registry) -> None:
-    registry.settle_here("me", as_copy=False)
-    foreign_batch(registry.engine, timedelta(seconds=QUIET_SECONDS + 60))
+    registry.make_home("me", as_copy=False)
+    external_batch(registry.engine, timedelta(seconds=QUIET_SECONDS + 60))
     assert registry.installation().hold_reason is None
-    foreign_batch(registry.engine, timedelta(seconds=QUIET_SECONDS - 60))
-    foreign_batch(registry.engine)
+    external_batch(registry.engine, timedelta(seconds=QUIET_SECONDS - 60))
+    external_batch(registry.engine)
     installation = registry.installation()
-    assert installation.foreign_batches == 2
+    assert installation.external_batches == 2
     reason = str(installation.hold_reason)
     assert "its create timer has bought batches (2 seen)" in reason
     assert "Start LiveDash's server without OPENAI_API_KEY" in reason
@@ -103,8 +103,8 @@ def test_nothing_is_submitted_while_livedash_submits_beside_us(registry: Registr
 
 
 def test_a_batch_that_we_watch_for_livedash_is_still_livedashs(registry: Registry) -> None:
-    registry.settle_here("me", as_copy=False)
-    batch_id = foreign_batch(registry.engine)
+    registry.make_home("me", as_copy=False)
+    batch_id = external_batch(registry.engine)
     insert = """
         INSERT INTO batch_assets.batch (id, installation_id, company_id, state, requests)
         SELECT :id, :installation, l."companyId", 'claimed', 0
@@ -112,10 +112,10 @@ def test_a_batch_that_we_watch_for_livedash_is_still_livedashs(registry: Registr
     """
     with registry.engine.begin() as connection:
         connection.execute(text(insert), {"id": batch_id, "installation": None})
-    assert registry.installation().foreign_batches == 1
+    assert registry.installation().external_batches == 1
     with registry.engine.begin() as connection:
         connection.execute(text("UPDATE batch_assets.batch SET installation_id = 'ours'"))
-    assert registry.installation().foreign_batches == 0
+    assert registry.installation().external_batches == 0
 
 
 PAUSES: dict[str, Callable[[Registry, Rest], None]] = {
@@ -160,7 +160,7 @@ class TestRests:
 
 
 def test_an_account_that_rests_holds_submissions(registry: Registry) -> None:
-    registry.settle_here("a test", as_copy=False)
+    registry.make_home("a test", as_copy=False)
     assert registry.installation().hold_reason is None
     registry.pause_account(Rest(600, 600, "insufficient_quota"))
     held = registry.installation().hold_reason

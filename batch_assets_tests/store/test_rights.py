@@ -289,7 +289,7 @@ def test_a_missing_right_is_named(granted: Roles, engine: Engine, right: str) ->
 
 def look(engine: Engine) -> None:
     require_current(engine)
-    Registry(engine, foreign_quiet_seconds=900).installation()
+    Registry(engine, external_quiet_seconds=900).installation()
     with engine.connect() as connection:
         connection.execute(text('SELECT m.id FROM public."Message" AS m'))
 

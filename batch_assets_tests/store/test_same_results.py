@@ -107,7 +107,7 @@ def acted(play: Play, queries: Queries, engine: Engine) -> list[object]:
     for lines, refused in play.sets:
         keep(queries.write_results([BatchOutcomes(LEASE, lines, refused)], POLICY))
     keep(queries.open_rows([LEASE.batch_id], 5))
-    keep(queries.settle([LEASE]))
+    keep(queries.finalize([LEASE]))
     keep(queries.requeue_due(2))
     keep(queries.requeue_due(100))
     return seen
@@ -147,7 +147,7 @@ class Counts:
     """Statements of each operation."""
 
     write_results: int
-    settle: int
+    finalize: int
     requeue_due: int
 
 
@@ -164,21 +164,21 @@ def counted(implementation: Callable[[Engine], Queries], engine: Engine, rows: i
         statements(
             engine, lambda: queries.write_results([BatchOutcomes(LEASE, mixed(rows))], POLICY)
         ),
-        statements(engine, lambda: queries.settle([LEASE])),
+        statements(engine, lambda: queries.finalize([LEASE])),
         statements(engine, lambda: queries.requeue_due(rows)),
     )
 
 
 def test_the_number_of_statements_does_not_depend_on_the_rows(optimized_engine: Engine) -> None:
     few = counted(make_optimized, optimized_engine, 10)
-    assert few == Counts(write_results=8, settle=1, requeue_due=1)
+    assert few == Counts(write_results=8, finalize=1, requeue_due=1)
     assert counted(make_optimized, optimized_engine, 400) == few
 
 
 def test_the_original_needs_a_few_statements_a_row(original_engine: Engine) -> None:
     counts = counted(OriginalQueries, original_engine, 40)
     assert 40 < counts.write_results <= 4 * 40
-    assert counts.settle > 40
+    assert counts.finalize > 40
 
 
 def test_two_writers_may_write_the_same_sessions_at_one_time(optimized_engine: Engine) -> None:

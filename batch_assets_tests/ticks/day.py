@@ -132,7 +132,7 @@ class Day:
         ended = [one.id for one in self.server if one.status == "completed"]
         with self.engine.begin() as connection:
             if ended:
-                connection.execute(SQL["settle"], {"ids": ended, "at": self.now})
+                connection.execute(SQL["finalize"], {"ids": ended, "at": self.now})
                 for batch_id in ended:
                     self.waited["batch"].append(self.idle_since.pop(batch_id, timedelta()))
                 self.server = [one for one in self.server if one.id not in ended]

@@ -32,7 +32,7 @@ INSERT INTO batch_assets.batch (
 SELECT :id, i.id, :company_id, 'submitted', 1, :id, 'in_progress', :at, :at
 FROM batch_assets.installation AS i
 
--- name: settle
+-- name: finalize
 UPDATE batch_assets.batch
 SET state = 'settled', ended_at = :at, settled_at = :at
 WHERE id = ANY(:ids)

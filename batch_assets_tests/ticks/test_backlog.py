@@ -8,7 +8,7 @@ from batch_assets.domain.errors import DatabaseUnavailableError
 from batch_assets.sensors.backlog import decide, evaluate
 from batch_assets.store.watching import NewlyDue
 from batch_assets.ticks.starting import TickContext
-from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
+from batch_assets_tests.factories import make_company, make_external_batch, make_requests
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.ticks.support import (
     ACTIVE_RUN,
@@ -122,7 +122,7 @@ def test_an_unconfirmed_installation(desk: Desk) -> None:
 def test_batches_of_livedash_itself(desk: Desk) -> None:
     company_id = arrive(desk)
     with desk.engine.begin() as connection:
-        make_foreign_batch(connection, company_id)
+        make_external_batch(connection, company_id)
     assert "its create timer has bought batches (1 seen)" in skipped(evaluate(now(), None))
 
 

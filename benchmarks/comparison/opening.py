@@ -51,7 +51,7 @@ def open_pipeline(environ: Environment) -> Iterator[tuple[Pipeline, Budget]]:
         yield (
             Pipeline(
                 queries=strategy.queries,
-                registry=Registry(engine, policy.foreign_quiet_seconds),
+                registry=Registry(engine, policy.external_quiet_seconds),
                 api=api,
                 policy=policy,
                 spool_dir=endpoints.spool_dir,

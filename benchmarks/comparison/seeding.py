@@ -56,7 +56,7 @@ def know_own_name(engine: Engine) -> None:
     """Make a clone an installation of its own name, and the only one, so that it may submit."""
     with engine.begin() as connection:
         connection.execute(_SQL["know_own_name"])
-    registry = Registry(engine, foreign_quiet_seconds=0)
+    registry = Registry(engine, external_quiet_seconds=0)
     registry.know_incarnation(registry.installation().incarnation)
 
 

@@ -66,7 +66,7 @@ def requeue(engine: Engine, wanted: Wanted, spelled: Spelling, *, dry_run: bool)
     _require_known(store, criteria, wanted, spelled)
     groups = store.groups(criteria)
     if wanted.foreign:
-        groups += store.foreign_groups(criteria)
+        groups += store.external_groups(criteria)
     if wanted.retries:
         groups += store.retry_groups(criteria)
     if dry_run:

@@ -97,7 +97,7 @@ class BatchQueries(EngineQueries):
             with self.autocommit.connect() as connection:
                 connection.execute(SQL["absent"], {**columns_of(leases), "account": account})
 
-    def adopt_foreign(self) -> int:
-        """See `Queries.adopt_foreign`; one statement."""
+    def adopt_external(self) -> int:
+        """See `Queries.adopt_external`; one statement."""
         with self.autocommit.connect() as connection:
-            return int(connection.execute(SQL["adopt_foreign"]).scalar_one())
+            return int(connection.execute(SQL["adopt_external"]).scalar_one())

@@ -174,7 +174,7 @@ FROM unnest(
 ) AS g (id, fence)
 WHERE b.id = g.id AND b.fence = g.fence AND b.state IN ('claimed', 'uploaded')
 
--- name: adopt_foreign
+-- name: adopt_external
 -- No installation id: they are read to the end like ours, but never cancelled and nothing of them
 -- is deleted. Company by company, since LiveDash's index on the status begins with the company.
 WITH adopted AS (

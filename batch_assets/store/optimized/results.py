@@ -73,12 +73,12 @@ class ResultQueries(SetQueries):
                 raise
         return self.row_by_row.write_results(results, policy)
 
-    def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
-        """See `Queries.settle`; one statement."""
+    def finalize(self, leases: Sequence[Lease]) -> Mapping[str, int]:
+        """See `Queries.finalize`; one statement."""
         if not leases:
             return {}
         with self.autocommit.connect() as connection:
-            rows = connection.execute(SQL["settle"], columns_of(leases))
+            rows = connection.execute(SQL["finalize"], columns_of(leases))
             return {row.id: row.returned for row in rows}
 
     def record_deleted(self, batch_ids: Sequence[str]) -> None:

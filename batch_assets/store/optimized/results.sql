@@ -379,7 +379,7 @@ FROM json_to_recordset(CAST(:batches AS json)) AS g (
 )
 WHERE b.id = g.batch_id
 
--- name: settle
+-- name: finalize
 -- The leases are checked and the rows locked first: whoever took a batch over has raised its fence.
 -- What is left of a batch without an outcome waits again; it is open as before, and so the stages of
 -- its sessions stay in progress. Suspects are cleared that the server took, or that have found their

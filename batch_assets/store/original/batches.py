@@ -120,13 +120,13 @@ class BatchQueries(EngineQueries):
                 which = {"batch_id": lease.batch_id, "fence": lease.fence, "account": account}
                 connection.execute(SQL["absent"], which)
 
-    def adopt_foreign(self) -> int:
-        """See `Queries.adopt_foreign`."""
+    def adopt_external(self) -> int:
+        """See `Queries.adopt_external`."""
         with self.autocommit.connect() as connection:
-            foreign = connection.execute(SQL["foreign_batches"]).scalars().all()
-            for batch_id in foreign:
-                connection.execute(SQL["adopt_foreign"], {"batch_id": batch_id})
-        return len(foreign)
+            external = connection.execute(SQL["external_batches"]).scalars().all()
+            for batch_id in external:
+                connection.execute(SQL["adopt_external"], {"batch_id": batch_id})
+        return len(external)
 
 
 def return_open_rows(connection: Connection, batch_id: str, outcome: str) -> int:

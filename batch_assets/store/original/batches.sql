@@ -151,14 +151,14 @@ SET absences = b.absences + 1,
     lease_expires_at = NULL
 WHERE b.id = :batch_id AND b.fence = :fence AND b.state IN ('claimed', 'uploaded')
 
--- name: foreign_batches
+-- name: external_batches
 SELECT l.id
 FROM public."AIBatchRequest" AS l
 WHERE l.status IN ('VALIDATING', 'IN_PROGRESS', 'FINALIZING', 'COMPLETED')
     AND NOT EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.id = l.id)
 ORDER BY l."createdAt", l.id
 
--- name: adopt_foreign
+-- name: adopt_external
 -- No installation id: it is read to the end like ours, but never cancelled and nothing is deleted.
 WITH adopted AS (
     INSERT INTO batch_assets.batch

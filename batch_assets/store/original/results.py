@@ -76,8 +76,8 @@ class ResultQueries(EngineQueries):
                 return None
             return write_rows(connection, result, policy, one_by_one=one_by_one)
 
-    def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
-        """See `Queries.settle`; a transaction for each batch."""
+    def finalize(self, leases: Sequence[Lease]) -> Mapping[str, int]:
+        """See `Queries.finalize`; a transaction for each batch."""
         returned = {}
         for lease in leases:
             which = {"batch_id": lease.batch_id}

@@ -26,7 +26,7 @@ READS: Final = frozenset(
 )
 WRITES: Final = frozenset(
     {
-        "adopt_foreign",
+        "adopt_external",
         "claim",
         "expire",
         "notice_pending",
@@ -38,7 +38,7 @@ WRITES: Final = frozenset(
         "release",
         "renew",
         "requeue_due",
-        "settle",
+        "finalize",
         "take_ended",
         "take_unresolved",
         "write_results",

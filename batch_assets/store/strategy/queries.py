@@ -147,9 +147,9 @@ class StrategicQueries:
             lambda: sample_of_batches(batch_ids, limit),
         )
 
-    def settle(self, leases: Sequence[Lease]) -> Mapping[str, int]:
-        """See `Queries.settle`."""
-        return self._run("settle", lambda queries: queries.settle(leases), len)
+    def finalize(self, leases: Sequence[Lease]) -> Mapping[str, int]:
+        """See `Queries.finalize`."""
+        return self._run("finalize", lambda queries: queries.finalize(leases), len)
 
     def leftovers(self, limit: int) -> list[Leftover]:
         """See `Queries.leftovers`."""
@@ -181,9 +181,9 @@ class StrategicQueries:
             lambda _: len(leases),
         )
 
-    def adopt_foreign(self) -> int:
-        """See `Queries.adopt_foreign`."""
-        return self._run("adopt_foreign", lambda queries: queries.adopt_foreign(), int)
+    def adopt_external(self) -> int:
+        """See `Queries.adopt_external`."""
+        return self._run("adopt_external", lambda queries: queries.adopt_external(), int)
 
     def statistics(self) -> list[CompanyStatistics]:
         """See `Queries.statistics`."""

@@ -20,7 +20,7 @@ from batch_assets_tests.store.queries.support import Desk
 
 ROWS = 1_000_000
 COMPANIES = [f"c{number:03}" for number in range(500)]
-QUIET_SECONDS = Policy().foreign_quiet_seconds
+QUIET_SECONDS = Policy().external_quiet_seconds
 MOST_BYTES = 50_000_000
 READ = text("""
     SELECT coalesce(sum(s.shared_blks_hit + s.shared_blks_read), 0)::bigint

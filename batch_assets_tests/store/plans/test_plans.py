@@ -34,7 +34,7 @@ from batch_assets.store.registry import Registry
 from batch_assets.store.strategy.operations import HAVE_TWO
 from batch_assets.store.suspects import Split, Suspects
 from batch_assets.store.watching import NewlyDue, Watching
-from batch_assets_tests.factories import make_foreign_batch, make_requests, make_run_metrics
+from batch_assets_tests.factories import make_external_batch, make_requests, make_run_metrics
 from batch_assets_tests.store.plans.explain import plans_of
 from batch_assets_tests.store.plans.world import (
     BACKLOG,
@@ -160,7 +160,7 @@ def test_a_claim_of_little(desk: Desk) -> None:
 def test_a_live_claim_of_little(desk: Desk) -> None:
     batch, ids = desk.ended(ROWS)
     desk.write(batch.lease, [failed(request_id) for request_id in ids])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     desk.do("UPDATE batch_assets.retry SET retry_at = failed_at")
     store = LiveRequests(desk.engine)
     asked = store.choose(Criteria(request_ids=ids[:10]), ROWS)
@@ -280,7 +280,7 @@ def test_from_a_submitted_batch_to_a_settled_one(desk: Desk) -> None:
         lambda: queries.rows_of(rows),
         lambda: desk.write(lease, written),
         lambda: queries.open_rows([in_flight.id], 5),
-        lambda: queries.settle([lease]),
+        lambda: queries.finalize([lease]),
         lambda: queries.leftovers(1_000),
         lambda: queries.record_deleted([in_flight.id]),
     ):
@@ -310,7 +310,7 @@ def test_a_refused_batch_in_two_lots(desk: Desk) -> None:
         lambda: suspects.rows_of([batch.id]),
         lambda: suspects.evidence([batch.id]),
         lambda: suspects.split([split], most=2),
-        lambda: desk.queries.settle([batch.lease]),
+        lambda: desk.queries.finalize([batch.lease]),
         lambda: lots.extend(desk.claim(batch.company_id, policy=ROOMY).batches),
     ):
         plans_of(desk, act, touching=LITTLE)
@@ -320,7 +320,7 @@ def test_a_refused_batch_in_two_lots(desk: Desk) -> None:
         desk.submit(lot)
         desk.end(desk.in_flight(lot.id))
     leases = [ended.lease for ended in desk.queries.take_ended(desk.holder, 1_000)]
-    plans_of(desk, lambda: desk.queries.settle(leases), touching=LITTLE)
+    plans_of(desk, lambda: desk.queries.finalize(leases), touching=LITTLE)
     assert desk.value("SELECT count(*) FROM batch_assets.suspect") == 0
 
 
@@ -351,14 +351,14 @@ def test_what_was_never_submitted_waits_again(desk: Desk) -> None:
 def test_what_livedash_has_in_flight(desk: Desk) -> None:
     company_id, ids = desk.company(ROWS)
     with desk.engine.begin() as connection:
-        make_foreign_batch(connection, company_id, request_ids=ids)
+        make_external_batch(connection, company_id, request_ids=ids)
     adopted: list[int] = []
     for_each_company = 5 * len(COMPANIES)
-    registry = Registry(desk.engine, foreign_quiet_seconds=900)
+    registry = Registry(desk.engine, external_quiet_seconds=900)
     plans_of(desk, registry.snapshot, touching=10 * ROWS + for_each_company)
     plans_of(
         desk,
-        lambda: adopted.append(desk.queries.adopt_foreign()),
+        lambda: adopted.append(desk.queries.adopt_external()),
         touching=10 * ROWS + for_each_company,
     )
     assert adopted == [1]
@@ -371,7 +371,7 @@ def test_a_look_at_what_is_open(desk: Desk) -> None:
         batch.lease,
         [*map(failed, ids[:10]), *(failed(one, PERMANENT) for one in ids[10:20])],
     )
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     open_rows = desk.value(
         "SELECT count(*) FROM batch_assets.attempt AS a JOIN batch_assets.batch AS b"
         " ON b.id = a.batch_id WHERE a.outcome IS NULL"
@@ -408,7 +408,7 @@ def test_the_alerts_are_judged_by_the_last_day_alone(desk: Desk) -> None:
 def test_who_is_behind_an_alert_is_looked_for_only_where_that_can_be(desk: Desk) -> None:
     batch, ids = desk.ended(ROWS, status="failed", output_file_id=None)
     desk.write(batch.lease, [failed(one, PERMANENT) for one in ids])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     alerts = Alerts(desk.engine)
     plans_of(desk, lambda: alerts.behind(["schedule_paused"], 3_600), touching=0)
     others = [name for name in RULES if name not in {"backlog_age", "dead_letters"}]

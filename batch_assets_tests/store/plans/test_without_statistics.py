@@ -75,7 +75,7 @@ def write(desk: Desk, taken: Sequence[EndedBatch]) -> None:
         outcomes[batch_id].append((completed, failed)[number % 2](request_id))
     results = [BatchOutcomes(batch.lease, outcomes[batch.id]) for batch in taken]
     bounded(desk, lambda: queries.write_results(results, POLICY))
-    bounded(desk, lambda: queries.settle([batch.lease for batch in taken]))
+    bounded(desk, lambda: queries.finalize([batch.lease for batch in taken]))
 
 
 def bounded(desk: Desk, act: Callable[[], object]) -> None:

@@ -36,4 +36,4 @@ def desk(engine: Engine, queries: Queries) -> Desk:
 
 @pytest.fixture
 def registry(engine: Engine) -> Registry:
-    return Registry(engine, foreign_quiet_seconds=900)
+    return Registry(engine, external_quiet_seconds=900)

@@ -173,9 +173,9 @@ class Desk:
         written = self.queries.write_results([BatchOutcomes(lease, outcomes, refused)], policy)
         return written.get(lease.batch_id)
 
-    def settle(self, lease: Lease) -> int | None:
+    def finalize(self, lease: Lease) -> int | None:
         """Settle one batch; how many rows wait again, `None` if its lease was lost."""
-        return self.queries.settle([lease]).get(lease.batch_id)
+        return self.queries.finalize([lease]).get(lease.batch_id)
 
     def lapse(self, batch_id: str) -> None:
         """Let the lease of a batch run out."""

@@ -167,7 +167,7 @@ def test_an_end_is_kept_with_files_and_errors_and_told_once_every_row_has_left(
     taken = desk.take(batch.id)
     assert taken.server_errors == errors
     assert (taken.is_ours, taken.output_file_id) == (True, output)
-    desk.settle(taken.lease)
+    desk.finalize(taken.lease)
     theirs = desk.livedash_batch(batch.id)
     assert (theirs.status, theirs.completedAt) == (livedash, at)
 

@@ -9,7 +9,7 @@ from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import RowOutcome
 from batch_assets_tests.factories import (
     make_company,
-    make_foreign_batch,
+    make_external_batch,
     make_request,
     make_requests,
     make_session,
@@ -143,6 +143,6 @@ def test_foreign_batches_count_where_their_requests_are(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 3)
-        make_foreign_batch(connection, company_id, request_ids=ids[:2])
+        make_external_batch(connection, company_id, request_ids=ids[:2])
     (found,) = desk.queries.statistics()
     assert (found.waiting, found.in_batch) == (1, 2)

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from batch_assets.domain.conservation import BUCKETS, Look, Misfit
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.protocol import Queries
-from batch_assets_tests.factories import make_foreign_batch, make_request, make_session
+from batch_assets_tests.factories import make_external_batch, make_request, make_session
 from batch_assets_tests.store.queries.conftest import IMPLEMENTATIONS
 from batch_assets_tests.store.queries.support import (
     PERMANENT,
@@ -82,7 +82,7 @@ def without_row(desk: Desk) -> str:
 def open_in_finished(desk: Desk) -> str:
     batch, ids = desk.ended()
     desk.write(batch.lease, [completed(request_id) for request_id in ids])
-    assert desk.settle(batch.lease) == 0
+    assert desk.finalize(batch.lease) == 0
     desk.do(
         "UPDATE batch_assets.attempt SET outcome = NULL, ended_at = NULL WHERE request_id = :id",
         id=ids[0],
@@ -105,7 +105,7 @@ def of_another_company(desk: Desk) -> str:
 def waiting_in_batch(desk: Desk) -> str:
     batch, ids = desk.ended()
     desk.write(batch.lease, [completed(request_id) for request_id in ids])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     set_request(desk, ids[1], "\"processingStatus\" = 'PENDING_BATCHING'")
     return ids[1]
 
@@ -174,7 +174,7 @@ def counters(desk: Desk) -> str:
 def missing_attempt(desk: Desk) -> str:
     batch, ids = desk.ended()
     desk.write(batch.lease, [completed(request_id) for request_id in ids])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     desk.do("UPDATE batch_assets.batch SET requests = 4")
     return batch.id
 
@@ -252,8 +252,8 @@ def test_a_stage_that_nothing_will_finish_is_seen_by_the_audit_alone(desk: Desk)
 def test_what_livedash_has_left_is_seen_by_the_audit_alone(desk: Desk) -> None:
     company_id, ids = desk.company(2)
     with desk.engine.begin() as connection:
-        make_foreign_batch(connection, company_id, status="PROCESSED", request_ids=ids[:1])
-        make_foreign_batch(connection, company_id, status="IN_PROGRESS", request_ids=ids[1:])
+        make_external_batch(connection, company_id, status="PROCESSED", request_ids=ids[:1])
+        make_external_batch(connection, company_id, status="IN_PROGRESS", request_ids=ids[1:])
     of_open, of_all = looks(desk)
     assert kinds(of_open) == {}
     assert kinds(of_all)["left_by_livedash"] == ids[:1]
@@ -277,7 +277,7 @@ def test_a_life_of_every_kind_fits(desk: Desk) -> None:
     )
     for look in looks(desk):
         assert look.is_clean, kinds(look)
-    assert desk.settle(batch.lease) is not None
+    assert desk.finalize(batch.lease) is not None
     with desk.engine.begin() as connection:
         company_id = desk.batch(batch.id).company_id
         make_request(connection, make_session(connection, company_id), status="PROCESSING_FAILED")

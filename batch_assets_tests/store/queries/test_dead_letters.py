@@ -102,7 +102,7 @@ def test_one_is_read_with_all_that_was_tried(desk: Desk, letters: DeadLetters) -
 def test_a_requeued_one_waits_and_has_all_its_tries_again(desk: Desk, letters: DeadLetters) -> None:
     batch, ids = desk.ended(1)
     desk.write(batch.lease, [failed(ids[0])], policy=ONE_TRY)
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     assert desk.dead_letter(ids[0]).attempts == 1
 
     moved = letters.requeue(Criteria(request_ids=ids))
@@ -147,7 +147,7 @@ def test_what_failed_elsewhere_is_moved_only_when_asked(desk: Desk, letters: Dea
     assert letters.requeue(Criteria(company_id=company_id)).foreign == 0
     assert [
         (group.company_id, group.requests)
-        for group in letters.foreign_groups(Criteria(company_id=company_id))
+        for group in letters.external_groups(Criteria(company_id=company_id))
     ] == [(company_id, 3)]
     moved = letters.requeue(Criteria(company_id=company_id), foreign=True)
     assert (moved.requeued, moved.foreign) == (0, 3)

@@ -10,7 +10,7 @@ from batch_assets.store.conservation import Conservation
 from batch_assets.store.followers import Followers
 from batch_assets_tests.factories import (
     make_company,
-    make_foreign_batch,
+    make_external_batch,
     make_request,
     make_session,
 )
@@ -103,7 +103,7 @@ def test_all_have_the_answer_of_the_first_at_no_cost(desk: Desk) -> None:
         assert (request.totalTokens, request.totalCostEur) == (0, 0)
         assert (attempt.shares_answer_of, attempt.batch_id) == (first, batch.id)
         assert (attempt.outcome, attempt.cost_eur) == ("completed", 0)
-    assert desk.settle(batch.lease) == 0
+    assert desk.finalize(batch.lease) == 0
     assert desk.batch(batch.id).completed == 1, "the others were never in it"
     status = desk.analysis_status(first)
     assert status is not None
@@ -133,7 +133,7 @@ def test_when_the_first_is_dead_the_oldest_of_the_others_takes_its_place(desk: D
     company_id, (first, second, third) = asked(desk, 3)
     batch = desk.take(sent(desk, company_id))
     desk.write(batch.lease, [failed(first, PERMANENT)])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     assert desk.dead_letter(first).code == PERMANENT.code
     assert (desk.intake(), leaders(desk)) == ({second}, {third: second})
     status = desk.analysis_status(first)
@@ -238,7 +238,7 @@ def test_what_livedash_left_in_progress_is_nobodys_leader(desk: Desk, status: st
         company_id = make_company(connection)
         session_id = make_session(connection, company_id)
         left = make_request(connection, session_id, age=timedelta(days=3))
-        make_foreign_batch(
+        make_external_batch(
             connection,
             company_id,
             status=status or "FAILED",
@@ -258,7 +258,7 @@ def test_a_leader_whom_nobody_will_end_any_more_is_lost(desk: Desk, waits: bool)
     """Its batch, LiveDash's own, has failed; or LiveDash died between two of its statements."""
     company_id, (first, second) = asked(desk, 2)
     with desk.engine.begin() as connection:
-        make_foreign_batch(connection, company_id, status="FAILED", request_ids=[first])
+        make_external_batch(connection, company_id, status="FAILED", request_ids=[first])
     if waits:
         desk.do(
             'UPDATE public."AIProcessingRequest"'

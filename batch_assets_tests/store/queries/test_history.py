@@ -58,7 +58,7 @@ def test_one_that_gets_an_answer_while_it_waits_leaves_the_intake(desk: Desk) ->
 def test_one_of_ours_that_is_put_back_by_hand_is_sent_again(desk: Desk, outcome: object) -> None:
     batch, (row, *_) = desk.ended(1)
     desk.write(batch.lease, [outcome(row)])  # type: ignore[operator]
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     desk.do(
         'UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PENDING_BATCHING\','
         ' "batchId" = NULL WHERE id = :id',

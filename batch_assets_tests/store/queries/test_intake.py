@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from batch_assets_tests.factories import (
     make_company,
-    make_foreign_batch,
+    make_external_batch,
     make_request,
     make_requests,
     make_session,
@@ -21,7 +21,7 @@ def test_only_pending_requests_without_a_batch_are_noticed(desk: Desk) -> None:
         for status in ("BATCHING_IN_PROGRESS", "PROCESSING_COMPLETE", "PROCESSING_FAILED"):
             make_request(connection, make_session(connection, company_id), status=status)
         held = make_request(connection, make_session(connection, company_id))
-        make_foreign_batch(connection, company_id, request_ids=[held])
+        make_external_batch(connection, company_id, request_ids=[held])
     desk.do(
         'UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PENDING_BATCHING\''
         " WHERE id = :id",

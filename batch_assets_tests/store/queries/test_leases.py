@@ -84,7 +84,7 @@ STALE_AFTER_THE_END: dict[str, Move] = {
     "write_results": lambda queries, lease, row: queries.write_results(
         [BatchOutcomes(lease, [completed(row)], 1)], Policy()
     ),
-    "settle": lambda queries, lease, _: queries.settle([lease]),
+    "finalize": lambda queries, lease, _: queries.finalize([lease]),
 }
 
 

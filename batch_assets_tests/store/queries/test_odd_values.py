@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from batch_assets.store.registry import Registry
 from batch_assets_tests.factories import (
     make_company,
-    make_foreign_batch,
+    make_external_batch,
     make_request,
     make_requests,
     make_session,
@@ -81,22 +81,22 @@ def test_a_foreign_batch_of_any_date_is_as_old_as_can_be(
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 1)
-        batch_id = make_foreign_batch(connection, company_id, request_ids=ids)
+        batch_id = make_external_batch(connection, company_id, request_ids=ids)
     desk.do(
         'UPDATE public."AIBatchRequest" SET "createdAt" = CAST(:moment AS timestamptz)',
         moment=moment,
     )
     assert registry.snapshot().has_unwatched
-    assert registry.installation().foreign_batches == 0
-    desk.queries.adopt_foreign()
+    assert registry.installation().external_batches == 0
+    desk.queries.adopt_external()
     in_flight = desk.in_flight(batch_id)
     assert FIRST <= in_flight.submitted_at <= datetime.now(UTC)
     desk.do("UPDATE batch_assets.batch SET claimed_at = claimed_at - interval '1 day'")
-    assert registry.installation().foreign_batches == 0
+    assert registry.installation().external_batches == 0
     desk.end(in_flight)
     taken = desk.take(batch_id)
     desk.write(taken.lease, [completed(ids[0])])
-    desk.settle(taken.lease)
+    desk.finalize(taken.lease)
     assert desk.statuses(ids) == {"PROCESSING_COMPLETE"}
 
 

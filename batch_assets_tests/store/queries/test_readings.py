@@ -92,8 +92,8 @@ def test_results_that_are_not_all_accounted_for_keep_their_files(desk: Desk) -> 
     cut, _ = desk.ended(1)
     readings = Readings(desk.engine)
     readings.note_completeness([(whole.lease, False), (cut.lease, True)])
-    desk.settle(whole.lease)
-    desk.settle(cut.lease)
+    desk.finalize(whole.lease)
+    desk.finalize(cut.lease)
     files = {one.batch_id: one.file_ids for one in desk.queries.leftovers(10)}
     assert files[cut.id] == (cut.input_file_id,)
     assert set(files[whole.id]) == {whole.input_file_id, whole.output_file_id}

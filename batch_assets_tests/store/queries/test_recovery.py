@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from batch_assets.domain.policy import Caps
-from batch_assets_tests.factories import make_company, make_foreign_batch, make_requests
+from batch_assets_tests.factories import make_company, make_external_batch, make_requests
 from batch_assets_tests.store.queries.support import POLICY, Desk, completed
 
 
@@ -29,7 +29,7 @@ def test_what_runs_has_ended_or_is_held_is_not_taken_over(desk: Desk) -> None:
     desk.submitted()
     desk.ended()
     settled, _ = desk.ended()
-    desk.settle(settled.lease)
+    desk.finalize(settled.lease)
     released, _ = desk.claimed()
     desk.queries.release([released.lease])
     assert desk.queries.take_unresolved(desk.holder, 10) == []
@@ -61,11 +61,11 @@ def test_livedashs_own_batches_are_watched_from_now_on(desk: Desk, status: str) 
     with desk.engine.begin() as connection:
         company_id = make_company(connection, status="SUSPENDED")
         ids = make_requests(connection, company_id, 2)
-        batch_id = make_foreign_batch(
+        batch_id = make_external_batch(
             connection, company_id, status=status, request_ids=ids, age=timedelta(hours=3)
         )
-    assert desk.queries.adopt_foreign() == 1
-    assert desk.queries.adopt_foreign() == 0
+    assert desk.queries.adopt_external() == 1
+    assert desk.queries.adopt_external() == 0
     ours = desk.batch(batch_id)
     assert (ours.state, ours.installation_id, ours.model) == ("submitted", None, None)
     theirs = desk.livedash_batch(batch_id)
@@ -80,27 +80,27 @@ def test_livedashs_own_batches_are_watched_from_now_on(desk: Desk, status: str) 
 @pytest.mark.parametrize("status", ["PENDING", "UPLOADING", "PROCESSED", "FAILED", "CANCELLED"])
 def test_foreign_batches_that_do_not_run_are_none_of_ours(desk: Desk, status: str) -> None:
     with desk.engine.begin() as connection:
-        make_foreign_batch(connection, make_company(connection), status=status)
-    assert desk.queries.adopt_foreign() == 0
+        make_external_batch(connection, make_company(connection), status=status)
+    assert desk.queries.adopt_external() == 0
 
 
 def test_our_own_batches_are_not_foreign(desk: Desk) -> None:
     desk.submitted()
     desk.ended()
-    assert desk.queries.adopt_foreign() == 0
+    assert desk.queries.adopt_external() == 0
 
 
 def test_a_foreign_batch_is_read_to_the_end_but_its_files_stay(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         first, second = make_requests(connection, company_id, 2)
-        batch_id = make_foreign_batch(connection, company_id, request_ids=[first, second])
-    desk.queries.adopt_foreign()
+        batch_id = make_external_batch(connection, company_id, request_ids=[first, second])
+    desk.queries.adopt_external()
     desk.end(desk.in_flight(batch_id))
     batch = desk.take(batch_id)
     assert (batch.is_ours, batch.model) == (False, None)
     desk.write(batch.lease, [completed(first)])
-    assert desk.settle(batch.lease) == 1
+    assert desk.finalize(batch.lease) == 1
     assert desk.request(first).processingStatus == "PROCESSING_COMPLETE"
     assert desk.intake() == {second}
     assert desk.livedash_batch(batch_id).status == "PROCESSED"
@@ -111,8 +111,8 @@ def test_a_foreign_batch_uses_up_none_of_our_allowances_and_caps(desk: Desk) -> 
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 2)
-        make_foreign_batch(connection, company_id, request_ids=ids)
-    desk.queries.adopt_foreign()
+        make_external_batch(connection, company_id, request_ids=ids)
+    desk.queries.adopt_external()
     other, _ = desk.company(1)
     policy = replace(POLICY, default_token_allowance=600, caps=Caps(day_requests=1))
     assert len(desk.claim(other, policy=policy).batches) == 1

@@ -226,7 +226,7 @@ def test_a_clock_of_the_servers_that_is_off_costs_no_batch(
         desk.end(batch, completed_at=datetime.now(UTC) + timedelta(seconds=seconds))
         taken = desk.take(batch.id)
         desk.write(taken.lease, [completed(row) for row in ids])
-        desk.settle(taken.lease)
+        desk.finalize(taken.lease)
     assert desk.batch(batch.id).state == "settled"
     told = desk.livedash_batch(batch.id)
     assert told.createdAt <= told.completedAt <= told.processedAt

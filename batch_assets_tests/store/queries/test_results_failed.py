@@ -71,7 +71,7 @@ def test_the_last_attempt_ends_in_the_dead_letters(desk: Desk) -> None:
         batch = desk.take(claimed.id)
         written = desk.write(batch.lease, [failed(row)], policy=policy)
         assert written is not None
-        desk.settle(batch.lease)
+        desk.finalize(batch.lease)
         buckets.append((written.retry, written.dead))
     assert buckets == [(1, 0), (1, 0), (0, 1)]
     assert desk.dead_letter(row).attempts == 3

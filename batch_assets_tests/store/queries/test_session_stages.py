@@ -104,7 +104,7 @@ def test_the_stage_says_what_all_requests_do(
     batch = ended(desk, company_id)
     for make, row in zip(outcomes, ids, strict=True):
         desk.write(batch.lease, [make(row)])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     found = stage(desk, session_id)
     assert found is not None
     assert found.status == expected
@@ -117,7 +117,7 @@ def test_a_later_dead_letter_leaves_an_answer_alone(desk: Desk) -> None:
     batch = ended(desk, company_id)
     rows = [row for _, row in desk.queries.open_rows([batch.id], 10)]
     desk.write(batch.lease, [completed(row) for row in rows])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     assert status(desk, session_id) == "COMPLETED"
     with desk.engine.begin() as connection:
         late = make_request(connection, session_id, processing_type="sentiment_analysis")
@@ -140,7 +140,7 @@ def test_an_answer_that_livedash_has_stored_before_counts(desk: Desk) -> None:
 def test_a_retry_that_livedash_has_answered_ends_it(desk: Desk) -> None:
     batch, (row,) = desk.ended(1)
     desk.write(batch.lease, [failed(row, TRANSIENT)])
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     desk.do("UPDATE batch_assets.retry SET retry_at = now() - interval '1 s'")
     desk.do(
         'UPDATE public."AIProcessingRequest"'

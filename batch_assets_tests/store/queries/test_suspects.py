@@ -20,7 +20,7 @@ def suspected(desk: Desk, count: int) -> tuple[EndedBatch, list[str]]:
     """Waiting requests of which the first two are one lot and the others another."""
     batch, ids = refused(desk, count)
     split(desk, batch, ids[:2], ids[2:])
-    assert desk.settle(batch.lease) == count
+    assert desk.finalize(batch.lease) == count
     return batch, ids
 
 
@@ -94,7 +94,7 @@ def test_a_lot_that_was_taken_is_cleared(desk: Desk) -> None:
     first, second = desk.claim(root.company_id).batches
     ended = end(desk, first, "expired")
     desk.write(ended.lease, [completed(rows(desk, first)[0])])
-    assert desk.settle(ended.lease) == 1
+    assert desk.finalize(ended.lease) == 1
     assert [request_id for request_id, _ in lots(desk)] == sorted(rows(desk, second))
     assert len(ids) == 4
 
@@ -104,7 +104,7 @@ def test_of_a_refused_lot_only_what_has_ended_is_cleared(desk: Desk) -> None:
     (batch,) = [one for one in desk.claim(root.company_id).batches if rows(desk, one) == ids[:2]]
     ended = end(desk, batch, "failed")
     desk.write(ended.lease, [failed(ids[0], PERMANENT)])
-    assert desk.settle(ended.lease) == 1
+    assert desk.finalize(ended.lease) == 1
     assert dict(lots(desk)) == {
         ids[1]: f"{root.id}.1/1",
         **dict.fromkeys(ids[2:], f"{root.id}.1/2"),
@@ -116,7 +116,7 @@ def test_a_part_of_a_lot_keeps_the_batch_with_which_it_began(desk: Desk) -> None
     batches = {tuple(rows(desk, one)): one for one in desk.claim(root.company_id).batches}
     ended = end(desk, batches[tuple(ids[2:])], "failed")
     split(desk, ended, [ids[2]], [ids[3]])
-    desk.settle(ended.lease)
+    desk.finalize(ended.lease)
     assert dict(lots(desk))[ids[3]] == f"{ended.id}.1/2"
     (_, _) = again = desk.claim(root.company_id).batches
     assert {desk.batch(batch.id).suspect_of for batch in again} == {root.id}

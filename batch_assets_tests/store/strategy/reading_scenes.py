@@ -92,7 +92,7 @@ def open_rows(desk: Desk) -> Scene:
 
 def leftovers(desk: Desk) -> Scene:
     batch, _ = desk.ended()
-    desk.queries.settle([batch.lease])
+    desk.queries.finalize([batch.lease])
 
     def judge(answer: Any) -> None:
         assert [one.batch_id for one in answer] == [batch.id]

@@ -93,9 +93,9 @@ def test_failures_count_however_seldom_it_is_asked_for(
     engine: Engine, desk: Desk, broken: Broken
 ) -> None:
     for _ in range(5):
-        fail_at(desk, broken, "settle")
+        fail_at(desk, broken, "finalize")
         grow_older(desk, 60)
-    assert chosen(engine, desk, "settle")[0] == "original"
+    assert chosen(engine, desk, "finalize")[0] == "original"
 
 
 @pytest.mark.parametrize(("failures", "expected"), [(1, "optimized"), (2, "original")])

@@ -33,7 +33,7 @@ def flushed(strategy: Strategy) -> int:
 def test_one_statement_writes_all_that_was_measured(
     engine: Engine, desk: Desk, mode: QueryMode
 ) -> None:
-    ask, judge = SCENES["settle"](desk)
+    ask, judge = SCENES["finalize"](desk)
     strategy = Strategy(engine, Toggle(mode), run_id="run-7")
     strategy.queries.active_companies()
     strategy.queries.active_companies()
@@ -109,7 +109,7 @@ def test_old_measurements_go(engine: Engine, desk: Desk) -> None:
         desk.do(
             "INSERT INTO batch_assets.operation_run (run_id, operation, implementation, purpose,"
             " calls, failures, fallbacks, seconds, statements, rows, recorded_at)"
-            " VALUES (CAST(:age AS text), 'settle', 'optimized', 'work', 1, 0, 0, 1, 1, 1,"
+            " VALUES (CAST(:age AS text), 'finalize', 'optimized', 'work', 1, 0, 0, 1, 1, 1,"
             " now() - CAST(:age AS interval))",
             age=age,
         )
@@ -123,7 +123,7 @@ def test_the_history_is_read_by_time_and_not_whole(engine: Engine, desk: Desk) -
     desk.do(
         "INSERT INTO batch_assets.operation_run (run_id, operation, implementation, purpose,"
         " calls, failures, fallbacks, seconds, statements, rows, recorded_at)"
-        " SELECT '', 'settle', 'optimized', 'work', 1, 0, 0, 1, 1, 1, now() - n * interval '1 h'"
+        " SELECT '', 'finalize', 'optimized', 'work', 1, 0, 0, 1, 1, 1, now() - n * interval '1 h'"
         " FROM generate_series(1, 5000) AS n"
     )
     desk.do("ANALYZE batch_assets.operation_run")
@@ -138,4 +138,4 @@ def test_the_history_is_read_by_time_and_not_whole(engine: Engine, desk: Desk) -
     event.remove(engine, "before_cursor_execute", explain)
     assert any("operation_run_recorded_at_idx" in line for line in plans)
     assert not any("Seq Scan on operation_run" in line for line in plans)
-    assert read_history(engine)["settle"].of(Implementation.OPTIMIZED).timing.calls == 23
+    assert read_history(engine)["finalize"].of(Implementation.OPTIMIZED).timing.calls == 23

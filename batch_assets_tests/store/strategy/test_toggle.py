@@ -86,7 +86,7 @@ def test_what_has_two_implementations_is_what_is_not_shared() -> None:
 
 
 def test_the_two_implementations_differ_where_it_matters() -> None:
-    assert {"claim", "write_results", "settle", "release"} <= HAVE_TWO & WRITES
+    assert {"claim", "write_results", "finalize", "release"} <= HAVE_TWO & WRITES
     assert {"pending_by_company", "conversations", "rows_of", "statistics"} <= HAVE_TWO & READS
 
 
@@ -108,6 +108,6 @@ def statements(engine: Engine, desk: Desk, operation: str, **choice: bool) -> in
 
 
 def test_one_implementation_can_be_had_bare(engine: Engine, desk: Desk) -> None:
-    in_sets = statements(engine, desk, "settle", optimized=True)
-    row_by_row = statements(engine, desk, "settle", optimized=False)
+    in_sets = statements(engine, desk, "finalize", optimized=True)
+    row_by_row = statements(engine, desk, "finalize", optimized=False)
     assert in_sets < row_by_row

@@ -6,7 +6,7 @@ from typing import Any
 from batch_assets.domain.batches import BatchOutcomes, SubmittedBatch, UploadedBatch
 from batch_assets.domain.records import Lease
 from batch_assets.store.protocol import Spent
-from batch_assets_tests.factories import make_foreign_batch, make_requests
+from batch_assets_tests.factories import make_external_batch, make_requests
 from batch_assets_tests.store.queries.support import (
     POLICY,
     Desk,
@@ -139,7 +139,7 @@ def write_results(desk: Desk) -> Scene:
     return lambda queries: queries.write_results([outcomes], POLICY), judge
 
 
-def settle(desk: Desk) -> Scene:
+def finalize(desk: Desk) -> Scene:
     batch, ids = desk.ended()
 
     def judge(answer: Any) -> None:
@@ -148,12 +148,12 @@ def settle(desk: Desk) -> Scene:
         assert desk.livedash_batch(batch.id).status == "PROCESSED"
         assert desk.intake() == set(ids)
 
-    return lambda queries: queries.settle([batch.lease]), judge
+    return lambda queries: queries.finalize([batch.lease]), judge
 
 
 def record_deleted(desk: Desk) -> Scene:
     batch, _ = desk.ended()
-    desk.queries.settle([batch.lease])
+    desk.queries.finalize([batch.lease])
 
     def judge(answer: Any) -> None:
         assert desk.batch(batch.id).files_deleted_at is not None
@@ -195,17 +195,17 @@ def record_absences(desk: Desk) -> Scene:
     return lambda queries: queries.record_absences([batch.lease], "account-1"), judge
 
 
-def adopt_foreign(desk: Desk) -> Scene:
+def adopt_external(desk: Desk) -> Scene:
     company_id, ids = desk.company(2)
     with desk.engine.begin() as connection:
-        batch_id = make_foreign_batch(connection, company_id, request_ids=ids)
+        batch_id = make_external_batch(connection, company_id, request_ids=ids)
 
     def judge(answer: Any) -> None:
         assert answer == 1
         assert desk.batch(batch_id).state == "submitted"
         assert desk.value("SELECT count(*) FROM batch_assets.attempt") == 2
 
-    return lambda queries: queries.adopt_foreign(), judge
+    return lambda queries: queries.adopt_external(), judge
 
 
 WRITING: dict[str, Callable[[Desk], Scene]] = {
@@ -221,11 +221,11 @@ WRITING: dict[str, Callable[[Desk], Scene]] = {
         record_statuses,
         take_ended,
         write_results,
-        settle,
+        finalize,
         record_deleted,
         requeue_due,
         take_unresolved,
         record_absences,
-        adopt_foreign,
+        adopt_external,
     )
 }

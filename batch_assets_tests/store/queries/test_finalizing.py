@@ -21,18 +21,18 @@ def test_open_rows_are_those_without_an_outcome(desk: Desk) -> None:
     assert desk.queries.open_rows([], 10) == []
 
 
-def test_settling_lets_the_rest_wait_again(desk: Desk) -> None:
+def test_finalizing_lets_the_rest_wait_again(desk: Desk) -> None:
     batch, (done, left, deleted) = desk.ended(3)
     desk.write(batch.lease, [completed(done)])
     desk.delete_session(deleted)
-    assert desk.settle(batch.lease) == 1
+    assert desk.finalize(batch.lease) == 1
     ours = desk.batch(batch.id)
     assert (ours.state, ours.lease_owner, ours.returned) == ("settled", None, 1)
     assert desk.livedash_batch(batch.id).status == "PROCESSED"
     assert desk.livedash_batch(batch.id).processedAt is not None
     assert desk.intake() == {left}
     assert desk.value("SELECT count(*) FROM batch_assets.attempt WHERE outcome IS NULL") == 0
-    assert desk.settle(batch.lease) is None
+    assert desk.finalize(batch.lease) is None
 
 
 @pytest.mark.parametrize(("status", "livedash"), [("failed", "FAILED"), ("cancelled", "CANCELLED")])
@@ -40,7 +40,7 @@ def test_livedash_keeps_the_word_for_a_batch_with_nothing_to_read(
     desk: Desk, status: str, livedash: str
 ) -> None:
     batch, _ = desk.ended(status=status, output_file_id=None)
-    assert desk.settle(batch.lease) == 3
+    assert desk.finalize(batch.lease) == 3
     assert desk.livedash_batch(batch.id).status == livedash
 
 
@@ -64,7 +64,7 @@ def test_batches_are_settled_together_and_each_keeps_its_own_count(desk: Desk) -
     lost, _ = desk.ended(2)
     desk.write(first.lease, [completed(done)])
     stale = replace(lost.lease, fence=lost.lease.fence - 1)
-    settled = desk.queries.settle([second.lease, stale, first.lease])
+    settled = desk.queries.finalize([second.lease, stale, first.lease])
     assert settled == {first.id: len(left), second.id: 2}
     assert [desk.batch(batch.id).returned for batch in (first, second, lost)] == [2, 2, 0]
     assert [desk.batch(batch.id).state for batch in (first, second, lost)] == [
@@ -72,7 +72,7 @@ def test_batches_are_settled_together_and_each_keeps_its_own_count(desk: Desk) -
         "settled",
         "ended",
     ]
-    assert desk.queries.settle([]) == {}
+    assert desk.queries.finalize([]) == {}
 
 
 def test_files_of_settled_batches_are_left_over_until_they_are_deleted(desk: Desk) -> None:
@@ -80,7 +80,7 @@ def test_files_of_settled_batches_are_left_over_until_they_are_deleted(desk: Des
     second, _ = desk.ended(status="failed", output_file_id=None)
     unsettled, _ = desk.ended()
     for batch in (first, second):
-        desk.settle(batch.lease)
+        desk.finalize(batch.lease)
     left = {one.batch_id: set(one.file_ids) for one in desk.queries.leftovers(10)}
     assert left == {
         first.id: {f"file-{first.id}", f"file-out-{first.id}", "file-err"},
@@ -104,6 +104,6 @@ def test_the_file_of_a_released_batch_is_left_over_too(desk: Desk) -> None:
 
 def test_files_that_another_installation_made_are_not_ours_to_delete(desk: Desk) -> None:
     batch, _ = desk.ended()
-    desk.settle(batch.lease)
+    desk.finalize(batch.lease)
     desk.do("UPDATE batch_assets.installation SET id = 'another'")
     assert desk.queries.leftovers(10) == []
