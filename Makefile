@@ -18,7 +18,7 @@ WORKERS ?= 8
 KILLS ?= 20
 
 .PHONY: help setup setup-dev demo dev test test-ui screenshots bench drill drill-steps kills odd-rows \
-	full-disks real-text check format lock clean
+	full-disks real-text check format docs lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -67,17 +67,21 @@ full-disks: setup ## Let the disks of runs fill up, and see that nothing is lost
 real-text: setup ## Send real conversations through the job (DATA=file)
 	@$(RUN) benchmarks.real_text "$(DATA)"
 
-check: setup-dev ## Check format, lint, types, imports and requirements
+check: setup-dev ## Check format, lint, types, imports, requirements and settings
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
 	.venv/bin/lint-imports
 	$(RUN) pip check
 	.venv/bin/python scripts/check_requirements.py
+	.venv/bin/python scripts/document_settings.py --check
 
 format: setup-dev ## Put the code into its format
 	@$(RUN) ruff format .
 	@$(RUN) ruff check --fix .
+
+docs: setup-dev ## Make the tables of docs/configuration.md from the settings
+	@.venv/bin/python scripts/document_settings.py
 
 lock: setup-dev ## Compile requirements*.txt (ARGS=--upgrade: the newest)
 	@sh scripts/lock.sh $(ARGS)

@@ -9,17 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import SecretStr
-
-from batch_assets.domain.errors import ConfigurationError
-from batch_assets.openai_batch.profiles import (
-    COMPATIBLE,
-    DEFAULT_BASE_URL,
-    Profile,
-    profile_of,
-    versioned,
-)
-from batch_assets.settings import Settings
+from batch_assets.domain.errors import WrongSettingsError
+from batch_assets.openai_batch.profiles import COMPATIBLE, Profile, profile_of
+from batch_assets.settings import CONFIGURED_BY, Settings
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.migrate import current, upgrade
 from batch_assets.store.migrating.project import head_revision
@@ -28,8 +20,8 @@ PROJECT_DIR = Path(__file__).resolve().parents[1]
 
 DEFAULT_STACK = "default"
 
-CONFIGURED_BY = ("DATABASE_URL", "DAGSTER_DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
-"""What is real: each of these rules the local stack out, unless that is asked for by name."""
+_OF_THE_API = {"OPENAI_API_KEY", "OPENAI_BASE_URL"}
+"""What is wrong with these alone is found where the API is called: not every command does."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +49,23 @@ def connect(settings: Settings) -> Endpoints:
     """The configured endpoints, or those of the local stack when nothing is configured.
 
     BATCH_LOCAL_STACK asks for a local stack whatever is configured. Nothing is opened on a
-    configured database; the local stack is started and prepared if need be. Raises
-    `ConfigurationError` when a part is configured and another is missing.
+    configured database; the local stack is started and prepared if need be.
+
+    Raises:
+        WrongSettingsError: when a part is missing or cannot be used, with a line for each.
     """
-    given = _configured(settings)
+    given = settings.configured()
     if settings.local_stack is not None or not given:
         return connect_local(settings.local_stack or DEFAULT_STACK, spool_dir=settings.spool_dir)
-    missing = [name for name in ("DATABASE_URL", "OPENAI_API_KEY") if name not in given]
-    if missing:
-        raise ConfigurationError(
-            f"{_listed(missing)} missing although {_listed(list(given))} set: set DATABASE_URL and "
-            f"OPENAI_API_KEY, or none of {', '.join(CONFIGURED_BY)} for the local stack."
-        )
-    base_url = given.get("OPENAI_BASE_URL", DEFAULT_BASE_URL)
-    profile = profile_of(base_url, settings.server_profile)
+    faults = list(settings.unusable())
+    if any(not fault.names <= _OF_THE_API for fault in faults):
+        raise WrongSettingsError([fault.sentence for fault in faults])
+    base_url, profile = settings.server()
     return Endpoints(
         database_url=given["DATABASE_URL"],
         dagster_database_url=given.get("DAGSTER_DATABASE_URL", given["DATABASE_URL"]),
         api_key=given["OPENAI_API_KEY"],
-        base_url=versioned(base_url, settings.api_version) if profile.is_dated else base_url,
+        base_url=base_url,
         profile=profile,
         spool_dir=settings.spool_dir or PROJECT_DIR / ".local" / "spool",
         is_local=False,
@@ -117,18 +107,3 @@ def local_environment(
     given = os.environ if environ is None else environ
     kept = {key: value for key, value in given.items() if key not in CONFIGURED_BY}
     return {**kept, "BATCH_LOCAL_STACK": name}
-
-
-def _configured(settings: Settings) -> dict[str, str]:
-    values = (
-        settings.database_url,
-        settings.dagster_database_url,
-        settings.openai_api_key,
-        settings.openai_base_url,
-    )
-    named: zip[tuple[str, SecretStr | None]] = zip(CONFIGURED_BY, values, strict=True)
-    return {name: value.get_secret_value() for name, value in named if value is not None}
-
-
-def _listed(names: list[str]) -> str:
-    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"

@@ -25,7 +25,7 @@ from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.local.arrivals import bring_in, let_go, open_conversations
 from batch_assets.local.showcase import Example, examples, failures
-from batch_assets.settings import allowed_values
+from batch_assets.settings import setting_names
 from batch_assets.wiring import DEFAULT_STACK, local_environment
 
 EXAMPLES = 4
@@ -62,7 +62,7 @@ def _forget_configuration(stack: str) -> None:
     """Nothing that is configured holds from here on: the demo never meets a real database."""
     environment = local_environment()
     for name in list(environment):
-        if name in allowed_values() or name.startswith(("BATCH_", "DAGSTER_", "OPENAI_", "PG")):
+        if name in setting_names() or name.startswith(("BATCH_", "DAGSTER_", "OPENAI_", "PG")):
             del environment[name]
     os.environ.clear()
     os.environ.update(environment, BATCH_LOCAL_STACK=stack, **HASTE)

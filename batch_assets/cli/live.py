@@ -44,7 +44,8 @@ def ask(given: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) ->
         if not (live.is_on or dry_run):
             raise ConfigurationError(
                 "Live calls are off, since they cost twice as much as a batch: set "
-                "BATCH_LIVE_RETRIES=true here and where the job runs, or look with --dry-run."
+                "BATCH_SYNCHRONOUS_RETRIES=true here and where the job runs, or look with "
+                "--dry-run."
             )
         store = LiveRequests(database.engine)
         wanted = Wanted(**given)
@@ -117,7 +118,9 @@ def _end_dry(offer: Offer, live: LivePolicy, *, as_json: bool) -> None:
     if as_json:
         print_json({"would_ask": offer.quotes, "live_is_on": live.is_on, **_document(offer)})
     elif not live.is_on:
-        console().say("Live calls are off (BATCH_LIVE_RETRIES): nothing can be asked for now.")
+        console().say(
+            "Live calls are off (BATCH_SYNCHRONOUS_RETRIES): nothing can be asked for now."
+        )
     elif offer.candidates:
         console().say("Nothing was asked for: leave --dry-run away to do so.")
 

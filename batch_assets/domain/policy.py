@@ -14,6 +14,9 @@ from batch_assets.domain.records import Backlog
 WAITED_TOO_LONG: Final = "waited_too_long"
 """The code of a request that was put off, uncounted, for as long as the policy allows."""
 
+BREAKER_MAX_SECONDS: Final = 30 * 60
+"""The longest that a breaker stays open before the next trial."""
+
 _MOST_DOUBLINGS = 64
 
 
@@ -116,7 +119,7 @@ class Policy:
     concurrent_companies: int = 5
     breaker_failures: int = 5
     breaker_seconds: float = 60
-    breaker_max_seconds: float = 30 * 60
+    breaker_max_seconds: float = BREAKER_MAX_SECONDS
     live: LivePolicy = field(default_factory=LivePolicy)
 
     @property

@@ -186,7 +186,7 @@ OPENROUTER: Final = Profile(
     why_no_batches=(
         "OpenRouter takes the requests of a batch within one call, not in a file that is uploaded "
         "first: this project sends it none. Set OPENAI_BASE_URL to a server that takes files, or "
-        "let single requests be sent live (BATCH_LIVE_RETRIES)."
+        "let single requests be sent live (BATCH_SYNCHRONOUS_RETRIES)."
     ),
 )
 

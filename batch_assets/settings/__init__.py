@@ -1,11 +1,18 @@
-"""Every setting of the project: its name in the environment, its default and what is allowed.
+"""Every setting of the project: its name in the environment, its default, what is allowed, and why.
 
-Nothing is read when this package is imported; `load_settings` reads once, and what it returns does
-not change. One module has one family of settings. What each setting is for stands in
-`docs/configuration.md`, whose table a test compares with these.
+A setting is declared once, in the module of its family; `docs/configuration.md` and the records
+that others go by (`Policy`, `Limits`) are made from that. Nothing is read when this package is
+imported; `load_settings` reads once, and what it returns does not change.
 """
 
-from batch_assets.settings.loading import allowed_values, load_settings
-from batch_assets.settings.settings import Settings
+from batch_assets.settings.loading import LIVEDASH_NAMES, load_settings
+from batch_assets.settings.settings import CONFIGURED_BY, Settings, all_settings, setting_names
 
-__all__ = ["Settings", "allowed_values", "load_settings"]
+__all__ = [
+    "CONFIGURED_BY",
+    "LIVEDASH_NAMES",
+    "Settings",
+    "all_settings",
+    "load_settings",
+    "setting_names",
+]

@@ -1,67 +1,109 @@
 """From when on alerts are raised, and who is told."""
 
-from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr
-
-from batch_assets.domain.alerts.records import Limits
-from batch_assets.settings.fields import DAY, MANY, Family, HostNames, number, setting, whole
-
-_LIMITS: Final = Limits()
-
-
-def _check_webhook(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().lower().startswith(("http://", "https://")):
-        raise ValueError
-    return url
-
-
-WebhookUrl = Annotated[SecretStr, AfterValidator(_check_webhook)]
+from batch_assets.settings.fields import (
+    DAY,
+    MANY,
+    WEB_ADDRESS,
+    Allowed,
+    Family,
+    HostNames,
+    SecretWebAddress,
+    matching,
+    number,
+    setting,
+    whole,
+)
 
 
 class Alerting(Family):
-    """The defaults are those of `Limits`."""
+    """The thresholds and the ways to the people who are told."""
 
-    alert_window_minutes: float = number(
-        "BATCH_ALERT_WINDOW_MINUTES", _LIMITS.window_minutes, 1, 1_440
+    alert_window_minutes: float = setting(
+        "BATCH_ALERT_WINDOW_MINUTES",
+        60,
+        number(1, 1_440),
+        "What counts as recent for the alerts; [alerts.md](alerts.md) explains them and their "
+        "thresholds.",
     )
-    alert_min_requests: int = whole("BATCH_ALERT_MIN_REQUESTS", _LIMITS.min_requests, 1, MANY)
-    alert_error_rate: float = number(
-        "BATCH_ALERT_THRESHOLD_ERROR_RATE", _LIMITS.error_rate_percent, 0, 100
+    alert_min_requests: int = setting(
+        "BATCH_ALERT_MIN_REQUESTS",
+        20,
+        whole(1, MANY),
+        "A rate over fewer recent requests, operations or lookups says nothing.",
     )
-    alert_processing_time: float = number(
-        "BATCH_ALERT_THRESHOLD_PROCESSING_TIME", _LIMITS.batch_age_seconds, 1, 30 * DAY
+    alert_error_rate: float = setting(
+        "BATCH_ALERT_THRESHOLD_ERROR_RATE",
+        10,
+        number(0, 100),
+        "Percent of the recently answered requests that may have failed.",
     )
-    alert_requests_per_second: float = number(
-        "BATCH_ALERT_THRESHOLD_REQUESTS_PER_SECOND", _LIMITS.requests_per_second, 0, 1_000_000
+    alert_processing_time: float = setting(
+        "BATCH_ALERT_THRESHOLD_PROCESSING_TIME",
+        3_600,
+        number(1, 30 * DAY),
+        "Seconds that a batch may be on the server, unless nearly all batches of the last day have "
+        "taken longer.",
     )
-    alert_lookup_hit_rate: float = number(
-        "BATCH_ALERT_THRESHOLD_LOOKUP_HIT_RATE", _LIMITS.lookup_hit_rate_percent, 0, 100
+    alert_requests_per_second: float = setting(
+        "BATCH_ALERT_THRESHOLD_REQUESTS_PER_SECOND",
+        1,
+        number(0, 1_000_000),
+        "How many requests must be submitted or read in a second of work.",
     )
-    alert_fallback_rate: float = number(
-        "BATCH_ALERT_THRESHOLD_FALLBACK_RATE", _LIMITS.fallback_rate_percent, 0, 100
+    alert_lookup_hit_rate: float = setting(
+        "BATCH_ALERT_THRESHOLD_LOOKUP_HIT_RATE",
+        95,
+        number(0, 100),
+        "Percent of the last day's lookups of the active companies that must not need a query.",
     )
-    alert_new_dead_letters: int = whole(
-        "BATCH_ALERT_THRESHOLD_NEW_DEAD_LETTERS", _LIMITS.new_dead_letters, 1, 9_999
+    alert_fallback_rate: float = setting(
+        "BATCH_ALERT_THRESHOLD_FALLBACK_RATE",
+        5,
+        number(0, 100),
+        "Percent of the recent database operations that the original may have had to do again.",
     )
-    alert_dead_letters: int = whole(
-        "BATCH_ALERT_THRESHOLD_DEAD_LETTERS", _LIMITS.dead_letters, 1, MANY
+    alert_new_dead_letters: int = setting(
+        "BATCH_ALERT_THRESHOLD_NEW_DEAD_LETTERS",
+        10,
+        whole(1, 9_999),
+        "How many recent dead letters there may be,",
     )
-    alert_day_cost_eur: float | None = number(
-        "BATCH_ALERT_THRESHOLD_DAY_COST_EUR", _LIMITS.day_cost_eur, 0, MANY
+    alert_dead_letters: int = setting(
+        "BATCH_ALERT_THRESHOLD_DEAD_LETTERS", 1_000, whole(1, MANY), "and how many in all."
     )
-    alert_overdue_minutes: float = number(
-        "BATCH_ALERT_THRESHOLD_OVERDUE_MINUTES", _LIMITS.overdue_seconds / 60, 1, 43_200
+    alert_day_cost_eur: float | None = setting(
+        "BATCH_ALERT_THRESHOLD_DAY_COST_EUR",
+        None,
+        number(0, MANY),
+        "What the answers that are read in a UTC day may cost; without it, there is no such alert.",
     )
-    alert_webhook_url: WebhookUrl | None = setting(
-        "BATCH_ALERT_WEBHOOK_URL", "a URL http://… or https://…"
+    alert_overdue_minutes: float = setting(
+        "BATCH_ALERT_THRESHOLD_OVERDUE_MINUTES",
+        60,
+        number(1, 43_200),
+        "How long a request may wait beyond `BATCH_MAX_WAIT_MINUTES`.",
+    )
+    alert_webhook_url: SecretWebAddress | None = setting(
+        "BATCH_ALERT_WEBHOOK_URL",
+        None,
+        WEB_ADDRESS,
+        "Who is told when an alert is raised or resolved: one POST for each change. It may hold a "
+        "token, and is shown nowhere.",
     )
     ui_url: str | None = setting(
-        "BATCH_UI_URL", "a URL http://… or https://…", pattern=r"^https?://\S+$"
+        "BATCH_UI_URL",
+        None,
+        matching(WEB_ADDRESS.text, r"^https?://\S+$"),
+        "Where people find Dagster's UI, for links to runs.",
     )
     ui_hosts: HostNames | None = setting(
-        "BATCH_UI_HOSTS", "names such as dagster.example.com,10.0.0.5"
+        "BATCH_UI_HOSTS",
+        None,
+        Allowed("names such as dagster.example.com,10.0.0.5"),
+        "Further names by which the UI may be called, without a port; that of `BATCH_UI_URL` and "
+        "those of its own machine are taken anyway. See [ui_access.md](ui_access.md).",
     )
 
     @property

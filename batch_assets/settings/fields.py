@@ -1,18 +1,117 @@
-"""How a setting is declared: its name in the environment, its default and what is allowed."""
+"""How a setting is declared: name, default, what is allowed and what it means, all in one place."""
 
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from batch_assets.domain.policy import Policy
-
-DEFAULTS: Final = Policy()
-"""The numbers' defaults."""
 MANY: Final = 100_000_000
 DAY: Final = 24 * 60 * 60
 
 
-def parse_pairs(text: Any) -> Any:
+class Family(BaseSettings):
+    """Some of the settings, checked one by one; pydantic's own errors never quote a value."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        case_sensitive=True,
+        enable_decoding=False,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a setting may be."""
+
+    text: str
+    """The end of the sentence "it must be …"."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """The same as pydantic checks it, unless the field's type does."""
+
+
+def whole(low: int, high: int) -> Allowed:
+    """A whole number within limits."""
+    return Allowed(f"a whole number from {low:,} to {high:,}", {"ge": low, "le": high})
+
+
+def number(low: float, high: float) -> Allowed:
+    """A number within limits."""
+    limits = {"ge": low, "le": high, "allow_inf_nan": False}
+    return Allowed(f"a number from {low:,} to {high:,}", limits)
+
+
+def matching(text: str, pattern: str) -> Allowed:
+    """A text that a regular expression finds."""
+    return Allowed(text, {"pattern": pattern})
+
+
+SWITCH: Final = Allowed("true or false")
+WEB_ADDRESS: Final = Allowed("a URL http://… or https://…")
+
+
+def setting(name: str, default: Any, allowed: Allowed, meaning: str, *, former: str = "") -> Any:
+    """Declare a setting by its name in the environment.
+
+    `meaning` is Markdown, for `docs/configuration.md`; `former` is the name that version 0.1 had
+    for it, which this one still reads.
+    """
+    return Field(
+        default,
+        validation_alias=AliasChoices(name, *filter(None, [former])),
+        description=meaning,
+        json_schema_extra={"allowed": allowed.text},
+        **allowed.limits,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A setting as it was declared, for whoever writes about it."""
+
+    attribute: str
+    name: str
+    former: str | None
+    default: Any
+    allowed: str
+    meaning: str
+    is_secret: bool
+    """Its value is shown nowhere."""
+
+
+def declared(attribute: str, info: FieldInfo) -> Declared:
+    """What a field of a `Family` declares."""
+    choices, extra = info.validation_alias, info.json_schema_extra
+    if not isinstance(choices, AliasChoices) or not isinstance(extra, dict):
+        raise TypeError(attribute)
+    name, *former = map(str, choices.choices)
+    return Declared(
+        attribute=attribute,
+        name=name,
+        former=former[0] if former else None,
+        default=info.default,
+        allowed=str(extra["allowed"]),
+        meaning=str(info.description),
+        is_secret=_holds(info.annotation, SecretStr),
+    )
+
+
+def _holds(annotation: Any, wanted: type) -> bool:
+    return annotation is wanted or any(_holds(part, wanted) for part in get_args(annotation))
+
+
+def _pairs(text: Any) -> Any:
     """`gpt-4o-mini=2000000,gpt-4.1=900000` as a mapping; whatever is no text is left as it is."""
     if not isinstance(text, str):
         return text
@@ -20,39 +119,43 @@ def parse_pairs(text: Any) -> Any:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def parse_names(text: Any) -> Any:
+def _names(text: Any) -> Any:
     """`one, another` as a tuple; whatever is no text is left as it is."""
     if not isinstance(text, str):
         return text
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
+def _check_absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError
+    return path
+
+
+def _expand(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError from None  # there is no such user
+
+
+def _check_web_address(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().lower().startswith(("http://", "https://")):
+        raise ValueError
+    return url
+
+
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9_.:-]+$")]
 """A name or an address, without a port; one of IPv6 without brackets."""
-HostNames = Annotated[tuple[HostName, ...], BeforeValidator(parse_names)]
+HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_names)]
 ModelName = Annotated[str, Field(min_length=1)]
-Pairs = Annotated[dict[ModelName, ModelName], BeforeValidator(parse_pairs)]
+Deployments = Annotated[dict[ModelName, ModelName], BeforeValidator(_pairs)]
 """One model's name for another."""
-
-
-class Family(BaseModel):
-    """Some of the settings, checked one by one; what is wrong with a value never quotes it."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-
-def setting(name: str, allowed: str, default: Any = None, **limits: Any) -> Any:
-    """A setting; `allowed` ends the sentence "it must be …"."""
-    return Field(default, alias=name, description=allowed, **limits)
-
-
-def whole(name: str, default: int | None, low: int, high: int) -> Any:
-    """A whole number within limits."""
-    allowed = f"a whole number from {low:,} to {high:,}"
-    return setting(name, allowed, default, ge=low, le=high)
-
-
-def number(name: str, default: float | None, low: float, high: float) -> Any:
-    """A number within limits."""
-    allowed = f"a number from {low:,} to {high:,}"
-    return setting(name, allowed, default, ge=low, le=high, allow_inf_nan=False)
+TokenAllowances = Annotated[
+    dict[ModelName, Annotated[int, Field(ge=1)]],
+    BeforeValidator(_pairs),
+]
+AbsolutePath = Annotated[Path, AfterValidator(_check_absolute)]
+HomePath = Annotated[Path, AfterValidator(_expand), AfterValidator(_check_absolute)]
+"""Dagster, too, takes a path that begins with `~`, and no other that is not absolute."""
+SecretWebAddress = Annotated[SecretStr, AfterValidator(_check_web_address)]

@@ -1,92 +1,171 @@
-"""The settings of an environment, read once."""
+"""The settings of an environment: read once, judged all at once, and no secret of it repeated."""
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_settings import EnvSettingsSource
 
 from batch_assets.domain.errors import WrongSettingsError
 from batch_assets.domain.logs import open_log
-from batch_assets.settings.settings import Settings
+from batch_assets.settings.fields import Declared
+from batch_assets.settings.settings import Settings, all_settings, setting_names
 
-RENAMED: Final = {"BATCH_PROCESSING_ENABLED": "BATCH_SCHEDULES_ENABLED"}
-"""Names that were a setting's in version 0.1 and are still read: what each is now."""
+LIVEDASH_NAMES: Final = frozenset(
+    {
+        "BATCH_CREATE_INTERVAL",
+        "BATCH_RESULT_PROCESSING_INTERVAL",
+        "BATCH_STATUS_CHECK_INTERVAL",
+    }
+)
+"""LiveDash's settings of its own timers: docs/configuration.md says what does their work here."""
+
+_PREFIX: Final = "BATCH_"
+_OWN_PREFIX: Final = "BATCH_ASSETS_"
+"""What programs of this project tell each other."""
+_LONGEST_QUOTED: Final = 40
+_KEY: Final = re.compile(r"\b(sk|gsk|rk|pk)[-_]|[A-Za-z0-9_-]{16,}", re.ASCII)
+"""What keys look like: their prefixes, or a long run of letters and digits."""
+_LED_TO: Final = re.compile("@|://[^/]*/.")
+"""What is before a host, or behind one, may be what lets somebody in."""
 
 _logger = open_log(__name__)
+# At its level DEBUG, and with PYDANTIC_SETTINGS_DEBUG set, it logs every value.
+logging.getLogger("pydantic_settings").setLevel(logging.WARNING)
+
+
+class _Environment(EnvSettingsSource):
+    """One environment: this process's, or one that is given."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(Settings)
+        self.env_vars = values
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of an environment, by default of this process's own; empty means unset.
+    """Read the settings of an environment, by default this process's own; empty means unset.
 
-    Raises `WrongSettingsError` with one line for each wrong value: its name, the value and what is
-    allowed. The settings that may hold a secret are not judged here but by whoever uses them; the
-    webhook's scheme is, and its address is not shown.
+    Names of version 0.1 are read, and warned of, and so are names that nothing reads. What
+    `Settings.unusable` says is no fault by itself, since not every command needs it.
+
+    Raises:
+        WrongSettingsError: with a line for each value that is not allowed and for each pair that
+            does not fit together. A value that may be a secret is not in it.
     """
     given = os.environ if environ is None else environ
-    names = [*_fields(), *RENAMED]
-    values = {name: given[name].strip() for name in names if given.get(name, "").strip()}
-    formerly = _rename(values)
+    values = {name: value.strip() for name, value in given.items() if value.strip()}
+    said = {name: value for name, value in values.items() if name in setting_names()}
+    secrets = _secrets(said)
+    for sentence in (*_former_names(said, secrets), *_unknown_names(values)):
+        _warn_once(sentence)
+    settings, wrong = _read(said)
+    faults = [_sentence(setting, said, secrets) for setting in wrong]
+    names = {setting.name for setting in wrong}
+    faults += [found.sentence for found in settings.conflicts() if not found.names & names]
+    if faults and settings.local_stack is None:
+        faults += [found.sentence for found in settings.unusable()]
+    if faults:
+        raise WrongSettingsError(faults)
+    return settings
+
+
+def _read(values: Mapping[str, str]) -> tuple[Settings, Sequence[Declared]]:
+    """What the values say, and the settings whose own is wrong, which have their defaults there."""
     try:
-        return Settings.model_validate(values)
+        return _validated(values), ()
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        sentences = dict.fromkeys(
-            sentence for detail in details for sentence in _sentences(detail, values, formerly)
-        )
-        raise WrongSettingsError(list(sentences)) from None
+        places = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
+    wrong = [one for one in all_settings() if places & {one.attribute, one.name, one.former}]
+    names = {name for one in wrong for name in (one.name, one.former)}
+    return _validated({name: text for name, text in values.items() if name not in names}), wrong
 
 
-def allowed_values() -> dict[str, str]:
-    """What each setting may be, by its name in the environment."""
-    return {name: str(field.description) for name, field in _fields().items()}
+def _validated(values: Mapping[str, str]) -> Settings:
+    # Type checkers see the fields among the parameters, and not those of BaseSettings itself.
+    make: Callable[..., Settings] = Settings
+    return make(_build_sources=((_Environment(values),), {}))
 
 
-def _fields() -> dict[str, FieldInfo]:
-    return {str(field.alias): field for field in Settings.model_fields.values()}
+def _sentence(setting: Declared, values: Mapping[str, str], secrets: Sequence[str]) -> str:
+    shown = setting.name
+    if shown not in values and setting.former:
+        shown = setting.former
+    value = None if setting.is_secret else _quotable(values[shown], secrets)
+    if value is None:
+        return f"{shown} is wrong: it must be {setting.allowed}."
+    return f"{shown} is '{value}': it must be {setting.allowed}."
 
 
-def _rename(values: dict[str, str]) -> Mapping[str, str]:
-    """Give what former names say to the settings that nothing else is said of.
+def _quotable(value: str, secrets: Sequence[str]) -> str | None:
+    """The value, unless it may be a secret that was put into a wrong place."""
+    if len(value) > _LONGEST_QUOTED or _LED_TO.search(value) or _looks_like_a_key(value):
+        return None
+    return None if any(secret in value for secret in secrets) else value
 
-    Returns the former name of each of these.
-    """
-    formerly = {}
-    for old, name in RENAMED.items():
-        if old not in values:
+
+def _looks_like_a_key(value: str) -> bool:
+    return any(
+        found[1] or (re.search(r"\d", found[0]) and re.search("[A-Za-z]", found[0]))
+        for found in _KEY.finditer(value)
+    )
+
+
+def _secrets(values: Mapping[str, str]) -> Sequence[str]:
+    """The secrets that are set, and the passwords in them."""
+    whole = [values[one.name] for one in all_settings() if one.is_secret and one.name in values]
+    passwords = [password for text in whole for password in _passwords(text)]
+    return [*whole, *passwords, *map(unquote, passwords)]
+
+
+def _passwords(url: str) -> Iterator[str]:
+    """What may be a password in a URL, however malformed."""
+    for separator in ("/", "://"):
+        credentials, _, _ = url.partition("://")[2].rpartition("@")
+        yield from filter(None, [credentials.partition(":")[2].partition(separator)[0]])
+    yield from re.findall(r"[?&]password=([^&#]+)", url)
+
+
+def _former_names(values: Mapping[str, str], secrets: Sequence[str]) -> Iterator[str]:
+    """A warning for each name of version 0.1 that is set."""
+    for setting in all_settings():
+        name, old = setting.name, setting.former
+        if old is None or old not in values:
             continue
-        said = values.pop(old)
         if name not in values:
-            values[name] = said
-            formerly[name] = old
-            _warn_once(f"{old} is called {name} now: the old name is read in this version only.")
-        elif values[name].lower() == said.lower():
-            _warn_once(f"{old} is called {name} now, which is set, too: remove the old name.")
+            yield f"{old} is called {name} now: the old name is read in this version only."
+        elif values[name].lower() == values[old].lower():
+            yield f"{old} is called {name} now, which is set, too: remove the old name."
         else:
-            _warn_once(
-                f"{old} is '{said}' and {name}, as it is called now, is '{values[name]}': "
+            was, now = (_quotable(values[one], secrets) for one in (old, name))
+            shown = f"'{was}'", f"'{now}'"
+            if was is None or now is None:
+                shown = "one thing", "another"
+            yield (
+                f"{old} is {shown[0]} and {name}, as it is called now, is {shown[1]}: "
                 "what the new name says holds. Remove the old one."
             )
-    return formerly
+
+
+def _unknown_names(values: Mapping[str, Any]) -> Iterator[str]:
+    """A warning for each name that looks like one of ours and is none."""
+    known = {setting.name for setting in all_settings()}
+    for name in sorted(values):
+        if not name.startswith(_PREFIX) or name.startswith(_OWN_PREFIX):
+            continue
+        if name in setting_names() or name in LIVEDASH_NAMES:
+            continue
+        nearest = get_close_matches(name, sorted(known), n=1)
+        meant = f": the nearest name is {nearest[0]}" if nearest else ""
+        yield f"{name} is no setting, and nothing reads it{meant}."
 
 
 @cache
 def _warn_once(sentence: str) -> None:
     """Settings are loaded at every tick; a process says a thing once."""
     _logger.warning(sentence)
-
-
-def _sentences(
-    detail: ErrorDetails, values: Mapping[str, str], formerly: Mapping[str, str]
-) -> Sequence[str]:
-    if not detail["loc"]:
-        return str(detail["ctx"]["error"]).split("\n")
-    name = str(detail["loc"][0])
-    shown = formerly.get(name, name)
-    if name == "BATCH_ALERT_WEBHOOK_URL":
-        # It may hold a token.
-        return [f"{shown} is wrong: it must be {allowed_values()[name]}."]
-    return [f"{shown} is '{values[name]}': it must be {allowed_values()[name]}."]

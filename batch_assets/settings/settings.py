@@ -1,54 +1,112 @@
 """All settings as one record, what has to fit between them, and what others make of them."""
 
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
 
-from pydantic import model_validator
+from pydantic import SecretStr
 
 from batch_assets.domain.alerts.records import Limits
+from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.pauses import PauseRule
 from batch_assets.domain.policy import Caps, LivePolicy, Policy
-from batch_assets.openai_batch.operations import Timeouts
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, profile_of, versioned
 from batch_assets.settings.alerting import Alerting
-from batch_assets.settings.failing import Failing
-from batch_assets.settings.fields import DAY
-from batch_assets.settings.live import Live
-from batch_assets.settings.places import Places
-from batch_assets.settings.running import Running
-from batch_assets.settings.sending import Sending
+from batch_assets.settings.fields import DAY, Declared, declared
+from batch_assets.settings.running import Places, Running
+from batch_assets.settings.sending import LONGEST_CALL_SECONDS, Failing, Sending, Synchronous
 from batch_assets.store.strategy import QueryMode, Toggle
+from batch_assets.store.urls import application_url
 
-_LONGEST_CALL_SECONDS = Timeouts().longest_creating_call
+CONFIGURED_BY: Final = (
+    "DATABASE_URL",
+    "DAGSTER_DATABASE_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+)
+"""What is real: each of these rules the local stack out, unless that is asked for by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Settings that are right each by itself and wrong together."""
+
+    names: frozenset[str]
+    sentence: str
 
 
 # Fields come from the last base first: so they stand in the order of docs/configuration.md.
-class Settings(Alerting, Live, Failing, Sending, Running, Places):
-    """The settings, checked one by one and against each other."""
+class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
+    """The settings; `load_settings` makes them from an environment."""
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> Self:
-        conflicts = list(self._conflicts())
-        if conflicts:
-            raise ValueError("\n".join(conflicts))
-        return self
-
-    def _conflicts(self) -> Iterator[str]:
+    def conflicts(self) -> Iterator[Conflict]:
+        """What does not fit together."""
         if self.min_batch_requests > self.max_batch_requests:
-            yield (
-                f"BATCH_MIN_SIZE is {self.min_batch_requests} and BATCH_MAX_REQUESTS is "
-                f"{self.max_batch_requests}: the first must not be more than the second."
+            yield _too_much(
+                ("BATCH_MIN_SIZE", self.min_batch_requests),
+                ("BATCH_MAX_REQUESTS", self.max_batch_requests),
             )
         if self.retry_base_seconds > self.retry_max_seconds:
-            yield (
-                f"BATCH_RETRY_BASE_SECONDS is {self.retry_base_seconds:g} and "
-                f"BATCH_RETRY_MAX_SECONDS is {self.retry_max_seconds:g}: "
-                "the first must not be more than the second."
+            yield _too_much(
+                ("BATCH_RETRY_BASE_SECONDS", self.retry_base_seconds),
+                ("BATCH_RETRY_MAX_SECONDS", self.retry_max_seconds),
             )
-        if self.lease_seconds <= _LONGEST_CALL_SECONDS:
-            yield (
+        if self.lease_seconds <= LONGEST_CALL_SECONDS:
+            yield Conflict(
+                frozenset({"BATCH_LEASE_SECONDS"}),
                 f"BATCH_LEASE_SECONDS is {self.lease_seconds:g}: it must be more than "
-                f"{_LONGEST_CALL_SECONDS:g}, which the longest call may take."
+                f"{LONGEST_CALL_SECONDS:g}, which the longest call may take.",
             )
+
+    def configured(self) -> dict[str, str]:
+        """What is set of `CONFIGURED_BY`, secrets in the clear."""
+        values: tuple[SecretStr | None, ...] = (
+            self.database_url,
+            self.dagster_database_url,
+            self.openai_api_key,
+            self.openai_base_url,
+        )
+        named = zip(CONFIGURED_BY, values, strict=True)
+        return {name: value.get_secret_value() for name, value in named if value is not None}
+
+    def server(self) -> tuple[str, Profile]:
+        """The API's address with its version, and what the server there is like.
+
+        Raises:
+            ConfigurationError: if the version is a date and none is named.
+        """
+        base_url = self.configured().get("OPENAI_BASE_URL", DEFAULT_BASE_URL)
+        profile = profile_of(base_url, self.server_profile)
+        return (versioned(base_url, self.api_version) if profile.is_dated else base_url), profile
+
+    def unusable(self) -> Iterator[Conflict]:
+        """What keeps the configured database and server from being used; nothing is opened."""
+        given = self.configured()
+        missing = [name for name in ("DATABASE_URL", "OPENAI_API_KEY") if name not in given]
+        if given and missing:
+            yield Conflict(
+                frozenset({*missing, *given}),
+                f"{_listed(missing)} missing although {_listed(list(given))} set: set DATABASE_URL "
+                f"and OPENAI_API_KEY, or none of {', '.join(CONFIGURED_BY)} for the local stack.",
+            )
+        checks: dict[str, Callable[[str], object]] = {
+            "DATABASE_URL": application_url,
+            "DAGSTER_DATABASE_URL": application_url,
+            "OPENAI_API_KEY": BatchApi,
+            "OPENAI_BASE_URL": self._check_server,
+        }
+        for name in given:
+            try:
+                checks[name](given[name])
+            except ConfigurationError as error:
+                of_dagster = f"{name}: " if name == "DAGSTER_DATABASE_URL" else ""
+                yield Conflict(frozenset({name}), f"{of_dagster}{error}")
+
+    def _check_server(self, _address: str) -> None:
+        base_url, profile = self.server()
+        BatchApi("any", base_url, profile=profile)
 
     def policy(self) -> Policy:
         """The numbers that the pipeline goes by."""
@@ -70,10 +128,10 @@ class Settings(Alerting, Live, Failing, Sending, Running, Places):
             ),
             usd_to_eur=self.usd_to_eur,
             max_attempts=self.max_attempts,
-            quarantine_submissions=self.quarantine_submissions,
+            quarantine_submissions=self.bisection_submissions,
             retry_base_seconds=self.retry_base_seconds,
             retry_max_seconds=self.retry_max_seconds,
-            model_pause_seconds=self.model_pause_seconds,
+            model_pause_seconds=self.model_cooldown_seconds,
             breaker_failures=self.breaker_failures,
             breaker_seconds=self.breaker_seconds,
             lease_seconds=self.lease_seconds,
@@ -83,11 +141,11 @@ class Settings(Alerting, Live, Failing, Sending, Running, Places):
             batch_timeout_seconds=self.batch_timeout_hours * 3_600,
             stuck_seconds=self.stuck_hours * 3_600,
             live=LivePolicy(
-                is_on=self.live_retries,
-                run_requests=self.live_run_max_requests,
-                day_requests=self.live_day_max_requests,
-                day_cost_eur=self.live_day_max_cost_eur,
-                lead_seconds=self.live_lead_minutes * 60,
+                is_on=self.synchronous_retries,
+                run_requests=self.synchronous_run_max_requests,
+                day_requests=self.synchronous_day_max_requests,
+                day_cost_eur=self.synchronous_day_max_cost_eur,
+                lead_seconds=self.synchronous_lead_minutes * 60,
             ),
             rows_per_run=self.rows_per_run,
             op_seconds=self.op_seconds,
@@ -124,3 +182,28 @@ class Settings(Alerting, Live, Failing, Sending, Running, Places):
             writes_in_sets=self.batch_operations,
             falls_back=self.fallback_on_errors,
         )
+
+
+def _too_much(less: tuple[str, float], more: tuple[str, float]) -> Conflict:
+    return Conflict(
+        frozenset({less[0], more[0]}),
+        f"{less[0]} is {less[1]:g} and {more[0]} is {more[1]:g}: "
+        "the first must not be more than the second.",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+@cache
+def all_settings() -> Sequence[Declared]:
+    """Every setting as it was declared, in the order of docs/configuration.md."""
+    return [declared(name, field) for name, field in Settings.model_fields.items()]
+
+
+@cache
+def setting_names() -> frozenset[str]:
+    """The names of all settings in the environment, those of version 0.1 included."""
+    names = {setting.name for setting in all_settings()}
+    return frozenset(names | {one.former for one in all_settings() if one.former})

@@ -9,7 +9,7 @@ from batch_assets_tests.cli.conftest import Outcome, Type
 from batch_assets_tests.cli.test_dead_letters import NAME, World
 from batch_assets_tests.cli.test_errors import assert_one_sentence
 
-ON = {"BATCH_LIVE_RETRIES": "true"}
+ON = {"BATCH_SYNCHRONOUS_RETRIES": "true"}
 
 
 @pytest.fixture
@@ -37,7 +37,10 @@ def test_it_refuses_while_live_calls_are_off(live: Type, world: World) -> None:
     assert_one_sentence(live(*world.ids, "--yes"), 2, "Live calls are off")
     looked = live("--all", "--dry-run")
     assert looked.code == 0
-    assert "Live calls are off (BATCH_LIVE_RETRIES): nothing can be asked for now." in looked.out
+    assert (
+        "Live calls are off (BATCH_SYNCHRONOUS_RETRIES): nothing can be asked for now."
+        in looked.out
+    )
     assert asked(world) == set()
 
 

@@ -23,7 +23,7 @@ from batch_assets.domain.alerts.records import (
 )
 from batch_assets.domain.alerts.rules import RULES, blame, changes, judge, judge_outcome
 from batch_assets.domain.metrics import GROUPS, figure_types
-from batch_assets.settings import allowed_values
+from batch_assets.settings import setting_names
 from batch_assets.webhook.body import Sender, body_of
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -309,7 +309,7 @@ def test_every_command_and_setting_that_is_advised_exists() -> None:
     assert commands <= set(typer.main.get_group(app).commands)
     settings = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", said))
     assert {"BATCH_TIMEOUT_HOURS", "BATCH_DAY_MAX_COST_EUR"} <= settings
-    assert settings <= set(allowed_values())
+    assert settings <= set(setting_names())
     figures = set(re.findall(r"\b\w+_seconds\b", said))
     assert figures <= set(figure_types())
 

@@ -9,7 +9,7 @@ import dagster as dg
 import batch_assets.openai_batch.connections  # noqa: F401 (loads the SDK, which is not measured)
 from batch_assets.cli import job
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.settings import allowed_values
+from batch_assets.settings import setting_names
 from benchmarks.comparison.opening import Environment
 from benchmarks.comparison.usage import Meter, Usage
 from benchmarks.comparison.waiting import let_batches_end
@@ -34,7 +34,7 @@ def run_job(home: Path, environ: Environment) -> Usage:
 
     Raises `BatchAssetsError` if an op fails.
     """
-    for name in allowed_values():
+    for name in setting_names():
         os.environ.pop(name, None)
     os.environ.update(environ)
     meter = Meter()
