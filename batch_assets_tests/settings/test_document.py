@@ -1,4 +1,4 @@
-"""What is written about the settings: the page that is made of them, and names wherever they stand."""
+"""What is written about the settings: the page made of them, and their names elsewhere."""
 
 import ast
 import re
