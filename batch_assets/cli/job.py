@@ -15,9 +15,9 @@ from batch_assets.cli.interrupts import INTERRUPTED, no_interrupt_dropped
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.output import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.jobs import EXCLUSIVE, batch_processing_job, report_job
+from batch_assets.jobs import batch_processing_job, report_job
 from batch_assets.resources.defaults import default_resources
-from batch_assets.resources.run_tags import tags_of
+from batch_assets.resources.run_tags import EXCLUSIVE, tags_of
 from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
 from batch_assets.resources.this_process import this_process
 from batch_assets.settings import load_settings

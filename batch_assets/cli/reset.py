@@ -13,7 +13,7 @@ def reset(names: Sequence[str], *, every: bool, dry_run: bool, as_json: bool) ->
     if names and every:
         raise ConfigurationError("Give names or say --all, not both.")
     with open_database() as database:
-        report = stage.reset(database.engine, names, who(), dry_run=dry_run)
+        report = stage.resume(database.engine, names, who(), dry_run=dry_run)
     if as_json:
         print_json(
             {

@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from batch_assets.jobs.exclusive import EXCLUSIVE
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.ops.check_batch_statuses import check_batch_statuses
 from batch_assets.ops.conservation import check_row_conservation
@@ -14,7 +13,7 @@ from batch_assets.ops.record_metrics import record_metrics
 from batch_assets.ops.retry_failed_requests import retry_failed_requests
 from batch_assets.ops.submit_batches import submit_batches
 from batch_assets.resources.run_executor import run_executor
-from batch_assets.resources.run_tags import WATCHED
+from batch_assets.resources.run_tags import EXCLUSIVE, WATCHED
 from batch_assets.settings import Settings
 
 

@@ -8,19 +8,22 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from batch_assets.jobs.exclusive import EXCLUSIVE
-from batch_assets.ops.controls.abandon_batch import abandon_unknown_batch
-from batch_assets.ops.controls.cancel_batch import cancel_batch_on_server
-from batch_assets.ops.controls.choose_mode import choose_query_mode
-from batch_assets.ops.controls.compare_queries import compare_implementations
-from batch_assets.ops.controls.drain_batches import drain_batches
-from batch_assets.ops.controls.force_batch import force_batch_of_company
-from batch_assets.ops.controls.refresh_companies import refresh_companies
-from batch_assets.ops.controls.requeue_requests import requeue_requests
-from batch_assets.ops.controls.reset_breakers import reset_breakers
-from batch_assets.ops.controls.reset_stages import reset_stages
+from batch_assets.ops.controls.batches import (
+    abandon_unknown_batch,
+    cancel_batch_on_server,
+    drain_batches,
+    force_batch_of_company,
+    requeue_requests,
+)
+from batch_assets.ops.controls.switches import (
+    choose_query_mode,
+    compare_implementations,
+    refresh_companies,
+    reset_breakers,
+    reset_stages,
+)
 from batch_assets.resources.run_executor import run_executor
-from batch_assets.resources.run_tags import WATCHED
+from batch_assets.resources.run_tags import EXCLUSIVE, WATCHED
 from batch_assets.settings import Settings
 
 _LONGEST_SECONDS = 3_600

@@ -1,4 +1,4 @@
-"""What a run's tags say of its process, from its first moment on; the UI hides them."""
+"""What a run's tags say: that it runs alone, and in which process; the UI hides the latter."""
 
 import json
 import time
@@ -11,6 +11,8 @@ import dagster as dg
 
 from batch_assets.domain.run_processes import WATCHED_TAG, ProcessName, RunProcess
 
+EXCLUSIVE: Final[Mapping[str, str]] = {"batch_assets/exclusive": "batch_processing_job"}
+"""Tags a run that submits: `dagster.yaml` lets one of them start at a time, of whichever job."""
 WATCHED: Final[Mapping[str, str]] = {WATCHED_TAG: "true"}
 """Tags a job whose runs have a heartbeat: one that is never heard of is dead."""
 _PROCESS: Final = ".dagster/batch_assets_process"

@@ -14,8 +14,7 @@ from dagster._core.remote_origin import (
 from dagster._utils.interrupts import capture_interrupts
 
 from batch_assets.cli.job import active_run, open_instance, run_job
-from batch_assets.jobs import EXCLUSIVE
-from batch_assets.resources.run_tags import first_process_of
+from batch_assets.resources.run_tags import EXCLUSIVE, first_process_of
 from batch_assets.resources.this_process import this_process
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine

@@ -96,7 +96,7 @@ def test_the_audit_counts_every_row(run: Run, engine: Engine, instance: dg.Dagst
     assert said.check_name == "all_rows_conserved"
     counted = numbers(said)
     assert (counted["rows"], counted["in_batch"], counted["waiting"]) == (15, 12, 3)
-    looked = metadata_of(result, "clear_strays")
+    looked = metadata_of(result, "clear_orphans")
     assert (looked["duplicates"], looked["strays_deleted"], looked["unknown"]) == (0, 0, 0)
     (materialized,) = result.asset_materializations_for_node("audit_rows")
     companies = records(materialized.metadata["companies"])
@@ -129,6 +129,6 @@ def test_each_check_can_be_asked_by_itself(run: Run, check: str) -> None:
 
 def test_an_audit_without_the_api_still_counts(run_job: RunJob, database_url: str) -> None:
     result = run_job(database_url, job_name="audit_job")
-    assert failed_ops(result) == {"clear_strays"}
-    assert "The API did not answer as it should" in failure_of(result, "clear_strays")
+    assert failed_ops(result) == {"clear_orphans"}
+    assert "The API did not answer as it should" in failure_of(result, "clear_orphans")
     assert checked(result).passed

@@ -10,12 +10,13 @@ from sqlalchemy import Engine, text
 from batch_assets.definitions import defs
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Policy
-from batch_assets.jobs import EXCLUSIVE, control_jobs
+from batch_assets.jobs import control_jobs
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
-from batch_assets.ops.controls import choose_mode, requeue_requests, reset_breakers
+from batch_assets.ops.controls import batches, switches
+from batch_assets.resources.run_tags import EXCLUSIVE
 from batch_assets.settings import load_settings
 from batch_assets.stages.controls.query_mode import ENVIRONMENT
 from batch_assets.store.breakers import Breakers
@@ -80,10 +81,10 @@ def test_every_field_explains_itself_and_closed_ones_have_all_their_values() -> 
         fields = getattr(schema, "fields", {})
         assert bool(fields) == (name != "refresh_companies_job")
         assert all(field.description for field in fields.values()), name
-    assert get_args(requeue_requests.Kind) == ("any", *FailureKind)
-    assert get_args(reset_breakers.Which) == ("all", *Operation, "account")
+    assert get_args(batches.Kind) == ("any", *FailureKind)
+    assert get_args(switches.Which) == ("all", *Operation, "account")
     words = {word for mode in QueryMode for word in (mode.value, mode.stored)}
-    assert set(get_args(choose_mode.Mode)) == {ENVIRONMENT, *words}
+    assert set(get_args(switches.Mode)) == {ENVIRONMENT, *words}
 
 
 @pytest.mark.parametrize(

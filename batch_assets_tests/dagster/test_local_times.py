@@ -16,9 +16,8 @@ from sqlalchemy import Engine
 
 from batch_assets.cli.job import active_run
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.jobs import EXCLUSIVE
 from batch_assets.resources.dagster_runs import DagsterRuns
-from batch_assets.resources.run_tags import WATCHED
+from batch_assets.resources.run_tags import EXCLUSIVE, WATCHED
 from batch_assets.resources.run_watch import RunWatch
 from batch_assets.store.dagster_events import DagsterEvents
 from batch_assets.store.dagster_schema import create_dagster_schema

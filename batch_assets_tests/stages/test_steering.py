@@ -13,7 +13,7 @@ from batch_assets.stages.controls.cancel import cancel_batch
 from batch_assets.stages.controls.criteria import Wanted
 from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 from batch_assets.stages.controls.requeue import RequeueReport, requeue
-from batch_assets.stages.controls.reset import reset
+from batch_assets.stages.controls.reset import resume
 from batch_assets.store.breakers import Breakers
 from batch_assets_tests.factories import make_company
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, plenty, refusal, wait_until
@@ -80,7 +80,7 @@ def test_forcing_breaks_no_rule(lab: Lab) -> None:
     with pytest.raises(SubmissionHeldError, match="not asked to take files"):
         force(lab, company_id)
     assert "not asked to take files" in str(force(lab, company_id, dry_run=True).held_because)
-    reset(lab.desk.engine, [Operation.UPLOAD], "a test", dry_run=False)
+    resume(lab.desk.engine, [Operation.UPLOAD], "a test", dry_run=False)
     lab.desk.do("UPDATE batch_assets.installation SET confirmed_at = NULL")
     with pytest.raises(SubmissionHeldError, match="batch-assets confirm"):
         force(lab, company_id)

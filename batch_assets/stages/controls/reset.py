@@ -45,7 +45,7 @@ class ResetReport:
         return said or ["Nothing to do: nothing was stopped."]
 
 
-def reset(engine: Engine, names: Sequence[str], who: str, *, dry_run: bool) -> ResetReport:
+def resume(engine: Engine, names: Sequence[str], who: str, *, dry_run: bool) -> ResetReport:
     """Close the breakers of these operations, and end the account's rest if that is named.
 
     Without any named all of it, and the schedule's pause as well. Raises `ConfigurationError` for a
@@ -104,7 +104,7 @@ class StagesReport:
         return said or ["Nothing to do: each stage says what its session's requests do."]
 
 
-def reset_stages(engine: Engine, *, dry_run: bool) -> StagesReport:
+def correct_stages(engine: Engine, *, dry_run: bool) -> StagesReport:
     """Set the stage AI_ANALYSIS of every session right, a bounded number in each transaction."""
     stages = SessionStages(engine)
     return StagesReport(

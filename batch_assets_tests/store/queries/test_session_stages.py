@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Row, text
 
 from batch_assets.domain.records import Findings, RowOutcome
-from batch_assets.stages.controls.reset import reset_stages
+from batch_assets.stages.controls.reset import correct_stages
 from batch_assets_tests.factories import make_company, make_request, make_session
 from batch_assets_tests.store.queries.support import (
     FINDINGS,
@@ -238,17 +238,17 @@ def test_the_control_sets_right_what_nothing_will_finish(desk: Desk) -> None:
         make_request(connection, answered, status="PROCESSING_COMPLETE", success=True)
     for session_id in (left, answered):
         desk.set_stage(session_id, "IN_PROGRESS")
-    foreseen = reset_stages(desk.engine, dry_run=True)
+    foreseen = correct_stages(desk.engine, dry_run=True)
     assert (foreseen.orphaned, foreseen.unstaged) == (2, 1)
     assert status(desk, left) == "IN_PROGRESS"
-    done = reset_stages(desk.engine, dry_run=False)
+    done = correct_stages(desk.engine, dry_run=False)
     assert (done.orphaned, done.unstaged) == (2, 1)
     assert [status(desk, one) for one in (left, answered, asked_id)] == [
         "PENDING",
         "COMPLETED",
         "IN_PROGRESS",
     ]
-    assert reset_stages(desk.engine, dry_run=False).sentences == [
+    assert correct_stages(desk.engine, dry_run=False).sentences == [
         "Nothing to do: each stage says what its session's requests do."
     ]
 

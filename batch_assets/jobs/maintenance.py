@@ -1,12 +1,34 @@
-"""The jobs that show what the history holds, and keep it from growing for ever."""
+"""The jobs that audit, report and prune: none of them sends anything."""
 
 import dagster as dg
 
+from batch_assets.ops.conservation import audit_rows
 from batch_assets.ops.draw_reports import draw_reports
-from batch_assets.ops.prune_history import prune_history
+from batch_assets.ops.maintenance import clear_orphans, prune_history
 from batch_assets.resources.run_executor import run_executor
 from batch_assets.resources.run_tags import WATCHED
 from batch_assets.settings import Settings
+
+
+@dg.graph
+def audit() -> None:
+    """One look at every row, and one at what is on the server; neither needs the other."""
+    audit_rows()
+    clear_orphans()
+
+
+def audit_job() -> dg.JobDefinition:
+    """The job that counts every row of every company, changing none, and looks for strays."""
+    return audit.to_job(
+        name="audit_job",
+        description=(
+            "Proves over every row that each request is in exactly one bucket, and clears the "
+            "server of batches and files of ours that nothing needs."
+        ),
+        executor_def=run_executor,
+        # Its statements give up after half an hour each.
+        tags={**WATCHED, "dagster/max_runtime": "7200"},
+    )
 
 
 @dg.graph
