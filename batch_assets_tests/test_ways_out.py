@@ -18,6 +18,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 import batch_assets
+from batch_assets.charts import cost_chart
 from batch_assets.cli import export, output
 from batch_assets.cli.screen import Column, Screen
 from batch_assets.domain.alerts.records import AlertState, Severity
@@ -26,7 +27,6 @@ from batch_assets.domain.logs import open_log
 from batch_assets.domain.report_data import CostReport, DayCost
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import evaluation_of, shown
-from batch_assets.pictures.cost import cost_picture
 from batch_assets.settings import load_settings
 from batch_assets.ticks.evaluator import Answer, TickEvaluator
 from batch_assets.webhook.body import Sender, body_of
@@ -46,7 +46,7 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "add_run_tags": {"ops/reporting.py", "resources/run_executor.py"},
     "dg.AssetMaterialization": {"ops/reporting.py"},
     "dg.AssetCheckEvaluation": {"ops/reporting.py"},
-    "dg.AssetCheckResult": {"checks/results.py"},
+    "dg.AssetCheckResult": {"checks.py"},
     "dg.MetadataValue.md": {"ops/draw_reports.py"},
     "dg.Failure": {"ops/failures.py"},
     "report_run_failed": {"resources/run_watch.py"},
@@ -66,10 +66,10 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "sys.stderr.write": {"local/batch_server/command.py"},
     "csv.writer": set(),
     "csv.DictWriter": {"cli/export.py"},
-    # the webhook and pictures
+    # the webhook and charts
     "Webhook": {"ops/evaluate_checks.py"},
     "body_of": {"stages/alerting.py"},
-    "savefig": {"pictures/canvas.py"},
+    "savefig": {"charts.py"},
 }
 """What leads out, and the one place, or few, that may call it; `context.log` is looked up there."""
 
@@ -261,9 +261,9 @@ def test_whatever_a_name_holds_nothing_steers_or_hides(way: str) -> None:
             assert name in text or json.dumps(name)[1:-1] in text, f"{bad} is shown as it is"
 
 
-def test_a_picture_shows_a_name_as_text() -> None:
+def test_a_chart_shows_a_name_as_text() -> None:
     def drawn(name: str) -> bytes:
-        return cost_picture(CostReport([DayCost(date(2026, 1, 1), name, 1.0, 2.0)]), 30)
+        return cost_chart(CostReport([DayCost(date(2026, 1, 1), name, 1.0, 2.0)]), 30)
 
     assert drawn("a\x1b\n\u202eb") == drawn(r"a\x1b \u202eb")
     assert len({drawn(name) for name in ("", "_Oost", "$x$", "x")}) == 4

@@ -46,7 +46,7 @@ def run_demo(stack: str = DEFAULT_STACK) -> None:
     shown = _screen()
     shown.say("Starting the local stack: a PostgreSQL and a server that speaks the Batch API …")
     # It takes a second or two, and the demo waits for its batches anyway.
-    Thread(target=import_module, args=["batch_assets.pictures.cost"], daemon=True).start()
+    Thread(target=import_module, args=["batch_assets.charts"], daemon=True).start()
     try:
         with open_database() as database, open_instance() as instance:
             _bring_in_conversations(database, shown)
@@ -138,7 +138,7 @@ def _run(database: OpenDatabase, instance: dg.DagsterInstance, shown: Screen) ->
 
 
 def _draw(instance: dg.DagsterInstance, shown: Screen) -> None:
-    """Let the pictures be there when somebody opens the UI."""
+    """Let the charts be there when somebody opens the UI."""
     run = run_job(instance, report_definition)
     show_failures(run)
     if not run.failures:

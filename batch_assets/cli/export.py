@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.display import escaped_cell, escaped_json
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
-from batch_assets.domain.moments import read_moment
+from batch_assets.stages.controls.criteria import time_argument
 from batch_assets.store.metric_history import COMPANY_KEYS, MetricHistory
 from batch_assets.store.metrics import KEYS
 
@@ -41,8 +41,8 @@ def export(
 
 
 def _span(since: str, until: str | None) -> tuple[datetime, datetime]:
-    first = read_moment("--from", since)
-    last = datetime.now(UTC) if until is None else read_moment("--to", until)
+    first = time_argument("--from", since)
+    last = datetime.now(UTC) if until is None else time_argument("--to", until)
     if last <= first:
         raise ConfigurationError("--from and --to leave no time between them: swap them.")
     return first, last

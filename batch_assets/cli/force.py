@@ -7,12 +7,12 @@ import typer
 
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.output import Column, asked, console, errors, option, print_json
-from batch_assets.domain.batch_lines import BatchLine
+from batch_assets.domain.batch_summary import BatchSummary
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 from batch_assets.stages.pipeline import Budget
 
-_COLUMNS: Sequence[Column[BatchLine]] = (
+_COLUMNS: Sequence[Column[BatchSummary]] = (
     Column("Batch", lambda one: one.batch_id),
     Column("OpenAI", lambda one: one.openai_batch_id),
 )

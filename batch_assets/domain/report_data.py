@@ -1,4 +1,4 @@
-"""What the pictures show: added up by the database, so that they stay small whatever there was."""
+"""What the charts show: added up by the database, so that they stay small whatever there was."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -38,7 +38,7 @@ def report() -> None:
 
 
 def report_job() -> dg.JobDefinition:
-    """The job that draws pictures of the history, and changes nothing."""
+    """The job that draws charts of the history, and changes nothing."""
     return report.to_job(
         name="report_job",
         description="Draws turnaround, cost by company, and original against optimized.",

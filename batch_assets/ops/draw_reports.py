@@ -24,7 +24,7 @@ MONTH_DAYS: Final = 30
 MOST_COMPANIES: Final = 8
 
 
-@dg.op(out=dg.Out(int, description="How many pictures were drawn."))
+@dg.op(out=dg.Out(int, description="How many charts were drawn."))
 @clear_failures()
 def draw_reports(
     context: dg.OpExecutionContext, database: dg.ResourceParam[DatabaseResource]
@@ -38,7 +38,7 @@ def draw_reports(
 
 
 def _turnaround(data: ReportData) -> dict[str, Any]:
-    from batch_assets.pictures.turnaround import turnaround_picture  # noqa: PLC0415 (see above)
+    from batch_assets.charts import turnaround_chart  # noqa: PLC0415 (see above)
 
     report = data.turnaround(WEEK_DAYS)
     numbers = {
@@ -47,11 +47,11 @@ def _turnaround(data: ReportData) -> dict[str, Any]:
         "p90_seconds": report.p90_seconds,
         "p99_seconds": report.p99_seconds,
     }
-    return _entries(TURNAROUND, numbers, turnaround_picture(report, WEEK_DAYS))
+    return _entries(TURNAROUND, numbers, turnaround_chart(report, WEEK_DAYS))
 
 
 def _cost(data: ReportData) -> dict[str, Any]:
-    from batch_assets.pictures.cost import cost_picture  # noqa: PLC0415 (see above)
+    from batch_assets.charts import cost_chart  # noqa: PLC0415 (see above)
 
     report = data.cost_by_day(MONTH_DAYS, MOST_COMPANIES)
     numbers = {
@@ -60,22 +60,22 @@ def _cost(data: ReportData) -> dict[str, Any]:
         "saved_eur": report.live_cost_eur - report.cost_eur,
         "unpriced_answers": report.unpriced,
     }
-    return _entries(COST, numbers, cost_picture(report, MONTH_DAYS))
+    return _entries(COST, numbers, cost_chart(report, MONTH_DAYS))
 
 
 def _comparison(data: ReportData) -> dict[str, Any]:
-    from batch_assets.pictures.comparison import comparison_picture  # noqa: PLC0415 (see above)
+    from batch_assets.charts import comparison_chart  # noqa: PLC0415 (see above)
 
     paces = data.pace(WEEK_DAYS)
     numbers = {
         "operations": len(paces),
         "operations_with_both": sum(pace.has_both for pace in paces),
     }
-    return _entries(COMPARISON, numbers, comparison_picture(paces, WEEK_DAYS))
+    return _entries(COMPARISON, numbers, comparison_chart(paces, WEEK_DAYS))
 
 
 def _entries(key: dg.AssetKey, numbers: Mapping[str, float | None], png: bytes) -> dict[str, Any]:
-    """The numbers that are known, and the picture in the one form that the UI shows inline."""
+    """The numbers that are known, and the chart in the one form that the UI shows inline."""
     title = key.to_user_string().replace("_", " ")
     picture = f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
     known = {name: round(number, 9) for name, number in numbers.items() if number is not None}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
+from batch_assets.domain.batch_summary import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.display import escaped
 from batch_assets.domain.logs import guarded
 from batch_assets.store.strategy import Watch
@@ -55,7 +55,7 @@ def log_failed_companies(
 
     By their ids, and by their names as far as these are known.
     """
-    for company_id, error in list(failed.items())[:MOST_LINES]:
+    for company_id, error in list(failed.items())[:MOST_LISTED]:
         log_of(context).error(
             "Company %s%s was left out (%s); the others went on. The next run tries it again: if "
             "it stays so, look at its newest requests.",
@@ -63,8 +63,8 @@ def log_failed_companies(
             f" ({names[company_id]})" if names and company_id in names else "",
             error,
         )
-    if len(failed) > MOST_LINES:
-        log_of(context).error("And %d more companies.", len(failed) - MOST_LINES)
+    if len(failed) > MOST_LISTED:
+        log_of(context).error("And %d more companies.", len(failed) - MOST_LISTED)
 
 
 def metadata_of(report: "DataclassInstance") -> dict[str, Any]:
@@ -90,17 +90,17 @@ def metadata_of(report: "DataclassInstance") -> dict[str, Any]:
 
 
 def table_of(records: "Sequence[DataclassInstance]") -> dg.TableMetadataValue:
-    """The first `MOST_LINES` records as a table: one column a field, in their order."""
+    """The first `MOST_LISTED` records as a table: one column a field, in their order."""
     shown = [
         dg.TableRecord({field.name: _cell(getattr(one, field.name)) for field in fields(one)})
-        for one in records[:MOST_LINES]
+        for one in records[:MOST_LISTED]
     ]
     columns = [field.name for field in fields(records[0])] if records else []
     schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in columns])
     return dg.MetadataValue.table(shown, schema=schema)
 
 
-def named(batches: Sequence[BatchLine], names: Mapping[str, str]) -> list[BatchLine]:
+def named(batches: Sequence[BatchSummary], names: Mapping[str, str]) -> list[BatchSummary]:
     """The batches with their companies' names, as far as these are known."""
     return [replace(one, company=names.get(one.company, one.company)) for one in batches]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from batch_assets import analysis
-from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
+from batch_assets.domain.batch_summary import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.batches import (
     BatchOutcomes,
     BatchRow,
@@ -43,16 +43,16 @@ class IngestReport:
     """Failed rows by code."""
     failed: dict[str, str] = field(default_factory=dict)
     """Companies whose results could not be written, and the error's class."""
-    batches_read: list[BatchLine] = field(default_factory=list)
+    batches_read: list[BatchSummary] = field(default_factory=list)
     """The first of those that are finished."""
     company_ids: set[str] = field(default_factory=set, metadata=HIDDEN)
 
     def add_read(self, batches: Sequence[EndedBatch]) -> None:
         """Note batches that were read to their end."""
         self.company_ids.update(batch.company_id for batch in batches)
-        for batch in batches[: MOST_LINES - len(self.batches_read)]:
+        for batch in batches[: MOST_LISTED - len(self.batches_read)]:
             self.batches_read.append(
-                BatchLine(
+                BatchSummary(
                     batch_id=batch.id,
                     openai_batch_id=batch.openai_batch_id,
                     company=batch.company or batch.company_id,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from batch_assets.domain.batch_lines import HIDDEN, MOST_LINES, BatchLine
+from batch_assets.domain.batch_summary import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.domain.packing import Terms
 from batch_assets.openai_batch.spool import Spool, not_kept, sweep
@@ -47,7 +47,7 @@ class SubmitReport:
     """Sent requests whose type is not known, by a name that is safe to show: all was asked."""
     failed: dict[str, str] = field(default_factory=dict)
     """Companies whose requests could not be claimed or written, and the error's class."""
-    batches_sent: list[BatchLine] = field(default_factory=list)
+    batches_sent: list[BatchSummary] = field(default_factory=list)
     """The first of them."""
     look: LookReport = field(default_factory=LookReport)
     company_ids: set[str] = field(default_factory=set, metadata=HIDDEN)
@@ -174,9 +174,9 @@ def _count(report: SubmitReport, wave: BatchSubmitter, run_id: str) -> None:
     report.unknown_types.update(wave.unknown_types)
     report.failed.update(wave.inputs.broken)
     report.company_ids.update(batch.company_id for batch in wave.submitted)
-    for batch in wave.submitted[: MOST_LINES - len(report.batches_sent)]:
+    for batch in wave.submitted[: MOST_LISTED - len(report.batches_sent)]:
         report.batches_sent.append(
-            BatchLine(
+            BatchSummary(
                 batch_id=batch.id,
                 openai_batch_id=wave.openai_ids[batch.id],
                 company=batch.company_id,

@@ -1,4 +1,4 @@
-"""What the pictures are made of; a statement each, which reads the days that it shows."""
+"""What the charts are made of; a statement each, which reads the days that it shows."""
 
 from pathlib import Path
 

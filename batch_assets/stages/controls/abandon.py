@@ -12,7 +12,6 @@ from typing import NoReturn
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.lookups import BatchRecord
-from batch_assets.domain.moments import read_moment
 from batch_assets.domain.states import (
     ABANDONED,
     LOST,
@@ -24,7 +23,7 @@ from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.controls.cancel import find_batch
-from batch_assets.stages.controls.criteria import Spelling
+from batch_assets.stages.controls.criteria import Spelling, time_argument
 from batch_assets.stages.overdue import require_long_unresolved, require_stuck
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.remote_ids import CLOCK_MARGIN, batch_of
@@ -149,7 +148,7 @@ def abandon_batch(
     that cannot be given up or of which the server does not tell for certain, and `ApiError` if the
     account is refused.
     """
-    before = read_moment(spelled("older_than"), older_than)
+    before = time_argument(spelled("older_than"), older_than)
     registry, api = pipeline.registry, pipeline.api
     lookups = Lookups(registry.engine)
     batch = find_batch(lookups, wanted)

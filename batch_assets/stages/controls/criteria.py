@@ -1,23 +1,27 @@
-"""Which company and which failed requests are meant, as people say it.
+"""Which company, which time and which failed requests are meant, as people say it.
 
 They say it in a command's options or in a job's config: what is wrong is said in the words in which
 it was given.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.lookups import NamedCompany
-from batch_assets.domain.moments import read_moment
 from batch_assets.store.lookups import Lookups
 
 Spelling = Callable[[str], str]
 """How a field is called where it was given: `older_than` in a config, `--older-than` in a shell."""
+
+_AGE: Final = re.compile(r"(\d{1,5})([mhd])")
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,8 @@ def criteria_of(lookups: Lookups, wanted: Wanted, spelled: Spelling) -> Criteria
         raise ConfigurationError(
             f"{spelled('kind')} is '{wanted.kind}': it must be one of {', '.join(FailureKind)}."
         )
-    older = _moment(spelled("older_than"), wanted.older_than)
-    newer = _moment(spelled("newer_than"), wanted.newer_than)
+    older = _optional_time(spelled("older_than"), wanted.older_than)
+    newer = _optional_time(spelled("newer_than"), wanted.newer_than)
     if older is not None and newer is not None and newer >= older:
         raise ConfigurationError(
             f"{spelled('newer_than')} and {spelled('older_than')} leave no time between them: "
@@ -101,5 +105,24 @@ def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
     return found[0]
 
 
-def _moment(name: str, given: str | None) -> datetime | None:
-    return None if given is None else read_moment(name, given)
+def time_argument(name: str, given: str) -> datetime:
+    """Read an age before now (`36h`), or a date or time, which is in UTC unless it says otherwise.
+
+    Raises:
+        ConfigurationError: It is neither; the sentence calls it by `name`.
+    """
+    age = _AGE.fullmatch(given)
+    if age is not None:
+        return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    try:
+        typed = datetime.fromisoformat(given)
+    except ValueError:
+        raise ConfigurationError(
+            f"{name} is '{given}': it must be an age such as 36h or 7d, or a date such as "
+            "2026-01-31 or 2026-01-31T08:00."
+        ) from None
+    return typed if typed.tzinfo is not None else typed.replace(tzinfo=UTC)
+
+
+def _optional_time(name: str, given: str | None) -> datetime | None:
+    return None if given is None else time_argument(name, given)

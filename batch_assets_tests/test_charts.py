@@ -1,4 +1,4 @@
-"""Pictures are drawn whatever there is to show, and are small enough to be kept with an event."""
+"""Charts are drawn whatever there is to show, and are small enough to be kept with an event."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -8,6 +8,7 @@ from io import BytesIO
 import pytest
 from matplotlib.image import imread
 
+from batch_assets.charts import comparison_chart, cost_chart, duration, turnaround_chart
 from batch_assets.domain.report_data import (
     CostReport,
     DayCost,
@@ -15,10 +16,6 @@ from batch_assets.domain.report_data import (
     TurnaroundReport,
     TurnaroundStep,
 )
-from batch_assets.pictures.canvas import duration
-from batch_assets.pictures.comparison import comparison_picture
-from batch_assets.pictures.cost import cost_picture
-from batch_assets.pictures.turnaround import turnaround_picture
 from batch_assets.store.strategy.operations import HAVE_TWO
 
 MOST_BYTES = 60_000
@@ -36,16 +33,16 @@ PACES = [
 ]
 
 FULL: dict[str, Callable[[], bytes]] = {
-    "turnaround": lambda: turnaround_picture(TurnaroundReport(STEPS, 60, 600, 6_000), 7),
-    "one batch": lambda: turnaround_picture(TurnaroundReport(STEPS[9:10], 8, 8, 8), 7),
-    "cost": lambda: cost_picture(CostReport(DAYS), 30),
-    "one day's cost": lambda: cost_picture(CostReport(DAYS[:1]), 30),
-    "comparison": lambda: comparison_picture(PACES, 7),
+    "turnaround": lambda: turnaround_chart(TurnaroundReport(STEPS, 60, 600, 6_000), 7),
+    "one batch": lambda: turnaround_chart(TurnaroundReport(STEPS[9:10], 8, 8, 8), 7),
+    "cost": lambda: cost_chart(CostReport(DAYS), 30),
+    "one day's cost": lambda: cost_chart(CostReport(DAYS[:1]), 30),
+    "comparison": lambda: comparison_chart(PACES, 7),
 }
 EMPTY: dict[str, Callable[[], bytes]] = {
-    "turnaround": lambda: turnaround_picture(TurnaroundReport([]), 7),
-    "cost": lambda: cost_picture(CostReport([]), 30),
-    "comparison": lambda: comparison_picture([], 7),
+    "turnaround": lambda: turnaround_chart(TurnaroundReport([]), 7),
+    "cost": lambda: cost_chart(CostReport([]), 30),
+    "comparison": lambda: comparison_chart([], 7),
 }
 
 
@@ -55,7 +52,7 @@ def drawn(name: str) -> bytes:
 
 
 def colours(png: bytes) -> int:
-    """How many different colours a picture has; fails if it is no PNG."""
+    """How many different colours a chart has; fails if it is no PNG."""
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     pixels = imread(BytesIO(png), format="png")
     assert pixels.shape[0] > 300
@@ -64,14 +61,14 @@ def colours(png: bytes) -> int:
 
 
 @pytest.mark.parametrize("name", FULL)
-def test_a_picture_shows_something_and_is_small(name: str) -> None:
+def test_a_chart_shows_something_and_is_small(name: str) -> None:
     png = drawn(name)
     assert len(png) < MOST_BYTES
     assert colours(png) > 20
 
 
 @pytest.mark.parametrize("name", EMPTY)
-def test_a_picture_of_nothing_says_so(name: str) -> None:
+def test_a_chart_of_nothing_says_so(name: str) -> None:
     nothing = EMPTY[name]()
     assert len(nothing) < MOST_BYTES
     assert colours(nothing) > 5

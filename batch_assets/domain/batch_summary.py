@@ -1,10 +1,10 @@
-"""The lists of batches that stages report, for people."""
+"""The batches that a stage reports, as people read them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-MOST_LINES = 20
+MOST_LISTED = 20
 """How many batches a report lists; the database has all of them."""
 
 HIDDEN: Mapping[str, bool] = MappingProxyType({"hidden": True})
@@ -12,8 +12,8 @@ HIDDEN: Mapping[str, bool] = MappingProxyType({"hidden": True})
 
 
 @dataclass(frozen=True, slots=True)
-class BatchLine:
-    """One line of a list of batches, for people."""
+class BatchSummary:
+    """One batch in the list of a report."""
 
     batch_id: str
     openai_batch_id: str
