@@ -17,9 +17,9 @@ from batch_assets.settings import Settings, load_settings
 from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.breakers import Breakers
+from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
-from batch_assets.store.pauses import Pauses
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import StoredModes, Strategy
@@ -61,9 +61,9 @@ class OpenDatabase:
         return Breakers(self.engine)
 
     @property
-    def pauses(self) -> Pauses:
-        """The schedule's and the models' pauses."""
-        return Pauses(self.engine)
+    def cooldowns(self) -> Cooldowns:
+        """The cooldowns of the schedule, the models and the account."""
+        return Cooldowns(self.engine)
 
     @property
     def stored_modes(self) -> StoredModes:

@@ -8,8 +8,8 @@ from batch_assets.cli.opening import OpenDatabase
 from batch_assets.cli.output import moment
 from batch_assets.domain.breakers import Breaker, BreakerState
 from batch_assets.domain.livedash_timers import Act
+from batch_assets.store.cooldowns import ModelCooldown, SchedulerCooldown
 from batch_assets.store.livedash_acts import LiveDashActs
-from batch_assets.store.pauses import RestingModel, SchedulerPause
 
 MOST_ACTS: Final = 10
 ACTS: Final = 10_000
@@ -21,8 +21,8 @@ class Stoppages:
     """Breakers that are not closed, models that rest, and the pause after failed runs."""
 
     breakers: list[Breaker]
-    models: list[RestingModel]
-    schedule: SchedulerPause | None
+    models: list[ModelCooldown]
+    schedule: SchedulerCooldown | None
     """`None`: the schedule starts runs, or is about to try one."""
     acts: list[Act]
     """What LiveDash's own timers were seen to do a short while ago, newest first."""
@@ -61,10 +61,10 @@ class Stoppages:
 
 def stoppages(database: OpenDatabase) -> Stoppages:
     """What is stopped at this moment."""
-    pause = database.pauses.scheduler()
+    pause = database.cooldowns.scheduler()
     return Stoppages(
         breakers=[one for one in database.breakers.all() if one.state is not BreakerState.CLOSED],
-        models=database.pauses.resting_models(),
+        models=database.cooldowns.models(),
         schedule=pause if pause.is_running else None,
         acts=LiveDashActs(database.engine).recent(
             database.settings.policy().external_quiet_seconds, ACTS

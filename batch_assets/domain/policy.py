@@ -164,15 +164,17 @@ class Policy:
         ceiling = min(self.retry_max_seconds, self.retry_base_seconds * 2.0**doublings)
         return jitter.uniform(ceiling / 2, ceiling)
 
-    def rest(self, code: str, jitter: random.Random, asked_seconds: float | None = None) -> "Rest":
-        """How long a model or the account rests for which the server had nothing but this code.
+    def cooldown(
+        self, code: str, jitter: random.Random, asked_seconds: float | None = None
+    ) -> "Cooldown":
+        """How long the cooldown is of a model or account for which the server had but this code.
 
         From `asked_seconds`, where the server asks for that, to half as long again; else between
         half and all of `model_pause_seconds`: so that not all wake at once.
         """
         least = asked_seconds or self.model_pause_seconds / 2
         most = 1.5 * asked_seconds if asked_seconds else self.model_pause_seconds
-        return Rest(jitter.uniform(least, most), self.retry_max_seconds, code)
+        return Cooldown(jitter.uniform(least, most), self.retry_max_seconds, code)
 
     def counts_as_attempt(self, failure: Failure) -> bool:
         """Whether a failure uses up one of a request's attempts."""
@@ -198,8 +200,8 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """How long something rests; each time it follows upon another it is doubled."""
+class Cooldown:
+    """How long something is not used; each time it follows upon another it is doubled."""
 
     seconds: float
     most_seconds: float

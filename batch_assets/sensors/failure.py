@@ -12,9 +12,15 @@ from typing import Final
 
 import dagster as dg
 
-from batch_assets.store.pauses import Pauses, SchedulerPause
+from batch_assets.store.cooldowns import Cooldowns, SchedulerCooldown
 from batch_assets.ticks.evaluator import TickEvaluator
-from batch_assets.ticks.starting import SWITCHED_OFF, Judgement, TickContext, judge, rest_sentence
+from batch_assets.ticks.starting import (
+    SWITCHED_OFF,
+    Judgement,
+    TickContext,
+    cooldown_sentence,
+    judge,
+)
 
 NAME: Final = "failure_sensor"
 SECONDS: Final = 15
@@ -24,16 +30,16 @@ _NO_PAUSE: Final = "no pause"
 
 def decide(tick: TickContext, judged: Judgement) -> dg.RunRequest | str:
     """The trial run once a pause is over, or why there is none now."""
-    if judged.rest is None:
+    if judged.cooldown is None:
         return _history(tick, judged)
-    if tick.now < judged.rest.until:
-        return rest_sentence(judged.rest, judged.unread)
+    if tick.now < judged.cooldown.until:
+        return cooldown_sentence(judged.cooldown, judged.unread)
     active = tick.runs.active()
     if active is not None:
-        return f"{judged.rest.reason}. {active}"
+        return f"{judged.cooldown.reason}. {active}"
     return dg.RunRequest(
         run_key=f"trial-{judged.runs[0].id}",
-        tags={"batch_assets/reason": f"{judged.rest.reason}: a single run on trial"},
+        tags={"batch_assets/reason": f"{judged.cooldown.reason}: a single run on trial"},
     )
 
 
@@ -42,9 +48,9 @@ def evaluate(tick: TickContext, cursor: str | None) -> dg.SensorResult | dg.Skip
     if not tick.settings.schedules_enabled:
         return dg.SkipReason(SWITCHED_OFF)
     judged = judge(tick)
-    kept = _NO_PAUSE if judged.rest is None else judged.rest.until.isoformat()
+    kept = _NO_PAUSE if judged.cooldown is None else judged.cooldown.until.isoformat()
     if kept != cursor and judged.unread is None:
-        tick.database.read(lambda engine: _keep(Pauses(engine), judged))
+        tick.database.read(lambda engine: _keep(Cooldowns(engine), judged))
         cursor = kept
     decided = decide(tick, judged)
     if isinstance(decided, str):
@@ -72,13 +78,13 @@ def failure_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Sensor
     )
 
 
-def _keep(pauses: Pauses, judged: Judgement) -> None:
-    if judged.rest is None:
-        pauses.end_scheduler_pause()
+def _keep(cooldowns: Cooldowns, judged: Judgement) -> None:
+    if judged.cooldown is None:
+        cooldowns.end_scheduler_cooldown()
         return
-    rest = judged.rest
-    pauses.pause_scheduler(
-        SchedulerPause(rest.failed_runs, rest.until, rest.reason, judged.reset_at)
+    cooldown = judged.cooldown
+    cooldowns.cool_scheduler(
+        SchedulerCooldown(cooldown.failed_runs, cooldown.until, cooldown.reason, judged.reset_at)
     )
 
 

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.domain.pauses import PauseRule
 from batch_assets.domain.policy import Caps, LivePolicy, Policy
+from batch_assets.domain.schedule_cooldown import CooldownRule
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, profile_of, versioned
 from batch_assets.settings.alerting import Alerting
@@ -152,9 +152,9 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
             concurrent_companies=self.max_concurrent_companies if self.parallel_processing else 1,
         )
 
-    def pause_rule(self) -> PauseRule:
+    def pause_rule(self) -> CooldownRule:
         """When schedule and sensors rest after failed runs."""
-        return PauseRule(self.pause_after_failed_runs, self.pause_minutes)
+        return CooldownRule(self.pause_after_failed_runs, self.pause_minutes)
 
     def alert_limits(self) -> Limits:
         """From when on each alert is raised."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from batch_assets.domain.batches import ClaimedBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
-from batch_assets.domain.policy import Rest
+from batch_assets.domain.policy import Cooldown
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.operations import Operation
@@ -70,8 +70,8 @@ class BatchSubmitter:
         self._look = look or LookReport()
         self._full_models: set[str] = set()
         """Models for which the server has no room."""
-        self._pauses: dict[str, Rest] = {}
-        """Models that are to rest."""
+        self._cooldowns: dict[str, Cooldown] = {}
+        """Models that are not to be used for a while."""
         self._uploads: dict[str, UploadedBatch] = {}
         self._created: dict[str, SubmittedBatch] = {}
         self._pending: dict[str, PendingFile] = {}
@@ -264,8 +264,8 @@ class BatchSubmitter:
             queries.expire(self.unresolved)
         if self.put_off:
             self._pipeline.pending_files.put_off(self.put_off)
-        for model, rest in self._pauses.items():
-            self._pipeline.registry.pause_model(model, rest)
+        for model, cooldown in self._cooldowns.items():
+            self._pipeline.registry.cool_model(model, cooldown)
         if self.stopped_by is not None:
             cool_down_unpaid(self._pipeline, self.stopped_by)
 
@@ -281,10 +281,10 @@ class BatchSubmitter:
         else:
             if failure.kind is FailureKind.CAPACITY:
                 self._full_models.add(batch.model)
-            rest = self._pipeline.policy.rest(
+            cooldown = self._pipeline.policy.cooldown(
                 failure.code, random.SystemRandom(), failure.retry_after_seconds
             )
-            self._pauses.setdefault(batch.model, rest)
+            self._cooldowns.setdefault(batch.model, cooldown)
         self._give_back(batch.lease, input_file_id)
 
     @property

@@ -22,9 +22,9 @@ def cool_down(pipeline: Pipeline, models: Mapping[str, str], account: str | None
     """
     jitter = random.SystemRandom()
     for model, code in sorted(models.items()):
-        pipeline.registry.pause_model(model, pipeline.policy.rest(code, jitter))
+        pipeline.registry.cool_model(model, pipeline.policy.cooldown(code, jitter))
     if account is not None:
-        pipeline.registry.pause_account(pipeline.policy.rest(account, jitter))
+        pipeline.registry.cool_account(pipeline.policy.cooldown(account, jitter))
         pipeline.refresh()
 
 

@@ -38,7 +38,7 @@ class Pipeline:
     queries: Queries
     """The operations that have an original and an optimized implementation."""
     registry: Registry
-    """What is ours alone: installation, confirmation, pauses."""
+    """What is ours alone: installation, confirmation, cooldowns."""
     api: BatchApi
     policy: Policy
     spool_dir: Path

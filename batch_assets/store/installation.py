@@ -39,7 +39,7 @@ _DOUBTS: Final[Mapping[Doubt, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class AccountRest:
+class AccountCooldown:
     """Nothing is submitted until then, since the server refused whatever it was sent."""
 
     until: datetime
@@ -71,7 +71,7 @@ class Installation:
     """What LiveDash's timers were seen to do a short while ago: how many acts of each."""
     quiet_seconds: float
     """How long a short while is."""
-    account_rest: AccountRest | None = None
+    account_cooldown: AccountCooldown | None = None
     drain: Drain | None = None
     """Nothing is submitted, since what is under way is to come to its end."""
     unknown_batches: int = 0
@@ -114,8 +114,8 @@ class Installation:
             )
         if self.drain is not None:
             return self.drain.hold_reason
-        if self.account_rest is not None:
-            return self.account_rest.hold_reason
+        if self.account_cooldown is not None:
+            return self.account_cooldown.hold_reason
         acts = dict(self.livedash_acts)
         if self.external_batches:
             acts["create"] = max(self.external_batches, acts.get("create", 0))

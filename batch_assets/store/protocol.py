@@ -90,8 +90,8 @@ class Queries(Protocol):
         """Claim due requests into batches, until `policy.batches_per_claim`, `rows_per_claim` or
         `bytes_per_claim` is reached or a little exceeded.
 
-        All that is claimed for a company is one transaction: caps, token allowances, pauses and the
-        company's status are checked in it, under a lock that lets one claim run at a time. Rows
+        All that is claimed for a company is one transaction: caps, token allowances, cooldowns and
+        the company's status are checked in it, under a lock that lets one claim run at a time. Rows
         that can never be sent become dead letters.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is ours alone and has one implementation: which installation this is, and what rests."""
+"""Which installation this is, and what keeps it from acting; this has one implementation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.policy import Rest
+from batch_assets.domain.policy import Cooldown
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries, return_rows
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.drains import drain_in
-from batch_assets.store.installation import AccountRest, Doubt, Installation
+from batch_assets.store.installation import AccountCooldown, Doubt, Installation
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.needs import NEEDS, named
 from batch_assets.store.sql import load
@@ -64,7 +64,7 @@ class WorkSnapshot:
 
 @dataclass(frozen=True)
 class Registry(EngineQueries):
-    """Reads and moves the installation's one row and the models' pauses."""
+    """Reads and moves the installation's one row, and cooldowns."""
 
     external_quiet_seconds: float
 
@@ -89,7 +89,7 @@ class Registry(EngineQueries):
                 external_batches=row.external_batches,
                 livedash_acts=row.livedash_acts,
                 quiet_seconds=self.external_quiet_seconds,
-                account_rest=_account_rest(row.account_rest),
+                account_cooldown=_account_cooldown(row.account_cooldown),
                 drain=drain_in(row.drain),
                 unknown_batches=row.unknown_batches,
                 incarnation=row.incarnation,
@@ -201,19 +201,19 @@ class Registry(EngineQueries):
         return bool(released)
 
     @retry_lost
-    def pause_model(self, model: str, rest: Rest) -> None:
-        """Let a model rest; a longer rest that is under way stays."""
+    def cool_model(self, model: str, cooldown: Cooldown) -> None:
+        """Use a model for nothing for a while; a longer cooldown that is under way stays."""
         with self.autocommit.connect() as connection:
-            connection.execute(SQL["pause_model"], {"model": model, **asdict(rest)})
+            connection.execute(SQL["cool_model"], {"model": model, **asdict(cooldown)})
 
     @retry_lost
-    def pause_account(self, rest: Rest) -> None:
-        """Submit nothing for a while; a longer rest that is under way stays."""
+    def cool_account(self, cooldown: Cooldown) -> None:
+        """Submit nothing for a while; a longer cooldown that is under way stays."""
         with self.autocommit.connect() as connection:
-            connection.execute(SQL["pause_account"], asdict(rest))
+            connection.execute(SQL["cool_account"], asdict(cooldown))
 
 
-def _account_rest(found: Mapping[str, str] | None) -> AccountRest | None:
+def _account_cooldown(found: Mapping[str, str] | None) -> AccountCooldown | None:
     if found is None:
         return None
-    return AccountRest(datetime.fromisoformat(found["until"]), found["reason"])
+    return AccountCooldown(datetime.fromisoformat(found["until"]), found["reason"])

@@ -78,7 +78,7 @@ SELECT
         SELECT json_build_object('until', p.until, 'reason', p.reason)
         FROM batch_assets.account_pause AS p
         WHERE p.until > clock_timestamp()
-    ) AS account_rest,
+    ) AS account_cooldown,
     (
         SELECT count(*) FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL
     ) AS unknown_batches,
@@ -330,8 +330,8 @@ INSERT INTO batch_assets.abandoned_batch (batch_id, look_at)
 SELECT moved.id, clock_timestamp()
 FROM moved
 
--- part: rests_longer
--- What is asked for while a rest is under way is the same rest; soon after one it is the next, and twice
+-- part: cools_longer
+-- What is asked for while a cooldown is under way is the same one; soon after one it is the next, and twice
 -- as long.
 SET (rests, until, reason) = (
     SELECT
@@ -352,14 +352,14 @@ SET (rests, until, reason) = (
     ) AS n
 )
 
--- name: pause_model
+-- name: cool_model
 INSERT INTO batch_assets.model_pause AS p (model, until, reason)
 VALUES (:model, clock_timestamp() + make_interval(secs => :seconds), :reason)
 ON CONFLICT (model) DO UPDATE
--- here: rests_longer
+-- here: cools_longer
 
--- name: pause_account
+-- name: cool_account
 INSERT INTO batch_assets.account_pause AS p (until, reason)
 VALUES (clock_timestamp() + make_interval(secs => :seconds), :reason)
 ON CONFLICT (only_row) DO UPDATE
--- here: rests_longer
+-- here: cools_longer

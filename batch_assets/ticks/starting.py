@@ -7,9 +7,9 @@ from itertools import takewhile
 from typing import Final
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.pauses import Rest
+from batch_assets.domain.schedule_cooldown import ScheduleCooldown
 from batch_assets.settings import Settings
-from batch_assets.store.pauses import Pauses
+from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.ticks.runs import DecidedRun, Runs, clock_time
 from batch_assets.ticks.tick_database import TickDatabase
 
@@ -40,7 +40,7 @@ class Judgement:
     """The last ones that have ended, the last one first."""
     failed_runs: int = 0
     """How many of them have failed in a row since the last reset."""
-    rest: Rest | None = None
+    cooldown: ScheduleCooldown | None = None
     reset_at: datetime | None = None
     unread: str | None = None
     """Why the last reset could not be looked up: then the pause stands."""
@@ -51,15 +51,15 @@ def judge(tick: TickContext) -> Judgement:
     rule = tick.settings.pause_rule()
     runs = tick.runs.decided(rule.counted_runs)
     failed_at = [run.ended_at for run in takewhile(lambda run: run.has_failed, runs)]
-    rest = rule.rest(failed_at)
-    if rest is None:
+    cooldown = rule.cooldown(failed_at)
+    if cooldown is None:
         return Judgement(runs, len(failed_at))
     try:
-        reset_at = tick.database.read(lambda engine: Pauses(engine).scheduler().reset_at)
+        reset_at = tick.database.read(lambda engine: Cooldowns(engine).scheduler().reset_at)
     except BatchAssetsError as error:
-        return Judgement(runs, rest.failed_runs, rest, unread=str(error))
+        return Judgement(runs, cooldown.failed_runs, cooldown, unread=str(error))
     counted = [at for at in failed_at if reset_at is None or at > reset_at]
-    return Judgement(runs, len(counted), rule.rest(counted), reset_at)
+    return Judgement(runs, len(counted), rule.cooldown(counted), reset_at)
 
 
 def why_none_beside(tick: TickContext) -> str | None:
@@ -79,21 +79,21 @@ def why_no_run(tick: TickContext) -> str | None:
     if reason is not None:
         return reason
     judged = judge(tick)
-    if judged.rest is None or tick.now >= judged.rest.until + TRIAL_GRACE:
+    if judged.cooldown is None or tick.now >= judged.cooldown.until + TRIAL_GRACE:
         return None
-    if tick.now >= judged.rest.until:
+    if tick.now >= judged.cooldown.until:
         return (
-            f"{judged.rest.reason}, and the pause is over: failure_sensor starts a single run on "
-            "trial."
+            f"{judged.cooldown.reason}, and the pause is over: failure_sensor starts a single run "
+            "on trial."
         )
-    return rest_sentence(judged.rest, judged.unread)
+    return cooldown_sentence(judged.cooldown, judged.unread)
 
 
-def rest_sentence(rest: Rest, unread: str | None) -> str:
+def cooldown_sentence(cooldown: ScheduleCooldown, unread: str | None) -> str:
     """Why nothing is started, until when, and how to go on."""
-    pages = "Its page says" if rest.failed_runs == 1 else "Their pages say"
+    pages = "Its page says" if cooldown.failed_runs == 1 else "Their pages say"
     unseen = f" Whether it was reset cannot be seen: {unread}" if unread else ""
     return (
-        f"{rest.reason}: no run is started before {clock_time(rest.until)}, then a single one. "
-        f"{pages} why; `batch-assets reset` lets runs start again at once.{unseen}"
+        f"{cooldown.reason}: no run is started before {clock_time(cooldown.until)}, then a single "
+        f"one. {pages} why; `batch-assets reset` lets runs start again at once.{unseen}"
     )

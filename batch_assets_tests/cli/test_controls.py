@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from batch_assets.cli.app import app
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Policy, Rest
+from batch_assets.domain.policy import Cooldown, Policy
 from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
@@ -217,7 +217,7 @@ def test_reset(type_: Type, engine: Engine) -> None:
         "account_resumed": False,
         "schedule_resumed": False,
     }
-    Registry(engine, 900).pause_account(Rest(600, 600, "insufficient_quota"))
+    Registry(engine, 900).cool_account(Cooldown(600, 600, "insufficient_quota"))
     assert "Batches would be submitted again" in type_("reset", "account", "--dry-run").out
     assert "the account rests no longer" in type_("reset", "account").out
     assert "Nothing to do" in type_("reset").out

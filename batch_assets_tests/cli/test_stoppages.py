@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine
 
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Policy, Rest
+from batch_assets.domain.policy import Cooldown, Policy
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers
-from batch_assets.store.pauses import Pauses, SchedulerPause
+from batch_assets.store.cooldowns import Cooldowns, SchedulerCooldown
 from batch_assets.store.registry import Registry
 from batch_assets_tests.cli.conftest import KEY, Type
 
@@ -35,9 +35,9 @@ def stopped(engine: Engine, configured: dict[str, str]) -> dict[str, str]:
     breakers.count(Operation.CREATE_BATCH, FAILURE, ONE, None)
     breakers.count(Operation.UPLOAD, FAILURE, Policy(breaker_failures=1, breaker_seconds=0), None)
     breakers.count(Operation.CANCEL_BATCH, FAILURE, Policy(), None)
-    Registry(engine, 900).pause_model("gpt-4o-mini", Rest(600, 600, "rate_limit_exceeded"))
+    Registry(engine, 900).cool_model("gpt-4o-mini", Cooldown(600, 600, "rate_limit_exceeded"))
     until = datetime.now(UTC) + timedelta(minutes=30)
-    Pauses(engine).pause_scheduler(SchedulerPause(5, until, "The last 5 runs have failed"))
+    Cooldowns(engine).cool_scheduler(SchedulerCooldown(5, until, "The last 5 runs have failed"))
     return configured
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from batch_assets.definitions import build_definitions
 from batch_assets.jobs import audit_job
 from batch_assets.settings import load_settings
-from batch_assets.store.pauses import Pauses
+from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.ticks.evaluator import TickEvaluator
 from batch_assets.ticks.runs import InstanceRuns
 from batch_assets.ticks.starting import TickContext
@@ -96,14 +96,14 @@ def test_failed_runs_stop_them_all_and_are_kept_by_one(
     end_runs(1, dg.DagsterRunStatus.CANCELED)
     for name in ("batch_processing_schedule", "backlog_sensor", "completion_sensor"):
         assert why_not(instance, name).startswith("The last 3 runs have failed: no run is started")
-    assert Pauses(engine).scheduler().until is None
+    assert Cooldowns(engine).scheduler().until is None
     _, _, cursor = tick(instance, "failure_sensor")
-    assert Pauses(engine).scheduler().until == pytest.approx(
+    assert Cooldowns(engine).scheduler().until == pytest.approx(
         datetime.now(UTC) + timedelta(minutes=30), abs=timedelta(minutes=1)
     )
     end_runs(1, dg.DagsterRunStatus.SUCCESS)
     tick(instance, "failure_sensor", cursor)
-    assert Pauses(engine).scheduler().until is None
+    assert Cooldowns(engine).scheduler().until is None
     assert isinstance(schedule_tick(instance), dg.RunRequest)
 
 
@@ -125,7 +125,7 @@ def test_a_reset_counts_to_the_microsecond(
 ) -> None:
     end_runs(4)
     assert why_not(instance, "failure_sensor")
-    assert Pauses(engine).reset_scheduler("the tests")
+    assert Cooldowns(engine).reset_scheduler("the tests")
     # As Dagster ends them.
     for _ in range(3):
         assert isinstance(schedule_tick(instance), dg.RunRequest)

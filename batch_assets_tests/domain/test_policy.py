@@ -46,7 +46,7 @@ def test_models_rest_for_different_times_and_never_less_than_asked(
 ) -> None:
     jitter = random.Random(1)
     policy = Policy(model_pause_seconds=600)
-    rests = [policy.rest("x", jitter, asked).seconds for _ in range(200)]
+    rests = [policy.cooldown("x", jitter, asked).seconds for _ in range(200)]
     assert all(least <= rest <= most for rest in rests)
     assert max(rests) - min(rests) > (most - least) / 2, "they are spread"
 

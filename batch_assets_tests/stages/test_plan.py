@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from batch_assets.analysis import expected_completion_tokens
-from batch_assets.domain.policy import Rest
+from batch_assets.domain.policy import Cooldown
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.plan import find_due, preview
 from batch_assets_tests.stages.support import Lab
@@ -35,7 +35,7 @@ def test_a_preview_shows_batches_money_and_reasons_and_changes_nothing(lab: Lab)
     lab.more(company_id, 1, messages=0)
     lab.more(company_id, 1, processing_type="horoscope")
     lab.more(company_id, 2, model="gpt-4.1")
-    lab.pipeline.registry.pause_model("gpt-4.1", Rest(600, 600, "token_limit_exceeded"))
+    lab.pipeline.registry.cool_model("gpt-4.1", Cooldown(600, 600, "token_limit_exceeded"))
     before = lab.desk.everything()
     shown = preview(lab.under(max_batch_requests=2).pipeline, [company_id])
     assert lab.desk.everything() == before

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.policy import Rest
+from batch_assets.domain.policy import Cooldown
+from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import upgrade
-from batch_assets.store.pauses import Pauses
 from batch_assets.store.registry import Registry
 from batch_assets_tests.factories import make_company, make_external_batch
 
@@ -118,9 +118,9 @@ def test_a_batch_that_we_watch_for_livedash_is_still_livedashs(registry: Registr
     assert registry.installation().external_batches == 0
 
 
-PAUSES: dict[str, Callable[[Registry, Rest], None]] = {
-    "model": lambda registry, rest: registry.pause_model("m", rest),
-    "account": lambda registry, rest: registry.pause_account(rest),
+PAUSES: dict[str, Callable[[Registry, Cooldown], None]] = {
+    "model": lambda registry, rest: registry.cool_model("m", rest),
+    "account": lambda registry, rest: registry.cool_account(rest),
 }
 
 
@@ -140,33 +140,33 @@ class TestRests:
 
     def test_the_longer_one_stays(self, registry: Registry, what: str) -> None:
         for asked, left in ((600, 600), (60, 600), (1_200, 1_200)):
-            PAUSES[what](registry, Rest(asked, 21_600, "why"))
+            PAUSES[what](registry, Cooldown(asked, 21_600, "why"))
             assert self.left(registry, what) == pytest.approx(left, abs=10)
 
     def test_one_that_follows_upon_another_is_twice_as_long(
         self, registry: Registry, what: str
     ) -> None:
         for left in (600, 1_200, 2_400, 4_800, 9_000, 9_000):
-            PAUSES[what](registry, Rest(600, 9_000, "why"))
-            PAUSES[what](registry, Rest(600, 9_000, "why"))
+            PAUSES[what](registry, Cooldown(600, 9_000, "why"))
+            PAUSES[what](registry, Cooldown(600, 9_000, "why"))
             assert self.left(registry, what) == pytest.approx(left, abs=10), "asked twice is once"
             self.let_go_by(registry, what, "59 minutes")
 
     def test_after_a_while_it_begins_anew(self, registry: Registry, what: str) -> None:
-        PAUSES[what](registry, Rest(600, 21_600, "why"))
+        PAUSES[what](registry, Cooldown(600, 21_600, "why"))
         self.let_go_by(registry, what, "61 minutes")
-        PAUSES[what](registry, Rest(600, 21_600, "why"))
+        PAUSES[what](registry, Cooldown(600, 21_600, "why"))
         assert self.left(registry, what) == pytest.approx(600, abs=10)
 
 
 def test_an_account_that_rests_holds_submissions(registry: Registry) -> None:
     registry.make_home("a test", as_copy=False)
     assert registry.installation().hold_reason is None
-    registry.pause_account(Rest(600, 600, "insufficient_quota"))
+    registry.cool_account(Cooldown(600, 600, "insufficient_quota"))
     held = registry.installation().hold_reason
     assert held is not None
     assert held.startswith("The API refuses the account (insufficient_quota), so it rests until 20")
     assert "`batch-assets reset account`" in held
-    assert Pauses(registry.engine).end_account_rest()
+    assert Cooldowns(registry.engine).end_account_cooldown()
     assert registry.installation().hold_reason is None
-    assert not Pauses(registry.engine).end_account_rest()
+    assert not Cooldowns(registry.engine).end_account_cooldown()

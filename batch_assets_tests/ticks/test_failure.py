@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from batch_assets.sensors.failure import evaluate
-from batch_assets.store.pauses import Pauses
+from batch_assets.store.cooldowns import Cooldowns
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.ticks.support import (
     ACTIVE_RUN,
@@ -22,11 +22,11 @@ HALF_AN_HOUR = timedelta(minutes=30)
 
 
 @pytest.fixture
-def pauses(desk: Desk) -> Pauses:
-    return Pauses(desk.engine)
+def cooldowns(desk: Desk) -> Cooldowns:
+    return Cooldowns(desk.engine)
 
 
-def test_nothing_has_failed(pauses: Pauses) -> None:
+def test_nothing_has_failed(cooldowns: Cooldowns) -> None:
     answer = evaluate(tick_at(), None)
     assert skipped(answer) == "No run has ended yet."
     runs = History()
@@ -38,19 +38,19 @@ def test_nothing_has_failed(pauses: Pauses) -> None:
     assert skipped(evaluate(tick_at(runs=runs), cursor_of(answer))) == said
 
 
-def test_failed_runs_are_noticed_and_the_pause_is_kept(pauses: Pauses) -> None:
+def test_failed_runs_are_noticed_and_the_pause_is_kept(cooldowns: Cooldowns) -> None:
     answer = evaluate(tick_at(runs=failed_runs(5)), None)
     assert skipped(answer).startswith("The last 5 runs have failed: no run is started before")
-    kept = pauses.scheduler()
+    kept = cooldowns.scheduler()
     assert (kept.failed_runs, kept.until) == (5, NOON + HALF_AN_HOUR)
     assert kept.reason == "The last 5 runs have failed"
     # It is written once.
-    pauses.end_scheduler_pause()
+    cooldowns.end_scheduler_cooldown()
     evaluate(tick_at(runs=failed_runs(5)), cursor_of(answer))
-    assert pauses.scheduler().until is None
+    assert cooldowns.scheduler().until is None
 
 
-def test_after_it_one_run_is_started_on_trial(pauses: Pauses) -> None:
+def test_after_it_one_run_is_started_on_trial(cooldowns: Cooldowns) -> None:
     runs = failed_runs(5)
     tick = tick_at(NOON + HALF_AN_HOUR, runs)
     request = started(evaluate(tick, None))
@@ -65,39 +65,39 @@ def test_after_it_one_run_is_started_on_trial(pauses: Pauses) -> None:
     )
 
 
-def test_a_trial_that_fails_doubles_the_pause(pauses: Pauses) -> None:
+def test_a_trial_that_fails_doubles_the_pause(cooldowns: Cooldowns) -> None:
     runs = failed_runs(5)
     answer = evaluate(tick_at(runs=runs), None)
     failed_at = NOON + HALF_AN_HOUR
     runs.end(failed=True, at=failed_at)
     answer = evaluate(tick_at(failed_at, runs), cursor_of(answer))
     assert skipped(answer).startswith("The last 6 runs have failed: no run is started before")
-    assert pauses.scheduler().until == failed_at + 2 * HALF_AN_HOUR
+    assert cooldowns.scheduler().until == failed_at + 2 * HALF_AN_HOUR
     trial = evaluate(tick_at(failed_at + 2 * HALF_AN_HOUR, runs), cursor_of(answer))
     assert started(trial).run_key == "trial-run-6"
 
 
-def test_a_trial_that_succeeds_ends_it(pauses: Pauses) -> None:
+def test_a_trial_that_succeeds_ends_it(cooldowns: Cooldowns) -> None:
     runs = failed_runs(5)
     answer = evaluate(tick_at(runs=runs), None)
     runs.end(failed=False, at=NOON + HALF_AN_HOUR)
     answer = evaluate(tick_at(NOON + HALF_AN_HOUR, runs), cursor_of(answer))
     assert skipped(answer).startswith("The last run has succeeded")
-    assert pauses.scheduler().until is None
+    assert cooldowns.scheduler().until is None
 
 
-def test_a_reset_ends_it_at_once(pauses: Pauses) -> None:
-    pauses.reset_scheduler("the tests")
-    reset_at = pauses.scheduler().reset_at
+def test_a_reset_ends_it_at_once(cooldowns: Cooldowns) -> None:
+    cooldowns.reset_scheduler("the tests")
+    reset_at = cooldowns.scheduler().reset_at
     assert reset_at is not None
     runs = failed_runs(5, last_at=reset_at + timedelta(minutes=20))
     answer = evaluate(tick_at(reset_at + timedelta(minutes=20), runs), None)
-    assert pauses.scheduler().until == reset_at + timedelta(minutes=50)
-    assert pauses.reset_scheduler("the tests")
+    assert cooldowns.scheduler().until == reset_at + timedelta(minutes=50)
+    assert cooldowns.reset_scheduler("the tests")
     runs = failed_runs(5, last_at=reset_at)
     answer = evaluate(tick_at(reset_at, runs), cursor_of(answer))
     assert skipped(answer).endswith("or failed runs were reset since.")
-    assert pauses.scheduler().until is None
+    assert cooldowns.scheduler().until is None
 
 
 def test_without_pauses_it_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from batch_assets import schedules
-from batch_assets.store.pauses import Pauses
+from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.ticks.starting import TRIAL_GRACE, judge, why_no_run
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.ticks.support import (
@@ -78,8 +78,8 @@ def test_a_run_that_succeeded_ends_it(desk: Desk) -> None:
 
 
 def test_a_reset_ends_it_and_earlier_failures_count_no_more(desk: Desk) -> None:
-    Pauses(desk.engine).reset_scheduler("the tests")
-    reset_at = Pauses(desk.engine).scheduler().reset_at
+    Cooldowns(desk.engine).reset_scheduler("the tests")
+    reset_at = Cooldowns(desk.engine).scheduler().reset_at
     assert reset_at is not None
     runs = failed_runs(9, last_at=reset_at)
     assert why_no_run(tick_at(reset_at, runs)) is None

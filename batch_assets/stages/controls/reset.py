@@ -14,11 +14,11 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers
-from batch_assets.store.pauses import Pauses
+from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.store.session_stages import SESSIONS_AT_A_TIME, SessionStages
 
 ACCOUNT: Final = "account"
-"""What is named beside the operations: the account's rest."""
+"""What is named beside the operations: the account's cooldown."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ResetReport:
 
 
 def resume(engine: Engine, names: Sequence[str], who: str, *, dry_run: bool) -> ResetReport:
-    """Close the breakers of these operations, and end the account's rest if that is named.
+    """Close the breakers of these operations, and end the account's cooldown if that is named.
 
     Without any named all of it, and the schedule's pause as well. Raises `ConfigurationError` for a
     name that there is not.
@@ -57,7 +57,7 @@ def resume(engine: Engine, names: Sequence[str], who: str, *, dry_run: bool) -> 
             f"There is no {', '.join(unknown)} to reset: name {ACCOUNT} or an operation, which are "
             f"{', '.join(sorted(Operation))}."
         )
-    breakers, pauses = Breakers(engine), Pauses(engine)
+    breakers, cooldowns = Breakers(engine), Cooldowns(engine)
     operations = [name for name in names or Operation if name != ACCOUNT]
     is_of_account = not names or ACCOUNT in names
     if dry_run:
@@ -65,14 +65,14 @@ def resume(engine: Engine, names: Sequence[str], who: str, *, dry_run: bool) -> 
         return ResetReport(
             dry_run,
             [one for one in open_ones if one in operations],
-            is_of_account and pauses.is_account_resting(),
-            not names and pauses.scheduler().is_running,
+            is_of_account and cooldowns.is_account_cooling(),
+            not names and cooldowns.scheduler().is_running,
         )
     return ResetReport(
         dry_run,
         breakers.reset(operations) if operations else [],
-        is_of_account and pauses.end_account_rest(),
-        not names and pauses.reset_scheduler(who),
+        is_of_account and cooldowns.end_account_cooldown(),
+        not names and cooldowns.reset_scheduler(who),
     )
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 _DOUBLINGS = 3
-"""A pause never gets longer than eight times the first one."""
+"""A cooldown never gets longer than eight times the first one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """A pause that failed runs ask for; once `until` is past, a trial run is due."""
+class ScheduleCooldown:
+    """A cooldown that failed runs ask for; once `until` is past, a trial run is due."""
 
     failed_runs: int
     is_at_least: bool
@@ -27,7 +27,7 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
-class PauseRule:
+class CooldownRule:
     """After `failed_runs` in a row: `minutes`, doubled with each single run that fails after it."""
 
     failed_runs: int
@@ -39,7 +39,7 @@ class PauseRule:
         return self.failed_runs + _DOUBLINGS
 
     def until(self, failed_at: Sequence[datetime]) -> datetime | None:
-        """Until when runs that failed in a row, the last one first, make the schedule rest.
+        """Until when runs that failed in a row, the last one first, hold the schedule.
 
         `None`: they do not. A moment that is past means that a trial run is due.
         """
@@ -48,10 +48,10 @@ class PauseRule:
             return None
         return failed_at[0] + timedelta(minutes=self.minutes * 2**doublings)
 
-    def rest(self, failed_at: Sequence[datetime]) -> Rest | None:
-        """The pause that these failures ask for, the last one first; `None` as above."""
+    def cooldown(self, failed_at: Sequence[datetime]) -> ScheduleCooldown | None:
+        """The cooldown that these failures ask for, the last one first; `None` as above."""
         counted = failed_at[: self.counted_runs]
         until = self.until(counted)
         if until is None:
             return None
-        return Rest(len(counted), len(counted) == self.counted_runs, until)
+        return ScheduleCooldown(len(counted), len(counted) == self.counted_runs, until)

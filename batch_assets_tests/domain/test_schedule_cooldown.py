@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batch_assets.domain.pauses import PauseRule
+from batch_assets.domain.schedule_cooldown import CooldownRule
 
 LAST = datetime(2026, 1, 1, 12, tzinfo=UTC)
-RULE = PauseRule(failed_runs=5, minutes=30)
+RULE = CooldownRule(failed_runs=5, minutes=30)
 
 
 def failed(count: int) -> list[datetime]:
@@ -29,4 +29,4 @@ def test_each_one_more_doubles_the_pause_up_to_a_bound(count: int, minutes: int)
 
 
 def test_without_minutes_there_is_none() -> None:
-    assert PauseRule(failed_runs=1, minutes=0).until(failed(9)) is None
+    assert CooldownRule(failed_runs=1, minutes=0).until(failed(9)) is None

@@ -1,10 +1,10 @@
--- name: scheduler_pause
--- The row is made with the first pause or reset.
+-- name: scheduler
+-- The row is made with the first cooldown or reset.
 SELECT p.failed_runs, p.until, p.reason, p.reset_at, p.reset_by
 FROM batch_assets.scheduler_pause AS p
 
--- name: pause_scheduler
--- Every tick of a pause says the same: only the first one writes it. A tick that did not see the
+-- name: cool_scheduler
+-- Every tick of a cooldown says the same: only the first one writes it. A tick that did not see the
 -- latest reset changes nothing.
 INSERT INTO batch_assets.scheduler_pause AS p (failed_runs, until, reason, changed_at)
 VALUES (:failed_runs, :until, :reason, clock_timestamp())
@@ -15,13 +15,13 @@ SET failed_runs = excluded.failed_runs,
     changed_at = excluded.changed_at
 WHERE p.until IS DISTINCT FROM excluded.until AND p.reset_at IS NOT DISTINCT FROM :reset_at
 
--- name: end_scheduler_pause
+-- name: end_scheduler_cooldown
 UPDATE batch_assets.scheduler_pause AS p
 SET failed_runs = 0, until = NULL, reason = '', changed_at = clock_timestamp()
 WHERE p.until IS NOT NULL
 
--- name: reset_scheduler_pause
--- Runs that failed before this moment are forgotten, whether or not there is a pause: a tick may be
+-- name: reset_scheduler_cooldown
+-- Runs that failed before this moment are forgotten, whether or not there is a cooldown: a tick may be
 -- about to make one. Whether there was one is in the row as it was.
 WITH was AS (
     SELECT p.until > clock_timestamp() AS is_paused
@@ -39,19 +39,19 @@ WITH was AS (
 )
 SELECT coalesce((SELECT was.is_paused FROM was), false)
 
--- name: resting_models
+-- name: models
 SELECT m.model, m.until, m.reason
 FROM batch_assets.model_pause AS m
 WHERE m.until > clock_timestamp()
 ORDER BY m.model
 
--- name: end_account_rest
--- It rests as long as ever if the next one comes soon.
+-- name: end_account_cooldown
+-- The next one is as long as ever if it comes soon.
 UPDATE batch_assets.account_pause AS p
 SET until = clock_timestamp()
 WHERE p.until > clock_timestamp()
 
--- name: is_account_resting
+-- name: is_account_cooling
 SELECT EXISTS (
     SELECT FROM batch_assets.account_pause AS p WHERE p.until > clock_timestamp()
 )
