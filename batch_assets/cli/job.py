@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import click
 import dagster as dg
 import typer
 
@@ -16,6 +15,7 @@ from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.output import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.jobs import batch_processing_job, report_job
+from batch_assets.resources.dagster_storage import SaidByDagsterError
 from batch_assets.resources.defaults import default_resources
 from batch_assets.resources.run_tags import EXCLUSIVE, tags_of
 from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
@@ -66,8 +66,8 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
     """
     try:
         opened = dg.DagsterInstance.from_config(str(dagster_home()))
-    except click.ClickException as error:
-        raise BatchAssetsError(error.message) from None
+    except SaidByDagsterError as error:
+        raise error.meant from None
     with opened as instance:
         RunWatch().close_dead_runs(instance)
         yield instance

@@ -38,6 +38,14 @@ def make_dagster_tables(url: str) -> None:
         ) from None
 
 
+class SaidByDagsterError(click.ClickException):
+    """What a person has to put right, in the form that Dagster's commands print as one sentence."""
+
+    def __init__(self, meant: BatchAssetsError) -> None:
+        super().__init__(str(meant))
+        self.meant = meant
+
+
 class WiredPostgresStorage(DagsterPostgresStorage):
     """Dagster's PostgreSQL storage on the database that the wiring says, in its own schema."""
 
@@ -48,17 +56,13 @@ class WiredPostgresStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, _config_value: Any) -> Self:
-        """The storage, on a database that was seen to answer.
-
-        What a person has to put right is raised in the form that Dagster's commands print as one
-        sentence, without a stack trace.
-        """
+        """The storage, on a database that was seen to answer; raises `SaidByDagsterError`."""
         try:
             settings = load_settings()
             url = connect(settings).dagster_database_url
             server_version = require_dagster_schema(url)
         except BatchAssetsError as error:
-            raise click.ClickException(str(error)) from None
+            raise SaidByDagsterError(error) from None
         if "dagster_webserver" in sys.modules:
             # Imported here: it takes a second, and no other process has a use for it.
             from batch_assets.resources.dagster_webserver import guard_webserver  # noqa: PLC0415

@@ -104,7 +104,10 @@ class RunWatch:
     def _ask(self, ask: Callable[[RunProcesses], _Answer], unknown: _Answer) -> _Answer:
         try:
             return ask(self._open())
-        except (BatchAssetsError, DBAPIError, psycopg.Error) as error:
+        except BatchAssetsError as error:
+            _log.warning("Whether runs live cannot be seen. %s", error)
+            return unknown
+        except (DBAPIError, psycopg.Error) as error:
             # Its own text may quote a row.
             _log.warning("Whether runs live cannot be seen (%s).", type(error).__name__)
             return unknown

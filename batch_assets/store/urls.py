@@ -133,7 +133,7 @@ def _unreadable() -> ConfigurationError:
     return ConfigurationError(
         "The database URL cannot be read: it must look like "
         "postgresql://user:password@host:5432/database, with special characters in the "
-        "password written as %XX."
+        "password, and behind the ?, written as %XX."
     )
 
 
@@ -157,7 +157,7 @@ def _place(place: str, *, has_user: bool) -> tuple[list[str], list[str]]:
     if ":" in place and not has_user and not place.startswith("["):
         # What looks like a host and its port may be a user and a password.
         raise ConfigurationError(
-            "The database URL names no user: put it before the host, "
+            "The database URL names no user before its host and port: put it there, "
             "as in postgresql://user:password@host:5432/database."
         )
     hosts, ports = [], []

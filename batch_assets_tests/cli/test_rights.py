@@ -128,6 +128,8 @@ def test_a_missing_right_is_one_sentence_of_commands_and_runs(type_: Type, roles
         "SELECT on batch_assets.installation",
         f"--grant-to {runner}`",
     )
+    roles.do("REVOKE USAGE ON SCHEMA dagster FROM {runner}")
+    assert_one_sentence(type_("runner", "run"), 11, "USAGE on schema dagster")
     assert type_("migrator", "migrate", "--grant-to", runner).code == 0
     assert (ran := type_("runner", "run")).code == 0, ran.err
     with psycopg.connect(roles.admin_url) as connection:

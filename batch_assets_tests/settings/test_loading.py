@@ -172,8 +172,8 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         "set DATABASE_URL and OPENAI_API_KEY, or none of DATABASE_URL, DAGSTER_DATABASE_URL, "
         "OPENAI_API_KEY, OPENAI_BASE_URL for the local stack.",
         "The database URL cannot be read: it must look like "
-        "postgresql://user:password@host:5432/database, with special characters in the password "
-        "written as %XX.",
+        "postgresql://user:password@host:5432/database, with special characters in the password, "
+        "and behind the ?, written as %XX.",
         "OPENAI_BASE_URL is no address of an API: set it to one such as "
         "https://api.openai.com/v1, or not at all.",
     ]

@@ -95,7 +95,9 @@ class Strategy:
             return
         try:
             write_history(self._engine, self._run_id, measured, self._chooser.decided())
-        except (BatchAssetsError, SQLAlchemyError, psycopg.Error) as error:
+        except BatchAssetsError as error:
+            _logger.warning("The history of the queries cannot be written. %s", error)
+        except (SQLAlchemyError, psycopg.Error) as error:
             _logger.warning(
                 "The history of the queries cannot be written (%s).", type(error).__name__
             )
