@@ -1,7 +1,7 @@
 """On which database and which server everything runs: decided here, from the settings, alone.
 
 The local stack is chosen only when nothing is configured, so that what is made up never meets what
-is real. This is the one module that may import `local/`, and only once the stack is asked for.
+is real. It is looked for only once it is asked for.
 """
 
 import os
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batch_assets.domain.errors import WrongSettingsError
+from batch_assets.local_stack import find_local_stack
 from batch_assets.openai_batch.profiles import COMPATIBLE, Profile, profile_of
 from batch_assets.settings import CONFIGURED_BY, Settings
 from batch_assets.store.dagster_schema import create_dagster_schema
@@ -76,12 +77,9 @@ def connect_local(name: str = DEFAULT_STACK, *, spool_dir: Path | None = None) -
     """The endpoints of the project's local stack `name`, whatever is configured.
 
     Starts the stack if it does not run, and migrates its database if need be. Raises
-    `LocalStackError`.
+    `LocalStackError`, or `ConfigurationError` where no local stack is installed.
     """
-    # Imported here, so that no production process loads it.
-    from batch_assets.local.stack import attach  # noqa: PLC0415 (see above)
-
-    stack = attach(PROJECT_DIR, name=name)
+    stack = find_local_stack().attach(PROJECT_DIR, name=name)
     if current(stack.database_url) != head_revision():
         upgrade(stack.database_url)
     create_dagster_schema(stack.database_url)

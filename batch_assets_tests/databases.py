@@ -13,11 +13,11 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, NullPool, create_engine, make_url
 
-from batch_assets.local import locks, places
-from batch_assets.local.postgres import EmbeddedPostgres
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.registry import Registry
 from batch_assets.store.urls import application_url
+from batch_assets_local import locks, paths
+from batch_assets_local.postgres import EmbeddedPostgres
 
 LIVEDASH_BY_PRISMA = Path(__file__).parent / "store" / "prisma_livedash.sql"
 
@@ -66,7 +66,7 @@ def _clear_dead_servers(everyone: Path) -> None:
 def _remove(server: EmbeddedPostgres, directory: Path) -> None:
     server.stop()
     if (directory / "stack").exists():
-        places.remove(directory / "stack")
+        paths.remove(directory / "stack")
     shutil.rmtree(directory)
 
 

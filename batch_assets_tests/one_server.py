@@ -1,6 +1,6 @@
 """One local Batch API server for many tests: emptying it is quicker than starting another one."""
 
-from batch_assets.local.batch_server import RunningServer, ServerConfig
+from batch_assets_local.batch_server import RunningServer, ServerConfig
 
 _TABLES = ("file", "batch", "result", "ledger")
 

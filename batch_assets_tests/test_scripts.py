@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-NEEDED = ["pyproject.toml", "requirements.txt", "requirements-dev.txt"]
+NEEDED = [
+    "pyproject.toml",
+    "local_stack/pyproject.toml",
+    "requirements.txt",
+    "requirements-dev.txt",
+]
 
 
 @pytest.fixture
@@ -18,8 +23,9 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "a project"
     made.mkdir()
     shutil.copytree(PROJECT / "scripts", made / "scripts")
+    (made / "local_stack").mkdir()
     for name in NEEDED:
-        shutil.copy(PROJECT / name, made)
+        shutil.copy(PROJECT / name, made / name)
     return made
 
 
@@ -152,6 +158,11 @@ def check(folder: Path) -> tuple[int, str]:
     [
         ("pyproject.toml", ('"rich>=15"', '"rich>=99"'), "asks for rich>=99"),
         ("pyproject.toml", ('"rich>=15"', '"rich>=15", "left-pad"'), "asks for left-pad"),
+        (
+            "local_stack/pyproject.toml",
+            ('"uvicorn>=0.54"', '"uvicorn>=99"'),
+            "asks for uvicorn>=99",
+        ),
         ("requirements.txt", ("typer==", "typer2=="), "pinned is nothing"),
         ("requirements-dev.txt", ("    # via\n", "-i https://x.example\n"), "names an address"),
     ],

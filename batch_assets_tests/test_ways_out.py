@@ -18,6 +18,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 import batch_assets
+import batch_assets_local
 from batch_assets.charts import cost_chart
 from batch_assets.cli import export, output
 from batch_assets.cli.screen import Column, Screen
@@ -33,12 +34,17 @@ from batch_assets.webhook.body import Sender, body_of
 from batch_assets_tests.hostile_text import HOSTILE, MARK, hidden_in, texts_in
 
 PACKAGE: Final = Path(batch_assets.__file__).parent
+LOCAL_STACK: Final = Path(batch_assets_local.__file__).parent
 DOCUMENT: Final = PACKAGE.parent / "docs" / "text_from_others.md"
 WORD_JOINER: Final = "\u2060"
 
 ONLY_IN: Final[dict[str, set[str]]] = {
     # logs
-    "logging.getLogger": {"domain/logs.py", "webhook/client.py", "local/keeper.py"},
+    "logging.getLogger": {
+        "domain/logs.py",
+        "webhook/client.py",
+        "batch_assets_local/supervisor.py",
+    },
     "context.log": {"ops/reporting.py"},
     # Dagster
     "add_output_metadata": {"ops/reporting.py"},
@@ -63,7 +69,7 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "Console": {"cli/screen.py"},
     "console.print": {"cli/screen.py"},
     "sys.stdout.write": {"cli/output.py"},
-    "sys.stderr.write": {"local/batch_server/command.py"},
+    "sys.stderr.write": {"batch_assets_local/batch_server/command.py"},
     "csv.writer": set(),
     "csv.DictWriter": {"cli/export.py"},
     # the webhook and charts
@@ -291,8 +297,9 @@ def test_the_document_has_every_way() -> None:
 def _uses() -> set[tuple[str, str]]:
     """Where what is called, by its whole name as it is written there."""
     return {
-        (path.relative_to(PACKAGE).as_posix(), name)
-        for path in sorted(PACKAGE.rglob("*.py"))
+        (path.relative_to(root).as_posix(), name)
+        for root, package in ((PACKAGE, PACKAGE), (LOCAL_STACK.parent, LOCAL_STACK))
+        for path in sorted(package.rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if (name := _named(node))
     }

@@ -10,7 +10,6 @@ from sqlalchemy.exc import OperationalError
 
 from batch_assets import wiring
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.local.stack import detach, reset
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL
 from batch_assets.resources.database import DatabaseResource
@@ -23,6 +22,7 @@ from batch_assets.store.dagster_schema import require_dagster_schema
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
 from batch_assets.wiring import connect, connect_local, local_environment
+from batch_assets_local.stack import detach, reset
 from batch_assets_tests.transaction_pooler import transaction_pooler
 
 DATABASE = "postgresql://livedash:canary-90be@db.example.com/livedash"

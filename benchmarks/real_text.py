@@ -18,10 +18,10 @@ from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.status import in_all
 from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.local import stack
-from batch_assets.local.batch_server import Ledger
-from batch_assets.local.samples import load_conversations
 from batch_assets.wiring import PROJECT_DIR, local_environment
+from batch_assets_local import stack
+from batch_assets_local.batch_server import Ledger
+from batch_assets_local.samples import load_conversations
 
 STACK = "real-text"
 COMPANIES = 40

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.local.batch_server import ServerConfig
-from batch_assets.local.record import LocalStack
 from batch_assets.wiring import PROJECT_DIR
+from batch_assets_local.batch_server import ServerConfig
+from batch_assets_local.state_file import LocalStack
 from browser.attacker import EVIL, attacker
 from browser.chromium import chromium, find_chromium, new_page
 from browser.proxy import NAME, find_nginx

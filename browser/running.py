@@ -13,13 +13,13 @@ from typing import Final
 import httpx2
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.local import stack
-from batch_assets.local.batch_server import ServerConfig
-from batch_assets.local.record import LocalStack
 from batch_assets.wiring import PROJECT_DIR, connect_local, local_environment
+from batch_assets_local import stack
+from batch_assets_local.batch_server import ServerConfig
+from batch_assets_local.state_file import LocalStack
 
 HOST: Final = "127.0.0.1"
-_DEMO: Final = "import sys; from batch_assets.cli.demo import run_demo; run_demo(sys.argv[1])"
+_DEMO: Final = "import sys; from batch_assets_local.cli.demo import run_demo; run_demo(sys.argv[1])"
 _DEMO_SECONDS: Final = 300.0
 _LOADED: Final = "{ repositoriesOrError { ... on RepositoryConnection { nodes { id } } } }"
 _READY_SECONDS: Final = 90.0

@@ -16,10 +16,10 @@ from PIL import Image
 
 from batch_assets.definitions import defs
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.local.batch_server import ServerConfig
-from batch_assets.local.record import LocalStack
-from batch_assets.local.samples import DEFAULT_SEED, seed_database
 from batch_assets.wiring import PROJECT_DIR
+from batch_assets_local.batch_server import ServerConfig
+from batch_assets_local.samples import DEFAULT_SEED, seed_database
+from batch_assets_local.state_file import LocalStack
 from browser.chromium import chromium, new_page
 from browser.launchpad import Launchpad
 from browser.pages import GENERAL, REPORTS, WORK, Page, declared_pages, scheduled_jobs

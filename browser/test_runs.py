@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from batch_assets.local.record import LocalStack
-from batch_assets.local.samples import DEFAULT_SEED, seed_database
+from batch_assets_local.samples import DEFAULT_SEED, seed_database
+from batch_assets_local.state_file import LocalStack
 from browser.launchpad import Launchpad
 from browser.window import Window
 

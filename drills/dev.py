@@ -12,8 +12,8 @@ from typing import Final
 
 import psutil
 
-from batch_assets.local import places, stack
 from batch_assets.wiring import local_environment
+from batch_assets_local import paths, stack
 
 _WORDS: Final[Mapping[str, str]] = {
     "dev": "batch_assets.cli dev",
@@ -23,8 +23,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "webserver": "dagster_webserver",
     "daemon": "dagster._daemon",
     "worker": "spawn_main",
-    "keeper": "batch_assets.local.keeper",
-    "server": "batch_assets.local.batch_server",
+    "supervisor": "batch_assets_local.supervisor",
+    "server": "batch_assets_local.batch_server",
     "postgres": "postgres -D",
 }
 """Words of each process's command line; a worker is the process of a run."""
@@ -96,7 +96,7 @@ class Dev:
 
     def _processes(self) -> Iterator[psutil.Process]:
         """Those that its own environment tells, and those of its stack."""
-        places_of_stack = (self.state_dir, places.postgres_home(self.state_dir))
+        places_of_stack = (self.state_dir, paths.postgres_home(self.state_dir))
         for process in psutil.process_iter():
             try:
                 is_mine = process.environ().get("BATCH_LOCAL_STACK") == self.stack_name

@@ -23,12 +23,12 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.local import places, stack
-from batch_assets.local.batch_server import RunningServer, running_server
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.sql import load
 from batch_assets.wiring import PROJECT_DIR
+from batch_assets_local import paths, stack
+from batch_assets_local.batch_server import RunningServer, running_server
 from drills.story import MODELS, Request
 from drills.world import World
 
@@ -204,7 +204,7 @@ def _disk(path: Path, megabytes: int, mode: str) -> Iterator[Path]:
 def placed(directory: Path) -> Iterator[Drill]:
     """A drill with its disks, its database and its server, which are gone afterwards."""
     stack.reset(PROJECT_DIR, name=STACK)
-    home = places.postgres_home(places.make_state_dir(PROJECT_DIR, STACK))
+    home = paths.postgres_home(paths.make_state_dir(PROJECT_DIR, STACK))
     with (
         _disk(home, _DATABASE_MB, "755"),
         _disk(directory / "disk", _SPOOL_MB, "700") as spool,

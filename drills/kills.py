@@ -19,11 +19,11 @@ from typing import Final
 import httpx2
 from sqlalchemy.exc import DBAPIError
 
-from batch_assets.local import record, stack
-from batch_assets.local.arrivals import let_go
 from batch_assets.store.engine import open_engine_for_looks
 from batch_assets.store.sql import load
 from batch_assets.wiring import PROJECT_DIR, connect_local
+from batch_assets_local import stack, state_file
+from batch_assets_local.arrivals import let_go
 from drills.dev import ROLES, Dev
 from drills.story import Request
 from drills.world import World
@@ -124,7 +124,7 @@ class Drill:
     @property
     def _world(self) -> World:
         """The database where it is now; nothing is started for it."""
-        kept = record.read(self._dev.state_dir)
+        kept = state_file.read(self._dev.state_dir)
         if kept is None:
             raise Away
         if self._kept is None or self._kept.url != kept.database_url:

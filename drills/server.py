@@ -13,9 +13,9 @@ from typing import Any, Final, NoReturn
 import httpx2
 
 from batch_assets.domain.errors import LocalStackError
-from batch_assets.local.batch_server import Ledger
-from batch_assets.local.batch_server.database import read_only
-from batch_assets.local.batch_server.running import serve
+from batch_assets_local.batch_server import Ledger
+from batch_assets_local.batch_server.database import read_only
+from batch_assets_local.batch_server.running import serve
 
 HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 20.0

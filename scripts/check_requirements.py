@@ -1,6 +1,6 @@
-"""Checks that requirements.txt and requirements-dev.txt fit pyproject.toml, without a registry.
+"""Checks that requirements.txt and requirements-dev.txt fit each pyproject.toml, offline.
 
-Each requirement of pyproject.toml has to be pinned to a version that it allows, every pin has to
+Each requirement of a pyproject.toml has to be pinned to a version that it allows, every pin has to
 carry hashes, the two files have to agree, and neither may name an address.
 """
 
@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -19,9 +20,10 @@ Pins = dict[str, set[str]]
 
 def main() -> int:
     """0 if all fits; else 1, and a line on stderr for each thing that does not."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project, local_stack = (_read(folder) for folder in (PROJECT, PROJECT / "local_stack"))
     extras = project["optional-dependencies"]
-    runtime = [*project["dependencies"], *extras["build"]]
+    others = [one for one in local_stack["dependencies"] if one != project["name"]]
+    runtime = [*project["dependencies"], *others, *extras["build"]]
     wanted = {
         "requirements.txt": runtime,
         "requirements-dev.txt": [*runtime, *extras["dev"]],
@@ -44,6 +46,13 @@ def main() -> int:
     if complaints:
         sys.stderr.write("Run `make lock` after a change of pyproject.toml.\n")
     return 1 if complaints else 0
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """What a `pyproject.toml` says of its project."""
+    text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    project: dict[str, Any] = tomllib.loads(text)["project"]
+    return project
 
 
 def _complaints(text: str, wanted: list[str]) -> Iterator[str]:

@@ -3,9 +3,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-for keeper in .local/*/keeper.json; do
-    [ -e "$keeper" ] || continue
-    stack=$(basename "$(dirname "$keeper")")
+for state_file in .local/*/keeper.json; do
+    [ -e "$state_file" ] || continue
+    stack=$(basename "$(dirname "$state_file")")
     # It knows what lies outside of this folder: root's databases, and sockets.
     BATCH_LOCAL_STACK=$stack .venv/bin/python -m batch_assets.cli local reset --yes ||
         echo "clean: the local stack $stack could not be removed; the rest goes on." >&2

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compiles requirements.txt and requirements-dev.txt from pyproject.toml, for every Python that it
-# allows. Pins that still fit stay; `--upgrade` takes the newest. No registry is named in the files.
+# Compiles requirements.txt and requirements-dev.txt from the pyproject.toml of both packages, for
+# every Python that they allow. Pins that still fit stay; `--upgrade` takes the newest. No registry is named in the files.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,9 +14,9 @@ fi
 compile() {
     output=$1
     shift
-    "$tools/bin/uv" pip compile pyproject.toml --extra build "$@" --output-file "$output" \
+    "$tools/bin/uv" pip compile pyproject.toml local_stack/pyproject.toml --extra build "$@" --output-file "$output" \
         --universal --python-version 3.11 --generate-hashes --no-header --quiet \
-        --no-emit-index-url --no-emit-find-links
+        --no-emit-package batch-assets --no-emit-index-url --no-emit-find-links
 }
 
 compile requirements.txt "$@"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv ready: Python, the pinned requirements, and this package in place. What is ready
-# already is left alone.
+# Makes .venv ready: Python, the pinned requirements, and the two packages of this project in
+# place. What is ready already is left alone.
 #
 #   scripts/setup.sh demo    what it takes to run
 #   scripts/setup.sh dev     and what it takes to test and check
@@ -52,11 +52,11 @@ install() {
         fail "the packages of $1 could not be installed: see pip's message above, check that the" \
             "package index can be reached, and try again."
     .venv/bin/python -m pip install -qq --no-compile --no-deps --no-build-isolation \
-        --editable . ||
-        fail "this package could not be installed into .venv: see pip's message above."
+        --editable . --editable ./local_stack ||
+        fail "the packages of this project could not be installed into .venv: see pip's message above."
     # On all cores, while pip would use one. Dagster takes three times as long to import without.
     # A few packages hold files for other versions of Python, which do not compile.
-    .venv/bin/python -m compileall -qq -j 0 .venv/lib batch_assets >/dev/null 2>&1 || true
+    .venv/bin/python -m compileall -qq -j 0 .venv/lib batch_assets local_stack >/dev/null 2>&1 || true
 }
 
 cd "$(dirname "$0")/.."
@@ -68,7 +68,7 @@ case $level in
 esac
 
 # What .venv was made from, and where: a copied one still points to where it came from.
-wanted="$(cksum pyproject.toml requirements.txt requirements-dev.txt) $(pwd -P)"
+wanted="$(cksum pyproject.toml local_stack/pyproject.toml requirements.txt requirements-dev.txt) $(pwd -P)"
 if [ "$(cat ".venv/ready-$level" 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi

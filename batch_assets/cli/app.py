@@ -1,12 +1,13 @@
 """The command line: the general commands, the groups of others, and how an error is shown."""
 
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from batch_assets.cli import controls_group, dead_letters_group, live_group, local_group
+from batch_assets.cli import controls_group, dead_letters_group, live_group
 from batch_assets.cli.options import AsJson, Yes, work
 from batch_assets.cli.terminal import settle_streams
 from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
@@ -14,6 +15,8 @@ from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.hosts import run_out
 
 TRACEBACK = "--traceback"
+COMMANDS = "batch_assets.commands"
+"""The entry points by which another distribution adds commands: each is a `typer.Typer`."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,12 +70,6 @@ def batch_assets(
     ] = False,
 ) -> None:
     """LiveDash's conversation analysis through the OpenAI Batch API."""
-
-
-@app.command()
-def demo() -> None:
-    """See it work: sample conversations through the job, on the local stack."""
-    work("demo").run_demo()
 
 
 @app.command()
@@ -199,4 +196,5 @@ def export_metrics(
 app.add_typer(controls_group.group)
 app.add_typer(live_group.group)
 app.add_typer(dead_letters_group.group, name="dead-letters")
-app.add_typer(local_group.group, name="local")
+for found in entry_points(group=COMMANDS):
+    app.add_typer(found.load())

@@ -21,7 +21,7 @@ from batch_assets.cli.process_session import (
     end_with_parent,
 )
 from batch_assets.domain.errors import BatchAssetsError, LocalStackError
-from batch_assets.local import stack
+from batch_assets.local_stack import find_local_stack
 from batch_assets.settings import load_settings
 from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR, local_environment
 
@@ -32,7 +32,7 @@ BY_MAKE = "MAKELEVEL"
 """In the environment of what `make` starts: then this program ends when it is killed."""
 LOOK_SECONDS = 2.0
 """How often it is looked whether the code server is whole."""
-KEEPER_SECONDS = 15.0
+SUPERVISOR_SECONDS = 15.0
 """How long the local stack may take to see that nobody uses it any more, and to end."""
 
 
@@ -103,20 +103,20 @@ def _answers(port: int) -> bool:
 
 
 def _keep_stack() -> None:
-    """Start the local stack again if its keeper was killed: what that has left is taken over."""
+    """Start the local stack again if its supervisor was killed: what that left is taken over."""
     with suppress(LocalStackError):
-        stack.attach(PROJECT_DIR, name=_stack_name())
+        find_local_stack().attach(PROJECT_DIR, name=_stack_name())
 
 
 def _leave_stack() -> None:
     """Let go of the local stack, and wait for its end unless someone else uses it."""
-    name = _stack_name()
+    stack, name = find_local_stack(), _stack_name()
     attached = stack.attach(PROJECT_DIR, name=name)
     stack.detach(PROJECT_DIR, name=name)
     if stack.is_used(PROJECT_DIR, name=name):
         return
     with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
-        psutil.Process(attached.keeper_pid).wait(KEEPER_SECONDS)
+        psutil.Process(attached.supervisor_pid).wait(SUPERVISOR_SECONDS)
 
 
 def _stack_name() -> str:

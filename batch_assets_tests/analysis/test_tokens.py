@@ -22,8 +22,8 @@ from batch_assets.analysis import (
 )
 from batch_assets.domain.packing import ESTIMATED_BYTES_PER_TOKEN, JSON_BYTES_PER_MESSAGE
 from batch_assets.domain.records import Conversation
-from batch_assets.local.answers import answer
-from batch_assets.local.samples import SampleSession, sample_sessions
+from batch_assets_local.answers import answer
+from batch_assets_local.samples import SampleSession, sample_sessions
 from batch_assets_tests.local.asking import body_of
 
 MOST = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.local import stack
+from batch_assets_local import stack
 from benchmarks.comparison import command
 from benchmarks.comparison.document import BEGIN, END
 from benchmarks.comparison.sizes import Size

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from batch_assets.cli import main
-from batch_assets.local import stack
-from batch_assets.local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets.wiring import PROJECT_DIR
+from batch_assets_local import stack
+from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 
 KEY = "sk-canary-key-0123456789"
 PARTS = ["batch_assets", "migrations", "dagster.yaml", "pyproject.toml", "workspace.yaml"]

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-from batch_assets.local import stack
-from batch_assets.local.batch_server import RunningServer
 from batch_assets.store.urls import application_url
+from batch_assets_local import stack
+from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.cli.conftest import KEY, Type
 from batch_assets_tests.factories import make_company, make_request, make_requests, make_session
 

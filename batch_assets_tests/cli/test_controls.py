@@ -11,14 +11,14 @@ from sqlalchemy import Engine, text
 from batch_assets.cli.app import app
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Cooldown, Policy
-from batch_assets.local.batch_server import RunningServer, ServerConfig
-from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import CompareLimits
+from batch_assets_local.batch_server import RunningServer, ServerConfig
+from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
 from batch_assets_tests.cli.test_errors import assert_one_sentence
 from batch_assets_tests.factories import make_company, make_requests

@@ -13,12 +13,12 @@ from pathlib import Path
 import pexpect
 import psycopg
 
-from batch_assets.cli.demo import what_it_did
 from batch_assets.cli.job import Run
 from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.domain.metrics import GROUPS
-from batch_assets.local import stack
-from batch_assets.local.samples import sample_companies
+from batch_assets_local import stack
+from batch_assets_local.cli.demo import what_it_did
+from batch_assets_local.samples import sample_companies
 from batch_assets_tests.cli.terminals import frames, shown_on_screen
 
 DEMO = [sys.executable, "-m", "batch_assets.cli", "demo"]

@@ -14,7 +14,7 @@ from typing import IO
 
 import psutil
 
-from batch_assets.local import stack
+from batch_assets_local import stack
 
 PATIENCE_SECONDS = 90
 REPOSITORY = '{repositoryName: "__repository__", repositoryLocationName: "batch_assets"}'

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.cli import drain as command
-from batch_assets.local.batch_server import RunningServer, ServerConfig
-from batch_assets.local.batch_server.config import Timing
 from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets_local.batch_server import RunningServer, ServerConfig
+from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.cli.conftest import Outcome, Type
 from batch_assets_tests.cli.test_errors import assert_one_sentence
 from batch_assets_tests.factories import make_company, make_requests

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import ProgrammingError
 
 from batch_assets.cli import listening
-from batch_assets.local.batch_server import RunningServer, ServerConfig
+from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
 from batch_assets_tests.cli.test_dev import free_port
 from batch_assets_tests.openai_batch import certificates

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from batch_assets.local.batch_server import RunningServer
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.wiring import PROJECT_DIR
+from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.cli.conftest import KEY
 from batch_assets_tests.databases import connected
 from batch_assets_tests.factories import make_company, make_requests

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.store.urls import application_url
+from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
 from batch_assets_tests.cli.test_errors import assert_one_sentence
 from batch_assets_tests.factories import make_company, make_request, make_requests, make_session

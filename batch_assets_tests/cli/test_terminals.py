@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import pytest
 from wcwidth import wcswidth
 
-from batch_assets.local.batch_server import ServerConfig, running_server
 from batch_assets.wiring import PROJECT_DIR
+from batch_assets_local.batch_server import ServerConfig, running_server
 from batch_assets_tests.cli.every_command import every_command
 from batch_assets_tests.cli.terminals import Environ, PipedTyping, Seen, Typing, typing
 from batch_assets_tests.cli.test_dev import free_port

@@ -9,11 +9,11 @@ import dagster as dg
 import pytest
 
 from batch_assets.definitions import build_definitions
-from batch_assets.local.batch_server.config import ServerConfig
-from batch_assets.local.batch_server.running import RunningServer, running_server
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
 from batch_assets.wiring import Endpoints
+from batch_assets_local.batch_server.config import ServerConfig
+from batch_assets_local.batch_server.running import RunningServer, running_server
 
 RunJob = Callable[..., dg.ExecuteInProcessResult]
 

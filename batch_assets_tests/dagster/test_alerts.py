@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.alerts.rules import RULES
-from batch_assets.local.batch_server import RunningServer
+from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import (
     evaluations,

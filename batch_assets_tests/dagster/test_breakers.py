@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, text
 
-from batch_assets.local.batch_server import RunningServer
+from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import failed_ops, metadata_of
 from batch_assets_tests.factories import make_company, make_requests

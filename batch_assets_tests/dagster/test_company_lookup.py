@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, event, text
 
-from batch_assets.local.batch_server import RunningServer
 from batch_assets.store.one_statement import SQL
 from batch_assets.store.original import OriginalQueries
+from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import everything_stored, metadata_of
 from batch_assets_tests.factories import make_company, make_requests

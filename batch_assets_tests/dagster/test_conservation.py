@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.conservation import Misfit
-from batch_assets.local.batch_server import RunningServer
 from batch_assets.ops.conservation import ASSET
+from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import evaluations, failed_ops, failure_of, metadata_of
 from batch_assets_tests.factories import make_company, make_requests

@@ -11,8 +11,6 @@ from batch_assets.definitions import defs
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Policy
 from batch_assets.jobs import control_jobs
-from batch_assets.local.batch_server import RunningServer, ServerConfig
-from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.ops.controls import batches, switches
@@ -21,6 +19,8 @@ from batch_assets.settings import load_settings
 from batch_assets.stages.controls.query_mode import ENVIRONMENT
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.strategy import QueryMode, choose_queries
+from batch_assets_local.batch_server import RunningServer, ServerConfig
+from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import failure_of, metadata_of
 from batch_assets_tests.factories import make_company, make_requests

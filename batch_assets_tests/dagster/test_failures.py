@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 
 from batch_assets.definitions import build_definitions
-from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.ops.failures import clear_failures
+from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import everything_stored, failed_ops, failure_of
 from batch_assets_tests.factories import make_company, make_requests

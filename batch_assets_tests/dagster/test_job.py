@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.batches import CompanyStatistics
-from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.original import OriginalQueries
+from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.dagster.conftest import ANSWER, RunJob
 from batch_assets_tests.dagster.reading import (
     everything_stored,

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, Row, text
 
-from batch_assets.local.batch_server import RunningServer, ServerConfig
+from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.factories import (
     make_company,

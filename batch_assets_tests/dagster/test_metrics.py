@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.metrics import GROUPS, figure_types
-from batch_assets.local.batch_server import RunningServer, ServerConfig, running_server
+from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets_tests.dagster.conftest import ANSWER, RunJob
 from batch_assets_tests.dagster.reading import failed_ops
 from batch_assets_tests.factories import make_company, make_requests

@@ -12,7 +12,6 @@ from sqlalchemy import Engine, text
 
 from batch_assets.definitions import build_definitions
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.local.batch_server.running import RunningServer
 from batch_assets.ops.failures import clear_failures
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
@@ -20,6 +19,7 @@ from batch_assets.store.counting import statements_sent
 from batch_assets.store.strategy import QueryMode, Toggle
 from batch_assets.store.strategy.operations import PROBED
 from batch_assets.wiring import Endpoints
+from batch_assets_local.batch_server.running import RunningServer
 from batch_assets_tests.dagster.reading import metadata_of
 from batch_assets_tests.factories import make_company, make_requests
 

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from batch_assets.definitions import build_definitions
-from batch_assets.local.batch_server.running import RunningServer
 from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
 from batch_assets.wiring import Endpoints
+from batch_assets_local.batch_server.running import RunningServer
 from batch_assets_tests.dagster.reading import metadata_of
 from batch_assets_tests.factories import make_company, make_requests
 

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine
 
-from batch_assets.local.batch_server import RunningServer
+from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import everything_stored, metadata_of
 from batch_assets_tests.factories import make_company, make_requests

@@ -13,8 +13,8 @@ import pytest
 from markdown_it import MarkdownIt
 from sqlalchemy import create_engine, text
 
-from batch_assets.local.batch_server import ServerConfig, running_server
 from batch_assets.store.urls import application_url
+from batch_assets_local.batch_server import ServerConfig, running_server
 from batch_assets_tests.dagster.conftest import job_runner
 from batch_assets_tests.dagster.reading import evaluations
 from batch_assets_tests.databases import TestDatabases

@@ -32,9 +32,9 @@ KILLS = (
     # Nobody is left who knows of the run; Dagster itself goes on.
     ["worker", "code"],
     # Whoever tends the database is gone, and the database.
-    ["keeper", "postgres"],
+    ["supervisor", "postgres"],
     # As when the host goes down: it is started again.
-    ["dev", "dagster", "front", "code", "webserver", "daemon", "worker", "keeper", "postgres"],
+    ["dev", "dagster", "front", "code", "webserver", "daemon", "worker", "supervisor", "postgres"],
 )
 
 

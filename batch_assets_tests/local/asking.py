@@ -4,7 +4,7 @@ from typing import Any
 
 from batch_assets.analysis import request_body
 from batch_assets.domain.records import Conversation, Message
-from batch_assets.local.samples import SampleSession
+from batch_assets_local.samples import SampleSession
 
 
 def body_of(session: SampleSession, processing_type: str = "session_analysis") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from batch_assets.local import stack
+from batch_assets_local import stack
 
 
 def main(project: Path, options: stack.StackOptions) -> None:

@@ -1,4 +1,4 @@
-"""The smallest program that the keeper takes for a Batch API server, which starts in no time.
+"""The smallest program that the supervisor takes for a Batch API server, which starts in no time.
 
 It answers everything with the names of its environment variables.
 """

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from batch_assets.analysis.registry import known_types, processing_types
-from batch_assets.local.answers import answer, conversation_in
-from batch_assets.local.samples import SampleSession, sample_sessions
-from batch_assets.local.samples.recognition import recognize
 from batch_assets.store.tables.livedash_types import SESSION_CATEGORIES
+from batch_assets_local.answers import answer, conversation_in
+from batch_assets_local.samples import SampleSession, sample_sessions
+from batch_assets_local.samples.recognition import recognize
 from batch_assets_tests.local.asking import body_of
 
 NOW = datetime(2026, 3, 12, 9, 30, tzinfo=UTC)

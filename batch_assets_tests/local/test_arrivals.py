@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.local.arrivals import bring_in, let_go, open_conversations
-from batch_assets.local.samples import SampleSession, sample_sessions, seeding
 from batch_assets.store.strategy import choose_queries
+from batch_assets_local.arrivals import bring_in, let_go, open_conversations
+from batch_assets_local.samples import SampleSession, sample_sessions, seeding
 from batch_assets_tests.store.queries.support import TRANSIENT, Desk, failed
 
 SET = 339

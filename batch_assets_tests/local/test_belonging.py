@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from batch_assets.domain.errors import LocalStackError
-from batch_assets.local import belonging
-from batch_assets.local.belonging import TOKEN_FILE
+from batch_assets_local import belonging
+from batch_assets_local.belonging import TOKEN_FILE
 
 
 @pytest.fixture

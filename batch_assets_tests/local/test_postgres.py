@@ -13,17 +13,17 @@ import psycopg
 import pytest
 
 from batch_assets.domain.errors import LocalStackError
-from batch_assets.local import places, postgres_programs, processes
-from batch_assets.local.postgres import EmbeddedPostgres
+from batch_assets_local import paths, postgres_programs, processes
+from batch_assets_local.postgres import EmbeddedPostgres
 
 Start = Callable[[], EmbeddedPostgres]
 
 
 @pytest.fixture(scope="module")
 def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    directory = places.make_state_dir(tmp_path_factory.mktemp("project"))
+    directory = paths.make_state_dir(tmp_path_factory.mktemp("project"))
     yield directory
-    places.remove(directory)
+    paths.remove(directory)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def ask(server: EmbeddedPostgres, question: LiteralString) -> tuple[object, ...]
 
 
 def data_dir(state_dir: Path) -> Path:
-    return places.postgres_home(state_dir) / "data"
+    return paths.postgres_home(state_dir) / "data"
 
 
 def postmaster_pid(state_dir: Path) -> int:
@@ -78,7 +78,7 @@ def test_it_is_set_up_as_the_project_needs_it(start: Start, state_dir: Path) -> 
 
 def test_only_the_user_who_made_it_comes_in(start: Start, state_dir: Path) -> None:
     server = start()
-    account = places.server_account()
+    account = paths.server_account()
 
     host = Path(server.url().partition("host=")[2])
     assert stat.S_IMODE(host.lstat().st_mode) == 0o700
@@ -93,7 +93,7 @@ def test_only_the_user_who_made_it_comes_in(start: Start, state_dir: Path) -> No
         cwd="/",
         **processes.as_account(account),
     )
-    if account == places.own_account():
+    if account == paths.own_account():
         assert knock.stdout == "welcome\n"
     else:
         assert "Peer authentication failed" in knock.stderr
@@ -102,7 +102,7 @@ def test_only_the_user_who_made_it_comes_in(start: Start, state_dir: Path) -> No
 def test_it_is_found_again_after_its_launcher_was_killed(start: Start, state_dir: Path) -> None:
     launch = (
         "import os, signal, sys; from pathlib import Path;"
-        "from batch_assets.local.postgres import EmbeddedPostgres;"
+        "from batch_assets_local.postgres import EmbeddedPostgres;"
         "server = EmbeddedPostgres(Path(sys.argv[1]), durable=False);"
         "server.launch(); server.wait_ready(); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -138,8 +138,8 @@ def test_an_old_pid_that_is_another_programs_now_fools_nobody(
 
 
 def test_an_interrupted_first_start_leaves_nothing_that_counts(tmp_path: Path) -> None:
-    directory = places.make_state_dir(tmp_path)
-    half_made = places.make_postgres_home(directory) / "unfinished-abc"
+    directory = paths.make_state_dir(tmp_path)
+    half_made = paths.make_postgres_home(directory) / "unfinished-abc"
     half_made.mkdir()
     (half_made / "PG_VERSION").write_text("1")
     server = EmbeddedPostgres(directory, durable=False)
@@ -150,13 +150,13 @@ def test_an_interrupted_first_start_leaves_nothing_that_counts(tmp_path: Path) -
     assert ask(server, "SELECT 1") == (1,)
     assert not half_made.exists()
     server.stop()
-    places.remove(directory)
+    paths.remove(directory)
 
 
 def test_a_server_left_by_a_removed_stack_is_ended_and_its_data_are_made_anew(
     tmp_path: Path,
 ) -> None:
-    directory = places.make_state_dir(tmp_path)
+    directory = paths.make_state_dir(tmp_path)
     left = EmbeddedPostgres(directory, durable=False)
     left.launch()
     left.wait_ready()
@@ -164,14 +164,14 @@ def test_a_server_left_by_a_removed_stack_is_ended_and_its_data_are_made_anew(
         connection.execute("CREATE TABLE inherited ()")
     shutil.rmtree(directory)
 
-    server = EmbeddedPostgres(places.make_state_dir(tmp_path), durable=False)
+    server = EmbeddedPostgres(paths.make_state_dir(tmp_path), durable=False)
     server.launch()
     server.wait_ready()
 
     assert not left.is_alive()
     assert ask(server, "SELECT to_regclass('inherited')") == (None,)
     server.stop()
-    places.remove(directory)
+    paths.remove(directory)
 
 
 @contextmanager
@@ -220,15 +220,15 @@ def test_the_servers_log_quotes_no_row(start: Start, state_dir: Path) -> None:
 
 
 def test_a_socket_directory_of_a_stranger_is_not_taken(tmp_path: Path) -> None:
-    account = places.server_account()
-    own = places.socket_dir(tmp_path, account)
-    assert places.socket_dir(tmp_path, account) == own
+    account = paths.server_account()
+    own = paths.socket_dir(tmp_path, account)
+    assert paths.socket_dir(tmp_path, account) == own
 
     own.chmod(0o777)
-    another = places.socket_dir(tmp_path, account)
+    another = paths.socket_dir(tmp_path, account)
 
     assert another != own
     own.chmod(0o700)
-    places.remove(tmp_path)
+    paths.remove(tmp_path)
     assert not own.exists()
     assert not another.exists()

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.local.samples import (
+from batch_assets.store.tables.livedash_types import SESSION_CATEGORIES
+from batch_assets_local.samples import (
     SampleSession,
     SeedSummary,
     load_conversations,
@@ -19,8 +20,7 @@ from batch_assets.local.samples import (
     sample_sessions,
     seed_database,
 )
-from batch_assets.local.samples.scenarios import LANGUAGES, phrasebook
-from batch_assets.store.tables.livedash_types import SESSION_CATEGORIES
+from batch_assets_local.samples.scenarios import LANGUAGES, phrasebook
 
 NOW = datetime(2026, 3, 12, 9, 30, tzinfo=UTC)
 # Placeholders, choices, doubled blanks or a blank before a full stop: a template that broke.

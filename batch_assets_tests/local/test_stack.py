@@ -20,20 +20,20 @@ import psycopg
 import pytest
 
 from batch_assets.domain.errors import LocalStackError
-from batch_assets.local import places, processes, stack
-from batch_assets.local.stack import LocalStack, StackOptions
+from batch_assets_local import paths, processes, stack
+from batch_assets_local.stack import LocalStack, StackOptions
 
 HERE = Path(__file__).parent
 STAND_IN = (sys.executable, str(HERE / "stand_in_server.py"))
 OPTIONS = StackOptions(durable=False, linger_seconds=0.3, server_program=STAND_IN)
-ALL = {"keeper", "server", "postgres"}
+ALL = {"supervisor", "server", "postgres"}
 # Attaches and says who keeps the stack, then lives until its standard input ends.
 USER = """
 import sys
 from pathlib import Path
-from batch_assets.local import stack
+from batch_assets_local import stack
 attached = stack.attach(Path(sys.argv[1]), options=stack.StackOptions.from_json(sys.argv[2]))
-print(attached.keeper_pid, flush=True)
+print(attached.supervisor_pid, flush=True)
 sys.stdin.read()
 """
 
@@ -75,12 +75,12 @@ def kill(process_id: int) -> None:
 
 
 def processes_of(project: Path, name: str = "default") -> dict[str, int]:
-    """The ids of the stack's living processes: "keeper", "server" and "postgres"."""
-    directory = places.state_dir(project, name)
+    """The ids of the stack's living processes: "supervisor", "server" and "postgres"."""
+    directory = paths.state_dir(project, name)
     marks = {
-        str(directory): "keeper",
+        str(directory): "supervisor",
         str(directory / "batch-server"): "server",
-        str(places.postgres_home(directory) / "data"): "postgres",
+        str(paths.postgres_home(directory) / "data"): "postgres",
     }
     living = {}
     for mark, kind in marks.items():
@@ -146,7 +146,7 @@ def test_attach_starts_both_and_the_next_call_finds_them(
 
 def test_two_who_attach_at_once_share_one_and_it_outlives_the_first(project: Path) -> None:
     with user_of(project) as first, user_of(project) as second:
-        assert first_line(first) == first_line(second) == str(processes_of(project)["keeper"])
+        assert first_line(first) == first_line(second) == str(processes_of(project)["supervisor"])
         kill(first.pid)
         first.wait()
         time.sleep(OPTIONS.linger_seconds + 0.5)
@@ -168,22 +168,22 @@ def test_who_lets_go_sees_whether_someone_else_is_left(project: Path) -> None:
         assert not stack.is_used(project)
 
 
-def test_the_next_keeper_takes_over_from_one_that_was_killed(project: Path) -> None:
+def test_the_next_supervisor_takes_over_from_one_that_was_killed(project: Path) -> None:
     before = stack.attach(project, options=OPTIONS)
     left = processes_of(project)
-    kill(before.keeper_pid)
-    eventually(lambda: "keeper" not in processes_of(project))
+    kill(before.supervisor_pid)
+    eventually(lambda: "supervisor" not in processes_of(project))
 
     after = stack.attach(project, options=OPTIONS)
 
-    assert after == replace(before, keeper_pid=after.keeper_pid)
-    assert processes_of(project) == left | {"keeper": after.keeper_pid}
+    assert after == replace(before, supervisor_pid=after.supervisor_pid)
+    assert processes_of(project) == left | {"supervisor": after.supervisor_pid}
     assert answers(after)
 
 
-def test_stop_ends_what_a_killed_keeper_left(project: Path) -> None:
+def test_stop_ends_what_a_killed_supervisor_left(project: Path) -> None:
     attached = stack.attach(project, options=OPTIONS)
-    kill(attached.keeper_pid)
+    kill(attached.supervisor_pid)
 
     stack.stop(project)
 
@@ -213,7 +213,7 @@ def test_a_server_that_keeps_dying_is_given_up(project: Path) -> None:
 
     eventually(kill_until_given_up)
 
-    assert "dies again and again" in (stack.state_dir(project) / "keeper.log").read_text()
+    assert "dies again and again" in (stack.state_dir(project) / "supervisor.log").read_text()
     assert answers(stack.attach(project, options=OPTIONS))
 
 
@@ -227,19 +227,19 @@ def test_stop_keeps_the_data_and_the_port_and_reset_removes_all(tmp_path: Path) 
 
     second = stack.attach(project, options=OPTIONS)
 
-    assert second == replace(first, keeper_pid=second.keeper_pid)
+    assert second == replace(first, supervisor_pid=second.supervisor_pid)
     with psycopg.connect(second.database_url) as connection:
         connection.execute("SELECT FROM kept")
     stack.reset(project)
     assert not processes_of(project)
     assert not second.state_dir.exists()
-    assert not places.postgres_home(second.state_dir).exists()
+    assert not paths.postgres_home(second.state_dir).exists()
     assert not Path(second.database_url.partition("host=")[2]).exists()
 
 
-def test_sigterm_to_the_keeper_ends_all(project: Path) -> None:
+def test_sigterm_to_the_supervisor_ends_all(project: Path) -> None:
     attached = stack.attach(project, options=OPTIONS)
-    os.kill(attached.keeper_pid, signal.SIGTERM)
+    os.kill(attached.supervisor_pid, signal.SIGTERM)
 
     eventually(lambda: not processes_of(project))
 
@@ -264,7 +264,7 @@ def test_a_stack_whose_directory_is_removed_by_hand_ends_and_the_next_inherits_n
     ):
         connection.execute("SELECT FROM inherited")
     stack.reset(tmp_path)
-    assert not places.postgres_home(attached.state_dir).exists()
+    assert not paths.postgres_home(attached.state_dir).exists()
 
 
 def test_stacks_of_other_names_are_left_alone(project: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_normal_user_has_all_of_it_in_the_project(tmp_path: Path) -> None:
     options = StackOptions(durable=False, server_program=STAND_IN)
     command = [sys.executable, str(HERE / "normal_user.py"), str(project), options.to_json()]
     if os.geteuid() == 0:
-        account = places.server_account()
+        account = paths.server_account()
         os.chown(project, account.uid, account.gid)
         # The interpreter may lie in root's home: the right to pass is kept, all else is dropped.
         ids = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
@@ -349,7 +349,7 @@ def test_a_port_in_use_is_named(project: Path) -> None:
         stack.attach(project, options=replace(OPTIONS, port=port + 1))
 
 
-def test_a_keeper_that_dies_as_it_starts_is_replaced(project: Path, tmp_path: Path) -> None:
+def test_a_supervisor_that_dies_as_it_starts_is_replaced(project: Path, tmp_path: Path) -> None:
     once = tmp_path / "killed"
     program = (
         "import os, pathlib, runpy, signal, sys\n"

@@ -11,11 +11,11 @@ import pytest
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.records import RemoteBatch, ResultLine
 from batch_assets.domain.states import SERVER_ENDED
-from batch_assets.local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
+from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 
 BODY = {
     "model": "gpt-4o-mini",

@@ -14,10 +14,10 @@ import pytest
 
 from batch_assets.domain.errors import BatchAssetsError, DatabaseUnavailableError
 from batch_assets.domain.records import Company
-from batch_assets.local import locks
 from batch_assets.resources import company_cache
 from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
 from batch_assets.resources.company_file import CompanyFile, Instant
+from batch_assets_local import locks
 
 CANARY = "canary-61fa"
 DATABASE = f"postgresql://livedash:{CANARY}@db.example.com/livedash"

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from batch_assets.local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
+from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.moves import (
     ALLOWED_OF_BATCHES,

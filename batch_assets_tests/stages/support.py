@@ -12,8 +12,6 @@ from batch_assets.domain.batches import ClaimedBatch
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.domain.states import Bucket
-from batch_assets.local.batch_server import RunningServer, ServerConfig
-from batch_assets.local.batch_server.config import Timing
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.abandoned import AbandonedReport, read_abandoned
 from batch_assets.stages.batch_submitter import BatchSubmitter
@@ -29,6 +27,8 @@ from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport, requeue_due, retry_failed
 from batch_assets.stages.submit import SubmitReport, submit_due
 from batch_assets.store.protocol import Queries, Spent
+from batch_assets_local.batch_server import RunningServer, ServerConfig
+from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.store.queries.support import Desk
 

@@ -16,7 +16,6 @@ from batch_assets.domain.breakers import BREAKER_OPEN
 from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.policy import Policy
-from batch_assets.local.batch_server import RunningServer
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
@@ -25,6 +24,7 @@ from batch_assets.store.breakers import Breakers
 from batch_assets.store.engine import open_engine
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
+from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.stages.support import API_KEY, QUICK, Lab, call_rule, refusal
 
 UNWELL = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")

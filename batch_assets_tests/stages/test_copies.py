@@ -14,9 +14,6 @@ from psycopg import sql
 from sqlalchemy import Engine, make_url
 
 from batch_assets.domain.errors import SubmissionHeldError
-from batch_assets.local import places, postgres_programs
-from batch_assets.local.batch_server import RunningServer
-from batch_assets.local.postgres import EmbeddedPostgres
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.orphans import find_orphans
 from batch_assets.stages.pipeline import Pipeline
@@ -24,6 +21,9 @@ from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
+from batch_assets_local import paths, postgres_programs
+from batch_assets_local.batch_server import RunningServer
+from batch_assets_local.postgres import EmbeddedPostgres
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.stages.support import API_KEY, QUICK, Lab, call_rule
 from batch_assets_tests.store.queries.support import Desk
@@ -59,7 +59,7 @@ def two_stacks(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
         directory.mkdir()
     yield first, second
     for directory in (first, second):
-        places.remove(directory)
+        paths.remove(directory)
 
 
 @contextmanager
@@ -84,20 +84,20 @@ def opened(url: str) -> Iterator[Engine]:
 
 def copy_files(source: Path, target: Path) -> None:
     """Copy the data of a server that is down, as a snapshot would."""
-    homes = [str(places.postgres_home(directory)) for directory in (source, target)]
+    homes = [str(paths.postgres_home(directory)) for directory in (source, target)]
     subprocess.run(["cp", "-a", "--", *homes], check=True)
 
 
 def base_backup(source: Path, url: str, target: Path, *options: str) -> None:
     """Copy the data of a server that runs."""
-    home, account = places.postgres_home(source), places.server_account()
+    home, account = paths.postgres_home(source), paths.server_account()
     with (home / "pg_hba.conf").open("a", encoding="utf-8") as rules:
         rules.write("local replication all peer map=owner\n")
     with (home / "pg_ident.conf").open("a", encoding="utf-8") as names:
         names.write(f'owner "{account.name}" all\n')
     with psycopg.connect(url) as connection:
         connection.execute("SELECT pg_reload_conf()")
-    data = places.make_postgres_home(target) / "data"
+    data = paths.make_postgres_home(target) / "data"
     program = postgres_programs.programs() / "pg_basebackup"
     where = [f"--pgdata={data}", f"--dbname={url}", "--checkpoint=fast", "--no-sync"]
     subprocess.run([program, *where, *options], check=True, cwd="/")

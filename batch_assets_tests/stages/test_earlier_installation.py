@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.local.batch_server import RunningServer
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.controls.abandon import abandon_batch
 from batch_assets.stages.pipeline import Pipeline
@@ -16,6 +15,7 @@ from batch_assets.store.conservation import Conservation
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
+from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.odd_values import TIMES
 from batch_assets_tests.one_database import empty, one_database

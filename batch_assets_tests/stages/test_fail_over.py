@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from batch_assets.domain.errors import SubmissionHeldError
-from batch_assets.local.postgres import EmbeddedPostgres
 from batch_assets.store.migrate import upgrade
+from batch_assets_local.postgres import EmbeddedPostgres
 from batch_assets_tests.stages.support import Lab, wait_until
 from batch_assets_tests.stages.test_copies import (
     MakeLab,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from batch_assets.local.batch_server import RunningServer, ServerConfig
+from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.stages.support import ANSWER
 

@@ -13,7 +13,6 @@ from sqlalchemy.dialects.postgresql import ENUM
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.dead_letters import Criteria
-from batch_assets.local.batch_server import RunningServer, ServerConfig
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.alerts import Alerts
@@ -26,6 +25,7 @@ from batch_assets.store.strategy import choose_queries
 from batch_assets.store.tables import livedash
 from batch_assets.store.tables.livedash_types import ENUM_TYPES
 from batch_assets.store.watching import Watching
+from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.factories import make_company, make_request, make_session
 from batch_assets_tests.odd_values import ADDED_LATER, TEXTS, odd_values
 from batch_assets_tests.one_database import empty

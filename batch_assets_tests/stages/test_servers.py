@@ -9,11 +9,11 @@ from typing import Any, get_args
 import pytest
 
 from batch_assets.domain.errors import SubmissionHeldError
-from batch_assets.local.batch_server.profiles.played import PLAYED, Server
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import NAMES, profile_of, versioned
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.remote_ids import metadata_of
+from batch_assets_local.batch_server.profiles.played import PLAYED, Server
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal, wait_until
 
 WEEK = 7 * 86_400

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from batch_assets.local.batch_server import RunningServer, ServerConfig, running_server
-from batch_assets.local.samples import sample_companies, sample_sessions, seed_database
+from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
+from batch_assets_local.samples import sample_companies, sample_sessions, seed_database
 from batch_assets_tests.stages.support import Lab
 from drills.livedash.metrics import counted_sessions, metrics_of
 

@@ -9,7 +9,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from batch_assets.domain.errors import LocalStackError
-from batch_assets.local.batch_server.running import serve
+from batch_assets_local.batch_server.running import serve
 from benchmarks.comparison.own_process import context, end_with_parent
 from benchmarks.comparison.phrases import answer
 from benchmarks.comparison.waiting import HOLDING

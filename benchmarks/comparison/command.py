@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.local import stack
-from batch_assets.local.options import StackOptions
 from batch_assets.wiring import PROJECT_DIR
+from batch_assets_local import stack
+from batch_assets_local.options import StackOptions
 from benchmarks.comparison.comparing import Comparison
 from benchmarks.comparison.databases import Databases
 from benchmarks.comparison.document import DOCUMENT, markdown, write_document

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
-from batch_assets.local.batch_server import ServerConfig, running_server
+from batch_assets_local.batch_server import ServerConfig, running_server
 from batch_assets_tests.local.batch_server.support import Lab, echo
 
 

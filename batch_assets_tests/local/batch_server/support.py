@@ -10,7 +10,7 @@ import httpx2
 from openai import OpenAI
 from openai.types import Batch, FileObject
 
-from batch_assets.local.batch_server import RunningServer
+from batch_assets_local.batch_server import RunningServer
 
 ENDPOINT: Final = "/v1/chat/completions"
 ENDED = {"completed", "failed", "expired", "cancelled"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.local.batch_server import ServerConfig, running_server
+from batch_assets_local.batch_server import ServerConfig, running_server
 from batch_assets_tests.local.batch_server.support import Lab, echo
 
 

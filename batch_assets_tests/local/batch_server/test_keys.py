@@ -7,7 +7,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from batch_assets.local.batch_server import running_server
+from batch_assets_local.batch_server import running_server
 from batch_assets_tests.local.batch_server.support import Lab, row
 
 SECRET = "sk-secret-0123456789"

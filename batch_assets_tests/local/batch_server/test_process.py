@@ -13,15 +13,15 @@ import pytest
 from openai import OpenAI
 
 from batch_assets.domain.errors import LocalStackError
-from batch_assets.local.batch_server import Ledger, RunningServer, running_server
+from batch_assets_local.batch_server import Ledger, RunningServer, running_server
 from batch_assets_tests.local.batch_server.support import ENDPOINT, echo, jsonl, rows, wait_until
 
-MODULE = (sys.executable, "-m", "batch_assets.local.batch_server")
+MODULE = (sys.executable, "-m", "batch_assets_local.batch_server")
 # The same as the module, with a stand-in for its answers.
 STAND_IN = """
 import sys
 from pathlib import Path
-from batch_assets.local.batch_server.running import serve
+from batch_assets_local.batch_server.running import serve
 from batch_assets_tests.local.batch_server.support import echo
 state_dir, port_file = map(Path, sys.argv[1:])
 serve(state_dir, host="127.0.0.1", port=0, port_file=port_file, answerer=echo)

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import httpx2
 import pytest
 
-from batch_assets.local.batch_server import ServerConfig
-from batch_assets.local.batch_server.profiles.played import PLAYED, Server
+from batch_assets_local.batch_server import ServerConfig
+from batch_assets_local.batch_server.profiles.played import PLAYED, Server
 from batch_assets_tests.local.batch_server.support import Lab
 
 SERVERS = get_args(Server)

@@ -9,7 +9,7 @@ import pytest
 from openai.lib._pydantic import to_strict_json_schema
 from pydantic import BaseModel, ConfigDict, Field
 
-from batch_assets.local.batch_server.strict_schema import problem
+from batch_assets_local.batch_server.strict_schema import problem
 from batch_assets_tests.local.batch_server.support import Lab
 
 

@@ -9,7 +9,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from batch_assets.local.batch_server import ServerConfig, running_server
+from batch_assets_local.batch_server import ServerConfig, running_server
 from batch_assets_tests.local.batch_server.support import Lab, echo, row, rows, wait_until
 
 DAY = 86_400

@@ -1,7 +1,0 @@
-"""Runs the command."""
-
-import sys
-
-from batch_assets.local.batch_server.command import main
-
-sys.exit(main())

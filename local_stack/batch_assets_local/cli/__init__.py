@@ -1,0 +1,1 @@
+"""What people type about the local stack: `batch-assets demo` and `batch-assets local …`."""

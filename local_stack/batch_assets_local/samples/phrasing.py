@@ -1,0 +1,75 @@
+"""Turns the patterns of a scenario into the sentences of one session."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from random import Random
+from typing import Final
+
+from batch_assets_local.samples.scenarios import Phrasebook
+
+CHOICE: Final = re.compile(r"\[(?:(\d):\s)?([^\[\]]*)\]")
+SLOT: Final = re.compile(r"\{(\w+)(?::([+-]?\d+))?\}")
+_SATURDAY: Final = 5
+
+
+class Phrasing:
+    """Makes the choices of one session: the same slot and the same numbered choice throughout."""
+
+    def __init__(
+        self, book: Phrasebook, facts: Mapping[str, str], today: date, random: Random
+    ) -> None:
+        self._book = book
+        self._facts = facts
+        self._today = today
+        self._random = random
+        self._numbered: dict[str, float] = {}
+        self._values: dict[str, str] = {}
+        self._computed: dict[str, Callable[[int], str]] = {
+            "day": self._day,
+            "weekday": self._weekday,
+            "month": self._month,
+            "digits": self._digits,
+        }
+
+    def render(self, pattern: str) -> str:
+        """The sentence that this session has for `pattern`."""
+        return SLOT.sub(self._fill, CHOICE.sub(self._choose, pattern)).strip()
+
+    def _choose(self, match: re.Match[str]) -> str:
+        options = match[2].split("|")
+        draw = self._random.random()
+        if match[1]:
+            draw = self._numbered.setdefault(match[1], draw)
+        return options[int(draw * len(options))]
+
+    def _fill(self, match: re.Match[str]) -> str:
+        whole = match[0]
+        if whole not in self._values:
+            name, number = match[1], match[2]
+            self._values[whole] = self._computed[name](int(number)) if number else self._pick(name)
+        return self._values[whole]
+
+    def _pick(self, name: str) -> str:
+        return self._facts.get(name) or self._random.choice(self._book.slots[name])
+
+    def _working_day(self, offset: int) -> date:
+        day = self._today + timedelta(days=offset)
+        while day.weekday() >= _SATURDAY:
+            day += timedelta(days=1 if offset > 0 else -1)
+        return day
+
+    def _day(self, offset: int) -> str:
+        calendar = self._book.calendar
+        day = self._working_day(offset)
+        style = calendar.get("first", calendar["day"]) if day.day == 1 else calendar["day"]
+        return str(style.format(number=day.day, month=calendar["months"][day.month - 1]))
+
+    def _weekday(self, offset: int) -> str:
+        return str(self._book.calendar["weekdays"][self._working_day(offset).weekday()])
+
+    def _month(self, offset: int) -> str:
+        return str(self._book.calendar["months"][(self._today.month - 1 + offset) % 12])
+
+    def _digits(self, count: int) -> str:
+        return str(self._random.randrange(10 ** (count - 1), 10**count))
