@@ -99,8 +99,8 @@ def local_environment(
 ) -> dict[str, str]:
     """An environment, by default this process's, for programs that must use the local stack `name`.
 
-    Nothing that is configured is in it; and should Dagster find it again in an `.env` file, then
-    the stack's name still decides.
+    Nothing that is configured is in it; and where Dagster finds it again in the file `.env`, the
+    stack's name still decides.
     """
     given = os.environ if environ is None else environ
     kept = {key: value for key, value in given.items() if key not in CONFIGURED_BY}

@@ -15,6 +15,7 @@ from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.hosts import run_out
 
 TRACEBACK = "--traceback"
+HELP = ["-h", "--help"]
 COMMANDS = "batch_assets.commands"
 """The entry points by which another distribution adds commands: each is a `typer.Typer`."""
 
@@ -22,8 +23,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Settings come from the environment: see docs/configuration.md.",
+    context_settings={"help_option_names": HELP},
+    epilog="Settings come from the environment and from .env: see docs/configuration.md.",
 )
 
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -65,11 +66,16 @@ def _complain(*lines: str) -> None:
 
 @app.callback()
 def batch_assets(
+    context: typer.Context,
     _traceback: Annotated[  # main() looks for it by itself, since anything may fail
         bool, typer.Option(TRACEBACK, help="Show where an unexpected error came from.")
     ] = False,
 ) -> None:
     """LiveDash's conversation analysis through the OpenAI Batch API."""
+    is_for_help = any(option in sys.argv for option in HELP)
+    # The demo takes nothing that is configured.
+    if not is_for_help and context.invoked_subcommand != "demo":
+        work("env_file").read_env_file()
 
 
 @app.command()

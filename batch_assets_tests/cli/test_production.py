@@ -72,13 +72,11 @@ def wait_until(is_so: Callable[[], object], said: Path) -> None:
 def test_the_documented_start_starts(
     project_copy: Path, database_url: str, api: RunningServer
 ) -> None:
-    environ = environment(
-        project_copy,
-        DATABASE_URL=database_url,
-        OPENAI_API_KEY=KEY,
-        OPENAI_BASE_URL=api.base_url,
-        BATCH_SCHEDULE="* * * * *",
+    # What a run is made from comes half from the file and half from the environment.
+    (project_copy / ".env").write_text(
+        f"DATABASE_URL='{database_url}'\nOPENAI_BASE_URL={api.base_url}\n", encoding="utf-8"
     )
+    environ = environment(project_copy, OPENAI_API_KEY=KEY, BATCH_SCHEDULE="* * * * *")
     migrate, webserver, daemon = documented()
     port = free_port()
     webserver = webserver.replace("3000", str(port))
