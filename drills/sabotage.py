@@ -17,9 +17,9 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.concurrency import LeaseKeeper
 from batch_assets.stages.submit import submit_due
 from batch_assets.store.dialect import UnaskedDialect
-from batch_assets.store.live import Live
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
+from batch_assets.store.synchronous_requests import SynchronousBatches
 from drills import run
 from drills.probes import put_in
 
@@ -105,10 +105,10 @@ def _forget_after(queries: type[OptimizedQueries] | type[OriginalQueries]) -> No
 def forget_to_mark() -> None:
     """A live call is made without a note of it before."""
 
-    def mark_called(_self: Live, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
+    def mark_called(_self: SynchronousBatches, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
         return {(lease.batch_id, request_id) for lease, request_id in rows}
 
-    put_in(Live, "mark_called", mark_called)
+    put_in(SynchronousBatches, "mark_called", mark_called)
 
 
 SABOTAGES: Final[Mapping[str, run.Sabotage]] = {

@@ -13,8 +13,7 @@ from batch_assets.cli.opening import open_database
 from batch_assets.domain.display import escaped_cell, escaped_json
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.stages.controls.criteria import time_argument
-from batch_assets.store.metric_history import COMPANY_KEYS, MetricHistory
-from batch_assets.store.metrics import KEYS
+from batch_assets.store.metrics import COMPANY_KEYS, KEYS, MetricHistory
 
 FORMATS = ("json", "csv")
 

@@ -23,8 +23,8 @@ from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.stages.controls.criteria import Wanted, criteria_of, first_wrong, require_sense
 from batch_assets.stages.synchronous_requests import Offer, Quote, offer_of
-from batch_assets.store.live_requests import LiveRequests
 from batch_assets.store.lookups import Lookups
+from batch_assets.store.synchronous_requests import SynchronousRequests
 
 MOST_AT_A_TIME: Final = 10_000
 
@@ -47,7 +47,7 @@ def ask(given: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) ->
                 "BATCH_SYNCHRONOUS_RETRIES=true here and where the job runs, or look with "
                 "--dry-run."
             )
-        store = LiveRequests(database.engine)
+        store = SynchronousRequests(database.engine)
         wanted = Wanted(**given)
         criteria = criteria_of(Lookups(database.engine), wanted, option)
         require_sense(criteria, wanted, option, "all that have failed")
@@ -70,7 +70,7 @@ def ask(given: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) ->
         _show_asked(asked, len(offer.candidates) - asked, live)
 
 
-def _offer(database: OpenDatabase, store: LiveRequests, criteria: Criteria) -> Offer:
+def _offer(database: OpenDatabase, store: SynchronousRequests, criteria: Criteria) -> Offer:
     choices = store.choose(criteria, MOST_AT_A_TIME + 1)
     if len(choices) > MOST_AT_A_TIME:
         raise ConfigurationError(
@@ -80,7 +80,7 @@ def _offer(database: OpenDatabase, store: LiveRequests, criteria: Criteria) -> O
         return offer_of(pipeline, choices)
 
 
-def _require_known(store: LiveRequests, criteria: Criteria) -> None:
+def _require_known(store: SynchronousRequests, criteria: Criteria) -> None:
     """Refuse ids that cannot be sent, before anything is asked for."""
     wrong = store.not_to_send(criteria.request_ids or [])
     if not wrong:

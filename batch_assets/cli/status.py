@@ -19,8 +19,8 @@ from batch_assets.cli.output import (
 from batch_assets.cli.stoppages import stoppages
 from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.wording import of_unpriced
-from batch_assets.store.abandoned import Abandoned, AbandonedStanding
-from batch_assets.store.live_requests import LiveRequests, Standing
+from batch_assets.store.readings import Abandoned, AbandonedStanding
+from batch_assets.store.synchronous_requests import Standing, SynchronousRequests
 
 _TEXTS = frozenset({"company_id", "name", "status"})
 
@@ -31,7 +31,7 @@ def show_status(*, as_json: bool) -> None:
         companies = database.queries.statistics()
         held_because = database.held_because
         stopped, under_way = stoppages(database), activity(database)
-        live = LiveRequests(database.engine).standing()
+        live = SynchronousRequests(database.engine).standing()
         given_up = Abandoned(database.engine).standing()
         is_on = database.settings.policy().live.is_on
         profile = database.endpoints.profile.name

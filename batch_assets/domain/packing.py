@@ -1,6 +1,6 @@
 """Which of a company's waiting requests go into which batch: a pure function of what was read.
 
-Requests are grouped by model and taken oldest first; suspects of a refused batch go by lots, apart
+Requests are grouped by model and taken oldest first; suspects of a refused batch go by groups, apart
 from all others. A batch ends where the next request would exceed its request count or its bytes.
 Packing passes over what a cap, the model's token allowance or its rest forbids; that waits, with
 its reason counted.
@@ -37,7 +37,7 @@ class Candidate:
     processing_type: str
     message_count: int
     content_bytes: int
-    lot: str | None = None
+    bisection_group: str | None = None
     """The suspects that it goes with: they share a batch, and nothing else goes into that."""
     suspect_of: str | None = None
     """The refused batch with which the suspicion began."""
@@ -151,13 +151,13 @@ class Estimate:
 class Draft:
     """A batch that is about to be claimed: requests of one company and one model, oldest first.
 
-    Of suspects, only those of one lot, and `suspect_of` is the batch with which that began.
+    Of suspects, only those of one group, and `suspect_of` is the batch with which that began.
     """
 
     company_id: str
     model: str
     suspect_of: str | None = None
-    lot: str | None = None
+    bisection_group: str | None = None
     candidates: list[Candidate] = field(default_factory=list)
     bytes: int = 0
     parts: Parts = field(default_factory=Parts)
@@ -204,11 +204,14 @@ def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing
         if hold is not None:
             packing.held[hold] += 1
             continue
-        together = (candidate.model, candidate.lot)
+        together = (candidate.model, candidate.bisection_group)
         draft = drafts.get(together)
         if draft is None or _is_full(draft, size, terms):
             draft = Draft(
-                candidate.company_id, candidate.model, candidate.suspect_of, candidate.lot
+                candidate.company_id,
+                candidate.model,
+                candidate.suspect_of,
+                candidate.bisection_group,
             )
             drafts[together] = draft
             packing.drafts.append(draft)

@@ -13,7 +13,7 @@ import dagster as dg
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import materialize
 from batch_assets.resources.database import DatabaseResource
-from batch_assets.store.report_data import ReportData
+from batch_assets.store.metrics import ReportData
 
 TURNAROUND: Final = dg.AssetKey("turnaround_report")
 COST: Final = dg.AssetKey("cost_report")

@@ -8,9 +8,8 @@ from sqlalchemy import Engine
 
 from batch_assets.resources.dagster_runs import DagsterRuns
 from batch_assets.stages.prune import History
-from batch_assets.store.dagster_events import DagsterEvents
 from batch_assets.store.engine import open_engine
-from batch_assets.store.retention import Measurements
+from batch_assets.store.retention import DagsterEvents, Measurements
 from batch_assets.wiring import Endpoints
 
 

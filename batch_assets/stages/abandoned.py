@@ -19,7 +19,7 @@ from batch_assets.openai_batch.prices import price_of_answer
 from batch_assets.openai_batch.results import read_results
 from batch_assets.stages.copies import may_read, may_touch
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
-from batch_assets.store.abandoned import LOOKED_FOR_DAYS, AbandonedBatch, Late
+from batch_assets.store.readings import LOOKED_FOR_DAYS, AbandonedBatch, Late
 
 log = open_log(__name__)
 

@@ -25,7 +25,7 @@ from batch_assets.stages.copies import LookReport, meets_another
 from batch_assets.stages.input_files import FileWaits, InputFiles, UploadSizes
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.remote_ids import file_name, metadata_of
-from batch_assets.store.pending_files import PendingFile
+from batch_assets.store.intents import PendingFile
 
 log = open_log(__name__)
 

@@ -12,7 +12,7 @@ from batch_assets.domain.records import ResultLine
 from batch_assets.openai_batch.error_codes import OF_THE_QUOTA
 from batch_assets.openai_batch.results import BrokenLine
 from batch_assets.stages.pipeline import Pipeline
-from batch_assets.store.suspects import Suspects
+from batch_assets.store.bisection import Bisection
 
 
 def cool_down(pipeline: Pipeline, models: Mapping[str, str], account: str | None) -> None:
@@ -62,7 +62,7 @@ class NoRoom:
         self._answers += line.response is not None
         return False
 
-    def judged(self, suspects: Suspects) -> Sequence[ResultLine]:
+    def judged(self, suspects: Bisection) -> Sequence[ResultLine]:
         """The lines that were kept back, with what their failures mean."""
         if len(self._held) != 1:
             return self._held

@@ -150,7 +150,7 @@ class _Reading:
                     if not no_room.holds(line):
                         self._writer.add(batch, line)
             file.path.unlink()
-        for line in no_room.judged(self._pipeline.suspects):
+        for line in no_room.judged(self._pipeline.bisection):
             self._writer.add(batch, line)
         self._rests.note(batch, no_room)
         budget.spend(sum(lines.values()))

@@ -26,7 +26,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import InputFile, Spool
 from batch_assets.stages.pipeline import Pipeline
-from batch_assets.store.pending_files import PendingFile
+from batch_assets.store.intents import PendingFile
 from batch_assets.store.protocol import Spent
 
 log = open_log(__name__)

@@ -12,19 +12,17 @@ from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.prices import price_finder
 from batch_assets.stages.figures import RunFigures
-from batch_assets.store.abandoned import Abandoned
+from batch_assets.store.bisection import Bisection
 from batch_assets.store.drains import Drains
-from batch_assets.store.followers import Followers
-from batch_assets.store.intents import Intents
-from batch_assets.store.live import Live
+from batch_assets.store.installation import EarlierInstallation
+from batch_assets.store.intents import Intents, PendingFiles
 from batch_assets.store.livedash_acts import LiveDashActs
-from batch_assets.store.orphans import Orphans
-from batch_assets.store.pending_files import PendingFiles
 from batch_assets.store.protocol import Holder, Queries
-from batch_assets.store.readings import Readings
+from batch_assets.store.readings import Abandoned, Readings
 from batch_assets.store.registry import Registry, WorkSnapshot
 from batch_assets.store.searches import Searches
-from batch_assets.store.suspects import Suspects
+from batch_assets.store.sessions import Followers
+from batch_assets.store.synchronous_requests import SynchronousBatches
 from batch_assets.store.troubles import changed
 
 _Arguments = ParamSpec("_Arguments")
@@ -63,9 +61,9 @@ class Pipeline:
         return seen
 
     @cached_property
-    def suspects(self) -> Suspects:
+    def bisection(self) -> Bisection:
         """Which requests of refused batches are sent apart from all others."""
-        return Suspects(self.registry.engine)
+        return Bisection(self.registry.engine)
 
     @cached_property
     def readings(self) -> Readings:
@@ -88,9 +86,9 @@ class Pipeline:
         return PendingFiles(self.registry.engine)
 
     @cached_property
-    def orphans(self) -> Orphans:
+    def earlier_installation(self) -> EarlierInstallation:
         """What an earlier installation, whose schema was lost, has left."""
-        return Orphans(self.registry.engine)
+        return EarlierInstallation(self.registry.engine)
 
     @cached_property
     def drains(self) -> Drains:
@@ -103,9 +101,9 @@ class Pipeline:
         return Searches(self.registry.engine)
 
     @cached_property
-    def live(self) -> Live:
+    def synchronous_batches(self) -> SynchronousBatches:
         """Requests that are sent one by one, at the full price."""
-        return Live(self.registry.engine)
+        return SynchronousBatches(self.registry.engine)
 
     @cached_property
     def followers(self) -> Followers:

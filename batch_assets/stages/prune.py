@@ -13,8 +13,7 @@ from typing import Final, Protocol
 
 from batch_assets.openai_batch.spool import sweep
 from batch_assets.stages.pipeline import Budget
-from batch_assets.store.dagster_events import DagsterEvents
-from batch_assets.store.retention import Measurements
+from batch_assets.store.retention import DagsterEvents, Measurements
 
 ROWS_A_STEP: Final = 5_000
 RUNS_A_STEP: Final = 50

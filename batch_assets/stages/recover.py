@@ -28,7 +28,7 @@ from batch_assets.stages.orphans import OrphanReport, clear_orphans, note_unknow
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.remote_ids import best_first
 from batch_assets.stages.server_lists import ServerLists
-from batch_assets.store.orphans import Adopted
+from batch_assets.store.installation import Adopted
 
 log = open_log(__name__)
 
@@ -111,7 +111,7 @@ def adopt_earlier_installation(pipeline: Pipeline) -> Adopted:
     snapshot = pipeline.snapshot
     if not (snapshot.has_orphans and snapshot.installation.is_confirmed):
         return Adopted()
-    adopted = pipeline.orphans.adopt()
+    adopted = pipeline.earlier_installation.adopt()
     if adopted.orphaned_batches or adopted.orphaned_requests:
         log.warning(
             "An earlier installation, whose schema was lost, has left %s, which are looked for and "

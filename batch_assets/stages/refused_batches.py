@@ -2,7 +2,7 @@
 
 Where it names lines, these are dead letters and the others wait again. Where it says nothing of any
 row, it may well be the server's own fault: the rows rest, uncounted and longer each time, in two
-lots. Only when the server takes one lot and not the other are rows suspected, and split further
+groups. Only when the server takes one group and not the other are rows suspected, and split further
 until the wrong ones are alone. Nothing is billed for a refused batch.
 """
 
@@ -22,7 +22,7 @@ from batch_assets.openai_batch.error_codes import (
 )
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.result_writer import ResultWriter
-from batch_assets.store.suspects import Evidence, RefusedRow, Split
+from batch_assets.store.bisection import Evidence, RefusedRow, Split
 
 log = open_log(__name__)
 
@@ -60,10 +60,10 @@ def judge(errors: Sequence[BatchErrorLine], rows: Sequence[RefusedRow]) -> Verdi
 class Weighed:
     """What follows where nothing says whose fault a refusal was."""
 
-    lots: Mapping[str, Sequence[str]] | None
-    """The rows by the lots in which they go from now on; `None`: they have found their end."""
+    groups: Mapping[str, Sequence[str]] | None
+    """The rows by the groups in which they go from now on; `None`: they have found their end."""
     failure: Failure
-    """What becomes of the rows; if they are suspected, only where no more lots may be made."""
+    """What becomes of the rows; if they are suspected, only where no more groups may be made."""
     is_suspected: bool = False
     """Some of them are wrong for certain: they are sent again at once, to find out which."""
 
@@ -71,16 +71,16 @@ class Weighed:
 def weigh(batch: EndedBatch, rows: Sequence[RefusedRow], evidence: Evidence, most: int) -> Weighed:
     """Whether the rows of a refused batch or the server are at fault, as far as can be known.
 
-    `most` is how many lots of suspected rows are made.
+    `most` is how many groups of suspected rows are made.
     """
     suspected = [row.request_id for row in rows if row.is_open]
     codes = _codes(batch.server_errors)
     reason = f"The server refused the whole batch ({codes}), and named no request of it."
     resting = Failure(FailureKind.SERVER, "batch_refused", reason)
     if any(is_of_the_server(error) for error in batch.server_errors):
-        # It says itself that it has failed. If that comes and goes, it strikes one lot and not the
+        # It says itself that it has failed. If that comes and goes, it strikes one group and not the
         # other: no row is suspected for it, and each time some of them get through.
-        evidence = Evidence(evidence.lot)
+        evidence = Evidence(evidence.group)
     if len(rows) == 1 and evidence.was_taken:
         reason = (
             f"The server refused a batch of this request alone ({codes}), after it had taken "
@@ -96,19 +96,19 @@ def weigh(batch: EndedBatch, rows: Sequence[RefusedRow], evidence: Evidence, mos
         return Weighed(halves(batch.id, suspected), dead, is_suspected=True)
     if len(rows) > 1 and evidence.is_suspected:
         return Weighed(halves(batch.id, suspected), resting, is_suspected=True)
-    if evidence.lot is None:
+    if evidence.group is None:
         return Weighed(halves(batch.id, suspected), resting)
-    return Weighed(drawn_anew(evidence.lot, suspected), resting)
+    return Weighed(drawn_anew(evidence.group, suspected), resting)
 
 
 def bisect(pipeline: Pipeline, batches: Sequence[EndedBatch], writer: ResultWriter) -> None:
-    """Give rows of refused batches their outcome or their lot; the settling lets the rest wait.
+    """Give rows of refused batches their outcome or their group; the settling lets the rest wait.
 
     Doing it again, after a crash before the settling, comes to the same.
     """
     if not batches:
         return
-    rows = pipeline.suspects.rows_of([batch.id for batch in batches])
+    rows = pipeline.bisection.rows_of([batch.id for batch in batches])
     failing: list[tuple[EndedBatch, Failure]] = []
     unexplained = []
     _name(batches)
@@ -129,18 +129,18 @@ def bisect(pipeline: Pipeline, batches: Sequence[EndedBatch], writer: ResultWrit
 def _weigh_all(
     pipeline: Pipeline, batches: Sequence[EndedBatch], rows: Mapping[str, Sequence[RefusedRow]]
 ) -> list[tuple[EndedBatch, Failure]]:
-    """Make lots of batches that were refused without a reason; the failures of their rows."""
+    """Make groups of batches that were refused without a reason; the failures of their rows."""
     if not batches:
         return []
     most = pipeline.policy.quarantine_submissions
-    evidence = pipeline.suspects.evidence([batch.id for batch in batches])
+    evidence = pipeline.bisection.evidence([batch.id for batch in batches])
     weighed = [(one, weigh(one, rows[one.id], evidence[one.id], most)) for one in batches]
     splits = [
-        Split(batch.lease, found.lots, found.is_suspected)
+        Split(batch.lease, found.groups, found.is_suspected)
         for batch, found in weighed
-        if found.lots is not None
+        if found.groups is not None
     ]
-    done = pipeline.suspects.split(splits, most) if splits else {}
+    done = pipeline.bisection.split(splits, most) if splits else {}
     return [
         (batch, found.failure)
         for batch, found in weighed

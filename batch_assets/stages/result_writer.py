@@ -193,7 +193,7 @@ class ResultWriter:
         others = [line for line in lines if (batch.id, line.custom_id) not in types]
         if not others:
             return []
-        known = self._pipeline.orphans.requests_of(
+        known = self._pipeline.earlier_installation.requests_of(
             batch.company_id, [line.custom_id for line in others]
         )
         return [line for line in others if line.custom_id in known]

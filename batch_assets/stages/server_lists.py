@@ -97,7 +97,11 @@ class ServerLists:
         search.shown_files |= _accounts(known, self.files)
         if self._nameless:
             search.shown_batches |= self._pipeline.intents.accounts_of(self._nameless)
-        if self.inherited and self._others and self._pipeline.orphans.are_named(self._others):
+        if (
+            self.inherited
+            and self._others
+            and self._pipeline.earlier_installation.are_named(self._others)
+        ):
             search.shown_batches.add(ORPHANED)
 
     @property

@@ -125,7 +125,7 @@ class SynchronousCaller:
         ]
         if not ready:
             return
-        marked = self._pipeline.live.mark_called(
+        marked = self._pipeline.synchronous_batches.mark_called(
             [(one.batch.lease, one.request_id) for one in ready]
         )
         lines: dict[BatchRow, ResultLine] = {}
@@ -178,7 +178,7 @@ def give_up_called(pipeline: Pipeline, batches: Sequence[EndedBatch], writer: Re
     if not batches:
         return
     by_id = {batch.id: batch for batch in batches}
-    for batch_id, request_id in pipeline.live.called(list(by_id)):
+    for batch_id, request_id in pipeline.synchronous_batches.called(list(by_id)):
         writer.add(by_id[batch_id], _unknown(batch_id, request_id, "the run ended"))
     writer.flush()
 

@@ -20,8 +20,8 @@ from batch_assets.stages.copies import may_read
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms
 from batch_assets.stages.synchronous_caller import INDETERMINATE, SynchronousCaller
-from batch_assets.store.live_requests import Choice
 from batch_assets.store.protocol import Spent
+from batch_assets.store.synchronous_requests import Choice
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousRe
     spent = Spent()
     is_over = False
     while not (is_over or budget.is_spent):
-        claim = pipeline.live.claim(terms, holder, spent)
+        claim = pipeline.synchronous_batches.claim(terms, holder, spent)
         report.live_held = Counter(claim.held)
         if not claim.batches:
             break

@@ -18,9 +18,8 @@ from batch_assets.domain.packing import (
     Rejection,
 )
 from batch_assets.domain.policy import Caps, Policy
-from batch_assets.store.followers import end_followers
 from batch_assets.store.protocol import Holder, Spent
-from batch_assets.store.session_stages import lock_sessions, restage
+from batch_assets.store.sessions import end_followers, lock_sessions, restage
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

@@ -1,7 +1,8 @@
-"""The figures of a run: completed by what the database knows, and kept; one statement."""
+"""The metrics of runs: completed by what the database knows, kept, and read again for charts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,13 @@ from sqlalchemy import JSON, bindparam, column, select
 from sqlalchemy.dialects.postgresql import insert
 
 from batch_assets.domain.metrics import GROUPS, RunMetrics, figure_types
+from batch_assets.domain.report_data import (
+    CostReport,
+    DayCost,
+    OperationPace,
+    TurnaroundReport,
+    TurnaroundStep,
+)
 from batch_assets.domain.run_end import CompanyBacklog, RunEnd, Waiting
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
@@ -116,3 +124,82 @@ def _record() -> Any:
 
 
 _RECORD: Final = _record()
+
+
+COMPANY_KEYS: Final = (
+    *("company_id", "company", "settled_batches", "completed_requests", "failed_requests"),
+    *("returned_requests", "discarded_requests", "prompt_tokens", "completion_tokens"),
+    *("cost_eur", "live_cost_eur", "saved_eur", "unpriced_answers"),
+)
+"""What is known of each company in a time."""
+
+_ROWS_A_FETCH: Final = 500
+
+
+class MetricHistory(EngineQueries):
+    """Reads `run_metric`, and what batches have cost."""
+
+    def runs(self, since: datetime, until: datetime) -> Iterator[Mapping[str, Any]]:
+        """The figures of the runs that ended from `since` on and before `until`, oldest first.
+
+        Streamed in one transaction, so that a year takes no more memory than a day.
+        """
+        wanted = (
+            select(*(_COLUMNS[key] for key in KEYS))
+            .where(_COLUMNS.recorded_at >= since, _COLUMNS.recorded_at < until)
+            .order_by(_COLUMNS.recorded_at, _COLUMNS.id)
+        )
+        with self.engine.connect() as connection:
+            streamed = connection.execution_options(yield_per=_ROWS_A_FETCH)
+            for row in streamed.execute(wanted):
+                yield {**row._mapping, "recorded_at": row.recorded_at.astimezone(UTC)}
+
+    @retry_lost
+    def companies(self, since: datetime, until: datetime) -> list[Mapping[str, Any]]:
+        """What came of each company's batches that were settled in this time, dearest first."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["companies"], {"since": since, "until": until})
+            return [dict(row._mapping) for row in rows]
+
+
+class ReportData(EngineQueries):
+    """Reads the history and changes nothing."""
+
+    @retry_lost
+    def turnaround(self, days: int) -> TurnaroundReport:
+        """How long batches of ours took that were settled in so many days."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["turnaround"], {"days": days}).all()
+        steps = [TurnaroundStep(row.from_seconds, row.to_seconds, row.batches) for row in rows]
+        if not rows:
+            return TurnaroundReport(steps)
+        first = rows[0]
+        return TurnaroundReport(steps, first.p50_seconds, first.p90_seconds, first.p99_seconds)
+
+    @retry_lost
+    def cost_by_day(self, days: int, companies: int) -> CostReport:
+        """What so many days have cost, by the companies that cost most and all others together."""
+        which = {"days": days, "companies": companies}
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["cost_by_day"], which).all()
+        return CostReport(
+            [
+                DayCost(
+                    day=row.day,
+                    # A company that LiveDash has deleted has no name any more.
+                    company=row.company or row.company_id,
+                    cost_eur=row.cost_eur,
+                    live_cost_eur=row.live_cost_eur,
+                    unpriced=row.unpriced,
+                )
+                for row in rows
+            ]
+        )
+
+    @retry_lost
+    def pace(self, days: int) -> list[OperationPace]:
+        """Seconds a call of each operation that has two implementations, by its name."""
+        which = {"days": days, "operations": sorted(HAVE_TWO)}
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["pace"], which).all()
+        return [OperationPace(**row._mapping) for row in rows]

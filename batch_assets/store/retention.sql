@@ -39,3 +39,63 @@ USING (
     LIMIT :limit
 ) AS old
 WHERE a.id = old.id
+
+-- name: has_tables
+-- Dagster makes its tables when it is first used, and other versions may have others.
+SELECT to_regclass('dagster.asset_check_executions') IS NOT NULL
+    AND to_regclass('dagster.event_logs') IS NOT NULL
+
+-- part: old_evaluations
+-- The latest of each check stays, however old: the Catalog shows it.
+WHERE e.create_timestamp < CAST(:before AS timestamptz)::timestamp
+    AND EXISTS (
+        SELECT
+        FROM dagster.asset_check_executions AS newer
+        WHERE newer.asset_key = e.asset_key
+            AND newer.check_name = e.check_name
+            AND newer.id > e.id
+    )
+
+-- name: count_evaluations
+SELECT count(*)
+FROM dagster.asset_check_executions AS e
+-- here: old_evaluations
+
+-- name: delete_evaluations
+DELETE FROM dagster.asset_check_executions AS d
+USING (
+    SELECT e.id
+    FROM dagster.asset_check_executions AS e
+    -- here: old_evaluations
+    ORDER BY e.id
+    LIMIT :limit
+) AS old
+WHERE d.id = old.id
+
+-- part: old_events
+-- Events of assets that were reported outside any run; the latest of each asset stays.
+WHERE e.run_id = ''
+    AND e.timestamp < CAST(:before AS timestamptz) AT TIME ZONE 'UTC'
+    AND EXISTS (
+        SELECT
+        FROM dagster.event_logs AS newer
+        WHERE newer.asset_key = e.asset_key
+            AND newer.dagster_event_type = e.dagster_event_type
+            AND newer.id > e.id
+    )
+
+-- name: count_events
+SELECT count(*)
+FROM dagster.event_logs AS e
+-- here: old_events
+
+-- name: delete_events
+DELETE FROM dagster.event_logs AS d
+USING (
+    SELECT e.id
+    FROM dagster.event_logs AS e
+    -- here: old_events
+    ORDER BY e.id
+    LIMIT :limit
+) AS old
+WHERE d.id = old.id

@@ -19,9 +19,9 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.resources.dagster_runs import DagsterRuns
 from batch_assets.resources.run_tags import EXCLUSIVE, WATCHED
 from batch_assets.resources.run_watch import RunWatch
-from batch_assets.store.dagster_events import DagsterEvents
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
+from batch_assets.store.retention import DagsterEvents
 from batch_assets.store.run_processes import RunProcesses
 from batch_assets.store.urls import dagster_url
 from batch_assets.ticks.runs import InstanceRuns

@@ -28,7 +28,7 @@ def candidate() -> MakeCandidate:
         *,
         content_bytes: int = 68,
         message_count: int = 1,
-        lot: str | None = None,
+        group: str | None = None,
     ) -> Candidate:
         number = next(numbers)
         return Candidate(
@@ -39,8 +39,8 @@ def candidate() -> MakeCandidate:
             processing_type="summary",
             message_count=message_count,
             content_bytes=content_bytes,
-            lot=lot,
-            suspect_of=None if lot is None else "refused",
+            bisection_group=group,
+            suspect_of=None if group is None else "refused",
         )
 
     return make
@@ -106,7 +106,7 @@ def test_each_model_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
 
 
 def test_each_lot_of_suspects_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
-    mixed = [candidate(lot=lot) for lot in ("a", None, "b", "a", None, "a")]
+    mixed = [candidate(group=group) for group in ("a", None, "b", "a", None, "a")]
     packing = pack(mixed, terms(Policy(max_batch_requests=2)), Quota())
     assert [(ids(draft.candidates), draft.suspect_of) for draft in packing.drafts] == [
         (["r1", "r4"], "refused"),

@@ -8,7 +8,7 @@ from typing import Any
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.policy import LivePolicy
 from batch_assets.stages.plan import find_due
-from batch_assets.store.live_requests import LiveRequests
+from batch_assets.store.synchronous_requests import SynchronousRequests
 from batch_assets_tests.factories import make_company, make_request, make_session
 from batch_assets_tests.stages.support import Lab
 
@@ -57,7 +57,7 @@ def waiting(lab: Lab, count: int, **options: Any) -> list[str]:
 
 def ask(lab: Lab, request_ids: Sequence[str]) -> None:
     """An operator asks for these to be sent live."""
-    store = LiveRequests(lab.desk.engine)
+    store = SynchronousRequests(lab.desk.engine)
     chosen = store.choose(Criteria(request_ids=request_ids), 1_000)
     assert store.ask([one.candidate for one in chosen], "an operator") == len(request_ids)
 

@@ -13,8 +13,7 @@ from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.controls.abandon import AbandonReport, abandon_batch
 from batch_assets.stages.orphans import OrphanReport, find_orphans
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.metrics import Metrics
-from batch_assets.store.report_data import ReportData
+from batch_assets.store.metrics import Metrics, ReportData
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal, wait_until
 
 HELD = {"hold_after_rows": 0}

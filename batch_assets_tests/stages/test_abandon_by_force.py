@@ -13,9 +13,9 @@ from batch_assets.domain.metrics import RunMetrics
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.controls.abandon import AbandonReport, abandon_batch
 from batch_assets.stages.controls.cancel import cancel_batch
-from batch_assets.store.abandoned import AbandonedStanding
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.metrics import Metrics
+from batch_assets.store.readings import AbandonedStanding
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal, wait_until
 
 FOR_EVER = 10_000_000

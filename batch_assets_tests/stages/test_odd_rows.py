@@ -18,10 +18,10 @@ from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.dead_letters import DeadLetters
-from batch_assets.store.live_requests import LiveRequests
+from batch_assets.store.metrics import ReportData
 from batch_assets.store.registry import Registry
-from batch_assets.store.report_data import ReportData
 from batch_assets.store.strategy import choose_queries
+from batch_assets.store.synchronous_requests import SynchronousRequests
 from batch_assets.store.tables import livedash
 from batch_assets.store.tables.livedash_types import ENUM_TYPES
 from batch_assets.store.watching import Watching
@@ -188,7 +188,7 @@ def look_everywhere(lab: Lab) -> None:
     Watching(engine).in_flight()
     Alerts(engine).recent(3_600)
     ReportData(engine).cost_by_day(30, 5)
-    LiveRequests(engine).standing()
+    SynchronousRequests(engine).standing()
     letters = DeadLetters(engine)
     for letter in letters.page(Criteria(), 100).letters:
         letters.read(letter.request_id)

@@ -12,7 +12,7 @@ from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.records import BatchErrorLine, Lease
 from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.refused_batches import Verdict, judge, weigh
-from batch_assets.store.suspects import Evidence, RefusedRow, Split, Suspects
+from batch_assets.store.bisection import Bisection, Evidence, RefusedRow, Split
 from batch_assets_tests.stages.support import Lab, plenty
 
 ROWS = [RefusedRow(f"r{line}", line, is_open=True) for line in range(1, 6)]
@@ -113,25 +113,25 @@ def an_ended(errors: Sequence[BatchErrorLine] = ()) -> EndedBatch:
 
 def test_rows_rest_as_long_as_nothing_speaks_against_them() -> None:
     first = weigh(an_ended(errors("something_new")), ROWS, Evidence(), 32)
-    assert first.lots == {"b.1/1": ["r1", "r2", "r3"], "b.1/2": ["r4", "r5"]}
+    assert first.groups == {"b.1/1": ["r1", "r2", "r3"], "b.1/2": ["r4", "r5"]}
     assert not first.is_suspected
     assert (first.failure.kind, first.failure.code) == (FailureKind.SERVER, "batch_refused")
     assert "something_new" in first.failure.reason
-    assert weigh(an_ended(), ROWS[:1], Evidence(), 32).lots == {"b.1/1": ["r1"]}
+    assert weigh(an_ended(), ROWS[:1], Evidence(), 32).groups == {"b.1/1": ["r1"]}
     taken = weigh(an_ended(), ROWS, Evidence(was_taken=True), 32)
     assert taken.failure.kind is FailureKind.SERVER, "another batch says nothing of several rows"
 
 
 def test_lots_that_fail_both_are_drawn_anew() -> None:
-    lot = BisectionGroup.read("a.7/2")
-    assert (lot.of_batch, lot.draw, lot.number, lot.name) == ("a", 7, 2, "a.7/2")
-    again = weigh(an_ended(), ROWS, Evidence(lot), 32)
-    assert again.lots is not None
+    group = BisectionGroup.read("a.7/2")
+    assert (group.of_batch, group.draw, group.number, group.name) == ("a", 7, 2, "a.7/2")
+    again = weigh(an_ended(), ROWS, Evidence(group), 32)
+    assert again.groups is not None
     assert not again.is_suspected
-    assert set(again.lots) <= {"a.8/1", "a.8/2"}
-    ids = sorted(request_id for some in again.lots.values() for request_id in some)
+    assert set(again.groups) <= {"a.8/1", "a.8/2"}
+    ids = sorted(request_id for some in again.groups.values() for request_id in some)
     assert ids == [row.request_id for row in ROWS]
-    assert weigh(an_ended(), ROWS, Evidence(lot), 32) == again
+    assert weigh(an_ended(), ROWS, Evidence(group), 32) == again
 
 
 @pytest.mark.parametrize(
@@ -143,14 +143,14 @@ def test_a_lot_is_split_at_once_when_some_of_it_are_wrong_for_certain(
 ) -> None:
     parted = weigh(an_ended(), ROWS, Evidence(BisectionGroup.read("a.7/2"), **{proof: True}), 32)
     assert parted.is_suspected
-    assert parted.lots == {"b.1/1": ["r1", "r2", "r3"], "b.1/2": ["r4", "r5"]}
-    assert parted.failure.kind is kind, "where no more lots may be made"
+    assert parted.groups == {"b.1/1": ["r1", "r2", "r3"], "b.1/2": ["r4", "r5"]}
+    assert parted.failure.kind is kind, "where no more groups may be made"
 
 
 def test_a_row_alone_is_the_cause_once_another_batch_was_taken() -> None:
     taken = Evidence(BisectionGroup.read("a.1/1"), was_taken=True)
     alone = weigh(an_ended(errors("something_new")), ROWS[:1], taken, 32)
-    assert alone.lots is None
+    assert alone.groups is None
     assert (alone.failure.kind, alone.failure.code) == (FailureKind.PERMANENT, "refused_alone")
     assert "something_new" in alone.failure.reason
     suspected = weigh(
@@ -255,7 +255,7 @@ def test_while_the_server_refuses_all_batches_nobody_is_dead(
         run(lab)
         assert lab.bucket_counts() == {"retry": count}
     assert lab.desk.value("SELECT count(*) FROM batch_assets.attempt WHERE counted") == 0
-    assert len(lab.batches()) <= 1 + 5 * 2, "two lots at most each time"
+    assert len(lab.batches()) <= 1 + 5 * 2, "two groups at most each time"
     lab.configure()
     run(lab)
     assert lab.bucket_counts() == {"complete": count}
@@ -414,7 +414,7 @@ class _CrashError(Exception):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("moment", ["before the settling", "within the lots"])
+@pytest.mark.parametrize("moment", ["before the settling", "within the groups"])
 def test_a_crash_leaves_the_same_lots(
     lab: Lab, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,14 +431,14 @@ def test_a_crash_leaves_the_same_lots(
         if moment == "before the settling":
             patched.setattr(type(lab.pipeline.queries), "finalize", crash, raising=False)
         else:
-            patched.setattr("batch_assets.store.suspects._suspect", crash)
+            patched.setattr("batch_assets.store.bisection._suspect", crash)
         with pytest.raises(_CrashError):
             ingest_results(lab.pipeline, plenty())
-    lots = "SELECT request_id, lot FROM batch_assets.suspect ORDER BY request_id"
-    left = lab.desk.column_pairs(lots)
+    groups = "SELECT request_id, lot FROM batch_assets.suspect ORDER BY request_id"
+    left = lab.desk.column_pairs(groups)
     assert len(left) == (4 if moment == "before the settling" else 0)
     lab.ingest()
-    again = lab.desk.column_pairs(lots)
+    again = lab.desk.column_pairs(groups)
     assert len(again) == 4
     assert left in ([], again)
     run_until_nothing_waits(lab)
@@ -454,13 +454,13 @@ def test_whoever_lost_the_lease_splits_nothing(lab: Lab) -> None:
     (batch,) = lab.pipeline.queries.take_ended(lab.desk.holder, 10)
     lab.desk.lapse(batch.id)
     (taken,) = lab.pipeline.queries.take_ended(lab.desk.holder, 10)
-    store = lab.pipeline.suspects
+    store = lab.pipeline.bisection
     assert store.split([split_of(batch, store)], most=2) == {}
     assert suspects(lab) == []
     assert store.split([split_of(taken, store)], most=2) == {taken.id: True}
 
 
-def split_of(batch: EndedBatch, store: Suspects) -> Split:
+def split_of(batch: EndedBatch, store: Bisection) -> Split:
     rows = [row.request_id for row in store.rows_of([batch.id])[batch.id]]
     return Split(batch.lease, halves(batch.id, rows), is_suspected=True)
 
@@ -473,10 +473,10 @@ def test_the_last_submissions_are_given_away_once(lab: Lab) -> None:
     lab.submit()
     lab.poll_to_the_end()
     first, second = lab.pipeline.queries.take_ended(lab.desk.holder, 10)
-    store = Suspects(lab.desk.engine)
+    store = Bisection(lab.desk.engine)
     splits = [split_of(batch, store) for batch in (first, second)]
     assert store.split(splits, most=2) == {first.id: True, second.id: False}
-    assert store.split([splits[1]], most=2) == {second.id: False}, "the other's lots count"
+    assert store.split([splits[1]], most=2) == {second.id: False}, "the other's groups count"
     assert store.split(splits, most=2) == {first.id: True, second.id: False}
     assert store.split(splits, most=4) == {first.id: True, second.id: True}
     free = [replace(split, is_suspected=False) for split in splits]
@@ -490,7 +490,7 @@ def test_a_fault_of_the_server_that_comes_and_goes_condemns_nobody(lab: Lab, cou
     _, ids = lab.company(count)
     refuse(lab, ids[0], code="internal_error")
     others = 0
-    # Each drawing of lots parts half of the rows from the bad one: 30 leave none with it.
+    # Each drawing of groups parts half of the rows from the bad one: 30 leave none with it.
     while others < 30 and lab.bucket_counts().get("complete") != count + others - 1:
         lab.company(1)
         others += 1

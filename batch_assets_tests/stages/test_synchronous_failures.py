@@ -16,7 +16,7 @@ from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.synchronous_caller import INDETERMINATE
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.live import Live
+from batch_assets.store.synchronous_requests import SynchronousBatches
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal
 from batch_assets_tests.stages.synchronous_support import ON, ask, calls, failed, only, waiting
 
@@ -31,7 +31,7 @@ class Killed(BaseException):
     """Ends a run where a kill would: nothing is caught, nothing is written any more."""
 
 
-class Watched(Live):
+class Watched(SynchronousBatches):
     """Does something once requests are marked, before they are called."""
 
     def __init__(self, lab: Lab, then: Callable[[], None]) -> None:
@@ -195,7 +195,7 @@ def killed(lab: Lab, *, marked: bool) -> None:
 
     running = watching(on(lab), end)
     if not marked:
-        running.pipeline.live.__dict__["mark_called"] = lambda _rows: end()
+        running.pipeline.synchronous_batches.__dict__["mark_called"] = lambda _rows: end()
     with pytest.raises(Killed):
         running.retry_failed()
 

@@ -10,9 +10,9 @@ from sqlalchemy import Engine, text
 
 from batch_assets.domain.livedash_timers import hold_reason
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.followers import Followers
 from batch_assets.store.livedash_acts import LiveDashActs, Noticed
 from batch_assets.store.registry import Registry
+from batch_assets.store.sessions import Followers
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.factories import (
     make_company,

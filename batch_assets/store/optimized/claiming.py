@@ -31,10 +31,10 @@ from batch_assets.store.claims import (
     end_rejected,
     is_used_up,
 )
-from batch_assets.store.followers import follow
 from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.refused_values import refuses_value
+from batch_assets.store.sessions import follow
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -191,11 +191,11 @@ class _Claiming:
             for draft in drafts
         ]
         which = claim_parameters([batch.id for batch in batches], drafts, self._holder)
-        lots = {
+        groups = {
             "suspect_of": [draft.suspect_of for draft in drafts],
-            "lots": [draft.lot for draft in drafts],
+            "groups": [draft.bisection_group for draft in drafts],
         }
-        claimed = self._connection.execute(SQL["claim"], which | lots)
+        claimed = self._connection.execute(SQL["claim"], which | groups)
         expect(claimed, len(which["request_ids"]), "claim")
         self.batches += batches
 

@@ -13,7 +13,7 @@ SELECT
     w.processing_type,
     m.message_count,
     m.content_bytes,
-    q.lot,
+    q.lot AS bisection_group,
     q.root_batch_id AS suspect_of,
     w.leader_id,
     w.is_dated
@@ -132,7 +132,7 @@ WITH given AS (
         (SELECT CAST(:tokens AS bigint[])),
         (SELECT CAST(:costs_eur AS float8[])),
         (SELECT CAST(:suspect_of AS text[])),
-        (SELECT CAST(:lots AS text[]))
+        (SELECT CAST(:groups AS text[]))
     ) AS g (id, company_id, model, requests, tokens, cost_eur, suspect_of, lot)
 ), told AS (
     INSERT INTO public."AIBatchRequest"

@@ -14,7 +14,6 @@ from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Lease, RowOutcome
 from batch_assets.store.base import columns_of, expect
-from batch_assets.store.followers import end_followers
 from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.outcomes import (
     add_money,
@@ -25,13 +24,13 @@ from batch_assets.store.outcomes import (
     paid_columns,
 )
 from batch_assets.store.refused_values import refuses_value
-from batch_assets.store.session_stages import restage
+from batch_assets.store.sessions import end_followers, restage
 from batch_assets.store.sql import load
 from batch_assets.store.tables.staging import result_staging
 
 SQL = load(
     Path(__file__).with_suffix(".sql"),
-    parts_of=[Path(__file__).parents[1] / "session_stages.sql"],
+    parts_of=[Path(__file__).parents[1] / "sessions.sql"],
 )
 
 ROWS_A_QUESTION: Final = 2_500

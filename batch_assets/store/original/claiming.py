@@ -15,7 +15,6 @@ from batch_assets.domain.packing import Candidate, Draft, Packing, Rejection, Te
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, expect
 from batch_assets.store.claims import ClaimSize, end_rejected, total
-from batch_assets.store.followers import follow
 from batch_assets.store.original.company_pass import (
     ClaimProgress,
     CompanyPass,
@@ -25,6 +24,7 @@ from batch_assets.store.original.company_pass import (
 from batch_assets.store.original.intake import backlog_of, forget_gone, notice
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.refused_values import refused_of, refuses_value
+from batch_assets.store.sessions import follow
 from batch_assets.store.sql import load
 from batch_assets.store.troubles import concerns_all
 
@@ -216,7 +216,7 @@ def _intend(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatc
             "installation_id": holder.installation_id,
             "model": draft.model,
             "suspect_of": draft.suspect_of,
-            "lot": draft.lot,
+            "group": draft.bisection_group,
             "run_id": holder.run_id,
             "owner": holder.owner,
             "lease_seconds": holder.lease_seconds,

@@ -21,7 +21,7 @@ INSERT INTO batch_assets.batch
 VALUES
     (:batch_id, :installation_id, :company_id, :model, 'claimed', :run_id, :owner,
     clock_timestamp() + make_interval(secs => :lease_seconds), 1,
-    :requests, :tokens, :cost_eur, :suspect_of, :lot, :account)
+    :requests, :tokens, :cost_eur, :suspect_of, :group, :account)
 
 -- name: recount
 -- Some of its rows could not be moved: they are not in it.

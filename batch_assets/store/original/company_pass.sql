@@ -33,7 +33,7 @@ SELECT
     w.processing_type,
     m.message_count,
     m.content_bytes,
-    q.lot,
+    q.lot AS bisection_group,
     q.root_batch_id AS suspect_of,
     w.leader_id,
     w.is_dated

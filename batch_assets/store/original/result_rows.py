@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.batches import BatchOutcomes, Written
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Findings, RowOutcome
-from batch_assets.store.followers import end_followers
 from batch_assets.store.original.batches import return_rows
 from batch_assets.store.outcomes import (
     add_money,
@@ -24,14 +23,14 @@ from batch_assets.store.outcomes import (
     stage_columns,
 )
 from batch_assets.store.refused_values import REFUSED_BY_DATABASE, refuses_value
-from batch_assets.store.session_stages import lock_sessions, restage
+from batch_assets.store.sessions import end_followers, lock_sessions, restage
 from batch_assets.store.sql import load
 
 SQL = load(
     Path(__file__).with_suffix(".sql"),
     parts_of=(
         Path(__file__).with_name("batches.sql"),
-        Path(__file__).parents[1] / "session_stages.sql",
+        Path(__file__).parents[1] / "sessions.sql",
     ),
 )
 

@@ -14,7 +14,7 @@ from batch_assets.store.base import EngineQueries, holds
 from batch_assets.store.original.batches import return_open_rows
 from batch_assets.store.original.result_rows import write_rows
 from batch_assets.store.refused_values import refuses_value
-from batch_assets.store.session_stages import restage
+from batch_assets.store.sessions import restage
 from batch_assets.store.sql import load
 from batch_assets.store.troubles import concerns_all
 

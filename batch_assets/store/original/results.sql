@@ -6,7 +6,7 @@ LEFT JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
 WHERE a.batch_id = :batch_id AND a.request_id = ANY(:request_ids)
 
 -- name: clear_suspects
--- The server took the lot, or a row of it has found its end: what was refused and waits stays suspect.
+-- The server took the group, or a row of it has found its end: what was refused and waits stays suspect.
 DELETE FROM batch_assets.suspect AS q
 USING batch_assets.batch AS b, batch_assets.attempt AS a
 WHERE b.id = :batch_id

@@ -24,15 +24,14 @@ from batch_assets.domain.records import Backlog, Lease
 from batch_assets.domain.run_end import RunEnd, Waiting
 from batch_assets.domain.synchronous import SynchronousClaim
 from batch_assets.store.alerts import Alerts
+from batch_assets.store.bisection import Bisection, Split
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.live import Live
-from batch_assets.store.live_requests import LiveRequests
 from batch_assets.store.metrics import MOST_COMPANIES, Metrics
 from batch_assets.store.protocol import Spent
 from batch_assets.store.readings import NextLook, Readings
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy.operations import HAVE_TWO
-from batch_assets.store.suspects import Split, Suspects
+from batch_assets.store.synchronous_requests import SynchronousBatches, SynchronousRequests
 from batch_assets.store.watching import NewlyDue, Watching
 from batch_assets_tests.factories import make_external_batch, make_requests, make_run_metrics
 from batch_assets_tests.store.plans.explain import plans_of
@@ -162,10 +161,10 @@ def test_a_live_claim_of_little(desk: Desk) -> None:
     desk.write(batch.lease, [failed(request_id) for request_id in ids])
     desk.finalize(batch.lease)
     desk.do("UPDATE batch_assets.retry SET retry_at = failed_at")
-    store = LiveRequests(desk.engine)
+    store = SynchronousRequests(desk.engine)
     asked = store.choose(Criteria(request_ids=ids[:10]), ROWS)
     store.ask([one.candidate for one in asked], "an operator")
-    live = Live(desk.engine)
+    live = SynchronousBatches(desk.engine)
     policy = replace(ROOMY, live=LivePolicy(lead_seconds=ROOMY.batch_timeout_seconds))
     claims: list[SynchronousClaim] = []
     plans = plans_of(
@@ -296,29 +295,29 @@ def test_batches_that_are_looked_at_again(desk: Desk) -> None:
         lambda: readings.see_again([batch]),
         lambda: readings.note_completeness([(batch.lease, False)]),
         lambda: readings.look_later([look]),
-        lambda: Suspects(desk.engine).was_answered_since(batch.id),
+        lambda: Bisection(desk.engine).was_answered_since(batch.id),
     ):
         plans_of(desk, act, touching=LITTLE)
 
 
 def test_a_refused_batch_in_two_lots(desk: Desk) -> None:
     batch, ids = desk.ended(ROWS, status="failed", output_file_id=None)
-    suspects = Suspects(desk.engine)
-    lots: list[ClaimedBatch] = []
+    suspects = Bisection(desk.engine)
+    groups: list[ClaimedBatch] = []
     split = Split(batch.lease, halves(batch.id, ids), is_suspected=True)
     for act in (
         lambda: suspects.rows_of([batch.id]),
         lambda: suspects.evidence([batch.id]),
         lambda: suspects.split([split], most=2),
         lambda: desk.queries.finalize([batch.lease]),
-        lambda: lots.extend(desk.claim(batch.company_id, policy=ROOMY).batches),
+        lambda: groups.extend(desk.claim(batch.company_id, policy=ROOMY).batches),
     ):
         plans_of(desk, act, touching=LITTLE)
-    assert [lot.requests for lot in lots] == [ROWS // 2, ROWS - ROWS // 2]
-    for lot in lots:
-        desk.upload(lot.lease)
-        desk.submit(lot)
-        desk.end(desk.in_flight(lot.id))
+    assert [group.requests for group in groups] == [ROWS // 2, ROWS - ROWS // 2]
+    for group in groups:
+        desk.upload(group.lease)
+        desk.submit(group)
+        desk.end(desk.in_flight(group.id))
     leases = [ended.lease for ended in desk.queries.take_ended(desk.holder, 1_000)]
     plans_of(desk, lambda: desk.queries.finalize(leases), touching=LITTLE)
     assert desk.value("SELECT count(*) FROM batch_assets.suspect") == 0

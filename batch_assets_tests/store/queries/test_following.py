@@ -7,7 +7,7 @@ import pytest
 
 from batch_assets.domain.policy import Policy
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.followers import Followers
+from batch_assets.store.sessions import Followers
 from batch_assets_tests.factories import (
     make_company,
     make_external_batch,

@@ -10,7 +10,7 @@ import pytest
 from batch_assets.domain.batches import BatchOutcomes
 from batch_assets.domain.records import Findings
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.followers import Followers
+from batch_assets.store.sessions import Followers
 from batch_assets_tests.factories import make_request
 from batch_assets_tests.store.queries.support import (
     COST,

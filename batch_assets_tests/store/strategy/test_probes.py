@@ -10,11 +10,10 @@ from sqlalchemy import Engine, text
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.records import Backlog
 from batch_assets.store.counting import statements_sent
-from batch_assets.store.metrics import Metrics
+from batch_assets.store.metrics import Metrics, ReportData
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
-from batch_assets.store.report_data import ReportData
 from batch_assets.store.strategy import Strategy
 from batch_assets.store.strategy.bounding import TimeIsUpError, bounded
 from batch_assets.store.strategy.modes import Implementation

@@ -1,5 +1,5 @@
 -- name: one_split_at_a_time
--- Two lots of one refused batch could otherwise both take its last submissions.
+-- Two groups of one refused batch could otherwise both take its last submissions.
 SELECT pg_advisory_xact_lock(hashtextextended('batch_assets.suspects', 0))
 
 -- name: refused_rows
@@ -22,13 +22,13 @@ WINDOW of_batch AS (PARTITION BY a.batch_id)
 ORDER BY a.batch_id, a.position, a.request_id
 
 -- name: evidence
--- What the server has taken since it refused the batch of which this one is a lot, or this one: the
--- other lot, and any batch of the same model that it had taken before this one was sent. What is sent
+-- What the server has taken since it refused the batch of which this one is a group, or this one: the
+-- other group, and any batch of the same model that it had taken before this one was sent. What is sent
 -- together with this one proves nothing of one row: the server may have come to its senses in between.
 -- Before its lines are checked a batch is not taken.
 SELECT
     b.id AS batch_id,
-    b.lot,
+    b.lot AS bisection_group,
     r.was_split AS is_suspected,
     coalesce(o.is_parted, false) AS is_parted,
     coalesce(o.was_taken, false) AS was_taken
@@ -75,7 +75,7 @@ WHERE NOT EXISTS (
 )
 
 -- name: submissions
--- Two for each lot that was split further. What is split now does not count: a crash may have left it
+-- Two for each group that was split further. What is split now does not count: a crash may have left it
 -- so, and it is made anew.
 SELECT b.suspect_of AS root_batch_id, 2 * count(*) AS submissions
 FROM batch_assets.batch AS b
@@ -89,7 +89,7 @@ INSERT INTO batch_assets.suspect (request_id, company_id, lot, root_batch_id)
 SELECT g.request_id, b.company_id, g.lot, coalesce(b.suspect_of, b.id)
 FROM unnest(
     (SELECT CAST(:request_ids AS text[])),
-    (SELECT CAST(:lots AS text[])),
+    (SELECT CAST(:groups AS text[])),
     (SELECT CAST(:of_batches AS text[]))
 ) AS g (request_id, lot, batch_id)
 JOIN batch_assets.batch AS b ON b.id = g.batch_id

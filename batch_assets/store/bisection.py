@@ -1,7 +1,7 @@
-"""Rows of refused batches: which line of its file each one was, and which go together from now on.
+"""The rows of refused batches: which line of its file each was, and which go together from now on.
 
-This state is ours alone and has one implementation. Only the claim and the settling, which have
-two, read and clear it where they move rows anyway.
+This state is ours alone and has one implementation. Only claiming and finalizing, which have two,
+read and clear it where they move rows anyway.
 """
 
 from collections import Counter, defaultdict
@@ -35,7 +35,7 @@ class RefusedRow:
 class Evidence:
     """What speaks for or against the rows of a batch that was refused without naming any."""
 
-    lot: BisectionGroup | None = None
+    group: BisectionGroup | None = None
     """The part of an earlier one that it held; `None` if it is the first that was refused."""
     is_suspected: bool = False
     """Whether that earlier one was split since the server took others of the same requests."""
@@ -48,16 +48,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The open rows of a refused batch, held by `lease`, in lots."""
+    """The open rows of a refused batch, held by `lease`, in groups."""
 
     lease: Lease
-    lots: Mapping[str, Sequence[str]]
+    groups: Mapping[str, Sequence[str]]
     is_suspected: bool
-    """Whether some of these rows are wrong for certain: only so many of their lots are made."""
+    """Whether some of these rows are wrong for certain: only so many of their groups are made."""
 
 
 @dataclass(frozen=True)
-class Suspects(EngineQueries):
+class Bisection(EngineQueries):
     """Reads refused batches and keeps which of their rows are suspected."""
 
     @retry_lost
@@ -76,7 +76,9 @@ class Suspects(EngineQueries):
         with self.autocommit.connect() as connection:
             return {
                 row.batch_id: Evidence(
-                    None if row.lot is None else BisectionGroup.read(row.lot),
+                    None
+                    if row.bisection_group is None
+                    else BisectionGroup.read(row.bisection_group),
                     row.is_suspected,
                     row.is_parted,
                     row.was_taken,
@@ -94,9 +96,9 @@ class Suspects(EngineQueries):
 
     @retry_lost
     def split(self, splits: Sequence[Split], most: int) -> Mapping[str, bool]:
-        """Suspect the rows of these batches by lots; whether that was done, by the batch's id.
+        """Suspect the rows of these batches by bisection groups; whether that was done, by the batch's id.
 
-        Rows that are suspected for certain are left as they are if more than `most` lots of such
+        Rows that are suspected for certain are left as they are if more than `most` groups of such
         would then be made of the batch with which all began. Of a batch that is missing in the
         answer the lease was lost. All is one transaction, and doing it again before the batches
         are settled changes nothing.
@@ -113,15 +115,15 @@ class Suspects(EngineQueries):
                 batch_id = split.lease.batch_id
                 if batch_id in root_of:
                     root = root_of[batch_id]
-                    lots = 2 * split.is_suspected
-                    done[batch_id] = not lots or submissions[root] + lots <= most
-                    submissions[root] += lots * done[batch_id]
+                    groups = 2 * split.is_suspected
+                    done[batch_id] = not groups or submissions[root] + groups <= most
+                    submissions[root] += groups * done[batch_id]
             _suspect(connection, [split for split in splits if done.get(split.lease.batch_id)])
         return done
 
 
 def _submissions(connection: Connection, root_of: Mapping[str, str]) -> Counter[str]:
-    """How many lots were made of suspected rows, by the batch with which all began."""
+    """How many groups were made of suspected rows, by the batch with which all began."""
     which = {"batch_ids": list(root_of), "root_batch_ids": sorted(set(root_of.values()))}
     found = connection.execute(SQL["submissions"], which)
     return Counter({row.root_batch_id: row.submissions for row in found})
@@ -129,14 +131,14 @@ def _submissions(connection: Connection, root_of: Mapping[str, str]) -> Counter[
 
 def _suspect(connection: Connection, splits: Sequence[Split]) -> None:
     rows = [
-        (request_id, lot, split.lease.batch_id)
+        (request_id, group, split.lease.batch_id)
         for split in splits
-        for lot, request_ids in split.lots.items()
+        for group, request_ids in split.groups.items()
         for request_id in request_ids
     ]
     if rows:
-        request_ids, lots, of_batches = (list(column) for column in zip(*rows, strict=True))
-        which = {"request_ids": request_ids, "lots": lots, "of_batches": of_batches}
+        request_ids, groups, of_batches = (list(column) for column in zip(*rows, strict=True))
+        which = {"request_ids": request_ids, "groups": groups, "of_batches": of_batches}
         connection.execute(SQL["suspect"], which)
     noted = [split.lease.batch_id for split in splits if split.is_suspected]
     if noted:

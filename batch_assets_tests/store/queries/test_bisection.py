@@ -1,7 +1,7 @@
-"""Suspects of a refused batch: claimed by lots, and cleared once a lot was taken."""
+"""Bisection of a refused batch: claimed by groups, and cleared once a group was taken."""
 
 from batch_assets.domain.batches import ClaimedBatch, EndedBatch, UploadedBatch
-from batch_assets.store.suspects import RefusedRow, Split, Suspects
+from batch_assets.store.bisection import Bisection, RefusedRow, Split
 from batch_assets_tests.store.queries.support import PERMANENT, Desk, completed, failed
 
 
@@ -11,13 +11,13 @@ def refused(desk: Desk, count: int) -> tuple[EndedBatch, list[str]]:
 
 
 def split(desk: Desk, batch: EndedBatch, *halves: list[str]) -> None:
-    lots = {f"{batch.id}.1/{number}": half for number, half in enumerate(halves, start=1)}
-    parts = Split(batch.lease, lots, is_suspected=False)
-    assert Suspects(desk.engine).split([parts], most=100) == {batch.id: True}
+    groups = {f"{batch.id}.1/{number}": half for number, half in enumerate(halves, start=1)}
+    parts = Split(batch.lease, groups, is_suspected=False)
+    assert Bisection(desk.engine).split([parts], most=100) == {batch.id: True}
 
 
 def suspected(desk: Desk, count: int) -> tuple[EndedBatch, list[str]]:
-    """Waiting requests of which the first two are one lot and the others another."""
+    """Waiting requests of which the first two are one group and the others another."""
     batch, ids = refused(desk, count)
     split(desk, batch, ids[:2], ids[2:])
     assert desk.finalize(batch.lease) == count
@@ -32,7 +32,7 @@ def rows(desk: Desk, batch: ClaimedBatch) -> list[str]:
     )
 
 
-def lots(desk: Desk) -> list[tuple[str, str]]:
+def groups(desk: Desk) -> list[tuple[str, str]]:
     return desk.column_pairs("SELECT request_id, lot FROM batch_assets.suspect ORDER BY 1")
 
 
@@ -77,14 +77,14 @@ def test_each_lot_is_claimed_apart(desk: Desk) -> None:
         tuple(ids[2:]): (root.id, f"{root.id}.1/2"),
         tuple(more): (None, None),
     }
-    assert len(lots(desk)) == 5, "until the batches are settled"
+    assert len(groups(desk)) == 5, "until the batches are settled"
 
 
 def test_a_lot_that_was_never_sent_is_claimed_again(desk: Desk) -> None:
     root, ids = suspected(desk, 4)
-    before = lots(desk)
+    before = groups(desk)
     desk.queries.release([batch.lease for batch in desk.claim(root.company_id).batches])
-    assert lots(desk) == before
+    assert groups(desk) == before
     again = [rows(desk, batch) for batch in desk.claim(root.company_id).batches]
     assert sorted(again) == sorted([ids[:2], ids[2:]])
 
@@ -95,7 +95,7 @@ def test_a_lot_that_was_taken_is_cleared(desk: Desk) -> None:
     ended = end(desk, first, "expired")
     desk.write(ended.lease, [completed(rows(desk, first)[0])])
     assert desk.finalize(ended.lease) == 1
-    assert [request_id for request_id, _ in lots(desk)] == sorted(rows(desk, second))
+    assert [request_id for request_id, _ in groups(desk)] == sorted(rows(desk, second))
     assert len(ids) == 4
 
 
@@ -105,7 +105,7 @@ def test_of_a_refused_lot_only_what_has_ended_is_cleared(desk: Desk) -> None:
     ended = end(desk, batch, "failed")
     desk.write(ended.lease, [failed(ids[0], PERMANENT)])
     assert desk.finalize(ended.lease) == 1
-    assert dict(lots(desk)) == {
+    assert dict(groups(desk)) == {
         ids[1]: f"{root.id}.1/1",
         **dict.fromkeys(ids[2:], f"{root.id}.1/2"),
     }
@@ -117,7 +117,7 @@ def test_a_part_of_a_lot_keeps_the_batch_with_which_it_began(desk: Desk) -> None
     ended = end(desk, batches[tuple(ids[2:])], "failed")
     split(desk, ended, [ids[2]], [ids[3]])
     desk.finalize(ended.lease)
-    assert dict(lots(desk))[ids[3]] == f"{ended.id}.1/2"
+    assert dict(groups(desk))[ids[3]] == f"{ended.id}.1/2"
     (_, _) = again = desk.claim(root.company_id).batches
     assert {desk.batch(batch.id).suspect_of for batch in again} == {root.id}
 
@@ -127,7 +127,7 @@ def test_suspects_that_were_deleted_are_forgotten(desk: Desk) -> None:
     desk.delete_session(ids[0])
     other, others = refused(desk, 2)
     split(desk, other, others[:1], others[1:])
-    assert sorted(request_id for request_id, _ in lots(desk)) == sorted([*ids[1:], *others])
+    assert sorted(request_id for request_id, _ in groups(desk)) == sorted([*ids[1:], *others])
 
 
 def test_lines_are_the_positions_of_what_went_into_the_file(desk: Desk) -> None:
@@ -138,7 +138,7 @@ def test_lines_are_the_positions_of_what_went_into_the_file(desk: Desk) -> None:
     desk.end(desk.in_flight(batch.id), status="failed", output_file_id=None)
     lease = desk.take(batch.id).lease
     desk.write(lease, [failed(ids[2])])
-    assert Suspects(desk.engine).rows_of([batch.id]) == {
+    assert Bisection(desk.engine).rows_of([batch.id]) == {
         batch.id: [
             RefusedRow(ids[0], 1, is_open=True),
             RefusedRow(ids[2], 2, is_open=False),
@@ -152,7 +152,7 @@ def test_lines_are_not_known_when_a_row_was_lost_on_the_way(desk: Desk) -> None:
     upload = UploadedBatch(batch.lease, "file-in", 1_000, (ids[1],), is_whole=False)
     assert desk.queries.record_uploads([upload], 900) == {batch.id}
     assert desk.batch(batch.id).requests == 3
-    assert {row.line for row in Suspects(desk.engine).rows_of([batch.id])[batch.id]} == {None}
+    assert {row.line for row in Bisection(desk.engine).rows_of([batch.id])[batch.id]} == {None}
 
 
 def test_lines_are_not_known_of_a_batch_that_was_adopted_or_is_of_before(desk: Desk) -> None:
@@ -160,5 +160,5 @@ def test_lines_are_not_known_of_a_batch_that_was_adopted_or_is_of_before(desk: D
     desk.submit(adopted)
     old, _ = desk.submitted(2)
     desk.do("UPDATE batch_assets.attempt SET position = NULL WHERE batch_id = :batch", batch=old.id)
-    found = Suspects(desk.engine).rows_of([adopted.id, old.id])
+    found = Bisection(desk.engine).rows_of([adopted.id, old.id])
     assert {row.line for some in found.values() for row in some} == {None}
