@@ -78,8 +78,8 @@ def weigh(batch: EndedBatch, rows: Sequence[RefusedRow], evidence: Evidence, mos
     reason = f"The server refused the whole batch ({codes}), and named no request of it."
     resting = Failure(FailureKind.SERVER, "batch_refused", reason)
     if any(is_of_the_server(error) for error in batch.server_errors):
-        # It says itself that it has failed. If that comes and goes, it strikes one group and not the
-        # other: no row is suspected for it, and each time some of them get through.
+        # It says itself that it has failed. If that comes and goes, it strikes one group and not
+        # the other: no row is suspected for it, and each time some of them get through.
         evidence = Evidence(evidence.group)
     if len(rows) == 1 and evidence.was_taken:
         reason = (

@@ -96,7 +96,7 @@ class Bisection(EngineQueries):
 
     @retry_lost
     def split(self, splits: Sequence[Split], most: int) -> Mapping[str, bool]:
-        """Suspect the rows of these batches by bisection groups; whether that was done, by the batch's id.
+        """Suspect the rows of these batches by groups; whether that was done, by the batch's id.
 
         Rows that are suspected for certain are left as they are if more than `most` groups of such
         would then be made of the batch with which all began. Of a batch that is missing in the
