@@ -1,9 +1,9 @@
 """Which of a company's waiting requests go into which batch: a pure function of what was read.
 
 Requests are grouped by model and taken oldest first; those of a refused batch go by the groups of
-its bisection, apart from all others. A batch ends where the next request would exceed its request count or its bytes.
-Packing passes over what a cap, the model's token allowance or its cooldown forbids; that waits, with
-its reason counted.
+its bisection, apart from all others. A batch ends where the next request would exceed its request
+count or its bytes. Packing passes over what a cap, the model's token allowance or its cooldown
+forbids; that waits, with its reason counted.
 """
 
 from collections import Counter
