@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.store.report_data import ReportData
+from batch_assets.store.metrics import ReportData
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.factories import make_company, make_requests
