@@ -94,7 +94,7 @@ def _history(tick: TickContext, judged: Judgement) -> str:
     if not judged.failed_runs:
         return "The last run has succeeded, or failed runs were reset since."
     failed = "run has" if judged.failed_runs == 1 else f"{judged.failed_runs} runs have"
-    if not tick.settings.pause_minutes:
-        return f"The last {failed} failed; BATCH_PAUSE_MINUTES is 0, so there is no pause."
-    limit = tick.settings.pause_after_failed_runs
+    if not tick.settings.cooldown_minutes:
+        return f"The last {failed} failed; BATCH_COOLDOWN_MINUTES is 0, so there is no pause."
+    limit = tick.settings.cooldown_after_failed_runs
     return f"The last {failed} failed; a pause begins after {limit} in a row."

@@ -139,18 +139,20 @@ class Failing(Family):
         "The longest that lasts at first. It doubles with each trial that fails, up to half an "
         "hour.",
     )
-    pause_after_failed_runs: int = setting(
-        "BATCH_PAUSE_AFTER_FAILED_RUNS",
+    cooldown_after_failed_runs: int = setting(
+        "BATCH_COOLDOWN_AFTER_FAILED_RUNS",
         5,
         whole(1, 100),
         "When so many runs in a row have failed, schedule and sensors start none for a while.",
+        former="BATCH_PAUSE_AFTER_FAILED_RUNS",
     )
-    pause_minutes: float = setting(
-        "BATCH_PAUSE_MINUTES",
+    cooldown_minutes: float = setting(
+        "BATCH_COOLDOWN_MINUTES",
         30,
         number(0, 1_440),
         "How long that lasts at first. It doubles with each trial run that fails, up to eight "
         "times. 0: never.",
+        former="BATCH_PAUSE_MINUTES",
     )
     monitoring_retention_days: int = setting(
         "BATCH_MONITORING_RETENTION_DAYS",

@@ -152,9 +152,9 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
             concurrent_companies=self.max_concurrent_companies if self.parallel_processing else 1,
         )
 
-    def pause_rule(self) -> CooldownRule:
+    def cooldown_rule(self) -> CooldownRule:
         """When schedule and sensors rest after failed runs."""
-        return CooldownRule(self.pause_after_failed_runs, self.pause_minutes)
+        return CooldownRule(self.cooldown_after_failed_runs, self.cooldown_minutes)
 
     def alert_limits(self) -> Limits:
         """From when on each alert is raised."""

@@ -48,7 +48,7 @@ class Judgement:
 
 def judge(tick: TickContext) -> Judgement:
     """Whether failed runs ask for a pause; our database is asked only if they do."""
-    rule = tick.settings.pause_rule()
+    rule = tick.settings.cooldown_rule()
     runs = tick.runs.decided(rule.counted_runs)
     failed_at = [run.ended_at for run in takewhile(lambda run: run.has_failed, runs)]
     cooldown = rule.cooldown(failed_at)

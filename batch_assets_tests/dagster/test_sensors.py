@@ -33,7 +33,7 @@ def instance(instance_in_files: dg.DagsterInstance) -> dg.DagsterInstance:
 def configured(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setenv("BATCH_PAUSE_AFTER_FAILED_RUNS", "3")
+    monkeypatch.setenv("BATCH_COOLDOWN_AFTER_FAILED_RUNS", "3")
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_after_a_pause_one_of_them_starts_one_run(
     instance: dg.DagsterInstance, end_runs: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end_runs(3)
-    monkeypatch.setenv("BATCH_PAUSE_MINUTES", "0.000001")
+    monkeypatch.setenv("BATCH_COOLDOWN_MINUTES", "0.000001")
     for name in ("batch_processing_schedule", "backlog_sensor", "completion_sensor"):
         assert why_not(instance, name).endswith("failure_sensor starts a single run on trial.")
     requests, _, _ = tick(instance, "failure_sensor")

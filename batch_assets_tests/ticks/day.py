@@ -227,6 +227,6 @@ class Day:
                 self.idle_since[batch_id] += STEP
 
     def _rests(self) -> bool:
-        rule = self.settings.pause_rule()
+        rule = self.settings.cooldown_rule()
         failed = [run for run in self.history.ended[: rule.counted_runs] if run.has_failed]
         return len(failed) >= rule.failed_runs

@@ -101,9 +101,9 @@ def test_a_reset_ends_it_at_once(cooldowns: Cooldowns) -> None:
 
 
 def test_without_pauses_it_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BATCH_PAUSE_MINUTES", "0")
+    monkeypatch.setenv("BATCH_COOLDOWN_MINUTES", "0")
     assert skipped(evaluate(tick_at(runs=failed_runs(8)), None)) == (
-        "The last 8 runs have failed; BATCH_PAUSE_MINUTES is 0, so there is no pause."
+        "The last 8 runs have failed; BATCH_COOLDOWN_MINUTES is 0, so there is no pause."
     )
 
 

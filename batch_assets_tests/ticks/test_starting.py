@@ -53,7 +53,7 @@ def test_failed_runs_ask_for_a_pause(desk: Desk) -> None:
 
 
 def test_one_failed_run_may_be_enough(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BATCH_PAUSE_AFTER_FAILED_RUNS", "1")
+    monkeypatch.setenv("BATCH_COOLDOWN_AFTER_FAILED_RUNS", "1")
     said = why_no_run(tick_at(runs=failed_runs(1)))
     assert said is not None
     assert said.startswith("The last run has failed: no run is started before 2026-01-01 12:30:00 ")
