@@ -9,8 +9,7 @@ from batch_assets.ops import conservation as conservation_op
 from batch_assets.ops import evaluate_checks as alerts_op
 from batch_assets.ops.conservation import ALL_ROWS, ASSET, OPEN_ROWS
 from batch_assets.ops.failures import clear_failures
-from batch_assets.resources.database import DatabaseResource
-from batch_assets.resources.wiring import WiringResource
+from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.stages import alerting, conservation
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.conservation import Conservation
@@ -25,7 +24,7 @@ from batch_assets.store.conservation import Conservation
     ),
 )
 @clear_failures()
-def open_rows_conserved(database: dg.ResourceParam[DatabaseResource]) -> dg.AssetCheckResult:
+def open_rows_conserved(database: DatabaseResource) -> dg.AssetCheckResult:
     """Check conservation over what is open; each run of batch_processing_job ends with it."""
     look = conservation.check_open_rows(Conservation(database.engine), run_seconds=0)
     return _result_of(conservation_op.evaluation(OPEN_ROWS, look.misfits, look.numbers))
@@ -40,7 +39,7 @@ def open_rows_conserved(database: dg.ResourceParam[DatabaseResource]) -> dg.Asse
     ),
 )
 @clear_failures()
-def all_rows_conserved(database: dg.ResourceParam[DatabaseResource]) -> dg.AssetCheckResult:
+def all_rows_conserved(database: DatabaseResource) -> dg.AssetCheckResult:
     """Check conservation over every row; audit_job does."""
     audit = conservation.audit_rows(Conservation(database.engine))
     return _result_of(conservation_op.audit_evaluation(audit))
@@ -57,8 +56,8 @@ def all_rows_conserved(database: dg.ResourceParam[DatabaseResource]) -> dg.Asset
 )
 def alerts(
     context: dg.AssetCheckExecutionContext,
-    database: dg.ResourceParam[DatabaseResource],
-    wiring: dg.ResourceParam[WiringResource],
+    database: DatabaseResource,
+    wiring: WiringResource,
 ) -> Iterator[dg.AssetCheckResult]:
     """Judge the last day's metrics once, for all checks that are selected."""
     asked = {key.name for key in context.selected_asset_check_keys}

@@ -1,7 +1,5 @@
 """What Dagster loads. Everything is declared in the module of its kind."""
 
-from collections.abc import Mapping
-
 import dagster as dg
 
 from batch_assets.assets import declared_assets
@@ -13,6 +11,7 @@ from batch_assets.jobs import (
     prune_job,
     report_job,
 )
+from batch_assets.resources.connections import WiringResource
 from batch_assets.resources.defaults import default_resources
 from batch_assets.resources.run_executor import run_executor
 from batch_assets.schedules import (
@@ -26,8 +25,8 @@ from batch_assets.settings import load_settings
 from batch_assets.ticks.evaluator import TickEvaluator
 
 
-def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
-    """The definitions; with other resources than the default ones where given, by their key."""
+def build_definitions(wiring: WiringResource | None = None) -> dg.Definitions:
+    """Build the definitions; on another wiring than the environment's if given."""
     settings = load_settings()
     job, audit = batch_processing_job(settings), audit_job()
     report, prune = report_job(), prune_job(settings)
@@ -47,7 +46,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
             completion_sensor(job, evaluator),
             failure_sensor(job, evaluator),
         ],
-        resources={**default_resources(), **(resource_overrides or {})},
+        resources=default_resources(wiring),
         # For a check that somebody executes in the UI: a process of its own takes far longer.
         executor=run_executor,
     )

@@ -12,17 +12,16 @@ from batch_assets import wiring
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL
-from batch_assets.resources.database import DatabaseResource
-from batch_assets.resources.openai import OpenAIResource
+from batch_assets.resources.connections import DatabaseResource, OpenAIResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
-from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
 from batch_assets.store.dagster_schema import require_dagster_schema
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
 from batch_assets.wiring import connect, connect_local, local_environment
 from batch_assets_local.stack import detach, reset
+from batch_assets_tests.given_wiring import given_wiring
 from batch_assets_tests.transaction_pooler import transaction_pooler
 
 DATABASE = "postgresql://livedash:canary-90be@db.example.com/livedash"
@@ -149,13 +148,17 @@ def test_a_runs_batches_are_no_larger_than_the_server_takes(database_url: str) -
         "OPENAI_BASE_URL": "https://api.together.xyz/v1",
         "BATCH_MAX_BYTES": "150000000",
     }
-    resource = WiringResource(load_settings(given))
-    database = DatabaseResource(resource)
-    strategy = QueryStrategyResource(resource, database)
-    run = PipelineResource(resource, database, OpenAIResource(resource), strategy, "run-1")
+    wiring = given_wiring(load_settings(given))
+    database = DatabaseResource(wiring=wiring)
+    run = PipelineResource(
+        wiring=wiring,
+        database=database,
+        openai=OpenAIResource(wiring=wiring),
+        query_strategy=QueryStrategyResource(wiring=wiring, database=database),
+    )
     assert run.pipeline.policy.max_batch_bytes == 100_000_000
     assert run.pipeline.api.profile.name == "together"
-    database.close()
+    database.engine.dispose()
 
 
 def test_a_local_environment_holds_nothing_that_is_configured() -> None:

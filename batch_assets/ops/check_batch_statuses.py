@@ -16,9 +16,7 @@ from batch_assets.stages.recover import RecoverReport, recover
     tags={"dagster/priority": "1"},
 )
 @clear_failures()
-def check_batch_statuses(
-    context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
-) -> int:
+def check_batch_statuses(context: dg.OpExecutionContext, pipeline: PipelineResource) -> int:
     """Ask the server about each running batch, and settle what interrupted runs left open.
 
     What cannot be settled now waits for a later run, and does not keep results from being read.

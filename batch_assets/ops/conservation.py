@@ -9,7 +9,7 @@ from batch_assets.domain.wording import plural
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import evaluation_of, log_check, log_of, materialize, show, tag_run
-from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages import conservation
 from batch_assets.store.conservation import Conservation
@@ -37,8 +37,8 @@ _MISFITS = dg.TableSchema(
 @clear_failures()
 def check_row_conservation(
     context: dg.OpExecutionContext,
-    database: dg.ResourceParam[DatabaseResource],
-    pipeline: dg.ResourceParam[PipelineResource],
+    database: DatabaseResource,
+    pipeline: PipelineResource,
 ) -> int:
     """Look whether each open request, and each that the run has moved, is in exactly one bucket.
 
@@ -54,7 +54,7 @@ def check_row_conservation(
 
 @dg.op(out=dg.Out(int, description="How many requests there are."))
 @clear_failures()
-def audit_rows(context: dg.OpExecutionContext, database: dg.ResourceParam[DatabaseResource]) -> int:
+def audit_rows(context: dg.OpExecutionContext, database: DatabaseResource) -> int:
     """Count every request of every company by bucket, and look whether everything fits."""
     audit = conservation.audit_rows(Conservation(database.engine))
     log_of(context).info(

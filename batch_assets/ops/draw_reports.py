@@ -12,7 +12,7 @@ import dagster as dg
 
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import materialize
-from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.connections import DatabaseResource
 from batch_assets.store.metrics import ReportData
 
 TURNAROUND: Final = dg.AssetKey("turnaround_report")
@@ -26,9 +26,7 @@ MOST_COMPANIES: Final = 8
 
 @dg.op(out=dg.Out(int, description="How many charts were drawn."))
 @clear_failures()
-def draw_reports(
-    context: dg.OpExecutionContext, database: dg.ResourceParam[DatabaseResource]
-) -> int:
+def draw_reports(context: dg.OpExecutionContext, database: DatabaseResource) -> int:
     """Draw turnaround, cost by company, and original against optimized; three statements."""
     data = ReportData(database.engine)
     drawn = {TURNAROUND: _turnaround(data), COST: _cost(data), COMPARISON: _comparison(data)}

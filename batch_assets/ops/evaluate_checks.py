@@ -9,8 +9,7 @@ from batch_assets.domain.alerts.rules import RULES
 from batch_assets.ops.conservation import ALL_ROWS, ASSET, OPEN_ROWS
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import evaluation_of, log_check, log_of, show
-from batch_assets.resources.database import DatabaseResource
-from batch_assets.resources.wiring import WiringResource
+from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.settings import Settings
 from batch_assets.stages import alerting
 from batch_assets.store.alerts import Alerts
@@ -27,8 +26,8 @@ _EVALUATED_ELSEWHERE: Final = (OPEN_ROWS, ALL_ROWS)
 @clear_failures()
 def evaluate_checks(
     context: dg.OpExecutionContext,
-    database: dg.ResourceParam[DatabaseResource],
-    wiring: dg.ResourceParam[WiringResource],
+    database: DatabaseResource,
+    wiring: WiringResource,
 ) -> int:
     """Judge the figures of the recent runs, and tell the webhook what has changed."""
     report = alerting.evaluate(

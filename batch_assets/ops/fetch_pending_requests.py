@@ -15,7 +15,7 @@ from batch_assets.stages.plan import find_due
 def fetch_pending_requests(
     context: dg.OpExecutionContext,
     company_ids: list[str],
-    pipeline: dg.ResourceParam[PipelineResource],
+    pipeline: PipelineResource,
 ) -> list[str]:
     """Take in new requests, and see which companies have enough of them or have waited enough."""
     watch = pipeline.watch_queries()

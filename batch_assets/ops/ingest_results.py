@@ -22,9 +22,7 @@ from batch_assets.stages.abandoned import read_abandoned
     tags={"dagster/priority": "1"},
 )
 @clear_failures()
-def ingest_results(
-    context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
-) -> int:
+def ingest_results(context: dg.OpExecutionContext, pipeline: PipelineResource) -> int:
     """Read ended batches of every company, write the analyses, and delete the files after that."""
     budget = pipeline.budget()
     watch = pipeline.watch_queries()

@@ -13,8 +13,8 @@ from batch_assets.resources.pipeline import PipelineResource
 @clear_failures()
 def load_companies(
     context: dg.OpExecutionContext,
-    company_lookup: dg.ResourceParam[CompanyLookupResource],
-    pipeline: dg.ResourceParam[PipelineResource],
+    company_lookup: CompanyLookupResource,
+    pipeline: PipelineResource,
 ) -> list[str]:
     """Look up the active companies: only theirs are submitted.
 

@@ -5,10 +5,9 @@ from pydantic import Field
 
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import add_metadata, metadata_of, show
-from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.resources.history import open_history
 from batch_assets.resources.pipeline import PipelineResource
-from batch_assets.resources.wiring import WiringResource
 from batch_assets.stages.abandoned import read_abandoned
 from batch_assets.stages.orphans import find_orphans
 from batch_assets.stages.prune import prune
@@ -16,9 +15,7 @@ from batch_assets.stages.prune import prune
 
 @dg.op(out=dg.Out(int, description="How many batches and files were found without need."))
 @clear_failures()
-def clear_orphans(
-    context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
-) -> int:
+def clear_orphans(context: dg.OpExecutionContext, pipeline: PipelineResource) -> int:
     """Cancel second batches of one intent, delete input files that no batch uses, and read what
     abandoned batches have brought.
 
@@ -44,9 +41,9 @@ class PruneConfig(dg.Config):
 def prune_history(
     context: dg.OpExecutionContext,
     config: PruneConfig,
-    database: dg.ResourceParam[DatabaseResource],
-    pipeline: dg.ResourceParam[PipelineResource],
-    wiring: dg.ResourceParam[WiringResource],
+    database: DatabaseResource,
+    pipeline: PipelineResource,
+    wiring: WiringResource,
 ) -> int:
     """Delete figures, measurements, runs and events that are older than is asked for.
 

@@ -7,7 +7,7 @@ import dagster as dg
 from batch_assets.domain.run_end import CompanyBacklog
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import materialize
-from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages import metrics
 from batch_assets.store.metrics import Metrics
@@ -34,8 +34,8 @@ _COMPANIES = dg.TableSchema(
 @clear_failures()
 def record_metrics(
     context: dg.OpExecutionContext,
-    database: dg.ResourceParam[DatabaseResource],
-    pipeline: dg.ResourceParam[PipelineResource],
+    database: DatabaseResource,
+    pipeline: PipelineResource,
 ) -> str:
     """Keep what the run did and how things stand after it: a row in `run_metric`, seven assets."""
     end = metrics.record_metrics(

@@ -15,9 +15,7 @@ from batch_assets.stages.retry import retry_failed
     tags={"dagster/priority": "1"},
 )
 @clear_failures()
-def retry_failed_requests(
-    context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
-) -> int:
+def retry_failed_requests(context: dg.OpExecutionContext, pipeline: PipelineResource) -> int:
     """Let failed requests that are due wait for a batch, or send them live if that is allowed."""
     watch = pipeline.watch_queries()
     with pipeline.figures.timed("retry"):

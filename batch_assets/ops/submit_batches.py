@@ -23,8 +23,8 @@ from batch_assets.stages.submit import SubmitReport, submit_due
 def submit_batches(
     context: dg.OpExecutionContext,
     due_company_ids: list[str],
-    pipeline: dg.ResourceParam[PipelineResource],
-    company_lookup: dg.ResourceParam[CompanyLookupResource],
+    pipeline: PipelineResource,
+    company_lookup: CompanyLookupResource,
 ) -> int:
     """Claim the due requests into batches, and upload and create these.
 

@@ -4,28 +4,35 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from batch_assets.domain.records import Company
 from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
 from batch_assets.resources.company_file import CompanyFile
+from batch_assets.resources.connections import WiringResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
-from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import Settings
 from batch_assets.wiring import Endpoints
 
 
-class CompanyLookupResource:
-    """Looks into the file that all runs of this host share, and opens the database only if it must.
+class CompanyLookupResource(dg.ConfigurableResource[None]):
+    """The companies that are active; an answer is shared by the runs of a host.
+
+    Looks into the file that all of them share, and opens the database only if it must.
 
     How long an answer lives, how stale it can be and for whom: see `resources.company_cache`. Both
     methods raise what `DatabaseResource.engine` raises.
     """
 
-    def __init__(self, wiring: WiringResource, strategy: QueryStrategyResource) -> None:
-        self._wiring = wiring
-        self._strategy = strategy
-        self.names: Mapping[str, str] = {}
-        """Of the companies that this process was told of last, by their ids."""
+    wiring: dg.ResourceDependency[WiringResource]
+    query_strategy: dg.ResourceDependency[QueryStrategyResource]
+
+    _names: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Names of the companies that this process was told of last, by their ids."""
+        return self._names
 
     def active(self) -> ActiveCompanies:
         """The companies that are active, by an answer that is younger than its lifetime."""
@@ -36,20 +43,20 @@ class CompanyLookupResource:
         return self._remember(self._cache.refresh())
 
     def _remember(self, found: ActiveCompanies) -> ActiveCompanies:
-        self.names = {company.id: company.name for company in found.companies}
+        self._names = {company.id: company.name for company in found.companies}
         return found
 
     @cached_property
     def _cache(self) -> CompanyCache:
         return shared_cache(
-            self._wiring.endpoints,
-            self._wiring.settings,
+            self.wiring.endpoints,
+            self.wiring.settings,
             self._ask,
             warn=dg.get_dagster_logger().warning,
         )
 
     def _ask(self) -> list[Company]:
-        return self._strategy.queries.active_companies()
+        return self.query_strategy.queries.active_companies()
 
 
 def shared_cache(
@@ -66,13 +73,3 @@ def shared_cache(
         lifetime_seconds=settings.company_cache_seconds,
         warn=warn,
     )
-
-
-@dg.resource(
-    config_schema={},
-    required_resource_keys={"wiring", "query_strategy"},
-    description="The companies that are active; an answer is shared by the runs of a host.",
-)
-def company_lookup(context: dg.InitResourceContext) -> CompanyLookupResource:
-    """On the run's settings and query strategy."""
-    return CompanyLookupResource(context.resources.wiring, context.resources.query_strategy)

@@ -1,26 +1,31 @@
-"""All resources that the definitions have unless they are told otherwise.
+"""The resources of every job, by their keys."""
 
-None does anything before an op asks for it, so that definitions load with an empty environment and
-what cannot be reached fails the op that needs it, with a sentence.
-"""
-
-import dagster as dg
-
-from batch_assets.resources.company_lookup import company_lookup
-from batch_assets.resources.database import database
-from batch_assets.resources.openai import openai
-from batch_assets.resources.pipeline import pipeline
-from batch_assets.resources.query_strategy import query_strategy
-from batch_assets.resources.wiring import wiring
+from batch_assets.resources.company_lookup import CompanyLookupResource
+from batch_assets.resources.connections import DatabaseResource, OpenAIResource, WiringResource
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.resources.query_strategy import QueryStrategyResource
 
 
-def default_resources() -> dict[str, dg.ResourceDefinition]:
-    """Every resource by its key; they find each other by these keys."""
+def default_resources(wiring: WiringResource | None = None) -> dict[str, object]:
+    """Make the resources of every job; on another wiring than the environment's if given.
+
+    They are configured at launch: so Dagster makes each once in a process, and gives the same to
+    the ops and to the resources that hold it.
+    """
+    from_environment = WiringResource.configure_at_launch()
+    given = from_environment if wiring is None else wiring
+    database = DatabaseResource.configure_at_launch(wiring=given)
+    openai = OpenAIResource.configure_at_launch(wiring=given)
+    query_strategy = QueryStrategyResource.configure_at_launch(wiring=given, database=database)
     return {
-        "wiring": wiring,
+        "wiring": given,
         "database": database,
         "openai": openai,
         "query_strategy": query_strategy,
-        "company_lookup": company_lookup,
-        "pipeline": pipeline,
+        "company_lookup": CompanyLookupResource.configure_at_launch(
+            wiring=given, query_strategy=query_strategy
+        ),
+        "pipeline": PipelineResource.configure_at_launch(
+            wiring=given, database=database, openai=openai, query_strategy=query_strategy
+        ),
     }

@@ -5,12 +5,11 @@ import socket
 from functools import cached_property
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from batch_assets.domain.metrics import QueryUse
-from batch_assets.resources.database import DatabaseResource
-from batch_assets.resources.openai import OpenAIResource
+from batch_assets.resources.connections import DatabaseResource, OpenAIResource, WiringResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
-from batch_assets.resources.wiring import WiringResource
 from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -22,26 +21,35 @@ from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import StoredMode, StoredModes, Watch
 
 
-class PipelineResource:
-    """Puts the stages' `Pipeline` together when first asked."""
+class PipelineResource(dg.ConfigurableResource[None]):
+    """Everything that a stage works with: database operations, API client, policy.
 
-    def __init__(
-        self,
-        wiring: WiringResource,
-        database: DatabaseResource,
-        openai: OpenAIResource,
-        strategy: QueryStrategyResource,
-        run_id: str,
-    ) -> None:
-        self._wiring = wiring
-        self._database = database
-        self._openai = openai
-        self._strategy = strategy
-        self.run_id = run_id
-        self.figures = RunFigures()
+    The stages' `Pipeline` is put together when first asked for; one for each process that runs ops.
+    """
+
+    wiring: dg.ResourceDependency[WiringResource]
+    database: dg.ResourceDependency[DatabaseResource]
+    openai: dg.ResourceDependency[OpenAIResource]
+    query_strategy: dg.ResourceDependency[QueryStrategyResource]
+
+    _run_id: str = PrivateAttr(default="")
+    _figures: RunFigures = PrivateAttr(default_factory=RunFigures)
+    _sent_before: int = PrivateAttr(default_factory=statements_sent)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Know which run this is, and read the stored mode with what a run begins with."""
+        self._run_id = context.run.run_id if context.run else ""
+        self.query_strategy.learn_stored_mode(self._stored_mode)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id; empty outside of one."""
+        return self._run_id
+
+    @property
+    def figures(self) -> RunFigures:
         """What the ops have done up to now, for the one that records it."""
-        self._sent_before = statements_sent()
-        strategy.learn_stored_mode(self._stored_mode)
+        return self._figures
 
     @property
     def tags(self) -> dict[str, object]:
@@ -49,7 +57,7 @@ class PipelineResource:
         now."""
         sent, read = self.figures.of(SubmitReport), self.figures.of(IngestReport)
         return {
-            "mode": self._strategy.mode.value,
+            "mode": self.query_strategy.mode_of_run.value,
             "companies": len(sent.company_ids | read.company_ids),
             "requests": sent.requests,
             "results": read.rows.completed + read.failures.total(),
@@ -63,20 +71,20 @@ class PipelineResource:
         """
         if "pipeline" in self.__dict__:
             return self.pipeline.snapshot.stored_mode
-        return StoredModes(self._database.engine).read()
+        return StoredModes(self.database.engine).read()
 
     @cached_property
     def pipeline(self) -> Pipeline:
         """The run's pipeline; raises what the resources that it is made of raise."""
-        endpoints = self._wiring.endpoints
-        policy = endpoints.profile.bound(self._wiring.settings.policy())
+        endpoints = self.wiring.endpoints
+        policy = endpoints.profile.bound(self.wiring.settings.policy())
         guard = CircuitBreakerGuard(
-            Breakers(self._database.engine), policy, known=lambda: self.pipeline.snapshot.breakers
+            Breakers(self.database.engine), policy, known=lambda: self.pipeline.snapshot.breakers
         )
         return Pipeline(
-            queries=self._strategy.queries,
-            registry=Registry(self._database.engine, policy.external_quiet_seconds),
-            api=self._openai.api(guard),
+            queries=self.query_strategy.queries,
+            registry=Registry(self.database.engine, policy.external_quiet_seconds),
+            api=self.openai.api(guard),
             policy=policy,
             spool_dir=endpoints.spool_dir,
             owner=f"{socket.gethostname()}:{os.getpid()}:{self.run_id}",
@@ -87,32 +95,16 @@ class PipelineResource:
     @property
     def query_mode(self) -> str:
         """How this run works on the database: `true`, `false` or `optimized`."""
-        return self._strategy.mode
+        return self.query_strategy.mode_of_run
 
     def query_use(self) -> QueryUse:
         """What the database operations did up to now."""
-        return self._strategy.use()
+        return self.query_strategy.use()
 
     def watch_queries(self) -> Watch:
         """Report, later, on what the database operations do from now on."""
-        return self._strategy.watch()
+        return self.query_strategy.watch()
 
     def budget(self) -> Budget:
         """What one op may spend, from now on."""
-        return Budget.of_op(self._wiring.settings.policy())
-
-
-@dg.resource(
-    config_schema={},
-    required_resource_keys={"wiring", "database", "openai", "query_strategy"},
-    description="Everything that a stage works with: database operations, API client, policy.",
-)
-def pipeline(context: dg.InitResourceContext) -> PipelineResource:
-    """One for each process that runs ops."""
-    return PipelineResource(
-        wiring=context.resources.wiring,
-        database=context.resources.database,
-        openai=context.resources.openai,
-        strategy=context.resources.query_strategy,
-        run_id=context.run.run_id if context.run else "",
-    )
+        return Budget.of_op(self.wiring.settings.policy())

@@ -1,15 +1,15 @@
 """Which implementation of the database operations runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Final
+from typing import Final, Literal
 
 import dagster as dg
+from pydantic import Field, PrivateAttr
 
 from batch_assets.domain.metrics import QueryUse
-from batch_assets.resources.database import DatabaseResource
-from batch_assets.resources.wiring import WiringResource
+from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy import (
     QueryMode,
@@ -21,39 +21,46 @@ from batch_assets.store.strategy import (
 )
 
 FROM_ENVIRONMENT: Final = "environment"
-
-_MODE = dg.Enum(
-    "QueryMode",
+_MODES: Final = "\n".join(
     [
-        dg.EnumValue(
-            FROM_ENVIRONMENT,
-            description="As choose_mode_job has stored it, or else as ENABLE_BATCH_OPTIMIZATION.",
-        ),
+        'How this run works on the database; "true" and "false" need their quotes. The results are '
+        "the same.",
+        "",
+        f"- `{FROM_ENVIRONMENT}`: as choose_mode_job has stored it, or else as "
+        "ENABLE_BATCH_OPTIMIZATION.",
         *(
-            dg.EnumValue(word, description=f"Runs use {mode.meaning}.")
+            f"- {' or '.join(f'`{word}`' for word in dict.fromkeys([mode.value, mode.stored]))}: "
+            f"{mode.meaning}."
             for mode in QueryMode
-            for word in dict.fromkeys([mode.value, mode.stored])
         ),
-    ],
+    ]
 )
 
 
-class QueryStrategyResource:
-    """Opens one `Strategy` when first asked, and lets it write its history at the end."""
+class QueryStrategyResource(dg.ConfigurableResource[None]):
+    """The database operations, in the implementation that is to be used.
 
-    def __init__(
-        self,
-        wiring: WiringResource,
-        database: DatabaseResource,
-        *,
-        mode: str = FROM_ENVIRONMENT,
-        run_id: str = "",
-    ) -> None:
-        self._wiring = wiring
-        self._database = database
-        self._mode = mode
-        self._run_id = run_id
-        self._known: Callable[[], StoredMode | None] | None = None
+    One `Strategy`, from its first use to the end of the run, when it writes its history.
+    """
+
+    wiring: dg.ResourceDependency[WiringResource]
+    database: dg.ResourceDependency[DatabaseResource]
+    mode: Literal["environment", "true", "auto", "false", "original", "optimized"] = Field(
+        default=FROM_ENVIRONMENT,
+        description=_MODES,
+    )
+
+    _run_id: str = PrivateAttr(default="")
+    _known: Callable[[], StoredMode | None] | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Know for which run the history is written."""
+        self._run_id = context.run.run_id if context.run else ""
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Write what was measured."""
+        if self._is_open:
+            self._strategy.flush()
 
     @property
     def queries(self) -> Queries:
@@ -61,8 +68,8 @@ class QueryStrategyResource:
         return self._strategy.queries
 
     @property
-    def mode(self) -> QueryMode:
-        """The mode of this run; raises the same."""
+    def mode_of_run(self) -> QueryMode:
+        """The mode that this run works in; raises the same."""
         return self._strategy.mode
 
     def learn_stored_mode(self, known: Callable[[], StoredMode | None]) -> None:
@@ -80,11 +87,6 @@ class QueryStrategyResource:
         """What the operations did up to now; nothing if none was asked for."""
         return self._strategy.use() if self._is_open else QueryUse()
 
-    def close(self) -> None:
-        """Write what was measured."""
-        if self._is_open:
-            self._strategy.flush()
-
     @property
     def _is_open(self) -> bool:
         return "_strategy" in self.__dict__
@@ -92,43 +94,17 @@ class QueryStrategyResource:
     @cached_property
     def _strategy(self) -> Strategy:
         return Strategy(
-            self._database.engine, self._toggle(), run_id=self._run_id, stored=self._stored
+            self.database.engine, self._toggle(), run_id=self._run_id, stored=self._stored
         )
 
     def _stored(self) -> StoredMode | None:
         """The choice for all runs; what was asked for in the Launchpad goes before it."""
-        if self._mode != FROM_ENVIRONMENT:
+        if self.mode != FROM_ENVIRONMENT:
             return None
-        return (self._known or StoredModes(self._database.engine).read)()
+        return (self._known or StoredModes(self.database.engine).read)()
 
     def _toggle(self) -> Toggle:
-        toggle = self._wiring.settings.toggle()
-        if self._mode == FROM_ENVIRONMENT:
+        toggle = self.wiring.settings.toggle()
+        if self.mode == FROM_ENVIRONMENT:
             return toggle
-        return replace(toggle, mode=QueryMode(self._mode), asked_in="the Launchpad")
-
-
-@dg.resource(
-    config_schema={
-        "mode": dg.Field(
-            _MODE,
-            default_value=FROM_ENVIRONMENT,
-            description='How this run works on the database; "true" and "false" need their quotes. '
-            "The results are the same.",
-        )
-    },
-    required_resource_keys={"wiring", "database"},
-    description="The database operations, in the implementation that is to be used.",
-)
-def query_strategy(context: dg.InitResourceContext) -> Iterator[QueryStrategyResource]:
-    """On the run's database, until the end of the run."""
-    resource = QueryStrategyResource(
-        context.resources.wiring,
-        context.resources.database,
-        mode=context.resource_config["mode"],
-        run_id=context.run.run_id if context.run else "",
-    )
-    try:
-        yield resource
-    finally:
-        resource.close()
+        return replace(toggle, mode=QueryMode(self.mode), asked_in="the Launchpad")

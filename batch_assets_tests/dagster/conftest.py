@@ -9,11 +9,11 @@ import dagster as dg
 import pytest
 
 from batch_assets.definitions import build_definitions
-from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
 from batch_assets.wiring import Endpoints
 from batch_assets_local.batch_server.config import ServerConfig
 from batch_assets_local.batch_server.running import RunningServer, running_server
+from batch_assets_tests.given_wiring import given_wiring
 
 RunJob = Callable[..., dg.ExecuteInProcessResult]
 
@@ -89,8 +89,8 @@ def job_runner(instance: dg.DagsterInstance, spool_dir: Path) -> RunJob:
             is_local=False,
         )
         settings = load_settings({"COMPANY_CACHE_SECONDS": "0", **(environ or {})})
-        wiring = WiringResource(settings, endpoints)
-        definitions = build_definitions(resource_overrides={"wiring": wiring})
+        wiring = given_wiring(settings, endpoints)
+        definitions = build_definitions(wiring)
         job = definitions.resolve_job_def(job_name)
         if checks is not None:
             known = definitions.resolve_asset_graph().asset_check_keys

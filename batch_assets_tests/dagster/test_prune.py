@@ -14,7 +14,6 @@ from sqlalchemy import Engine, text
 from batch_assets.definitions import build_definitions
 from batch_assets.resources.dagster_runs import DagsterRuns
 from batch_assets.resources.history import open_history
-from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
 from batch_assets.stages import prune as stage
 from batch_assets.stages.pipeline import Budget
@@ -22,6 +21,7 @@ from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.wiring import Endpoints
 from batch_assets_tests.dagster.reading import metadata_of
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.given_wiring import given_wiring
 
 KEPT = ("attempt", "batch", "dead_letter", "intake", "retry")
 STORAGE = {
@@ -112,9 +112,7 @@ def run_prune(
     instance: dg.DagsterInstance, endpoints: Endpoints, *, dry_run: bool
 ) -> dict[str, Any]:
     settings = load_settings({"BATCH_MONITORING_RETENTION_DAYS": "10"})
-    definitions = build_definitions(
-        resource_overrides={"wiring": WiringResource(settings, endpoints)}
-    )
+    definitions = build_definitions(given_wiring(settings, endpoints))
     result = definitions.resolve_job_def("prune_job").execute_in_process(
         instance=instance,
         run_config={"ops": {"prune_history": {"config": {"dry_run": dry_run}}}},

@@ -13,7 +13,6 @@ from sqlalchemy import Engine, text
 from batch_assets.definitions import build_definitions
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.ops.failures import clear_failures
-from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
 from batch_assets.store.counting import statements_sent
 from batch_assets.store.strategy import QueryMode, Toggle
@@ -22,6 +21,7 @@ from batch_assets.wiring import Endpoints
 from batch_assets_local.batch_server.running import RunningServer
 from batch_assets_tests.dagster.reading import metadata_of
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.given_wiring import given_wiring
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 
@@ -100,8 +100,8 @@ def run(instance: dg.DagsterInstance, tmp_path: Path, database_url: str, api: Ru
         environ: Mapping[str, str] | None = None, config: Mapping[str, Any] | None = None
     ) -> dg.ExecuteInProcessResult:
         settings = load_settings({"COMPANY_CACHE_SECONDS": "0", **(environ or {})})
-        wiring = WiringResource(settings, endpoints)
-        definitions = build_definitions(resource_overrides={"wiring": wiring})
+        wiring = given_wiring(settings, endpoints)
+        definitions = build_definitions(wiring)
         job = definitions.resolve_job_def("batch_processing_job")
         return job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
 

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from batch_assets.definitions import build_definitions
-from batch_assets.resources.wiring import WiringResource
 from batch_assets.settings import load_settings
 from batch_assets.wiring import Endpoints
 from batch_assets_local.batch_server.running import RunningServer
 from batch_assets_tests.dagster.reading import metadata_of
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.given_wiring import given_wiring
 
 PART = 20
 """Requests that a run may submit, so that the backlog takes several runs."""
@@ -38,9 +38,7 @@ def job(database_url: str, api: RunningServer, tmp_path: Path) -> dg.JobDefiniti
             "COMPANY_CACHE_SECONDS": "0",
         }
     )
-    definitions = build_definitions(
-        resource_overrides={"wiring": WiringResource(settings, endpoints)}
-    )
+    definitions = build_definitions(given_wiring(settings, endpoints))
     return definitions.resolve_job_def("batch_processing_job")
 
 

@@ -19,7 +19,7 @@ from batch_assets.ops.reporting import (
     tag_run,
     who,
 )
-from batch_assets.resources.database import DatabaseResource
+from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.controls.abandon import abandon_batch
 from batch_assets.stages.controls.cancel import cancel_batch
@@ -53,7 +53,7 @@ class ForceConfig(dg.Config):
 def force_batch_of_company(
     context: dg.OpExecutionContext,
     config: ForceConfig,
-    pipeline: dg.ResourceParam[PipelineResource],
+    pipeline: PipelineResource,
 ) -> int:
     """Make a batch for a company now, although its requests are not due by their number or age.
 
@@ -135,7 +135,7 @@ class RequeueConfig(dg.Config):
 def requeue_requests(
     context: dg.OpExecutionContext,
     config: RequeueConfig,
-    database: dg.ResourceParam[DatabaseResource],
+    database: DatabaseResource,
 ) -> int:
     """Let failed or dead-lettered requests wait for a batch again; the next runs send them."""
     report = requeue(database.engine, _wanted(config), str, dry_run=config.dry_run)
@@ -188,7 +188,7 @@ class CancelConfig(dg.Config):
 def cancel_batch_on_server(
     context: dg.OpExecutionContext,
     config: CancelConfig,
-    pipeline: dg.ResourceParam[PipelineResource],
+    pipeline: PipelineResource,
 ) -> int:
     """Ask the server to end a batch of ours. Its results so far are read by the next runs.
 
@@ -248,7 +248,7 @@ class AbandonConfig(dg.Config):
 def abandon_unknown_batch(
     context: dg.OpExecutionContext,
     config: AbandonConfig,
-    pipeline: dg.ResourceParam[PipelineResource],
+    pipeline: PipelineResource,
 ) -> int:
     """Give up a batch that the server says it does not know. Its requests wait again.
 
@@ -297,7 +297,7 @@ class DrainConfig(dg.Config):
 def drain_batches(
     context: dg.OpExecutionContext,
     config: DrainConfig,
-    pipeline: dg.ResourceParam[PipelineResource],
+    pipeline: PipelineResource,
 ) -> int:
     """Stop submissions until they are resumed, and read what has ended. Scheduled runs read on.
 

@@ -9,8 +9,7 @@ from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import log_of, metadata_of, show, tag_run, who
 from batch_assets.resources.company_lookup import CompanyLookupResource
-from batch_assets.resources.database import DatabaseResource
-from batch_assets.resources.wiring import WiringResource
+from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.stages.controls.query_mode import choose_mode, compare_queries
 from batch_assets.stages.controls.reset import correct_stages, resume
 from batch_assets.store.strategy import Compared, CompareLimits, StoredModes
@@ -34,8 +33,8 @@ class ModeConfig(dg.Config):
 def choose_query_mode(
     context: dg.OpExecutionContext,
     config: ModeConfig,
-    database: dg.ResourceParam[DatabaseResource],
-    wiring: dg.ResourceParam[WiringResource],
+    database: DatabaseResource,
+    wiring: WiringResource,
 ) -> str:
     """Keep a choice in the database that goes before the environment until it is taken back.
 
@@ -98,7 +97,7 @@ class CompareConfig(dg.Config):
 def compare_implementations(
     context: dg.OpExecutionContext,
     config: CompareConfig,
-    database: dg.ResourceParam[DatabaseResource],
+    database: DatabaseResource,
 ) -> int:
     """Let both do each operation that only reads, and compare rows, statements and seconds.
 
@@ -144,9 +143,7 @@ def _record(one: Compared) -> dg.TableRecord:
 
 @dg.op(out=dg.Out(int, description="How many companies are active."))
 @clear_failures()
-def refresh_companies(
-    context: dg.OpExecutionContext, company_lookup: dg.ResourceParam[CompanyLookupResource]
-) -> int:
+def refresh_companies(context: dg.OpExecutionContext, company_lookup: CompanyLookupResource) -> int:
     """Forget which companies were active, and ask the database now; for this host's next runs."""
     found = company_lookup.refresh()
     log_of(context).info(sentences.of_companies(found))
@@ -187,7 +184,7 @@ class ResetConfig(dg.Config):
 def reset_breakers(
     context: dg.OpExecutionContext,
     config: ResetConfig,
-    database: dg.ResourceParam[DatabaseResource],
+    database: DatabaseResource,
 ) -> int:
     """Close breakers and end the schedule's pause; failures are counted anew from then on."""
     named = [] if config.operation == "all" else [config.operation]
@@ -218,7 +215,7 @@ class ResetStagesConfig(dg.Config):
 def reset_stages(
     context: dg.OpExecutionContext,
     config: ResetStagesConfig,
-    database: dg.ResourceParam[DatabaseResource],
+    database: DatabaseResource,
 ) -> int:
     """Let the stage AI_ANALYSIS of each session say what its requests do.
 

@@ -1,0 +1,118 @@
+"""The settings of a run, and what they lead to: the database and the Batch API.
+
+None has a field: keys and addresses can neither be read nor changed in the Launchpad. None does
+anything before an op asks for it, so that definitions load with an empty environment, and what
+cannot be reached fails the op that needs it, with a sentence.
+"""
+
+import dagster as dg
+from pydantic import PrivateAttr
+from sqlalchemy import Engine
+
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.operations import CallGuard
+from batch_assets.settings import Settings, load_settings
+from batch_assets.store.counting import count_statements
+from batch_assets.store.engine import open_engine
+from batch_assets.store.migrate import require_current
+from batch_assets.wiring import Endpoints, connect
+
+
+class WiringResource(dg.ConfigurableResource[None]):
+    """The settings, and the database and the API server that they lead to."""
+
+    _settings: Settings | None = PrivateAttr(default=None)
+    _endpoints: Endpoints | None = PrivateAttr(default=None)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this process's environment.
+
+        Raises:
+            ConfigurationError: one of them cannot be used.
+        """
+        if self._settings is None:
+            self._settings = load_settings()
+        return self._settings
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the settings lead.
+
+        Raises:
+            ConfigurationError: they do not fit together.
+        """
+        if self._endpoints is None:
+            self._endpoints = connect(self.settings)
+        return self._endpoints
+
+
+class DatabaseResource(dg.ConfigurableResource[None]):
+    """LiveDash's PostgreSQL database, with the schema batch_assets in it.
+
+    One engine, from its first use to the end of the run.
+    """
+
+    wiring: dg.ResourceDependency[WiringResource]
+
+    _engine: Engine | None = PrivateAttr(default=None)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, on a database that was seen to answer and to be migrated.
+
+        Raises:
+            ConfigurationError: the URL cannot be used.
+            DatabaseUnavailableError: nothing answers there.
+            MigrationsMissingError: tables are missing.
+        """
+        if self._engine is None:
+            engine = open_engine(self.wiring.endpoints.database_url)
+            count_statements(engine)
+            try:
+                require_current(engine)
+            except BaseException:
+                engine.dispose()
+                raise
+            self._engine = engine
+        return self._engine
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Close all connections."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+
+class OpenAIResource(dg.ConfigurableResource[None]):
+    """The OpenAI Batch API, or the local server that speaks it.
+
+    One client, from its first use to the end of the run.
+    """
+
+    wiring: dg.ResourceDependency[WiringResource]
+
+    _api: BatchApi | None = PrivateAttr(default=None)
+
+    def api(self, guard: CallGuard) -> BatchApi:
+        """The client, whose calls all go through the guard that was given first.
+
+        It connects with its first call.
+
+        Raises:
+            ConfigurationError: the settings lead to no API.
+        """
+        if self._api is None:
+            endpoints = self.wiring.endpoints
+            self._api = BatchApi(
+                endpoints.api_key,
+                endpoints.base_url,
+                profile=endpoints.profile,
+                window_seconds=self.wiring.settings.policy().batch_timeout_seconds,
+                guard=guard,
+            )
+        return self._api
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Give the connections back."""
+        if self._api is not None:
+            self._api.close()
