@@ -103,7 +103,7 @@ def reset_breakers(
     ] = None,
     *,
     every: Annotated[
-        bool, typer.Option("--all", help="All breakers, rest and pause; so does no NAME.")
+        bool, typer.Option("--all", help="All breakers, cooldown and pause; so does no NAME.")
     ] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,

@@ -9,7 +9,7 @@ from batch_assets.stages.controls import reset as stage
 
 
 def reset(names: Sequence[str], *, every: bool, dry_run: bool, as_json: bool) -> None:
-    """Close breakers and end rests, those that are named or all; without any the pause, too."""
+    """Close breakers and end cooldowns, those that are named or all; without any the pause, too."""
     if names and every:
         raise ConfigurationError("Give names or say --all, not both.")
     with open_database() as database:

@@ -18,7 +18,7 @@ ACTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Stoppages:
-    """Breakers that are not closed, models that rest, and the pause after failed runs."""
+    """Breakers that are not closed, models in cooldown, and the pause after failed runs."""
 
     breakers: list[Breaker]
     models: list[ModelCooldown]
@@ -31,7 +31,7 @@ class Stoppages:
         """One for each, with what to do where anything can be done."""
         if self.schedule is not None:
             yield (
-                f"Schedule and sensors rest until {moment(self.schedule.until)}: "
+                f"Schedule and sensors pause until {moment(self.schedule.until)}: "
                 f"{_lowered(self.schedule.reason)}. `batch-assets reset` ends it."
             )
         for breaker in self.breakers:
@@ -41,8 +41,8 @@ class Stoppages:
                 yield f"The next {breaker.operation} is on trial: {breaker.history}."
         for model in self.models:
             yield (
-                f"{model.model} rests until {moment(model.until)} ({model.reason}): none of its "
-                "requests is sent before."
+                f"{model.model} is in cooldown until {moment(model.until)} ({model.reason}): none "
+                "of its requests is sent before."
             )
         for act in self.acts[:MOST_ACTS]:
             yield _of_act(act)

@@ -38,8 +38,8 @@ class ClaimedBatch:
 class Claim:
     """What one call of `claim` did. Companies in `remaining` are still to be visited.
 
-    `held` counts requests that were looked at: behind a cap, or of a model that rests, there may be
-    more.
+    `held` counts requests that were looked at: there may be more behind a cap, or of a model in
+    cooldown.
     """
 
     batches: tuple[ClaimedBatch, ...]

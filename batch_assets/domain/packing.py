@@ -293,7 +293,7 @@ def _why_cooling(model: str, size: Estimate, terms: Terms, quota: Quota) -> str 
 
 def held_by_cooldown(model: str, reason: str) -> str:
     """The reason with which requests of a model in a cooldown are counted as held."""
-    return f"model {model} rests: {reason}"
+    return f"model {model} is in cooldown: {reason}"
 
 
 def _is_full(draft: Draft, size: Estimate, terms: Terms) -> bool:

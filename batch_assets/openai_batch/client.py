@@ -1,9 +1,10 @@
 """The Batch API as the stages see it: records in, records out, and `ApiError` when it fails.
 
 Nothing of the SDK leaves this room. The two creating calls send one POST each, whatever happens:
-what became of a lost one is looked up by the caller, by the metadata and the name that it gave. So
-does a live call, of which nothing can be looked up afterwards. Reading calls are tried up to three
-times unless told otherwise, with the SDK's backoff and the server's Retry-After.
+what became of a lost one is looked up by the caller, by the metadata and the name that it gave. A
+synchronous request is one POST, too, of which nothing can be looked up afterwards. Reading calls
+are tried up to three times unless told otherwise, with the SDK's backoff and the server's
+Retry-After.
 """
 
 import functools
@@ -93,7 +94,7 @@ class BatchApi:
         self.close()
 
     def close(self) -> None:
-        """Give all connections back; a later call would connect again."""
+        """Close all connections; a later call would connect again."""
         with self._lock:
             if self._connections is not None:
                 self._connections.close()
@@ -118,9 +119,9 @@ class BatchApi:
 
     @contextmanager
     def within(self, seconds: float) -> Generator[None, None, None]:
-        """Calls of this context, in whatever thread, end by then or shortly after: ApiError.
+        """Let calls of this context, in whatever thread, fail that do not end by then.
 
-        Live calls take the time that they need.
+        Synchronous requests take the time that they need.
         """
         before = self._stage_ends_at
         self._stage_ends_at = min(before, time.monotonic() + seconds)
@@ -132,14 +133,17 @@ class BatchApi:
     def prepare(self) -> None:
         """Do all that a first call would do before it is sent.
 
-        ConfigurationError if the environment names a proxy, certificates or headers that are none.
+        Raises:
+            ConfigurationError: A proxy, certificates or headers of the environment are none.
         """
         self._connect()
 
     def upload(self, path: Path, name: str) -> str:
-        """Upload an input file under `name`; its id. Streamed from disk, one POST.
+        """Upload an input file under `name`, streamed from disk by one POST; its id.
 
-        OSError, before anything is sent, if there is no such file.
+        Raises:
+            OSError: There is no such file; nothing was sent.
+            ApiError: It was not taken, or nobody knows whether it was (INDETERMINATE).
         """
         connections = self._connect()
         with TimedFile(path, self.timeouts.upload) as stream:
@@ -154,7 +158,9 @@ class BatchApi:
         """Whether the server still processes a file, so that no batch can be made of it yet.
 
         One call, or none if the answer to the upload was the last word: `ask` for another one.
-        ApiError with the code `file_failed` if the server will never be done with it.
+
+        Raises:
+            ApiError: Its code is `file_failed` if the server will never be done with it.
         """
         if not (ask or file_id in self._pending):
             return False
@@ -181,12 +187,15 @@ class BatchApi:
         metadata: Mapping[str, str],
         output_expires_after_seconds: int,
     ) -> RemoteBatch:
-        """Create a batch, which is what costs money. One POST.
+        """Create a batch, which is what costs money, by one POST.
 
         Files that it makes are deleted by the server `output_expires_after_seconds` after its
-        creation, at the latest, or as soon as it allows to ask for. ApiError with the code
-        `parameter_refused` if the server does not take a parameter that it can do without: no batch
-        was made, and another call leaves it out.
+        creation, at the latest, or as soon as it allows to ask for.
+
+        Raises:
+            ApiError: There is no batch, or nobody knows whether there is (INDETERMINATE). Its code
+                is `parameter_refused` if the server does not take a parameter that it can do
+                without: no batch was made, and another call leaves it out.
         """
         connections = self._connect()
         asked = self._parameters.of(input_file_id, metadata, output_expires_after_seconds)
@@ -203,11 +212,14 @@ class BatchApi:
         raise self._parameters.leave_out(refused)
 
     def complete(self, body: Mapping[str, Any], call_id: str) -> tuple[Response, Failure | None]:
-        """Ask live, at the full price: the answer, and why it is of no use if it is of none.
+        """Send a synchronous request by one POST: its answer, and why that is of no use if so.
 
         `body` is that of a line of an input file. `call_id`, in ASCII, is kept in the server's
-        logs: its people find the call by it, programs cannot. One POST. ApiError of the kind
-        INDETERMINATE if it may have been answered and paid for.
+        logs: its people find the call by it, programs cannot.
+
+        Raises:
+            ApiError: There is no answer. The kind is INDETERMINATE if it may have been answered and
+                paid for.
         """
         connections = self._connect()
         completions: Any = connections.creating.chat.completions.with_raw_response
@@ -219,7 +231,7 @@ class BatchApi:
         )
 
     def retrieve(self, batch_id: str) -> RemoteBatch:
-        """The batch as the server sees it now."""
+        """Ask for a batch as the server sees it now."""
         _check_id(Operation.RETRIEVE_BATCH, batch_id)
         connections = self._connect()
         batches = connections.reading.batches.with_raw_response
@@ -237,22 +249,24 @@ class BatchApi:
         )
 
     def list_batches(self, *, created_after: datetime | None = None) -> Iterator[RemoteBatch]:
-        """All batches of the account that were made since `created_after`, by our clock.
+        """Iterate over the batches of the account that were made since then, by our clock.
 
-        Page by page; a list that is seen to be newest first is left once it has come there. One
-        that does not come to its end raises.
+        Page by page; a list that is seen to be newest first is left once it has come there.
+
+        Raises:
+            ApiError: A page cannot be read, or the list does not come to its end.
         """
         return listings.every_item(
             Operation.LIST_BATCHES, self.batches_page, created_after, lambda: self.clock_ahead
         )
 
     def page_of_batches(self, after: str | None) -> tuple[tuple[RemoteBatch, ...], bool]:
-        """One page of that list, which begins after a batch or with the first; is there more?"""
+        """Read a page of that list, after a batch or the first; and whether there is more."""
         page = self.batches_page(after)
         return page.items, page.has_more is not False and bool(page.items)
 
     def batches_page(self, after: str | None = None) -> objects.Page[RemoteBatch]:
-        """The page of the batches that begins after one, or the first. One call."""
+        """Read the page of batches that begins after one, or the first, by one call."""
         connections = self._connect()
         batches = connections.reading.batches.with_raw_response
         return connections.call(
@@ -262,13 +276,13 @@ class BatchApi:
         )
 
     def list_files(self, *, created_after: datetime | None = None) -> Iterator[RemoteFile]:
-        """All files with the purpose of input files, in the manner of `list_batches`."""
+        """Iterate over files with the purpose of input files, as `list_batches` does."""
         return listings.every_item(
             Operation.LIST_FILES, self.files_page, created_after, lambda: self.clock_ahead
         )
 
     def files_page(self, after: str | None = None) -> objects.Page[RemoteFile]:
-        """The page of these files that begins after one, or the first.
+        """Read the page of these files that begins after one, or the first.
 
         One call, and further ones where the server refuses pages of that size, as far as is known.
         """
@@ -301,7 +315,8 @@ class BatchApi:
     def delete_file(self, file_id: str) -> bool:
         """Delete a file. False: there is none (any more); after a lost answer also if we did it.
 
-        ApiError with the code `unsupported` if the server deletes none.
+        Raises:
+            ApiError: It was not deleted; the code is `unsupported` if the server deletes none.
         """
         if not self.profile.has_delete:
             raise _unsupported(Operation.DELETE_FILE)
@@ -323,7 +338,7 @@ class BatchApi:
         return True
 
     def file_bytes(self, file_id: str) -> int:
-        """How large the server says a file is; 0 also where it does not say. One call."""
+        """Ask for the size of a file, by one call; 0 also where the server does not say."""
         connections = self._connect()
         files = connections.reading.files.with_raw_response
         return connections.call(
@@ -331,15 +346,22 @@ class BatchApi:
         ).bytes
 
     def download(self, file_id: str) -> Generator[bytes, None, None]:
-        """The lines of a file, without their ends, as they arrive.
+        """Iterate over the lines of a file, without their ends, as they arrive.
 
-        ApiError in the middle if the file is cut: the lines before are whole, and a new download
-        begins with the first one again. Whoever stops early closes it.
+        Whoever stops early closes it.
+
+        Raises:
+            ApiError: The file is not given, or was cut in the middle: the lines before are whole,
+                and a new download begins with the first one again.
         """
         yield from self._connect().lines(file_id)
 
     def check_account(self) -> None:
-        """One cheap call. ApiError of the kind ACCOUNT if the key is refused."""
+        """Make one cheap call.
+
+        Raises:
+            ApiError: The kind is ACCOUNT if the key is refused.
+        """
         connections = self._connect()
         batches = connections.reading.batches.with_raw_response
         connections.call(Operation.CHECK_ACCOUNT, lambda: batches.list(limit=1), objects.items)

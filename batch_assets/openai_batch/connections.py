@@ -7,7 +7,6 @@ for the first time.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -17,7 +16,7 @@ from batch_assets.openai_batch.batch_parameters import OPTIONAL, refused_paramet
 from batch_assets.openai_batch.limits import Bounds, bounded, bounds_of, each_within
 from batch_assets.openai_batch.listings import ServerClock
 from batch_assets.openai_batch.operations import CallGuard, Operation, Timeouts
-from batch_assets.openai_batch.profiles import Profile, version_of
+from batch_assets.openai_batch.profiles import Profile, sdk_client
 from batch_assets.openai_batch.results import read_json, whole_lines
 from batch_assets.openai_batch.sdk_errors import API_ERRORS, classify, date_of, time_is_up
 from batch_assets.openai_batch.transport import (
@@ -59,8 +58,11 @@ class Connections:
         guard: CallGuard,
         stage_ends_at: Callable[[], float],
     ) -> None:
-        """ConfigurationError if the environment names a proxy, certificates or headers that are
-        none."""
+        """Prepare the clients; nothing is sent yet.
+
+        Raises:
+            ConfigurationError: A proxy, certificates or headers of the environment are none.
+        """
         check_headers()
         proxy = proxy_of(base_url)
         verify = trusted(base_url)
@@ -89,7 +91,7 @@ class Connections:
         self._profile = profile
 
     def upload(self, stream: BinaryIO, name: str) -> RawAnswer:
-        """Send an input file to where the server takes them. One POST."""
+        """Send an input file, by one POST, to where the server takes them."""
         form = {"purpose": self._profile.purpose}
         if self._profile.names_file_apart:
             form["file_name"] = name
@@ -102,7 +104,7 @@ class Connections:
         )
 
     def create_batch(self, asked: Mapping[str, Any], refused: set[str]) -> RawAnswer:
-        """Create a batch. One POST; parameters that it is refused for are added to `refused`."""
+        """Create a batch by one POST; parameters that it is refused for are added to `refused`."""
         batches: Any = self.creating.batches.with_raw_response
         try:
             answer: RawAnswer = batches.create(**asked)
@@ -137,7 +139,11 @@ class Connections:
             raise failure
 
     def lines(self, file_id: str) -> Iterator[bytes]:
-        """The lines of a file as they arrive. ApiError, also in the middle of it."""
+        """Iterate over the lines of a file as they arrive.
+
+        Raises:
+            ApiError: The file is not given, or not to its end.
+        """
         operation = Operation.DOWNLOAD_FILE
         bounds = self._bounds(operation)
         with self._guard.attempt(operation):
@@ -167,35 +173,6 @@ class Connections:
         return bounds
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self.reading.close()
         self.creating.close()
-
-
-def sdk_client(
-    profile: Profile, api_key: str, base_url: str, *, retries: int, pool: httpx2.Client
-) -> openai.OpenAI:
-    """A client of the server at this URL, which sends its calls through `pool`.
-
-    ConfigurationError if the API is dated and the URL does not say which version is meant.
-    """
-    if not profile.is_dated:
-        return openai.OpenAI(
-            api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool
-        )
-    return openai.AzureOpenAI(
-        api_key=api_key,
-        base_url=_resource(base_url),
-        api_version=version_of(base_url),
-        max_retries=retries,
-        http_client=pool,
-    )
-
-
-def _resource(base_url: str) -> str:
-    """Where files and batches are: above all deployments, and without a query."""
-    parts = urlsplit(base_url)
-    path = parts.path.partition("/deployments")[0].rstrip("/")
-    if not path.endswith("/openai"):
-        path += "/openai"
-    return parts._replace(path=path, query="", fragment="").geturl()

@@ -1,4 +1,4 @@
-"""The server's error codes and what each one means.
+"""HTTP statuses and the server's error codes, and what kind of failure each one means.
 
 The list of codes is open: one that is not here is judged by its HTTP status. Whatever is taken
 from the server has to look like a name; anything else could be a piece of a conversation or a key.
@@ -142,7 +142,7 @@ class ErrorDetails:
 
 
 def details(error: object) -> ErrorDetails | None:
-    """The names in an error object; `None` if there is no error in it.
+    """Read the names in an error object; `None` if there is no error in it.
 
     Some servers send `{}`, `""` or an object of nulls where nothing went wrong.
     """
@@ -158,18 +158,18 @@ def details(error: object) -> ErrorDetails | None:
 
 
 def identifier(value: object) -> str | None:
-    """`value`, if it looks like an error code; one in camel case as all others spell it."""
+    """Take `value` if it looks like an error code; one in camel case as all others spell it."""
     camel = _plain(_CAMEL_CODE, value)
     return _plain(_CODE, value) if camel is None else _HUMP.sub("_", camel).lower()
 
 
 def request_id(value: object) -> str | None:
-    """`value`, if it looks like the id that the server gives each call."""
+    """Take `value` if it looks like the id that the server gives each call."""
     return _plain(_REQUEST_ID, value)
 
 
 def kind_of(status: int | None, error: ErrorDetails) -> FailureKind:
-    """What an error means; `status` is `None` where the server gave none, 0 where it had none."""
+    """Judge an error; `status` is `None` where the server gave none, 0 where it had none."""
     names = {error.code, error.type}
     if status is not None and 400 <= status < 500 and error.code is None:
         # A gateway says its own error of what the server behind it has refused: its status counts.
@@ -191,9 +191,9 @@ class Refusal(StrEnum):
     """What it means for the requests of a batch that the server refused all of it."""
 
     NO_ROOM = "no_room"
-    """Nothing is wrong with them: the model has to rest."""
+    """Nothing is wrong with them: the model is put into cooldown."""
     ACCOUNT = "account"
-    """Nothing is wrong with them: the account has to rest."""
+    """Nothing is wrong with them: the account is put into cooldown."""
     EVERY_REQUEST = "every_request"
     """Each of them would be refused."""
     LINE = "line"
@@ -203,7 +203,7 @@ class Refusal(StrEnum):
 
 
 def refusal(error: BatchErrorLine) -> Refusal:
-    """What one validation error of a batch means."""
+    """Judge one validation error of a batch."""
     kind = _kind_named({error.code})
     if kind is FailureKind.CAPACITY:
         return Refusal.NO_ROOM
@@ -222,7 +222,7 @@ def is_of_the_server(error: BatchErrorLine) -> bool:
 
 
 def validation_code(error: Mapping[str, object]) -> str:
-    """The code of an entry of a refused batch's errors."""
+    """Read the code of an entry of a refused batch's errors."""
     code = identifier(error.get("code")) or "unknown_error"
     if code == "invalid_request" and error.get("param") in _FILE_PARAMETERS:
         return INPUT_FILE_NOT_FOUND
@@ -230,7 +230,7 @@ def validation_code(error: Mapping[str, object]) -> str:
 
 
 def row_failure(status: int | None, error: ErrorDetails) -> Failure:
-    """The failure of one request of a batch."""
+    """Make the failure of one request of a batch."""
     if error.name in _NEVER_RAN:
         return Failure(FailureKind.TRANSIENT, error.name, _NEVER_RAN[error.name])
     kind = kind_of(status, error)
@@ -239,12 +239,12 @@ def row_failure(status: int | None, error: ErrorDetails) -> Failure:
 
 
 def never_ran(error: ErrorDetails) -> bool:
-    """True for a request that its batch ended without: nothing was tried, nothing is paid."""
+    """Whether its batch ended without this request: nothing was tried, nothing is paid."""
     return error.name in _NEVER_RAN
 
 
 def describe(status: int | None, error: ErrorDetails, call_id: str | None = None) -> str:
-    """What is known of an error, in names and numbers: `HTTP 400, code …, parameter …`."""
+    """Describe an error in names and numbers: `HTTP 400, code …, parameter …`."""
     parts = (
         f"HTTP {status}" if status else "no HTTP status",
         f"code {error.name}" if error.name else "",

@@ -29,10 +29,13 @@ def every_item(
     created_after: datetime | None,
     clock_ahead: Callable[[], timedelta],
 ) -> Iterator[Item]:
-    """Every item of a list that is not older, by our clock; those without a date included.
+    """Iterate over the items of a list that are not older, by our clock, or have no date.
 
-    `clock_ahead` says, once a page was read, how far the server's clock is ahead of ours. A list
-    that does not come to its end raises, since a part of one proves nothing absent.
+    `clock_ahead` says, once a page was read, how far the server's clock is ahead of ours.
+
+    Raises:
+        ApiError: A page cannot be read, or the list does not come to its end: a part of one proves
+            nothing absent.
     """
     after = None
     seen: set[str] = set()
@@ -60,7 +63,7 @@ def every_item(
 
 
 def endless(operation: Operation) -> ApiError:
-    """A list that shows the same again instead of what follows."""
+    """Make the error of a list that shows the same again instead of what follows."""
     reason = "the server's listing repeats itself and does not end"
     return ApiError(operation, Failure(FailureKind.TRANSIENT, error_codes.ENDLESS, reason))
 

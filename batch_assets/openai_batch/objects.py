@@ -67,16 +67,22 @@ _FILE_FAILED = frozenset({"error", "failed", "cancelled", "deleting", "deleted"}
 
 
 def uploaded_file(data: object) -> UploadedFile:
-    """A file that was uploaded; of an unknown state it is ready. UnreadableAnswerError if none."""
+    """Read a file that was uploaded; of an unknown state it is ready.
+
+    Raises:
+        UnreadableAnswerError: It is none.
+    """
     data = _object(data)
     status = (_text(data.get("status")) or "").lower()
     return UploadedFile(_id(data), status in _FILE_PENDING, status in _FILE_FAILED)
 
 
 def remote_batch(data: object) -> RemoteBatch:
-    """A batch, also within what else a creation is answered with.
+    """Read a batch, also within what else a creation is answered with.
 
-    UnreadableAnswerError if it is none, or has an id or a status that none can have.
+    Raises:
+        UnreadableAnswerError: It is none.
+        MalformedAnswerError: It has an id or a status that none can have.
     """
     data = _object(data)
     data = _mapping(data.get("job")) or data
@@ -98,7 +104,12 @@ def remote_batch(data: object) -> RemoteBatch:
 
 
 def remote_file(data: object) -> RemoteFile:
-    """A file. UnreadableAnswerError if it is none, or has an id that none can have."""
+    """Read a file.
+
+    Raises:
+        UnreadableAnswerError: It is none.
+        MalformedAnswerError: It has an id that none can have.
+    """
     data = _object(data)
     return RemoteFile(
         id=_id(data),
@@ -109,9 +120,12 @@ def remote_file(data: object) -> RemoteFile:
 
 
 def page(read: Callable[[object], _Item], data: object) -> Page[_Item]:
-    """One page of a listing. UnreadableAnswerError if it is none: no list is not an empty one.
+    """Read one page of a listing, each item by `read`.
 
     Items that cannot be read are left out: whoever shares the account may have made them.
+
+    Raises:
+        UnreadableAnswerError: It is none: no list is not an empty one.
     """
     found = items(data)
     has_more = False if isinstance(data, list) else _mapping(data).get("has_more")
@@ -130,7 +144,11 @@ def _readable(read: Callable[[object], _Item], found: list[object]) -> Iterator[
 
 
 def items(data: object) -> list[object]:
-    """What a page of a listing holds, unread, or all there is. UnreadableAnswerError if none."""
+    """Take the items from a page of a listing, or from a plain list, unread.
+
+    Raises:
+        UnreadableAnswerError: It is none.
+    """
     found = data if isinstance(data, list) else _object(data).get("data")
     if not isinstance(found, list):
         raise UnreadableAnswerError("a listing without data")

@@ -39,13 +39,13 @@ class Timeouts:
     """Until a reading call has ended, however often it was tried; a download that moves may take
     longer."""
     create: float = 120.0
-    """Until a creating or a live call, once it is sent, is answered."""
+    """Until a creating call or a synchronous request, once it is sent, is answered."""
     upload: float = 600.0
     turn: float = 20.0
     """Until a call that is on trial has ended, for the one that waits for it."""
 
     def longest(self, operation: Operation) -> float:
-        """What a call may take in all, once it has its turn."""
+        """Seconds that a call may take in all, once it has its turn."""
         if operation not in CREATING:
             return self.reading
         sending = self.upload if operation is Operation.UPLOAD else 0.0
@@ -53,12 +53,12 @@ class Timeouts:
 
     @property
     def longest_creating_call(self) -> float:
-        """What an upload or a create can take: a lease has to outlast it."""
+        """Seconds that an upload or a creation can take: a lease has to outlast it."""
         return self.turn + 2 * self.connect + self.upload + 2 * self.create
 
     @property
-    def longest_live_call(self) -> float:
-        """What a live call can take: a lease has to outlast it."""
+    def longest_synchronous_call(self) -> float:
+        """Seconds that a synchronous request can take: a lease has to outlast it."""
         return self.turn + 2 * self.connect + 2 * self.create
 
 
@@ -66,9 +66,12 @@ class CallGuard(Protocol):
     """Asked before every call; threads may share it."""
 
     def attempt(self, operation: Operation) -> AbstractContextManager[None]:
-        """A context to make one call in. It raises ApiError on the way in if none may be made now.
+        """Make a context for one call.
 
         What the call ends with, ApiError or nothing, goes through it unchanged.
+
+        Raises:
+            ApiError: On the way in: no call may be made now.
         """
 
 
@@ -76,5 +79,5 @@ class Unguarded:
     """Lets every call through."""
 
     def attempt(self, _operation: Operation) -> AbstractContextManager[None]:
-        """A context that does nothing."""
+        """Make a context that does nothing."""
         return nullcontext()

@@ -7,12 +7,16 @@ otherwise than its profile says, the client finds out and goes on with what ther
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch import limits
+
+if TYPE_CHECKING:
+    import httpx2
+    import openai
 
 _HOURS: Final = {"h": 1, "d": 24}
 
@@ -47,7 +51,7 @@ class Profile:
     price_list: str | None = "openai"
     """Whose models these are in the published prices. `None`: nobody's who is listed there."""
     price_factor: float = 0.5
-    """What a batch costs of the live price, where no price for batches is published."""
+    """What a batch costs of the full price, where no price for batches is published."""
 
     output_expires_seconds: tuple[int, int] | None = (3_600, 30 * 86_400)
     """How soon and how late files can be asked to be deleted by the server. `None`: they cannot."""
@@ -62,7 +66,7 @@ class Profile:
     """A sentence for people, if it takes none of ours."""
 
     def bound(self, policy: Policy) -> Policy:
-        """The policy, with batches that are no larger than the server takes."""
+        """Bound the policy to batches that are no larger than the server takes."""
         return replace(
             policy,
             max_batch_requests=min(policy.max_batch_requests, self.max_requests),
@@ -70,12 +74,12 @@ class Profile:
         )
 
     def window(self, seconds: float) -> str:
-        """The longest window within so much time, or the shortest there is."""
+        """Choose the longest completion window within so much time, or the shortest there is."""
         fitting = [window for window in self.windows if _hours(window) * 3_600 <= seconds]
         return fitting[-1] if fitting else self.windows[0]
 
     def expires_after(self, seconds: int) -> int | None:
-        """When the server is to delete what a batch makes, as near to `seconds` as it allows."""
+        """Bound the seconds until the server deletes what a batch makes; `None`: it does not."""
         if self.output_expires_seconds is None:
             return None
         soonest, latest = self.output_expires_seconds
@@ -186,7 +190,7 @@ OPENROUTER: Final = Profile(
     why_no_batches=(
         "OpenRouter takes the requests of a batch within one call, not in a file that is uploaded "
         "first: this project sends it none. Set OPENAI_BASE_URL to a server that takes files, or "
-        "let single requests be sent live (BATCH_SYNCHRONOUS_RETRIES)."
+        "let single requests be sent synchronously (BATCH_SYNCHRONOUS_RETRIES)."
     ),
 )
 
@@ -207,10 +211,12 @@ NAMES: Final = tuple(profile.name for profile in PROFILES)
 
 
 def profile_of(base_url: str, name: str | None = None) -> Profile:
-    """The profile of this name, or else that of the server which the URL leads to.
+    """Find the profile of this name, or else that of the server which the URL leads to.
 
-    LookupError if there is none of this name. A URL that cannot be read has `COMPATIBLE`: whoever
-    connects says what is wrong with it.
+    A URL that cannot be read has `COMPATIBLE`: whoever connects says what is wrong with it.
+
+    Raises:
+        LookupError: There is no profile of this name.
     """
     if name is not None:
         return {profile.name: profile for profile in PROFILES}[name]
@@ -226,7 +232,11 @@ _VERSION = "api-version"
 
 
 def versioned(base_url: str, version: str | None) -> str:
-    """The URL with a version: its own, or else this one. ConfigurationError if there is neither."""
+    """Give the URL a version: its own, or else this one.
+
+    Raises:
+        ConfigurationError: There is neither.
+    """
     parts = urlsplit(base_url)
     query = parse_qs(parts.query)
     if version is not None and _VERSION not in query:
@@ -237,7 +247,11 @@ def versioned(base_url: str, version: str | None) -> str:
 
 
 def check_dated(base_url: str) -> None:
-    """ConfigurationError unless the URL's query is a version and nothing else."""
+    """Refuse a URL whose query is not a version and nothing else.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
     version_of(base_url)
     parts = urlsplit(base_url)
     if parse_qs(parts.query).keys() != {_VERSION} or parts.fragment:
@@ -248,7 +262,11 @@ def check_dated(base_url: str) -> None:
 
 
 def version_of(base_url: str) -> str:
-    """The version that a URL names. ConfigurationError if it names none."""
+    """Read the version of the API that a URL names.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
     found = parse_qs(urlsplit(base_url).query).get(_VERSION)
     if not found:
         raise ConfigurationError(
@@ -257,3 +275,36 @@ def version_of(base_url: str) -> str:
             "which needs none."
         )
     return found[0]
+
+
+def sdk_client(
+    profile: Profile, api_key: str, base_url: str, *, retries: int, pool: "httpx2.Client"
+) -> "openai.OpenAI":
+    """Make the SDK's client of the server at this URL, which sends its calls through `pool`.
+
+    Raises:
+        ConfigurationError: The API is dated, and the URL does not say which version is meant.
+    """
+    # The SDK takes most of a second to import, which most commands need not spend.
+    import openai  # noqa: PLC0415 (see above)
+
+    if not profile.is_dated:
+        return openai.OpenAI(
+            api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool
+        )
+    return openai.AzureOpenAI(
+        api_key=api_key,
+        base_url=_resource(base_url),
+        api_version=version_of(base_url),
+        max_retries=retries,
+        http_client=pool,
+    )
+
+
+def _resource(base_url: str) -> str:
+    """Where files and batches are: above all deployments, and without a query."""
+    parts = urlsplit(base_url)
+    path = parts.path.partition("/deployments")[0].rstrip("/")
+    if not path.endswith("/openai"):
+        path += "/openai"
+    return parts._replace(path=path, query="", fragment="").geturl()

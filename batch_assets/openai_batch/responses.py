@@ -18,14 +18,18 @@ _NOTHING: Mapping[str, object] = {}
 
 
 def read_answer(value: object) -> tuple[Response, Failure | None]:
-    """`read_response` of a live call's answer. UnreadableAnswerError if it is no object."""
+    """Read the answer to a synchronous request; see `read_response`.
+
+    Raises:
+        UnreadableAnswerError: It is no object.
+    """
     if not isinstance(value, Mapping):
         raise UnreadableAnswerError("not an object")
     return read_response(value)
 
 
 def read_response(body: Mapping[str, object]) -> tuple[Response, Failure | None]:
-    """What the server answered. It was paid for, also where the failure says why it is of no use.
+    """Read what the server answered. It was paid for, also where a failure says it is of no use.
 
     Whether the text is what was asked for is not judged here.
     """
@@ -47,7 +51,7 @@ def read_response(body: Mapping[str, object]) -> tuple[Response, Failure | None]
 
 
 def read_usage(usage: object) -> Usage:
-    """Token counts; what is missing, negative or no whole number is 0, in the details `None`."""
+    """Read token counts; what is missing, negative or broken is 0, in the details `None`."""
     usage = _mapping(usage)
     prompt = _mapping(usage.get("prompt_tokens_details"))
     completion = _mapping(usage.get("completion_tokens_details"))

@@ -33,7 +33,7 @@ class BrokenLine:
 
 
 def read_results(lines: Iterable[bytes], *, error_file: bool) -> Iterator[ResultLine | BrokenLine]:
-    """Each line of a file, in the file's order; empty lines are left out.
+    """Read each line of a file, in the file's order; empty lines are left out.
 
     `error_file` decides only where a line itself does not say whether it succeeded.
     """
@@ -45,8 +45,11 @@ def read_results(lines: Iterable[bytes], *, error_file: bool) -> Iterator[Result
 
 
 def read_json(text: str) -> object:
-    """The value that `text` holds. ValueError if it is no JSON, or nested or of more values than
-    is meant by anybody."""
+    """Read the value that `text` holds.
+
+    Raises:
+        ValueError: It is no JSON, or nested or of more values than is meant by anybody.
+    """
     if sum(text.count(mark) for mark in ",[{") > limits.MAX_JSON_VALUES:
         raise ValueError("too many values")
     try:
@@ -138,13 +141,15 @@ def _body(value: object) -> Mapping[str, object] | None:
 
 
 def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Each line without its end; memory holds the longest line.
+    """Cut a download into lines without their ends; memory holds the longest line.
 
     Lines end at a line feed only: JSON strings may hold every other character that Python's own
     `splitlines` would break at. A line that is longer than any may be is cut, and thus no JSON any
-    more. A last line without its end counts if it is whole JSON; otherwise ApiError: the download
-    was cut. (Cut exactly between two lines, without a length to compare with, a download looks
-    whole: the caller counts what it got.)
+    more. A last line without its end counts if it is whole JSON. (Cut exactly between two lines,
+    without a length to compare with, a download looks whole: the caller counts what it got.)
+
+    Raises:
+        ApiError: The download was cut in the middle of a line.
     """
     pending: list[bytes] = []
     room = limits.MAX_LINE_BYTES

@@ -1,8 +1,9 @@
 """What an exception of the SDK means for the work that met it. (Imports the SDK: most of a second.)
 
-Calls that create, and live calls, are judged apart: whoever repeats one that acted pays twice. So
-such a call that may have reached the server, and got no clear refusal, is INDETERMINATE. Reasons
-are sentences of ours: the server's message may quote a conversation or the key, and is dropped.
+Calls that create, and synchronous requests, are judged apart: whoever repeats one that acted pays
+twice. So such a call that may have reached the server, and got no clear refusal, is INDETERMINATE.
+Reasons are sentences of ours: the server's message may quote a conversation or the key, and is
+dropped.
 """
 
 import math
@@ -89,7 +90,7 @@ def classify(
     is_stage_over: bool = False,
     proxy_variable: str | None = None,
 ) -> ApiError:
-    """The failure of `operation` that `error` stands for.
+    """Make the failure of `operation` that `error` stands for.
 
     `is_stage_over`: a call that took too long was cut since its stage's time is up.
     `proxy_variable` names the proxy that it went through, if it did.
@@ -100,7 +101,7 @@ def classify(
 
 
 def time_is_up(operation: Operation) -> ApiError:
-    """The failure of a call that is not made any more, since its stage has no time for it."""
+    """Make the failure of a call that is not made, since its stage has no time for it."""
     reason = "the time of this stage is up"
     return ApiError(operation, Failure(FailureKind.TRANSIENT, STAGE_IS_OVER, reason))
 
@@ -248,7 +249,7 @@ def _what_happened(
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, as the server asks; at most a day. `None` if it does not, or not clearly.
+    """Read the seconds that the server asks to wait; at most a day. `None`: none, or not clear.
 
     `headers` are looked up in lower case. `retry-after-ms` is OpenAI's own and goes first.
     """
@@ -268,7 +269,7 @@ def _number(text: str | None) -> float | None:
 
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:
-    """When the server says that it sent an answer; `None` if it does not, or not clearly."""
+    """Read when the server sent an answer; `None` if it does not say, or not clearly."""
     return _moment(headers.get("date"))
 
 

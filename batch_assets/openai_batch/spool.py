@@ -31,7 +31,9 @@ class Spool:
     """A directory for the files of one piece of work, from its first file to the removal of all.
 
     Its input files are written as a server of this profile wants them. Use it as a context manager.
-    Raises `ConfigurationError` if the parent is open to others, or nothing can be made in it.
+
+    Raises:
+        ConfigurationError: On entry: the parent is open to others, or nothing can be made in it.
     """
 
     def __init__(self, spool_dir: Path, profile: Profile = COMPATIBLE) -> None:
@@ -59,7 +61,7 @@ class Spool:
         os.close(self._lock)
 
     def new_path(self) -> Path:
-        """Where another file may be made."""
+        """Choose where another file may be made."""
         return self.path / f"{uuid4().hex}.jsonl"
 
     def input_file(
@@ -68,7 +70,7 @@ class Spool:
         max_bytes: int | None = None,
         max_requests: int | None = None,
     ) -> "InputFile":
-        """A new input file, to be written in a context and uploaded after it.
+        """Begin a new input file, to be written in a context and uploaded after it.
 
         Without a limit of its own it has the server's.
         """
@@ -134,12 +136,12 @@ class InputFile:
         return True
 
     def remove(self) -> None:
-        """Take the file away before its spool goes."""
+        """Remove the file before its spool goes."""
         self.path.unlink(missing_ok=True)
 
 
 def not_kept(spool_dir: Path, error: OSError) -> str:
-    """What to say when no file can be kept there."""
+    """Say, in a sentence for people, that no file can be kept there."""
     why = os.strerror(error.errno) if error.errno else type(error).__name__
     return (
         f"No file can be kept in the spool directory {spool_dir} ({why}): make room on its disk, "
@@ -205,7 +207,11 @@ class TimedFile(io.FileIO):
         self._end = time.monotonic() + seconds
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As any file, but TimeoutError when the time is up."""
+        """Read as from any file.
+
+        Raises:
+            TimeoutError: The time is up.
+        """
         if time.monotonic() > self._end:
             raise TimeoutError("the upload takes too long")
         return super().read(-1 if size is None else size) or b""

@@ -46,7 +46,7 @@ class BoundedTransport(httpx2.HTTPTransport):
         pool._network_backend = _Backend(pool._network_backend)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer; its body comes unpacked, within the bounds of the call."""
+        """Send a request; the answer's body comes unpacked, within the bounds of the call."""
         response = super().handle_request(request)
         bounds = current()
         if bounds is None:
@@ -186,9 +186,10 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def proxy_of(base_url: str) -> httpx2.Proxy | None:
-    """The proxy that the environment has for a server; `None` for one on this machine.
+    """Find the proxy that the environment has for a server; `None` for one on this machine.
 
-    ConfigurationError if what it names is no proxy.
+    Raises:
+        ConfigurationError: What it names is no proxy.
     """
     name = proxy_variable(base_url)
     if name is None:
@@ -210,7 +211,7 @@ def proxy_of(base_url: str) -> httpx2.Proxy | None:
 
 
 def proxy_variable(base_url: str) -> str | None:
-    """The name of the variable, in capitals, that names the proxy for a server."""
+    """Find the variable, in capitals, that names the proxy for a server."""
     parts = urlsplit(base_url)
     proxies = getproxies_environment()
     if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc, proxies):
@@ -221,9 +222,10 @@ def proxy_variable(base_url: str) -> str | None:
 
 
 def trusted(base_url: str) -> ssl.SSLContext:
-    """Whose certificates are believed: those of the environment, or this machine's.
+    """Load the certificates that are trusted: those of the environment, or this machine's.
 
-    ConfigurationError if the environment names some that cannot be read.
+    Raises:
+        ConfigurationError: The environment names some that cannot be read.
     """
     if urlsplit(base_url).scheme == "http":
         # Reading a hundred certificates takes a while, and none is asked for.
@@ -241,7 +243,11 @@ def trusted(base_url: str) -> ssl.SSLContext:
 
 
 def check_headers() -> None:
-    """ConfigurationError if the SDK would send a header that none can be."""
+    """Check the headers that the SDK adds from the environment.
+
+    Raises:
+        ConfigurationError: One of them cannot be a header.
+    """
     for name in _HEADERS:
         value = os.environ.get(name, "")
         is_custom = name == "OPENAI_CUSTOM_HEADERS"

@@ -97,5 +97,6 @@ def _nothing(found: NewlyDue) -> str:
         said += f", the next is due by its age at {clock_time(found.next_due_at)}"
     if found.resting_until is not None:
         models = ", ".join(found.resting_models)
-        said += f"; requests for {models} rest until {clock_time(found.resting_until)} at most"
+        until = clock_time(found.resting_until)
+        said += f"; requests for {models} are in cooldown until {until} at most"
     return f"{said}."

@@ -1,6 +1,7 @@
 """Models and the account in cooldown: the server has no room, or nothing at all, for them.
 
-Whether it has is also said by single requests of a batch, one by one or all of them."""
+Whether it has is also said by the answers to requests of a batch, one by one or all of them.
+"""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,9 @@ from batch_assets.store.bisection import Bisection
 
 
 def cool_down(pipeline: Pipeline, models: Mapping[str, str], account: str | None) -> None:
-    """Let models rest, given with the server's codes, and the account if there is one for it.
+    """Begin cooldowns of models, given with the server's codes, and of the account if it has one.
 
-    Each time longer, as long as one rest follows upon another.
+    Each is longer than the one before, as long as one follows upon another.
     """
     jitter = random.SystemRandom()
     for model, code in sorted(models.items()):
@@ -29,13 +30,13 @@ def cool_down(pipeline: Pipeline, models: Mapping[str, str], account: str | None
 
 
 def cool_down_unpaid(pipeline: Pipeline, stopped_by: ApiError) -> None:
-    """Let the account rest if it was its quota for which a call was refused."""
+    """Begin a cooldown of the account if it was its quota for which a call was refused."""
     if stopped_by.failure.code in OF_THE_QUOTA:
         cool_down(pipeline, {}, stopped_by.failure.code)
 
 
 class NoRoom:
-    """Keeps such lines of one batch back until all of it was read.
+    """Keeps lines for which the server had no room back until all of their batch was read.
 
     One request alone of a batch whose others were answered is too large by itself, and the attempt
     counts; so is one alone in its batch, if the server answered others of its model since it first
@@ -62,19 +63,19 @@ class NoRoom:
         self._answers += line.response is not None
         return False
 
-    def judged(self, suspects: Bisection) -> Sequence[ResultLine]:
-        """The lines that were kept back, with what their failures mean."""
+    def judged(self, bisection: Bisection) -> Sequence[ResultLine]:
+        """Take the lines that were kept back, with what their failures mean."""
         if len(self._held) != 1:
             return self._held
         is_alone = self._answers > 0 or (
-            self._batch.requests == 1 and suspects.was_answered_since(self._batch.id)
+            self._batch.requests == 1 and bisection.was_answered_since(self._batch.id)
         )
         (line,) = self._held
         return [replace(line, failure=_ALONE)] if is_alone else self._held
 
     @property
     def model(self) -> tuple[str, str] | None:
-        """The model that is to rest, and the server's code: for several, and none was answered."""
+        """The model whose cooldown is to begin, and the code: for several, if none was answered."""
         failure = self._held[0].failure if self._held else None
         if failure is None or self._batch.model is None or self._answers or len(self._held) < 2:
             return None
@@ -90,13 +91,13 @@ _ALONE = Failure(
 
 @dataclass(slots=True)
 class Cooldowns:
-    """What is to rest after batches were read."""
+    """What is to be in cooldown after batches were read."""
 
     _models: dict[str, str] = field(default_factory=dict)
     _account: str | None = None
 
     def note(self, batch: EndedBatch, no_room: NoRoom) -> None:
-        """Take in what was found in one batch; LiveDash's own say nothing of ours."""
+        """Note what was found in one batch; LiveDash's own say nothing of ours."""
         if not batch.is_ours:
             return
         if no_room.model is not None:
@@ -105,5 +106,5 @@ class Cooldowns:
         self._account = no_room.account or self._account
 
     def begin(self, pipeline: Pipeline) -> None:
-        """Let it rest."""
+        """Begin the cooldowns."""
         cool_down(pipeline, self._models, self._account)

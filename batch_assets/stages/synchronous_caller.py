@@ -62,7 +62,7 @@ class SynchronousCaller:
             pipeline.queries,
             self._leases,
             pipeline.policy.lease_seconds,
-            longest_call=pipeline.api.timeouts.longest_live_call,
+            longest_call=pipeline.api.timeouts.longest_synchronous_call,
         )
         self._writer = ResultWriter(pipeline, list(self._batches.values()), self.ingested)
         self._limited_log = RateLimitedLogger(log)

@@ -61,7 +61,7 @@ class AccountCooldown:
     def hold_reason(self) -> str:
         """Why nothing is submitted, and what to do about it."""
         return (
-            f"The API refuses the account ({self.reason}), so it rests until "
+            f"The API refuses the account ({self.reason}), so it is in cooldown until "
             f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: look at its quota and billing; "
             "`batch-assets reset account` ends the rest."
         )

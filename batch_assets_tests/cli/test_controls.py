@@ -219,7 +219,7 @@ def test_reset(type_: Type, engine: Engine) -> None:
     }
     Registry(engine, 900).cool_account(Cooldown(600, 600, "insufficient_quota"))
     assert "Batches would be submitted again" in type_("reset", "account", "--dry-run").out
-    assert "the account rests no longer" in type_("reset", "account").out
+    assert "the account is in cooldown no longer" in type_("reset", "account").out
     assert "Nothing to do" in type_("reset").out
 
 

@@ -44,12 +44,12 @@ def stopped(engine: Engine, configured: dict[str, str]) -> dict[str, str]:
 def test_status_shows_what_is_stopped(typed: Type, stopped: dict[str, str]) -> None:
     said = typed("status", **stopped).out
     words = " ".join(said.split())
-    assert "Schedule and sensors rest until 20" in words
+    assert "Schedule and sensors pause until 20" in words
     assert "UTC: the last 5 runs have failed. `batch-assets reset` ends it." in words
     assert "No create_batch: the last call failed (timeout) and none is made before" in words
     assert "`batch-assets reset create_batch` allows them at once." in words
     assert "The next upload is on trial: the last call failed (timeout)." in words
-    assert "gpt-4o-mini rests until 20" in words
+    assert "gpt-4o-mini is in cooldown until 20" in words
     assert "UTC (rate_limit_exceeded): none of its requests is sent before." in words
     assert "cancel_batch" not in words
 

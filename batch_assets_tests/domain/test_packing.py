@@ -175,7 +175,7 @@ def test_the_token_allowance_of_a_model_ends_its_turn(candidate: MakeCandidate) 
     waiting = [candidate("m1") for _ in range(4)] + [candidate("m2")]
     packing = pack(waiting, terms(), quota)
     assert {draft.model: len(draft.candidates) for draft in packing.drafts} == {"m1": 2, "m2": 1}
-    assert packing.held == {"model m1 rests: its token allowance is used up": 2}
+    assert packing.held == {"model m1 is in cooldown: its token allowance is used up": 2}
     assert quota.model_tokens == {"m1": 0}
 
 
@@ -190,7 +190,7 @@ def test_a_resting_model_holds_its_requests_with_the_reason(candidate: MakeCandi
     quota = Quota(cooling_models={"m1": "token_limit_exceeded"})
     packing = pack([candidate("m1"), candidate("m2")], terms(), quota)
     assert [draft.model for draft in packing.drafts] == ["m2"]
-    assert packing.held == {"model m1 rests: token_limit_exceeded": 1}
+    assert packing.held == {"model m1 is in cooldown: token_limit_exceeded": 1}
 
 
 @pytest.mark.parametrize("scope", ["run", "day", "company"])
@@ -223,7 +223,7 @@ def test_a_model_without_a_price_waits_only_while_costs_are_capped(
     unknown = {"m1": None}
     capped = terms(Policy(caps=Caps(day_cost_eur=1_000_000.0)), unknown)
     assert pack([candidate()], capped, Quota()).held == {
-        "model m1 rests: it has no price, and costs are capped": 1
+        "model m1 is in cooldown: it has no price, and costs are capped": 1
     }
     (draft,) = pack([candidate()], terms(prices=unknown), Quota()).drafts
     assert draft.cost_eur == 0.0

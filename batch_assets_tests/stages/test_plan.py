@@ -47,7 +47,7 @@ def test_a_preview_shows_batches_money_and_reasons_and_changes_nothing(lab: Lab)
     assert sum(one.tokens for one in shown.batches) == shown.parts.input
     assert shown.parts.answer == 4 * expected_completion_tokens("full_analysis")
     assert shown.rejected == {"no_messages": 1}
-    assert shown.held == {"model gpt-4.1 rests: token_limit_exceeded": 2}
+    assert shown.held == {"model gpt-4.1 is in cooldown: token_limit_exceeded": 2}
     assert all(one.tokens > 0 and one.cost_eur > 0 and one.bytes > 0 for one in shown.batches)
 
 

@@ -80,7 +80,7 @@ def test_what_has_no_price_is_not_sent_while_costs_are_capped(lab: Lab) -> None:
     lab.configure(**served(DEPLOYMENT))
     lab.company(2, model=DEPLOYMENT)
     capped = lab.under(caps=Caps(day_cost_eur=1_000.0))
-    why_not = f"model {DEPLOYMENT} rests: it has no price, and costs are capped"
+    why_not = f"model {DEPLOYMENT} is in cooldown: it has no price, and costs are capped"
     assert capped.submit().held == {why_not: 2}
     named = capped.under(deployments={DEPLOYMENT: "gpt-4o-mini"})
     assert named.submit().requests == 2

@@ -73,7 +73,7 @@ def test_a_refusal_gives_the_batch_back_and_lets_its_model_rest(
     pauses = lab.desk.column_pairs("SELECT model, reason FROM batch_assets.model_pause")
     assert pauses == [("gpt-4o-mini", code)]
     lab.configure()
-    assert lab.submit().held == {f"model gpt-4o-mini rests: {code}": 2}
+    assert lab.submit().held == {f"model gpt-4o-mini is in cooldown: {code}": 2}
     lab.desk.do("DELETE FROM batch_assets.model_pause")
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]

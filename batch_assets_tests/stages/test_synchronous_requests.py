@@ -178,5 +178,5 @@ class TestBudgets:
         ids = waiting(lab, 1, model="house-model")
         ask(lab, ids)
         report = lab.under(live=ON).retry_failed()
-        assert report.live.live_held == {"model house-model rests: it has no price": 1}
+        assert report.live.live_held == {"model house-model is in cooldown: it has no price": 1}
         assert lab.bucket_counts() == {"waiting": 1}

@@ -165,7 +165,9 @@ def test_an_account_that_rests_holds_submissions(registry: Registry) -> None:
     registry.cool_account(Cooldown(600, 600, "insufficient_quota"))
     held = registry.installation().hold_reason
     assert held is not None
-    assert held.startswith("The API refuses the account (insufficient_quota), so it rests until 20")
+    assert held.startswith(
+        "The API refuses the account (insufficient_quota), so it is in cooldown until 20"
+    )
     assert "`batch-assets reset account`" in held
     assert Cooldowns(registry.engine).end_account_cooldown()
     assert registry.installation().hold_reason is None

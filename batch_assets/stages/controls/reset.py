@@ -29,9 +29,9 @@ class ResetReport:
     operations: list[str]
     """Those whose calls were refused."""
     account: bool
-    """Whether the account rested."""
+    """Whether the account was in cooldown."""
     schedule: bool
-    """Whether the schedule rested."""
+    """Whether the schedule was paused."""
 
     @property
     def sentences(self) -> list[str]:
@@ -39,7 +39,7 @@ class ResetReport:
         are, start = ("would be", "would start") if self.dry_run else ("are", "start")
         said = [f"Calls of {operation} {are} made again." for operation in self.operations]
         if self.account:
-            said.append(f"Batches {are} submitted again: the account rests no longer.")
+            said.append(f"Batches {are} submitted again: the account is in cooldown no longer.")
         if self.schedule:
             said.append(f"Schedule and sensors {start} runs again.")
         return said or ["Nothing to do: nothing was stopped."]

@@ -218,7 +218,7 @@ def test_a_claim_that_passes_over_a_model(desk: Desk) -> None:
     finally:
         desk.do("DELETE FROM batch_assets.model_pause")
     assert [batch.requests for batch in claims[0].batches] == [ROWS]
-    assert claims[0].held == {"model gpt-4o-mini rests: token_limit_exceeded": 600}
+    assert claims[0].held == {"model gpt-4o-mini is in cooldown: token_limit_exceeded": 600}
 
 
 def test_a_claim_for_a_company_with_a_long_backlog(desk: Desk) -> None:

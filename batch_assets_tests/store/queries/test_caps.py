@@ -82,7 +82,9 @@ def test_a_model_without_a_price_is_held_while_costs_are_capped(desk: Desk) -> N
     company_id, _ = desk.company(2)
     claim = desk.claim(company_id, policy=capped(day_cost_eur=1_000.0), price=None)
     assert claim.batches == ()
-    assert claim.held == {"model gpt-4o-mini rests: it has no price, and costs are capped": 2}
+    assert claim.held == {
+        "model gpt-4o-mini is in cooldown: it has no price, and costs are capped": 2
+    }
 
 
 @pytest.mark.parametrize("cap", ["run_requests", "day_requests", "run_cost_eur", "day_cost_eur"])

@@ -72,7 +72,7 @@ def test_a_model_whose_allowance_is_used_up_rests_for_all_that_follow(desk: Desk
         (companies[0], "gpt-4o-mini"),
         (companies[2], "gpt-4.1"),
     ]
-    assert claim.held == {"model gpt-4o-mini rests: its token allowance is used up": 5}
+    assert claim.held == {"model gpt-4o-mini is in cooldown: its token allowance is used up": 5}
     assert claim.remaining == ()
     assert desk.statuses(other) == {"BATCHING_IN_PROGRESS"}
 

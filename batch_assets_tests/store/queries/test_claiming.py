@@ -179,7 +179,7 @@ def test_requests_of_a_resting_model_are_counted_as_held(desk: Desk) -> None:
     )
     claim = desk.claim(company_id)
     assert claim.batches == ()
-    assert claim.held == {"model gpt-4o-mini rests: token_limit_exceeded": 2}
+    assert claim.held == {"model gpt-4o-mini is in cooldown: token_limit_exceeded": 2}
 
 
 def test_what_has_to_wait_does_not_stop_what_lies_behind_it(desk: Desk) -> None:
@@ -200,7 +200,7 @@ def test_what_is_held_is_counted_once_however_often_its_company_is_visited(desk:
     policy = Policy(max_batch_requests=3, token_allowances={"gpt-4.1": 600})
     claim = desk.claim(company_id, policy=policy)
     assert sum(batch.requests for batch in claim.batches) == 5
-    assert claim.held == {"model gpt-4.1 rests: its token allowance is used up": 1}
+    assert claim.held == {"model gpt-4.1 is in cooldown: its token allowance is used up": 1}
 
 
 def test_tokens_that_are_enqueued_already_count_for_all_companies(desk: Desk) -> None:
@@ -210,7 +210,7 @@ def test_tokens_that_are_enqueued_already_count_for_all_companies(desk: Desk) ->
     assert len(desk.claim(first, policy=policy).batches) == 1
     claim = desk.claim(second, policy=policy)
     assert claim.batches == ()
-    assert claim.held == {"model gpt-4o-mini rests: its token allowance is used up": 1}
+    assert claim.held == {"model gpt-4o-mini is in cooldown: its token allowance is used up": 1}
 
 
 def test_an_ended_batch_frees_its_tokens(desk: Desk) -> None:

@@ -126,7 +126,7 @@ def test_one_whose_model_was_changed_is_held_by_that_as_soon_as_it_takes_the_pla
     assert (claim.batches, claim.rejected) == ((), {"no_messages": 1})
     assert desk.dead_letter(first).code == "no_messages"
     assert desk.intake() == {second}
-    assert claim.held == {"model gpt-4.1 rests: token_limit_exceeded": 1}
+    assert claim.held == {"model gpt-4.1 is in cooldown: token_limit_exceeded": 1}
 
 
 def test_when_the_first_is_dead_the_oldest_of_the_others_takes_its_place(desk: Desk) -> None:
