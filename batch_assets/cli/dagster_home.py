@@ -3,10 +3,17 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.project_files import IS_CLONE, PROJECT_FILES
 from batch_assets.settings import load_settings
 from batch_assets.wiring import PROJECT_DIR
+
+WORKSPACE: Final = PROJECT_FILES / "workspace.yaml"
+"""What Dagster's programs are told of our code."""
+# From a clone's `.local/dagster`, so that the clone may be moved.
+_SOURCE: Final = Path("..", "..", "dagster.yaml") if IS_CLONE else PROJECT_FILES / "dagster.yaml"
 
 
 def dagster_home() -> Path:
@@ -28,11 +35,18 @@ def dagster_home() -> Path:
     try:
         home.parent.mkdir(mode=0o700, exist_ok=True)
         home.mkdir(exist_ok=True)
-        with suppress(FileExistsError):
-            (home / "dagster.yaml").symlink_to(Path("..", "..", "dagster.yaml"))
+        _lead(home / "dagster.yaml", _SOURCE)
     except OSError as error:
         raise ConfigurationError(
             f"Dagster's files cannot be kept in {home} ({error.strerror}): "
             "set DAGSTER_HOME to a directory with a copy of dagster.yaml in it."
         ) from None
     return home
+
+
+def _lead(link: Path, source: Path) -> None:
+    """Let the link lead to the file, if it does not lead to one yet."""
+    if not link.exists():
+        link.unlink(missing_ok=True)  # it leads to an environment that is gone
+        with suppress(FileExistsError):
+            link.symlink_to(source)

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import psutil
 
-from batch_assets.cli.dagster_home import dagster_home
+from batch_assets.cli.dagster_home import WORKSPACE, dagster_home
 from batch_assets.cli.dagster_processes import OWNER, CodeServers, end_left_behind, owner
 from batch_assets.cli.job import open_instance
 from batch_assets.cli.listening import require_port
@@ -54,7 +54,7 @@ def run_dev(port: int) -> None:
         dagster = ProcessSession(
             [
                 *(sys.executable, "-m", "dagster", "dev"),
-                *("--workspace", "workspace.yaml"),
+                *("--workspace", str(WORKSPACE)),
                 *("--host", HOST, "--port", str(port)),
             ],
             directory=PROJECT_DIR,

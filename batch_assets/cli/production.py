@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from batch_assets.cli.dagster_home import dagster_home
+from batch_assets.cli.dagster_home import WORKSPACE, dagster_home
 from batch_assets.cli.job import open_instance
 from batch_assets.cli.listening import require_port
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError
 
-_WORKSPACE = ("--workspace", "workspace.yaml")
+_WORKSPACE = ("--workspace", str(WORKSPACE))
 
 
 def become_webserver(host: str, port: int, more: Sequence[str]) -> NoReturn:

@@ -2,22 +2,25 @@
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-PROJECT: Final = Path(__file__).resolve().parents[3]
+from batch_assets.project_files import PROJECT_FILES
+
+_MIGRATIONS: Final = PROJECT_FILES / "migrations"
 
 Report = Callable[[str], None]
 """Takes one sentence on what was done or found; for the command line to show."""
 
 
 def alembic_config() -> Config:
-    """Alembic's configuration as `pyproject.toml` gives it, wherever the caller stands."""
-    return Config(toml_file=PROJECT / "pyproject.toml")
+    """Alembic's configuration, wherever the caller stands and from wherever this was installed."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 @cache
@@ -36,6 +39,6 @@ def known_revisions() -> frozenset[str]:
 
 def run_script(connection: Connection, name: str) -> None:
     """Run all statements of one file of `migrations/sql`, in the connection's transaction."""
-    statements = (PROJECT / "migrations" / "sql" / name).read_text(encoding="utf-8")
+    statements = (_MIGRATIONS / "sql" / name).read_text(encoding="utf-8")
     # Without parameters the driver sends the file as it is: `%` and `:` mean nothing in it.
     connection.exec_driver_sql(statements, execution_options={"no_parameters": True})

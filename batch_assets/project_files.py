@@ -1,0 +1,15 @@
+"""Where the files lie that belong to the project and are no modules: migrations and Dagster's.
+
+In a clone they lie beside this package; a wheel has them within it.
+"""
+
+from pathlib import Path
+from typing import Final
+
+_PACKAGE: Final = Path(__file__).resolve().parent
+_PACKED: Final = _PACKAGE / "packed_files"
+"""Where `pyproject.toml` puts them into a wheel."""
+
+IS_CLONE: Final = not _PACKED.is_dir()
+PROJECT_FILES: Final = _PACKAGE.parent if IS_CLONE else _PACKED
+"""The directory with `migrations/`, `dagster.yaml` and `workspace.yaml`."""
