@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 import batch_assets
 import batch_assets_local
 from batch_assets.charts import cost_chart
-from batch_assets.cli import export, output
+from batch_assets.cli import conventions, export
 from batch_assets.cli.screen import Column, Screen
 from batch_assets.domain.alerts.records import AlertState, Severity
 from batch_assets.domain.errors import BatchAssetsError
@@ -65,10 +65,10 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "typer.secho": set(),
     "click.echo": set(),
     "typer.prompt": set(),
-    "typer.confirm": {"cli/output.py"},
+    "typer.confirm": {"cli/conventions.py"},
     "Console": {"cli/screen.py"},
     "console.print": {"cli/screen.py"},
-    "sys.stdout.write": {"cli/output.py"},
+    "sys.stdout.write": {"cli/conventions.py"},
     "sys.stderr.write": {"batch_assets_local/batch_server/command.py"},
     "csv.writer": set(),
     "csv.DictWriter": {"cli/export.py"},
@@ -112,14 +112,14 @@ def table_on_a_screen(name: str) -> str:
 def question(name: str) -> str:
     asked: list[str] = []
     with patch("typer.confirm", lambda text, **_: asked.append(text)):
-        output.confirmed(f"Cancel the batch of {name}?")
+        conventions.confirmed(f"Cancel the batch of {name}?")
     return asked[0]
 
 
 def json_document(name: str) -> str:
     file = StringIO()
     with redirect_stdout(file):
-        output.print_json({"company": name})
+        conventions.print_json({"company": name})
     assert json.loads(file.getvalue()) == {"company": name}
     return file.getvalue().replace("\n", "")
 

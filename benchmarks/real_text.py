@@ -13,8 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from batch_assets.cli.job import open_instance, run_job
+from batch_assets.cli.dagster_instance import open_instance
 from batch_assets.cli.opening import OpenDatabase, open_database
+from batch_assets.cli.run import run_job
 from batch_assets.cli.status import in_all
 from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.errors import BatchAssetsError

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser
 
-from batch_assets.cli.dagster_home import dagster_home
+from batch_assets.cli.dagster_instance import dagster_home
 from batch_assets.wiring import PROJECT_DIR
 from browser.attacker import EVIL, Attack, Booty
 from browser.conftest import KEPT, PLAIN

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser
 
-from batch_assets.cli.dagster_home import dagster_home
+from batch_assets.cli.dagster_instance import dagster_home
 from batch_assets_local.state_file import LocalStack
 from browser.chromium import new_page
 from browser.conftest import KEPT, SETTINGS

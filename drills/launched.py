@@ -8,7 +8,7 @@ from dataclasses import fields
 from functools import wraps
 from typing import Any, Final
 
-from batch_assets.cli.job import run_once
+from batch_assets.cli.run import run_once
 from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.ops import (

@@ -1,25 +1,108 @@
-"""The command line: the general commands, the groups of others, and how an error is shown."""
+"""The command line: which commands there are, and how an error is shown.
+
+A command's options and work are in the module that `COMMANDS` names. It is loaded when the command
+is typed, and not for the list of them all: Dagster, the SDK and SQLAlchemy take longer to import
+than help may take to come.
+"""
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
-from batch_assets.cli import controls_group, dead_letters_group, live_group
-from batch_assets.cli.options import AsJson, Yes, work
-from batch_assets.cli.terminal import settle_streams
+from batch_assets.cli.env_file import read_env_file
+from batch_assets.cli.screen import errors, settle_streams
 from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
 from batch_assets.domain.failures import ApiError, FailureKind
 from batch_assets.domain.hosts import run_out
 
-TRACEBACK = "--traceback"
-HELP = ["-h", "--help"]
-COMMANDS = "batch_assets.commands"
+TRACEBACK: Final = "--traceback"
+HELP: Final = ["-h", "--help"]
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "dev": ("dev", "Open Dagster's UI and start the schedule, until Ctrl-C."),
+    "webserver": (
+        "webserver_daemon",
+        "Start Dagster's web server for production; more options are passed on to it.",
+    ),
+    "daemon": (
+        "webserver_daemon",
+        "Start Dagster's daemon for production: exactly one; options are passed on.",
+    ),
+    "migrate": ("migrate", "Make the tables that this version needs, safely beside LiveDash."),
+    "plan": ("plan", "Show what would be sent now: requests, tokens and money."),
+    "confirm": ("confirm", "Allow the job to submit from this database."),
+    "run": ("run", "Run the job once, here and now; the run is in Dagster's history."),
+    "status": ("status", "Show where each company's requests are and what they cost."),
+    "companies": ("companies", "Show which companies runs take for active."),
+    "audit": ("audit", "Prove that each request is in exactly one place; exit 1 if not."),
+    "export": ("export", "Write the metrics of each run, for other programs."),
+    "force": ("force", "Send what waits for a company now, although it is not due."),
+    "cancel": ("batches", "Cancel a batch, and keep what has run of it."),
+    "abandon": (
+        "batches",
+        "Give up a batch that the server does not know any more, or never ends.",
+    ),
+    "batch": ("batches", "Show a batch, what came of its requests, and its runs."),
+    "mode": ("mode", "Show or choose how all runs work on the database."),
+    "compare": ("mode", "Compare original and optimized on the live data, read-only."),
+    "reset": ("reset", "Let calls and scheduled runs go on now that were stopped after failures."),
+    "reset-stages": (
+        "reset",
+        "Set right which stage each session is in, after LiveDash or somebody left one behind.",
+    ),
+    "drain": ("drain", "Stop submissions and read what is under way, before the way back."),
+    "prune": ("prune", "Delete old metrics, runs and events; see docs/metrics.md."),
+    "synchronous": (
+        "synchronous",
+        "Ask for failed requests to be sent synchronously, at twice the price.",
+    ),
+    "dead-letters": ("dead_letters", "List, read and requeue requests that failed for good."),
+}
+"""By the name of a command or a group of them: the module that has it, and its line of help."""
+RENAMED: Final[Mapping[str, str]] = {"live": "synchronous"}
+"""Names of an earlier version, which go on working with a warning."""
+EXTENSIONS: Final = "batch_assets.commands"
 """The entry points by which another distribution adds commands: each is a `typer.Typer`."""
 
+
+class Commands(TyperGroup):
+    """All commands: listed from `COMMANDS`, and loaded once one of them is typed.
+
+    Those of other distributions come after them, as these declare them.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        for name, (_, line) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=line))
+        for found in entry_points(group=EXTENSIONS):
+            self.commands.update(get_group(found.load()).commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that was typed, under its present or an earlier name."""
+        now = RENAMED.get(args[0])
+        if now is not None:
+            errors().say(f"`batch-assets {args[0]}` is called `batch-assets {now}`: type that.")
+            args = [now, *args[1:]]
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name is not None and name in COMMANDS else listed, rest
+
+
+def load(name: str) -> Any:
+    """Load the module that has this command, or group of commands, with options and work."""
+    module, _ = COMMANDS[name]
+    group = get_group(import_module(f"batch_assets.cli.{module}").commands)
+    return group.commands.get(name, group)
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,8 +110,19 @@ app = typer.Typer(
     epilog="Settings come from the environment and from .env: see docs/configuration.md.",
 )
 
-_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-Port = Annotated[int, typer.Option("--port", "-p", min=1, max=65535, help="The UI's port.")]
+
+@app.callback()
+def batch_assets(
+    context: typer.Context,
+    _traceback: Annotated[  # main() looks for it by itself, since anything may fail
+        bool, typer.Option(TRACEBACK, help="Show where an unexpected error came from.")
+    ] = False,
+) -> None:
+    """LiveDash's conversation analysis through the OpenAI Batch API."""
+    is_for_help = any(option in sys.argv for option in HELP)
+    # The demo takes nothing that is configured.
+    if not is_for_help and context.invoked_subcommand != "demo":
+        read_env_file()
 
 
 def main() -> None:
@@ -47,7 +141,7 @@ def main() -> None:
         if TRACEBACK in sys.argv:
             raise
         own = run_out(error)
-        meant = BatchAssetsError(own) if own else work("unforeseen").meant_by(error)
+        meant = BatchAssetsError(own) if own else _meant_by(error)
         if meant is not None:
             _complain(*meant.lines)
             sys.exit(meant.exit_code)
@@ -61,146 +155,11 @@ def main() -> None:
 
 def _complain(*lines: str) -> None:
     for line in lines:
-        work("output").errors().say(line)
+        errors().say(line)
 
 
-@app.callback()
-def batch_assets(
-    context: typer.Context,
-    _traceback: Annotated[  # main() looks for it by itself, since anything may fail
-        bool, typer.Option(TRACEBACK, help="Show where an unexpected error came from.")
-    ] = False,
-) -> None:
-    """LiveDash's conversation analysis through the OpenAI Batch API."""
-    is_for_help = any(option in sys.argv for option in HELP)
-    # The demo takes nothing that is configured.
-    if not is_for_help and context.invoked_subcommand != "demo":
-        work("env_file").read_env_file()
+def _meant_by(error: Exception) -> BatchAssetsError | None:
+    # SQLAlchemy takes long to import, and only who ends with such an error needs it.
+    from batch_assets.store.troubles import meant_by  # noqa: PLC0415
 
-
-@app.command()
-def dev(port: Port = 3000) -> None:
-    """Open Dagster's UI and start the schedule, until Ctrl-C."""
-    work("dev").run_dev(port)
-
-
-@app.command(context_settings=_PASSED_ON)
-def webserver(
-    passed_on: typer.Context,
-    host: Annotated[str, typer.Option(help="The address that it listens on.")] = "127.0.0.1",
-    port: Port = 3000,
-) -> None:
-    """Start Dagster's web server for production; more options are passed on to it."""
-    work("production").become_webserver(host, port, passed_on.args)
-
-
-@app.command(context_settings=_PASSED_ON)
-def daemon(passed_on: typer.Context) -> None:
-    """Start Dagster's daemon for production: exactly one; options are passed on."""
-    work("production").become_daemon(passed_on.args)
-
-
-@app.command()
-def migrate(
-    downgrade: Annotated[
-        str | None,
-        typer.Option(metavar="REVISION", help="Go back to this revision; base: take all back."),
-    ] = None,
-    drop_livedash: Annotated[
-        bool,
-        typer.Option(
-            "--drop-livedash",
-            help="Drop LiveDash's tables even if they hold data.",
-            rich_help_panel="With --downgrade",
-        ),
-    ] = False,
-    grant_to: Annotated[
-        str | None,
-        typer.Option(metavar="ROLE", help="Give this role the fewest rights that the jobs need."),
-    ] = None,
-) -> None:
-    """Make the tables that this version needs, safely beside LiveDash."""
-    work("migration").migrate(downgrade, drop_livedash=drop_livedash, grant_to=grant_to)
-
-
-@app.command()
-def plan(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say so: planning never submits anything.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show what would be sent now: requests, tokens and money."""
-    work("planning").show_plan(dry_run=dry_run, as_json=as_json)
-
-
-@app.command()
-def confirm(
-    copy: Annotated[
-        bool, typer.Option("--copy", help="This database is a copy and both live on.")
-    ] = False,
-    moved: Annotated[
-        bool,
-        typer.Option("--moved", help="This one goes on alone: moved, put back, promoted."),
-    ] = False,
-    yes: Yes = False,
-) -> None:
-    """Allow the job to submit from this database."""
-    work("confirmation").confirm(copy=copy, moved=moved, yes=yes)
-
-
-@app.command()
-def run() -> None:
-    """Run the job once, here and now; the run is in Dagster's history."""
-    work("job").run_once()
-
-
-@app.command()
-def status(as_json: AsJson = False) -> None:
-    """Show where each company's requests are and what they cost."""
-    work("status").show_status(as_json=as_json)
-
-
-@app.command()
-def companies(
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ask the database now; the next runs go by it.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show which companies runs take for active."""
-    work("companies").show_companies(refresh=refresh, as_json=as_json)
-
-
-@app.command()
-def audit(as_json: AsJson = False) -> None:
-    """Prove that each request is in exactly one place; exit 1 if not."""
-    work("audit").run_audit(as_json=as_json)
-
-
-@app.command("export")
-def export_metrics(
-    *,
-    since: Annotated[
-        str, typer.Option("--from", metavar="WHEN", help="Since: 36h, 7d, or a date (UTC).")
-    ] = "1d",
-    until: Annotated[
-        str | None, typer.Option("--to", metavar="WHEN", help="Up to: the same; else now.")
-    ] = None,
-    form: Annotated[str, typer.Option("--format", help="json or csv.")] = "json",
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write here, not to stdout.")
-    ] = None,
-    companies: Annotated[
-        bool, typer.Option("--companies", help="Sums by company, too; in CSV instead.")
-    ] = False,
-) -> None:
-    """Write the figures of each run, for other programs."""
-    work("export").export(since, until, form, output, companies=companies)
-
-
-app.add_typer(controls_group.group)
-app.add_typer(live_group.group)
-app.add_typer(dead_letters_group.group, name="dead-letters")
-for found in entry_points(group=COMMANDS):
-    app.add_typer(found.load())
+    return meant_by(error)

@@ -1,14 +1,17 @@
-"""`batch-assets audit`."""
+"""`batch-assets audit`: every request of every company, bucket by bucket."""
 
 from collections.abc import Sequence
 
 import typer
 
+from batch_assets.cli.conventions import AsJson, count, plural, print_json
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import Column, Screen, console, count, number, plural, print_json
+from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows
 from batch_assets.stages.conservation import audit_rows
 from batch_assets.store.conservation import Conservation
+
+commands = typer.Typer()
 
 _COLUMNS: Sequence[Column[CompanyRows]] = (
     Column("Company", lambda one: one.name),
@@ -27,18 +30,17 @@ _COLUMNS: Sequence[Column[CompanyRows]] = (
 )
 
 
-def run_audit(*, as_json: bool) -> None:
-    """Print every company's requests by bucket, and what does not fit; exits with 1 if it is amiss.
-
-    What LiveDash has done beside us is shown and is no reason to exit with 1.
-    """
+@commands.command()
+def audit(as_json: AsJson = False) -> None:
+    """Prove that each request is in exactly one place; exit 1 if not."""
+    # What LiveDash has done beside us is shown and is no reason to exit with 1.
     with open_database() as database:
-        audit = audit_rows(Conservation(database.engine))
+        counted = audit_rows(Conservation(database.engine))
     if as_json:
-        print_json(_document(audit))
+        print_json(_document(counted))
     else:
-        _show(audit)
-    if not audit.adds_up or audit.look.has_errors:
+        _show(counted)
+    if not counted.adds_up or counted.look.has_errors:
         raise typer.Exit(1)
 
 

@@ -1,14 +1,16 @@
-"""`batch-assets batch`, `batch-assets cancel` and `batch-assets abandon`."""
+"""`batch-assets batch`, `cancel` and `abandon`: one batch, shown, ended or given up."""
 
 from dataclasses import asdict
 from functools import partial
+from typing import Annotated
 
 import typer
 
-from batch_assets.cli.opening import open_database, open_pipeline
-from batch_assets.cli.output import (
+from batch_assets.cli.conventions import (
+    AsJson,
+    DryRun,
+    Yes,
     asked,
-    console,
     count,
     euros,
     moment,
@@ -16,37 +18,47 @@ from batch_assets.cli.output import (
     plural,
     print_json,
 )
+from batch_assets.cli.opening import open_database, open_pipeline
+from batch_assets.cli.screen import console
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.states import ABANDONED, LOST, LOST_AFTER
 from batch_assets.stages.controls.abandon import abandon_batch
 from batch_assets.stages.controls.cancel import cancel_batch, find_batch
 from batch_assets.store.lookups import Lookups
 
+commands = typer.Typer()
+
+Batch = Annotated[str, typer.Argument(metavar="BATCH", help="Our id, or OpenAI's batch_….")]
+
 _PROSE = frozenset({"State", "Requests", "Tokens", "Cost", "Waste"})
 _MOMENTS = ("claimed", "submitted", "cancelled", "abandoned", "ended", "settled", "released")
 
 
-def show(wanted: str, *, as_json: bool) -> None:
-    """Print all that is known of a batch, with the ids of its runs."""
+@commands.command("batch")
+def show(batch: Batch, as_json: AsJson = False) -> None:
+    """Show a batch, what came of its requests, and its runs."""
     with open_database() as database:
-        batch = find_batch(Lookups(database.engine), wanted)
+        found = find_batch(Lookups(database.engine), batch)
     if as_json:
-        print_json(asdict(batch))
+        print_json(asdict(found))
     else:
-        _show(batch)
+        _show(found)
 
 
-def cancel(wanted: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Ask the server to end a batch, after showing what it holds; asks unless `yes`."""
+@commands.command()
+def cancel(
+    batch: Batch, *, dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False
+) -> None:
+    """Cancel a batch, and keep what has run of it."""
     with open_database() as database, open_pipeline(database, "cancel") as pipeline:
         registry, api = pipeline.registry, pipeline.api
-        report = cancel_batch(registry, api, wanted, dry_run=True)
+        report = cancel_batch(registry, api, batch, dry_run=True)
         if not dry_run:
             if not as_json:
                 _show(report.batch)
-            if not asked("Cancel this batch?", command=f"cancel {wanted}", yes=yes):
+            if not asked("Cancel this batch?", command=f"cancel {batch}", yes=yes):
                 raise typer.Exit(1)
-            report = cancel_batch(registry, api, wanted, dry_run=False)
+            report = cancel_batch(registry, api, batch, dry_run=False)
     if as_json:
         print_json(
             {
@@ -59,19 +71,29 @@ def cancel(wanted: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
         console().say(report.sentence)
 
 
+@commands.command()
 def abandon(
-    wanted: str, older_than: str, *, force: bool, dry_run: bool, yes: bool, as_json: bool
+    batch: Batch,
+    *,
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Only if it was submitted before that.")
+    ] = LOST_AFTER,
+    by_force: Annotated[
+        bool,
+        typer.Option("--force", help="Also one that the server knows, if it never ends."),
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Give up a batch that the server does not know, or with `force` never ends, after saying what
-    it means; asks unless `yes`.
-    """
+    """Give up a batch that the server does not know any more, or never ends."""
     with open_database() as database, open_pipeline(database, "abandon") as pipeline:
-        give_up = partial(abandon_batch, pipeline, wanted, older_than, option, force=force)
+        give_up = partial(abandon_batch, pipeline, batch, older_than, option, force=by_force)
         report = give_up(dry_run=True)
         if not dry_run:
             if not (as_json or yes):
                 console().say(report.sentence)
-            command = f"abandon {wanted}{' --force' if force else ''}"
+            command = f"abandon {batch}{' --force' if by_force else ''}"
             if older_than != LOST_AFTER:
                 command += f" --older-than '{older_than}'"
             if not asked("Give this batch up?", command=command, yes=yes):
@@ -81,7 +103,7 @@ def abandon(
         print_json(
             {
                 "dry_run": report.dry_run,
-                "force": force,
+                "force": by_force,
                 "batch": asdict(report.batch),
                 "double_cost_eur": report.double_cost_eur,
                 "listed": report.listed,
@@ -139,7 +161,7 @@ def _tokens(batch: BatchRecord) -> str:
 def _cost(batch: BatchRecord) -> str:
     without = f"{plural(batch.unpriced, 'answer')} without a price" if batch.unpriced else ""
     if batch.cost_eur:
-        known = f"{euros(batch.cost_eur)} EUR; live {euros(batch.live_cost_eur)} EUR"
+        known = f"{euros(batch.cost_eur)} EUR; at the full price {euros(batch.live_cost_eur)} EUR"
         return f"{known}; not known of {without}" if without else known
     if without or not batch.estimated_cost_eur:
         return "not known: no price list has the model"

@@ -1,13 +1,19 @@
-"""`batch-assets companies`."""
+"""`batch-assets companies`: which companies runs take for active."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Annotated
 
+import typer
+
+from batch_assets.cli.conventions import AsJson, plural, print_json
 from batch_assets.cli.opening import OpenDatabase, open_database
-from batch_assets.cli.output import Column, console, errors, plural, print_json
+from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.records import Company
 from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
 from batch_assets.resources.company_lookup import shared_cache
+
+commands = typer.Typer()
 
 _COLUMNS: Sequence[Column[Company]] = (
     Column("Company", lambda one: one.name),
@@ -15,14 +21,20 @@ _COLUMNS: Sequence[Column[Company]] = (
 )
 
 
-def show_companies(*, refresh: bool, as_json: bool) -> None:
-    """Print the companies that runs on this host take for active; with `refresh` as of now."""
+@commands.command()
+def companies(
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask the database now; the next runs go by it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show which companies runs take for active."""
     with open_database() as database:
         cache = company_cache(database)
         found = cache.refresh() if refresh else cache.active()
     if as_json:
-        companies = [asdict(company) for company in found.companies]
-        print_json({"active_companies": companies, "age_seconds": found.age_seconds})
+        active = [asdict(company) for company in found.companies]
+        print_json({"active_companies": active, "age_seconds": found.age_seconds})
     else:
         _show(database, found)
 

@@ -1,23 +1,28 @@
-"""`batch-assets dead-letters`: list, show and requeue."""
+"""`batch-assets dead-letters`: requests that failed for good, listed, shown and requeued."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Annotated
 
-from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import (
-    Column,
-    console,
+import typer
+
+from batch_assets.cli.conventions import (
+    AsJson,
+    DryRun,
+    OfCode,
+    OfCompany,
+    OfKind,
     count,
     euros,
     moment,
-    number,
     option,
     plural,
     print_json,
 )
+from batch_assets.cli.opening import open_database
+from batch_assets.cli.screen import Column, console, number
 from batch_assets.domain.dead_letters import (
     Attempt,
     Criteria,
@@ -32,11 +37,36 @@ from batch_assets.stages.controls.requeue import RequeueReport, requeue
 from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.lookups import Lookups
 
+OlderThan = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Dead for longer: 36h, 7d, or a date (UTC).")
+]
+NewerThan = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Dead since: 36h, 7d, or a date (UTC).")
+]
 
-def list_letters(given: Mapping[str, Any], limit: int, after: str | None, *, as_json: bool) -> None:
-    """Print the newest dead letters, and how many there are of that kind in all."""
+commands = typer.Typer(
+    no_args_is_help=True, help="List, read and requeue requests that failed for good."
+)
+
+
+@commands.command("list")
+def list_letters(
+    *,
+    company: OfCompany = None,
+    code: OfCode = None,
+    kind: OfKind = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show this many.")] = 20,
+    after: Annotated[str | None, typer.Option(metavar="ID", help="Go on after this one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters, newest first."""
+    wanted = Wanted(
+        company=company, code=code, kind=kind, older_than=older_than, newer_than=newer_than
+    )
     with _store() as store:
-        criteria = criteria_of(Lookups(store.engine), Wanted(**given), option)
+        criteria = criteria_of(Lookups(store.engine), wanted, option)
         page = store.page(criteria, limit, _place(store, after))
     if as_json:
         print_json({"dead_letters": page.letters, "total": page.total})
@@ -50,8 +80,12 @@ def list_letters(given: Mapping[str, Any], limit: int, after: str | None, *, as_
         shown.say(f"Older ones: the same with --after {last}")
 
 
-def show_letter(request_id: str, *, as_json: bool) -> None:
-    """Print why a request is dead, and every attempt at it."""
+@commands.command("show")
+def show_letter(
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="The request's id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show why a request is dead and what was tried."""
     with _store() as store:
         history = store.read(request_id)
     if history is None:
@@ -62,10 +96,43 @@ def show_letter(request_id: str, *, as_json: bool) -> None:
         _show(history)
 
 
-def requeue_letters(given: Mapping[str, Any], *, dry_run: bool, as_json: bool) -> None:
-    """Let the chosen requests wait again, or say with `dry_run` which would."""
+@commands.command("requeue")
+def requeue_letters(
+    request_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="These requests alone.")
+    ] = None,
+    *,
+    company: OfCompany = None,
+    code: OfCode = None,
+    kind: OfKind = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
+    every: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
+    foreign: Annotated[
+        bool,
+        typer.Option("--foreign", help="Also what failed through LiveDash (with IDs, --company)."),
+    ] = False,
+    retries: Annotated[
+        bool,
+        typer.Option("--retries", help="Also what has a retry date: the next run takes it."),
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let dead letters wait for a batch again, with all their tries."""
+    wanted = Wanted(
+        request_ids=request_ids or (),
+        company=company,
+        code=code,
+        kind=kind,
+        older_than=older_than,
+        newer_than=newer_than,
+        every=every,
+        foreign=foreign,
+        retries=retries,
+    )
     with open_database() as database:
-        report = requeue(database.engine, Wanted(**given), option, dry_run=dry_run)
+        report = requeue(database.engine, wanted, option, dry_run=dry_run)
     if as_json and dry_run:
         print_json({"would_requeue": report.groups, "requests": report.requests})
     elif as_json:

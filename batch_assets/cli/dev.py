@@ -7,19 +7,23 @@ import time
 from contextlib import suppress
 
 import psutil
+import typer
 
-from batch_assets.cli.dagster_home import WORKSPACE, dagster_home
-from batch_assets.cli.dagster_processes import OWNER, CodeServers, end_left_behind, owner
-from batch_assets.cli.job import open_instance
-from batch_assets.cli.listening import require_port
-from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import console
-from batch_assets.cli.process_session import (
+from batch_assets.cli.conventions import Port
+from batch_assets.cli.dagster_instance import WORKSPACE, dagster_home, open_instance
+from batch_assets.cli.dev_processes import (
+    OWNER,
     TICK_SECONDS,
+    CodeServers,
     ProcessSession,
     StopSignals,
+    end_left_behind,
     end_with_parent,
+    owner,
 )
+from batch_assets.cli.opening import open_database
+from batch_assets.cli.screen import console
+from batch_assets.cli.webserver_daemon import require_port
 from batch_assets.domain.errors import BatchAssetsError, LocalStackError
 from batch_assets.local_stack import find_local_stack
 from batch_assets.settings import load_settings
@@ -36,11 +40,13 @@ SUPERVISOR_SECONDS = 15.0
 """How long the local stack may take to see that nobody uses it any more, and to end."""
 
 
-def run_dev(port: int) -> None:
-    """Show Dagster's UI until told to stop, and leave no process behind.
+commands = typer.Typer()
 
-    Whatever would keep it from working is found first: the port, the settings, the database.
-    """
+
+@commands.command("dev")
+def run_dev(port: Port = 3000) -> None:
+    """Open Dagster's UI and start the schedule, until Ctrl-C."""
+    # Whatever would keep it from working is found first: the port, the settings, the database.
     if BY_MAKE in os.environ:
         end_with_parent()
     end_left_behind()

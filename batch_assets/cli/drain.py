@@ -2,12 +2,13 @@
 
 import time
 from dataclasses import asdict
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
+from batch_assets.cli.conventions import AsJson, DryRun, Yes, asked, print_json
 from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline, who
-from batch_assets.cli.output import asked, console, print_json
+from batch_assets.cli.screen import console
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.stages.controls.drain import (
     DrainReport,
@@ -20,15 +21,28 @@ from batch_assets.stages.controls.drain import (
 from batch_assets.stages.pipeline import Budget
 from batch_assets.store.drains import Drains
 
+commands = typer.Typer()
+
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 15.0
 INTERRUPTED: Final = 130
 
 
+@commands.command()
 def drain(
-    *, hand_over: bool, resume: bool, wait: bool, dry_run: bool, yes: bool, as_json: bool
+    *,
+    hand_over: Annotated[
+        bool, typer.Option("--hand-over", help="Give what runs on the server to LiveDash.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Let submissions go on.")] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Do what can be done now; exit 1 if any is left.")
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Drain, or lift a drain; exits with 1 if something is left because nobody was to wait."""
+    """Stop submissions and read what is under way, before the way back."""
     if resume and (hand_over or dry_run):
         raise ConfigurationError("--resume lets submissions go on: leave the other options out.")
     with open_database() as database:
@@ -45,7 +59,7 @@ def drain(
             console().say("Nothing was changed.")
             raise typer.Exit(1)
         begin_drain(drains, who())
-        report = _wait(database, hand_over=hand_over, wait=wait, is_shown=not as_json)
+        report = _wait(database, hand_over=hand_over, wait=not no_wait, is_shown=not as_json)
     _show(report, as_json=as_json)
     if not report.left.is_empty:
         raise typer.Exit(1)

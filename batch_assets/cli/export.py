@@ -1,4 +1,4 @@
-"""`batch-assets export`: the figures of runs, for other programs."""
+"""`batch-assets export`: the metrics of runs, for other programs."""
 
 import csv
 import json
@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
+
+import typer
 
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.display import escaped_cell, escaped_json
@@ -15,16 +17,29 @@ from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.stages.controls.criteria import time_argument
 from batch_assets.store.metrics import COMPANY_KEYS, KEYS, MetricHistory
 
+commands = typer.Typer()
+
 FORMATS = ("json", "csv")
 
 
+@commands.command()
 def export(
-    since: str, until: str | None, form: str, output: Path | None, *, companies: bool
+    *,
+    since: Annotated[
+        str, typer.Option("--from", metavar="WHEN", help="Since: 36h, 7d, or a date (UTC).")
+    ] = "1d",
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="WHEN", help="Up to: the same; else now.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="json or csv.")] = "json",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here, not to stdout.")
+    ] = None,
+    companies: Annotated[
+        bool, typer.Option("--companies", help="Sums by company, too; in CSV instead.")
+    ] = False,
 ) -> None:
-    """Write the figures of the runs of a time, one by one, to a file or to stdout.
-
-    With `companies`, JSON has their sums beside the runs, and CSV has them instead.
-    """
+    """Write the metrics of each run, for other programs."""
     if form not in FORMATS:
         raise ConfigurationError(f"--format is '{form}': it must be json or csv.")
     first, last = _span(since, until)

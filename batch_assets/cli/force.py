@@ -1,16 +1,20 @@
-"""`batch-assets force`."""
+"""`batch-assets force`: what waits for a company is sent although it is not due."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
+from batch_assets.cli.conventions import AsJson, DryRun, Yes, asked, option, print_json
 from batch_assets.cli.opening import open_database, open_pipeline
-from batch_assets.cli.output import Column, asked, console, errors, option, print_json
+from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.batch_summary import BatchSummary
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 from batch_assets.stages.pipeline import Budget
+
+commands = typer.Typer()
 
 _COLUMNS: Sequence[Column[BatchSummary]] = (
     Column("Batch", lambda one: one.batch_id),
@@ -18,16 +22,21 @@ _COLUMNS: Sequence[Column[BatchSummary]] = (
 )
 
 
+@commands.command()
 def force(
-    company: str,
-    model: str | None,
-    max_requests: int | None,
+    company: Annotated[str, typer.Argument(metavar="COMPANY", help="Its id or name.")],
     *,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Only requests for this model.")
+    ] = None,
+    max_requests: Annotated[
+        int | None, typer.Option(metavar="N", help="At most so many, the oldest first.")
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Send what waits for a company, after showing what that is; asks unless `yes`."""
+    """Send what waits for a company now, although it is not due."""
     demand = Demand(company, model, max_requests)
     with open_database() as database, open_pipeline(database, "force") as pipeline:
         budget = Budget.of_op(pipeline.policy)
@@ -53,7 +62,7 @@ def force(
 def _require_turn() -> None:
     """Refuse to submit beside a run that may."""
     # Dagster takes long to import, and only who submits needs it.
-    from batch_assets.cli.job import active_run, open_instance  # noqa: PLC0415
+    from batch_assets.cli.dagster_instance import active_run, open_instance  # noqa: PLC0415
 
     with open_instance() as instance:
         active = active_run(instance)

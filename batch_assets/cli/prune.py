@@ -1,17 +1,21 @@
-"""`batch-assets prune`."""
+"""`batch-assets prune`: old history goes."""
 
 import typer
 
-from batch_assets.cli.job import open_instance
+from batch_assets.cli.conventions import AsJson, DryRun, Yes, asked, plural, print_json
+from batch_assets.cli.dagster_instance import open_instance
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import asked, console, plural, print_json
+from batch_assets.cli.screen import console
 from batch_assets.resources.history import open_history
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.prune import PruneReport, prune
 
+commands = typer.Typer()
 
-def prune_history(*, dry_run: bool, as_json: bool, yes: bool) -> None:
-    """Delete what is older than BATCH_MONITORING_RETENTION_DAYS; asks unless `yes`."""
+
+@commands.command("prune")
+def prune_history(dry_run: DryRun = False, as_json: AsJson = False, yes: Yes = False) -> None:
+    """Delete old metrics, runs and events; see docs/metrics.md."""
     with (
         open_database() as database,
         open_instance() as instance,

@@ -3,20 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
-from batch_assets.cli.activity import activity
+import typer
+
+from batch_assets.cli.conventions import AsJson, cost, count, euros, plural, print_json
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.output import (
-    Column,
-    Screen,
-    console,
-    cost,
-    count,
-    euros,
-    number,
-    plural,
-    print_json,
-)
-from batch_assets.cli.stoppages import stoppages
+from batch_assets.cli.screen import Column, Screen, console, number
+from batch_assets.cli.status_sentences import activity, stoppages
 from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.wording import of_unpriced
 from batch_assets.store.readings import Abandoned, AbandonedStanding
@@ -25,8 +17,12 @@ from batch_assets.store.synchronous_requests import Standing, SynchronousRequest
 _TEXTS = frozenset({"company_id", "name", "status"})
 
 
-def show_status(*, as_json: bool) -> None:
-    """Print where the requests of every company are."""
+commands = typer.Typer()
+
+
+@commands.command()
+def status(as_json: AsJson = False) -> None:
+    """Show where each company's requests are and what they cost."""
     with open_database() as database:
         companies = database.queries.statistics()
         held_because = database.held_because
@@ -59,7 +55,7 @@ def show_status(*, as_json: bool) -> None:
     if given_up.answers or given_up.looked_for:
         shown.say(_given_up(given_up))
     if is_on or live.asked or live.today_requests:
-        shown.say(_live(live, is_on=is_on))
+        shown.say(_synchronous(live, is_on=is_on))
     for sentence in [*under_way.sentences(), *stopped.sentences()]:
         shown.say(sentence)
 
@@ -104,16 +100,17 @@ def savings(companies: Sequence[CompanyStatistics]) -> str:
     if not sums.live_cost_eur:
         return unknown or "Nothing has been spent yet."
     known = (
-        f"Spent {euros(sums.cost_eur)} EUR; live prices would have made it "
+        f"Spent {euros(sums.cost_eur)} EUR; at the full price it would have been "
         f"{euros(sums.live_cost_eur)} EUR ({1 - sums.cost_eur / sums.live_cost_eur:.0%} saved)."
     )
     return f"{known} {unknown}".rstrip()
 
 
-def _live(live: Standing, *, is_on: bool) -> str:
-    """One sentence on what is sent live."""
+def _synchronous(live: Standing, *, is_on: bool) -> str:
+    """One sentence on what is sent synchronously."""
     return (
-        f"Live calls are {'on' if is_on else 'off'}: {plural(live.asked, 'request')} asked for, "
+        f"Synchronous requests are {'on' if is_on else 'off'}: "
+        f"{plural(live.asked, 'request')} asked for, "
         f"{count(live.today_requests)} claimed today for about {euros(live.today_cost_eur)} EUR."
     )
 

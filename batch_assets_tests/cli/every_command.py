@@ -1,18 +1,14 @@
 """The names of all commands that can be typed, as the command line itself has them."""
 
-from collections.abc import Iterator
+from typer.main import get_group
 
-from typer.main import get_command
-
-from batch_assets.cli.app import app
+from batch_assets.cli.app import COMMANDS, app, load
 
 
 def every_command() -> list[str]:
     """All of them, groups too, and an empty one for what is typed without any."""
-    return sorted(_names(get_command(app), ""))
-
-
-def _names(command: object, name: str) -> Iterator[str]:
-    yield name
-    for word, one in getattr(command, "commands", {}).items():
-        yield from _names(one, f"{name} {word}".strip())
+    names = [""]
+    for name, listed in get_group(app).commands.items():
+        command = load(name) if name in COMMANDS else listed
+        names += [name, *(f"{name} {word}" for word in getattr(command, "commands", {}))]
+    return sorted(names)

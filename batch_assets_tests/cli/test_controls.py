@@ -5,10 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-import typer.main
 from sqlalchemy import Engine, text
 
-from batch_assets.cli.app import app
+from batch_assets.cli.app import load
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Cooldown, Policy
 from batch_assets.openai_batch.client import BatchApi
@@ -224,6 +223,6 @@ def test_reset(type_: Type, engine: Engine) -> None:
 
 
 def test_the_limits_of_a_comparison_are_those_of_its_options() -> None:
-    command = typer.main.get_group(app).commands["compare"]
+    command = load("compare")
     options = {str(one.name): one.default for one in command.params}
     assert asdict(CompareLimits()).items() <= options.items()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pexpect
 import psycopg
 
-from batch_assets.cli.job import Run
+from batch_assets.cli.run import Run
 from batch_assets.domain.errors import SubmissionHeldError
 from batch_assets.domain.metrics import GROUPS
 from batch_assets_local import stack

@@ -7,7 +7,7 @@ import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError, raise_execution_interrupts
 from dagster._utils.interrupts import capture_interrupts
 
-from batch_assets.cli.interrupts import no_interrupt_dropped
+from batch_assets.cli.run import no_interrupt_dropped
 
 
 def press_ctrl_c() -> None:

@@ -1,8 +1,8 @@
 """Types commands on the terminal, or between the pipes, that this program was started with.
 
-It reads a command a line, as JSON, and types each in a process of its own, forked from this one.
-Unless all that is asked for is help this one has imported everything by then: Dagster and the SDK
-take longer to import than most commands run.
+It reads a command a line, as JSON, and types each in a process of its own, forked from this one,
+which has imported everything by then: Dagster and the SDK take longer to import than most commands
+run.
 """
 
 import json
@@ -22,11 +22,10 @@ CODE = "\x1d"
 
 
 def main() -> None:
+    _import_all()
     _write(READY)
     while line := sys.stdin.readline():
         command = json.loads(line)
-        if "--help" not in command["arguments"]:
-            _import_all()
         child = os.fork()
         if child == 0:
             _type(**command)

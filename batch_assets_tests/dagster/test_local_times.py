@@ -14,7 +14,7 @@ from dagster._core.remote_origin import (
 )
 from sqlalchemy import Engine
 
-from batch_assets.cli.job import active_run
+from batch_assets.cli.dagster_instance import active_run
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.resources.dagster_runs import DagsterRuns
 from batch_assets.resources.run_tags import EXCLUSIVE, WATCHED

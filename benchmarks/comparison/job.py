@@ -7,7 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 import batch_assets.openai_batch.connections  # noqa: F401 (loads the SDK, which is not measured)
-from batch_assets.cli import job
+from batch_assets.cli import run as command
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.settings import setting_names
 from benchmarks.comparison.opening import Environment
@@ -41,7 +41,7 @@ def run_job(home: Path, environ: Environment) -> Usage:
     with dg.instance_for_test(overrides=_OVERRIDES, temp_dir=str(home)) as instance:
         let_batches_end(environ["OPENAI_BASE_URL"])
         with meter.running():
-            run = job.run_job(instance)
+            run = command.run_job(instance)
     if run.failures:
         raise BatchAssetsError(f"The job failed: {run.failures}")
     return meter.usage()

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from batch_assets.cli.options import Yes
+from batch_assets.cli.conventions import Yes
 
 app = typer.Typer()
 group = typer.Typer(no_args_is_help=True, help="Stop or empty the local stack.")

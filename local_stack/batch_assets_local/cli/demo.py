@@ -9,16 +9,11 @@ from threading import Thread
 import dagster as dg
 
 from batch_assets.cli.companies import company_cache
-from batch_assets.cli.job import (
-    Run,
-    active_run,
-    open_instance,
-    report_definition,
-    run_job,
-    show_failures,
-)
+from batch_assets.cli.conventions import count, plural
+from batch_assets.cli.dagster_instance import active_run, open_instance
 from batch_assets.cli.opening import OpenDatabase, open_database
-from batch_assets.cli.output import Screen, count, plural
+from batch_assets.cli.run import Run, report_definition, run_job, show_failures
+from batch_assets.cli.screen import Screen
 from batch_assets.cli.status import in_all, savings, show_results
 from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError

@@ -2,7 +2,8 @@
 
 import typer
 
-from batch_assets.cli.output import asked, console
+from batch_assets.cli.conventions import asked
+from batch_assets.cli.screen import console
 from batch_assets.settings import load_settings
 from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR
 from batch_assets_local import stack

@@ -1,15 +1,30 @@
-"""`batch-assets confirm`."""
+"""`batch-assets confirm`: an operator says that this database may submit."""
+
+from typing import Annotated
 
 import typer
 
+from batch_assets.cli.conventions import Yes, asked, plural
 from batch_assets.cli.opening import OpenDatabase, open_database, require_account, who
-from batch_assets.cli.output import asked, console, plural
+from batch_assets.cli.screen import console
 from batch_assets.domain.errors import ConfigurationError, SubmissionHeldError
 from batch_assets.store.installation import Installation
 
+commands = typer.Typer()
 
-def confirm(*, copy: bool, moved: bool, yes: bool) -> None:
-    """Allow submissions, after showing from where and what; asks unless `yes`."""
+
+@commands.command()
+def confirm(
+    copy: Annotated[
+        bool, typer.Option("--copy", help="This database is a copy and both live on.")
+    ] = False,
+    moved: Annotated[
+        bool,
+        typer.Option("--moved", help="This one goes on alone: moved, put back, promoted."),
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Allow the job to submit from this database."""
     if copy and moved:
         raise ConfigurationError("--copy and --moved contradict each other: choose one.")
     with open_database() as database:

@@ -1,23 +1,27 @@
-"""`batch-assets live`."""
+"""`batch-assets synchronous`: failed requests are answered at once, at the full price."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
 import typer
 
-from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline, who
-from batch_assets.cli.output import (
-    Column,
+from batch_assets.cli.conventions import (
+    AsJson,
+    DryRun,
+    OfCode,
+    OfCompany,
+    OfKind,
+    Yes,
     confirmed,
-    console,
     count,
     euros,
-    number,
     option,
     plural,
     print_json,
 )
+from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline, who
+from batch_assets.cli.screen import Column, console, number
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.policy import LivePolicy
@@ -26,29 +30,61 @@ from batch_assets.stages.synchronous_requests import Offer, Quote, offer_of
 from batch_assets.store.lookups import Lookups
 from batch_assets.store.synchronous_requests import SynchronousRequests
 
+FailedBefore = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Failed before: 36h, 7d, or a date (UTC).")
+]
+FailedSince = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Failed since: 36h, 7d, or a date (UTC).")
+]
+
+commands = typer.Typer()
+
 MOST_AT_A_TIME: Final = 10_000
 
 _QUOTE: Sequence[Column[Quote]] = (
     Column("Company", lambda one: one.company),
     Column("Code", lambda one: one.code or "waiting"),
     number("Requests", lambda one: count(one.requests)),
-    number("EUR live", lambda one: euros(one.cost_eur)),
+    number("EUR syn-\nchronous", lambda one: euros(one.cost_eur)),
     number("EUR in a batch", lambda one: euros(one.batch_cost_eur)),
 )
 
 
-def ask(given: Mapping[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Ask for requests to be sent live, after saying what that costs; or only say it."""
+@commands.command()
+def synchronous(
+    request_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="These, failed or waiting.")
+    ] = None,
+    *,
+    company: OfCompany = None,
+    code: OfCode = None,
+    kind: OfKind = None,
+    older_than: FailedBefore = None,
+    newer_than: FailedSince = None,
+    every: Annotated[bool, typer.Option("--all", help="All that have failed.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for failed requests to be sent synchronously, at twice the price."""
+    wanted = Wanted(
+        request_ids=request_ids or (),
+        company=company,
+        code=code,
+        kind=kind,
+        older_than=older_than,
+        newer_than=newer_than,
+        every=every,
+    )
     with open_database() as database:
         live = database.settings.policy().live
         if not (live.is_on or dry_run):
             raise ConfigurationError(
-                "Live calls are off, since they cost twice as much as a batch: set "
+                "Synchronous requests are off, since they cost twice as much as a batch: set "
                 "BATCH_SYNCHRONOUS_RETRIES=true here and where the job runs, or look with "
                 "--dry-run."
             )
         store = SynchronousRequests(database.engine)
-        wanted = Wanted(**given)
         criteria = criteria_of(Lookups(database.engine), wanted, option)
         require_sense(criteria, wanted, option, "all that have failed")
         _require_known(store, criteria)
@@ -76,7 +112,7 @@ def _offer(database: OpenDatabase, store: SynchronousRequests, criteria: Criteri
         raise ConfigurationError(
             f"These are more than {count(MOST_AT_A_TIME)} requests: choose fewer at a time."
         )
-    with open_pipeline(database, "live") as pipeline:
+    with open_pipeline(database, "synchronous") as pipeline:
         return offer_of(pipeline, choices)
 
 
@@ -93,13 +129,13 @@ def _require_known(store: SynchronousRequests, criteria: Criteria) -> None:
             f"{which} failed through LiveDash itself: let it wait with "
             "`batch-assets dead-letters requeue ID --foreign` first."
         )
-    raise BatchAssetsError(f"{which} cannot be sent live: it is {state}.")
+    raise BatchAssetsError(f"{which} cannot be sent synchronously: it is {state}.")
 
 
 def _asked(*, as_json: bool) -> bool:
     if as_json or not sys.stdin.isatty():
-        raise ConfigurationError("Sending live costs money: add --yes to ask for it.")
-    return confirmed("Ask for these to be sent live?")
+        raise ConfigurationError("Synchronous requests cost money: add --yes to ask for them.")
+    return confirmed("Ask for these to be sent synchronously?")
 
 
 def _show(offer: Offer) -> None:
@@ -107,9 +143,11 @@ def _show(offer: Offer) -> None:
     if offer.quotes:
         costs = (euros(offer.cost_eur), euros(offer.batch_cost_eur))
         shown.show(_QUOTE, offer.quotes, ["Total", "", count(len(offer.candidates)), *costs])
-        shown.say("Costs are estimates. Live, a request costs what two cost in a batch.")
+        shown.say(
+            "Costs are estimates. Sent synchronously, a request costs what two cost in a batch."
+        )
     else:
-        shown.say("Nothing that fits can be sent live.")
+        shown.say("Nothing that fits can be sent synchronously.")
     for reason, requests in offer.refused.items():
         shown.say(f"Cannot be sent: {plural(requests, 'request')} ({reason})")
 
@@ -119,7 +157,8 @@ def _end_dry(offer: Offer, live: LivePolicy, *, as_json: bool) -> None:
         print_json({"would_ask": offer.quotes, "live_is_on": live.is_on, **_document(offer)})
     elif not live.is_on:
         console().say(
-            "Live calls are off (BATCH_SYNCHRONOUS_RETRIES): nothing can be asked for now."
+            "Synchronous requests are off (BATCH_SYNCHRONOUS_RETRIES): nothing can be asked for "
+            "now."
         )
     elif offer.candidates:
         console().say("Nothing was asked for: leave --dry-run away to do so.")

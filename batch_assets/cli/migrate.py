@@ -1,30 +1,51 @@
-"""`batch-assets migrate`."""
+"""`batch-assets migrate`: the tables that this version needs, made or taken back."""
 
-from batch_assets.cli.output import console
+from typing import Annotated
+
+import typer
+
+from batch_assets.cli.screen import console
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.resources.dagster_storage import make_dagster_tables
 from batch_assets.settings import load_settings
+from batch_assets.store import migrate as migrations
 from batch_assets.store.dagster_schema import create_dagster_schema, left_of_dagster
-from batch_assets.store.migrate import current, downgrade, upgrade
 from batch_assets.store.migrating.grants import grant, require_role
 from batch_assets.store.urls import describe
 from batch_assets.wiring import Endpoints, connect
 
+commands = typer.Typer()
 
-def migrate(revision: str | None, *, drop_livedash: bool, grant_to: str | None = None) -> None:
-    """Bring the database up to date, or back to `revision`, and say what was done to it.
 
-    Then give the role `grant_to` what it needs to run the jobs.
-    """
-    if drop_livedash and revision is None:
+@commands.command()
+def migrate(
+    downgrade: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="Go back to this revision; base: take all back."),
+    ] = None,
+    drop_livedash: Annotated[
+        bool,
+        typer.Option(
+            "--drop-livedash",
+            help="Drop LiveDash's tables even if they hold data.",
+            rich_help_panel="With --downgrade",
+        ),
+    ] = False,
+    grant_to: Annotated[
+        str | None,
+        typer.Option(metavar="ROLE", help="Give this role the fewest rights that the jobs need."),
+    ] = None,
+) -> None:
+    """Make the tables that this version needs, safely beside LiveDash."""
+    if drop_livedash and downgrade is None:
         raise ConfigurationError("--drop-livedash goes with --downgrade only: leave it out.")
-    if grant_to is not None and revision is not None:
+    if grant_to is not None and downgrade is not None:
         raise ConfigurationError("--grant-to does not go with --downgrade: leave one out.")
     endpoints = connect(load_settings())
-    if revision is None:
+    if downgrade is None:
         _bring_up(endpoints, grant_to)
     else:
-        _take_back(endpoints, revision, drop_livedash=drop_livedash)
+        _take_back(endpoints, downgrade, drop_livedash=drop_livedash)
 
 
 class _Report:
@@ -46,13 +67,13 @@ class _Report:
 
 def _bring_up(endpoints: Endpoints, grant_to: str | None) -> None:
     url, report = endpoints.database_url, _Report(endpoints.database_url)
-    before = current(url)
+    before = migrations.current(url)
     if grant_to is not None:
         require_role(url, grant_to)
-    upgrade(url, report.step)
+    migrations.upgrade(url, report.step)
     create_dagster_schema(endpoints.dagster_database_url)
     make_dagster_tables(endpoints.dagster_database_url)
-    report.end(_moved(before, current(url)))
+    report.end(_moved(before, migrations.current(url)))
     if grant_to is not None:
         for one in dict.fromkeys((url, endpoints.dagster_database_url)):
             grant(one, grant_to, report.end)
@@ -60,9 +81,9 @@ def _bring_up(endpoints: Endpoints, grant_to: str | None) -> None:
 
 def _take_back(endpoints: Endpoints, revision: str, *, drop_livedash: bool) -> None:
     url, report = endpoints.database_url, _Report(endpoints.database_url)
-    before = current(url)
-    downgrade(url, revision, report.step, drop_livedash=drop_livedash)
-    after = current(url)
+    before = migrations.current(url)
+    migrations.downgrade(url, revision, report.step, drop_livedash=drop_livedash)
+    after = migrations.current(url)
     report.end(_moved(before, after))
     left = left_of_dagster(endpoints.dagster_database_url) if after is None else None
     if left is not None:

@@ -1,25 +1,21 @@
-"""`batch-assets plan`."""
+"""`batch-assets plan`: what a run would send now."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from batch_assets.cli.conventions import AsJson, count, euros, plural, print_json
 from batch_assets.cli.opening import open_database, open_pipeline
-from batch_assets.cli.output import (
-    Column,
-    console,
-    count,
-    errors,
-    euros,
-    number,
-    plural,
-    print_json,
-)
+from batch_assets.cli.screen import Column, console, errors, number
 from batch_assets.cli.status import in_all, left_alone
 from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.wording import of_unknown_types
 from batch_assets.stages.plan import PlannedBatch, PlanPreview, preview
+
+commands = typer.Typer()
 
 
 @dataclass(frozen=True)
@@ -45,8 +41,14 @@ _COLUMNS: Sequence[Column[Line]] = (
 )
 
 
-def show_plan(*, dry_run: bool, as_json: bool) -> None:
-    """Print what a run of the job would send now; changes nothing."""
+@commands.command()
+def plan(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say so: planning never submits anything.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would be sent now: requests, tokens and money."""
     if not dry_run:
         errors().say(
             "Planning is all that this command does, with or without --dry-run: "
@@ -55,21 +57,21 @@ def show_plan(*, dry_run: bool, as_json: bool) -> None:
     with open_database() as database:
         companies = {company.id: company.name for company in database.queries.active_companies()}
         with open_pipeline(database, "plan") as pipeline:
-            plan = preview(pipeline, list(companies))
-        lines = list(_lines(plan.batches, companies))
+            planned = preview(pipeline, list(companies))
+        lines = list(_lines(planned.batches, companies))
         held_because = database.held_because
         statistics = database.queries.statistics()
-        others = _not_sent(plan, in_all(statistics))
+        others = _not_sent(planned, in_all(statistics))
         inactive = [one for one in statistics if one.waiting and one.status != "ACTIVE"]
     if as_json:
         others["of_inactive_companies"] = sum(one.waiting for one in inactive)
-        print_json(_document(lines, plan, others, held_because))
+        print_json(_document(lines, planned, others, held_because))
     else:
         not_sent = left_alone(**others) + [
             f"Not sent: {plural(one.waiting, 'request')} of {one.name}, which is not active."
             for one in inactive
         ]
-        _show(database.place, lines, plan, not_sent, held_because)
+        _show(database.place, lines, planned, not_sent, held_because)
 
 
 def _not_sent(plan: PlanPreview, sums: CompanyStatistics) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""`batch-assets live`: what it refuses, what it says that it costs, and what it asks for."""
+"""`batch-assets synchronous`: what it refuses, what it says that it costs, and what it asks for."""
 
 import json
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ def world(database_url: str) -> Iterator[World]:
 
 
 @pytest.fixture
-def live(typed: Type, world: World) -> Type:
-    """Types `batch-assets live …` on the world's database."""
+def synchronous(typed: Type, world: World) -> Type:
+    """Types `batch-assets synchronous …` on the world's database."""
 
     def type_(*arguments: str, **environ: str) -> Outcome:
-        return typed("live", *arguments, **world.configured, **environ)
+        return typed("synchronous", *arguments, **world.configured, **environ)
 
     return type_
 
@@ -33,44 +33,44 @@ def asked(world: World) -> set[str]:
     return set(world.desk.column("SELECT request_id FROM batch_assets.live_request"))
 
 
-def test_it_refuses_while_live_calls_are_off(live: Type, world: World) -> None:
-    assert_one_sentence(live(*world.ids, "--yes"), 2, "Live calls are off")
-    looked = live("--all", "--dry-run")
+def test_it_refuses_while_it_is_off(synchronous: Type, world: World) -> None:
+    assert_one_sentence(synchronous(*world.ids, "--yes"), 2, "Synchronous requests are off")
+    looked = synchronous("--all", "--dry-run")
     assert looked.code == 0
     assert (
-        "Live calls are off (BATCH_SYNCHRONOUS_RETRIES): nothing can be asked for now."
+        "Synchronous requests are off (BATCH_SYNCHRONOUS_RETRIES): nothing can be asked for now."
         in looked.out
     )
     assert asked(world) == set()
 
 
-def test_it_says_what_it_costs_before_it_asks(live: Type, world: World) -> None:
+def test_it_says_what_it_costs_before_it_asks(synchronous: Type, world: World) -> None:
     waits = world.desk.more(world.company_id, 1)[0]
-    looked = live(*world.ids, waits, "--dry-run", **ON)
+    looked = synchronous(*world.ids, waits, "--dry-run", **ON)
     assert looked.code == 0
-    for part in (NAME, "refused", "waiting", "EUR live", "Costs are estimates. Live, a request"):
+    for part in (NAME, "refused", "waiting", "EUR synchronous", "Costs are estimates. Sent synch"):
         assert part in looked.out
-    document = json.loads(live(*world.ids, waits, "--dry-run", "--json", **ON).out)
+    document = json.loads(synchronous(*world.ids, waits, "--dry-run", "--json", **ON).out)
     assert (document["requests"], document["live_is_on"]) == (4, True)
     assert document["cost_eur"] == pytest.approx(2 * document["batch_cost_eur"])
     assert [quote["requests"] for quote in document["would_ask"]] == [3, 1]
-    assert_one_sentence(live(*world.ids, **ON), 2, "add --yes")
+    assert_one_sentence(synchronous(*world.ids, **ON), 2, "add --yes")
     assert asked(world) == set()
 
 
-def test_what_was_asked_for_is_kept_once(typed: Type, live: Type, world: World) -> None:
+def test_what_was_asked_for_is_kept_once(typed: Type, synchronous: Type, world: World) -> None:
     first, *_ = world.ids
-    told = live(first, "--yes", **ON)
+    told = synchronous(first, "--yes", **ON)
     assert told.code == 0
     assert "Asked for: 1 request." in told.out
     assert "at most 100 in a run and 1,000 or 5.00 EUR in a day (UTC)." in told.out
     assert asked(world) == {first}
-    again = json.loads(live("--company", NAME, "--yes", "--json", **ON).out)
+    again = json.loads(synchronous("--company", NAME, "--yes", "--json", **ON).out)
     assert (again["asked"], again["requests"]) == (2, 3)
     assert asked(world) == set(world.ids)
-    assert json.loads(live("--code", "nothing", "--yes", "--json", **ON).out)["asked"] == 0
+    assert json.loads(synchronous("--code", "nothing", "--yes", "--json", **ON).out)["asked"] == 0
     status = typed("status", **world.configured)
-    assert "Live calls are off: 3 requests asked for, 0 claimed today" in status.out
+    assert "Synchronous requests are off: 3 requests asked for, 0 claimed today" in status.out
     document = json.loads(typed("status", "--json", **world.configured, **ON).out)
     assert document["live"] == {
         "is_on": True,
@@ -80,7 +80,14 @@ def test_what_was_asked_for_is_kept_once(typed: Type, live: Type, world: World) 
     }
 
 
-def test_what_cannot_be_meant_is_one_sentence(live: Type, world: World) -> None:
+def test_its_former_name_goes_on_working_with_a_warning(typed: Type, world: World) -> None:
+    former = typed("live", *world.ids, "--yes", "--json", **world.configured, **ON)
+    assert former.code == 0
+    assert former.err == "`batch-assets live` is called `batch-assets synchronous`: type that.\n"
+    assert json.loads(former.out)["asked"] == len(asked(world)) == 3
+
+
+def test_what_cannot_be_meant_is_one_sentence(synchronous: Type, world: World) -> None:
     _, (in_batch, *_) = world.desk.submitted()
     for arguments, code, part in (
         ("", 2, "Which ones?"),
@@ -89,7 +96,9 @@ def test_what_cannot_be_meant_is_one_sentence(live: Type, world: World) -> None:
         (f"{world.foreign}", 1, "failed through LiveDash itself"),
         (f"{world.ids[0]} {in_batch}", 1, "it is BATCHING_IN_PROGRESS"),
     ):
-        assert_one_sentence(live(*arguments.split(), "--yes", **ON), code, part)
+        assert_one_sentence(synchronous(*arguments.split(), "--yes", **ON), code, part)
     world.desk.do("UPDATE public.\"Company\" SET status = 'SUSPENDED'")
-    assert_one_sentence(live(world.ids[0], "--yes", **ON), 1, "of a company that is not active")
+    assert_one_sentence(
+        synchronous(world.ids[0], "--yes", **ON), 1, "of a company that is not active"
+    )
     assert asked(world) == set()

@@ -13,7 +13,8 @@ from dagster._core.remote_origin import (
 )
 from dagster._utils.interrupts import capture_interrupts
 
-from batch_assets.cli.job import active_run, open_instance, run_job
+from batch_assets.cli.dagster_instance import active_run, open_instance
+from batch_assets.cli.run import run_job
 from batch_assets.resources.run_tags import EXCLUSIVE, first_process_of
 from batch_assets.resources.this_process import this_process
 from batch_assets.store.dagster_schema import create_dagster_schema
@@ -63,7 +64,9 @@ def test_a_run_that_nobody_takes_from_the_queue_keeps_no_command(
         )
         instance.add_run(queued)
         assert active_run(instance) == queued.run_id
-        monkeypatch.setattr("batch_assets.cli.job._QUEUE_PATIENCE", -timedelta(minutes=1))
+        monkeypatch.setattr(
+            "batch_assets.cli.dagster_instance._QUEUE_PATIENCE", -timedelta(minutes=1)
+        )
         assert active_run(instance) is None
 
 

@@ -1,30 +1,32 @@
 """`batch-assets run`: the job in this process, as real as any run in Dagster's history."""
 
+import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 import typer
 
-from batch_assets.cli.dagster_home import dagster_home
-from batch_assets.cli.interrupts import INTERRUPTED, no_interrupt_dropped
+from batch_assets.cli.dagster_instance import active_run, open_instance
 from batch_assets.cli.opening import open_database, require_account
-from batch_assets.cli.output import Column, console, errors
+from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.jobs import batch_processing_job, report_job
-from batch_assets.resources.dagster_storage import SaidByDagsterError
 from batch_assets.resources.defaults import default_resources
-from batch_assets.resources.run_tags import EXCLUSIVE, tags_of
-from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
+from batch_assets.resources.run_tags import tags_of
 from batch_assets.resources.this_process import this_process
 from batch_assets.settings import load_settings
 
+commands = typer.Typer()
+
+INTERRUPTED: Final = "DagsterExecutionInterruptedError"
+"""What Dagster raises in an op when Ctrl-C comes."""
 # Dagster shows a run under its job when it knows from which code location it came.
 _LOCATION = {".dagster/repository": "__repository__@batch_assets"}
-_QUEUE_PATIENCE: Final = timedelta(minutes=1)
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -38,8 +40,9 @@ class Run:
     failures: dict[str, str]
 
 
+@commands.command("run")
 def run_once() -> None:
-    """Run the job and show what each op did; exits with 1 if an op has failed."""
+    """Run the job once, here and now; the run is in Dagster's history."""
     with open_database() as database, open_instance() as instance:
         active = active_run(instance)
         if active is not None:
@@ -58,50 +61,13 @@ def run_once() -> None:
         raise typer.Exit(1)
 
 
-@contextmanager
-def open_instance() -> Iterator[dg.DagsterInstance]:
-    """Dagster's instance, with the records of dead runs closed.
-
-    Raises `BatchAssetsError` with the sentence that Dagster's own commands would print.
-    """
-    try:
-        opened = dg.DagsterInstance.from_config(str(dagster_home()))
-    except SaidByDagsterError as error:
-        raise error.meant from None
-    with opened as instance:
-        RunWatch().close_dead_runs(instance)
-        yield instance
-
-
-def active_run(instance: dg.DagsterInstance) -> str | None:
-    """The id of a run that has not ended and may submit: of the job or of force_batch_job.
-
-    One that has been queued for a while does not count if nothing else is under way: there is no
-    daemon to take it, and one that comes lets it wait for whatever is started now. Nor does one
-    from the future: a session in local time has kept it, before ours were in UTC.
-    """
-    now = datetime.now(UTC)
-    for which in (
-        dg.RunsFilter(tags=dict(EXCLUSIVE), statuses=list(IN_PROCESS)),
-        dg.RunsFilter(
-            tags=dict(EXCLUSIVE),
-            statuses=[dg.DagsterRunStatus.QUEUED],
-            created_after=now - _QUEUE_PATIENCE,
-            created_before=now + _QUEUE_PATIENCE,
-        ),
-    ):
-        for run in instance.get_runs(which, limit=1):
-            return run.run_id
-    return None
-
-
 def job_definition() -> dg.JobDefinition:
     """The job with its resources, as the definitions have it; made anew for each run."""
     return _with_resources(batch_processing_job(load_settings()))
 
 
 def report_definition() -> dg.JobDefinition:
-    """The job that draws pictures of the history, likewise."""
+    """The job that draws charts of the history, likewise."""
     return _with_resources(report_job())
 
 
@@ -127,6 +93,36 @@ def run_job(
         numbers={str(event.step_key): _numbers(event) for event in outputs},
         failures={str(event.step_key): _sentence(event) for event in failed},
     )
+
+
+@contextmanager
+def no_interrupt_dropped() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` at the end if Ctrl-C came meanwhile, whatever became of it.
+
+    Between ops Dagster keeps an interrupt to itself, and forgets it where no op follows; in a
+    finalizer Python prints what is raised, and goes on. So it is the signal that counts here:
+    Python writes its number down as it comes, whoever handles it. In the main thread only.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    usual = sys.unraisablehook
+
+    def print_others(unraisable: "sys.UnraisableHookArgs") -> None:
+        if unraisable.exc_type.__name__ != INTERRUPTED:
+            usual(unraisable)
+
+    sys.unraisablehook = print_others
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as signals:
+            came = signals.read()
+    if signal.SIGINT in came:
+        raise KeyboardInterrupt
 
 
 def show_failures(run: Run) -> None:

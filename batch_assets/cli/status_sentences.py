@@ -1,15 +1,20 @@
-"""What is stopped for a while, as `batch-assets status` shows it."""
+"""What is under way and what is stopped for a while, as `batch-assets status` says it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
+from batch_assets.cli.conventions import moment, plural
 from batch_assets.cli.opening import OpenDatabase
-from batch_assets.cli.output import moment
 from batch_assets.domain.breakers import Breaker, BreakerState
 from batch_assets.domain.livedash_timers import Act
+from batch_assets.domain.lookups import LastRun, OpenBatches
+from batch_assets.domain.wording import span
+from batch_assets.stages.controls.query_mode import ModeReport, read_mode
 from batch_assets.store.cooldowns import ModelCooldown, SchedulerCooldown
 from batch_assets.store.livedash_acts import LiveDashActs
+from batch_assets.store.lookups import Lookups
 
 MOST_ACTS: Final = 10
 ACTS: Final = 10_000
@@ -72,6 +77,54 @@ def stoppages(database: OpenDatabase) -> Stoppages:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Batches that are not finished, how runs work on the database, and the last of them."""
+
+    batches: list[OpenBatches]
+    mode: ModeReport
+    last_run: LastRun | None
+
+    def sentences(self) -> Iterable[str]:
+        """One for each."""
+        open_ones = [
+            f"{one.batches:,} {one.state} ({plural(one.requests, 'request')}, the oldest "
+            f"{span(one.oldest_seconds)} old: {one.oldest_id})"
+            for one in self.batches
+        ]
+        yield f"Batches: {', '.join(open_ones) or 'none is open'}."
+        incomplete = sum(one.incomplete for one in self.batches)
+        if incomplete:
+            yield (
+                f"Of the ended, {plural(incomplete, 'batch is', 'batches are')} looked at again: "
+                "the server has not shown all of their results yet. BATCH_READING_GRACE_SECONDS "
+                "says for how long."
+            )
+        yield self.mode.sentence
+        if self.last_run is not None:
+            seconds = (datetime.now(UTC) - self.last_run.ended_at).total_seconds()
+            yield f"The last run, {self.last_run.run_id[:8]}, ended {span(seconds)} ago."
+
+    def document(self) -> dict[str, object]:
+        """The same for `--json`."""
+        return {
+            "open_batches": self.batches,
+            "mode": self.mode.mode,
+            "stored_mode": self.mode.now,
+            "last_run": self.last_run,
+        }
+
+
+def activity(database: OpenDatabase) -> Activity:
+    """What is under way at this moment."""
+    lookups = Lookups(database.engine)
+    return Activity(
+        batches=lookups.open_batches(),
+        mode=read_mode(database.stored_modes, database.settings.toggle().mode),
+        last_run=lookups.last_run(),
+    )
+
+
 def _of_act(act: Act) -> str:
     """What a timer has done, and whether it was bought by both."""
     of_company = f" of {act.company or act.company_id}"
@@ -79,7 +132,7 @@ def _of_act(act: Act) -> str:
         return f"LiveDash's create timer has bought batch {act.batch_id}{of_company}."
     did = {
         "create": "has bought",
-        "retry": "has bought, live,",
+        "retry": "has bought, synchronously,",
         "process": "has reset",
         "unknown": "has reset",
     }[act.timer]
