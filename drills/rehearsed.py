@@ -5,10 +5,9 @@ one of them as well, and is struck on top.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from batch_assets.domain.policy import LivePolicy
 from drills.story import POLICY
 
 LOST_ANSWER: Final = {"kind": "drop", "work": "done"}
@@ -54,7 +53,7 @@ def _incident(*, lasts: float, **error: Any) -> Any:
     return {"end_as": "failed", "lasts": lasts, **errors}
 
 
-LIVE: Final = LivePolicy(is_on=True, lead_seconds=2 * POLICY.batch_timeout_seconds)
+LIVE: Final = replace(POLICY.live, is_on=True, lead_seconds=2 * POLICY.batch_timeout_seconds)
 """Sends live whatever is tried again."""
 
 

@@ -4,19 +4,21 @@ All of it follows from the seed, so that a story is told again by its number.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.operations import Timeouts
+from batch_assets.settings import load_settings
 from drills.points import Strike
 
 MODELS: Final = ("gpt-4o-mini", "gpt-4.1")
 TIMEOUTS: Final = Timeouts(connect=0.3, read=1.0, create=0.4, upload=0.3, turn=0.2)
 """Short, so that a lease can be short and still outlast the longest call."""
 
-POLICY: Final = Policy(
+POLICY: Final = replace(
+    load_settings({}).policy(),
     min_batch_requests=1,
     max_wait_seconds=0,
     max_attempts=3,

@@ -5,7 +5,7 @@ Everything here is a pure function of its arguments; the numbers come from the s
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from batch_assets.domain.failures import Failure, FailureKind
@@ -41,18 +41,18 @@ class Caps:
         return any(cost is not None for cost in costs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LivePolicy:
     """Whether requests may be sent live, at the full price, and how many. A day is a UTC day.
 
     Cost is the estimate, in EUR. What is claimed to be sent counts, whatever becomes of it.
     """
 
-    is_on: bool = False
-    run_requests: int = 100
-    day_requests: int = 1_000
-    day_cost_eur: float = 5.0
-    lead_seconds: float = 2 * 60 * 60
+    is_on: bool
+    run_requests: int
+    day_requests: int
+    day_cost_eur: float
+    lead_seconds: float
     """How long a request that waits for the next batch is expected to wait for its answer."""
     requests_per_claim: int = 50
 
@@ -72,32 +72,43 @@ class Tried:
 _UNCOUNTED = frozenset({FailureKind.CAPACITY, FailureKind.SERVER, FailureKind.ACCOUNT})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """All numbers of the pipeline in one frozen record; `Settings.policy()` makes it."""
+    """All numbers of the pipeline in one frozen record; `Settings.policy()` makes it.
 
-    min_batch_requests: int = 10
-    max_wait_seconds: float = 30 * 60
-    max_batch_requests: int = 1_000
-    max_batch_bytes: int = 150_000_000
-    default_token_allowance: int = 2_000_000
-    token_allowances: Mapping[str, int] = field(default_factory=dict)
-    deployments: Mapping[str, str] = field(default_factory=dict)
+    What has a default here is no setting.
+    """
+
+    min_batch_requests: int
+    max_wait_seconds: float
+    max_batch_requests: int
+    max_batch_bytes: int
+    default_token_allowance: int
+    token_allowances: Mapping[str, int]
+    deployments: Mapping[str, str]
     """The model that runs under each name which is none of a model."""
-    caps: Caps = field(default_factory=Caps)
-    usd_to_eur: float = 0.85
-    max_attempts: int = 3
-    retry_base_seconds: float = 5 * 60
-    retry_max_seconds: float = 6 * 60 * 60
-    model_pause_seconds: float = 10 * 60
-    lease_seconds: float = 15 * 60
-    longest_wait_seconds: float = 7 * 24 * 60 * 60
-    absence_grace_seconds: float = 10 * 60
-    reading_grace_seconds: float = 30 * 60
+    caps: Caps
+    usd_to_eur: float
+    max_attempts: int
+    retry_base_seconds: float
+    retry_max_seconds: float
+    model_pause_seconds: float
+    lease_seconds: float
+    longest_wait_seconds: float
+    absence_grace_seconds: float
+    reading_grace_seconds: float
+    batch_timeout_seconds: float
+    stuck_seconds: float
+    rows_per_run: int
+    op_seconds: float
+    quarantine_submissions: int
+    concurrent_companies: int
+    breaker_failures: int
+    breaker_seconds: float
+    live: LivePolicy
+
     first_look_seconds: float = 60
     most_look_seconds: float = 60 * 60
-    batch_timeout_seconds: float = 24 * 60 * 60
-    stuck_seconds: float = 24 * 60 * 60
     output_expires_seconds: int = 7 * 24 * 60 * 60
     file_wait_seconds: float = 60
     """How long a wave waits in all for the server to process its files."""
@@ -112,15 +123,8 @@ class Policy:
     batches_per_read: int = 500
     rows_per_look: int = 5_000
     rows_per_write: int = 5_000
-    rows_per_run: int = 100_000
-    op_seconds: float = 10 * 60
     external_quiet_seconds: float = 15 * 60
-    quarantine_submissions: int = 32
-    concurrent_companies: int = 5
-    breaker_failures: int = 5
-    breaker_seconds: float = 60
     breaker_max_seconds: float = BREAKER_MAX_SECONDS
-    live: LivePolicy = field(default_factory=LivePolicy)
 
     @property
     def late_after_seconds(self) -> float:

@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from batch_assets.domain.policy import Policy
 from batch_assets.store.livedash_acts import LiveDashActs
 from batch_assets_tests.cli.conftest import KEY, Type
 from batch_assets_tests.factories import (
@@ -16,6 +15,7 @@ from batch_assets_tests.factories import (
     make_requests,
     make_session,
 )
+from batch_assets_tests.policies import a_policy
 
 ANSWERED, FAILED = 40, 10
 LONG_AGO = timedelta(days=300)
@@ -90,7 +90,7 @@ def test_a_timer_of_livedash_is_named(
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 12)
         make_external_batch(connection, company_id, request_ids=ids)
-    LiveDashActs(engine).notice(Policy().external_quiet_seconds)
+    LiveDashActs(engine).notice(a_policy().external_quiet_seconds)
     document = json.loads(typed("status", "--json", **configured).out)
     (act,) = document["livedash_acts"]
     assert act["timer"] == "create"

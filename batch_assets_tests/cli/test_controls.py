@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from batch_assets.cli.app import load
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Cooldown, Policy
+from batch_assets.domain.policy import Cooldown
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers
@@ -21,6 +21,7 @@ from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
 from batch_assets_tests.cli.test_errors import assert_one_sentence
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.stages.support import wait_until
 
 NAME = "Zorggroep [bold]Oost"
@@ -207,7 +208,7 @@ def test_compare(type_: Type) -> None:
 
 def test_reset(type_: Type, engine: Engine) -> None:
     failure = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
-    Breakers(engine).count(Operation.UPLOAD, failure, Policy(breaker_failures=1), None)
+    Breakers(engine).count(Operation.UPLOAD, failure, a_policy(breaker_failures=1), None)
     assert "Calls of upload would be made again." in type_("reset", "--dry-run").out
     closed = document(type_("reset", "upload", "--json"))
     assert closed == {

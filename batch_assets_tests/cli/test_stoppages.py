@@ -8,15 +8,16 @@ import pytest
 from sqlalchemy import Engine
 
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Cooldown, Policy
+from batch_assets.domain.policy import Cooldown
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.cooldowns import Cooldowns, SchedulerCooldown
 from batch_assets.store.registry import Registry
 from batch_assets_tests.cli.conftest import KEY, Type
+from batch_assets_tests.policies import a_policy
 
 FAILURE = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
-ONE = Policy(breaker_failures=1)
+ONE = a_policy(breaker_failures=1)
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def stopped(engine: Engine, configured: dict[str, str]) -> dict[str, str]:
     """An open breaker, one that is due for a trial, a closed one, a model that rests, a pause."""
     breakers = Breakers(engine)
     breakers.count(Operation.CREATE_BATCH, FAILURE, ONE, None)
-    breakers.count(Operation.UPLOAD, FAILURE, Policy(breaker_failures=1, breaker_seconds=0), None)
-    breakers.count(Operation.CANCEL_BATCH, FAILURE, Policy(), None)
+    breakers.count(Operation.UPLOAD, FAILURE, a_policy(breaker_failures=1, breaker_seconds=0), None)
+    breakers.count(Operation.CANCEL_BATCH, FAILURE, a_policy(), None)
     Registry(engine, 900).cool_model("gpt-4o-mini", Cooldown(600, 600, "rate_limit_exceeded"))
     until = datetime.now(UTC) + timedelta(minutes=30)
     Cooldowns(engine).cool_scheduler(SchedulerCooldown(5, until, "The last 5 runs have failed"))

@@ -9,7 +9,6 @@ from sqlalchemy import Engine, text
 
 from batch_assets.definitions import defs
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Policy
 from batch_assets.jobs import control_jobs
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
@@ -24,6 +23,7 @@ from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import failure_of, metadata_of
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.stages.support import wait_until
 from batch_assets_tests.store.queries.support import PERMANENT, TRANSIENT, Desk, failed
 
@@ -232,7 +232,7 @@ def test_abandon_by_force(panel: Panel) -> None:
 def test_reset(panel: Panel) -> None:
     failure = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
     for operation in (Operation.UPLOAD, Operation.CANCEL_BATCH):
-        Breakers(panel.desk.engine).count(operation, failure, Policy(breaker_failures=1), None)
+        Breakers(panel.desk.engine).count(operation, failure, a_policy(breaker_failures=1), None)
     which = ("reset_breakers_job", "reset_breakers")
     everything = panel.numbers(*which)
     assert everything["operations"] == "cancel_batch, upload"

@@ -3,7 +3,6 @@
 from collections import Counter
 
 from batch_assets.domain.batches import Written
-from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Backlog
 from batch_assets.ops import sentences
 from batch_assets.stages.abandoned import AbandonedReport
@@ -14,6 +13,7 @@ from batch_assets.stages.recover import RecoverReport
 from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport
 from batch_assets.stages.submit import SubmitReport
+from batch_assets_tests.policies import a_policy
 
 
 def test_of_polling() -> None:
@@ -64,11 +64,11 @@ def test_of_due_and_retrying() -> None:
         waiting_companies=3,
         oldest_wait_seconds=90,
     )
-    assert sentences.of_due(due, Policy()) == (
+    assert sentences.of_due(due, a_policy()) == (
         "15 requests wait for 3 companies, the oldest for 1 min; due are 12 of 1 company. 2 other "
         "companies have fewer than 10 requests, none of them 30 min old."
     )
-    assert sentences.of_due(DueReport(), Policy()) == "Nothing waits to be sent."
+    assert sentences.of_due(DueReport(), a_policy()) == "Nothing waits to be sent."
     assert sentences.of_retrying(RetryReport(1)) == (
         "1 failed request waits again: the retry date had come."
     )

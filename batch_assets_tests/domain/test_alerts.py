@@ -25,9 +25,10 @@ from batch_assets.domain.alerts.rules import RULES, blame, changes, judge, judge
 from batch_assets.domain.metrics import GROUPS, figure_types
 from batch_assets.settings import setting_names
 from batch_assets.webhook.body import Sender, body_of
+from batch_assets_tests.policies import some_limits
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
-LIMITS = Limits(day_cost_eur=10)
+LIMITS = some_limits(day_cost_eur=10)
 UNKNOWN = Recent(judged_at=NOW, installation_id="i", database="d")
 WELL = replace(
     UNKNOWN,
@@ -209,7 +210,7 @@ def test_without_a_batch_or_a_request_there_is_nothing_old() -> None:
 
 
 def test_what_is_switched_off_is_never_raised_and_ends() -> None:
-    off = Limits(has_company_cache=False)
+    off = some_limits(has_company_cache=False)
     recent = replace(WELL, day_cost_eur=1e6, lookup_hit_rate_percent=0.0)
     assert raised(recent, off) == {}
     assert not verdict_of("cost_above_budget", after("cost_above_budget", recent), off).is_raised
@@ -231,7 +232,7 @@ def test_a_sentence_has_the_numbers_and_the_limit() -> None:
 
 
 def test_every_number_is_there_every_time() -> None:
-    for well, unknown in zip(judge(WELL, LIMITS), judge(UNKNOWN, Limits()), strict=True):
+    for well, unknown in zip(judge(WELL, LIMITS), judge(UNKNOWN, some_limits()), strict=True):
         assert well.numbers.keys() == unknown.numbers.keys(), well.name
 
 

@@ -9,6 +9,7 @@ from batch_assets.domain.custom_ids import can_be_matched
 from batch_assets.domain.money import Price, livedash_price
 from batch_assets.domain.packing import Candidate, Parts, Quota, Sizes, Terms, pack
 from batch_assets.domain.policy import Caps, Policy
+from batch_assets_tests.policies import a_policy
 
 PRICE = livedash_price(0.01, 0.02)
 OVERHEAD = 100
@@ -48,7 +49,7 @@ def candidate() -> MakeCandidate:
 
 def terms(policy: Policy | None = None, prices: Mapping[str, Price | None] | None = None) -> Terms:
     return Terms(
-        policy=policy or Policy(),
+        policy=policy or a_policy(),
         price_of=lambda model: (prices or {}).get(model, PRICE),
         sizes_of=lambda kind, model: Sizes(OVERHEAD, PROMPT_TOKENS, SCHEMA_TOKENS, ANSWER_TOKENS),
     )
@@ -72,7 +73,7 @@ def ids(candidates: list[Candidate]) -> list[str]:
 
 
 def test_a_draft_ends_at_its_number_of_requests(candidate: MakeCandidate) -> None:
-    packing = pack([candidate() for _ in range(5)], terms(Policy(max_batch_requests=2)), Quota())
+    packing = pack([candidate() for _ in range(5)], terms(a_policy(max_batch_requests=2)), Quota())
     assert [ids(draft.candidates) for draft in packing.drafts] == [
         ["r1", "r2"],
         ["r3", "r4"],
@@ -81,7 +82,7 @@ def test_a_draft_ends_at_its_number_of_requests(candidate: MakeCandidate) -> Non
 
 
 def test_a_draft_ends_at_its_bytes(candidate: MakeCandidate) -> None:
-    packing = pack([candidate() for _ in range(5)], terms(Policy(max_batch_bytes=401)), Quota())
+    packing = pack([candidate() for _ in range(5)], terms(a_policy(max_batch_bytes=401)), Quota())
     assert [ids(draft.candidates) for draft in packing.drafts] == [
         ["r1", "r2"],
         ["r3", "r4"],
@@ -91,7 +92,7 @@ def test_a_draft_ends_at_its_bytes(candidate: MakeCandidate) -> None:
 
 
 def test_a_draft_may_fill_its_bytes_exactly(candidate: MakeCandidate) -> None:
-    packing = pack([candidate(), candidate()], terms(Policy(max_batch_bytes=400)), Quota())
+    packing = pack([candidate(), candidate()], terms(a_policy(max_batch_bytes=400)), Quota())
     assert [draft.bytes for draft in packing.drafts] == [400]
 
 
@@ -107,7 +108,7 @@ def test_each_model_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
 
 def test_each_lot_of_suspects_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
     mixed = [candidate(group=group) for group in ("a", None, "b", "a", None, "a")]
-    packing = pack(mixed, terms(Policy(max_batch_requests=2)), Quota())
+    packing = pack(mixed, terms(a_policy(max_batch_requests=2)), Quota())
     assert [(ids(draft.candidates), draft.suspect_of) for draft in packing.drafts] == [
         (["r1", "r4"], "refused"),
         (["r2", "r5"], None),
@@ -147,7 +148,7 @@ def test_what_no_result_could_be_matched_to_is_never_sent(
 
 @pytest.mark.parametrize(
     "policy",
-    [Policy(max_batch_bytes=199), Policy(default_token_allowance=66)],
+    [a_policy(max_batch_bytes=199), a_policy(default_token_allowance=66)],
     ids=["bytes", "tokens"],
 )
 def test_what_fits_into_no_batch_can_never_be_sent(
@@ -165,7 +166,7 @@ def test_a_rejection_uses_up_no_room(candidate: MakeCandidate, code: str) -> Non
     }[code]
     good = candidate()
     quota = Quota(requests={"run": 1}, cost_eur={"run": 10.0}, model_tokens={"m1": 67})
-    packing = pack([bad, good], terms(Policy(max_batch_bytes=1_000)), quota)
+    packing = pack([bad, good], terms(a_policy(max_batch_bytes=1_000)), quota)
     assert [rejection.code for rejection in packing.rejections] == [code]
     assert [ids(draft.candidates) for draft in packing.drafts] == [[good.request_id]]
 
@@ -221,7 +222,7 @@ def test_a_model_without_a_price_waits_only_while_costs_are_capped(
     candidate: MakeCandidate,
 ) -> None:
     unknown = {"m1": None}
-    capped = terms(Policy(caps=Caps(day_cost_eur=1_000_000.0)), unknown)
+    capped = terms(a_policy(caps=Caps(day_cost_eur=1_000_000.0)), unknown)
     assert pack([candidate()], capped, Quota()).held == {
         "model m1 is in cooldown: it has no price, and costs are capped": 1
     }
@@ -230,5 +231,5 @@ def test_a_model_without_a_price_waits_only_while_costs_are_capped(
 
 
 def test_counting_requests_alone_does_not_ask_for_a_price(candidate: MakeCandidate) -> None:
-    counted = terms(Policy(caps=Caps(day_requests=5)), {"m1": None})
+    counted = terms(a_policy(caps=Caps(day_requests=5)), {"m1": None})
     assert len(pack([candidate()], counted, Quota(requests={"day": 5})).drafts) == 1

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Caps, FailureVerdict, Policy, Tried
+from batch_assets.domain.policy import Caps, FailureVerdict, Tried
 from batch_assets.domain.records import Backlog
+from batch_assets_tests.policies import a_policy
 
-POLICY = Policy(min_batch_requests=10, max_wait_seconds=1_800)
+POLICY = a_policy(min_batch_requests=10, max_wait_seconds=1_800)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_a_company_is_due_with_enough_requests_or_an_old_one(
 
 @pytest.mark.parametrize("attempts", range(1, 12))
 def test_the_delay_doubles_with_jitter_up_to_its_end(attempts: int) -> None:
-    policy = Policy(retry_base_seconds=100, retry_max_seconds=3_000)
+    policy = a_policy(retry_base_seconds=100, retry_max_seconds=3_000)
     ceiling = min(3_000, 100 * 2 ** (attempts - 1))
     jitter = random.Random(attempts)
     delays = [policy.retry_delay_seconds(attempts, jitter) for _ in range(200)]
@@ -45,7 +46,7 @@ def test_models_rest_for_different_times_and_never_less_than_asked(
     asked: float | None, least: float, most: float
 ) -> None:
     jitter = random.Random(1)
-    policy = Policy(model_pause_seconds=600)
+    policy = a_policy(model_pause_seconds=600)
     rests = [policy.cooldown("x", jitter, asked).seconds for _ in range(200)]
     assert all(least <= rest <= most for rest in rests)
     assert max(rests) - min(rests) > (most - least) / 2, "they are spread"
@@ -72,7 +73,7 @@ def test_what_is_not_the_requests_fault_uses_up_no_attempt(kind: FailureKind, co
 
 def verdict(kind: FailureKind, before: Tried, **policy: Any) -> FailureVerdict:
     failure = Failure(kind, "x", "What happened.")
-    return Policy(**policy).verdict(failure, before, random.Random(1))
+    return a_policy(**policy).verdict(failure, before, random.Random(1))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_what_does_not_count_waits_longer_each_time_and_not_for_ever(kind: Failu
 
 
 def test_an_allowance_is_by_model_or_the_default() -> None:
-    policy = Policy(default_token_allowance=7, token_allowances={"m1": 3})
+    policy = a_policy(default_token_allowance=7, token_allowances={"m1": 3})
     assert (policy.token_allowance("m1"), policy.token_allowance("m2")) == (3, 7)
 
 

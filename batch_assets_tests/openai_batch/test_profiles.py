@@ -9,7 +9,6 @@ import pytest
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import ApiError, FailureKind
-from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import NAMES, PROFILES, profile_of, versioned
 from batch_assets.openai_batch.spool import Spool
@@ -21,6 +20,7 @@ from batch_assets_tests.openai_batch.scripted_server import (
     api_error,
     as_json,
 )
+from batch_assets_tests.policies import a_policy
 
 WEEK = 7 * 86_400
 BATCH = {"id": "batch_1", "object": "batch", "status": "validating", "input_file_id": "file-1"}
@@ -70,10 +70,10 @@ def test_each_profile_has_a_source_and_figures_that_can_be() -> None:
 
 
 def test_a_batch_is_no_larger_than_the_server_takes() -> None:
-    large = Policy(max_batch_requests=60_000, max_batch_bytes=150_000_000)
+    large = a_policy(max_batch_requests=60_000, max_batch_bytes=150_000_000)
     assert profile_of("", "openai").bound(large).max_batch_requests == 50_000
     assert profile_of("", "together").bound(large).max_batch_bytes == 100_000_000
-    small = Policy(max_batch_requests=10, max_batch_bytes=2_000)
+    small = a_policy(max_batch_requests=10, max_batch_bytes=2_000)
     assert profile_of("", "together").bound(small) == small
 
 

@@ -1,12 +1,62 @@
 """The settings: their defaults, and what is made of them for others."""
 
 from batch_assets.domain.alerts.records import Limits
-from batch_assets.domain.policy import Caps, Policy
+from batch_assets.domain.policy import Caps, LivePolicy, Policy
 from batch_assets.settings import load_settings
+from batch_assets_tests.policies import a_policy, some_limits
 
 
-def test_an_empty_environment_gives_the_policys_own_defaults() -> None:
-    assert load_settings({}).policy() == Policy()
+def test_the_policy_of_an_empty_environment() -> None:
+    """Seconds and euros, whatever the unit of the setting."""
+    assert load_settings({}).policy() == Policy(
+        min_batch_requests=10,
+        max_wait_seconds=1_800,
+        max_batch_requests=1_000,
+        max_batch_bytes=150_000_000,
+        default_token_allowance=2_000_000,
+        token_allowances={},
+        deployments={},
+        caps=Caps(),
+        usd_to_eur=0.85,
+        max_attempts=3,
+        quarantine_submissions=32,
+        retry_base_seconds=300,
+        retry_max_seconds=21_600,
+        model_pause_seconds=600,
+        breaker_failures=5,
+        breaker_seconds=60,
+        lease_seconds=900,
+        longest_wait_seconds=604_800,
+        reading_grace_seconds=1_800,
+        absence_grace_seconds=600,
+        batch_timeout_seconds=86_400,
+        stuck_seconds=86_400,
+        live=LivePolicy(
+            is_on=False, run_requests=100, day_requests=1_000, day_cost_eur=5, lead_seconds=7_200
+        ),
+        rows_per_run=100_000,
+        op_seconds=600,
+        concurrent_companies=5,
+    )
+
+
+def test_the_alerts_limits_of_an_empty_environment() -> None:
+    assert load_settings({}).alert_limits() == Limits(
+        window_minutes=60,
+        min_requests=20,
+        error_rate_percent=10,
+        batch_age_seconds=3_600,
+        batch_timeout_seconds=86_400,
+        requests_per_second=1,
+        lookup_hit_rate_percent=95,
+        has_company_cache=True,
+        fallback_rate_percent=5,
+        new_dead_letters=10,
+        dead_letters=1_000,
+        day_cost_eur=None,
+        max_wait_seconds=1_800,
+        overdue_seconds=3_600,
+    )
 
 
 def test_every_number_reaches_the_policy() -> None:
@@ -33,7 +83,7 @@ def test_every_number_reaches_the_policy() -> None:
         "BATCH_ROWS_PER_RUN": "50",
         "BATCH_OP_SECONDS": "40",
     }
-    assert load_settings(environ).policy() == Policy(
+    assert load_settings(environ).policy() == a_policy(
         min_batch_requests=11,
         max_wait_seconds=150,
         max_batch_requests=900,
@@ -61,7 +111,6 @@ def test_every_number_reaches_the_policy() -> None:
 
 
 def test_every_threshold_reaches_the_alerts() -> None:
-    assert load_settings({}).alert_limits() == Limits()
     environ = {
         "BATCH_ALERT_WINDOW_MINUTES": "30",
         "BATCH_ALERT_MIN_REQUESTS": "7",
@@ -78,7 +127,7 @@ def test_every_threshold_reaches_the_alerts() -> None:
         "BATCH_TIMEOUT_HOURS": "12",
         "COMPANY_CACHE_SECONDS": "0",
     }
-    assert load_settings(environ).alert_limits() == Limits(
+    assert load_settings(environ).alert_limits() == some_limits(
         window_minutes=30,
         min_requests=7,
         error_rate_percent=2.5,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 
 from batch_assets.domain.batches import ClaimedBatch
-from batch_assets.domain.policy import Caps, Policy
+from batch_assets.domain.policy import Caps
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.domain.states import Bucket
 from batch_assets.openai_batch.client import BatchApi
@@ -30,6 +30,7 @@ from batch_assets.store.protocol import Queries, Spent
 from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import Desk
 
 API_KEY = "sk-test-canary-0123456789"
@@ -42,7 +43,7 @@ ANSWER = {
     "questions": ["How many days off are left?"],
     "summary": "An employee asked about days off and was told the number.",
 }
-QUICK = Policy(
+QUICK = a_policy(
     min_batch_requests=1,
     lease_seconds=60,
     absence_grace_seconds=0,

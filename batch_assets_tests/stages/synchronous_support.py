@@ -10,9 +10,10 @@ from batch_assets.domain.policy import LivePolicy
 from batch_assets.stages.plan import find_due
 from batch_assets.store.synchronous_requests import SynchronousRequests
 from batch_assets_tests.factories import make_company, make_request, make_session
+from batch_assets_tests.policies import a_synchronous_policy
 from batch_assets_tests.stages.support import Lab
 
-ON = LivePolicy(is_on=True)
+ON = a_synchronous_policy(is_on=True)
 
 
 def only(**changes: Any) -> LivePolicy:

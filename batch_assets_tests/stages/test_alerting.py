@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.alerts.records import CheckOutcome, Limits, Severity
+from batch_assets.domain.alerts.records import CheckOutcome, Severity
 from batch_assets.stages.alerting import AlertReport, Receiver, evaluate, look
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.counting import Tally, count_statements, counted_into
 from batch_assets.webhook.client import Webhook
 from batch_assets_tests.factories import make_run_metric
 from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer
+from batch_assets_tests.policies import some_limits
 
-LIMITS = Limits()
+LIMITS = some_limits()
 TOKEN = "canary-51aa"
 WELL = {"completed_requests": 100, "dead_letters": 0, "open_breakers": 0}
 FAILING = {**WELL, "failed_requests": 100}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.failures import ApiError, FailureKind
-from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.stages.support import Lab, call_rule, refusal
 
 NOT_FOUND = refusal(404, "not_found")
@@ -167,7 +167,7 @@ def test_looks_are_farther_apart_each_time(lab: Lab) -> None:
         rests.append(lab.desk.value(left))
         lab.desk.do("UPDATE batch_assets.batch SET look_at = now()")
     assert rests == pytest.approx([60, 120, 240, 480], abs=15)
-    assert Policy().look_again_seconds(5_000) == 3_600
+    assert a_policy().look_again_seconds(5_000) == 3_600
 
 
 def test_under_another_projects_key_nothing_is_lost(patient: Lab) -> None:

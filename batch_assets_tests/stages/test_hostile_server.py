@@ -28,7 +28,6 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from batch_assets.domain.failures import ApiError
-from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch import bounds
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
@@ -39,6 +38,7 @@ from batch_assets.stages.poll import check_statuses
 from batch_assets.store.engine import open_engine
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
+from batch_assets_tests.policies import a_policy
 
 database_url, base_url, spool_dir, optimized = sys.argv[1:]
 bounds._READING_OVERTIME = 0.5
@@ -48,7 +48,7 @@ pipeline = Pipeline(
     choose_queries(engine, optimized=optimized == "True"),
     Registry(engine, 900),
     api,
-    Policy(absence_grace_seconds=0),
+    a_policy(absence_grace_seconds=0),
     Path(spool_dir),
     "host:1",
 )

@@ -21,7 +21,6 @@ SCRIPT = """
 import sys, threading, time
 from pathlib import Path
 import psutil
-from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -31,10 +30,11 @@ from batch_assets.stages.submit import submit_due
 from batch_assets.store.engine import open_engine
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.registry import Registry
+from batch_assets_tests.policies import a_policy
 
 database_url, base_url, spool_dir, warm, heavy = sys.argv[1:]
 engine = open_engine(database_url)
-policy = Policy(max_batch_requests=10_000, default_token_allowance=10**9, rows_per_write=100)
+policy = a_policy(max_batch_requests=10_000, default_token_allowance=10**9, rows_per_write=100)
 api = BatchApi("sk-x", base_url)
 pipeline = Pipeline(
     OriginalQueries(engine), Registry(engine, 900), api, policy, Path(spool_dir), "host:1"

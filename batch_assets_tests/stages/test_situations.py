@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.policy import Policy
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal
 from batch_assets_tests.stages.time_passing import Clock
 
@@ -77,7 +77,7 @@ WAITED_FOR: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def lab(lab: Lab) -> Lab:
     """The lab with the product's own patience, for tests that let time pass."""
-    usual = Policy()
+    usual = a_policy()
     return lab.under(
         reading_grace_seconds=usual.reading_grace_seconds,
         first_look_seconds=usual.first_look_seconds,

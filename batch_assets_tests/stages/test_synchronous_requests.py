@@ -7,6 +7,7 @@ from sqlalchemy import event
 
 from batch_assets.domain.policy import Caps, LivePolicy
 from batch_assets.store.conservation import Conservation
+from batch_assets_tests.policies import a_synchronous_policy
 from batch_assets_tests.stages.support import Lab
 from batch_assets_tests.stages.synchronous_support import ON, ask, calls, failed, only, waiting
 
@@ -53,7 +54,7 @@ def test_nothing_is_sent_live_unless_it_is_turned_on(lab: Lab) -> None:
     assert [calls(lab, one) for one in ids] == [0, 0]
 
 
-@pytest.mark.parametrize("live", [LivePolicy(), ON], ids=["off", "on"])
+@pytest.mark.parametrize("live", [a_synchronous_policy(), ON], ids=["off", "on"])
 def test_what_there_is_not_costs_no_statement(lab: Lab, live: LivePolicy) -> None:
     sent: list[str] = []
 

@@ -10,11 +10,11 @@ from sqlalchemy import Engine, text
 
 from batch_assets.domain.breakers import Breaker, BreakerState
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Policy
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.registry import Registry
+from batch_assets_tests.policies import a_policy
 
-POLICY = Policy(breaker_failures=3, breaker_seconds=100, breaker_max_seconds=350)
+POLICY = a_policy(breaker_failures=3, breaker_seconds=100, breaker_max_seconds=350)
 TIMEOUT = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
 UPLOAD = "upload"
 
@@ -67,7 +67,7 @@ def test_an_answer_ends_what_failed_in_a_row(breakers: Breakers) -> None:
 def test_it_stays_open_for_as_long_as_the_server_asks(breakers: Breakers) -> None:
     opened = fail(breakers, 3, replace(TIMEOUT, retry_after_seconds=900))
     assert opened.seconds_left == pytest.approx(900, abs=10)
-    at_once = Policy(breaker_failures=1, breaker_seconds=1)
+    at_once = a_policy(breaker_failures=1, breaker_seconds=1)
     first = breakers.count("x", replace(TIMEOUT, retry_after_seconds=9), at_once, None)
     assert first is not None
     assert first.seconds_left == pytest.approx(9, abs=1)
@@ -154,13 +154,13 @@ def test_processes_count_together_and_one_gets_the_trial(breakers: Breakers) -> 
 ANOTHER_PROCESS = """
 import json, sys
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Policy
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.engine import open_engine
+from batch_assets_tests.policies import a_policy
 
 breakers = Breakers(open_engine(sys.argv[1]))
 failure = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
-policy = Policy(breaker_failures=20, breaker_seconds=0)
+policy = a_policy(breaker_failures=20, breaker_seconds=0)
 counted = [breakers.count("upload", failure, policy, None).failures for _ in range(10)]
 trials = 0
 while breakers.all()[0].state != "half_open":

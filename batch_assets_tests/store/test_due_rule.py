@@ -14,6 +14,7 @@ from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Backlog
 from batch_assets.store.watching import OVERLAP_SECONDS, NewlyDue, Watching
 from batch_assets_tests.one_database import empty
+from batch_assets_tests.policies import a_policy
 
 NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 COOLING: Final = "o4-mini"
@@ -120,7 +121,7 @@ class World:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     wait = draw(st.sampled_from([0, 60, 1_800]))
-    policy = Policy(min_batch_requests=draw(st.integers(1, 5)), max_wait_seconds=wait)
+    policy = a_policy(min_batch_requests=draw(st.integers(1, 5)), max_wait_seconds=wait)
     looked = draw(st.sampled_from([0, 30, 60, 1_000, 1_800, 4_000]))
     since, at_most = timedelta(seconds=looked), timedelta(seconds=looked + OVERLAP_SECONDS)
     # Around what makes a request old, now or when the run looked, to the microsecond.

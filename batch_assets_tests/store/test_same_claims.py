@@ -17,6 +17,7 @@ from batch_assets.store.protocol import Holder, Queries, Spent
 from batch_assets.store.sql import load
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.one_database import empty
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import terms
 from batch_assets_tests.store.worlds import LONG_AGO, rows_left
 
@@ -44,7 +45,7 @@ def policies(draw: st.DrawFn) -> Policy:
     """Limits that are reached: an estimated request has some 400 to 700 tokens."""
     few = st.none() | st.integers(0, 12)
     little = st.none() | st.integers(0, 12).map(lambda requests: requests * 0.0005)
-    return Policy(
+    return a_policy(
         max_batch_requests=draw(st.integers(1, 4)),
         rows_per_look=draw(st.integers(1, 9) | st.just(5_000)),
         batches_per_claim=draw(st.integers(1, 4) | st.just(500)),

@@ -11,12 +11,12 @@ from sqlalchemy import Engine, event, text
 
 from batch_assets.domain.batches import BatchOutcomes, Written
 from batch_assets.domain.money import Cost, Rates
-from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Findings, Lease, RowOutcome
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy import choose_queries
 from batch_assets.store.strategy.implementations import make_optimized
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import (
     CAPACITY,
     PERMANENT,
@@ -28,7 +28,7 @@ from batch_assets_tests.store.queries.support import (
 from batch_assets_tests.store.worlds import FATES, LEASE, World, rows_left
 
 # Without a delay, so that the retry date is the moment of the write, whatever the jitter.
-POLICY = Policy(max_attempts=3, retry_base_seconds=0)
+POLICY = a_policy(max_attempts=3, retry_base_seconds=0)
 QUESTIONS = ("Who decides?", "Can I have Friday off?", "Où est mon badge ?", "Wann?")
 STATUSES = (None, "PENDING", "IN_PROGRESS", "COMPLETED", "FAILED")
 

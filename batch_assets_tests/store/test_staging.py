@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.batches import BatchOutcomes
-from batch_assets.domain.policy import Policy
 from batch_assets.store.optimized.results import SQL
 from batch_assets.store.strategy import choose_queries
 from batch_assets.store.tables.staging import result_staging
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import FINDINGS, Desk, completed
 
 
@@ -44,7 +44,7 @@ def test_a_copy_that_the_database_refuses_leaves_nothing_behind(engine: Engine) 
     before = desk.everything()
     outcomes = [completed(first), completed(second)]
     with pytest.raises(psycopg.errors.CheckViolation):
-        queries.write_results([BatchOutcomes(batch.lease, outcomes)], Policy())
+        queries.write_results([BatchOutcomes(batch.lease, outcomes)], a_policy())
     assert desk.everything() == before
     with engine.begin() as connection:
         left = connection.execute(text("SELECT count(*) FROM batch_assets.result_staging"))

@@ -8,15 +8,15 @@ from sqlalchemy import Engine
 
 from batch_assets.domain.breakers import BreakerState
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Policy
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.strategy import choose_queries
 from batch_assets.store.watching import InFlight, NewlyDue, Watching
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import Desk
 
-POLICY = Policy(min_batch_requests=10, max_wait_seconds=1_800)
+POLICY = a_policy(min_batch_requests=10, max_wait_seconds=1_800)
 YOUNG = timedelta(minutes=1)
 OLD = timedelta(minutes=31)
 

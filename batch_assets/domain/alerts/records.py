@@ -17,27 +17,27 @@ class Severity(StrEnum):
     """Work or money is being lost, or nothing goes on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """From when on each alert is raised; `Settings.alert_limits()` makes it. `None`: never."""
 
-    window_minutes: float = 60
-    min_requests: int = 20
+    window_minutes: float
+    min_requests: int
     """A rate over fewer requests, operations or lookups says nothing."""
-    error_rate_percent: float = 10
-    batch_age_seconds: float = 3_600
-    batch_timeout_seconds: float = 24 * 60 * 60
+    error_rate_percent: float
+    batch_age_seconds: float
+    batch_timeout_seconds: float
     """When a batch should have been cancelled."""
-    requests_per_second: float = 1
-    lookup_hit_rate_percent: float = 95
-    has_company_cache: bool = True
-    fallback_rate_percent: float = 5
-    new_dead_letters: int = 10
-    dead_letters: int = 1_000
-    day_cost_eur: float | None = None
-    max_wait_seconds: float = 30 * 60
+    requests_per_second: float
+    lookup_hit_rate_percent: float
+    has_company_cache: bool
+    fallback_rate_percent: float
+    new_dead_letters: int
+    dead_letters: int
+    day_cost_eur: float | None
+    max_wait_seconds: float
     """When a company's requests are due, however few they are."""
-    overdue_seconds: float = 60 * 60
+    overdue_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.policy import Policy
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.livedash_acts import LiveDashActs
 from batch_assets.store.registry import Registry
@@ -15,12 +14,13 @@ from batch_assets.store.watching import Watching
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_request, make_session
 from batch_assets_tests.one_database import one_database
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.plans.world import make_history
 from batch_assets_tests.store.queries.support import Desk
 
 ROWS = 1_000_000
 COMPANIES = [f"c{number:03}" for number in range(500)]
-QUIET_SECONDS = Policy().external_quiet_seconds
+QUIET_SECONDS = a_policy().external_quiet_seconds
 MOST_BYTES = 50_000_000
 READ = text("""
     SELECT coalesce(sum(s.shared_blks_hit + s.shared_blks_read), 0)::bigint
@@ -61,7 +61,7 @@ def tick(desk: Desk) -> int:
     noticed = desk.queries.notice_pending(100_000)
     desk.queries.pending_by_company(COMPANIES)
     Conservation(desk.engine).open_rows(60)
-    Watching(desk.engine).newly_due(Policy(), datetime.now(UTC))
+    Watching(desk.engine).newly_due(a_policy(), datetime.now(UTC))
     return noticed
 
 

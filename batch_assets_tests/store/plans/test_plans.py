@@ -19,7 +19,7 @@ from batch_assets.domain.bisection import halves
 from batch_assets.domain.conservation import Look
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.metrics import RunMetrics
-from batch_assets.domain.policy import Caps, LivePolicy, Policy
+from batch_assets.domain.policy import Caps
 from batch_assets.domain.records import Backlog, Lease
 from batch_assets.domain.run_end import RunEnd, Waiting
 from batch_assets.domain.synchronous import SynchronousClaim
@@ -34,6 +34,7 @@ from batch_assets.store.strategy.operations import HAVE_TWO
 from batch_assets.store.synchronous_requests import SynchronousBatches, SynchronousRequests
 from batch_assets.store.watching import NewlyDue, Watching
 from batch_assets_tests.factories import make_external_batch, make_requests, make_run_metrics
+from batch_assets_tests.policies import a_policy, a_synchronous_policy
 from batch_assets_tests.store.plans.explain import plans_of
 from batch_assets_tests.store.plans.world import (
     BACKLOG,
@@ -62,7 +63,7 @@ ROWS = 100
 LITTLE = 40 * ROWS
 """What an operation on one of them may touch: a row in each of its tables, a few times over."""
 DAY_OF_RUNS = 720
-ROOMY = Policy(default_token_allowance=10**12)
+ROOMY = a_policy(default_token_allowance=10**12)
 
 
 def test_a_tick_with_nothing_new(desk: Desk) -> None:
@@ -165,7 +166,7 @@ def test_a_live_claim_of_little(desk: Desk) -> None:
     asked = store.choose(Criteria(request_ids=ids[:10]), ROWS)
     store.ask([one.candidate for one in asked], "an operator")
     live = SynchronousBatches(desk.engine)
-    policy = replace(ROOMY, live=LivePolicy(lead_seconds=ROOMY.batch_timeout_seconds))
+    policy = replace(ROOMY, live=a_synchronous_policy(lead_seconds=ROOMY.batch_timeout_seconds))
     claims: list[SynchronousClaim] = []
     plans = plans_of(
         desk,
@@ -182,7 +183,7 @@ def test_a_live_claim_of_little(desk: Desk) -> None:
 
 def test_a_claim_that_has_no_room_left(desk: Desk) -> None:
     claims: list[Claim] = []
-    policy = Policy(default_token_allowance=1_000)
+    policy = a_policy(default_token_allowance=1_000)
     plans_of(
         desk,
         lambda: claims.append(desk.claim(*COMPANIES, policy=policy)),

@@ -12,17 +12,17 @@ from batch_assets.domain.batches import (
     SubmittedBatch,
     UploadedBatch,
 )
-from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import RowOutcome
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_requests
 from batch_assets_tests.one_database import one_database
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.plans.explain import bounded_plans_of
 from batch_assets_tests.store.queries.support import Desk, completed, failed, remote_batch
 
 ROWS = 6_000
-POLICY = Policy(default_token_allowance=10**12)
+POLICY = a_policy(default_token_allowance=10**12)
 
 
 @pytest.fixture

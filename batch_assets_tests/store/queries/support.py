@@ -23,8 +23,9 @@ from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Findings, Lease, RemoteBatch, Response, RowOutcome
 from batch_assets.store.protocol import Holder, Queries, Spent
 from batch_assets_tests.factories import Messages, make_company, make_requests
+from batch_assets_tests.policies import a_policy
 
-POLICY = Policy()
+POLICY = a_policy()
 PRICE = livedash_price(1e-6, 4e-6)
 USAGE = Usage(
     prompt_tokens=1_200,

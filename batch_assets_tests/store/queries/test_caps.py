@@ -8,6 +8,7 @@ import pytest
 from batch_assets.domain.batches import Claim
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.store.protocol import Spent
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import Desk
 
 
@@ -16,7 +17,7 @@ def requests(claim: Claim) -> int:
 
 
 def capped(**caps: float) -> Policy:
-    return Policy(caps=Caps(**caps))  # type: ignore[arg-type] # counts and costs in one test
+    return a_policy(caps=Caps(**caps))  # type: ignore[arg-type] # counts and costs in one test
 
 
 @pytest.fixture
@@ -115,9 +116,9 @@ def test_a_companys_cap_ends_nothing_for_others(desk: Desk, unit_cost: float, ca
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        (Policy(caps=Caps(day_requests=7)), 7),
-        (Policy(default_token_allowance=7 * 520), 7),
-        (Policy(), 40),
+        (a_policy(caps=Caps(day_requests=7)), 7),
+        (a_policy(default_token_allowance=7 * 520), 7),
+        (a_policy(), 40),
     ],
     ids=["cap", "token allowance", "no cap"],
 )

@@ -12,6 +12,7 @@ from batch_assets.store.counting import Tally, count_statements, counted_into
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Spent
 from batch_assets.store.strategy import choose_queries
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import Desk, terms
 
 
@@ -32,12 +33,12 @@ def refusing(desk: Desk, company_id: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("policy", "companies"),
     [
-        (Policy(batches_per_claim=2), 2),
-        (Policy(rows_per_claim=7), 3),
-        (Policy(rows_per_claim=6), 2),
-        (Policy(bytes_per_claim=1), 1),
-        (Policy(bytes_per_claim=5 * 1_000), 2),
-        (Policy(), 5),
+        (a_policy(batches_per_claim=2), 2),
+        (a_policy(rows_per_claim=7), 3),
+        (a_policy(rows_per_claim=6), 2),
+        (a_policy(bytes_per_claim=1), 1),
+        (a_policy(bytes_per_claim=5 * 1_000), 2),
+        (a_policy(), 5),
     ],
     ids=["batches", "rows", "rows to the last", "bytes at once", "bytes", "nothing to stop it"],
 )
@@ -52,7 +53,7 @@ def test_a_claim_stops_when_it_has_enough(desk: Desk, policy: Policy, companies:
 def test_a_claim_that_has_enough_leaves_the_rest_of_a_company_to_the_next(desk: Desk) -> None:
     company_id, _ = desk.company(7)
     other, _ = desk.company(2)
-    policy = Policy(rows_per_look=3, rows_per_claim=5)
+    policy = a_policy(rows_per_look=3, rows_per_claim=5)
     claim = desk.claim(company_id, other, policy=policy)
     assert [batch.requests for batch in claim.batches] == [3, 3]
     assert claim.remaining == (company_id, other)
@@ -67,7 +68,7 @@ def test_a_claim_that_has_enough_leaves_the_rest_of_a_company_to_the_next(desk: 
 def test_a_model_whose_allowance_is_used_up_rests_for_all_that_follow(desk: Desk) -> None:
     companies = [desk.company(2)[0] for _ in range(3)]
     other = desk.more(companies[2], 1, model="gpt-4.1")
-    claim = desk.claim(*companies, policy=Policy(token_allowances={"gpt-4o-mini": 600}))
+    claim = desk.claim(*companies, policy=a_policy(token_allowances={"gpt-4o-mini": 600}))
     assert [(batch.company_id, batch.model) for batch in claim.batches] == [
         (companies[0], "gpt-4o-mini"),
         (companies[2], "gpt-4.1"),
@@ -128,7 +129,7 @@ def statements(desk: Desk, *company_ids: str, policy: Policy) -> int:
     return tally.statements
 
 
-@pytest.mark.parametrize(("looks", "policy"), [(1, Policy()), (3, Policy(rows_per_look=13))])
+@pytest.mark.parametrize(("looks", "policy"), [(1, a_policy()), (3, a_policy(rows_per_look=13))])
 def test_a_claim_for_all_at_once_sends_two_statements_a_look(
     engine: Engine, looks: int, policy: Policy
 ) -> None:
@@ -148,4 +149,4 @@ def test_what_rests_is_counted_once_in_a_claim_for_all_at_once(engine: Engine) -
         " VALUES ('gpt-4.1', clock_timestamp() + interval '1 hour', 'token_limit_exceeded')"
     )
     desk.more(ids[0], 2, model="gpt-4.1")
-    assert statements(desk, *ids, policy=Policy(rows_per_look=13)) == 4 + 2 * 3 + 1
+    assert statements(desk, *ids, policy=a_policy(rows_per_look=13)) == 4 + 2 * 3 + 1

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from batch_assets.domain.policy import Policy
 from batch_assets.store.protocol import Spent
 from batch_assets_tests.factories import make_request, make_session
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import Desk, terms
 
 
@@ -50,7 +50,7 @@ def test_a_claim_is_written_everywhere_before_it_returns(desk: Desk) -> None:
 def test_the_oldest_go_first_and_a_full_company_is_visited_again(desk: Desk) -> None:
     company_id, young = desk.company(3, age=timedelta(minutes=1))
     old = desk.more(company_id, 2, age=timedelta(hours=1))
-    claim = desk.claim(company_id, policy=Policy(max_batch_requests=2))
+    claim = desk.claim(company_id, policy=a_policy(max_batch_requests=2))
     assert [members(desk, batch.id) for batch in claim.batches] == [
         sorted(old),
         sorted(young[:2]),
@@ -61,7 +61,7 @@ def test_the_oldest_go_first_and_a_full_company_is_visited_again(desk: Desk) -> 
 
 def test_a_claim_stops_after_its_number_of_batches_and_names_the_rest(desk: Desk) -> None:
     first, second, third = (desk.company(2)[0] for _ in range(3))
-    claim = desk.claim(first, second, third, policy=Policy(batches_per_claim=1))
+    claim = desk.claim(first, second, third, policy=a_policy(batches_per_claim=1))
     assert [batch.company_id for batch in claim.batches] == [first]
     assert claim.remaining == (second, third)
 
@@ -185,7 +185,7 @@ def test_requests_of_a_resting_model_are_counted_as_held(desk: Desk) -> None:
 def test_what_has_to_wait_does_not_stop_what_lies_behind_it(desk: Desk) -> None:
     company_id, _ = desk.company(4, model="gpt-4.1", age=timedelta(hours=1))
     behind = desk.more(company_id, 2, model="gpt-4o-mini")
-    policy = Policy(max_batch_requests=2, token_allowances={"gpt-4.1": 1_100})
+    policy = a_policy(max_batch_requests=2, token_allowances={"gpt-4.1": 1_100})
     claim = desk.claim(company_id, policy=policy)
     assert [(batch.model, batch.requests) for batch in claim.batches] == [
         ("gpt-4.1", 2),
@@ -197,7 +197,7 @@ def test_what_has_to_wait_does_not_stop_what_lies_behind_it(desk: Desk) -> None:
 def test_what_is_held_is_counted_once_however_often_its_company_is_visited(desk: Desk) -> None:
     company_id, _ = desk.company(2, model="gpt-4.1", age=timedelta(hours=1))
     desk.more(company_id, 4, model="gpt-4o-mini")
-    policy = Policy(max_batch_requests=3, token_allowances={"gpt-4.1": 600})
+    policy = a_policy(max_batch_requests=3, token_allowances={"gpt-4.1": 600})
     claim = desk.claim(company_id, policy=policy)
     assert sum(batch.requests for batch in claim.batches) == 5
     assert claim.held == {"model gpt-4.1 is in cooldown: its token allowance is used up": 1}
@@ -206,7 +206,7 @@ def test_what_is_held_is_counted_once_however_often_its_company_is_visited(desk:
 def test_tokens_that_are_enqueued_already_count_for_all_companies(desk: Desk) -> None:
     first, _ = desk.company(1)
     second, _ = desk.company(1)
-    policy = Policy(default_token_allowance=600)
+    policy = a_policy(default_token_allowance=600)
     assert len(desk.claim(first, policy=policy).batches) == 1
     claim = desk.claim(second, policy=policy)
     assert claim.batches == ()
@@ -214,7 +214,7 @@ def test_tokens_that_are_enqueued_already_count_for_all_companies(desk: Desk) ->
 
 
 def test_an_ended_batch_frees_its_tokens(desk: Desk) -> None:
-    policy = Policy(default_token_allowance=600)
+    policy = a_policy(default_token_allowance=600)
     company_id, _ = desk.company(1)
     desk.ended(1)
     assert len(desk.claim(company_id, policy=policy).batches) == 1

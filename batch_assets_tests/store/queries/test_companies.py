@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import RowOutcome
 from batch_assets_tests.factories import (
     make_company,
@@ -14,6 +13,7 @@ from batch_assets_tests.factories import (
     make_requests,
     make_session,
 )
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import (
     COST,
     PERMANENT,
@@ -77,7 +77,7 @@ def test_of_prices_that_overlap_the_later_one_counts(desk: Desk) -> None:
 
 
 def test_each_request_is_counted_in_one_bucket(desk: Desk) -> None:
-    due = Policy(retry_base_seconds=0)
+    due = a_policy(retry_base_seconds=0)
     batch, (done, later, dead, _open, never_ran) = desk.ended(5)
     outcomes = [completed(done), failed(later), failed(dead, PERMANENT), RowOutcome(never_ran)]
     desk.write(batch.lease, outcomes, policy=due)
@@ -114,7 +114,7 @@ def test_the_largest_company_comes_first_and_none_is_left_out(desk: Desk) -> Non
 
 @pytest.mark.parametrize("rounds", [1, 2])
 def test_buckets_add_up_when_livedash_resets_what_had_failed(desk: Desk, rounds: int) -> None:
-    policy = Policy(retry_base_seconds=0, max_attempts=5)
+    policy = a_policy(retry_base_seconds=0, max_attempts=5)
     company_id, (row,) = desk.company(1, age=HOUR)
     for failure in [PERMANENT, None][:rounds]:
         (claimed,) = desk.claim(company_id, policy=policy).batches

@@ -6,16 +6,16 @@ import pytest
 from sqlalchemy import Engine
 
 from batch_assets.domain.dead_letters import Criteria
-from batch_assets.domain.policy import Policy
 from batch_assets.store import dead_letters
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.dead_letters import DeadLetters
 from batch_assets.store.protocol import Queries
 from batch_assets_tests.factories import make_request, make_session
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.conftest import IMPLEMENTATIONS
 from batch_assets_tests.store.queries.support import PERMANENT, Desk, failed
 
-ONE_TRY = Policy(max_attempts=1)
+ONE_TRY = a_policy(max_attempts=1)
 
 
 @pytest.fixture(params=["optimized"])
@@ -119,7 +119,7 @@ def test_a_requeued_one_waits_and_has_all_its_tries_again(desk: Desk, letters: D
     desk.upload(again.lease)
     desk.submit(again)
     desk.end(desk.in_flight(again.id))
-    desk.write(desk.take(again.id).lease, [failed(ids[0])], policy=Policy(max_attempts=2))
+    desk.write(desk.take(again.id).lease, [failed(ids[0])], policy=a_policy(max_attempts=2))
     assert desk.retry(ids[0]).attempts == 1
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.policy import Policy
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.sessions import Followers
 from batch_assets_tests.factories import (
@@ -14,6 +13,7 @@ from batch_assets_tests.factories import (
     make_request,
     make_session,
 )
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import (
     COST,
     PERMANENT,
@@ -222,7 +222,7 @@ def test_two_that_are_in_the_intake_all_the_same_are_not_both_claimed(desk: Desk
         id=second,
         company=company_id,
     )
-    at_once = terms(Policy(min_batch_requests=1))
+    at_once = terms(a_policy(min_batch_requests=1))
     (packing,) = desk.queries.preview([company_id], at_once)
     assert [one.request_id for one in packing.followers] == [second]
     (claimed,) = desk.claim(company_id).batches

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from batch_assets.domain.batches import BatchOutcomes, SubmittedBatch, UploadedBatch
-from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease
 from batch_assets.store.protocol import Queries
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import Desk, completed, remote_batch
 
 Move = Callable[[Queries, Lease, str], object]
@@ -82,7 +82,7 @@ def test_a_stale_lease_moves_nothing_before_the_submission(desk: Desk, move: str
 
 STALE_AFTER_THE_END: dict[str, Move] = {
     "write_results": lambda queries, lease, row: queries.write_results(
-        [BatchOutcomes(lease, [completed(row)], 1)], Policy()
+        [BatchOutcomes(lease, [completed(row)], 1)], a_policy()
     ),
     "finalize": lambda queries, lease, _: queries.finalize([lease]),
 }

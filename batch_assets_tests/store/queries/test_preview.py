@@ -8,6 +8,7 @@ from sqlalchemy import text
 from batch_assets.domain.packing import Packing
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import Desk, terms
 
 DAY = timedelta(days=1)
@@ -22,7 +23,7 @@ def shape(packings: list[Packing]) -> list[tuple[str, str, int]]:
 
 
 def preview(desk: Desk, *company_ids: str, policy: Policy | None = None) -> list[Packing]:
-    return desk.queries.preview(company_ids, terms(policy or Policy()))
+    return desk.queries.preview(company_ids, terms(policy or a_policy()))
 
 
 def test_a_preview_changes_nothing_not_even_the_intake(desk: Desk) -> None:
@@ -56,22 +57,22 @@ def test_a_suspended_company_is_not_foreseen(desk: Desk) -> None:
 
 def test_more_than_one_batch_of_a_company_is_foreseen(desk: Desk) -> None:
     company_id, _ = desk.company(7, age=DAY)
-    found = preview(desk, company_id, policy=Policy(max_batch_requests=3))
+    found = preview(desk, company_id, policy=a_policy(max_batch_requests=3))
     assert shape(found) == [(company_id, "gpt-4o-mini", count) for count in (3, 3, 1)]
 
 
 @pytest.mark.parametrize(
     "policy",
     [
-        Policy(),
-        Policy(max_batch_requests=3),
-        Policy(max_batch_requests=3, caps=Caps(company_day_requests=4)),
-        Policy(max_batch_requests=3, caps=Caps(run_requests=9)),
-        Policy(max_batch_requests=3, caps=Caps(day_requests=9)),
-        Policy(caps=Caps(run_cost_eur=0.002)),
-        Policy(caps=Caps(day_cost_eur=0.002)),
-        Policy(caps=Caps(company_day_cost_eur=0.001)),
-        Policy(max_batch_requests=2, token_allowances={"gpt-4o-mini": 2_500}),
+        a_policy(),
+        a_policy(max_batch_requests=3),
+        a_policy(max_batch_requests=3, caps=Caps(company_day_requests=4)),
+        a_policy(max_batch_requests=3, caps=Caps(run_requests=9)),
+        a_policy(max_batch_requests=3, caps=Caps(day_requests=9)),
+        a_policy(caps=Caps(run_cost_eur=0.002)),
+        a_policy(caps=Caps(day_cost_eur=0.002)),
+        a_policy(caps=Caps(company_day_cost_eur=0.001)),
+        a_policy(max_batch_requests=2, token_allowances={"gpt-4o-mini": 2_500}),
     ],
     ids=lambda policy: f"{policy.max_batch_requests} {policy.caps} {policy.token_allowances}",
 )

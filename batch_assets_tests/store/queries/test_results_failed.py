@@ -3,8 +3,8 @@
 import pytest
 
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import RowOutcome
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import (
     CAPACITY,
     COST,
@@ -20,7 +20,7 @@ from batch_assets_tests.store.queries.support import (
 
 def test_a_transient_failure_is_retried_later(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    policy = Policy(retry_base_seconds=100, retry_max_seconds=1_000)
+    policy = a_policy(retry_base_seconds=100, retry_max_seconds=1_000)
     written = desk.write(batch.lease, [failed(row)], policy=policy)
     assert written is not None
     assert (written.retry, written.dead) == (1, 0)
@@ -59,7 +59,7 @@ def test_a_permanent_failure_is_a_dead_letter_at_once(desk: Desk) -> None:
 
 
 def test_the_last_attempt_ends_in_the_dead_letters(desk: Desk) -> None:
-    policy = Policy(max_attempts=3, retry_base_seconds=0)
+    policy = a_policy(max_attempts=3, retry_base_seconds=0)
     company_id, (row,) = desk.company(1)
     buckets = []
     for _ in range(3):
@@ -81,7 +81,7 @@ def test_the_last_attempt_ends_in_the_dead_letters(desk: Desk) -> None:
 
 def test_no_room_on_the_server_uses_up_no_attempt(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    desk.write(batch.lease, [failed(row, CAPACITY)], policy=Policy(max_attempts=1))
+    desk.write(batch.lease, [failed(row, CAPACITY)], policy=a_policy(max_attempts=1))
     assert desk.retry(row).attempts == 0
     assert not desk.attempt(row).counted
 
@@ -141,7 +141,7 @@ def test_a_row_that_never_ran_and_whose_session_is_gone_is_gone(desk: Desk) -> N
 
 def test_due_retries_wait_again_at_their_old_place(desk: Desk) -> None:
     batch, (row, *_) = desk.ended()
-    desk.write(batch.lease, [failed(row)], policy=Policy(retry_base_seconds=0))
+    desk.write(batch.lease, [failed(row)], policy=a_policy(retry_base_seconds=0))
     assert desk.queries.requeue_due(10) == 1
     request = desk.request(row)
     assert (request.processingStatus, request.batchId) == ("PENDING_BATCHING", None)
@@ -155,7 +155,7 @@ def test_due_retries_wait_again_at_their_old_place(desk: Desk) -> None:
 
 def test_nothing_is_requeued_before_its_time_or_beyond_the_limit(desk: Desk) -> None:
     batch, (first, second, third) = desk.ended()
-    due = Policy(retry_base_seconds=0)
+    due = a_policy(retry_base_seconds=0)
     desk.write(batch.lease, [failed(first), failed(second)], policy=due)
     desk.write(batch.lease, [failed(third)])
     assert desk.queries.requeue_due(1) == 1
@@ -174,7 +174,7 @@ def test_nothing_is_requeued_before_its_time_or_beyond_the_limit(desk: Desk) -> 
 )
 def test_a_retry_of_what_livedash_moved_is_forgotten(desk: Desk, change: str) -> None:
     batch, (row, *_) = desk.ended()
-    desk.write(batch.lease, [failed(row)], policy=Policy(retry_base_seconds=0))
+    desk.write(batch.lease, [failed(row)], policy=a_policy(retry_base_seconds=0))
     desk.do(change, id=row)
     assert desk.queries.requeue_due(10) == 0
     assert desk.value("SELECT count(*) FROM batch_assets.retry") == 0
@@ -190,7 +190,7 @@ def test_the_reason_of_an_earlier_failure_is_gone_after_a_good_answer(desk: Desk
         desk.submit(claimed)
         desk.end(desk.in_flight(claimed.id))
         batch = desk.take(claimed.id)
-        desk.write(batch.lease, [outcome], policy=Policy(retry_base_seconds=0))
+        desk.write(batch.lease, [outcome], policy=a_policy(retry_base_seconds=0))
     request, status = desk.request(row), desk.analysis_status(row)
     assert (request.processingStatus, request.errorMessage) == ("PROCESSING_COMPLETE", None)
     assert status is not None
