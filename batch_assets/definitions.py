@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from batch_assets.assets import declared_assets
+from batch_assets.assets import declared_assets, draw_reports
 from batch_assets.checks import alerts, all_rows_conserved, open_rows_conserved
 from batch_assets.jobs import (
     audit_job,
@@ -29,17 +29,17 @@ def build_definitions(wiring: WiringResource | None = None) -> dg.Definitions:
     """Build the definitions; on another wiring than the environment's if given."""
     settings = load_settings()
     job, audit = batch_processing_job(settings), audit_job()
-    report, prune = report_job(), prune_job(settings)
+    prune = prune_job(settings)
     evaluator = TickEvaluator(settings)
     return dg.Definitions(
-        assets=declared_assets(),
+        assets=[*declared_assets(), draw_reports],
         asset_checks=[open_rows_conserved, all_rows_conserved, alerts],
-        jobs=[job, audit, report, prune, *control_jobs(settings)],
+        jobs=[job, audit, report_job, prune, *control_jobs(settings)],
         schedules=[
-            batch_processing_schedule(job, evaluator),
-            audit_schedule(audit, evaluator),
-            report_schedule(report, evaluator),
-            prune_schedule(prune, evaluator),
+            batch_processing_schedule(job.name, evaluator),
+            audit_schedule(audit.name, evaluator),
+            report_schedule(report_job.name, evaluator),
+            prune_schedule(prune.name, evaluator),
         ],
         sensors=[
             backlog_sensor(job, evaluator),

@@ -32,9 +32,7 @@ def evaluate_upkeep(tick: TickContext) -> dg.RunRequest | dg.SkipReason:
     return dg.RunRequest() if reason is None else dg.SkipReason(reason)
 
 
-def batch_processing_schedule(
-    job: dg.JobDefinition, evaluator: TickEvaluator
-) -> dg.ScheduleDefinition:
+def batch_processing_schedule(job_name: str, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
     """Declare the main job's schedule.
 
     Before a first submission from a database that this project did not make, an operator has to
@@ -45,7 +43,7 @@ def batch_processing_schedule(
     """
     try:
         return _schedule(
-            job,
+            job_name,
             evaluator,
             evaluate_processing,
             name="batch_processing_schedule",
@@ -61,10 +59,10 @@ def batch_processing_schedule(
         ) from None
 
 
-def audit_schedule(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
+def audit_schedule(job_name: str, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
     """Declare the audit's schedule: it changes no row, and clears orphans on the server."""
     return _schedule(
-        job,
+        job_name,
         evaluator,
         evaluate_upkeep,
         name="audit_schedule",
@@ -73,10 +71,10 @@ def audit_schedule(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Schedu
     )
 
 
-def report_schedule(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
+def report_schedule(job_name: str, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
     """Declare the charts' schedule: it only reads."""
     return _schedule(
-        job,
+        job_name,
         evaluator,
         evaluate_upkeep,
         name="report_schedule",
@@ -85,10 +83,10 @@ def report_schedule(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Sched
     )
 
 
-def prune_schedule(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
+def prune_schedule(job_name: str, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
     """Declare the schedule by which old history goes; what was paid for is never among it."""
     return _schedule(
-        job,
+        job_name,
         evaluator,
         evaluate_upkeep,
         name="prune_schedule",
@@ -98,7 +96,7 @@ def prune_schedule(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Schedu
 
 
 def _schedule(
-    job: dg.JobDefinition,
+    job_name: str,
     evaluator: TickEvaluator,
     evaluate: Callable[[TickContext], dg.RunRequest | dg.SkipReason],
     *,
@@ -107,12 +105,12 @@ def _schedule(
     description: str,
 ) -> dg.ScheduleDefinition:
     def evaluate_tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return evaluator.evaluate(context, job, evaluate)
+        return evaluator.evaluate(context, job_name, evaluate)
 
     return dg.ScheduleDefinition(
         name=name,
         description=description,
-        job=job,
+        job_name=job_name,
         cron_schedule=cron,
         execution_timezone="UTC",
         execution_fn=evaluate_tick,

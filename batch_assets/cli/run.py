@@ -11,6 +11,7 @@ from typing import Final
 import dagster as dg
 import typer
 
+from batch_assets.assets import draw_reports
 from batch_assets.cli.dagster_instance import active_run, open_instance
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.screen import Column, console, errors
@@ -63,12 +64,13 @@ def run_once() -> None:
 
 def job_definition() -> dg.JobDefinition:
     """The job with its resources, as the definitions have it; made anew for each run."""
-    return _with_resources(batch_processing_job(load_settings()))
+    job = batch_processing_job(load_settings())
+    return _resolved(job.name, dg.Definitions(jobs=[job]))
 
 
 def report_definition() -> dg.JobDefinition:
     """The job that draws charts of the history, likewise."""
-    return _with_resources(report_job())
+    return _resolved(report_job.name, dg.Definitions(assets=[draw_reports], jobs=[report_job]))
 
 
 def run_job(
@@ -142,9 +144,10 @@ _OPS: Sequence[Column[tuple[str, dict[str, float]]]] = (
 )
 
 
-def _with_resources(job: dg.JobDefinition) -> dg.JobDefinition:
-    definitions = dg.Definitions(jobs=[job], resources=default_resources())
-    return definitions.resolve_job_def(job.name)
+def _resolved(name: str, definitions: dg.Definitions) -> dg.JobDefinition:
+    """A job of some definitions, with its resources."""
+    whole = dg.Definitions.merge(definitions, dg.Definitions(resources=default_resources()))
+    return whole.resolve_job_def(name)
 
 
 def _numbers(event: dg.DagsterEvent) -> dict[str, float]:

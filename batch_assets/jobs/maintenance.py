@@ -2,8 +2,8 @@
 
 import dagster as dg
 
+from batch_assets.assets import draw_reports
 from batch_assets.ops.conservation import audit_rows
-from batch_assets.ops.draw_reports import draw_reports
 from batch_assets.ops.maintenance import clear_orphans, prune_history
 from batch_assets.resources.run_executor import run_executor
 from batch_assets.resources.run_tags import WATCHED
@@ -31,20 +31,14 @@ def audit_job() -> dg.JobDefinition:
     )
 
 
-@dg.graph
-def report() -> None:
-    """What a line chart does not show."""
-    draw_reports()
-
-
-def report_job() -> dg.JobDefinition:
-    """The job that draws charts of the history, and changes nothing."""
-    return report.to_job(
-        name="report_job",
-        description="Draws turnaround, cost by company, and original against optimized.",
-        executor_def=run_executor,
-        tags={**WATCHED, "dagster/max_runtime": "1800"},
-    )
+report_job = dg.define_asset_job(
+    "report_job",
+    selection=[draw_reports],
+    description="Draws turnaround, cost by company, and original against optimized.",
+    executor_def=run_executor,
+    tags={**WATCHED, "dagster/max_runtime": "1800"},
+)
+"""Materializes the reports, and changes nothing."""
 
 
 @dg.graph

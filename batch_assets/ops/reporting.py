@@ -128,6 +128,11 @@ def materialize(
     context.log_event(dg.AssetMaterialization(key, metadata=shown(entries)))
 
 
+def materialized(key: dg.AssetKey, entries: Mapping[str, Any]) -> dg.MaterializeResult[None]:
+    """Make the result of an asset that was materialized, which its page and plots show."""
+    return dg.MaterializeResult(asset_key=key, metadata=shown(entries))
+
+
 def evaluation_of(
     check: dg.AssetCheckKey,
     *,

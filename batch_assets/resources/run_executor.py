@@ -6,7 +6,7 @@ from typing import Any, Final
 import dagster as dg
 
 from batch_assets.resources.heartbeat import beating
-from batch_assets.resources.run_tags import first_process_of, tags_of
+from batch_assets.resources.run_tags import WATCHED, first_process_of, tags_of
 from batch_assets.resources.this_process import this_process
 
 
@@ -32,7 +32,8 @@ class WatchedExecutor(dg.Executor):
         first = first_process_of(run)
         if first is None or first.name != here:
             # The first beat is some seconds away.
-            plan_context.instance.add_run_tags(run.run_id, tags_of(here, run.run_id))
+            tags = {**WATCHED, **tags_of(here, run.run_id)}
+            plan_context.instance.add_run_tags(run.run_id, tags)
         with beating(run.run_id):
             yield from self._inner.execute(plan_context, execution_plan)
 

@@ -193,7 +193,7 @@ def completion_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Sen
 
     def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         return evaluator.evaluate(
-            context, job, lambda tick: evaluate(tick, context.cursor, server_list.page)
+            context, job.name, lambda tick: evaluate(tick, context.cursor, server_list.page)
         )
 
     return dg.SensorDefinition(

@@ -38,23 +38,23 @@ class TickEvaluator:
     def evaluate(
         self,
         context: EvaluationContext,
-        job: dg.JobDefinition,
+        job_name: str,
         evaluate: Callable[[TickContext], _Answer],
     ) -> _Answer | dg.SkipReason:
         """Return what `evaluate` answers to what is to be seen now, or why it could not be seen.
 
         Whatever text is in it is one line each, in the list of ticks and in the tags of a run.
         """
-        return cast("_Answer | dg.SkipReason", _shown(self._answer(context, job, evaluate)))
+        return cast("_Answer | dg.SkipReason", _shown(self._answer(context, job_name, evaluate)))
 
     def _answer(
         self,
         context: EvaluationContext,
-        job: dg.JobDefinition,
+        job_name: str,
         evaluate: Callable[[TickContext], _Answer],
     ) -> _Answer | dg.SkipReason:
         try:
-            runs = InstanceRuns(self._instance_of(context), job.name)
+            runs = InstanceRuns(self._instance_of(context), job_name)
             return evaluate(TickContext(self.settings, runs, self.database, datetime.now(UTC)))
         except BatchAssetsError as error:
             return dg.SkipReason(str(error))

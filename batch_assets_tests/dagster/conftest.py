@@ -78,6 +78,7 @@ def job_runner(instance: dg.DagsterInstance, spool_dir: Path) -> RunJob:
         api_key: str = "sk-test",
         environ: Mapping[str, str] | None = None,
         checks: Sequence[str] | None = None,
+        assets: Sequence[str] | None = None,
         run_config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         endpoints = Endpoints(
@@ -96,7 +97,10 @@ def job_runner(instance: dg.DagsterInstance, spool_dir: Path) -> RunJob:
             known = definitions.resolve_asset_graph().asset_check_keys
             job = job.get_subset(asset_check_selection={key for key in known if key.name in checks})
         return job.execute_in_process(
-            run_config=run_config, instance=instance, raise_on_error=False
+            run_config=run_config,
+            instance=instance,
+            raise_on_error=False,
+            asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
         )
 
     return run

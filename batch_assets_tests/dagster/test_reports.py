@@ -63,6 +63,14 @@ def test_pictures_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
     assert spent[0] > 0
 
 
+def test_one_report_is_drawn_alone(run: Run, engine: Engine) -> None:
+    with engine.begin() as connection:
+        make_requests(connection, make_company(connection), 1)
+    result = run(job_name="report_job", assets=["cost_report"])
+    assert result.success
+    assert set(reported(result)) == {"cost_report"}
+
+
 def test_the_smaller_companies_are_one_and_no_company_is_lost(engine: Engine) -> None:
     with engine.begin() as connection:
         for number in range(5):

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.definitions import build_definitions
-from batch_assets.jobs import audit_job
 from batch_assets.settings import load_settings
 from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.ticks.evaluator import TickEvaluator
@@ -213,6 +212,6 @@ def test_dagsters_instance_is_opened_once_for_many_ticks(instance: dg.DagsterIns
             cursor=None,
             repository_name=None,
         ) as context:
-            evaluator.evaluate(context, audit_job(), evaluate)
+            evaluator.evaluate(context, "audit_job", evaluate)
     assert seen[0] is seen[1] is not instance
     seen[0].dispose()

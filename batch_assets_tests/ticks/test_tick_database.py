@@ -9,7 +9,6 @@ from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.errors import BatchAssetsError, DatabaseUnavailableError
-from batch_assets.jobs import audit_job
 from batch_assets.settings import load_settings
 from batch_assets.ticks.evaluator import TickEvaluator
 from batch_assets.ticks.tick_database import TickDatabase
@@ -106,10 +105,10 @@ def test_dagsters_storage_that_cannot_be_read_is_a_reason_and_no_error(
     evaluator: TickEvaluator, error: Exception, said: str
 ) -> None:
     context: Any = Context(error)
-    assert skipped(evaluator.evaluate(context, audit_job(), lambda tick: dg.RunRequest())) == said
+    assert skipped(evaluator.evaluate(context, "audit_job", lambda tick: dg.RunRequest())) == said
 
 
 def test_a_bug_is_an_error_and_no_reason(evaluator: TickEvaluator) -> None:
     context: Any = Context(KeyError("a bug of ours"))
     with pytest.raises(KeyError):
-        evaluator.evaluate(context, audit_job(), lambda tick: dg.RunRequest())
+        evaluator.evaluate(context, "audit_job", lambda tick: dg.RunRequest())

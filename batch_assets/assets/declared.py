@@ -1,0 +1,139 @@
+"""The assets that others make: LiveDash's tables, ours, and what ops report of each run.
+
+Together with the reports they are what the lineage page shows: from LiveDash's conversations to
+what is known of their analysis.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, Final
+
+import dagster as dg
+
+from batch_assets.domain.metrics import GROUPS, figure_types
+from batch_assets.ops.conservation import ASSET
+
+SESSIONS: Final = dg.AssetKey("livedash_sessions")
+REQUESTS: Final = dg.AssetKey("livedash_requests")
+BATCHES: Final = dg.AssetKey("batches")
+ANALYSES: Final = dg.AssetKey("analyses")
+QUERY_MEASUREMENTS: Final = dg.AssetKey("query_measurements")
+OWNERS: Final = ["team:batch-assets"]
+
+_TABLES: Final = {"backlog": "`companies` is a table of the 50 companies that are furthest behind."}
+_MEASURED: Final = {
+    "backlog": [REQUESTS, BATCHES],
+    "queries": [QUERY_MEASUREMENTS],
+    "company_lookup": [],
+}
+"""What a group of metrics is counted from, where that is not the batches alone."""
+
+
+def declared_assets() -> list[dg.AssetSpec]:
+    """Declare every asset that ops report on, or only move: what is not declared is not shown."""
+    return [*_tables(), row_conservation(), *(_metrics(*group) for group in GROUPS.items())]
+
+
+def row_conservation() -> dg.AssetSpec:
+    """Declare the counts of all requests of all companies, as made by the audit."""
+    return dg.AssetSpec(
+        key=ASSET,
+        deps=[REQUESTS, BATCHES],
+        description=(
+            "Each request of each company is in exactly one bucket (waiting, in a batch, complete, "
+            "to be retried, dead letter, failed elsewhere), and the buckets add up to the rows. "
+            "`audit_job` counts them once a day; each run of `batch_processing_job` looks at "
+            "what is open and at what it has moved."
+        ),
+        group_name="batch_processing",
+        owners=OWNERS,
+        tags={"batch_assets/kind": "conservation"},
+        kinds={"postgres"},
+    )
+
+
+def _tables() -> list[dg.AssetSpec]:
+    return [
+        _table(
+            SESSIONS,
+            "public.Session",
+            "The conversations that LiveDash imports, with their messages.",
+            group="livedash",
+        ),
+        _table(
+            REQUESTS,
+            "public.AIProcessingRequest",
+            "What LiveDash asks to have analysed: a row for each analysis of a conversation, whose "
+            "status `batch_processing_job` moves on.",
+            deps=[SESSIONS],
+            group="livedash",
+        ),
+        _table(
+            BATCHES,
+            "batch_assets.batch",
+            "The batches that `batch_processing_job` sends, each of requests of one company and "
+            "one model, with what became of them and what they cost.",
+            deps=[REQUESTS],
+        ),
+        _table(
+            ANALYSES,
+            "public.Session",
+            "What the answers say of each conversation: sentiment, category, summary, language, "
+            "escalation and questions, written into LiveDash's tables by `ingest_results`.",
+            deps=[BATCHES],
+        ),
+        _table(
+            QUERY_MEASUREMENTS,
+            "batch_assets.operation_run",
+            "How long each database operation took in each run, in the original and in the "
+            "optimized implementation.",
+        ),
+    ]
+
+
+def _table(
+    key: dg.AssetKey,
+    name: str,
+    description: str,
+    *,
+    deps: Sequence[dg.AssetKey] = (),
+    group: str = "batch_processing",
+) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=key,
+        deps=deps,
+        description=description,
+        group_name=group,
+        owners=["team:livedash"] if group == "livedash" else OWNERS,
+        tags={"batch_assets/kind": "table"},
+        kinds={"postgres", "table"},
+        metadata={"dagster/table_name": name},
+    )
+
+
+def _metrics(name: str, group: type[Any]) -> dg.AssetSpec:
+    """One asset for a group of metrics; every run gives all of its keys, zeros too."""
+    return dg.AssetSpec(
+        key=name,
+        deps=_MEASURED.get(name, [BATCHES]),
+        description=_description(name, group),
+        group_name="metrics",
+        owners=OWNERS,
+        tags={"batch_assets/kind": "metrics"},
+        kinds={"postgres"},
+        metadata={"dagster/table_name": "batch_assets.run_metric"},
+    )
+
+
+def _description(name: str, group: type[Any]) -> str:
+    """What the asset is and what each key means, as Markdown."""
+    types = figure_types()
+    rows = [f"| `{one.name}` | {types[one.name].meaning}. |" for one in fields(group)]
+    sentences = [
+        str(group.__doc__),
+        _TABLES.get(name, ""),
+        "Each run of `batch_processing_job` gives every key, with its unit at the end of its name; "
+        "what a run cannot know is left out. The same are columns of `batch_assets.run_metric`.",
+    ]
+    said = " ".join(filter(None, sentences))
+    return "\n".join([said, "", "| key | meaning |", "|---|---|", *rows])
