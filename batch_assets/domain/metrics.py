@@ -108,7 +108,7 @@ class Money:
     completion_tokens: int = _count("Tokens of the answers")
     reasoning_tokens: int = _count("Those of them that were spent on reasoning")
     cost_eur: float = _amount("What the answers cost")
-    live_cost_eur: float = _amount("What live calls would have cost")
+    live_cost_eur: float = _amount("What synchronous requests would have cost")
     saved_eur: float = _amount("The difference")
     unpriced_answers: int = _count(
         "Answers whose cost is not known, and in no sum: no price list has their model"

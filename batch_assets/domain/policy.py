@@ -111,7 +111,7 @@ class Policy:
     most_look_seconds: float = 60 * 60
     output_expires_seconds: int = 7 * 24 * 60 * 60
     file_wait_seconds: float = 60
-    """How long a wave waits in all for the server to process its files."""
+    """How long batches that are sent together wait in all for the server to process their files."""
     file_patience_seconds: float = 60 * 60
     """How long a batch waits for its file, over all runs, before its requests wait again."""
     batches_per_claim: int = 500

@@ -56,7 +56,7 @@ class CostReport:
 
     @property
     def live_cost_eur(self) -> float:
-        """What live calls would have cost, in all."""
+        """What synchronous requests would have cost, in all."""
         return sum(day.live_cost_eur for day in self.days)
 
     @property

@@ -75,7 +75,7 @@ REQUEST_MOVES: tuple[Move, ...] = (
     Move(
         Bucket.WAITING,
         Bucket.IN_BATCH,
-        "plan, live",
+        "plan, synchronous",
         "claimed into a batch of its company and model",
     ),
     Move(
@@ -86,32 +86,32 @@ REQUEST_MOVES: tuple[Move, ...] = (
     ),
     Move(Bucket.WAITING, Bucket.FOLLOWS, "plan", "another open request asks the same"),
     Move(Bucket.WAITING, Bucket.RETRY, "plan", "LiveDash had reset it while it was to be retried"),
-    Move(Bucket.FOLLOWS, Bucket.COMPLETE, "ingest, live", "the other one was answered"),
+    Move(Bucket.FOLLOWS, Bucket.COMPLETE, "ingest, synchronous", "the other one was answered"),
     Move(
         Bucket.FOLLOWS,
         Bucket.WAITING,
-        "ingest, live, plan, retry",
+        "ingest, synchronous, plan, retry",
         "the other one is dead, deleted, or finished by somebody else, and this one is the oldest; "
         "or it is drained, and the other one is in no batch of ours",
     ),
     Move(
         Bucket.FOLLOWS,
         Bucket.DEAD,
-        "ingest, live",
-        "what became of the other one's live call is not known",
+        "ingest, synchronous",
+        "what became of the other one's synchronous request is not known",
     ),
-    Move(Bucket.IN_BATCH, Bucket.COMPLETE, "ingest, live", "a valid answer was stored"),
-    Move(Bucket.IN_BATCH, Bucket.RETRY, "ingest, live", "it failed in a way that may pass"),
+    Move(Bucket.IN_BATCH, Bucket.COMPLETE, "ingest, synchronous", "a valid answer was stored"),
+    Move(Bucket.IN_BATCH, Bucket.RETRY, "ingest, synchronous", "it failed in a way that may pass"),
     Move(
         Bucket.IN_BATCH,
         Bucket.DEAD,
-        "ingest, live",
-        "it failed for good or too often, or what became of its live call is not known",
+        "ingest, synchronous",
+        "it failed for good or too often, or what became of its synchronous request is not known",
     ),
     Move(
         Bucket.IN_BATCH,
         Bucket.WAITING,
-        "submit, recover, ingest, live, retry, confirm, operator",
+        "submit, recover, ingest, synchronous, retry, confirm, operator",
         "its batch was never created, or given up, or ended without an answer for it",
     ),
     Move(
@@ -123,15 +123,20 @@ REQUEST_MOVES: tuple[Move, ...] = (
     Move(
         Bucket.RETRY,
         Bucket.IN_BATCH,
-        "live",
-        "to be sent live: the next batch would come too late, or an operator asked for it",
+        "synchronous",
+        "to be sent synchronously: the next batch would come too late, or an operator asked for it",
     ),
-    Move(Bucket.DEAD, Bucket.IN_BATCH, "live", "to be sent live: an operator asked for it"),
+    Move(
+        Bucket.DEAD,
+        Bucket.IN_BATCH,
+        "synchronous",
+        "to be sent synchronously: an operator asked for it",
+    ),
     Move(
         Bucket.DEAD,
         Bucket.FOLLOWS,
-        "live",
-        "an operator asked for it to be sent live, and another one asks the same",
+        "synchronous",
+        "an operator asked for it to be sent synchronously, and another one asks the same",
     ),
     Move(Bucket.DEAD, Bucket.WAITING, "operator", "requeued, with all its tries again"),
     Move(Bucket.FAILED_ELSEWHERE, Bucket.WAITING, "operator", "requeued with --foreign"),
@@ -161,7 +166,9 @@ BATCH_MOVES: tuple[Move, ...] = (
         "poll, operator",
         "the server says that it ended, or an operator gives it up: unknown to it, or never ending",
     ),
-    Move(BatchState.ENDED, BatchState.SETTLED, "ingest, live", "every row has left the batch"),
+    Move(
+        BatchState.ENDED, BatchState.SETTLED, "ingest, synchronous", "every row has left the batch"
+    ),
 )
 
 UNRESOLVED_BATCH_STATES: tuple[BatchState, ...] = (BatchState.CLAIMED, BatchState.UPLOADED)

@@ -1,4 +1,4 @@
-"""Records of live batches, whose requests are sent one by one and at the full price."""
+"""Records of synchronous batches, whose requests are sent one by one and at the full price."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from batch_assets.domain.records import Lease
 
 @dataclass(frozen=True, slots=True)
 class SynchronousBatch:
-    """A live batch whose intent is committed: its requests are ours to send, under `lease`."""
+    """A synchronous batch whose intent is committed: ours to send, under `lease`."""
 
     lease: Lease
     company_id: str
     model: str
     requests: int
     cost_eur: float
-    """The estimate, at the live price."""
+    """The estimate, at the full price."""
 
     @property
     def id(self) -> str:
@@ -47,7 +47,7 @@ class SynchronousBatch:
 
 @dataclass(frozen=True, slots=True)
 class SynchronousClaim:
-    """What one claim of live requests did; `held` counts those that a budget or cap held back."""
+    """What one claim did; `held` counts requests that a budget or cap held back."""
 
     batches: tuple[SynchronousBatch, ...]
     held: Mapping[str, int]

@@ -30,7 +30,7 @@ _LONGEST_SECONDS = 3_600
 
 
 def control_jobs(settings: Settings) -> list[dg.JobDefinition]:
-    """Every control."""
+    """Make the jobs of every control."""
     return [
         force_batch_job(settings),
         requeue_job(),
@@ -46,7 +46,10 @@ def control_jobs(settings: Settings) -> list[dg.JobDefinition]:
 
 
 def force_batch_job(settings: Settings) -> dg.JobDefinition:
-    """It waits for a run of batch_processing_job to end, and the next one waits for it."""
+    """Make the job that sends what waits for one company.
+
+    It waits for a run of batch_processing_job to end, and the next one waits for it.
+    """
     return _job(
         "force_batch_job",
         force_batch_of_company,
@@ -57,7 +60,7 @@ def force_batch_job(settings: Settings) -> dg.JobDefinition:
 
 
 def requeue_job() -> dg.JobDefinition:
-    """The way back from the dead letters."""
+    """Make the job that is the way back from the dead letters."""
     return _job(
         "requeue_job",
         requeue_requests,
@@ -67,7 +70,7 @@ def requeue_job() -> dg.JobDefinition:
 
 
 def cancel_batch_job() -> dg.JobDefinition:
-    """What ran of the batch is kept."""
+    """Make the job that ends a batch; what ran of it is kept."""
     return _job(
         "cancel_batch_job",
         cancel_batch_on_server,
@@ -77,7 +80,10 @@ def cancel_batch_job() -> dg.JobDefinition:
 
 
 def abandon_batch_job() -> dg.JobDefinition:
-    """For a batch that no run can bring to its end: the server does not know or never ends it."""
+    """Make the job for a batch that no run can bring to its end.
+
+    The server does not know it, or never ends it.
+    """
     return _job(
         "abandon_batch_job",
         abandon_unknown_batch,
@@ -88,7 +94,7 @@ def abandon_batch_job() -> dg.JobDefinition:
 
 
 def refresh_companies_job() -> dg.JobDefinition:
-    """What is done after a company was made active or suspended, so as not to wait."""
+    """Make the job to run after a company was made active or suspended, so as not to wait."""
     return _job(
         "refresh_companies_job",
         refresh_companies,
@@ -97,7 +103,7 @@ def refresh_companies_job() -> dg.JobDefinition:
 
 
 def reset_breakers_job() -> dg.JobDefinition:
-    """What is done once the API is well again, so as not to wait."""
+    """Make the job to run once the API is well again, so as not to wait."""
     return _job(
         "reset_breakers_job",
         reset_breakers,
@@ -106,7 +112,7 @@ def reset_breakers_job() -> dg.JobDefinition:
 
 
 def reset_stages_job() -> dg.JobDefinition:
-    """For what the audit names `stage_without_request`."""
+    """Make the job for what the audit names `stage_without_request`."""
     return _job(
         "reset_stages_job",
         reset_stages,
@@ -116,7 +122,10 @@ def reset_stages_job() -> dg.JobDefinition:
 
 
 def drain_job() -> dg.JobDefinition:
-    """The way back to LiveDash's own batches; each run of it says what is left."""
+    """Make the job that is the way back to LiveDash's own batches.
+
+    Each run of it says what is left.
+    """
     return _job(
         "drain_job",
         drain_batches,
@@ -126,7 +135,10 @@ def drain_job() -> dg.JobDefinition:
 
 
 def choose_mode_job() -> dg.JobDefinition:
-    """For all runs; one run's mode is chosen in its own Launchpad."""
+    """Make the job that chooses the mode for all runs.
+
+    One run's mode is chosen in its own Launchpad.
+    """
     return _job(
         "choose_mode_job",
         choose_query_mode,
@@ -135,11 +147,11 @@ def choose_mode_job() -> dg.JobDefinition:
 
 
 def compare_queries_job() -> dg.JobDefinition:
-    """It changes nothing, and its cost is bounded."""
+    """Make the job that compares both implementations, changing nothing, at a bounded cost."""
     return _job(
         "compare_queries_job",
         compare_implementations,
-        "Compares original and optimized on the live data, read-only.",
+        "Compares original and optimized on the present data, read-only.",
     )
 
 

@@ -112,7 +112,7 @@ class BatchApi:
 
     @property
     def clock_ahead(self) -> timedelta:
-        """How far the server's clock is ahead of ours, as its answers say; 0 before the first."""
+        """The time that the server's clock is ahead of ours, by its answers; 0 before the first."""
         with self._lock:
             known = self._connections
         return listings.NO_TIME if known is None else known.clock.ahead

@@ -216,7 +216,7 @@ class Synchronous(Family):
         SWITCH,
         "Whether failed requests may be sent synchronously, at twice a batch's price: those that "
         "an operator asks for and those for which the next batch would come too late; see "
-        "[live_retries.md](live_retries.md).",
+        "[synchronous_requests.md](synchronous_requests.md).",
         former="BATCH_LIVE_RETRIES",
     )
     synchronous_run_max_requests: int = setting(

@@ -1,7 +1,6 @@
-"""One wave of claimed batches on its way to the server: write all, upload all, record, create all,
-record.
+"""Claimed batches on their way to the server: write all, upload all, record, create all, record.
 
-Companies are served side by side, a bounded number at a time; what fails for one of them is no
+Companies are served in parallel, a bounded number at a time; what fails for one of them is no
 other's failure.
 """
 
@@ -36,7 +35,7 @@ _STOPPING = frozenset({FailureKind.ACCOUNT, FailureKind.TRANSIENT})
 class BatchSubmitter:
     """Sends claimed batches once; afterwards each of them is in exactly one of the lists.
 
-    A batch whose lease is lost on the way is in none: whoever took it over settles it.
+    A batch whose lease is lost on the way is in none: whoever took it over finalizes it.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class BatchSubmitter:
         self.inputs = InputFiles(pipeline)
         """What was written to be uploaded, and what could not be."""
         self.sizes = UploadSizes()
-        """What the server takes in one upload, as far as this wave has met it."""
+        """What the server takes in one upload, as far as it was met here."""
         self.stopped_by: ApiError | None = None
         """The failure after which nothing more was sent."""
         self.meets_another = False
@@ -75,7 +74,7 @@ class BatchSubmitter:
         self._uploads: dict[str, UploadedBatch] = {}
         self._created: dict[str, SubmittedBatch] = {}
         self._pending: dict[str, PendingFile] = {}
-        """Batches that an earlier wave has put off."""
+        """Batches that an earlier run has put off."""
         self._files = FileWaits(pipeline.api, pipeline.policy)
         self._limited_log = RateLimitedLogger(log)
 

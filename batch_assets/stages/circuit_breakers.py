@@ -32,8 +32,9 @@ _DOES = {Operation.UPLOAD: "take files", Operation.CREATE_BATCH: "create batches
 
 
 def submission_held_by(profile: Profile, snapshot: WorkSnapshot) -> str | None:
-    """Why nothing can be submitted now: the server takes no batches, it may not be, or an operation
-    that it takes is refused. Claims would only be given back.
+    """Say why nothing can be submitted now; `None`: it can be. Claims would only be given back.
+
+    The server takes no batches, nothing may be submitted, or an operation that it takes is refused.
     """
     return (
         profile.why_no_batches
@@ -43,8 +44,8 @@ def submission_held_by(profile: Profile, snapshot: WorkSnapshot) -> str | None:
 
 
 def synchronous_held_by(breakers: Sequence[Breaker]) -> str | None:
-    """Why nothing can be sent live now, although it may be."""
-    return _held_by(breakers, {Operation.CHAT_COMPLETION: "answer live"})
+    """Say why no synchronous request can be sent now, although it may be; `None`: one can be."""
+    return _held_by(breakers, {Operation.CHAT_COMPLETION: "answer synchronous requests"})
 
 
 def _held_by(breakers: Sequence[Breaker], does: Mapping[Operation, str]) -> str | None:

@@ -40,7 +40,7 @@ class ReadBatch:
         return self.fetched.batch
 
     def foreign(self, seen: Seen) -> list[ResultFile]:
-        """Files that held lines, and none of them of a row of this batch."""
+        """Find files that held lines, and none of them of a row of this batch."""
         return [
             file
             for file in self.fetched.files
@@ -48,7 +48,7 @@ class ReadBatch:
         ]
 
     def lacks(self, seen: Seen) -> str | None:
-        """What the server has and did not show, as the end of a sentence; `None`: nothing."""
+        """Say what the server has and did not show, as the end of a sentence; `None`: nothing."""
         batch = self.batch
         answered = batch.answered + seen.answered
         if answered < batch.server_answered:

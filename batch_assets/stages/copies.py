@@ -173,7 +173,10 @@ def look_for_others(pipeline: Pipeline) -> LookReport:
 
     One page as a rule, one of the files, and one statement if anything of ours is on them; what is
     found is kept, and holds submissions. A list that cannot be read says nothing and holds nothing:
-    that is logged. Raises ApiError if the account is refused.
+    that is logged.
+
+    Raises:
+        ApiError: The account is refused.
     """
     report = LookReport(newest_at=pipeline.snapshot.newest_at)
     installation_id = pipeline.snapshot.installation.id

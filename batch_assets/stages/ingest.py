@@ -2,8 +2,8 @@
 
 A batch that was begun and not finished is read again from its start: a row whose attempt has ended
 is left as it is. Expired, cancelled and partly failed batches are read like completed ones. One of
-which something is missing is looked at again: see `completeness`. A live batch, which has no files,
-comes here only when its own run left it unfinished.
+which something is missing is looked at again: see `completeness`. A synchronous batch, which has no
+files, comes here only when its own run left it unfinished.
 """
 
 from collections.abc import Sequence
@@ -41,8 +41,9 @@ def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
 
     None from what may be a copy: whose they are is decided first.
 
-    Raises ApiError when the server refuses the account, and in the end where there was no room for
-    some files; what was read by then stays.
+    Raises:
+        ApiError: The server refuses the account, or, in the end, there was no room for some files;
+            what was read by then stays.
     """
     report = pipeline.figures.note(IngestReport())
     snapshot = pipeline.snapshot
@@ -177,14 +178,14 @@ class _Reading:
                 failing.append((batch, _NO_LINE))
         refused = [one for one in judged.finished if one.server_status == "failed"]
         refused += [one for one in self._batches if one.never_ran and not one.is_live]
-        live = [one for one in self._batches if one.is_live]
+        synchronous = [one for one in self._batches if one.is_live]
         self._writer.fail_rest(failing)
         bisect(self._pipeline, refused, self._writer)
-        give_up_called(self._pipeline, live, self._writer)
+        give_up_called(self._pipeline, synchronous, self._writer)
         if judged.completeness:
             self._pipeline.readings.note_completeness(judged.completeness)
         given_up = [one for one in self._batches if one.is_given_up]
-        finished = {one.id: one for one in [*judged.finished, *refused, *live, *given_up]}
+        finished = {one.id: one for one in [*judged.finished, *refused, *synchronous, *given_up]}
         leases = [one.lease for one in finished.values() if one.id not in self._writer.unwritten]
         returned = self._pipeline.queries.finalize(leases)
         self._report.rows.returned += sum(returned.values())

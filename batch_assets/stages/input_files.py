@@ -43,7 +43,7 @@ class WrittenFile:
 
 
 class InputFiles:
-    """The input files of one wave; a batch that could not be written has none."""
+    """The input files of some claimed batches; a batch that could not be written has none."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.of_batch: dict[str, WrittenFile] = {}
@@ -102,7 +102,7 @@ class InputFiles:
 
 
 class UploadSizes:
-    """What one wave learns of sizes; its calls are made side by side."""
+    """What the server takes in one upload, as far as it was met; threads may share it."""
 
     def __init__(self) -> None:
         self.refused: list[ClaimedBatch] = []
@@ -114,21 +114,21 @@ class UploadSizes:
 
     @property
     def spent(self) -> Spent:
-        """What was claimed for the refused ones: they are claimed again."""
+        """The requests and cost that were claimed for the refused ones: they are claimed again."""
         return Spent(
             sum(batch.requests for batch in self.refused),
             sum(batch.cost_eur for batch in self.refused),
         )
 
     def take(self, file: InputFile) -> None:
-        """The server has taken a file."""
+        """Note that the server has taken a file."""
         with self._lock:
             self._largest_taken = max(self._largest_taken, file.bytes)
 
     def refuse(
         self, batch: ClaimedBatch, file: InputFile, takes_small_files: Callable[[], bool]
     ) -> bool:
-        """The server has refused a file for its size. False: it refuses files of any size."""
+        """Note that the server has refused a file for its size. False: it refuses any size."""
         if not (self._largest_taken or takes_small_files()):
             return False
         is_alone = file.requests == 1
@@ -164,7 +164,7 @@ _NEVER_READY = frozenset({error_codes.FILE_FAILED, error_codes.NOT_FOUND})
 
 
 class FileWaits:
-    """Files that are processed one after the other are so side by side: one span is for all.
+    """Waits for files to be processed, all of them within one span.
 
     It begins with the first file that is waited for. Threads may share it.
     """
@@ -181,7 +181,10 @@ class FileWaits:
         """Whether a batch can be made of a file; waits for that within the span, while `goes_on`.
 
         Nothing is asked of a file that was ready when it was uploaded, unless its batch was
-        `put_off` before. ApiError if it will never be ready, or was not for too long.
+        `put_off` before.
+
+        Raises:
+            ApiError: It will never be ready, or was not for too long.
         """
         pause = _FIRST_PAUSE
         while self._is_pending(file_id, ask=put_off is not None):

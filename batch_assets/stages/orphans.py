@@ -54,8 +54,10 @@ def find_orphans(pipeline: Pipeline) -> OrphanReport:
     """Look through the server's lists of the last seven days, whatever is unresolved here.
 
     A list without an order is read to its end for that. Nothing is asked or touched while this
-    database is not confirmed, or on a copy of another. Raises ApiError when the lists cannot be
-    read; nothing has changed then. Takes as long as an op may.
+    database is not confirmed, or on a copy of another. Takes as long as an op may.
+
+    Raises:
+        ApiError: The lists cannot be read; nothing has changed then.
     """
     installation = pipeline.snapshot.installation
     if not (installation.is_at_home and installation.is_confirmed):

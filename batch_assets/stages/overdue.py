@@ -138,7 +138,7 @@ def standstill_seconds(
     cancelled_seconds: float | None,
     overdue_seconds: float,
 ) -> float | None:
-    """How long a batch that has not ended has been one that should have; `None` if it is none.
+    """Measure how long a batch has been one that should have ended; `None` if it is none.
 
     About to end: since the server said so. Any other: since it was cancelled from here, or since it
     was overdue (not above zero before that), whichever is longer.
@@ -160,10 +160,11 @@ class _Standing:
 
 
 def require_stuck(api: BatchApi, batch: BatchRecord, policy: Policy) -> str:
-    """How a batch stands that has not come to its end for `policy.stuck_seconds`.
+    """Describe a batch that has not come to its end for `policy.stuck_seconds`, in a clause.
 
-    Raises `BatchAssetsError`, which says what to do instead, if it is one of another kind, and
-    `ApiError` if the account is refused.
+    Raises:
+        BatchAssetsError: It is one of another kind; what to do instead is said.
+        ApiError: The account is refused.
     """
     standing = _read(batch) if batch.state == BatchState.ENDED else _asked(api, batch, policy)
     if standing.seconds is None or standing.seconds < policy.stuck_seconds:
@@ -176,9 +177,10 @@ def require_stuck(api: BatchApi, batch: BatchRecord, policy: Policy) -> str:
 
 
 def require_long_unresolved(batch: BatchRecord, policy: Policy) -> str:
-    """How a batch stands of which it is not known for `policy.stuck_seconds` whether it was made.
+    """Describe a batch of which it is not known for `policy.stuck_seconds` whether it was made.
 
-    Raises `BatchAssetsError`, which says what to do instead.
+    Raises:
+        BatchAssetsError: It is not that long; what to do instead is said.
     """
     sought = _since(batch.claimed_at)
     if sought < policy.stuck_seconds:

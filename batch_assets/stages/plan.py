@@ -85,7 +85,7 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
 def preview(
     pipeline: Pipeline, company_ids: Sequence[str], *, only_model: str | None = None
 ) -> PlanPreview:
-    """What a run would claim now for these companies; changes nothing."""
+    """Foresee what a run would claim now for these companies; changes nothing."""
     packings = pipeline.queries.preview(company_ids, claim_terms(pipeline, only_model))
     rejected: Counter[str] = Counter()
     held: Counter[str] = Counter()
@@ -119,7 +119,7 @@ def _unknown_types(draft: Draft) -> Counter[str]:
 
 
 def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
-    """What packing has to know of policy, prices and processing types."""
+    """Collect what packing has to know of policy, prices and processing types."""
     return Terms(
         policy=pipeline.policy,
         price_of=pipeline.price_of,

@@ -45,7 +45,8 @@ class PollReport:
 def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
     """Ask the server for all batches in flight and keep what it says.
 
-    Raises ApiError when the server refuses the account, or could not be asked about any batch.
+    Raises:
+        ApiError: The server refuses the account, or could not be asked about any batch.
     """
     if not pipeline.snapshot.has_in_flight:
         return PollReport()

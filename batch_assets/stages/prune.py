@@ -25,11 +25,11 @@ class Runs(Protocol):
     """Ended runs of Dagster's; see `resources.dagster_runs`."""
 
     def count(self, before: datetime) -> int:
-        """How many have ended before this moment and may go."""
+        """Count those that have ended before this moment and may go."""
         ...
 
     def delete(self, before: datetime, limit: int) -> int:
-        """Delete at most `limit` of them, the oldest first; how many."""
+        """Delete at most `limit` of them, the oldest first, and count them."""
         ...
 
 

@@ -63,10 +63,13 @@ class RecoverReport:
 
 @within_budget
 def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
-    """Settle what is unresolved as far as the server's lists allow.
+    """Resolve what was left open, as far as the server's lists allow.
 
-    On a copy of the database nothing is touched. Raises ApiError when the lists cannot be read:
-    nothing has changed then, and the batches are looked up by a later run.
+    On a copy of the database nothing is touched.
+
+    Raises:
+        ApiError: The lists cannot be read: nothing has changed then, and the batches are looked up
+            by a later run. Or files of an absent batch could not be deleted; all else is done then.
     """
     snapshot = pipeline.snapshot
     report = pipeline.figures.note(RecoverReport())

@@ -40,7 +40,7 @@ class Verdict:
 
 
 def judge(errors: Sequence[BatchErrorLine], rows: Sequence[RefusedRow]) -> Verdict:
-    """What a batch's errors mean for its rows, which are given in the order of its file."""
+    """Judge what a batch's errors mean for its rows, which are given in the order of its file."""
     meanings = {refusal(error) for error in errors}
     if meanings & {Refusal.NO_ROOM, Refusal.ACCOUNT}:
         return Verdict()

@@ -22,35 +22,35 @@ _LONGEST_CALL_ID = 512
 
 
 def metadata_of(installation_id: str, batch_id: str) -> Mapping[str, str]:
-    """The metadata that travels with a batch."""
+    """Make the metadata that travels with a batch."""
     return {_INSTALLATION: installation_id, _BATCH: batch_id}
 
 
 def file_name(installation_id: str, batch_id: str) -> str:
-    """The name of a batch's input file."""
+    """Make the name of a batch's input file."""
     return f"{_PREFIX}_{installation_id}_{batch_id}.jsonl"
 
 
 def batch_of(remote: RemoteBatch, installation_id: str) -> str | None:
-    """The batch id that a remote batch carries, if it is this installation's."""
+    """Read the batch id that a remote batch carries, if it is this installation's."""
     if remote.metadata.get(_INSTALLATION) != installation_id:
         return None
     return remote.metadata.get(_BATCH)
 
 
 def batch_of_file(remote: RemoteFile, installation_id: str) -> str | None:
-    """The batch id that an input file was uploaded for, if it is this installation's."""
+    """Read the batch id that an input file was uploaded for, if it is this installation's."""
     carried = _carried(remote, installation_id)
     return None if carried is None or carried.startswith(_ANCHOR) else carried
 
 
 def whose(remote: RemoteBatch) -> str | None:
-    """The batch id that a remote batch carries, whichever installation's it is."""
+    """Read the batch id that a remote batch carries, whichever installation's it is."""
     return remote.metadata.get(_BATCH) if _INSTALLATION in remote.metadata else None
 
 
 def whose_file(remote: RemoteFile) -> str | None:
-    """The batch id that an input file was uploaded for, whichever installation's it is."""
+    """Read the batch id that an input file was uploaded for, whichever installation's it is."""
     start, _, rest = remote.name.removesuffix(".jsonl").partition("_")
     _, _, carried = rest.partition("_")
     return carried if start == _PREFIX and carried and not carried.startswith(_ANCHOR) else None
@@ -62,12 +62,12 @@ def is_of_another(remote: RemoteBatch, installation_id: str) -> bool:
 
 
 def anchor_name(installation_id: str, account: str) -> str:
-    """The name of a file that is uploaded with an account only to be seen in its list."""
+    """Make the name of a file that is uploaded with an account only to be seen in its list."""
     return file_name(installation_id, f"{_ANCHOR}{account}")
 
 
 def account_of_anchor(remote: RemoteFile, installation_id: str) -> str | None:
-    """The account that such a file was uploaded with; `None` for any other one."""
+    """Read the account that such a file was uploaded with; `None` for any other one."""
     carried = _carried(remote, installation_id)
     if carried is None or not carried.startswith(_ANCHOR):
         return None
@@ -82,7 +82,7 @@ def _carried(remote: RemoteFile, installation_id: str) -> str | None:
 
 
 def call_id(batch_id: str, request_id: str) -> str:
-    """The name of a live call, in ASCII: the server's people find it by that."""
+    """Make the name of a synchronous request, in ASCII: the server's people find it by that."""
     return f"{batch_id}/{quote(request_id, safe='')}"[:_LONGEST_CALL_ID]
 
 
@@ -98,9 +98,12 @@ Files = Mapping[str, Sequence[RemoteFile]]
 
 
 def our_batches(api: BatchApi, installation_id: str, since: datetime, files: Files) -> Batches:
-    """Ours that were made since then; of several the first that may still give results.
+    """List our batches that were made since then; of several the first that may still give results.
 
     One that carries no id is known by its input file, if that is among `files`.
+
+    Raises:
+        ApiError: The list cannot be read to its end.
     """
     owners = {file.id: batch_id for batch_id, some in files.items() for file in some}
     found: defaultdict[str, list[RemoteBatch]] = defaultdict(list)
@@ -114,7 +117,7 @@ def our_batches(api: BatchApi, installation_id: str, since: datetime, files: Fil
 
 
 def best_first(remotes: Sequence[RemoteBatch]) -> list[RemoteBatch]:
-    """Batches of one intent: those that may still give results first, of these the oldest.
+    """Sort batches of one intent: those that may still give results first, of these the oldest.
 
     Of one second that which is listed last: most lists are newest first.
     """
@@ -124,7 +127,11 @@ def best_first(remotes: Sequence[RemoteBatch]) -> list[RemoteBatch]:
 
 
 def our_files(api: BatchApi, installation_id: str, since: datetime) -> Files:
-    """Our input files that were made since then."""
+    """List our input files that were made since then.
+
+    Raises:
+        ApiError: The list cannot be read to its end.
+    """
     found: defaultdict[str, list[RemoteFile]] = defaultdict(list)
     for remote in api.list_files(created_after=since):
         batch_id = batch_of_file(remote, installation_id)
@@ -144,7 +151,7 @@ def named_of(
     files: Mapping[str, RemoteFile],
     clock_ahead: timedelta,
 ) -> list[Named]:
-    """Of these batches and of these files, by the server's ids, what carries our batches' ids."""
+    """Pick from these batches and files, by the server's ids, what carries our batches' ids."""
     found: defaultdict[str, list[RemoteBatch | RemoteFile]] = defaultdict(list)
     for file in files.values():
         batch_id = batch_of_file(file, installation_id)
@@ -163,7 +170,7 @@ def named_of(
 def named(
     found: Mapping[str, Sequence[RemoteBatch | RemoteFile]], clock_ahead: timedelta
 ) -> list[Named]:
-    """What carries the ids of batches of ours, with the time of its making by our clock."""
+    """List what carries the ids of batches of ours, with the time of its making by our clock."""
     return [
         Named(one.id, batch_id, one.created_at and one.created_at - clock_ahead)
         for batch_id, some in found.items()

@@ -180,7 +180,7 @@ class ResultWriter:
             self._give_up(batch.id, type(error).__name__)
             return None
         self._report.refused.update(+pending.refused)
-        # A live answer cannot be read again.
+        # The answer to a synchronous request cannot be read again.
         gives_up = batch.is_live or (
             batch.ended_seconds > self._pipeline.policy.batch_timeout_seconds
         )

@@ -11,23 +11,24 @@ from batch_assets.stages.synchronous_requests import SynchronousReport, send_syn
 
 @dataclass(slots=True)
 class RetryReport:
-    """What one run requeued, and what it sent live."""
+    """What one run requeued, and what it sent synchronously."""
 
     requeued: int = 0
     live: SynchronousReport = field(default_factory=SynchronousReport)
 
 
 def retry_failed(pipeline: Pipeline, budget: Budget) -> RetryReport:
-    """Send live what must not wait for a batch, in half of the time, and requeue what else is due.
+    """Send synchronously what must not wait, in half of the time, and requeue what else is due.
 
-    Raises ApiError when the server refuses the account; what is due waits again all the same.
+    Raises:
+        ApiError: The server refuses the account; what is due waits again all the same.
     """
-    live = SynchronousReport()
+    sent = SynchronousReport()
     try:
-        send_synchronously(pipeline, Budget(budget.seconds / 2, budget.rows), live)
+        send_synchronously(pipeline, Budget(budget.seconds / 2, budget.rows), sent)
     finally:
         report = requeue_due(pipeline, budget)
-    report.live = live
+    report.live = sent
     return report
 
 
@@ -58,7 +59,9 @@ log = open_log(__name__)
 def send_back(pipeline: Pipeline) -> int:
     """Let requests wait for a batch that are in none, or in one that was never asked for; how many.
 
-    One statement, if no batch waits for its file.
+    For while it is drained: nothing is claimed any more, so what is put off, follows another
+    request or waits for its input file to be processed would wait for good. One statement, if no
+    batch waits for its file.
     """
     returned = _release_pending(pipeline) if pipeline.snapshot.has_pending_files else 0
     return returned + pipeline.drains.send_back()

@@ -76,7 +76,8 @@ class ServerLists:
     def read(self) -> None:
         """Read on from where the search has come to, as far as the bounds allow.
 
-        Raises ApiError when the list of batches cannot be read; what was seen by then is kept.
+        Raises:
+            ApiError: The list of batches cannot be read; what was seen by then is kept.
         """
         try:
             if self._search.reading == "files":

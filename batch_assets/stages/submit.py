@@ -1,4 +1,4 @@
-"""From due requests to batches on the server: claim, commit, call, record, a wave at a time.
+"""From due requests to batches on the server: claim, commit, call, record, some at a time.
 
 No transaction is open while the API is spoken to, and each creating call is made once. A run that
 is killed anywhere leaves intents that `recover` looks up.
@@ -67,11 +67,14 @@ def submit_due(
 ) -> SubmitReport:
     """Submit what these companies have waiting (of one model), until the budget is spent.
 
-    Raises SubmissionHeldError before anything is claimed while submission is not allowed or a
-    breaker would refuse its calls, ConfigurationError while no file could be written or no call be
-    made, and ApiError when the server refuses the account or cannot be reached; what was claimed by
-    then waits again or is looked up by the next run. So does what found no room on the disk, while
-    everything else goes on: BatchAssetsError says so in the end.
+    What was claimed and not sent waits again, or is looked up by the next run.
+
+    Raises:
+        SubmissionHeldError: Submission is not allowed, or a breaker would refuse its calls: nothing
+            was claimed. Or another database was seen to upload under the same id.
+        ConfigurationError: No file could be written, or no call be made; nothing was claimed.
+        ApiError: The server refuses the account or cannot be reached.
+        BatchAssetsError: There was no room on the disk for some files; everything else was sent.
     """
     report = pipeline.figures.note(SubmitReport())
     if not (company_ids or pipeline.snapshot.has_pending_files):
@@ -121,19 +124,19 @@ def _claim_and_send(
         budget.spend(requests)
         if not claim.batches:
             continue
-        wave = BatchSubmitter(pipeline, installation_id, budget, report.look)
+        submitter = BatchSubmitter(pipeline, installation_id, budget, report.look)
         pipeline.refresh()
-        _carry_out(partial(wave.send, claim.batches), wave, report, pipeline.run_id)
-        if wave.meets_another:
+        _carry_out(partial(submitter.send, claim.batches), submitter, report, pipeline.run_id)
+        if submitter.meets_another:
             raise SubmissionHeldError(pipeline.snapshot.installation.hold_reason or "")
-        if wave.inputs.unwritten is not None:
-            raise BatchAssetsError(not_kept(pipeline.spool_dir, wave.inputs.unwritten))
-        if wave.sizes.refused:
-            terms = wave.sizes.applied_to(terms)
+        if submitter.inputs.unwritten is not None:
+            raise BatchAssetsError(not_kept(pipeline.spool_dir, submitter.inputs.unwritten))
+        if submitter.sizes.refused:
+            terms = submitter.sizes.applied_to(terms)
             if terms.upload_bytes is not None:
                 pipeline.registry.note_upload_bytes(terms.upload_bytes)
-            spent -= wave.sizes.spent
-            again = dict.fromkeys(batch.company_id for batch in wave.sizes.refused)
+            spent -= submitter.sizes.spent
+            again = dict.fromkeys(batch.company_id for batch in submitter.sizes.refused)
             remaining = tuple(dict.fromkeys([*again, *remaining]))
 
 
@@ -145,40 +148,40 @@ def _go_on(pipeline: Pipeline, budget: Budget, report: SubmitReport) -> None:
     )
     pipeline.refresh()
     if pending:
-        wave = BatchSubmitter(pipeline, installation_id, budget)
-        _carry_out(partial(wave.go_on, pending), wave, report, pipeline.run_id)
+        submitter = BatchSubmitter(pipeline, installation_id, budget)
+        _carry_out(partial(submitter.go_on, pending), submitter, report, pipeline.run_id)
 
 
 def _carry_out(
-    work: Callable[[], None], wave: BatchSubmitter, report: SubmitReport, run_id: str
+    work: Callable[[], None], submitter: BatchSubmitter, report: SubmitReport, run_id: str
 ) -> None:
-    """Do what a wave is for, and count it; raises what stopped it."""
+    """Do what a submitter is for, and count it; raise what stopped it."""
     try:
         work()
     finally:
-        _count(report, wave, run_id)
-    if wave.stopped_by is not None:
-        raise wave.stopped_by
+        _count(report, submitter, run_id)
+    if submitter.stopped_by is not None:
+        raise submitter.stopped_by
 
 
-def _count(report: SubmitReport, wave: BatchSubmitter, run_id: str) -> None:
-    report.batches += len(wave.submitted)
-    report.requests += sum(batch.requests for batch in wave.submitted)
-    report.estimated_tokens += sum(batch.tokens for batch in wave.submitted)
-    report.estimated_cost_eur += sum(batch.cost_eur for batch in wave.submitted)
-    report.unpriced_requests += sum(one.requests for one in wave.submitted if not one.cost_eur)
-    report.released += len(wave.given_back)
-    report.returned_requests += wave.returned_requests
-    report.unresolved += len(wave.unresolved)
-    report.put_off += len(wave.put_off)
-    report.unknown_types.update(wave.unknown_types)
-    report.failed.update(wave.inputs.broken)
-    report.company_ids.update(batch.company_id for batch in wave.submitted)
-    for batch in wave.submitted[: MOST_LISTED - len(report.batches_sent)]:
+def _count(report: SubmitReport, submitter: BatchSubmitter, run_id: str) -> None:
+    report.batches += len(submitter.submitted)
+    report.requests += sum(batch.requests for batch in submitter.submitted)
+    report.estimated_tokens += sum(batch.tokens for batch in submitter.submitted)
+    report.estimated_cost_eur += sum(batch.cost_eur for batch in submitter.submitted)
+    report.unpriced_requests += sum(one.requests for one in submitter.submitted if not one.cost_eur)
+    report.released += len(submitter.given_back)
+    report.returned_requests += submitter.returned_requests
+    report.unresolved += len(submitter.unresolved)
+    report.put_off += len(submitter.put_off)
+    report.unknown_types.update(submitter.unknown_types)
+    report.failed.update(submitter.inputs.broken)
+    report.company_ids.update(batch.company_id for batch in submitter.submitted)
+    for batch in submitter.submitted[: MOST_LISTED - len(report.batches_sent)]:
         report.batches_sent.append(
             BatchSummary(
                 batch_id=batch.id,
-                openai_batch_id=wave.openai_ids[batch.id],
+                openai_batch_id=submitter.openai_ids[batch.id],
                 company=batch.company_id,
                 requests=batch.requests,
                 state="submitted",

@@ -1,6 +1,6 @@
-"""One wave of live batches: mark some requests, commit, call them side by side, record, settle.
+"""Synchronous requests of claimed batches: mark some, commit, call them in parallel, record.
 
-And what is left of a wave whose run has ended in the middle of it.
+And what is left of them if their run has ended in the middle of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class _Call:
 
 
 class SynchronousCaller:
-    """Sends the requests of live batches in rounds: mark some, call them side by side, write."""
+    """Sends synchronous requests in rounds: mark some, call them in parallel, write the answers."""
 
     def __init__(
         self, pipeline: Pipeline, claimed: Sequence[SynchronousBatch], budget: Budget
@@ -68,7 +68,7 @@ class SynchronousCaller:
         self._limited_log = RateLimitedLogger(log)
 
     def send(self) -> None:
-        """Call what may be called; what was not called waits again when the batches are settled."""
+        """Call what may be called; what was not waits again when the batches are finalized."""
         queries = self._pipeline.queries
         try:
             calls = self._prepare()
@@ -150,7 +150,7 @@ class SynchronousCaller:
         try:
             response, failure = self._pipeline.api.complete(call.body, call_id(*call.row))
         except ApiError as error:
-            self._limited_log.warning("Batch %s, live: %s", batch_id, error)
+            self._limited_log.warning("Batch %s, synchronous request: %s", batch_id, error)
             return self._failed(call, error)
         return ResultLine(request_id, response, failure)
 
@@ -171,9 +171,9 @@ class SynchronousCaller:
 
 
 def give_up_called(pipeline: Pipeline, batches: Sequence[EndedBatch], writer: ResultWriter) -> None:
-    """End the calls of live batches whose run has ended, and of which no outcome was written.
+    """End the calls of synchronous batches whose run has ended before their outcome was written.
 
-    What of them was never called has no outcome then, and waits again with their settling.
+    What of them was never called has no outcome then, and waits again as they are finalized.
     """
     if not batches:
         return
@@ -185,8 +185,8 @@ def give_up_called(pipeline: Pipeline, batches: Sequence[EndedBatch], writer: Re
 
 def _unknown(batch_id: str, request_id: str, why: str) -> ResultLine:
     reason = (
-        f"A live call was begun, and its outcome is not known ({why}): it may have been answered "
-        f"and paid for. Its X-Client-Request-Id is {call_id(batch_id, request_id)}."
+        f"A synchronous request was begun, and its outcome is not known ({why}): it may have been "
+        f"answered and paid for. Its X-Client-Request-Id is {call_id(batch_id, request_id)}."
     )
     failure = Failure(FailureKind.INDETERMINATE, INDETERMINATE, reason)
     return ResultLine(request_id, None, failure)

@@ -1,8 +1,8 @@
 """Synchronous requests, one by one and at the full price: claim, commit, call, record.
 
-A synchronous call cannot be looked up afterwards. So that it is to be made is committed first, and
-what became of one that nobody recorded is unknown for good: such a request is not sent again
-unasked.
+What became of such a call cannot be looked up afterwards. So that it is to be made is committed
+first, and the outcome of one that nobody recorded is unknown for good: such a request is not sent
+again unasked.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ from batch_assets.store.synchronous_requests import Choice
 
 @dataclass(slots=True)
 class SynchronousReport:
-    """What one run sent live."""
+    """What one run sent synchronously."""
 
     live_batches: int = 0
     live_calls: int = 0
@@ -43,21 +43,21 @@ class SynchronousReport:
     live_held_because: str = ""
     """Why nothing at all was sent although there may be something to send."""
 
-    def add(self, wave: SynchronousCaller) -> None:
-        """Count what a wave has done."""
-        rows = wave.ingested.rows
-        self.live_batches += wave.batches
-        self.live_calls += wave.calls
+    def add(self, caller: SynchronousCaller) -> None:
+        """Count what a caller has done."""
+        rows = caller.ingested.rows
+        self.live_batches += caller.batches
+        self.live_calls += caller.calls
         self.live_completed += rows.completed
         self.live_failed += rows.retry + rows.dead
-        self.live_unknown += wave.ingested.failures[INDETERMINATE]
+        self.live_unknown += caller.ingested.failures[INDETERMINATE]
         self.live_returned += rows.returned
         self.live_cost_eur += rows.cost_eur
 
 
 @dataclass(slots=True)
 class SynchronousRows:
-    """What became of the rows that a run has sent live, for its figures."""
+    """What became of the rows that a run has sent synchronously, for its metrics."""
 
     rows: Written = field(default_factory=Written)
 
@@ -65,8 +65,10 @@ class SynchronousRows:
 def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousReport) -> None:
     """Send what an operator has asked for, and what the next batch would bring home too late.
 
-    Nothing while live calls are off. Raises ApiError when the server refuses the account; what was
-    claimed by then is settled.
+    Nothing while synchronous requests are off.
+
+    Raises:
+        ApiError: The server refuses the account; what was claimed by then is finalized.
     """
     if not (pipeline.policy.live.is_on and _may_have_any(pipeline)):
         return
@@ -89,20 +91,20 @@ def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousRe
         requests = sum(batch.requests for batch in claim.batches)
         spent += Spent(requests, sum(batch.cost_eur for batch in claim.batches))
         budget.spend(requests)
-        wave = SynchronousCaller(pipeline, claim.batches, budget)
+        caller = SynchronousCaller(pipeline, claim.batches, budget)
         try:
-            wave.send()
+            caller.send()
         finally:
-            report.add(wave)
-            answered.rows += wave.ingested.rows
-        if wave.stopped_by is not None and wave.stopped_by.failure.kind is FailureKind.ACCOUNT:
-            cool_down_unpaid(pipeline, wave.stopped_by)
-            raise wave.stopped_by
-        is_over = wave.is_over or bool(wave.full_models)
+            report.add(caller)
+            answered.rows += caller.ingested.rows
+        if caller.stopped_by is not None and caller.stopped_by.failure.kind is FailureKind.ACCOUNT:
+            cool_down_unpaid(pipeline, caller.stopped_by)
+            raise caller.stopped_by
+        is_over = caller.is_over or bool(caller.full_models)
 
 
 def synchronous_terms(pipeline: Pipeline) -> Terms:
-    """What packing has to know, with live prices."""
+    """Collect what packing has to know, with the full prices."""
 
     def price_of(model: str) -> Price | None:
         price = pipeline.price_of(model)
@@ -129,7 +131,7 @@ class Quote:
 
 @dataclass(slots=True)
 class Offer:
-    """What can be sent live, and how many cannot, by the reason."""
+    """What can be sent synchronously, and how many requests cannot, by the reason."""
 
     quotes: list[Quote] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
@@ -137,7 +139,7 @@ class Offer:
 
     @property
     def cost_eur(self) -> float:
-        """The estimate for all of them, live."""
+        """The estimate for all of them, sent synchronously."""
         return sum(quote.cost_eur for quote in self.quotes)
 
     @property
@@ -147,18 +149,18 @@ class Offer:
 
 
 def offer_of(pipeline: Pipeline, choices: Sequence[Choice]) -> Offer:
-    """What sending these live would cost; `choices` are in the order of company and code."""
+    """Estimate what sending these would cost; `choices` are in the order of company and code."""
     offer = Offer()
-    live, batched = synchronous_terms(pipeline), claim_terms(pipeline)
+    at_once, batched = synchronous_terms(pipeline), claim_terms(pipeline)
     keyed = groupby(choices, key=lambda one: (one.candidate.company_id, one.company, one.code))
     for (company_id, company, code), some in keyed:
         candidates = []
         for choice in some:
-            if live.price_of(choice.candidate.model) is None:
+            if at_once.price_of(choice.candidate.model) is None:
                 offer.refused[f"model {choice.candidate.model} has no price"] += 1
             else:
                 candidates.append(choice.candidate)
-        packing = pack(candidates, live, Quota())
+        packing = pack(candidates, at_once, Quota())
         offer.refused.update(rejection.code for rejection in packing.rejections)
         sendable = [one for draft in packing.drafts for one in draft.candidates]
         if sendable:

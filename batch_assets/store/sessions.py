@@ -101,7 +101,7 @@ def follow(connection: Connection, candidates: Sequence[Candidate]) -> None:
 def end_followers(connection: Connection, leader_ids: Sequence[str] | None) -> Ended:
     """End the followers of requests that have ended, or let the oldest take the place of each.
 
-    Those of a live call of which nobody knows whether it was answered are dead letters like it.
+    Those of a synchronous request of which nobody knows whether it was answered are dead like it.
 
     Without ids, those of all leaders. One statement, after those that have moved the leaders; the
     stages of the sessions are the caller's to set.

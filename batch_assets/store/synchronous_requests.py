@@ -126,7 +126,7 @@ def _by_company(candidates: Sequence[Candidate]) -> list[tuple[str, list[Candida
 
 
 def _narrow(quota: Quota, live: LivePolicy, *, run: Spent, day: Spent) -> None:
-    """Leave no more than the budgets for live calls do; cooldowns are for batches alone."""
+    """Leave no more than the budgets for these do; cooldowns are for batches alone."""
     quota.cooling_models.clear()
     quota.requests["live, run"] = live.run_requests - run.requests
     quota.requests["live, day"] = live.day_requests - day.requests

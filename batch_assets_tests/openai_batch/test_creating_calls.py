@@ -1,4 +1,4 @@
-"""Creating and live calls send one POST whatever happens, and say whether it may have acted."""
+"""Calls that create, and synchronous requests: one POST each, and whether it may have acted."""
 
 import socket
 from collections.abc import Callable

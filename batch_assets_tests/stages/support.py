@@ -132,9 +132,11 @@ class Lab:
 
     def send(self, batches: Sequence[ClaimedBatch]) -> BatchSubmitter:
         """Send what was claimed."""
-        wave = BatchSubmitter(self.pipeline, self.pipeline.registry.installation().id, plenty())
-        wave.send(batches)
-        return wave
+        submitter = BatchSubmitter(
+            self.pipeline, self.pipeline.registry.installation().id, plenty()
+        )
+        submitter.send(batches)
+        return submitter
 
     def poll(self) -> PollReport:
         self.pipeline.refresh()

@@ -1,4 +1,4 @@
-"""What tests of live requests share: failed requests, asks, and the live calls in the ledger."""
+"""What tests of synchronous requests share: failed ones, asks, and the calls in the ledger."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -64,6 +64,6 @@ def ask(lab: Lab, request_ids: Sequence[str]) -> None:
 
 
 def calls(lab: Lab, request_id: str) -> int:
-    """How often the server has billed a live call for a request."""
+    """How often the server has billed a synchronous request for a request."""
     billed = lab.server.ledger().entries(kind="live")
     return sum(str(entry.custom_id).endswith(f"/{request_id}") for entry in billed)

@@ -135,9 +135,9 @@ def test_a_company_that_cannot_be_written_is_no_other_companys_failure(
 
     with monkeypatch.context() as patch:
         patch.setattr(analysis, "request_body", body_of)
-        wave = lab.send(batches)
-    assert [batch.company_id == broken for batch in wave.submitted] == [False]
-    assert wave.inputs.broken == {broken: "ValueError"}
+        submitter = lab.send(batches)
+    assert [batch.company_id == broken for batch in submitter.submitted] == [False]
+    assert submitter.inputs.broken == {broken: "ValueError"}
     assert lab.statuses([first, second]) == ["PENDING_BATCHING"] * 2
     lab.finish()
     assert lab.bucket_counts() == {"complete": 4}

@@ -165,8 +165,8 @@ def test_of_an_unknown_type_everything_is_asked_and_counted(lab: Lab) -> None:
     batches = lab.claim()
     session_id = lab.desk.session_id(emptied[0])
     lab.desk.do('DELETE FROM public."Message" WHERE "sessionId" = :id', id=session_id)
-    wave = lab.send(batches)
-    assert wave.unknown_types == {"horoscope": 2, "line feed": 1}
+    submitter = lab.send(batches)
+    assert submitter.unknown_types == {"horoscope": 2, "line feed": 1}
     lab.read_to_the_end()
     assert lab.statuses(unknown) == ["PROCESSING_COMPLETE"] * 2
     session = lab.desk.session(unknown[0])
@@ -190,9 +190,9 @@ def test_what_was_emptied_or_deleted_since_the_claim_is_not_sent(lab: Lab) -> No
     lab.desk.do('DELETE FROM public."Message" WHERE "sessionId" = :id', id=session_id)
     lab.desk.delete_session(deleted)
     with watched(lab) as api:
-        wave = lab.using(api).send(batches)
+        submitter = lab.using(api).send(batches)
     assert [line["custom_id"] for (line,) in api.files] == [whole]
-    assert len(wave.submitted) == 1
+    assert len(submitter.submitted) == 1
     assert lab.desk.batch(batches[0].id).requests == 2, "the deleted one is found out at the end"
     assert lab.statuses([emptied, whole]) == ["PENDING_BATCHING", "BATCHING_IN_PROGRESS"]
     assert lab.submit().rejected == {"no_messages": 1}
@@ -205,8 +205,8 @@ def test_a_batch_of_which_nothing_is_left_is_not_sent(lab: Lab) -> None:
     batches = lab.claim()
     lab.desk.delete_session(ids[0])
     lab.desk.do('DELETE FROM public."Message"')
-    wave = lab.send(batches)
-    assert (len(wave.given_back), wave.submitted, wave.unresolved) == (1, [], [])
+    submitter = lab.send(batches)
+    assert (len(submitter.given_back), submitter.submitted, submitter.unresolved) == (1, [], [])
     assert lab.batches("released") == [batches[0].id]
     assert lab.remote_files() == []
     assert lab.bucket_counts() == {"waiting": 1}
@@ -229,8 +229,8 @@ def test_a_batch_whose_lease_is_lost_before_the_upload_is_not_sent(lab: Lab) -> 
     lab.company(2)
     (batch,) = lab.under(lease_seconds=0).claim()
     lab.desk.queries.take_unresolved(lab.desk.holder, 10)
-    wave = lab.under(lease_seconds=0).send([batch])
-    assert (wave.submitted, wave.given_back, wave.unresolved) == ([], [], [])
+    submitter = lab.under(lease_seconds=0).send([batch])
+    assert (submitter.submitted, submitter.given_back, submitter.unresolved) == ([], [], [])
     assert lab.remote_files() == []
     assert lab.bucket_counts() == {"in_batch": 2}
 

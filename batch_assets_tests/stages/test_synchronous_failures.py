@@ -1,4 +1,4 @@
-"""What a live call's failure means, and what a run that ended in the middle of one leaves."""
+"""What the failure of a synchronous request means, and what a run that ended in one leaves."""
 
 import socket
 from collections.abc import Callable, Sequence

@@ -51,13 +51,13 @@ class AbandonReport:
 
     @property
     def double_cost_eur(self) -> float:
-        """What is paid twice at most, if the server answers all of it all the same; estimated."""
+        """The estimate of what is paid twice at most, if the server answers all of it after all."""
         batch = self.batch
         return batch.estimated_cost_eur * self.open_requests / max(batch.requests, 1)
 
     @property
     def sentence(self) -> str:
-        """What becomes of the batch and its requests, and what that may cost."""
+        """A sentence on what becomes of the batch and its requests, and what that may cost."""
         if self.batch.openai_batch_id is None:
             said = self._of_unresolved()
         else:
@@ -143,10 +143,12 @@ def abandon_batch(
     With `force` one that the server knows, and that does not end or cannot be read for
     `policy.stuck_seconds`; or one of which it is not known for so long whether the server has it.
     It may be of this database, LiveDash's own, or of the database that this one is a copy of: only
-    rows here are touched, in one guarded statement. Raises
-    `ConfigurationError` for an unknown id or a wrong `older_than`, `BatchAssetsError` for a batch
-    that cannot be given up or of which the server does not tell for certain, and `ApiError` if the
-    account is refused.
+    rows here are touched, in one guarded statement.
+
+    Raises:
+        ConfigurationError: No batch has the id, or `older_than` cannot be read.
+        BatchAssetsError: The batch cannot be given up, or the server does not tell for certain.
+        ApiError: The account is refused.
     """
     before = time_argument(spelled("older_than"), older_than)
     registry, api = pipeline.registry, pipeline.api

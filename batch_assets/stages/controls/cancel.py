@@ -35,7 +35,7 @@ class CancelReport:
 
     @property
     def sentence(self) -> str:
-        """What becomes of the batch."""
+        """A sentence on what becomes of the batch."""
         batch = self.batch
         shown = f"Batch {batch.id} ({batch.openai_batch_id}) of {batch.company or batch.company_id}"
         requests = plural(batch.requests, "request")
@@ -52,7 +52,11 @@ class CancelReport:
 
 
 def find_batch(lookups: Lookups, wanted: str) -> BatchRecord:
-    """The batch with this id, ours or the server's. Raises `ConfigurationError`."""
+    """Look up the batch with this id, ours or the server's.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
     found = lookups.batch(wanted)
     if found is None:
         raise ConfigurationError(
@@ -64,8 +68,10 @@ def find_batch(lookups: Lookups, wanted: str) -> BatchRecord:
 def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: bool) -> CancelReport:
     """Ask the server to end a batch of ours; with `dry_run` only look whether that can be done.
 
-    Raises `ConfigurationError` for an unknown id, `BatchAssetsError` for a batch that cannot be
-    cancelled, and `ApiError` if the account is refused.
+    Raises:
+        ConfigurationError: No batch has the id.
+        BatchAssetsError: The batch cannot be cancelled, or was not seen to be.
+        ApiError: The account is refused.
     """
     batch = find_batch(Lookups(registry.engine), wanted)
     _require_cancellable(batch, registry.installation())

@@ -44,7 +44,11 @@ class Wanted:
 
 
 def criteria_of(lookups: Lookups, wanted: Wanted, spelled: Spelling) -> Criteria:
-    """What was given as criteria. Raises `ConfigurationError` for what cannot be meant."""
+    """Read what was given as criteria.
+
+    Raises:
+        ConfigurationError: It cannot be meant.
+    """
     if wanted.kind is not None and wanted.kind not in set(FailureKind):
         raise ConfigurationError(
             f"{spelled('kind')} is '{wanted.kind}': it must be one of {', '.join(FailureKind)}."
@@ -67,7 +71,11 @@ def criteria_of(lookups: Lookups, wanted: Wanted, spelled: Spelling) -> Criteria
 
 
 def require_sense(criteria: Criteria, wanted: Wanted, spelled: Spelling, what: str) -> None:
-    """Refuse to do something to everything by an oversight; `what` is all that there is."""
+    """Refuse to do something to everything by an oversight; `what` is all that there is.
+
+    Raises:
+        ConfigurationError: Nothing was chosen, or all and something besides.
+    """
     every = spelled("all")
     if criteria.are_none and not wanted.every:
         fields = ("company", "code", "kind", "older_than")
@@ -80,9 +88,12 @@ def require_sense(criteria: Criteria, wanted: Wanted, spelled: Spelling, what: s
 
 
 def first_wrong(wrong: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """What the first of these ids is, and how a sentence about it begins.
+    """Name the state of the first of these ids, and how a sentence about it begins.
 
-    Raises `ConfigurationError` if no request has that id.
+    `wrong` are ids with their states, an empty one for what no request has.
+
+    Raises:
+        ConfigurationError: No request has that id.
     """
     request_id, state = wrong[0]
     others = f" (and {len(wrong) - 1} more ids like it)" if len(wrong) > 1 else ""
@@ -92,7 +103,11 @@ def first_wrong(wrong: Sequence[tuple[str, str]]) -> tuple[str, str]:
 
 
 def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
-    """The one company with this id or name. Raises `ConfigurationError` if it is not one."""
+    """Look up the one company with this id or name.
+
+    Raises:
+        ConfigurationError: There is none, or several have the name.
+    """
     found = lookups.companies(wanted)
     if not found:
         raise ConfigurationError(

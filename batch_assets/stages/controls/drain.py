@@ -32,7 +32,7 @@ class DrainReport:
 
     @property
     def sentences(self) -> list[str]:
-        """What was done or would be, what is left, and what LiveDash will do with it."""
+        """Sentences on what was done or would be, what is left, and what LiveDash does with it."""
         if self.dry_run:
             return [*self._foreseen(), *self._of_livedash(), "Nothing was changed."]
         said = []
@@ -50,7 +50,7 @@ class DrainReport:
 
     @property
     def still(self) -> str:
-        """What is waited for."""
+        """A sentence on what is waited for."""
         needs_word = " `batch-assets confirm` has it watched." if self.left.unwatched else ""
         return f"Under way: {self.left.sentence}.{needs_word}"
 
@@ -91,22 +91,24 @@ def begin_drain(drains: Drains, who: str) -> None:
 
 
 def lift_drain(drains: Drains) -> str:
-    """Let submissions go on; what was done, as a sentence."""
+    """Let submissions go on; a sentence on what was done."""
     if drains.lift():
         return "Submissions go on with the next run. What was handed over stays LiveDash's."
     return "Nothing to do: submissions were not stopped by a drain."
 
 
 def foresee_drain(drains: Drains, *, hand_over: bool) -> DrainReport:
-    """What is under way; changes nothing."""
+    """Report what is under way; changes nothing."""
     return DrainReport(dry_run=True, hand_over=hand_over, left=drains.standing())
 
 
 def drain_on(pipeline: Pipeline, budget: Budget, *, hand_over: bool) -> DrainReport:
     """Ask for what is under way, read what has ended, and send back what waits; what is left.
 
-    With `hand_over` what still runs on the server is LiveDash's then. Raises ApiError in the end if
-    the server refuses the account; what needs no server is done by then.
+    With `hand_over` what still runs on the server is LiveDash's then.
+
+    Raises:
+        ApiError: The server refuses the account; what needs no server is done by then.
     """
     pipeline.refresh()
     errors = [
@@ -137,7 +139,7 @@ def drain_on(pipeline: Pipeline, budget: Budget, *, hand_over: bool) -> DrainRep
 
 
 def added(before: DrainReport | None, now: DrainReport) -> DrainReport:
-    """Both steps as one."""
+    """Add up both steps as one."""
     if before is None:
         return now
     handed = before.handed_over

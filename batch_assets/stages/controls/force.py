@@ -46,12 +46,12 @@ class ForceReport:
 
     @property
     def requests(self) -> int:
-        """How many were sent, or would be."""
+        """The number of requests that were sent, or would be."""
         return self.sent.requests + sum(batch.requests for batch in self.planned)
 
     @property
     def sentence(self) -> str:
-        """What was sent, or would be, and what stays behind."""
+        """Sentences on what was sent, or would be, and what stays behind."""
         name, would = self.company.name, "would wait" if self.dry_run else "wait"
         said = [self._sent()] if self.requests else [f"Nothing of {name} is sent."]
         if not (self.requests or self.held or self.rejected or self.sent.released):
@@ -85,8 +85,10 @@ def force_batch(
 ) -> ForceReport:
     """Send what waits for the company, or say with `dry_run` what would be sent.
 
-    Raises `ConfigurationError` for a demand that cannot be meant, `BatchAssetsError` for a company
-    that is not active, and whatever `submit_due` raises.
+    Raises:
+        ConfigurationError: The demand cannot be meant.
+        BatchAssetsError: The company is not active; and whatever `submit_due` raises.
+        ApiError: As from `submit_due`.
     """
     if demand.max_requests is not None and demand.max_requests < 1:
         raise ConfigurationError(

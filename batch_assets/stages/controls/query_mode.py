@@ -42,7 +42,7 @@ class ModeReport:
 
     @property
     def sentence(self) -> str:
-        """Which mode runs use, and who says so."""
+        """A sentence on which mode runs use, and who says so."""
         used = f"Runs use {self.mode.meaning}"
         if self.now is None:
             return f"{used}: ENABLE_BATCH_OPTIMIZATION says {self.environment}."
@@ -53,7 +53,7 @@ class ModeReport:
 
 
 def read_mode(modes: StoredModes, environment: QueryMode) -> ModeReport:
-    """How it is; changes nothing."""
+    """Report which mode is chosen; changes nothing."""
     stored = modes.read()
     return ModeReport(before=stored, now=stored, environment=environment)
 
@@ -61,7 +61,8 @@ def read_mode(modes: StoredModes, environment: QueryMode) -> ModeReport:
 def choose_mode(modes: StoredModes, environment: QueryMode, wanted: str, who: str) -> ModeReport:
     """Let runs from the next one on use this mode, or with `environment` what that says.
 
-    Raises `ConfigurationError` for a mode that there is not.
+    Raises:
+        ConfigurationError: There is no such mode.
     """
     mode = None if wanted == ENVIRONMENT else _mode(wanted)
     before = modes.read()
@@ -116,7 +117,7 @@ class CompareReport:
 
     @property
     def sentence(self) -> str:
-        """What came of it, in one line."""
+        """The outcome, in one line."""
         sums = self.totals
         counted = [
             f"{number} {verdict}"
@@ -132,10 +133,12 @@ class CompareReport:
 
 
 def compare_queries(engine: Engine, limits: CompareLimits, spelled: Spelling) -> CompareReport:
-    """Every operation that only reads by both implementations, within these limits.
+    """Do every operation that only reads by both implementations, within these limits.
 
-    On the database of `engine`, by connections of their own. Raises `ConfigurationError` for limits
-    that are none.
+    On the database of `engine`, by connections of their own.
+
+    Raises:
+        ConfigurationError: A limit is out of its bounds.
     """
     for name, (low, high) in _ALLOWED.items():
         value = getattr(limits, name)

@@ -29,12 +29,12 @@ class RequeueReport:
 
     @property
     def requests(self) -> int:
-        """How many were chosen."""
+        """The number of requests that were chosen."""
         return sum(group.requests for group in self.groups)
 
     @property
     def sentence(self) -> str:
-        """What is meant, and what became of it."""
+        """Sentences on what is meant, and what became of it."""
         if self.dry_run:
             return f"{plural(self.requests, 'request')} would wait again. Nothing was changed."
         moved = self.moved
@@ -57,8 +57,11 @@ def requeue(engine: Engine, wanted: Wanted, spelled: Spelling, *, dry_run: bool)
     """Let the chosen requests wait for a batch again, or say with `dry_run` which would.
 
     Dead letters, with all their tries again; with `foreign` what failed through LiveDash itself;
-    with `retries` those whose retry date has not come: the next run takes them as due. Raises
-    `ConfigurationError` or `BatchAssetsError` before anything is moved.
+    with `retries` those whose retry date has not come: the next run takes them as due.
+
+    Raises:
+        ConfigurationError: The choice cannot be meant; nothing was moved.
+        BatchAssetsError: One that is named cannot be requeued; nothing was moved.
     """
     store = DeadLetters(engine)
     criteria = criteria_of(Lookups(engine), wanted, spelled)

@@ -35,7 +35,7 @@ class ResetReport:
 
     @property
     def sentences(self) -> list[str]:
-        """One for each thing that goes on, or would."""
+        """Sentences, one for each thing that goes on, or would."""
         are, start = ("would be", "would start") if self.dry_run else ("are", "start")
         said = [f"Calls of {operation} {are} made again." for operation in self.operations]
         if self.account:
@@ -48,8 +48,10 @@ class ResetReport:
 def resume(engine: Engine, names: Sequence[str], who: str, *, dry_run: bool) -> ResetReport:
     """Close the breakers of these operations, and end the account's cooldown if that is named.
 
-    Without any named all of it, and the schedule's pause as well. Raises `ConfigurationError` for a
-    name that there is not.
+    Without any named all of it, and the schedule's cooldown as well.
+
+    Raises:
+        ConfigurationError: A name is neither an operation nor the account.
     """
     unknown = [name for name in names if name not in {*Operation, ACCOUNT}]
     if unknown:
@@ -88,7 +90,7 @@ class StagesReport:
 
     @property
     def sentences(self) -> list[str]:
-        """One for each kind."""
+        """Sentences, one for each kind."""
         was = "would be set" if self.dry_run else "was set"
         said = []
         if self.orphaned:
