@@ -36,6 +36,7 @@ _EMPTY = text("""
     DELETE FROM batch_assets.operation_choice;
     DELETE FROM batch_assets.run_metric;
     DELETE FROM batch_assets.alert;
+    DELETE FROM batch_assets.alert_delivery;
     DELETE FROM batch_assets.query_mode;
     DELETE FROM batch_assets.account_pause;
     DELETE FROM batch_assets.search;

@@ -28,9 +28,11 @@ from batch_assets.domain.logs import open_log
 from batch_assets.domain.report_data import CostReport, DayCost
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import evaluation_of, shown
+from batch_assets.receivers.pagerduty import event_of
+from batch_assets.receivers.receiver import Notification, Sender, notification_of
+from batch_assets.receivers.webhook import body_of
 from batch_assets.settings import load_settings
 from batch_assets.ticks.evaluator import Answer, TickEvaluator
-from batch_assets.webhook.body import Sender, body_of
 from batch_assets_tests.hostile_text import HOSTILE, MARK, hidden_in, texts_in
 
 PACKAGE: Final = Path(batch_assets.__file__).parent
@@ -42,7 +44,8 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     # logs
     "logging.getLogger": {
         "domain/logs.py",
-        "webhook/client.py",
+        "receivers/posting.py",
+        "settings/loading.py",
         "batch_assets_local/supervisor.py",
     },
     "context.log": {"ops/reporting.py"},
@@ -73,9 +76,14 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "sys.stderr.write": {"batch_assets_local/batch_server/command.py"},
     "csv.writer": set(),
     "csv.DictWriter": {"cli/export.py"},
-    # the webhook and charts
-    "Webhook": {"ops/evaluate_checks.py"},
-    "body_of": {"stages/alerting.py"},
+    # receivers of alerts, and charts
+    "Webhook": {"settings/alerting.py"},
+    "PagerDuty": {"settings/alerting.py"},
+    "notification_of": {"stages/alerting.py"},
+    "Notification": {"receivers/receiver.py"},
+    "body_of": {"receivers/webhook.py"},
+    "event_of": {"receivers/pagerduty.py"},
+    "post_json": {"receivers/webhook.py", "receivers/pagerduty.py"},
     "savefig": {"charts.py"},
 }
 """What leads out, and the one place, or few, that may call it; `context.log` is looked up there."""
@@ -217,11 +225,15 @@ def tag_of_a_tick(name: str) -> str:
     return str(started.tags["batch_assets/reason"])
 
 
-def webhook(name: str) -> str:
+def notification(name: str) -> Notification:
     sender = Sender("inst", "livedash", "run-1", "https://dagster.example")
     state = AlertState("error_rate", True, Severity.ERROR, f"Of {name}.", datetime.now(UTC))
     advice = f"See `batch-assets status --company {name}`."
-    body = body_of(state, what_to_do=advice, behind=(f"Of {name}.",), sender=sender)
+    return notification_of(state, what_to_do=advice, behind=(f"Of {name}.",), sender=sender)
+
+
+def webhook(name: str) -> str:
+    body = body_of(notification(name))
     assert body["behind"] == [body["summary"]]
     said, what_to_do, link = str(body["text"]).split("\n")
     assert link == "https://dagster.example/runs/run-1"
@@ -233,6 +245,22 @@ def webhook(name: str) -> str:
     for one in (str(body["summary"]), said):
         rendered = MarkdownIt("commonmark", {"html": True}).enable("strikethrough").render(one)
         assert rendered.count("<") == 2, rendered
+    return everything.replace(WORD_JOINER, "")
+
+
+def pagerduty(name: str) -> str:
+    event = event_of(notification(name))
+    payload = event["payload"]
+    assert isinstance(payload, dict)
+    summary, details = str(payload["summary"]), payload["custom_details"]
+    (said,) = details["behind"]
+    assert summary.startswith("error_rate on livedash: Of ")
+    assert summary.endswith(said)
+    everything = "".join(texts_in(event | {"links": [], "client_url": ""}))
+    for command in ("@channel", "@everyone", "https://e", "]("):
+        assert command not in everything
+    rendered = MarkdownIt("commonmark", {"html": True}).enable("strikethrough").render(summary)
+    assert rendered.count("<") == 2, rendered
     return everything.replace(WORD_JOINER, "")
 
 
@@ -250,8 +278,10 @@ WAYS: Final[dict[str, Callable[[str], str]]] = {
     "The reason of a tick": reason_of_a_tick,
     "A tag that a tick gives a run": tag_of_a_tick,
     "The body of a webhook": webhook,
+    "An event for PagerDuty": pagerduty,
 }
 """By the name that the document has for each."""
+TO_RECEIVERS = ("The body of a webhook", "An event for PagerDuty")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -259,7 +289,7 @@ def test_whatever_a_name_holds_nothing_steers_or_hides(way: str) -> None:
     for bad, name in HOSTILE.items():
         text = WAYS[way](name)
         assert hidden_in(text) == [], bad
-        if name.isascii() and name.isprintable() and way != "The body of a webhook":
+        if name.isascii() and name.isprintable() and way not in TO_RECEIVERS:
             assert name in text or json.dumps(name)[1:-1] in text, f"{bad} is shown as it is"
 
 

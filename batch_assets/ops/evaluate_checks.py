@@ -1,4 +1,4 @@
-"""The op that raises alerts, and how it tells of them."""
+"""The op that raises alerts, and how it reports them."""
 
 from typing import Final
 
@@ -13,7 +13,6 @@ from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.settings import Settings
 from batch_assets.stages import alerting
 from batch_assets.store.alerts import Alerts
-from batch_assets.webhook.client import Webhook
 
 _EVALUATED_ELSEWHERE: Final = (OPEN_ROWS, ALL_ROWS)
 
@@ -29,12 +28,12 @@ def evaluate_checks(
     database: DatabaseResource,
     wiring: WiringResource,
 ) -> int:
-    """Judge the figures of the recent runs, and tell the webhook what has changed."""
+    """Judge the figures of the recent runs, and deliver what has changed to each receiver."""
     report = alerting.evaluate(
         Alerts(database.engine),
         wiring.settings.alert_limits(),
         outcomes=_outcomes(context.instance),
-        receiver=_receiver(wiring.settings, context.run_id),
+        audience=_audience(wiring.settings, context.run_id),
     )
     # Each run has made the assets anew, and a check that was not evaluated since counts as open.
     for verdict in report.verdicts:
@@ -46,26 +45,37 @@ def evaluate_checks(
         {
             "raised": ", ".join(raised) or "none",
             "changed_alerts": len(report.changed),
-            "told_alerts": report.told,
-            "untold_alerts": report.untold,
+            "told_alerts": report.delivered,
+            "untold_alerts": report.pending,
         },
     )
     return len(raised)
 
 
 def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:
-    """Say what has changed, and what could not be told."""
+    """Say what has changed, and what was not delivered."""
     for change in report.changed:
         if change.is_raised:
             log_of(context).warning("%s is raised: %s", change.name, change.summary)
         else:
             log_of(context).info("%s is resolved: %s", change.name, change.summary)
-    if report.failure:
-        log_of(context).warning(
-            "%d alerts could not be told to the webhook (%s): the next run tries again.",
-            report.untold,
-            report.failure,
-        )
+    for delivery in report.deliveries:
+        if delivery.pending:
+            log_of(context).warning(
+                "%d alerts could not be delivered to the receiver %s (%s): the next run tries "
+                "again.",
+                delivery.pending,
+                delivery.receiver,
+                delivery.failure,
+            )
+        if delivery.refused:
+            log_of(context).warning(
+                "%d alerts were refused by the receiver %s (%s). They are not sent again before "
+                "its settings are changed.",
+                delivery.refused,
+                delivery.receiver,
+                delivery.refusal,
+            )
 
 
 def evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
@@ -102,9 +112,7 @@ def _outcomes(instance: dg.DagsterInstance) -> list[CheckOutcome]:
     return outcomes
 
 
-def _receiver(settings: Settings, run_id: str) -> alerting.Receiver | None:
-    """The webhook, where one is configured."""
-    url = settings.alert_webhook_url
-    if url is None:
-        return None
-    return alerting.Receiver(Webhook(url.get_secret_value()), run_id, settings.ui_url)
+def _audience(settings: Settings, run_id: str) -> alerting.Audience | None:
+    """The receivers that are configured, if any is."""
+    receivers = settings.receivers()
+    return alerting.Audience(receivers, run_id, settings.ui_url) if receivers else None

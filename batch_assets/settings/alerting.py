@@ -1,7 +1,14 @@
 """From when on alerts are raised, and who is told."""
 
+import re
+from typing import Annotated
 from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, SecretStr
+
+from batch_assets.receivers.pagerduty import EVENTS_URL, PagerDuty
+from batch_assets.receivers.receiver import Receiver
+from batch_assets.receivers.webhook import Webhook
 from batch_assets.settings.fields import (
     DAY,
     MANY,
@@ -15,6 +22,15 @@ from batch_assets.settings.fields import (
     setting,
     whole,
 )
+
+
+def _check_routing_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch("[A-Za-z0-9]{32}", key.get_secret_value()):
+        raise ValueError
+    return key
+
+
+RoutingKey = Annotated[SecretStr, AfterValidator(_check_routing_key)]
 
 
 class Alerting(Family):
@@ -92,6 +108,21 @@ class Alerting(Family):
         "Who is told when an alert is raised or resolved: one POST for each change. It may hold a "
         "token, and is shown nowhere.",
     )
+    alert_pagerduty_routing_key: RoutingKey | None = setting(
+        "BATCH_ALERT_PAGERDUTY_ROUTING_KEY",
+        None,
+        Allowed("the 32 letters and digits of an integration's key"),
+        "Who is told by PagerDuty's Events API v2: an incident is triggered when an alert is "
+        "raised, and resolved with it. It is a secret, and is shown nowhere. See "
+        "[alerts.md](alerts.md#pagerduty).",
+    )
+    alert_pagerduty_url: str = setting(
+        "BATCH_ALERT_PAGERDUTY_URL",
+        EVENTS_URL,
+        matching(WEB_ADDRESS.text, r"^https?://\S+$"),
+        "Where these events go; in the EU service region "
+        "https://events.eu.pagerduty.com/v2/enqueue.",
+    )
     ui_url: str | None = setting(
         "BATCH_UI_URL",
         None,
@@ -111,3 +142,12 @@ class Alerting(Family):
         """The names by which the UI is called from elsewhere."""
         host = urlsplit(self.ui_url or "").hostname
         return frozenset({*(self.ui_hosts or ()), *([host] if host else [])})
+
+    def receivers(self) -> list[Receiver]:
+        """Who is told of alerts, of all the receivers that there are."""
+        url, key = self.alert_webhook_url, self.alert_pagerduty_routing_key
+        configured = (
+            Webhook(url.get_secret_value()) if url else None,
+            PagerDuty(key.get_secret_value(), url=self.alert_pagerduty_url) if key else None,
+        )
+        return [receiver for receiver in configured if receiver is not None]

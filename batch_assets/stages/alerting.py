@@ -1,10 +1,11 @@
-"""Alerts: judged at the end of each run, kept when they change, and told of once.
+"""Alerts: judged at the end of each run, kept when they change, and delivered to each receiver.
 
-A change is committed before it is told of, and claimed by the run that tells. If telling fails, or
-the run is killed meanwhile, a later run tells of it with the same event id: at least once.
+A change is committed before it is delivered, and claimed by the run that delivers it. If a delivery
+fails, or the run is killed meanwhile, a later run repeats it with the same event id: at least once.
+Each receiver has its own deliveries: what one of them did not take keeps nothing from the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from batch_assets.domain.alerts.records import (
@@ -12,22 +13,45 @@ from batch_assets.domain.alerts.records import (
     Change,
     CheckOutcome,
     Limits,
+    Outcome,
     Recent,
     Verdict,
 )
 from batch_assets.domain.alerts.rules import blame, changes, judge, judge_outcome
+from batch_assets.receivers.receiver import (
+    DeliveryError,
+    Notification,
+    Receiver,
+    RefusedError,
+    Sender,
+    notification_of,
+)
 from batch_assets.store.alerts import Alerts
-from batch_assets.webhook.body import Sender, body_of
-from batch_assets.webhook.client import Webhook, WebhookError
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
-    """Whom changes are told, and from which run."""
+class Audience:
+    """Whom changes are delivered to, and from which run."""
 
-    webhook: Webhook
+    receivers: Sequence[Receiver]
     run_id: str
     ui_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of the changes that one receiver was to be handed, earlier ones included."""
+
+    receiver: str
+    delivered: int = 0
+    pending: int = 0
+    """A later run tries again."""
+    failure: str | None = None
+    """Why these are."""
+    refused: int = 0
+    """Not tried again before its settings are others."""
+    refusal: str | None = None
+    """Why these were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +61,23 @@ class AlertReport:
     verdicts: Sequence[Verdict]
     """Every alert but those that are evaluated elsewhere."""
     changed: Sequence[Change] = ()
-    told: int = 0
-    """Changes that were delivered, earlier ones included."""
-    untold: int = 0
-    """Changes that were not: a later run tries again."""
-    failure: str | None = None
-    """Why they were not."""
+    deliveries: Sequence[Delivery] = ()
+    """One for each receiver that something was pending for."""
+
+    @property
+    def delivered(self) -> int:
+        """Of all receivers."""
+        return sum(delivery.delivered for delivery in self.deliveries)
+
+    @property
+    def pending(self) -> int:
+        """Of all receivers."""
+        return sum(delivery.pending for delivery in self.deliveries)
 
 
 def look(alerts: Alerts, limits: Limits) -> list[Verdict]:
     """Every alert as it is now; changes nothing, and is one statement, or two if one is raised."""
-    return _look(alerts, limits)[1]
+    return _look(alerts, limits, ())[1]
 
 
 def evaluate(
@@ -55,28 +85,39 @@ def evaluate(
     limits: Limits,
     *,
     outcomes: Sequence[CheckOutcome] = (),
-    receiver: Receiver | None = None,
+    audience: Audience | None = None,
 ) -> AlertReport:
-    """Judge, keep what has changed, and tell of what nobody has been told yet.
+    """Judge, keep what has changed, and deliver what is pending.
 
     `outcomes` are checks that were evaluated elsewhere. One statement if nothing is raised or
-    has changed; one more if something is raised, one if something changes, two for telling.
+    has changed; one more if something is raised, one if something changes, two for each receiver
+    that something is pending for.
     """
-    recent, verdicts = _look(alerts, limits)
+    receivers = audience.receivers if audience is not None else ()
+    recent, verdicts = _look(alerts, limits, receivers)
     every = [*verdicts, *map(judge_outcome, outcomes)]
     changed = changes(every, recent.states)
     if changed:
         alerts.change(changed, recent.judged_at)
     report = AlertReport(verdicts, changed)
-    is_any_untold = any(state.is_untold for state in recent.states.values())
-    if receiver is None or not (changed or is_any_untold):
+    if audience is None:
         return report
-    return _told(alerts, receiver, recent, every, report)
+
+    sender = Sender(recent.installation_id, recent.database, audience.run_id, audience.ui_url)
+    waiting = {name for state in recent.states.values() for name in state.pending}
+    deliveries = [
+        _deliver(alerts, receiver, lambda state: _notification(state, every, sender))
+        for receiver in receivers
+        if changed or receiver.name in waiting
+    ]
+    return replace(report, deliveries=deliveries)
 
 
-def _look(alerts: Alerts, limits: Limits) -> tuple[Recent, list[Verdict]]:
+def _look(
+    alerts: Alerts, limits: Limits, receivers: Sequence[Receiver]
+) -> tuple[Recent, list[Verdict]]:
     window_seconds = limits.window_minutes * 60
-    recent = alerts.recent(window_seconds)
+    recent = alerts.recent(window_seconds, {one.name: one.fingerprint for one in receivers})
     verdicts = judge(recent, limits)
     raised = [verdict.name for verdict in verdicts if verdict.is_raised]
     if not raised:
@@ -84,34 +125,42 @@ def _look(alerts: Alerts, limits: Limits) -> tuple[Recent, list[Verdict]]:
     return recent, blame(verdicts, alerts.behind(raised, window_seconds))
 
 
-def _told(
-    alerts: Alerts,
-    receiver: Receiver,
-    recent: Recent,
-    verdicts: Sequence[Verdict],
-    report: AlertReport,
-) -> AlertReport:
-    sender = Sender(recent.installation_id, recent.database, receiver.run_id, receiver.ui_url)
-    claimed = alerts.claim_untold()
+def _deliver(
+    alerts: Alerts, receiver: Receiver, notify: Callable[[AlertState], Notification]
+) -> Delivery:
+    """Hand a receiver what is pending for it, until it does not take something."""
+    claimed = alerts.claim_pending(receiver.name, receiver.fingerprint)
     if not claimed:
-        return report
-    told: list[AlertState] = []
-    failure = None
+        return Delivery(receiver.name)
+    outcomes: list[Outcome] = []
+    failure = refusal = None
     for state in claimed:
         try:
-            receiver.webhook.post(_body(state, verdicts, sender))
-        except WebhookError as error:
+            receiver.deliver(notify(state))
+            outcomes.append(Outcome.DELIVERED)
+        except RefusedError as error:
+            refusal = str(error)
+            outcomes.append(Outcome.REFUSED)
+        except DeliveryError as error:
             # The others would take as long to fail.
             failure = str(error)
             break
-        told.append(state)
-    untold = claimed[len(told) :]
-    alerts.record_told(told, untold)
-    return replace(report, told=len(told), untold=len(untold), failure=failure)
+    outcomes += [Outcome.PENDING] * (len(claimed) - len(outcomes))
+    alerts.record_deliveries(
+        receiver.name, receiver.fingerprint, list(zip(claimed, outcomes, strict=True))
+    )
+    return Delivery(
+        receiver.name,
+        delivered=outcomes.count(Outcome.DELIVERED),
+        pending=outcomes.count(Outcome.PENDING),
+        failure=failure,
+        refused=outcomes.count(Outcome.REFUSED),
+        refusal=refusal,
+    )
 
 
-def _body(state: AlertState, verdicts: Sequence[Verdict], sender: Sender) -> dict[str, object]:
-    """What is told of a change: what to do is said as long as it is raised."""
+def _notification(state: AlertState, verdicts: Sequence[Verdict], sender: Sender) -> Notification:
+    """What a change is delivered as: what to do is said as long as it is raised."""
     now = [one for one in verdicts if one.name == state.name and one.is_raised and state.is_raised]
     what_to_do, behind = (now[0].advice, now[0].faults) if now else ("", ())
-    return body_of(state, what_to_do=what_to_do, behind=behind, sender=sender)
+    return notification_of(state, what_to_do=what_to_do, behind=behind, sender=sender)

@@ -1,4 +1,4 @@
-"""What the alerts are judged by, which are raised, and who tells of it. Each is one statement."""
+"""What the alerts are judged by, which are raised, and who knows of it. Each is one statement."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from batch_assets.domain.alerts.measures import BREAKER_MINUTES, LIVEDASH_MINUTES
-from batch_assets.domain.alerts.records import AlertState, Change, Fault, Recent, Severity
+from batch_assets.domain.alerts.records import AlertState, Change, Fault, Outcome, Recent, Severity
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.needs import NEEDS, named
@@ -15,23 +15,29 @@ from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
-TELL_SECONDS: Final = 24 * 60 * 60.0
-"""That an alert was resolved longer ago than that is no news."""
+NEWS_SECONDS: Final = 24 * 60 * 60.0
+"""Who has not heard that an alert was raised need not know that it was resolved longer ago."""
 CLAIM_SECONDS: Final = 300.0
-"""How long telling of changes may take; then another run may do it."""
+"""How long the delivery of changes to one receiver may take; then another run may do it."""
 
 
 class Alerts(EngineQueries):
     """Reads the figures of recent runs, and reads and moves the state of the alerts."""
 
     @retry_lost
-    def recent(self, window_seconds: float) -> Recent:
-        """What the runs within the window and the last day have recorded, and what is raised."""
+    def recent(self, window_seconds: float, receivers: Mapping[str, str] | None = None) -> Recent:
+        """What the runs within the window and the last day have recorded, and what is raised.
+
+        `receivers` are the fingerprints, by name, of those for whom changes may be pending.
+        """
+        asked = receivers or {}
         parameters = {
+            "receivers": list(asked),
+            "fingerprints": list(asked.values()),
             "window_seconds": window_seconds,
             "breaker_seconds": BREAKER_MINUTES * 60.0,
             "livedash_seconds": LIVEDASH_MINUTES * 60.0,
-            "tell_seconds": TELL_SECONDS,
+            "news_seconds": NEWS_SECONDS,
             **NEEDS,
         }
         with self.autocommit.connect() as connection:
@@ -50,7 +56,7 @@ class Alerts(EngineQueries):
 
     @retry_lost
     def change(self, changes: Sequence[Change], judged_at: datetime) -> None:
-        """Keep these changes, which are untold from then on; what another run has kept stays."""
+        """Keep these changes, pending for every receiver; what another run has kept stays."""
         parameters = {
             "names": [change.name for change in changes],
             "raised": [change.is_raised for change in changes],
@@ -62,31 +68,46 @@ class Alerts(EngineQueries):
             connection.execute(SQL["change"], parameters)
 
     @retry_lost
-    def claim_untold(self) -> list[AlertState]:
-        """The changes that nobody has told of or is telling of, by name; they are ours to tell."""
-        parameters = {"tell_seconds": TELL_SECONDS, "claim_seconds": CLAIM_SECONDS}
+    def claim_pending(self, receiver: str, fingerprint: str) -> list[AlertState]:
+        """The changes that are pending for a receiver, by name; they are ours to deliver.
+
+        Not those that another run is delivering, nor a change that follows one of these.
+        """
+        parameters = {
+            "receiver": receiver,
+            "fingerprint": fingerprint,
+            "news_seconds": NEWS_SECONDS,
+            "claim_seconds": CLAIM_SECONDS,
+        }
         with self.autocommit.connect() as connection:
-            rows = [row._asdict() for row in connection.execute(SQL["claim_untold"], parameters)]
+            rows = [row._asdict() for row in connection.execute(SQL["claim_pending"], parameters)]
         return sorted((_state(row) for row in rows), key=lambda state: state.name)
 
     @retry_lost
-    def record_told(self, told: Sequence[AlertState], untold: Sequence[AlertState]) -> None:
-        """Note which of the claimed changes were delivered; the others are free to be claimed."""
-        all_of_them = [*told, *untold]
+    def record_deliveries(
+        self, receiver: str, fingerprint: str, outcomes: Sequence[tuple[AlertState, Outcome]]
+    ) -> None:
+        """Note what became of the claimed changes; what is still pending is free to be claimed."""
         parameters = {
-            "names": [state.name for state in all_of_them],
-            "since": [state.since for state in all_of_them],
-            "told": [True] * len(told) + [False] * len(untold),
+            "receiver": receiver,
+            "fingerprint": fingerprint,
+            "names": [state.name for state, _ in outcomes],
+            "since": [state.since for state, _ in outcomes],
+            "raised": [state.is_raised for state, _ in outcomes],
+            "outcomes": [str(outcome) for _, outcome in outcomes],
         }
         with self.autocommit.connect() as connection:
-            connection.execute(SQL["record_told"], parameters)
+            connection.execute(SQL["record_deliveries"], parameters)
 
 
 def _state(row: Mapping[str, Any]) -> AlertState:
     """A row, or what JSON has made of it."""
     known = {field.name: row[field.name] for field in fields(AlertState) if field.name in row}
+    pending = tuple(row.get("pending", ()))
     since = row["since"]
     if isinstance(since, str):
         since = datetime.fromisoformat(since)
     severity = Severity(row["severity"])
-    return AlertState(**{**known, "severity": severity, "since": since.astimezone(UTC)})
+    return AlertState(
+        **{**known, "severity": severity, "since": since.astimezone(UTC), "pending": pending}
+    )

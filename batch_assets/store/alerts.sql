@@ -1,3 +1,17 @@
+-- part: is_pending
+-- Of an alert (a) and a receiver (r) with what it was given last (d), if anything: whether the alert's
+-- last change waits for it. That something is over is no news after a while, but to whoever has heard
+-- that it began. What was refused waits again once the address or the key is another.
+(
+    d.since IS DISTINCT FROM a.since
+    OR (d.delivered_at IS NULL AND d.refused_by IS DISTINCT FROM r.fingerprint)
+)
+AND (
+    a.is_raised
+    OR d.is_open
+    OR a.since > statement_timestamp() - make_interval(secs => :news_seconds)
+)
+
 -- name: recent
 -- One look: what the runs of the last day have recorded, and which alerts are raised. What it reads
 -- are the day's runs by the index on recorded_at, whatever there was before. Sums without a run are
@@ -85,12 +99,16 @@ SELECT
             'severity', a.severity,
             'summary', a.summary,
             'since', a.since,
-            'is_untold',
-            a.notified_at IS NULL
-                AND (
-                    a.is_raised
-                    OR a.since > statement_timestamp() - make_interval(secs => :tell_seconds)
-                )
+            'pending', (
+                SELECT coalesce(json_agg(r.name), '[]')
+                FROM unnest(
+                    CAST(:receivers AS text[]), CAST(:fingerprints AS text[])
+                ) AS r (name, fingerprint)
+                LEFT JOIN batch_assets.alert_delivery AS d
+                    ON d.receiver = r.name AND d.alert = a.name
+                WHERE
+                    -- here: is_pending
+            )
         ))
         FROM batch_assets.alert AS a
     ) AS states
@@ -287,41 +305,59 @@ ON CONFLICT (name) DO UPDATE
 SET is_raised = excluded.is_raised,
     severity = excluded.severity,
     summary = excluded.summary,
-    since = excluded.since,
-    claimed_until = NULL,
-    notified_at = NULL
+    since = excluded.since
 WHERE a.since < excluded.since
     AND (
         a.is_raised <> excluded.is_raised
         OR (excluded.is_raised AND a.severity = 'WARN' AND excluded.severity = 'ERROR')
     )
 
--- name: claim_untold
--- Whoever claims a change tells of it; one that died before it could is replaced after that time.
-WITH untold AS (
-    SELECT a.name
+-- name: claim_pending
+-- Whoever claims a change delivers it; one that died before it could is replaced after that time. A
+-- change waits while an earlier one is on its way, so that a receiver hears of them in their order.
+WITH claimed AS (
+    INSERT INTO batch_assets.alert_delivery AS c (receiver, alert, since, claimed_until)
+    SELECT r.name, a.name, a.since, clock_timestamp() + make_interval(secs => :claim_seconds)
     FROM batch_assets.alert AS a
-    WHERE a.notified_at IS NULL
-        AND (a.claimed_until IS NULL OR a.claimed_until < clock_timestamp())
-        AND (
-            a.is_raised
-            OR a.since > statement_timestamp() - make_interval(secs => :tell_seconds)
-        )
+    CROSS JOIN (
+        SELECT CAST(:receiver AS text) AS name, CAST(:fingerprint AS text) AS fingerprint
+    ) AS r
+    LEFT JOIN batch_assets.alert_delivery AS d ON d.receiver = r.name AND d.alert = a.name
+    WHERE (d.claimed_until IS NULL OR d.claimed_until < clock_timestamp())
+        AND
+        -- here: is_pending
     ORDER BY a.name
-    FOR UPDATE SKIP LOCKED
+    ON CONFLICT (receiver, alert) DO UPDATE
+    SET since = excluded.since,
+        claimed_until = excluded.claimed_until,
+        delivered_at = NULL,
+        refused_by = NULL
+    -- What another run has claimed or delivered meanwhile is its own.
+    WHERE (c.claimed_until IS NULL OR c.claimed_until < clock_timestamp())
+        AND (
+            c.since < excluded.since
+            OR (
+                c.delivered_at IS NULL
+                AND c.refused_by IS DISTINCT FROM CAST(:fingerprint AS text)
+            )
+        )
+    RETURNING c.alert, c.since
 )
-UPDATE batch_assets.alert AS a
-SET claimed_until = clock_timestamp() + make_interval(secs => :claim_seconds)
-FROM untold
-WHERE a.name = untold.name
-RETURNING a.name, a.is_raised, a.severity, a.summary, a.since
+SELECT a.name, a.is_raised, a.severity, a.summary, a.since
+FROM claimed AS c
+JOIN batch_assets.alert AS a ON a.name = c.alert AND a.since = c.since
 
--- name: record_told
--- What was not delivered may be claimed by the next run. A change that came meanwhile is untold.
-UPDATE batch_assets.alert AS a
+-- name: record_deliveries
+-- What is still pending may be claimed by the next run.
+UPDATE batch_assets.alert_delivery AS d
 SET claimed_until = NULL,
-    notified_at = CASE WHEN t.is_told THEN clock_timestamp() END
+    delivered_at = CASE WHEN o.outcome = 'delivered' THEN clock_timestamp() END,
+    refused_by = CASE WHEN o.outcome = 'refused' THEN CAST(:fingerprint AS text) END,
+    is_open = CASE WHEN o.outcome = 'delivered' THEN o.is_raised ELSE d.is_open END
 FROM unnest(
-    CAST(:names AS text[]), CAST(:since AS timestamptz[]), CAST(:told AS boolean[])
-) AS t (name, since, is_told)
-WHERE a.name = t.name AND a.since = t.since AND a.notified_at IS NULL
+    CAST(:names AS text[]),
+    CAST(:since AS timestamptz[]),
+    CAST(:raised AS boolean[]),
+    CAST(:outcomes AS text[])
+) AS o (name, since, is_raised, outcome)
+WHERE d.receiver = :receiver AND d.alert = o.name AND d.since = o.since AND d.delivered_at IS NULL

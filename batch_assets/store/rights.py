@@ -33,6 +33,7 @@ OWN_RIGHTS: Final = {
     "account_pause": "SELECT INSERT UPDATE",
     "alembic_version": "SELECT",
     "alert": "SELECT INSERT UPDATE",
+    "alert_delivery": "SELECT INSERT UPDATE",
     "attempt": "SELECT INSERT UPDATE",
     "batch": "SELECT INSERT UPDATE DELETE",
     "breaker": "SELECT INSERT UPDATE DELETE",

@@ -1,4 +1,4 @@
-"""The job evaluates every check whatever else fails, tells the webhook, and shows no address."""
+"""The job evaluates every check whatever else fails, tells each receiver, and shows no secret."""
 
 import json
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from batch_assets_tests.dagster.reading import (
 )
 from batch_assets_tests.factories import make_company, make_requests, make_run_metric
 from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer
+from batch_assets_tests.receivers.pagerduty_server import PagerDutyServer
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 
@@ -51,11 +52,11 @@ def record(engine: Engine, **figures: float | None) -> None:
         make_run_metric(connection, figures)
 
 
-def told(receiver: ScriptedServer) -> list[dict[str, object]]:
+def delivered(receiver: ScriptedServer) -> list[dict[str, object]]:
     return [json.loads(call.body) for call in receiver.calls]
 
 
-def test_every_check_is_evaluated_and_a_change_is_told(
+def test_every_check_is_evaluated_and_a_change_is_delivered(
     run: Run, engine: Engine, receiver: ScriptedServer, instance: dg.DagsterInstance
 ) -> None:
     first = run()
@@ -91,7 +92,7 @@ def test_every_check_is_evaluated_and_a_change_is_told(
     third = run()
     assert evaluations(third).keys() == said.keys()
     assert not evaluations(third)["error_rate"].passed
-    (body,) = told(receiver)
+    (body,) = delivered(receiver)
     assert (body["name"], body["run_id"]) == ("error_rate", second.run_id)
     assert body["run_url"] == f"https://dagster.example/runs/{second.run_id}"
     for one in (first, second, third):
@@ -107,7 +108,7 @@ def test_the_receiver_may_fail_and_the_run_does_not(
     assert away.success
     assert metadata_of(away, "evaluate_checks")["untold_alerts"] == 1
     stored = everything_stored(instance, away.run_id)
-    assert "1 alerts could not be told to the webhook (it answered 500)" in stored
+    assert "1 alerts could not be delivered to the receiver webhook (it answered 500)" in stored
     assert TOKEN not in stored
     receiver.answer(Reply())
     assert metadata_of(run(), "evaluate_checks")["told_alerts"] == 1
@@ -116,7 +117,32 @@ def test_the_receiver_may_fail_and_the_run_does_not(
     assert TOKEN not in str(kept)
 
 
-def test_rows_that_are_not_conserved_are_told_of(
+def test_a_key_that_pagerduty_refuses_is_said_once_and_shown_nowhere(
+    run_job: RunJob,
+    database_url: str,
+    api: RunningServer,
+    engine: Engine,
+    instance: dg.DagsterInstance,
+) -> None:
+    key = "canary00" * 4
+    server = PagerDutyServer("e93facc04764012d7bfb002500d5d1a6")
+    record(engine, failed_batches=1)
+    with server.listening() as url:
+        environ = {
+            "BATCH_ALERT_PAGERDUTY_ROUTING_KEY": key,
+            "BATCH_ALERT_PAGERDUTY_URL": url,
+        }
+        runs = [run_job(database_url, base_url=api.base_url, environ=environ) for _ in range(2)]
+    stored = [everything_stored(instance, one.run_id) for one in runs]
+    assert all(one.success for one in runs)
+    assert "1 alerts were refused by the receiver pagerduty (it answered 400: see " in stored[0]
+    assert "refused by the receiver" not in stored[1]
+    assert key not in stored[0] + stored[1]
+    assert metadata_of(runs[0], "evaluate_checks")["untold_alerts"] == 0
+    assert server.refusals == ["Invalid routing key"]
+
+
+def test_rows_that_are_not_conserved_are_reported(
     run: Run, engine: Engine, receiver: ScriptedServer
 ) -> None:
     with engine.begin() as connection:
@@ -125,13 +151,13 @@ def test_rows_that_are_not_conserved_are_told_of(
     with engine.begin() as connection:
         connection.execute(text("UPDATE batch_assets.batch SET completed = completed + 1"))
     run()
-    (body,) = told(receiver)
+    (body,) = delivered(receiver)
     assert (body["name"], body["state"]) == ("open_rows_conserved", "raised")
     assert "batch_counters: 1." in str(body["summary"])
     with engine.begin() as connection:
         connection.execute(text("UPDATE batch_assets.batch SET completed = completed - 1"))
     run()
-    assert [one["state"] for one in told(receiver)] == ["raised", "resolved"]
+    assert [one["state"] for one in delivered(receiver)] == ["raised", "resolved"]
 
 
 def test_they_are_evaluated_after_a_run_that_fails(
@@ -145,7 +171,7 @@ def test_they_are_evaluated_after_a_run_that_fails(
     assert not evaluations(result)["open_breaker"].passed
 
 
-def test_checks_can_be_asked_by_themselves_and_tell_nobody(
+def test_checks_can_be_asked_by_themselves_and_nobody_is_told(
     run: Run, engine: Engine, receiver: ScriptedServer
 ) -> None:
     record(engine, failed_batches=2, completed_requests=100)

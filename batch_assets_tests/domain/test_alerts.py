@@ -23,8 +23,9 @@ from batch_assets.domain.alerts.records import (
 )
 from batch_assets.domain.alerts.rules import RULES, blame, changes, judge, judge_outcome
 from batch_assets.domain.metrics import GROUPS, figure_types
+from batch_assets.receivers.receiver import Sender, notification_of
+from batch_assets.receivers.webhook import body_of
 from batch_assets.settings import setting_names
-from batch_assets.webhook.body import Sender, body_of
 from batch_assets_tests.policies import some_limits
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -236,7 +237,7 @@ def test_every_number_is_there_every_time() -> None:
         assert well.numbers.keys() == unknown.numbers.keys(), well.name
 
 
-def test_a_change_is_told_once_and_so_is_that_it_became_worse() -> None:
+def test_a_change_is_reported_once_and_so_is_that_it_became_worse() -> None:
     late = replace(WELL, oldest_in_flight_seconds=2 * HOUR)
     overdue = replace(WELL, oldest_in_flight_seconds=25 * HOUR)
     (first,) = changes(judge(late, LIMITS), {})
@@ -252,7 +253,7 @@ def test_a_change_is_told_once_and_so_is_that_it_became_worse() -> None:
     assert over.summary.endswith("It was raised at 2026-03-04 11:00 UTC.")
 
 
-def test_a_check_that_is_evaluated_elsewhere_is_told_like_an_alert() -> None:
+def test_a_check_that_is_evaluated_elsewhere_is_reported_like_an_alert() -> None:
     broken = CheckOutcome("open_rows_conserved", False, Severity.ERROR, "batch_counters: 1.")
     verdict = judge_outcome(broken)
     assert "`batch-assets audit`" in verdict.advice
@@ -334,8 +335,8 @@ def test_the_documentation_has_every_alert_with_its_asset_and_what_to_do() -> No
     assert documented.keys() == RULES.keys()
     worst = replace(WELL, oldest_in_flight_seconds=2 * HOUR)
     assert documented == {one.name: str(one.severity) for one in judge(worst, LIMITS)}
-    told = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
-    assert set(RULES) <= set(told)
+    advised = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
+    assert set(RULES) <= set(advised)
 
 
 def test_the_documentation_has_every_key_of_the_webhooks_body() -> None:
@@ -343,7 +344,7 @@ def test_the_documentation_has_every_key_of_the_webhooks_body() -> None:
     (example,) = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
     state = AlertState("error_rate", True, Severity.ERROR, "Too many.", NOW)
     sender = Sender("i", "livedash", "5b1e", "https://dagster.example")
-    body = body_of(state, what_to_do="Look.", behind=(), sender=sender)
+    body = body_of(notification_of(state, what_to_do="Look.", behind=(), sender=sender))
     assert list(json.loads(example)) == list(body)
     assert set(re.findall(r"`(\w+)`", page)) >= body.keys() - {
         "installation_id",

@@ -136,6 +136,8 @@ def test_secrets_are_shown_nowhere() -> None:
     names = ("DATABASE_URL", "DAGSTER_DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
     environ = dict.fromkeys(names, f"postgresql://user:{secret}@host/name")
     environ["BATCH_ALERT_WEBHOOK_URL"] = f"https://user:{secret}@host/name"
+    environ["BATCH_ALERT_PAGERDUTY_ROUTING_KEY"] = secret.replace("-", "") + "0" * 22
+    assert "canary3f1b" not in repr(load_settings(environ))
     assert secret not in repr(load_settings(environ))
     assert secret not in str(load_settings(environ).model_dump())
     assert secret not in "\n".join(refusal(**environ, BATCH_MIN_SIZE="ten"))
@@ -154,6 +156,19 @@ def test_a_webhook_is_called_by_http_and_https_only_and_never_quoted() -> None:
             "BATCH_ALERT_WEBHOOK_URL is wrong: it must be a URL http://… or https://…."
         ]
     assert load_settings({"BATCH_ALERT_WEBHOOK_URL": "HTTPS://a.example"}).alert_webhook_url
+
+
+def test_the_key_of_pagerduty_has_its_form_and_is_never_quoted() -> None:
+    for key in ("canary", "e+kd5BWM-NCknhB3XnYg", "x" * 33, "x" * 31 + "-", "x" * 31 + "é"):
+        assert refusal(BATCH_ALERT_PAGERDUTY_ROUTING_KEY=key) == [
+            "BATCH_ALERT_PAGERDUTY_ROUTING_KEY is wrong: it must be the 32 letters and digits of "
+            "an integration's key."
+        ]
+    key = "canary00" * 4
+    for there in ("BATCH_ALERT_PAGERDUTY_URL", "BATCH_UI_HOSTS"):
+        sentences = refusal(BATCH_ALERT_PAGERDUTY_ROUTING_KEY=key, **{there: f"//{key}"})
+        assert len(sentences) == 1
+        assert key not in sentences[0]
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:

@@ -149,3 +149,19 @@ def test_the_uis_names_are_those_that_were_set_and_the_one_of_its_address() -> N
     assert load_settings({}).ui_names == frozenset()
     environ = {"BATCH_UI_HOSTS": "A.example, ::1", "BATCH_UI_URL": "https://b.example:8443/x"}
     assert load_settings(environ).ui_names == {"a.example", "::1", "b.example"}
+
+
+def test_each_receiver_is_there_once_it_is_configured() -> None:
+    hook = {"BATCH_ALERT_WEBHOOK_URL": "https://a.example/canary"}
+    key = {"BATCH_ALERT_PAGERDUTY_ROUTING_KEY": "canary00" * 4}
+    europe = {"BATCH_ALERT_PAGERDUTY_URL": "https://events.eu.pagerduty.com/v2/enqueue"}
+
+    def names(**environ: str) -> list[str]:
+        return [receiver.name for receiver in load_settings(environ).receivers()]
+
+    assert names() == names(**europe) == []
+    assert (names(**hook), names(**key)) == (["webhook"], ["pagerduty"])
+    assert names(**hook, **key) == ["webhook", "pagerduty"]
+    (there,) = load_settings(key | europe).receivers()
+    (here,) = load_settings(key).receivers()
+    assert there.fingerprint != here.fingerprint

@@ -1,25 +1,30 @@
-"""Alerts are kept and told once for each change, on a real database and a real receiver."""
+"""Alerts are kept and each change delivered once, on a real database and to real receivers."""
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.alerts.records import CheckOutcome, Severity
-from batch_assets.stages.alerting import AlertReport, Receiver, evaluate, look
+from batch_assets.receivers.pagerduty import PagerDuty
+from batch_assets.receivers.webhook import Webhook
+from batch_assets.stages.alerting import AlertReport, Audience, evaluate, look
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.counting import Tally, count_statements, counted_into
-from batch_assets.webhook.client import Webhook
 from batch_assets_tests.factories import make_run_metric
 from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer
 from batch_assets_tests.policies import some_limits
+from batch_assets_tests.receivers.pagerduty_server import PagerDutyServer
 
 LIMITS = some_limits()
 TOKEN = "canary-51aa"
+KEY = "e93facc04764012d7bfb002500d5d1a6"
 WELL = {"completed_requests": 100, "dead_letters": 0, "open_breakers": 0}
 FAILING = {**WELL, "failed_requests": 100}
 
@@ -42,9 +47,22 @@ def server(listening_server: tuple[ScriptedServer, str]) -> ScriptedServer:
 
 
 @pytest.fixture
-def receiver(server: ScriptedServer, listening_server: tuple[ScriptedServer, str]) -> Receiver:
-    webhook = Webhook(f"{listening_server[1]}/{TOKEN}", timeout_seconds=0.3)
-    return Receiver(webhook, "run-7", "http://127.0.0.1:3000/")
+def audience(server: ScriptedServer, listening_server: tuple[ScriptedServer, str]) -> Audience:
+    webhook = Webhook(f"{listening_server[1]}/{TOKEN}", timeout_seconds=1)
+    return Audience([webhook], "run-7", "http://127.0.0.1:3000/")
+
+
+@pytest.fixture
+def incidents() -> PagerDutyServer:
+    return PagerDutyServer(KEY)
+
+
+@pytest.fixture
+def both(audience: Audience, incidents: PagerDutyServer) -> Iterator[Audience]:
+    """The webhook, and PagerDuty."""
+    with incidents.listening() as url:
+        pagerduty = PagerDuty(KEY, url=url, timeout_seconds=5)
+        yield replace(audience, receivers=[*audience.receivers, pagerduty])
 
 
 def record(engine: Engine, **figures: float | None) -> None:
@@ -56,7 +74,8 @@ def age(engine: Engine, minutes: float) -> None:
     """Let so much time pass."""
     for table, columns in (
         ("run_metric", ("recorded_at",)),
-        ("alert", ("since", "notified_at", "claimed_until")),
+        ("alert", ("since",)),
+        ("alert_delivery", ("since", "delivered_at", "claimed_until")),
     ):
         passed = ", ".join(
             f"{column} = {column} - make_interval(secs => :seconds)" for column in columns
@@ -67,24 +86,35 @@ def age(engine: Engine, minutes: float) -> None:
             )
 
 
-def told(server: ScriptedServer) -> list[tuple[str, str]]:
+def delivered(server: ScriptedServer) -> list[tuple[str, str]]:
     """What the receiver was sent: each alert's name and state."""
     return [(body["name"], body["state"]) for body in bodies(server)]
+
+
+def failure_of(report: AlertReport) -> str | None:
+    (delivery,) = report.deliveries
+    return delivery.failure
+
+
+def of(audience: Audience) -> dict[str, str]:
+    """Their fingerprints, as the database asks for them."""
+    return {receiver.name: receiver.fingerprint for receiver in audience.receivers}
 
 
 def bodies(server: ScriptedServer) -> list[dict[str, Any]]:
     return [json.loads(call.body) for call in server.calls]
 
 
-def test_a_change_is_told_once_with_all_that_helps(
-    alerts: Alerts, engine: Engine, server: ScriptedServer, receiver: Receiver
+def test_a_change_is_delivered_once_with_all_that_helps(
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience
 ) -> None:
     record(engine, **FAILING)
     began = datetime.now(UTC)
-    first = evaluate(alerts, LIMITS, receiver=receiver)
-    assert (len(first.changed), first.told, first.untold, first.failure) == (1, 1, 0, None)
-    second = evaluate(alerts, LIMITS, receiver=receiver)
-    assert (len(second.changed), second.told) == (0, 0)
+    first = evaluate(alerts, LIMITS, audience=audience)
+    assert (len(first.changed), first.delivered, first.pending) == (1, 1, 0)
+    assert failure_of(first) is None
+    second = evaluate(alerts, LIMITS, audience=audience)
+    assert (len(second.changed), second.delivered) == (0, 0)
     (body,) = bodies(server)
     recent = alerts.recent(60)
     since = body.pop("since")
@@ -114,18 +144,18 @@ def test_a_change_is_told_once_with_all_that_helps(
     }
 
 
-def test_that_it_is_over_is_told_once(
-    alerts: Alerts, engine: Engine, server: ScriptedServer, receiver: Receiver
+def test_that_it_is_over_is_delivered_once(
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience
 ) -> None:
     record(engine, **FAILING)
-    evaluate(alerts, LIMITS, receiver=receiver)
+    evaluate(alerts, LIMITS, audience=audience)
     age(engine, 90)
-    unknown = evaluate(alerts, LIMITS, receiver=receiver)
+    unknown = evaluate(alerts, LIMITS, audience=audience)
     assert [one.name for one in unknown.verdicts if one.is_raised] == ["error_rate"]
     record(engine, **WELL)
     for _ in range(2):
-        evaluate(alerts, LIMITS, receiver=receiver)
-    assert told(server) == [("error_rate", "raised"), ("error_rate", "resolved")]
+        evaluate(alerts, LIMITS, audience=audience)
+    assert delivered(server) == [("error_rate", "raised"), ("error_rate", "resolved")]
     raised, resolved = bodies(server)
     assert raised["event_id"] != resolved["event_id"]
     assert resolved["what_to_do"] == ""
@@ -135,27 +165,27 @@ def test_that_it_is_over_is_told_once(
 @pytest.mark.parametrize(
     "reply", [Reply(500), Reply(302, headers={"location": "/"}), Reply(drop="unanswered")]
 )
-def test_what_was_not_delivered_is_told_by_the_next_run_with_the_same_id(
-    alerts: Alerts, engine: Engine, server: ScriptedServer, receiver: Receiver, reply: Reply
+def test_what_was_not_delivered_is_by_the_next_run_with_the_same_id(
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience, reply: Reply
 ) -> None:
     record(engine, **FAILING, failed_batches=1)
     server.answer(reply)
-    failed = evaluate(alerts, LIMITS, receiver=receiver)
-    assert (failed.told, failed.untold) == (0, 2)
-    assert failed.failure
+    failed = evaluate(alerts, LIMITS, audience=audience)
+    assert (failed.delivered, failed.pending) == (0, 2)
+    assert failure_of(failed)
     assert TOKEN not in repr(failed)
     assert len(server.calls) == 1, "the second one would have taken as long to fail"
     tried = bodies(server)
     server.answer(Reply())
-    again = evaluate(alerts, LIMITS, receiver=receiver)
-    assert (len(again.changed), again.told, again.untold) == (0, 2, 0)
-    assert told(server) == [("error_rate", "raised"), ("failed_batch", "raised")]
+    again = evaluate(alerts, LIMITS, audience=audience)
+    assert (len(again.changed), again.delivered, again.pending) == (0, 2, 0)
+    assert delivered(server) == [("error_rate", "raised"), ("failed_batch", "raised")]
     assert bodies(server)[0]["event_id"] == tried[0]["event_id"]
-    assert evaluate(alerts, LIMITS, receiver=receiver).told == 0
+    assert evaluate(alerts, LIMITS, audience=audience).delivered == 0
 
 
-def test_two_runs_at_once_tell_once(
-    alerts: Alerts, engine: Engine, server: ScriptedServer, receiver: Receiver
+def test_two_runs_at_once_deliver_once(
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience
 ) -> None:
     record(engine, **FAILING, failed_batches=1)
     # Long enough for the other run to have seen the same meanwhile.
@@ -165,42 +195,42 @@ def test_two_runs_at_once_tell_once(
 
     def run() -> None:
         start.wait()
-        reports.append(evaluate(alerts, LIMITS, receiver=receiver))
+        reports.append(evaluate(alerts, LIMITS, audience=audience))
 
     running = [threading.Thread(target=run) for _ in range(4)]
     for thread in running:
         thread.start()
     for thread in running:
         thread.join()
-    assert sorted(told(server)) == [("error_rate", "raised"), ("failed_batch", "raised")]
-    assert sum(report.told for report in reports) == 2
-    assert not any(report.untold for report in reports)
+    assert sorted(delivered(server)) == [("error_rate", "raised"), ("failed_batch", "raised")]
+    assert sum(report.delivered for report in reports) == 2
+    assert not any(report.pending for report in reports)
 
 
-def test_what_was_raised_before_somebody_listened_is_told_then(
-    alerts: Alerts, engine: Engine, server: ScriptedServer, receiver: Receiver
+def test_what_was_raised_before_somebody_listened_is_delivered_then(
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience
 ) -> None:
     record(engine, **FAILING)
-    assert evaluate(alerts, LIMITS).told == 0
-    assert evaluate(alerts, LIMITS, receiver=receiver).told == 1
+    assert evaluate(alerts, LIMITS).delivered == 0
+    assert evaluate(alerts, LIMITS, audience=audience).delivered == 1
 
 
-def test_a_check_that_was_evaluated_elsewhere_is_told_of(
-    alerts: Alerts, engine: Engine, server: ScriptedServer, receiver: Receiver
+def test_a_check_that_was_evaluated_elsewhere_is_delivered(
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience
 ) -> None:
     broken = CheckOutcome("open_rows_conserved", False, Severity.ERROR, "batch_counters: 1.")
     for outcomes in ([broken], [broken], [], [CheckOutcome(broken.name, True, Severity.WARN, "")]):
-        report = evaluate(alerts, LIMITS, outcomes=outcomes, receiver=receiver)
+        report = evaluate(alerts, LIMITS, outcomes=outcomes, audience=audience)
         assert broken.name not in {verdict.name for verdict in report.verdicts}
-    assert told(server) == [(broken.name, "raised"), (broken.name, "resolved")]
+    assert delivered(server) == [(broken.name, "raised"), (broken.name, "resolved")]
     assert bodies(server)[0]["summary"] == "batch_counters: 1."
 
 
 def test_a_name_is_no_command_to_whoever_shows_it(
-    alerts: Alerts, engine: Engine, server: ScriptedServer, receiver: Receiver
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience
 ) -> None:
     outcome = CheckOutcome("all_rows_conserved", False, Severity.ERROR, "<!channel> & Zorg")
-    evaluate(alerts, LIMITS, outcomes=[outcome], receiver=receiver)
+    evaluate(alerts, LIMITS, outcomes=[outcome], audience=audience)
     (body,) = bodies(server)
     assert body["summary"] == "\u2039!channel\u203a & Zorg"
     assert "\u2039!channel\u203a &amp; Zorg" in body["text"]
@@ -208,7 +238,7 @@ def test_a_name_is_no_command_to_whoever_shows_it(
 
 
 def test_statements_are_few(
-    alerts: Alerts, engine: Engine, server: ScriptedServer, receiver: Receiver
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience
 ) -> None:
     def statements(act: Callable[[], object]) -> int:
         tally = Tally()
@@ -217,7 +247,7 @@ def test_statements_are_few(
         return tally.statements
 
     def run() -> None:
-        evaluate(alerts, LIMITS, receiver=receiver)
+        evaluate(alerts, LIMITS, audience=audience)
 
     record(engine, **WELL)
     assert statements(run) == 1
@@ -227,13 +257,152 @@ def test_statements_are_few(
     assert statements(lambda: look(alerts, LIMITS)) == 2
 
 
-def test_a_day_of_runs_tells_of_each_change_once(
-    alerts: Alerts, engine: Engine, server: ScriptedServer, receiver: Receiver
+def test_a_second_receiver_is_two_statements_more(
+    alerts: Alerts, engine: Engine, both: Audience
+) -> None:
+    def statements() -> int:
+        tally = Tally()
+        with counted_into(tally):
+            evaluate(alerts, LIMITS, audience=both)
+        return tally.statements
+
+    record(engine, **WELL)
+    assert statements() == 1
+    record(engine, **FAILING)
+    assert statements() == 7
+    assert statements() == 2
+
+
+def test_each_receiver_hears_of_a_change_once(
+    alerts: Alerts,
+    engine: Engine,
+    server: ScriptedServer,
+    both: Audience,
+    incidents: PagerDutyServer,
+) -> None:
+    record(engine, **FAILING)
+    report = evaluate(alerts, LIMITS, audience=both)
+    assert [(one.receiver, one.delivered) for one in report.deliveries] == [
+        ("webhook", 1),
+        ("pagerduty", 1),
+    ]
+    assert (report.delivered, report.pending) == (2, 0)
+    assert evaluate(alerts, LIMITS, audience=both).deliveries == []
+    age(engine, 90)
+    record(engine, **WELL)
+    evaluate(alerts, LIMITS, audience=both)
+    assert delivered(server) == [("error_rate", "raised"), ("error_rate", "resolved")]
+    (incident,) = incidents.incidents[KEY]
+    assert (incident.said, incident.is_open) == (["trigger", "resolve"], False)
+    assert incident.dedup_key.endswith(f"{alerts.recent(60).installation_id}/error_rate")
+    assert incidents.refusals == []
+
+
+@pytest.mark.parametrize("away", ["webhook", "pagerduty"])
+def test_what_one_receiver_did_not_take_keeps_nothing_from_the_other(
+    alerts: Alerts,
+    engine: Engine,
+    *,
+    server: ScriptedServer,
+    both: Audience,
+    incidents: PagerDutyServer,
+    away: str,
+) -> None:
+    record(engine, **FAILING)
+    if away == "webhook":
+        server.answer(Reply(503))
+    else:
+        incidents.faults = [429, 503, 500]
+    for run in range(3):
+        report = evaluate(alerts, LIMITS, audience=both)
+        assert (report.delivered, report.pending) == (int(run == 0), 1)
+        (failed,) = [one for one in report.deliveries if one.pending]
+        assert failed.receiver == away
+        assert str(failed.failure).startswith("it answered ")
+    heard = delivered(server) if away == "pagerduty" else incidents.incidents[KEY][0].said
+    assert len(heard) == 1, "whoever has it hears nothing again"
+    server.answer(Reply())
+    report = evaluate(alerts, LIMITS, audience=both)
+    assert [(one.receiver, one.delivered) for one in report.deliveries] == [(away, 1)]
+    assert evaluate(alerts, LIMITS, audience=both).deliveries == []
+    assert [one.said for one in incidents.incidents[KEY]] == [["trigger"]]
+
+
+def test_what_ended_while_pagerduty_was_away_opens_nothing_and_leaves_nothing_open(
+    alerts: Alerts, engine: Engine, both: Audience, incidents: PagerDutyServer
+) -> None:
+    record(engine, **FAILING, failed_batches=1)
+    incidents.faults = [500]
+    evaluate(alerts, LIMITS, audience=both)
+    age(engine, 90)
+    record(engine, **WELL)
+    evaluate(alerts, LIMITS, audience=both)
+    assert incidents.incidents[KEY] == [], "it has never heard of them"
+
+    record(engine, **{**FAILING, "failed_requests": 10_000})
+    evaluate(alerts, LIMITS, audience=both)
+    age(engine, 90)
+    record(engine, **WELL)
+    incidents.faults = [500]
+    evaluate(alerts, LIMITS, audience=both)
+    assert incidents.incidents[KEY][0].is_open
+    age(engine, 3 * 24 * 60)
+    report = evaluate(alerts, LIMITS, audience=both)
+    assert [(one.receiver, one.delivered) for one in report.deliveries] == [("pagerduty", 1)]
+    assert not incidents.incidents[KEY][0].is_open
+
+
+def test_what_pagerduty_refuses_is_said_once_until_its_key_is_another(
+    alerts: Alerts, engine: Engine, both: Audience, incidents: PagerDutyServer
+) -> None:
+    record(engine, **FAILING, failed_batches=1)
+    del incidents.incidents[KEY]
+    refused = evaluate(alerts, LIMITS, audience=both)
+    (webhook, pagerduty) = refused.deliveries
+    assert (webhook.delivered, pagerduty.delivered, pagerduty.pending) == (2, 0, 0)
+    assert pagerduty.refused == 2
+    assert "BATCH_ALERT_PAGERDUTY_ROUTING_KEY" in str(pagerduty.refusal)
+    assert KEY not in repr(refused)
+    assert evaluate(alerts, LIMITS, audience=both).deliveries == []
+    assert len(incidents.calls) == 2
+
+    other = "R" + "0" * 31
+    incidents.incidents[other] = []
+    hook, wrong = both.receivers
+    assert isinstance(wrong, PagerDuty)
+    right = PagerDuty(other, url=wrong._url, timeout_seconds=5)
+    mended = replace(both, receivers=[hook, right])
+    report = evaluate(alerts, LIMITS, audience=mended)
+    assert [(one.receiver, one.delivered) for one in report.deliveries] == [("pagerduty", 2)]
+    assert len(incidents.incidents[other]) == 2
+    with engine.connect() as connection:
+        kept = connection.execute(text("SELECT d.* FROM batch_assets.alert_delivery AS d")).all()
+    assert KEY not in str(kept)
+    assert other not in str(kept)
+
+
+def test_a_run_that_died_once_it_had_delivered_opens_no_second_incident(
+    alerts: Alerts, engine: Engine, both: Audience, incidents: PagerDutyServer
+) -> None:
+    record(engine, **FAILING)
+    with (
+        patch.object(Alerts, "record_deliveries", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        evaluate(alerts, LIMITS, audience=Audience([both.receivers[1]], "run-6"))
+    assert evaluate(alerts, LIMITS, audience=both).pending == 0
+    age(engine, 6)
+    evaluate(alerts, LIMITS, audience=both)
+    assert [one.said for one in incidents.incidents[KEY]] == [["trigger", "trigger"]]
+
+
+def test_a_day_of_runs_delivers_each_change_once(
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience
 ) -> None:
     """Every 20 minutes a run: a breaker is open from 6 to 7, and from 10 on too many requests fail,
     while the receiver is away; from 12 to 14 their rate moves about its limit.
     """
-    delivered: list[tuple[str, str]] = []
+    heard: list[tuple[str, str]] = []
     for run in range(24 * 3):
         hour = run // 3
         failed = {10: 30, 11: 30, 12: 9 + run % 2 * 2, 13: 9 + run % 2 * 2}.get(hour, 0)
@@ -244,14 +413,14 @@ def test_a_day_of_runs_tells_of_each_change_once(
             failed_requests=failed,
             open_breakers=int(hour == 6),
         )
-        report = evaluate(alerts, LIMITS, receiver=receiver)
+        report = evaluate(alerts, LIMITS, audience=audience)
         assert len(server.calls) <= 1
-        delivered += told(server)[: report.told]
+        heard += delivered(server)[: report.delivered]
         age(engine, 20)
-    assert delivered == [
+    assert heard == [
         ("open_breaker", "raised"),
         ("open_breaker", "resolved"),
         ("error_rate", "raised"),
         ("error_rate", "resolved"),
     ]
-    assert not any(state.is_untold for state in alerts.recent(60).states.values())
+    assert not any(state.pending for state in alerts.recent(60, of(audience)).states.values())

@@ -22,6 +22,7 @@ from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.retry import retry_failed
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.migrating.in_flight import refuse_while_in_flight
+from batch_assets.store.migrating.project import head_revision, known_revisions
 from batch_assets_tests.factories import make_company, make_external_batch
 from batch_assets_tests.stages import half_made
 from batch_assets_tests.stages.support import Lab, call_rule, plenty, refusal, wait_until
@@ -50,7 +51,7 @@ def drain(lab: Lab, *, hand_over: bool = False) -> DrainReport:
 
 def ask_for_downgrade(lab: Lab, target: str = "base") -> None:
     with lab.desk.engine.connect() as connection:
-        refuse_while_in_flight(connection, "0010", target, "The database")
+        refuse_while_in_flight(connection, head_revision(), target, "The database")
 
 
 def stage_of(lab: Lab, request_id: str) -> str | None:
@@ -75,7 +76,7 @@ def test_while_anything_is_under_way_the_tables_stay_and_then_it_is_drained(
     half_made.ended(lab)
     lab.ingest()
     ids = stage(lab)
-    for target in ("base", "0001", "-9"):
+    for target in ("base", "0001", f"-{len(known_revisions()) - 1}"):
         with pytest.raises(MigrationRefusedError, match="batch-assets drain"):
             ask_for_downgrade(lab, target)
     ask_for_downgrade(lab, "0009")

@@ -1,17 +1,21 @@
 """What the alerts are judged by, as the database gives it, and how their states move."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.alerts.records import Change, Fault, Recent, Severity
+from batch_assets.domain.alerts.records import AlertState, Change, Fault, Outcome, Recent, Severity
 from batch_assets.store.alerts import Alerts
 from batch_assets_tests.factories import make_company, make_run_metric
 
 HOUR = 3_600.0
+HOOK, KEY = "webhook", "k1"
+"""A receiver and its fingerprint."""
 RAISED = Change("error_rate", True, Severity.WARN, "Too many.")
 RESOLVED = Change("error_rate", False, Severity.WARN, "Few.")
+OLD = Change("batch_age", True, Severity.WARN, "Old.")
 WORSE = Change("error_rate", True, Severity.ERROR, "Far too many.")
 
 
@@ -240,12 +244,14 @@ def change(alerts: Alerts, *changes: Change) -> None:
 def test_a_state_is_kept_until_it_changes(alerts: Alerts) -> None:
     before = alerts.recent(HOUR).judged_at
     change(alerts, RAISED)
-    (state,) = alerts.recent(HOUR).states.values()
+    (state,) = alerts.recent(HOUR, {HOOK: KEY}).states.values()
     assert (state.is_raised, state.severity, state.summary) == (True, Severity.WARN, "Too many.")
-    assert state.is_untold
+    assert state.pending == (HOOK,)
     assert before < state.since <= alerts.recent(HOUR).judged_at
     change(alerts, RAISED)
-    assert alerts.recent(HOUR).states["error_rate"] == state, "a second run saw the same"
+    assert alerts.recent(HOUR, {HOOK: KEY}).states["error_rate"] == state, (
+        "a second run saw the same"
+    )
     change(alerts, WORSE)
     worse = alerts.recent(HOUR).states["error_rate"]
     assert (worse.severity, worse.summary) == (Severity.ERROR, "Far too many.")
@@ -260,37 +266,125 @@ def test_an_older_look_changes_nothing(alerts: Alerts) -> None:
     assert alerts.recent(HOUR).states["error_rate"].is_raised
 
 
-def test_one_run_claims_a_change_until_it_was_told(alerts: Alerts) -> None:
-    change(alerts, RAISED, Change("batch_age", True, Severity.WARN, "Old."))
-    claimed = alerts.claim_untold()
+def claim(alerts: Alerts, receiver: str = HOOK, fingerprint: str = KEY) -> list[AlertState]:
+    return alerts.claim_pending(receiver, fingerprint)
+
+
+def record_outcomes(
+    alerts: Alerts,
+    claimed: list[AlertState],
+    *outcomes: Outcome,
+    receiver: str = HOOK,
+    fingerprint: str = KEY,
+) -> None:
+    pairs = list(zip(claimed, outcomes, strict=True))
+    alerts.record_deliveries(receiver, fingerprint, pairs)
+
+
+def pending(alerts: Alerts, **receivers: str) -> dict[str, tuple[str, ...]]:
+    """Whom each alert's last change waits for, of these, by alert."""
+    states = alerts.recent(HOUR, receivers or {HOOK: KEY}).states
+    return {name: state.pending for name, state in sorted(states.items())}
+
+
+def test_one_run_claims_a_change_until_it_was_delivered(alerts: Alerts) -> None:
+    change(alerts, RAISED, OLD)
+    claimed = claim(alerts)
     assert [state.name for state in claimed] == ["batch_age", "error_rate"]
-    assert alerts.claim_untold() == []
-    alerts.record_told(claimed[:1], claimed[1:])
-    states = alerts.recent(HOUR).states
-    assert (states["batch_age"].is_untold, states["error_rate"].is_untold) == (False, True)
-    assert [state.name for state in alerts.claim_untold()] == ["error_rate"]
+    assert claim(alerts) == []
+    record_outcomes(alerts, claimed, Outcome.DELIVERED, Outcome.PENDING)
+    assert pending(alerts) == {"batch_age": (), "error_rate": (HOOK,)}
+    assert [state.name for state in claim(alerts)] == ["error_rate"]
 
 
-def test_a_run_that_died_while_it_told_is_replaced(alerts: Alerts, engine: Engine) -> None:
+def test_a_run_that_died_while_it_delivered_is_replaced(alerts: Alerts, engine: Engine) -> None:
     change(alerts, RAISED)
-    assert alerts.claim_untold()
-    do(engine, "UPDATE batch_assets.alert SET claimed_until = clock_timestamp()")
-    assert alerts.claim_untold()
+    assert claim(alerts)
+    do(engine, "UPDATE batch_assets.alert_delivery SET claimed_until = clock_timestamp()")
+    assert claim(alerts)
 
 
-def test_a_change_that_came_meanwhile_stays_untold(alerts: Alerts) -> None:
+def test_a_change_that_came_meanwhile_stays_pending(alerts: Alerts) -> None:
     change(alerts, RAISED)
-    claimed = alerts.claim_untold()
+    claimed = claim(alerts)
     change(alerts, RESOLVED)
-    alerts.record_told(claimed, [])
-    (resolved,) = alerts.claim_untold()
+    assert claim(alerts) == [], "it would overtake the one that is on its way"
+    record_outcomes(alerts, claimed, Outcome.DELIVERED)
+    (resolved,) = claim(alerts)
     assert not resolved.is_raised
+
+
+def test_a_late_word_on_what_was_delivered_changes_nothing(alerts: Alerts, engine: Engine) -> None:
+    change(alerts, RAISED)
+    frozen = claim(alerts)
+    do(engine, "UPDATE batch_assets.alert_delivery SET claimed_until = clock_timestamp()")
+    record_outcomes(alerts, claim(alerts), Outcome.DELIVERED)
+    record_outcomes(alerts, frozen, Outcome.PENDING)
+    assert pending(alerts) == {"error_rate": ()}
 
 
 def test_that_something_is_over_is_no_news_after_a_day(alerts: Alerts, engine: Engine) -> None:
     change(alerts, RAISED)
-    change(alerts, RESOLVED, Change("batch_age", True, Severity.WARN, "Old."))
+    change(alerts, RESOLVED, OLD)
     do(engine, "UPDATE batch_assets.alert SET since = since - interval '25 hours'")
-    untold = [one.name for one in alerts.recent(HOUR).states.values() if one.is_untold]
-    assert untold == ["batch_age"]
-    assert [state.name for state in alerts.claim_untold()] == ["batch_age"]
+    assert pending(alerts) == {"batch_age": (HOOK,), "error_rate": ()}
+    assert [state.name for state in claim(alerts)] == ["batch_age"]
+
+
+def test_whoever_heard_that_it_began_hears_that_it_is_over_whenever(
+    alerts: Alerts, engine: Engine
+) -> None:
+    change(alerts, RAISED)
+    record_outcomes(alerts, claim(alerts), Outcome.DELIVERED)
+    change(alerts, RESOLVED)
+    for table in ("alert", "alert_delivery"):
+        do(engine, f"UPDATE batch_assets.{table} SET since = since - interval '30 days'")
+    (resolved,) = claim(alerts)
+    record_outcomes(alerts, [resolved], Outcome.PENDING)
+    assert pending(alerts, webhook=KEY, pagerduty="k2") == {"error_rate": (HOOK,)}
+    (resolved,) = claim(alerts)
+    assert not resolved.is_raised
+    record_outcomes(alerts, [resolved], Outcome.DELIVERED)
+    assert pending(alerts) == {"error_rate": ()}
+
+
+def test_each_receiver_has_its_own_deliveries(alerts: Alerts) -> None:
+    change(alerts, RAISED)
+    record_outcomes(alerts, claim(alerts), Outcome.DELIVERED)
+    both = {HOOK: KEY, "pagerduty": "k2"}
+    assert pending(alerts, **both) == {"error_rate": ("pagerduty",)}
+    claimed = claim(alerts, "pagerduty", "k2")
+    assert claim(alerts) == []
+    record_outcomes(alerts, claimed, Outcome.PENDING, receiver="pagerduty", fingerprint="k2")
+    assert pending(alerts, **both) == {"error_rate": ("pagerduty",)}
+
+
+def test_what_was_refused_waits_for_other_settings_or_another_change(alerts: Alerts) -> None:
+    change(alerts, RAISED)
+    record_outcomes(alerts, claim(alerts), Outcome.REFUSED)
+    assert pending(alerts) == {"error_rate": ()}
+    assert claim(alerts) == []
+    assert pending(alerts, webhook="k2") == {"error_rate": (HOOK,)}
+    (again,) = claim(alerts, fingerprint="k2")
+    assert again.is_raised
+    record_outcomes(alerts, [again], Outcome.REFUSED, fingerprint="k2")
+    assert claim(alerts, fingerprint="k2") == []
+    change(alerts, RESOLVED)
+    assert [state.is_raised for state in claim(alerts, fingerprint="k2")] == [False]
+
+
+def test_of_two_that_claim_at_once_one_does(alerts: Alerts) -> None:
+    change(alerts, RAISED, OLD)
+    claims: list[list[AlertState]] = []
+    start = threading.Barrier(4)
+
+    def run() -> None:
+        start.wait()
+        claims.append(claim(alerts))
+
+    running = [threading.Thread(target=run) for _ in range(4)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    assert sorted(state.name for one in claims for state in one) == ["batch_age", "error_rate"]

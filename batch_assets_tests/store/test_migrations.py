@@ -7,6 +7,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import NullPool, Table, create_engine
 
 from batch_assets.domain.errors import MigrationsMissingError
+from batch_assets.store.alerts import Alerts
+from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import current, downgrade, require_current, upgrade
 from batch_assets.store.migrating.project import head_revision
 from batch_assets.store.tables import livedash
@@ -150,6 +152,34 @@ def test_an_index_that_livedash_had_is_left_alone(livedash_database_url: str) ->
     assert 'was there already: the index "AIProcessingRequest_batchId_idx"' in said
     downgrade(livedash_database_url, "base")
     assert changes(before, snapshot(livedash_database_url)) == set()
+
+
+def test_what_the_webhook_has_heard_is_kept_on_the_way_up_and_down(
+    empty_database_url: str,
+) -> None:
+    url = empty_database_url
+    upgrade(url)
+    downgrade(url, "0010")
+    kept = "SELECT name, notified_at FROM batch_assets.alert ORDER BY name"
+    with connected(url) as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO batch_assets.alert (name, is_raised, severity, summary, notified_at)"
+            " VALUES ('heard', true, 'WARN', 'x', CURRENT_TIMESTAMP),"
+            " ('over', false, 'WARN', 'x', CURRENT_TIMESTAMP), ('pending', true, 'WARN', 'x', NULL)"
+        )
+        before = connection.exec_driver_sql(kept).all()
+    upgrade(url)
+    engine = open_engine(url)
+    states = Alerts(engine).recent(3_600, {"webhook": "k1", "pagerduty": "k2"}).states
+    engine.dispose()
+    assert {name: state.pending for name, state in states.items()} == {
+        "heard": ("pagerduty",),
+        "over": ("pagerduty",),
+        "pending": ("webhook", "pagerduty"),
+    }
+    downgrade(url, "0010")
+    with connected(url) as connection:
+        assert connection.exec_driver_sql(kept).all() == before
 
 
 def test_the_code_tells_whether_the_schema_is_its_own(empty_database_url: str) -> None:

@@ -27,6 +27,7 @@ from batch_assets.store.dagster_schema import (
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import downgrade, require_current, upgrade
 from batch_assets.store.migrating.grants import grant, require_role
+from batch_assets.store.migrating.project import head_revision
 from batch_assets.store.registry import Registry
 from batch_assets.store.rights import LIVEDASH_RIGHTS, OWN_RIGHTS, missing_rights
 from batch_assets.wiring import PROJECT_DIR
@@ -223,7 +224,7 @@ def test_who_runs_is_told_that_another_role_migrates(granted: Roles, engine: Eng
         with pytest.raises(MigrationsMissingError, match=r"run `batch-assets migrate`\.$"):
             require_current(migrator)
     finally:
-        granted.do("UPDATE batch_assets.alembic_version SET version_num = '0010'")
+        granted.do(f"UPDATE batch_assets.alembic_version SET version_num = '{head_revision()}'")
         migrator.dispose()
 
 
@@ -262,7 +263,7 @@ def upgrade_again(roles: Roles) -> None:
     try:
         upgrade(roles.url("runner"))
     finally:
-        roles.do("UPDATE batch_assets.alembic_version SET version_num = '0010'")
+        roles.do(f"UPDATE batch_assets.alembic_version SET version_num = '{head_revision()}'")
 
 
 LACKING = {

@@ -17,6 +17,16 @@ class Severity(StrEnum):
     """Work or money is being lost, or nothing goes on."""
 
 
+class Outcome(StrEnum):
+    """What became of a change that was handed to a receiver."""
+
+    DELIVERED = "delivered"
+    PENDING = "pending"
+    """A later run tries again."""
+    REFUSED = "refused"
+    """It is not tried again under the same settings."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """From when on each alert is raised; `Settings.alert_limits()` makes it. `None`: never."""
@@ -51,8 +61,8 @@ class AlertState:
     """What was seen when it was raised or resolved."""
     since: datetime
     """When it was."""
-    is_untold: bool = False
-    """The webhook has not heard of this change."""
+    pending: tuple[str, ...] = ()
+    """The names of the receivers, among those that are asked for, that this change waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +152,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """How an asset check has ended that is evaluated elsewhere, and is told of like an alert."""
+    """How an asset check has ended that is evaluated elsewhere, and is reported like an alert."""
 
     name: str
     passed: bool

@@ -178,7 +178,7 @@ def changes(verdicts: Sequence[Verdict], states: Mapping[str, AlertState]) -> li
 
 
 def _is_worse(verdict: Verdict, state: AlertState | None) -> bool:
-    """Whether it has become an error; that it has become milder is not told."""
+    """Whether it has become an error; that it has become milder is not reported."""
     was_mild = state is not None and state.severity is Severity.WARN
     return was_mild and verdict.severity is Severity.ERROR
 

@@ -1,4 +1,4 @@
-"""What people watch over time: the figures of each run, and which alerts are raised."""
+"""What people watch over time: the figures of each run, the alerts and who has heard of them."""
 
 from typing import Any
 
@@ -7,11 +7,13 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     Double,
     Identity,
     Index,
     Table,
     Text,
+    false,
 )
 
 from batch_assets.domain.metrics import FigureType, figure_types
@@ -43,8 +45,19 @@ alert = Table(
     Column("severity", Text, nullable=False),
     Column("summary", Text, nullable=False),
     moment("since", required=True),
-    moment("claimed_until"),
-    moment("notified_at"),
     CheckConstraint("severity IN ('WARN', 'ERROR')", name="severity"),
+    schema=OWN_SCHEMA,
+)
+
+alert_delivery = Table(
+    "alert_delivery",
+    metadata,
+    Column("receiver", Text, primary_key=True),
+    Column("alert", Text, primary_key=True),
+    Column("since", DateTime(timezone=True), nullable=False),
+    moment("claimed_until"),
+    moment("delivered_at"),
+    Column("refused_by", Text),
+    Column("is_open", Boolean, nullable=False, server_default=false()),
     schema=OWN_SCHEMA,
 )

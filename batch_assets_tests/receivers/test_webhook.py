@@ -4,14 +4,22 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
-from batch_assets.webhook.client import Webhook, WebhookError
+from batch_assets.domain.alerts.records import AlertState, Severity
+from batch_assets.receivers.receiver import DeliveryError, RefusedError, Sender, notification_of
+from batch_assets.receivers.webhook import Webhook, body_of
 from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer, as_json
 
 TOKEN = "canary-9c2e"
-BODY = {"name": "error_rate", "text": "Größer als 10 %"}
+NOTIFICATION = notification_of(
+    AlertState("error_rate", True, Severity.ERROR, "Größer als 10 %", datetime.now(UTC)),
+    what_to_do="Look.",
+    behind=(),
+    sender=Sender("inst", "livedash", "run-1"),
+)
 
 
 @pytest.fixture
@@ -26,29 +34,31 @@ def url(listening_server: tuple[ScriptedServer, str]) -> str:
 
 
 def reason_of(url: str) -> str:
-    with pytest.raises(WebhookError) as caught:
-        Webhook(url, timeout_seconds=0.2).post(BODY)
+    with pytest.raises(DeliveryError) as caught:
+        Webhook(url, timeout_seconds=0.5).deliver(NOTIFICATION)
+    assert not isinstance(caught.value, RefusedError), "it is tried again, whatever it was"
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
     return str(caught.value)
 
 
 def test_it_is_one_post_of_json(server: ScriptedServer, url: str) -> None:
-    Webhook(url).post(BODY)
+    Webhook(url).deliver(NOTIFICATION)
     (call,) = server.calls
     assert (call.method, call.path) == ("POST", f"/v1/services/{TOKEN}?key={TOKEN}")
     assert call.headers["Content-Type"] == "application/json"
-    assert json.loads(call.body) == BODY
+    assert json.loads(call.body) == body_of(NOTIFICATION)
 
 
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
         (Reply(500), "it answered 500"),
+        (Reply(400), "it answered 400"),
         (Reply(404, TOKEN.encode()), "it answered 404"),
         (Reply(302, headers={"location": f"/elsewhere/{TOKEN}"}), "it answered 302"),
         (Reply(drop="unanswered"), "RemoteProtocolError"),
-        (Reply(delay=0.4), "ReadTimeout"),
+        (Reply(delay=0.9), "ReadTimeout"),
     ],
 )
 def test_what_was_not_taken_is_said_and_not_repeated(
@@ -83,7 +93,7 @@ def test_an_endless_answer_is_not_read(server: ScriptedServer, url: str) -> None
             yield b"x" * 100_000
 
     server.answer(Reply(200, endless))
-    Webhook(url).post(BODY)
+    Webhook(url).deliver(NOTIFICATION)
     assert len(sent) < 1_000
 
 
@@ -91,7 +101,7 @@ def test_the_address_is_in_no_log(
     server: ScriptedServer, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        Webhook(url).post(BODY)
+        Webhook(url).deliver(NOTIFICATION)
         server.answer(Reply(500))
         reason_of(url)
     assert TOKEN not in caplog.text
@@ -102,7 +112,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     server: ScriptedServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    Webhook(url).post(BODY)
+    Webhook(url).deliver(NOTIFICATION)
     assert len(server.calls) == 1
 
 

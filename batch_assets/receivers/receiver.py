@@ -1,0 +1,123 @@
+"""What every receiver is handed, and how it says what became of it."""
+
+import hashlib
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from batch_assets.domain.alerts.records import AlertState, Severity
+from batch_assets.domain.display import escaped
+
+_EVENTS: Final = uuid.UUID("6f1f9c1a-6d3e-5a0b-9a52-2f7d9d6f0c11")
+_WORD_JOINER: Final = "\u2060"
+_COMMANDS: Final = re.compile(
+    r"(?<=@)|(?<=\])(?=[(\[:])|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE
+)
+"""Where an invisible U+2060 keeps receivers from seeing a mention or a link."""
+_MARKS: Final = str.maketrans("*`~|<>$", "\u2217\u02cb\u223c\u2223\u2039\u203a\uff04")
+"""Marks of bold, code, struck-out and hidden text, tags and formulas; what looks so is none."""
+_LONE_UNDERSCORE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+"""Italic in Slack and Markdown; within a word, as in the names of alerts and ids, it is itself."""
+
+
+class DeliveryError(Exception):
+    """It was not delivered; the message is the reason, without address or key."""
+
+
+class RefusedError(DeliveryError):
+    """It was refused for good: the same would be refused again under the same settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """From where a change is reported: an installation, in one of its runs."""
+
+    installation_id: str
+    database: str
+    run_id: str
+    ui_url: str | None = None
+
+    @property
+    def run_url(self) -> str | None:
+        """The run's page, where it is known where the UI is."""
+        return f"{self.ui_url.rstrip('/')}/runs/{self.run_id}" if self.ui_url else None
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One change of one alert. In its texts no name of others is a command, a link or markup."""
+
+    event_id: str
+    """The same each time that the same change is delivered."""
+    name: str
+    is_raised: bool
+    severity: Severity
+    """Of a resolved alert, as it was raised."""
+    summary: str
+    what_to_do: str
+    """Empty once it is resolved, as is `behind`. Commands stand between backticks."""
+    behind: tuple[str, ...]
+    since: datetime
+    """When the change was seen, by the database's clock."""
+    sender: Sender
+
+    @property
+    def state(self) -> str:
+        """The word for what it is now."""
+        return "raised" if self.is_raised else "resolved"
+
+
+class Receiver(Protocol):
+    """Somebody who is told of each change of an alert, at least once and in order."""
+
+    name: str
+    """Under it is kept what was delivered; it never changes."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the address and the key, and shows neither; see `fingerprint_of`."""
+
+    def deliver(self, notification: Notification) -> None:
+        """Hand over one change; return once the receiver has said that it has it.
+
+        Raises:
+            RefusedError: never to be repeated under these settings.
+            DeliveryError: for whatever else it was not delivered; a later run tries again.
+        """
+
+
+def fingerprint_of(*settings: str) -> str:
+    """A short digest of settings that may be secret, by which a change of them is noticed."""
+    return hashlib.sha256("\n".join(settings).encode()).hexdigest()[:16]
+
+
+def notification_of(
+    state: AlertState, *, what_to_do: str, behind: tuple[str, ...], sender: Sender
+) -> Notification:
+    """What receivers are handed for one change: the one place where its texts are made safe."""
+    word = "raised" if state.is_raised else "resolved"
+    change = "/".join([sender.installation_id, state.name, word, state.since.isoformat()])
+    return Notification(
+        event_id=str(uuid.uuid5(_EVENTS, change)),
+        name=state.name,
+        is_raised=state.is_raised,
+        severity=state.severity,
+        summary=plain(state.summary),
+        what_to_do=_advice(what_to_do),
+        behind=tuple(plain(one) for one in behind),
+        since=state.since,
+        sender=sender,
+    )
+
+
+def plain(sentence: str) -> str:
+    """A sentence that may name a company: one line, in which nothing is a command or markup."""
+    shown = escaped(sentence).translate(_MARKS)
+    return _COMMANDS.sub(_WORD_JOINER, _LONE_UNDERSCORE.sub("\uff3f", shown))
+
+
+def _advice(sentence: str) -> str:
+    """A sentence of ours, with commands to copy between backticks and at most an id of others."""
+    return _COMMANDS.sub(_WORD_JOINER, escaped(sentence))
