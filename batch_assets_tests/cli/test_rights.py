@@ -27,7 +27,7 @@ COMMANDS = (
     "prune --yes",
     "dead-letters list",
     "dead-letters requeue --all",
-    "live --all --dry-run",
+    "synchronous --all --dry-run",
     "reset --dry-run",
     "reset",
     "reset-stages",
