@@ -34,6 +34,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "webserver_daemon",
         "Start Dagster's daemon for production: exactly one; options are passed on.",
     ),
+    "settings": (
+        "settings",
+        "Show what each setting is here, what it may be, and what it means.",
+    ),
     "migrate": ("migrate", "Make the tables that this version needs, safely beside LiveDash."),
     "plan": ("plan", "Show what would be sent now: requests, tokens and money."),
     "confirm": ("confirm", "Allow the job to submit from this database."),
@@ -107,7 +111,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": HELP},
-    epilog="Settings come from the environment and from .env: see docs/configuration.md.",
+    epilog="Settings come from the environment and from .env: `batch-assets settings` shows them.",
 )
 
 

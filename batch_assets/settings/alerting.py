@@ -84,10 +84,13 @@ class Alerting(Family):
         "BATCH_ALERT_THRESHOLD_NEW_DEAD_LETTERS",
         10,
         whole(1, 9_999),
-        "How many recent dead letters there may be,",
+        "How many recent dead letters there may be.",
     )
     alert_dead_letters: int = setting(
-        "BATCH_ALERT_THRESHOLD_DEAD_LETTERS", 1_000, whole(1, MANY), "and how many in all."
+        "BATCH_ALERT_THRESHOLD_DEAD_LETTERS",
+        1_000,
+        whole(1, MANY),
+        "How many dead letters there may be in all.",
     )
     alert_day_cost_eur: float | None = setting(
         "BATCH_ALERT_THRESHOLD_DAY_COST_EUR",

@@ -37,7 +37,7 @@ _LED_TO: Final = re.compile("@|://[^/]*/.")
 
 _logger = open_log(__name__)
 # At its level DEBUG, and with PYDANTIC_SETTINGS_DEBUG set, it logs every value.
-logging.getLogger("pydantic_settings").setLevel(logging.WARNING)
+open_log("pydantic_settings").setLevel(logging.WARNING)
 
 
 class _Environment(EnvSettingsSource):

@@ -156,7 +156,10 @@ class Running(Family):
         "Whether several companies' files are sent at one time.",
     )
     max_concurrent_companies: int = setting(
-        "MAX_CONCURRENT_COMPANIES", 5, whole(1, 50), "How many of them at most."
+        "MAX_CONCURRENT_COMPANIES",
+        5,
+        whole(1, 50),
+        "How many companies' files are sent at one time at most.",
     )
     op_seconds: float = setting(
         "BATCH_OP_SECONDS",

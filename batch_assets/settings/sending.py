@@ -27,13 +27,13 @@ class Sending(Family):
         "BATCH_MIN_SIZE",
         10,
         whole(1, limits.MAX_REQUESTS),
-        "A company's requests are sent once so many wait,",
+        "A company's requests are sent once so many wait, or as `BATCH_MAX_WAIT_MINUTES` says.",
     )
     max_wait_minutes: float = setting(
         "BATCH_MAX_WAIT_MINUTES",
         30,
         number(0, 10_080),
-        "or once the oldest of them has waited so long.",
+        "A company's requests are sent, however few, once the oldest of them has waited so long.",
     )
     max_batch_requests: int = setting(
         "BATCH_MAX_REQUESTS",
@@ -58,7 +58,7 @@ class Sending(Family):
         "BATCH_TOKEN_ALLOWANCES",
         {},
         Allowed("pairs such as gpt-4o-mini=2000000,gpt-4.1=900000"),
-        "The same for single models.",
+        "The same as `BATCH_TOKEN_ALLOWANCE`, for single models.",
     )
     model_cooldown_seconds: float = setting(
         "BATCH_MODEL_COOLDOWN_SECONDS",
@@ -136,8 +136,8 @@ class Failing(Family):
         "BATCH_BREAKER_SECONDS",
         60,
         number(0, BREAKER_MAX_SECONDS),
-        "The longest that lasts at first. It doubles with each trial that fails, up to half an "
-        "hour.",
+        "How long at most no call of such an operation is made, at first. It doubles with each "
+        "trial that fails, up to half an hour.",
     )
     cooldown_after_failed_runs: int = setting(
         "BATCH_COOLDOWN_AFTER_FAILED_RUNS",
@@ -150,8 +150,8 @@ class Failing(Family):
         "BATCH_COOLDOWN_MINUTES",
         30,
         number(0, 1_440),
-        "How long that lasts at first. It doubles with each trial run that fails, up to eight "
-        "times. 0: never.",
+        "How long schedule and sensors start none after so many, at first. It doubles with each "
+        "trial run that fails, up to eight times. 0: never.",
         former="BATCH_PAUSE_MINUTES",
     )
     monitoring_retention_days: int = setting(
@@ -237,7 +237,7 @@ class Synchronous(Family):
         "BATCH_SYNCHRONOUS_DAY_MAX_COST_EUR",
         5,
         number(0, MANY),
-        "Their estimated cost in one UTC day at most, at the full price.",
+        "Estimated cost of synchronous requests in one UTC day at most, at the full price.",
         former="BATCH_LIVE_DAY_MAX_COST_EUR",
     )
     synchronous_lead_minutes: float = setting(

@@ -61,6 +61,13 @@ CASES = [
         parts=("DAGSTER_HOME is 'here': it must be an absolute path.",),
         environ={"DAGSTER_HOME": "here"},
     ),
+    Case("settings", parts=("BATCH_MIN_SIZE", "a whole number from 1 to 50,000", "none")),
+    Case(
+        "settings DATABASE_URL BATCH_DEPLOYMENTS",
+        parts=("DATABASE_URL", "set", "Prisma's URL", "mine=gpt-4o"),
+        environ={"BATCH_DEPLOYMENTS": "mine=gpt-4o"},
+    ),
+    Case("settings BATCH_MINSIZE", 2, parts=("'BATCH_MINSIZE'", "BATCH_MIN_SIZE.")),
     Case("plan --dry-run", parts=("What a run of the job would send now", SPACED)),
     Case("plan --dryrun", 2, parts=("--dryrun", "--dry-run")),
     Case("force", 2, parts=("COMPANY",)),
