@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from batch_assets.domain.alerts.records import Limits
-from batch_assets.domain.policy import LivePolicy, Policy
+from batch_assets.domain.policy import Policy, SynchronousPolicy
 from batch_assets.settings import load_settings
 
 _USUAL: Final = load_settings({})
@@ -14,8 +14,8 @@ def a_policy(**changes: Any) -> Policy:
     return replace(_USUAL.policy(), **changes)
 
 
-def a_synchronous_policy(**changes: Any) -> LivePolicy:
-    return replace(_USUAL.policy().live, **changes)
+def a_synchronous_policy(**changes: Any) -> SynchronousPolicy:
+    return replace(_USUAL.policy().synchronous, **changes)
 
 
 def some_limits(**changes: Any) -> Limits:

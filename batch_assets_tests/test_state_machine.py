@@ -80,7 +80,7 @@ def lose_a_live_call(lab: Lab) -> None:
         make_request(connection, lab.desk.session_id(called))
     waiting(lab, 0)
     lab.configure(calls=[call_rule("chat", refusal(500, work_done=True), count=1)])
-    lab.under(live=ON).retry_failed()
+    lab.under(synchronous=ON).retry_failed()
     lab.configure()
 
 
@@ -146,7 +146,7 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
     assert (asked.requeued, asked.foreign) == (2, 1)
 
     # Failed requests are sent live: those that an operator asks for, and one that is late.
-    live = lab.under(live=ON)
+    live = lab.under(synchronous=ON)
     lose_a_live_call(lab)
     dead_twins(lab)
     reset_what_is_put_off(lab)

@@ -96,7 +96,7 @@ def _rehearsal(number: int, seed: int) -> Story:
         seed=seed,
         kind="rehearsal",
         scene=f"rehearsal-{number}/{seed}",
-        requests=_failing(requests, random) if policy.live.is_on else requests,
+        requests=_failing(requests, random) if policy.synchronous.is_on else requests,
         server=_server_of(scene, random),
         policy=policy,
         mode="optimized" if number < len(REHEARSED) else "original",
@@ -285,7 +285,7 @@ def _live(story: Story, _seen: Sequence[Seen], random: Random) -> Story:
         )
         for _ in range(random.randint(1, 2))
     ]
-    policy = replace(story.policy, live=LIVE)
+    policy = replace(story.policy, synchronous=LIVE)
     faced = _facing(story, "live", calls)
     return replace(faced, requests=requests, policy=policy, strikes=tuple(strikes))
 

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, Final
 
 from batch_assets.cli.run import run_once
-from batch_assets.domain.policy import Caps, LivePolicy, Policy
+from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.ops import (
     check_batch_statuses,
@@ -59,7 +59,10 @@ def main() -> int:
 def _policy(given: dict[str, Any]) -> Policy:
     known = {field.name for field in fields(Policy)}
     values = {name: value for name, value in given.items() if name in known}
-    parts = {"caps": Caps(**given["caps"]), "live": LivePolicy(**given["live"])}
+    parts = {
+        "caps": Caps(**given["caps"]),
+        "synchronous": SynchronousPolicy(**given["synchronous"]),
+    }
     return Policy(**{**values, **parts})
 
 

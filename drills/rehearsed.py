@@ -53,7 +53,7 @@ def _incident(*, lasts: float, **error: Any) -> Any:
     return {"end_as": "failed", "lasts": lasts, **errors}
 
 
-LIVE: Final = replace(POLICY.live, is_on=True, lead_seconds=2 * POLICY.batch_timeout_seconds)
+LIVE: Final = replace(POLICY.synchronous, is_on=True, lead_seconds=2 * POLICY.batch_timeout_seconds)
 """Sends live whatever is tried again."""
 
 
@@ -143,11 +143,11 @@ REHEARSED: Final = (
     ),
     Rehearsed(
         calls=(call("chat", UNWELL, count=2), call("chat", BUSY, after=2)),
-        policy={"live": LIVE, "breaker_failures": 2},
+        policy={"synchronous": LIVE, "breaker_failures": 2},
     ),
     Rehearsed(
         calls=(call("chat", LONG, count=8),),
-        policy={"live": LIVE},
+        policy={"synchronous": LIVE},
         cut_at="retry:commit:mark_called:before",
     ),
     # The server's words come late: file ids one after the other, or in `retrieve` alone.

@@ -29,7 +29,7 @@ def status(as_json: AsJson = False) -> None:
         stopped, under_way = stoppages(database), activity(database)
         live = SynchronousRequests(database.engine).standing()
         given_up = Abandoned(database.engine).standing()
-        is_on = database.settings.policy().live.is_on
+        is_on = database.settings.policy().synchronous.is_on
         profile = database.endpoints.profile.name
     if as_json:
         document = _document(companies, held_because)

@@ -24,7 +24,7 @@ from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline,
 from batch_assets.cli.screen import Column, console, number
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
-from batch_assets.domain.policy import LivePolicy
+from batch_assets.domain.policy import SynchronousPolicy
 from batch_assets.stages.controls.criteria import Wanted, criteria_of, first_wrong, require_sense
 from batch_assets.stages.synchronous_requests import Offer, Quote, offer_of
 from batch_assets.store.lookups import Lookups
@@ -77,7 +77,7 @@ def synchronous(
         every=every,
     )
     with open_database() as database:
-        live = database.settings.policy().live
+        live = database.settings.policy().synchronous
         if not (live.is_on or dry_run):
             raise ConfigurationError(
                 "Synchronous requests are off, since they cost twice as much as a batch: set "
@@ -152,7 +152,7 @@ def _show(offer: Offer) -> None:
         shown.say(f"Cannot be sent: {plural(requests, 'request')} ({reason})")
 
 
-def _end_dry(offer: Offer, live: LivePolicy, *, as_json: bool) -> None:
+def _end_dry(offer: Offer, live: SynchronousPolicy, *, as_json: bool) -> None:
     if as_json:
         print_json({"would_ask": offer.quotes, "live_is_on": live.is_on, **_document(offer)})
     elif not live.is_on:
@@ -173,7 +173,7 @@ def _document(offer: Offer) -> dict[str, Any]:
     }
 
 
-def _show_asked(asked: int, before: int, live: LivePolicy) -> None:
+def _show_asked(asked: int, before: int, live: SynchronousPolicy) -> None:
     shown = console()
     shown.say(f"Asked for: {plural(asked, 'request')}.")
     if before:

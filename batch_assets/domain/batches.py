@@ -12,7 +12,7 @@ from batch_assets.domain.states import GIVEN_UP
 BatchRow = tuple[str, str]
 """A row of a batch: the batch's id and the request's."""
 
-ORPHANED: Final = "orphaned"
+EARLIER_INSTALLATION: Final = "orphaned"
 """In the place of the installation's id, and of the account: an earlier installation made it, and
 its schema was lost."""
 
@@ -116,9 +116,9 @@ class EndedBatch:
     input_file_id: str | None
     output_file_id: str | None
     error_file_id: str | None
-    is_live: bool = False
+    is_synchronous: bool = False
     """Whether its requests are sent one by one: then the server knows nothing of it."""
-    is_orphan: bool = False
+    is_of_earlier_installation: bool = False
     """Whether an earlier installation has made it: some of its rows may have left it unrecorded."""
     answered: int = 0
     """Its rows of which an answer, or an error of their own, was read before."""
@@ -178,7 +178,7 @@ class UnresolvedBatch:
     absences: int
     absent_since: datetime | None
     """When the lists had first shown that it is not there."""
-    is_orphan: bool = False
+    is_of_earlier_installation: bool = False
     """Whether an earlier installation has made it, whose id is lost with its schema."""
 
     @property

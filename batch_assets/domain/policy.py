@@ -42,8 +42,8 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LivePolicy:
-    """Whether requests may be sent live, at the full price, and how many. A day is a UTC day.
+class SynchronousPolicy:
+    """Whether requests may be sent synchronously, at the full price, and how many a UTC day.
 
     Cost is the estimate, in EUR. What is claimed to be sent counts, whatever becomes of it.
     """
@@ -105,7 +105,7 @@ class Policy:
     concurrent_companies: int
     breaker_failures: int
     breaker_seconds: float
-    live: LivePolicy
+    synchronous: SynchronousPolicy
 
     first_look_seconds: float = 60
     most_look_seconds: float = 60 * 60
@@ -129,7 +129,7 @@ class Policy:
     @property
     def late_after_seconds(self) -> float:
         """The age at which a failed request would miss its deadline if a batch took it now."""
-        return self.batch_timeout_seconds - self.live.lead_seconds
+        return self.batch_timeout_seconds - self.synchronous.lead_seconds
 
     def model_of(self, name: str) -> str:
         """The model that a request names, itself or by its deployment."""

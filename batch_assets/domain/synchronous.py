@@ -41,7 +41,7 @@ class SynchronousBatch:
             input_file_id=None,
             output_file_id=None,
             error_file_id=None,
-            is_live=True,
+            is_synchronous=True,
         )
 
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.domain.policy import Caps, LivePolicy, Policy
+from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
 from batch_assets.domain.schedule_cooldown import CooldownRule
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, profile_of, versioned
@@ -140,7 +140,7 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
             absence_grace_seconds=self.absence_grace_seconds,
             batch_timeout_seconds=self.batch_timeout_hours * 3_600,
             stuck_seconds=self.stuck_hours * 3_600,
-            live=LivePolicy(
+            synchronous=SynchronousPolicy(
                 is_on=self.synchronous_retries,
                 run_requests=self.synchronous_run_max_requests,
                 day_requests=self.synchronous_day_max_requests,

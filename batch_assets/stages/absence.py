@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from batch_assets.domain.batches import ORPHANED, UnresolvedBatch
+from batch_assets.domain.batches import EARLIER_INSTALLATION, UnresolvedBatch
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.logs import open_log
 from batch_assets.openai_batch import error_codes
@@ -108,7 +108,7 @@ class AbsenceProof:
 
 def why_unproved(batches: Sequence[UnresolvedBatch], search: Search) -> str:
     """Say why the lists prove nothing of these batches: a clause for people."""
-    if any(batch.account == ORPHANED for batch in batches):
+    if any(batch.account == EARLIER_INSTALLATION for batch in batches):
         return "The server's lists show nothing that the earlier installation has made"
     if any(batch.account not in {None, search.account} for batch in batches):
         return "OPENAI_API_KEY or OPENAI_BASE_URL was another one when they were made"

@@ -112,7 +112,9 @@ class _Reading:
         not_kept = None
         at_a_time = self._pipeline.policy.concurrent_companies
         batches = [
-            one for one in self._batches if not (one.is_live or one.never_ran or one.is_given_up)
+            one
+            for one in self._batches
+            if not (one.is_synchronous or one.never_ran or one.is_given_up)
         ]
         with (
             Spool(self._pipeline.spool_dir) as spool,
@@ -177,8 +179,8 @@ class _Reading:
             elif batch.server_status == "completed":
                 failing.append((batch, _NO_LINE))
         refused = [one for one in judged.finished if one.server_status == "failed"]
-        refused += [one for one in self._batches if one.never_ran and not one.is_live]
-        synchronous = [one for one in self._batches if one.is_live]
+        refused += [one for one in self._batches if one.never_ran and not one.is_synchronous]
+        synchronous = [one for one in self._batches if one.is_synchronous]
         self._writer.fail_rest(failing)
         bisect(self._pipeline, refused, self._writer)
         give_up_called(self._pipeline, synchronous, self._writer)

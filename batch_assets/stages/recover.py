@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from batch_assets.domain.batches import ORPHANED, SubmittedBatch, UnresolvedBatch
+from batch_assets.domain.batches import EARLIER_INSTALLATION, SubmittedBatch, UnresolvedBatch
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Lease, RemoteBatch
@@ -75,7 +75,7 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     report = pipeline.figures.note(RecoverReport())
     if snapshot.has_unwatched:
         report.foreign = pipeline.queries.adopt_external()
-    has_work = snapshot.has_unresolved or snapshot.has_anchor or snapshot.has_orphans
+    has_work = snapshot.has_unresolved or snapshot.has_anchor or snapshot.has_earlier_installation
     if not (has_work and may_touch(pipeline)):
         return report
     report.earlier = adopt_earlier_installation(pipeline)
@@ -112,7 +112,7 @@ def adopt_earlier_installation(pipeline: Pipeline) -> Adopted:
     operator's word, too. Two statements if there is any.
     """
     snapshot = pipeline.snapshot
-    if not (snapshot.has_orphans and snapshot.installation.is_confirmed):
+    if not (snapshot.has_earlier_installation and snapshot.installation.is_confirmed):
         return Adopted()
     adopted = pipeline.earlier_installation.adopt()
     if adopted.orphaned_batches or adopted.orphaned_requests:
@@ -284,7 +284,7 @@ class _Recovery:
         doubtful: list[UnresolvedBatch] = []
         never: list[UnresolvedBatch] = []
         for batch in batches:
-            is_doubtful = batch.input_file_id is not None or batch.account == ORPHANED
+            is_doubtful = batch.input_file_id is not None or batch.account == EARLIER_INSTALLATION
             (doubtful if is_doubtful else never).append(batch)
         self._release([batch.lease for batch in never])
         return doubtful

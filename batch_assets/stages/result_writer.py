@@ -162,7 +162,7 @@ class ResultWriter:
         batch = pending.batch
         reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy.usd_to_eur)
         ours = [line for line in pending.lines if (batch.id, line.custom_id) in types]
-        left = self._left(batch, pending.lines, types) if batch.is_orphan else []
+        left = self._left(batch, pending.lines, types) if batch.is_of_earlier_installation else []
         pending.refused["foreign"] += len(pending.lines) - len(ours) - len(left)
         seen = self.seen[batch.id]
         seen.files.update(line.in_error_file for line in [*ours, *left])
@@ -181,7 +181,7 @@ class ResultWriter:
             return None
         self._report.refused.update(+pending.refused)
         # The answer to a synchronous request cannot be read again.
-        gives_up = batch.is_live or (
+        gives_up = batch.is_synchronous or (
             batch.ended_seconds > self._pipeline.policy.batch_timeout_seconds
         )
         return BatchOutcomes(batch.lease, outcomes, pending.refused.total(), gives_up)
@@ -265,7 +265,7 @@ class LineReader:
         if processing_type is None:
             return RowOutcome(line.custom_id, billed, cost, failure=_NO_SESSION)
         # LiveDash asks in words of its own: of its answers we take what we understand.
-        is_asked_so = self.batch.is_ours or self.batch.is_orphan
+        is_asked_so = self.batch.is_ours or self.batch.is_of_earlier_installation
         read = analysis.read_answer if is_asked_so else analysis.read_partial_answer
         answer = read(processing_type, line.response)
         if isinstance(answer, Failure):
@@ -276,6 +276,6 @@ class LineReader:
         if response is None:
             return Cost()
         price = price_of_answer(response, self.batch.model, self.price_of)
-        if price is not None and self.batch.is_live:
+        if price is not None and self.batch.is_synchronous:
             price = price.undiscounted
         return batch_cost(response.usage, price, self.usd_to_eur)

@@ -14,7 +14,7 @@ class RetryReport:
     """What one run requeued, and what it sent synchronously."""
 
     requeued: int = 0
-    live: SynchronousReport = field(default_factory=SynchronousReport)
+    synchronous: SynchronousReport = field(default_factory=SynchronousReport)
 
 
 def retry_failed(pipeline: Pipeline, budget: Budget) -> RetryReport:
@@ -28,7 +28,7 @@ def retry_failed(pipeline: Pipeline, budget: Budget) -> RetryReport:
         send_synchronously(pipeline, Budget(budget.seconds / 2, budget.rows), sent)
     finally:
         report = requeue_due(pipeline, budget)
-    report.live = sent
+    report.synchronous = sent
     return report
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from batch_assets.domain.batches import ORPHANED, UnresolvedBatch
+from batch_assets.domain.batches import EARLIER_INSTALLATION, UnresolvedBatch
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch import error_codes
@@ -68,7 +68,7 @@ class ServerLists:
             one.input_file_id: one.id for one in unresolved if one.input_file_id is not None
         }
         self._sought = frozenset(one.id for one in unresolved)
-        self.inherited = frozenset(one.id for one in unresolved if one.is_orphan)
+        self.inherited = frozenset(one.id for one in unresolved if one.is_of_earlier_installation)
         """What is looked for under any installation's id."""
         self._others: dict[str, str] = {}
         """Batches of other installations, by the server's ids: one of them may be lost."""
@@ -103,7 +103,7 @@ class ServerLists:
             and self._others
             and self._pipeline.earlier_installation.are_named(self._others)
         ):
-            search.shown_batches.add(ORPHANED)
+            search.shown_batches.add(EARLIER_INSTALLATION)
 
     @property
     def _is_out(self) -> bool:

@@ -70,7 +70,7 @@ def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousRe
     Raises:
         ApiError: The server refuses the account; what was claimed by then is finalized.
     """
-    if not (pipeline.policy.live.is_on and _may_have_any(pipeline)):
+    if not (pipeline.policy.synchronous.is_on and _may_have_any(pipeline)):
         return
     may_read(pipeline)
     snapshot = pipeline.snapshot
@@ -114,7 +114,7 @@ def synchronous_terms(pipeline: Pipeline) -> Terms:
 
 
 def _may_have_any(pipeline: Pipeline) -> bool:
-    return pipeline.snapshot.has_live_requests or pipeline.snapshot.has_due_retries
+    return pipeline.snapshot.has_synchronous_requests or pipeline.snapshot.has_due_retries
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from batch_assets.domain.batches import (
-    ORPHANED,
+    EARLIER_INSTALLATION,
     EndedBatch,
     InFlightBatch,
     Leftover,
@@ -87,8 +87,8 @@ class OneStatementQueries(EngineQueries):
                 input_file_id=row.input_file_id,
                 output_file_id=row.output_file_id,
                 error_file_id=row.error_file_id,
-                is_live=row.kind == "live",
-                is_orphan=row.installation_id == ORPHANED,
+                is_synchronous=row.kind == "live",
+                is_of_earlier_installation=row.installation_id == EARLIER_INSTALLATION,
                 answered=row.answered,
                 completed=row.completed,
                 returned=row.returned,
@@ -134,7 +134,7 @@ class OneStatementQueries(EngineQueries):
                 sought_at=row.sought_at,
                 absences=row.absences,
                 absent_since=row.absent_since,
-                is_orphan=row.is_orphan,
+                is_of_earlier_installation=row.is_orphan,
             )
             for row in sorted(rows, key=lambda row: (row.claimed_at, row.id))
         ]

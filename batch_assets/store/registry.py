@@ -30,7 +30,7 @@ class WorkSnapshot:
     """When the newest batch of ours that the server has was claimed."""
     has_unwatched: bool
     """LiveDash has batches in flight that are not watched yet."""
-    has_orphans: bool
+    has_earlier_installation: bool
     """An earlier installation, whose schema was lost, has left batches or requests half-made."""
     has_in_flight: bool
     has_ended: bool
@@ -46,7 +46,7 @@ class WorkSnapshot:
     has_abandoned: bool
     """Batches that were given up are to be looked at."""
     has_due_retries: bool
-    has_live_requests: bool
+    has_synchronous_requests: bool
     """An operator has asked for requests to be sent live."""
     has_followers: bool
     """Requests share the answer of another one that asks the same."""
@@ -99,7 +99,7 @@ class Registry(EngineQueries):
             ),
             newest_at=row.newest_at,
             has_unwatched=row.has_unwatched,
-            has_orphans=row.has_orphans,
+            has_earlier_installation=row.has_orphans,
             has_in_flight=row.has_in_flight,
             has_ended=row.has_ended,
             has_unresolved=row.has_unresolved,
@@ -108,7 +108,7 @@ class Registry(EngineQueries):
             has_leftovers=row.has_leftovers,
             has_abandoned=row.has_abandoned,
             has_due_retries=row.has_due_retries,
-            has_live_requests=row.has_live_requests,
+            has_synchronous_requests=row.has_live_requests,
             has_followers=row.has_followers,
             has_any_to_lose=row.has_any_to_lose,
             breakers=breakers_in(row.breakers),

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from batch_assets.domain.batches import BatchRow
 from batch_assets.domain.dead_letters import Criteria
 from batch_assets.domain.packing import Candidate, Draft, Quota, Terms, held_by_cooldown, pack
-from batch_assets.domain.policy import LivePolicy
+from batch_assets.domain.policy import SynchronousPolicy
 from batch_assets.domain.records import Lease
 from batch_assets.domain.synchronous import SynchronousBatch, SynchronousClaim
 from batch_assets.store.base import EngineQueries, columns_of, expect
@@ -35,14 +35,14 @@ class SynchronousBatches(EngineQueries):
     """Moves requests into live batches and keeps which of them were called."""
 
     def claim(self, terms: Terms, holder: Holder, spent: Spent) -> SynchronousClaim:
-        """Claim at most `policy.live.requests_per_claim` requests; one transaction.
+        """Claim at most `policy.synchronous.requests_per_claim` requests; one transaction.
 
         The caps for all that is sent and the budgets for what is sent live are checked in it, under
         the lock that lets one claim run at a time. `spent` is what the run has claimed so far. What
         can never be sent stays where it is, and is not asked for any more. A dead letter that asks
         what another request asks that is open, or claimed now, follows that one.
         """
-        live = terms.policy.live
+        live = terms.policy.synchronous
         with self.engine.begin() as connection:
             quotas = begin_claim(connection, terms.policy, spent)
             used = connection.execute(SQL["today"]).one()
@@ -91,7 +91,7 @@ class SynchronousBatches(EngineQueries):
 
 def _candidates(connection: Connection, terms: Terms) -> list[Candidate]:
     which = {
-        "limit": terms.policy.live.requests_per_claim,
+        "limit": terms.policy.synchronous.requests_per_claim,
         "late_after": terms.policy.late_after_seconds,
     }
     rows = connection.execute(SQL["candidates"], which)
@@ -125,7 +125,7 @@ def _by_company(candidates: Sequence[Candidate]) -> list[tuple[str, list[Candida
     ]
 
 
-def _narrow(quota: Quota, live: LivePolicy, *, run: Spent, day: Spent) -> None:
+def _narrow(quota: Quota, live: SynchronousPolicy, *, run: Spent, day: Spent) -> None:
     """Leave no more than the budgets for these do; cooldowns are for batches alone."""
     quota.cooling_models.clear()
     quota.requests["live, run"] = live.run_requests - run.requests

@@ -114,7 +114,7 @@ def stories() -> dict[str, Story]:
         policy=replace(quiet.policy, concurrent_companies=1),
     )
     failing = (Request("r-error500", "c", MODELS[0]),)
-    live = replace(quiet, policy=replace(quiet.policy, live=LIVE))
+    live = replace(quiet, policy=replace(quiet.policy, synchronous=LIVE))
     lost_answer = {
         "operation": "batches.create",
         "count": 1,

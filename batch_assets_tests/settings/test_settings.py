@@ -1,7 +1,7 @@
 """The settings: their defaults, and what is made of them for others."""
 
 from batch_assets.domain.alerts.records import Limits
-from batch_assets.domain.policy import Caps, LivePolicy, Policy
+from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
 from batch_assets.settings import load_settings
 from batch_assets_tests.policies import a_policy, some_limits
 
@@ -31,7 +31,7 @@ def test_the_policy_of_an_empty_environment() -> None:
         absence_grace_seconds=600,
         batch_timeout_seconds=86_400,
         stuck_seconds=86_400,
-        live=LivePolicy(
+        synchronous=SynchronousPolicy(
             is_on=False, run_requests=100, day_requests=1_000, day_cost_eur=5, lead_seconds=7_200
         ),
         rows_per_run=100_000,

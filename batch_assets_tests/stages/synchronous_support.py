@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from batch_assets.domain.dead_letters import Criteria
-from batch_assets.domain.policy import LivePolicy
+from batch_assets.domain.policy import SynchronousPolicy
 from batch_assets.stages.plan import find_due
 from batch_assets.store.synchronous_requests import SynchronousRequests
 from batch_assets_tests.factories import make_company, make_request, make_session
@@ -16,7 +16,7 @@ from batch_assets_tests.stages.support import Lab
 ON = a_synchronous_policy(is_on=True)
 
 
-def only(**changes: Any) -> LivePolicy:
+def only(**changes: Any) -> SynchronousPolicy:
     """Live calls turned on, with another budget."""
     return replace(ON, **changes)
 

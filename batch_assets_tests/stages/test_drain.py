@@ -105,9 +105,9 @@ def test_nothing_is_claimed_any_more_not_even_by_a_run_that_has_looked_before(la
     assert lab.claim() == ()
     with pytest.raises(SubmissionHeldError, match="somebody has stopped submissions"):
         lab.submit()
-    live = lab.under(live=ON)
+    live = lab.under(synchronous=ON)
     ask_live(lab, ids)
-    assert "drained" in live.retry_failed().live.live_held_because
+    assert "drained" in live.retry_failed().synchronous.live_held_because
     assert lab.bucket_counts() == {"waiting": 2}
     assert lift_drain(lab.pipeline.drains).startswith("Submissions go on")
     assert lift_drain(lab.pipeline.drains).startswith("Nothing to do")
@@ -117,11 +117,11 @@ def test_nothing_is_claimed_any_more_not_even_by_a_run_that_has_looked_before(la
 def test_a_live_claim_that_has_looked_before_takes_nothing_either(lab: Lab) -> None:
     ids = waiting(lab, 2)
     ask_live(lab, ids)
-    live = lab.under(live=ON)
+    live = lab.under(synchronous=ON)
     live.pipeline.refresh()
     assert live.pipeline.snapshot.installation.hold_reason is None
     begin_drain(lab.pipeline.drains, "somebody")
-    assert retry_failed(live.pipeline, plenty()).live.live_calls == 0
+    assert retry_failed(live.pipeline, plenty()).synchronous.live_calls == 0
     assert lab.times_billed(ids) == [0, 0]
 
 

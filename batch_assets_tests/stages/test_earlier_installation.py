@@ -174,7 +174,7 @@ def test_a_schema_that_is_dropped_with_batches_at_every_stage(
 def test_a_live_call_whose_record_is_lost_is_not_made_again(lab: Lab) -> None:
     ids = waiting(lab, 2)
     ask_live(lab, ids)
-    live = lab.under(live=ON)
+    live = lab.under(synchronous=ON)
     breaking = Breaking(lab.pipeline.queries, "write_results", 0)
     with pytest.raises(InterruptedHereError):
         live.asking(breaking).retry_failed()

@@ -72,7 +72,7 @@ def test_what_was_refused_for_long_is_not_read_for_ever(
 def test_a_refused_live_answer_is_dead_at_once_and_keeps_its_cost(lab: Lab) -> None:
     failed(lab, 1)
     with constrained(lab, "AIProcessingRequest", '"totalTokens" < 1'):
-        lab.under(live=ON).retry_failed()
+        lab.under(synchronous=ON).retry_failed()
     assert lab.desk.column("SELECT code FROM batch_assets.dead_letter") == ["refused_by_database"]
     assert lab.desk.value("SELECT sum(cost_eur) FROM batch_assets.attempt") > 0
 

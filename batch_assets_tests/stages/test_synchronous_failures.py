@@ -24,7 +24,7 @@ pytestmark = pytest.mark.parametrize("pipeline", ["optimized"], indirect=True)
 
 
 def on(lab: Lab, **changes: Any) -> Lab:
-    return lab.under(live=ON, **changes)
+    return lab.under(synchronous=ON, **changes)
 
 
 class Killed(BaseException):
@@ -49,7 +49,7 @@ class Watched(SynchronousBatches):
 def watching(lab: Lab, then: Callable[[], None]) -> Lab:
     """The same, with something done between marking and calling."""
     changed = replace(lab, pipeline=replace(lab.pipeline))
-    changed.pipeline.__dict__["live"] = Watched(lab, then)
+    changed.pipeline.__dict__["synchronous_batches"] = Watched(lab, then)
     return changed
 
 
@@ -57,7 +57,7 @@ def test_a_refused_request_is_dead_and_the_others_are_called(lab: Lab) -> None:
     failed(lab, 3)
     lab.configure(calls=[call_rule("chat", refusal(400, "invalid_value"), count=1)])
     report = on(lab).retry_failed()
-    assert (report.live.live_calls, report.live.live_failed) == (3, 1)
+    assert (report.synchronous.live_calls, report.synchronous.live_failed) == (3, 1)
     assert lab.bucket_counts() == {"complete": 2, "dead": 1}
     (letter,) = lab.desk.rows("SELECT failure_kind, code FROM batch_assets.dead_letter")
     assert tuple(letter) == ("permanent", "invalid_value")
@@ -69,8 +69,10 @@ def test_an_answer_that_is_of_no_use_is_paid_and_tried_again(lab: Lab) -> None:
     report = on(lab, retry_base_seconds=600).retry_failed()
     assert lab.bucket_counts() == {"retry": 1}
     assert lab.desk.retry(request_id).attempts == 2
-    assert report.live.live_cost_eur > 0
-    assert lab.desk.request(request_id).totalCostEur == pytest.approx(report.live.live_cost_eur)
+    assert report.synchronous.live_cost_eur > 0
+    assert lab.desk.request(request_id).totalCostEur == pytest.approx(
+        report.synchronous.live_cost_eur
+    )
 
 
 def test_where_there_is_no_room_no_attempt_counts_and_other_models_go_on(lab: Lab) -> None:
@@ -79,7 +81,7 @@ def test_where_there_is_no_room_no_attempt_counts_and_other_models_go_on(lab: La
     full = refusal(429, "rate_limit_exceeded")
     lab.configure(calls=[call_rule("chat", full, count=1)])
     report = on(lab, retry_base_seconds=600).retry_failed()
-    assert (report.live.live_calls, report.live.live_returned) == (2, 2)
+    assert (report.synchronous.live_calls, report.synchronous.live_returned) == (2, 2)
     assert lab.bucket_counts() == {"retry": 1, "waiting": 2, "complete": 1}
     put_off = lab.desk.value("SELECT request_id FROM batch_assets.retry")
     assert put_off in small
@@ -91,9 +93,9 @@ def test_where_there_is_no_room_no_attempt_counts_and_other_models_go_on(lab: La
 def test_no_more_is_claimed_once_there_was_no_room(lab: Lab) -> None:
     failed(lab, 3)
     lab.configure(calls=[call_rule("chat", refusal(429), count=1)])
-    one_by_one = lab.under(live=only(requests_per_claim=1), retry_base_seconds=600)
+    one_by_one = lab.under(synchronous=only(requests_per_claim=1), retry_base_seconds=600)
     report = one_by_one.retry_failed()
-    assert (report.live.live_batches, report.requeued) == (1, 2)
+    assert (report.synchronous.live_batches, report.requeued) == (1, 2)
 
 
 def test_a_refused_account_ends_it_and_the_rest_waits(lab: Lab) -> None:
@@ -122,7 +124,7 @@ def test_what_may_have_been_paid_for_is_never_sent_again_unasked(
     ids = failed(lab, 3)
     lab.configure(calls=[call_rule("chat", effect)])
     report = on(lab).retry_failed()
-    assert (report.live.live_calls, report.live.live_unknown) == (1, 1)
+    assert (report.synchronous.live_calls, report.synchronous.live_unknown) == (1, 1)
     assert lab.bucket_counts() == {"dead": 1, "waiting": 2}
     (letter,) = lab.desk.rows("SELECT * FROM batch_assets.dead_letter")
     assert (letter.failure_kind, letter.code) == ("indeterminate", INDETERMINATE)
@@ -138,7 +140,7 @@ def test_a_late_answer_is_unknown_too(lab: Lab) -> None:
     lab.configure(calls=[call_rule("chat", {"kind": "delay", "seconds": 0.6, "when": "after"})])
     timeouts = Timeouts(connect=5, read=5, create=0.3, upload=5)
     with BatchApi(API_KEY, lab.server.base_url, timeouts=timeouts) as api:
-        assert on(lab).using(api).retry_failed().live.live_unknown == 1
+        assert on(lab).using(api).retry_failed().synchronous.live_unknown == 1
     assert (lab.bucket_counts(), calls(lab, request_id)) == ({"dead": 1}, 1)
 
 
@@ -148,7 +150,7 @@ def test_what_was_never_sent_waits_and_nothing_counts(lab: Lab) -> None:
         nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     with BatchApi(API_KEY, nowhere) as api:
         report = on(lab).using(api).retry_failed()
-    assert (report.live.live_calls, report.live.live_returned) == (0, 3)
+    assert (report.synchronous.live_calls, report.synchronous.live_returned) == (0, 3)
     assert lab.bucket_counts() == {"waiting": 3}
     counted = "SELECT count(*) FROM batch_assets.attempt WHERE counted"
     assert lab.desk.value(counted) == len(ids)
@@ -162,10 +164,10 @@ def test_nothing_is_claimed_while_the_breaker_is_open(lab: Lab) -> None:
     ask(lab, waiting(lab, 3))
     with BatchApi(API_KEY, lab.server.base_url, guard=guard) as api:
         guarded = quick.using(api)
-        assert guarded.retry_failed().live.live_unknown == 1
+        assert guarded.retry_failed().synchronous.live_unknown == 1
         assert [one.operation for one in breakers.all()] == ["chat_completion"]
         ask(lab, waiting(lab, 1))
-        report = guarded.retry_failed().live
+        report = guarded.retry_failed().synchronous
         assert (report.live_batches, report.live_held) == (0, {})
         assert "The API is not asked to answer live now" in report.live_held_because
 
@@ -182,7 +184,7 @@ def test_nothing_is_sent_from_where_nothing_may_be(lab: Lab, change: str) -> Non
     ids = waiting(lab, 1)
     ask(lab, ids)
     lab.desk.do(change)
-    report = on(lab).retry_failed().live
+    report = on(lab).retry_failed().synchronous
     assert (report.live_batches, "`batch-assets confirm" in report.live_held_because) == (0, True)
     assert lab.bucket_counts() == {"waiting": 1}
 
@@ -232,7 +234,7 @@ def test_a_frozen_run_that_wakes_calls_nothing_and_changes_nothing(lab: Lab) -> 
 
     # So short a lease is asked for before each call.
     report = watching(on(lab, lease_seconds=30, concurrent_companies=2), freeze).retry_failed()
-    assert (report.live.live_calls, report.live.live_completed) == (0, 0)
+    assert (report.synchronous.live_calls, report.synchronous.live_completed) == (0, 0)
     assert lab.bucket_counts() == {"dead": 2, "waiting": 1}
     assert [calls(lab, one) for one in ids] == [0, 0, 0]
 
@@ -248,7 +250,7 @@ def test_a_session_that_is_deleted_before_the_call_is_not_called(lab: Lab) -> No
         return found
 
     pipeline.queries.__dict__["conversations"] = read
-    assert replace(lab, pipeline=pipeline).retry_failed().live.live_calls == 1
+    assert replace(lab, pipeline=pipeline).retry_failed().synchronous.live_calls == 1
     assert (calls(lab, gone), calls(lab, stays)) == (0, 1)
     assert lab.bucket_counts() == {"complete": 1}
 
@@ -269,7 +271,7 @@ def test_a_company_that_is_suspended_meanwhile_is_not_called(lab: Lab) -> None:
         on(lab), lambda: lab.desk.do("UPDATE public.\"Company\" SET status = 'SUSPENDED'")
     )
     report = lab_on.retry_failed()
-    assert (report.live.live_calls, report.live.live_returned) == (1, 1)
+    assert (report.synchronous.live_calls, report.synchronous.live_returned) == (1, 1)
     assert sum(calls(lab, one) for one in ids) == 1
 
 

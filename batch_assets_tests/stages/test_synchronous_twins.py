@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.policy import LivePolicy
+from batch_assets.domain.policy import SynchronousPolicy
 from batch_assets.store.conservation import Conservation
 from batch_assets_tests.factories import make_request
 from batch_assets_tests.stages.support import Lab, call_rule, refusal
@@ -23,9 +23,9 @@ def live_calls(lab: Lab, ids: list[str]) -> int:
     return sum(calls(lab, one) for one in ids)
 
 
-def run(lab: Lab, live: LivePolicy = ON) -> int:
+def run(lab: Lab, live: SynchronousPolicy = ON) -> int:
     lab.pipeline.refresh()
-    return lab.under(live=live).retry_failed().live.live_calls
+    return lab.under(synchronous=live).retry_failed().synchronous.live_calls
 
 
 @pytest.mark.parametrize("one_at_a_time", [False, True])
@@ -93,7 +93,7 @@ def test_a_call_that_nobody_knows_the_outcome_of_is_not_made_for_a_follower(
     run(lab)
     assert lab.bucket_counts() == {"dead": 2}
     assert {lab.desk.dead_letter(one).code for one in (first, second)} == {"indeterminate_live"}
-    lab.under(live=ON).finish()
+    lab.under(synchronous=ON).finish()
     assert live_calls(lab, [first, second]) == 1
     status = lab.desk.analysis_status(first)
     assert status is not None

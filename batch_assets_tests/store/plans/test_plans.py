@@ -166,14 +166,16 @@ def test_a_live_claim_of_little(desk: Desk) -> None:
     asked = store.choose(Criteria(request_ids=ids[:10]), ROWS)
     store.ask([one.candidate for one in asked], "an operator")
     live = SynchronousBatches(desk.engine)
-    policy = replace(ROOMY, live=a_synchronous_policy(lead_seconds=ROOMY.batch_timeout_seconds))
+    policy = replace(
+        ROOMY, synchronous=a_synchronous_policy(lead_seconds=ROOMY.batch_timeout_seconds)
+    )
     claims: list[SynchronousClaim] = []
     plans = plans_of(
         desk,
         lambda: claims.append(live.claim(terms(policy), desk.holder, Spent())),
         touching=LITTLE,
     )
-    assert sum(one.requests for one in claims[0].batches) == policy.live.requests_per_claim
+    assert sum(one.requests for one in claims[0].batches) == policy.synchronous.requests_per_claim
     assert plans.indexes >= {"retry_retry_at_idx", "retry_pkey", "AIProcessingRequest_pkey"}
     lease = claims[0].batches[0].lease
     rows = [(lease, request_id) for request_id in ids]
