@@ -23,7 +23,7 @@ from batch_assets.store.engine import open_engine_for_looks
 from batch_assets.store.sql import load
 from batch_assets.wiring import PROJECT_DIR, connect_local
 from batch_assets_local import stack, state_file
-from batch_assets_local.arrivals import let_go
+from batch_assets_local.demo_data import release
 from drills.dev import ROLES, Dev
 from drills.story import Request
 from drills.world import World
@@ -140,7 +140,7 @@ class Drill:
 
     def _is_done(self) -> bool:
         if not self._runs():
-            let_go(open_engine_for_looks(self._world.url))
+            release(open_engine_for_looks(self._world.url))
         return not self._world.ask(SQL["open_requests"])
 
     def _wait(self, is_so: Callable[[], object], seconds: float, otherwise: str) -> None:

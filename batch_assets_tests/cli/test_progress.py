@@ -13,7 +13,7 @@ from batch_assets_tests.cli.terminals import frames, shown_on_screen
 
 PROGRAM = """
 import time
-from batch_assets_local.cli.demo_progress import progress
+from batch_assets_local.cli.demo import progress
 from batch_assets.cli.screen import console
 shown = console()
 with progress(shown, 318) as show:

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from batch_assets_local.batch_server.api_errors import ApiError
 from batch_assets_local.batch_server.batch_routes import BatchRoutes
 from batch_assets_local.batch_server.chat_routes import ChatRoutes
+from batch_assets_local.batch_server.config import ReloadableConfig
 from batch_assets_local.batch_server.control_routes import ControlRoutes
 from batch_assets_local.batch_server.file_routes import FileRoutes
 from batch_assets_local.batch_server.identifiers import new_request_id
-from batch_assets_local.batch_server.live_config import LiveConfig
 from batch_assets_local.batch_server.operations import error_response
 from batch_assets_local.batch_server.profiles.translating import Translator
 from batch_assets_local.batch_server.service import BatchService
@@ -26,7 +26,7 @@ from batch_assets_local.batch_server.service import BatchService
 class UsualHeaders:
     """Puts OpenAI's usual headers, the request id first of all, on every answer."""
 
-    def __init__(self, app: ASGIApp, config: LiveConfig) -> None:
+    def __init__(self, app: ASGIApp, config: ReloadableConfig) -> None:
         """Stand in front of an application, and tell the time of a configuration's clock."""
         self._app = app
         self._config = config

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 
 from batch_assets_local.batch_server.api_errors import ApiError, not_found
+from batch_assets_local.batch_server.config import ReloadableConfig
 from batch_assets_local.batch_server.fault_rules import Operation
-from batch_assets_local.batch_server.live_config import LiveConfig
 
 _COSTS_MONEY = frozenset({"batches.create", "chat"})
 
@@ -19,7 +19,7 @@ _OF_ONE_OBJECT: dict[Operation, str] = {
 }
 
 
-def authorize(headers: Headers, config: LiveConfig, operation: Operation) -> None:
+def authorize(headers: Headers, config: ReloadableConfig, operation: Operation) -> None:
     """Raise OpenAI's 401, 403 or 429 `insufficient_quota` unless the key may do this."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     key = key.strip()
@@ -49,7 +49,7 @@ def authorize(headers: Headers, config: LiveConfig, operation: Operation) -> Non
         raise ApiError(429, message, kind="insufficient_quota", code="insufficient_quota")
 
 
-def is_of_another_project(headers: Headers, config: LiveConfig) -> bool:
+def is_of_another_project(headers: Headers, config: ReloadableConfig) -> bool:
     """Whether the key is let in and yet finds nothing that was made under the others."""
     key = headers.get("authorization", "").partition(" ")[2].strip()
     return key in config.current.keys.of_another_project

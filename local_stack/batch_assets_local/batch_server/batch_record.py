@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Self
 
-from batch_assets_local.batch_server.batch_rules import BatchRule
+from batch_assets_local.batch_server.fault_rules import BatchRule
 
 ACTIVE = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 

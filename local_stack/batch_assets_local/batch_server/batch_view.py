@@ -4,15 +4,14 @@ import json
 from typing import Any
 
 from batch_assets_local.batch_server.batch_record import ACTIVE, BatchRecord
-from batch_assets_local.batch_server.live_config import LiveConfig
-from batch_assets_local.batch_server.quirks import Late
+from batch_assets_local.batch_server.config import Late, ReloadableConfig
 from batch_assets_local.batch_server.rules import Rules
 
 
 class BatchViews:
     """The Batch objects of the API, as the configured quirks have them."""
 
-    def __init__(self, config: LiveConfig, rules: Rules) -> None:
+    def __init__(self, config: ReloadableConfig, rules: Rules) -> None:
         """Show by the configuration in force; looks are counted beside the rules' strikes."""
         self._config = config
         self._rules = rules

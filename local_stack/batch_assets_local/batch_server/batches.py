@@ -13,9 +13,9 @@ from typing import Any, Literal
 from batch_assets_local.batch_server import batch_sql, ledger
 from batch_assets_local.batch_server.api_errors import ApiError, not_found
 from batch_assets_local.batch_server.batch_record import BatchRecord
+from batch_assets_local.batch_server.config import ReloadableConfig
 from batch_assets_local.batch_server.database import Database
 from batch_assets_local.batch_server.files import StoredFile, insert_file
-from batch_assets_local.batch_server.live_config import LiveConfig
 
 _NEVER = 10 * 365 * 86_400
 """Seconds."""
@@ -62,7 +62,7 @@ class ResultLine:
 class BatchStore:
     """Reads and moves batches."""
 
-    def __init__(self, database: Database, config: LiveConfig) -> None:
+    def __init__(self, database: Database, config: ReloadableConfig) -> None:
         """Work on the database, by the configuration's clock."""
         self._database = database
         self._config = config

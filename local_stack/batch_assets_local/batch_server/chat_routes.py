@@ -7,13 +7,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from batch_assets_local.batch_server import ledger, parameters
+from batch_assets_local.batch_server.api_errors import error_for_status
 from batch_assets_local.batch_server.chat_request import ChatRequest, check_chat_request
 from batch_assets_local.batch_server.completions import complete
 from batch_assets_local.batch_server.fault_rules import HttpErrorEffect
 from batch_assets_local.batch_server.identifiers import new_request_id, row_ids
 from batch_assets_local.batch_server.operations import Endpoint, Prepared
 from batch_assets_local.batch_server.service import BatchService
-from batch_assets_local.batch_server.usual_errors import error_for_status
 
 _RATE_HEADERS = {
     "x-ratelimit-limit-requests": "10000",

@@ -1,11 +1,91 @@
-"""Fault rules: which calls and rows are struck, and how. rules.py draws from them."""
+"""Fault rules: which calls, batches and rows are struck, when and how; rules.py draws from them."""
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from batch_assets_local.batch_server.chances import Chance, Pattern, Probability
-from batch_assets_local.batch_server.config_base import Count, Seconds, Settings
+Seconds = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Settings(BaseModel):
+    """The base of every part: immutable, and strict about names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _checked_pattern(expression: str) -> str:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return expression
+
+
+Pattern = Annotated[str, AfterValidator(_checked_pattern)]
+"""A regular expression that is searched in a row's custom_id."""
+
+
+class Chance(Settings):
+    """Which of the matching occasions a rule strikes: skip `after`, then at most `count`.
+
+    With `since` and `until` it holds between these times of the server's clock (Unix seconds): an
+    incident of an hour, say. What comes outside of it is not counted.
+    """
+
+    name: str = ""
+    after: Count = 0
+    count: Count | None = None
+    probability: Probability = 1
+    seed: int = 0
+    since: float | None = None
+    until: float | None = None
+
+    def holds_at(self, now: float) -> bool:
+        """Whether the rule holds at this time of the server's clock."""
+        has_begun = self.since is None or now >= self.since
+        return has_begun and (self.until is None or now < self.until)
+
+
+class ListedError(Settings):
+    """One entry of a failed batch's `errors.data`; what is unset is null there."""
+
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+    line: int | None = None
+
+
+class BatchRule(Chance):
+    """A fate decided when a batch is created, for those whose metadata has all of `metadata`.
+
+    With `model` it strikes only batches whose first line asks for this model. `failed` strikes in
+    validation: with the listed `errors`, with none at all (null) if `without_errors`, else with
+    `code` and `message`; with `custom_id` only a batch that has such a row, and with `name_lines`
+    it says which lines these are. The others end the batch once `after_rows` rows have run;
+    `stalled` leaves it in progress then, until it is cancelled or its window is over: or in
+    `finalizing` or `cancelling`, where nothing else ends it. It goes on after `stalled_seconds`,
+    never without; what it `survives` does not end it either.
+    """
+
+    metadata: dict[str, str] = Field(default_factory=dict)
+    model: str | None = None
+    end_as: Literal["failed", "expired", "cancelled", "stalled"]
+    after_rows: Count = 0
+    stalls_in: Literal["in_progress", "finalizing", "cancelling"] = "in_progress"
+    stalled_seconds: Seconds | None = None
+    survives: tuple[Literal["cancel", "window"], ...] = ()
+    code: str = "invalid_request"
+    message: str = "The batch failed because a rule of the local server says so."
+    errors: tuple[ListedError, ...] = ()
+    without_errors: bool = False
+    custom_id: Pattern | None = None
+    name_lines: bool = False
+
 
 Operation = Literal[
     "files.create",

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from batch_assets_local.batch_server.api_errors import not_found
+from batch_assets_local.batch_server.config import ReloadableConfig
 from batch_assets_local.batch_server.database import Database
 from batch_assets_local.batch_server.identifiers import new_file_id
-from batch_assets_local.batch_server.live_config import LiveConfig
 
 BLOCK_BYTES = 256 * 1024
 
@@ -54,7 +54,7 @@ class StoredFile:
 class FileStore:
     """Keeps uploaded and produced files, and the private copies that running batches read."""
 
-    def __init__(self, state_dir: Path, database: Database, config: LiveConfig) -> None:
+    def __init__(self, state_dir: Path, database: Database, config: ReloadableConfig) -> None:
         """Make the directories, and remove what an earlier process left half-done."""
         self._database = database
         self._config = config

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from batch_assets_local.batch_server.config import Quirks
 from batch_assets_local.batch_server.identifiers import RowIds
-from batch_assets_local.batch_server.quirks import Quirks
 
 _UNRUN = {
     "expired": (

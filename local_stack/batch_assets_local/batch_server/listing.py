@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from batch_assets_local.batch_server.quirks import ListQuirks
+from batch_assets_local.batch_server.config import ListQuirks
 
 Objects = list[dict[str, Any]]
 OwnPage = Callable[[int, str | None], tuple[Objects, bool]]

@@ -6,23 +6,23 @@ that its caller has given up.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from batch_assets.domain.logs import open_log
-from batch_assets_local.batch_server.api_errors import ApiError, server_error
+from batch_assets_local.batch_server.api_errors import ApiError, error_for_status, server_error
 from batch_assets_local.batch_server.authorization import (
     authorize,
     is_of_another_project,
     look_elsewhere,
 )
 from batch_assets_local.batch_server.connection import TruncatedSend, drop
-from batch_assets_local.batch_server.downloads import with_other_lines
 from batch_assets_local.batch_server.fault_rules import (
     AnswerEffect,
     BodyEffect,
@@ -34,7 +34,6 @@ from batch_assets_local.batch_server.fault_rules import (
 from batch_assets_local.batch_server.listing import page
 from batch_assets_local.batch_server.rules import Call, CallPlan
 from batch_assets_local.batch_server.service import BatchService
-from batch_assets_local.batch_server.usual_errors import error_for_status
 
 _log = open_log(__name__)
 _late_work: set[asyncio.Task[Response]] = set()
@@ -166,3 +165,24 @@ async def _work(prepared: Prepared) -> Response:
 def error_response(error: ApiError) -> Response:
     """A refusal as an HTTP answer."""
     return JSONResponse(error.body(), error.status, headers=error.headers)
+
+
+async def with_other_lines(response: Response, effect: LinesEffect) -> Response:
+    """A download as the effect has it; a refusal stays one."""
+    if not isinstance(response, StreamingResponse):
+        return response
+    blocks = [block async for block in response.body_iterator]
+    whole = b"".join(block.encode() if isinstance(block, str) else block for block in blocks)
+    lines = whole.splitlines(keepends=True)
+    kept = lines[: effect.lines] if effect.kind == "first_lines" else map(_of_another, lines)
+    return Response(b"".join(kept), media_type=response.media_type)
+
+
+def _of_another(line: bytes) -> bytes:
+    """The same with another custom_id; a line that is no JSON stays as it is."""
+    try:
+        result = json.loads(line)
+    except ValueError:
+        return line
+    result["custom_id"] = f"other-{result['custom_id']}"
+    return json.dumps(result).encode() + b"\n"

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from batch_assets.domain.logs import open_log
 from batch_assets_local.batch_server import lines, strict_json
-from batch_assets_local.batch_server.api_errors import ApiError, server_error
+from batch_assets_local.batch_server.api_errors import ApiError, error_for_status, server_error
 from batch_assets_local.batch_server.batch_record import BatchRecord
 from batch_assets_local.batch_server.batches import ResultLine, Step
 from batch_assets_local.batch_server.chat_request import check_chat_request
 from batch_assets_local.batch_server.completions import Answerer, Completion, complete
+from batch_assets_local.batch_server.config import ReloadableConfig
 from batch_assets_local.batch_server.fault_rules import (
     ErrorLineEffect,
     HttpErrorEffect,
@@ -24,9 +25,7 @@ from batch_assets_local.batch_server.fault_rules import (
 )
 from batch_assets_local.batch_server.identifiers import RowIds, row_ids, shuffle_key
 from batch_assets_local.batch_server.ledger import Charge
-from batch_assets_local.batch_server.live_config import LiveConfig
 from batch_assets_local.batch_server.rules import Rules
-from batch_assets_local.batch_server.usual_errors import error_for_status
 
 _CHUNK_ROWS = 250
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -70,7 +69,7 @@ class Chunk:
 class RowRunner:
     """Answers rows as the live endpoint would, with the configured faults put in."""
 
-    def __init__(self, config: LiveConfig, rules: Rules, answerer: Answerer) -> None:
+    def __init__(self, config: ReloadableConfig, rules: Rules, answerer: Answerer) -> None:
         """Answer with the answerer, under the configuration in force."""
         self._config = config
         self._rules = rules

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from batch_assets_local.batch_server.batch_rules import BatchRule
-from batch_assets_local.batch_server.chances import Chance
+from batch_assets_local.batch_server.config import ReloadableConfig
 from batch_assets_local.batch_server.database import Database
 from batch_assets_local.batch_server.fault_rules import (
+    BatchRule,
     CallRule,
+    Chance,
     DelayEffect,
     InsteadEffect,
     RowEffect,
     RowRule,
 )
 from batch_assets_local.batch_server.identifiers import fraction
-from batch_assets_local.batch_server.live_config import LiveConfig
 
 _COUNT = """
 INSERT INTO rule_counter (rule, asked, fired) VALUES (:rule, 1, 0)
@@ -49,7 +49,7 @@ class Call:
 class Rules:
     """Draws from the configured rules; how often each was asked and struck outlives restarts."""
 
-    def __init__(self, database: Database, config: LiveConfig) -> None:
+    def __init__(self, database: Database, config: ReloadableConfig) -> None:
         """Draw by the configuration in force, count in the database."""
         self._database = database
         self._config = config

@@ -16,10 +16,9 @@ from uvicorn import Config, Server
 from batch_assets.domain.errors import ConfigurationError, LocalStackError
 from batch_assets_local.batch_server.app import build_app
 from batch_assets_local.batch_server.completions import Answerer
-from batch_assets_local.batch_server.config import ServerConfig
+from batch_assets_local.batch_server.config import ServerConfig, write_atomically
 from batch_assets_local.batch_server.connection import ReachableProtocol
 from batch_assets_local.batch_server.ledger import Ledger
-from batch_assets_local.batch_server.live_config import write_atomically
 from batch_assets_local.batch_server.service import BatchService
 
 _START_SECONDS = 10

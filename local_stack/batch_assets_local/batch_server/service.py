@@ -9,10 +9,10 @@ from batch_assets.domain.errors import LocalStackError
 from batch_assets_local.batch_server.batch_view import BatchViews
 from batch_assets_local.batch_server.batches import BatchStore
 from batch_assets_local.batch_server.completions import Answerer, default_answerer
+from batch_assets_local.batch_server.config import ReloadableConfig
 from batch_assets_local.batch_server.database import Database
 from batch_assets_local.batch_server.files import FileStore
 from batch_assets_local.batch_server.ledger import Ledger
-from batch_assets_local.batch_server.live_config import LiveConfig
 from batch_assets_local.batch_server.rows import RowRunner
 from batch_assets_local.batch_server.rules import Rules
 from batch_assets_local.batch_server.worker import Worker
@@ -26,7 +26,7 @@ class BatchService:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _lock(state_dir)
         try:
-            self.config = LiveConfig(state_dir)
+            self.config = ReloadableConfig(state_dir)
             self.database = Database(state_dir)
         except BaseException:
             os.close(self._lock)

@@ -3,10 +3,20 @@
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from threading import Thread
 
 import dagster as dg
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from batch_assets.cli.companies import company_cache
 from batch_assets.cli.conventions import count, plural
@@ -19,9 +29,14 @@ from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.settings import setting_names
 from batch_assets.wiring import DEFAULT_STACK, local_environment
-from batch_assets_local.arrivals import bring_in, let_go, open_conversations
-from batch_assets_local.cli.demo_progress import progress
-from batch_assets_local.showcase import Example, examples, failures
+from batch_assets_local.demo_data import (
+    Example,
+    bring_in,
+    examples,
+    failures,
+    open_conversations,
+    release,
+)
 
 EXAMPLES = 4
 PAUSE_SECONDS = 1.0
@@ -92,7 +107,7 @@ def _bring_in_conversations(database: OpenDatabase, shown: Screen) -> None:
 def _work_through(database: OpenDatabase, instance: dg.DagsterInstance, shown: Screen) -> None:
     """Run the job again and again until no conversation is open any more."""
     if active_run(instance) is None:
-        let_go(database.engine)
+        release(database.engine)
     shown.say("The job runs in Dagster until each of them has been analysed:")
     quiet_since, before = time.monotonic(), None
     with progress(shown, open_conversations(database.engine)) as show:
@@ -186,3 +201,42 @@ def _show_example(example: Example, shown: Screen) -> None:
     shown.say()
     shown.say(f"{example.company}: {', '.join(marks)}", indent=2, style="bold")
     shown.say(example.summary, indent=4)
+
+
+WIDE = 78
+"""Columns that the whole line takes."""
+NARROW = 48
+"""Columns that it takes without saying where the others are."""
+
+
+@contextmanager
+def progress(shown: Screen, conversations: int) -> Iterator[Callable[[int, str], None]]:
+    """A bar over so many conversations, told how many are left and where those are.
+
+    It begins at 0 % and is gone at the end. Without a terminal there is none, and nothing but what
+    is printed is seen.
+    """
+    columns = _columns(shown.columns or WIDE)
+    bar = Progress(*columns, console=shown.console, transient=True, disable=shown.columns is None)
+    with bar:
+        task = bar.add_task("", total=conversations)
+
+        def show(left: int, where: str) -> None:
+            done = max(0, conversations - left)
+            bar.update(task, completed=done, description=where)
+
+        yield show
+
+
+def _columns(room: int) -> list[ProgressColumn]:
+    """What there is room for: nothing is cut."""
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} done"),
+    ]
+    if room >= NARROW:
+        bar = BarColumn(bar_width=16)
+        columns = [SpinnerColumn("line"), bar, *columns, TimeElapsedColumn()]
+    if room >= WIDE:
+        columns.insert(-1, TextColumn("{task.description}"))
+    return columns

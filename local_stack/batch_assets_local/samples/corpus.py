@@ -13,8 +13,12 @@ from typing import Final
 from uuid import uuid5
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets_local.samples.companies import NAMESPACE
-from batch_assets_local.samples.records import SampleCompany, SampleMessage, SampleSession
+from batch_assets_local.samples.records import (
+    NAMESPACE,
+    SampleCompany,
+    SampleMessage,
+    SampleSession,
+)
 from batch_assets_local.samples.writing import SeedSummary, Target, connected, write_samples
 
 _Named = tuple[str, list[tuple[str, str]]]

@@ -13,7 +13,7 @@ from functools import cache
 from itertools import chain, count
 from typing import Final
 
-from batch_assets_local.samples.phrasing import CHOICE, SLOT
+from batch_assets_local.samples.phrasing import CHOICE, EMOJI, SLOT
 from batch_assets_local.samples.records import Expected
 from batch_assets_local.samples.scenarios import (
     LANGUAGES,
@@ -24,7 +24,6 @@ from batch_assets_local.samples.scenarios import (
     questions,
 )
 from batch_assets_local.samples.storyteller import ASKED
-from batch_assets_local.samples.typing_habits import EMOJI
 
 Said = Sequence[tuple[str, str]]
 """The (role, text) of each message; what goes on over several lines is one text."""

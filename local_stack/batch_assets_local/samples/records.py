@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from tomllib import loads
 from typing import Final
+from uuid import UUID, uuid5
 
 _IMPORTED_AFTER: Final = timedelta(minutes=2)
 _REQUESTED_AFTER: Final = timedelta(minutes=5)
@@ -97,3 +101,17 @@ class SampleSession:
             len(one.content) + _BEFORE_A_LINE * (one.timestamp is not None) + 1
             for one in self.messages
         )
+
+
+NAMESPACE: Final = UUID("6f1d3c0a-5b0e-4e52-9a53-0c9c1c1f7a11")
+"""All ids of the samples are made from this one, so that they are the same on every machine."""
+
+
+@cache
+def sample_companies() -> tuple[SampleCompany, ...]:
+    """The companies of the demo, the largest first and the suspended one last."""
+    source = files(__package__) / "companies.toml"
+    entries = loads(source.read_text(encoding="utf-8"))["companies"]
+    return tuple(
+        SampleCompany(id=str(uuid5(NAMESPACE, entry["key"])), **entry) for entry in entries
+    )

@@ -7,12 +7,13 @@ from random import Random
 from typing import Final, TypeVar
 from uuid import uuid5
 
-from batch_assets_local.samples.companies import NAMESPACE, sample_companies
 from batch_assets_local.samples.records import (
+    NAMESPACE,
     Expected,
     SampleCompany,
     SampleMessage,
     SampleSession,
+    sample_companies,
 )
 from batch_assets_local.samples.scenarios import Scenario, phrasebook
 from batch_assets_local.samples.storyteller import Storyteller

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
 
-from batch_assets_local.samples.phrasing import Phrasing
+from batch_assets_local.samples.phrasing import Phrasing, TypingHabits
 from batch_assets_local.samples.records import SampleCompany, SampleMessage
 from batch_assets_local.samples.scenarios import Line, Phrasebook, Scenario, questions
-from batch_assets_local.samples.typing_habits import TypingHabits
 
 ASKED = re.compile(r"\s*<(\w+)>")
 _GREETED_BY_BOT = 0.26

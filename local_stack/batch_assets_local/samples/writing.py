@@ -1,9 +1,12 @@
-"""Writes companies, sessions and their requests as LiveDash would, in sets and all or nothing."""
+"""Writes companies, sessions and their requests as LiveDash would, in sets and all or nothing.
+
+`seed_database` fills a database with those of the demo.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice, pairwise
 from typing import Any, Final, LiteralString
 from uuid import uuid5
@@ -11,8 +14,14 @@ from uuid import uuid5
 import psycopg
 
 from batch_assets_local.samples import seed_statements as statements
-from batch_assets_local.samples.companies import NAMESPACE
-from batch_assets_local.samples.records import SampleCompany, SampleMessage, SampleSession
+from batch_assets_local.samples.records import (
+    NAMESPACE,
+    SampleCompany,
+    SampleMessage,
+    SampleSession,
+    sample_companies,
+)
+from batch_assets_local.samples.sessions import DEFAULT_SEED, sample_sessions
 
 Target = psycopg.Connection[Any] | str
 """An open psycopg connection, or the URL of a database."""
@@ -178,3 +187,24 @@ def write_models(
         if model.prompt_price is not None
     ]
     _add(connection, statements.PRICES, prices)
+
+
+# gpt-5-mini has no price here, so that the demo also shows the prices of the package.
+_MODELS: Final = (
+    SampleModel("gpt-4o-mini", 128_000, 0.15e-6, 0.60e-6),
+    SampleModel("gpt-4.1-mini", 1_047_576, 0.40e-6, 1.60e-6),
+    SampleModel("gpt-5-mini", 400_000),
+)
+_PRICED_SINCE: Final = datetime(2025, 8, 7, tzinfo=UTC)
+
+
+def seed_database(target: Target, *, seed: int = DEFAULT_SEED, now: datetime) -> SeedSummary:
+    """Adds the demo's companies, sessions, messages, pending requests, models and prices.
+
+    All in one transaction. A second call with the same seed adds nothing, whatever became of the
+    rows meanwhile; another seed adds other sessions of the same companies. `now` needs a time
+    zone. The database has to be migrated; psycopg's errors come through.
+    """
+    with connected(target) as connection, connection.transaction():
+        write_models(connection, _MODELS, _PRICED_SINCE)
+        return write_samples(connection, sample_companies(), sample_sessions(seed, now=now), now)

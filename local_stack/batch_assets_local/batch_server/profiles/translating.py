@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from batch_assets_local.batch_server.live_config import LiveConfig
+from batch_assets_local.batch_server.config import ReloadableConfig
 from batch_assets_local.batch_server.profiles.played import PLAYED, Played
 
 _INSIDE = "/v1"
@@ -26,7 +26,7 @@ class Translator:
     held back until it is whole: a fault that cuts it leaves nothing of it.
     """
 
-    def __init__(self, app: ASGIApp, config: LiveConfig) -> None:
+    def __init__(self, app: ASGIApp, config: ReloadableConfig) -> None:
         """Stand in front of an application; what is played may change with each call."""
         self._app = app
         self._config = config

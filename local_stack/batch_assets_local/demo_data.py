@@ -1,5 +1,9 @@
-"""Conversations for the demo: new ones, unless those that an earlier demo brought in are open."""
+"""What the demo asks of the database: conversations that come in, those that are open, and results.
 
+New conversations come in unless those that an earlier demo brought in are open.
+"""
+
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,7 +39,7 @@ def open_conversations(engine: Engine) -> int:
         return int(connection.execute(SQL["open_conversations"]).scalar_one())
 
 
-def let_go(engine: Engine) -> None:
+def release(engine: Engine) -> None:
     """Let the next run go on with what runs hold that were cut off, and with what waits for a date.
 
     Only while no run is active. A run that lives on after all has lost its leases, and sees it.
@@ -43,3 +47,39 @@ def let_go(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(SQL["expire_leases"])
         connection.execute(SQL["hasten_retries"])
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One analysed session. Its texts are a model's and an employee's: escape them."""
+
+    company: str
+    language: str
+    category: str
+    sentiment: str
+    escalated: bool
+    forwarded_hr: bool
+    questions: int
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """How many requests of a company are in the dead letters for one reason."""
+
+    company: str
+    reason: str
+    requests: int
+
+
+def examples(engine: Engine, limit: int) -> list[Example]:
+    """Some sessions that were analysed last and in full, each in another language."""
+    with engine.begin() as connection:
+        rows = connection.execute(SQL["examples"], {"limit": limit})
+        return [Example(**row._mapping) for row in rows]
+
+
+def failures(engine: Engine) -> list[FailureCount]:
+    """The reasons of all dead letters, the most frequent first."""
+    with engine.begin() as connection:
+        return [FailureCount(**row._mapping) for row in connection.execute(SQL["failures"])]

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.store.strategy import choose_queries
-from batch_assets_local.arrivals import bring_in, let_go, open_conversations
-from batch_assets_local.samples import SampleSession, sample_sessions, seeding
+from batch_assets_local.demo_data import bring_in, open_conversations, release
+from batch_assets_local.samples import SampleSession, sample_sessions, writing
 from batch_assets_tests.store.queries.support import TRANSIENT, Desk, failed
 
 SET = 339
@@ -67,7 +67,7 @@ def test_what_failed_for_good_is_not_open_and_what_waits_for_a_date_is(engine: E
     assert desk.retry(ids[0]) is not None
     assert open_conversations(engine) == 2
     assert desk.value("SELECT retry_at > clock_timestamp() FROM batch_assets.retry")
-    let_go(engine)
+    release(engine)
     assert not desk.value("SELECT retry_at > clock_timestamp() FROM batch_assets.retry")
 
 
@@ -81,7 +81,7 @@ def test_one_that_is_cut_off_while_it_brings_in_leaves_nothing(
             yield session
 
     with monkeypatch.context() as patch:
-        patch.setattr(seeding, "sample_sessions", cut_off)
+        patch.setattr(writing, "sample_sessions", cut_off)
         with pytest.raises(KeyboardInterrupt):
             bring_in(engine, database_url)
     assert sessions(engine) == 0
@@ -100,7 +100,7 @@ def test_what_a_killed_run_held_is_taken_over_at_once(engine: Engine) -> None:
     unsent, _ = desk.claimed()
     unread, _ = desk.ended()
     assert desk.queries.take_unresolved(desk.holder, 10) == []
-    let_go(engine)
+    release(engine)
     (found,) = desk.queries.take_unresolved(desk.holder, 10)
     assert found.id == unsent.id
     assert desk.take(unread.id).id == unread.id
