@@ -1,4 +1,4 @@
-"""The numbers that decide: when a company is due, what a batch holds, when to try again.
+"""The numbers that decide: what a batch holds, how long something waits, when to try again.
 
 Everything here is a pure function of its arguments; the numbers come from the settings.
 """
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from batch_assets.domain.due_rule import DueRule
 from batch_assets.domain.failures import Failure, FailureKind
-from batch_assets.domain.records import Backlog
 
 WAITED_TOO_LONG: Final = "waited_too_long"
 """The code of a request that was put off, uncounted, for as long as the policy allows."""
@@ -127,6 +127,11 @@ class Policy:
     breaker_max_seconds: float = BREAKER_MAX_SECONDS
 
     @property
+    def due_rule(self) -> DueRule:
+        """When a company's waiting requests are sent."""
+        return DueRule(self.min_batch_requests, self.max_wait_seconds)
+
+    @property
     def late_after_seconds(self) -> float:
         """The age at which a failed request would miss its deadline if a batch took it now."""
         return self.batch_timeout_seconds - self.synchronous.lead_seconds
@@ -138,20 +143,6 @@ class Policy:
     def token_allowance(self, model: str) -> int:
         """Prompt tokens that may be enqueued for a model at one time, all its batches together."""
         return self.token_allowances.get(model, self.default_token_allowance)
-
-    def is_due(self, backlog: Backlog) -> bool:
-        """Whether a company's waiting requests are to be sent now: enough of them, or too old.
-
-        This is the one due rule. The backlog sensor's statement (`newly_due` in
-        `store/watching.sql`) says it once more in SQL, since it reads no rows; a property test
-        holds it to this.
-        """
-        if backlog.requests == 0:
-            return False
-        return (
-            backlog.requests >= self.min_batch_requests
-            or backlog.oldest_wait_seconds >= self.max_wait_seconds
-        )
 
     def look_again_seconds(self, looks: int) -> float:
         """How long results rest that were looked at so often before, and are not all there."""

@@ -49,7 +49,8 @@ def evaluate(tick: TickContext, cursor: str | None) -> dg.SensorResult | dg.Skip
     if reason is not None:
         return dg.SkipReason(reason)
     policy = tick.settings.policy()
-    found = tick.database.read(lambda engine: Watching(engine).newly_due(policy, tick.now))
+    rule = policy.due_rule
+    found = tick.database.read(lambda engine: Watching(engine).newly_due(rule, tick.now))
     return decide(found, cursor, lambda: _held_because(tick, policy.external_quiet_seconds))
 
 

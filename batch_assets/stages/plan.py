@@ -71,7 +71,7 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
     noticed = 0 if is_drained else pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
     backlogs = pipeline.queries.pending_by_company(company_ids)
     report = DueReport(
-        due=tuple(backlog for backlog in backlogs if pipeline.policy.is_due(backlog)),
+        due=tuple(backlog for backlog in backlogs if pipeline.policy.due_rule.is_due(backlog)),
         noticed=noticed,
         beside=beside,
         waiting_requests=sum(backlog.requests for backlog in backlogs),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from batch_assets.domain.breakers import Breaker
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.due_rule import DueRule
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.lost_connections import retry_lost
@@ -60,14 +60,14 @@ class Watching(EngineQueries):
     """Looks at what waits and at what is in flight."""
 
     @retry_lost
-    def newly_due(self, policy: Policy, now: datetime) -> NewlyDue:
-        """Which companies have become due since a run last looked."""
+    def newly_due(self, rule: DueRule, now: datetime) -> NewlyDue:
+        """Say which companies have become due by this rule since a run last looked."""
         parameters = {
             "now": now,
             "overlap_seconds": OVERLAP_SECONDS,
-            "wait_seconds": policy.max_wait_seconds,
-            "min_requests": policy.min_batch_requests,
-            "rows": max(NEWEST_ROWS, policy.min_batch_requests),
+            "wait_seconds": rule.max_wait_seconds,
+            "min_requests": rule.min_requests,
+            "rows": max(NEWEST_ROWS, rule.min_requests),
         }
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["newly_due"], parameters).one()

@@ -1,7 +1,7 @@
 -- name: newly_due
--- Which companies have become due (`Policy.is_due` in `domain/policy.py`, to which a property test
--- holds this) since a run last looked, by what nobody has noticed yet or by the clock. What was due
--- when a run looked, and is still there, that run has left: it does not count.
+-- Which companies have become due since a run last looked, by what nobody has noticed yet or by the
+-- clock. What was due when a run looked, and is still there, that run has left: it does not count. The
+-- rule is that of `domain/due_rule.py`, to which a property test holds this.
 --
 -- Of the intake the oldest entry of each company and model is found by steps from one pair to the
 -- next, so that a backlog costs no more than the pairs in it. Of LiveDash's rows the newest that wait

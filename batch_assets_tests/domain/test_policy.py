@@ -1,4 +1,4 @@
-"""When a company is due, how long a failed request waits, and which failures count."""
+"""How long a failed request waits, and which failures count."""
 
 import random
 from typing import Any
@@ -7,28 +7,9 @@ import pytest
 
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.policy import Caps, FailureVerdict, Tried
-from batch_assets.domain.records import Backlog
 from batch_assets_tests.policies import a_policy
 
 POLICY = a_policy(min_batch_requests=10, max_wait_seconds=1_800)
-
-
-@pytest.mark.parametrize(
-    ("requests", "oldest", "due"),
-    [
-        (0, 0.0, False),
-        (0, 9_999.0, False),
-        (1, 0.0, False),
-        (9, 1_799.9, False),
-        (10, 0.0, True),
-        (1, 1_800.0, True),
-        (5_000, 86_400.0, True),
-    ],
-)
-def test_a_company_is_due_with_enough_requests_or_an_old_one(
-    requests: int, oldest: float, due: bool
-) -> None:
-    assert POLICY.is_due(Backlog("c1", requests, oldest)) is due
 
 
 @pytest.mark.parametrize("attempts", range(1, 12))

@@ -110,7 +110,7 @@ def test_the_alert_and_the_sensors_name_it(lab: Lab) -> None:
         changed(lab, 'column "AIProcessingRequest"."requestedAt"'),
         pytest.raises(LiveDashChangedError, match="requestedAt"),
     ):
-        Watching(lab.desk.engine).newly_due(lab.pipeline.policy, datetime.now(UTC))
+        Watching(lab.desk.engine).newly_due(lab.pipeline.policy.due_rule, datetime.now(UTC))
 
 
 def test_every_column_that_a_run_needs_is_there(lab: Lab) -> None:

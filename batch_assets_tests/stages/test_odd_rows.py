@@ -184,7 +184,7 @@ def _request(connection: Connection, company_id: str) -> str:
 def look_everywhere(lab: Lab) -> None:
     """What sensors, commands, checks and pictures ask of the same rows."""
     engine = lab.desk.engine
-    Watching(engine).newly_due(lab.pipeline.policy, datetime.now(UTC))
+    Watching(engine).newly_due(lab.pipeline.policy.due_rule, datetime.now(UTC))
     Watching(engine).in_flight()
     Alerts(engine).recent(3_600)
     ReportData(engine).cost_by_day(30, 5)

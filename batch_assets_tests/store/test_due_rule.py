@@ -1,4 +1,4 @@
-"""The sensor's statement finds due what `Policy.is_due` does, whatever waits and since when."""
+"""The sensor's statement finds due what `DueRule` does, whatever waits and since when."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +10,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.due_rule import DueRule
 from batch_assets.domain.records import Backlog
 from batch_assets.store.watching import OVERLAP_SECONDS, NewlyDue, Watching
 from batch_assets_tests.one_database import empty
-from batch_assets_tests.policies import a_policy
 
 NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 COOLING: Final = "o4-mini"
@@ -89,20 +88,20 @@ class Waiting:
 
 @dataclass(frozen=True)
 class World:
-    policy: Policy
+    rule: DueRule
     looked_at: datetime
     """When a run has last noticed what waits."""
     companies: Sequence[Waiting]
 
     @property
-    def by_size(self) -> Policy:
+    def by_size(self) -> DueRule:
         """The rule where nothing is ever old."""
-        return replace(self.policy, max_wait_seconds=inf)
+        return replace(self.rule, max_wait_seconds=inf)
 
     @property
-    def by_age(self) -> Policy:
+    def by_age(self) -> DueRule:
         """The rule where nothing is ever enough."""
-        return replace(self.policy, min_batch_requests=1_000)
+        return replace(self.rule, min_requests=1_000)
 
     @property
     def active(self) -> Sequence[Waiting]:
@@ -121,7 +120,7 @@ class World:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     wait = draw(st.sampled_from([0, 60, 1_800]))
-    policy = a_policy(min_batch_requests=draw(st.integers(1, 5)), max_wait_seconds=wait)
+    rule = DueRule(draw(st.integers(1, 5)), max_wait_seconds=wait)
     looked = draw(st.sampled_from([0, 30, 60, 1_000, 1_800, 4_000]))
     since, at_most = timedelta(seconds=looked), timedelta(seconds=looked + OVERLAP_SECONDS)
     # Around what makes a request old, now or when the run looked, to the microsecond.
@@ -147,7 +146,7 @@ def worlds(draw: st.DrawFn) -> World:
         )
         for number in range(draw(st.integers(1, 3)))
     ]
-    return World(policy, NOW - since, companies)
+    return World(rule, NOW - since, companies)
 
 
 @settings(max_examples=300, deadline=None)
@@ -162,9 +161,9 @@ def test_what_has_become_due_is_what_the_rule_says(module_engine: Engine, world:
     assert (found.fingerprint is None) == (found.companies == 0)
     assert found.waiting_companies == sum(one.all(NOW).requests > 0 for one in active)
 
-    due = [one for one in active if world.policy.is_due(one.all(NOW))]
+    due = [one for one in active if world.rule.is_due(one.all(NOW))]
     assert found.companies <= len(due)
-    if not any(world.policy.is_due(one.left(world.looked_at)) for one in active):
+    if not any(world.rule.is_due(one.left(world.looked_at)) for one in active):
         event("the last run left nothing that was due")
         assert found.companies == len(due)
 
@@ -204,7 +203,7 @@ def found_in(engine: Engine, world: World) -> NewlyDue:
             connection.execute(_NOTICED, noticed)
         connection.execute(_LOOKED, {"at": world.looked_at})
         connection.execute(_COOLDOWN, {"model": COOLING, "now": NOW})
-    return Watching(engine).newly_due(world.policy, NOW)
+    return Watching(engine).newly_due(world.rule, NOW)
 
 
 def _rows(company_id: str, kind: str, requests: Sequence[Request]) -> list[dict[str, object]]:

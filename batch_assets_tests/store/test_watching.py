@@ -27,7 +27,7 @@ def desk(emptied_engine: Engine) -> Desk:
 
 
 def see(desk: Desk, later: timedelta = timedelta(0)) -> NewlyDue:
-    return Watching(desk.engine).newly_due(POLICY, datetime.now(UTC) + later)
+    return Watching(desk.engine).newly_due(POLICY.due_rule, datetime.now(UTC) + later)
 
 
 def arrive(desk: Desk, count: int, company_id: str | None = None, **options: object) -> str:

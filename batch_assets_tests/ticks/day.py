@@ -154,7 +154,7 @@ class Day:
         """Whether a run would send what waits for a company, were there no cap."""
         dates = self.waiting[company_id]
         waits = (self.now - dates[0]).total_seconds() if dates else 0.0
-        return self.settings.policy().is_due(Backlog(company_id, len(dates), waits))
+        return self.settings.policy().due_rule.is_due(Backlog(company_id, len(dates), waits))
 
     def _page(self, _endpoints: Endpoints, after: str | None) -> completion.Page:
         assert after is None, "all that is in flight fits a page"

@@ -100,7 +100,7 @@ class ClaimQueries(EngineQueries):
                     company_id = queue.pop(0)
                     forget_gone(connection, company_id)
                     following = _foresee_noticing(connection, company_id, terms.policy.rows_per_run)
-                    if terms.policy.is_due(backlog_of(connection, company_id)):
+                    if terms.policy.due_rule.is_due(backlog_of(connection, company_id)):
                         done = _foresee(connection, company_id, terms, progress, foreseen)
                         foreseen += done.packing.drafts
                         done.packing.followers += following

@@ -61,7 +61,7 @@ def tick(desk: Desk) -> int:
     noticed = desk.queries.notice_pending(100_000)
     desk.queries.pending_by_company(COMPANIES)
     Conservation(desk.engine).open_rows(60)
-    Watching(desk.engine).newly_due(a_policy(), datetime.now(UTC))
+    Watching(desk.engine).newly_due(a_policy().due_rule, datetime.now(UTC))
     return noticed
 
 

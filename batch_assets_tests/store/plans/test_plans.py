@@ -95,7 +95,7 @@ def test_a_look_for_companies_that_have_become_due(desk: Desk) -> None:
     watching = Watching(desk.engine)
     plans = plans_of(
         desk,
-        lambda: found.append(watching.newly_due(ROOMY, datetime.now(UTC))),
+        lambda: found.append(watching.newly_due(ROOMY.due_rule, datetime.now(UTC))),
         # A few rows of each company that waits, and what these tests have made of late.
         touching=10 * len(COMPANIES) + OTHERS,
     )
@@ -118,7 +118,7 @@ def test_a_look_for_companies_with_many_new_requests(
     watching = Watching(desk.engine)
     plans_of(
         desk,
-        lambda: found.append(watching.newly_due(ROOMY, datetime.now(UTC))),
+        lambda: found.append(watching.newly_due(ROOMY.due_rule, datetime.now(UTC))),
         touching=10 * len(COMPANIES) + 4 * ROWS,
     )
     assert found[0].waiting_companies >= len(desk.queries.pending_by_company(COMPANIES))

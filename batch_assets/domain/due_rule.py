@@ -1,0 +1,27 @@
+"""When what waits for a company is sent: enough requests wait, or the oldest waited long enough.
+
+This is the only place of the rule. The backlog sensor's statement (`newly_due` in
+`store/watching.sql`) has to say it once more in SQL, since it reads no rows; a property test holds
+it to this.
+"""
+
+from dataclasses import dataclass
+
+from batch_assets.domain.records import Backlog
+
+
+@dataclass(frozen=True, slots=True)
+class DueRule:
+    """LiveDash's rule: 10 requests, or the oldest for 30 minutes, unless settings say otherwise."""
+
+    min_requests: int
+    max_wait_seconds: float
+
+    def is_due(self, backlog: Backlog) -> bool:
+        """Whether a company's waiting requests are to be sent now."""
+        if backlog.requests == 0:
+            return False
+        return (
+            backlog.requests >= self.min_requests
+            or backlog.oldest_wait_seconds >= self.max_wait_seconds
+        )
