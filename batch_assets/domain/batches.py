@@ -189,7 +189,7 @@ class UnresolvedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Files of a settled or released batch that are still to be deleted on the server."""
+    """Files of a finalized or released batch that are still to be deleted on the server."""
 
     batch_id: str
     file_ids: tuple[str, ...]

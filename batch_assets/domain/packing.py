@@ -38,7 +38,7 @@ class Candidate:
     message_count: int
     content_bytes: int
     bisection_group: str | None = None
-    """The suspects that it goes with: they share a batch, and nothing else goes into that."""
+    """The bisection group that it goes with: it has a batch of its own."""
     suspect_of: str | None = None
     """The refused batch with which the suspicion began."""
     leader_id: str | None = None
@@ -151,7 +151,7 @@ class Estimate:
 class Draft:
     """A batch that is about to be claimed: requests of one company and one model, oldest first.
 
-    Of suspects, only those of one group, and `suspect_of` is the batch with which that began.
+    Of bisection groups, only one, and `suspect_of` is the batch with which that began.
     """
 
     company_id: str

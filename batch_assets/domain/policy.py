@@ -145,7 +145,7 @@ class Policy:
         return self.token_allowances.get(model, self.default_token_allowance)
 
     def look_again_seconds(self, looks: int) -> float:
-        """How long results rest that were looked at so often before, and are not all there."""
+        """Seconds until incomplete results are looked at again that were so often before."""
         doublings = min(looks, _MOST_DOUBLINGS)
         return min(self.most_look_seconds, self.first_look_seconds * 2.0**doublings)
 

@@ -18,7 +18,7 @@ def audit() -> None:
 
 
 def audit_job() -> dg.JobDefinition:
-    """The job that counts every row of every company, changing none, and looks for strays."""
+    """The job that counts every row of every company, changing none, and looks for orphans."""
     return audit.to_job(
         name="audit_job",
         description=(

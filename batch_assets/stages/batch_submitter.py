@@ -49,7 +49,7 @@ class BatchSubmitter:
         self.submitted: list[ClaimedBatch] = []
         self.openai_ids: dict[str, str] = {}
         """The server's ids of what it has created, by our own."""
-        self.given_back: list[Lease] = []
+        self.to_release: list[Lease] = []
         self.returned_requests = 0
         """Requests of those, as far as they were seen to wait again."""
         self.unresolved: list[Lease] = []
@@ -144,7 +144,7 @@ class BatchSubmitter:
     def _upload(self, batch: ClaimedBatch) -> None:
         written = self.inputs.of_batch.get(batch.id)
         if written is None or self._has_to_wait(batch):
-            self._give_back(batch.lease)
+            self._release(batch.lease)
             return
         if not self._keeper.holds(batch.lease):
             return
@@ -181,7 +181,7 @@ class BatchSubmitter:
             self._limited_log.warning(
                 "Batch %s: the server refuses %d bytes in one file", batch.id, file.bytes
             )
-            self.given_back.append(batch.lease)
+            self.to_release.append(batch.lease)
         return is_refused
 
     def _takes_small_files(self, batch: ClaimedBatch) -> bool:
@@ -209,7 +209,7 @@ class BatchSubmitter:
         if not self._is_processed(batch, upload.input_file_id):
             return
         if self._has_to_wait(batch):
-            self._give_back(batch.lease, upload.input_file_id)
+            self._release(batch.lease, upload.input_file_id)
             return
         try:
             remote = self._pipeline.api.create_batch(
@@ -229,7 +229,7 @@ class BatchSubmitter:
             self._created[batch.id] = SubmittedBatch(batch.lease, remote)
 
     def _is_processed(self, batch: ClaimedBatch, file_id: str) -> bool:
-        """Whether a batch can be made of its file; else it was put off, or given back.
+        """Whether a batch can be made of its file; else it was put off, or is to be released.
 
         No creation was called for by then, or it was refused: nothing is to be looked up.
         """
@@ -257,8 +257,8 @@ class BatchSubmitter:
         recorded = queries.record_submissions(created)
         self.submitted = [batch for batch in batches if batch.id in recorded]
         self.openai_ids = {one.lease.batch_id: one.remote.id for one in created}
-        if self.given_back:
-            self.returned_requests = queries.release(self.given_back)
+        if self.to_release:
+            self.returned_requests = queries.release(self.to_release)
         if self.unresolved:
             queries.expire(self.unresolved)
         if self.put_off:
@@ -284,7 +284,7 @@ class BatchSubmitter:
                 failure.code, random.SystemRandom(), failure.retry_after_seconds
             )
             self._cooldowns.setdefault(batch.model, cooldown)
-        self._give_back(batch.lease, input_file_id)
+        self._release(batch.lease, input_file_id)
 
     @property
     def _is_over(self) -> bool:
@@ -294,9 +294,9 @@ class BatchSubmitter:
         """Whether another call for this batch would not help or would come too late."""
         return self._is_over or batch.model in self._full_models
 
-    def _give_back(self, lease: Lease, input_file_id: str | None = None) -> None:
+    def _release(self, lease: Lease, input_file_id: str | None = None) -> None:
         """Let a batch's requests wait again; its uploaded file goes now or with the leftovers."""
-        self.given_back.append(lease)
+        self.to_release.append(lease)
         if input_file_id is not None and (self.meets_another or not self._is_over):
             try:
                 self._pipeline.api.delete_file(input_file_id)

@@ -32,7 +32,7 @@ _DOES = {Operation.UPLOAD: "take files", Operation.CREATE_BATCH: "create batches
 
 
 def submission_held_by(profile: Profile, snapshot: WorkSnapshot) -> str | None:
-    """Say why nothing can be submitted now; `None`: it can be. Claims would only be given back.
+    """Say why nothing can be submitted now; `None`: it can be. Claims would only be released.
 
     The server takes no batches, nothing may be submitted, or an operation that it takes is refused.
     """
@@ -65,7 +65,7 @@ class _Seen:
 
 
 class CircuitBreakerGuard:
-    """The gate of one run: asks the breakers before each call, and tells them how it ended.
+    """The call guard of one run: asks the breakers before each call, and tells them how it ended.
 
     Calls of an operation whose breaker is not closed are made one after the other, so that those
     which wait learn from the trial. What cannot be written about a call never hides its outcome.

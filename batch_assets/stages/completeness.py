@@ -39,7 +39,7 @@ class ReadBatch:
         """The batch as the server shows it now."""
         return self.fetched.batch
 
-    def foreign(self, seen: Seen) -> list[ResultFile]:
+    def unrelated(self, seen: Seen) -> list[ResultFile]:
         """Find files that held lines, and none of them of a row of this batch."""
         return [
             file
@@ -119,8 +119,8 @@ class _Judging:
         codes_of_missing = {failure.code for failure in missing.values()}
         if lacks is None:
             self._finish(one, is_incomplete=False)
-        elif foreign := one.foreign(seen):
-            self._judge_foreign(one, foreign, seen)
+        elif unrelated := one.unrelated(seen):
+            self._judge_unrelated(one, unrelated, seen)
         elif error_codes.FILE_REFUSED in codes_of_missing and not self._is_given_any_file(batch):
             self._refuse(missing)
         elif self._is_over(batch) or (
@@ -133,11 +133,11 @@ class _Judging:
         else:
             self._look_later(one, lacks, seen, is_incomplete=True)
 
-    def _judge_foreign(self, one: ReadBatch, foreign: Sequence[ResultFile], seen: Seen) -> None:
+    def _judge_unrelated(self, one: ReadBatch, unrelated: Sequence[ResultFile], seen: Seen) -> None:
         """A page, and another batch's lines, never have to do. A file of which no line can be read
         may be all that there is, if the server says that it is just as large."""
-        is_unreadable = not any(one.readable[file.is_error_file] for file in foreign)
-        if is_unreadable and self._is_over(one.batch) and self._are_whole(foreign):
+        is_unreadable = not any(one.readable[file.is_error_file] for file in unrelated)
+        if is_unreadable and self._is_over(one.batch) and self._are_whole(unrelated):
             self._finish(one, is_incomplete=True)
         else:
             why = "the server answered with what is no result of it"

@@ -69,7 +69,7 @@ def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
 
 
 class _Reading:
-    """Reads batches that were taken together, and settles those that were read to their end."""
+    """Reads batches that were taken together, and finalizes those that were read to their end."""
 
     def __init__(
         self, pipeline: Pipeline, batches: Sequence[EndedBatch], report: IngestReport
@@ -91,7 +91,7 @@ class _Reading:
             judged = judge_readings(self._pipeline, self._read_now, self._writer, self._limited_log)
             stopped_by = stopped_by or judged.stopped_by
             put_down = self._put_down(judged)
-            settled = self._settle(judged)
+            finalized = self._finalize(judged)
             self._rests.begin(self._pipeline)
         except BaseException:
             self._pipeline.queries.expire([batch.lease for batch in self._batches])
@@ -99,7 +99,7 @@ class _Reading:
         finally:
             self._limited_log.close()
             self._writer.close()
-        left = [one.lease for one in self._batches if one.id not in settled | put_down]
+        left = [one.lease for one in self._batches if one.id not in finalized | put_down]
         self._report.postponed += len(left) + len(put_down)
         if stopped_by is not None:
             self._pipeline.queries.expire(left)
@@ -170,7 +170,7 @@ class _Reading:
         self._report.incomplete += sum(look.is_incomplete for look in judged.looks)
         return {look.lease.batch_id for look in judged.looks}
 
-    def _settle(self, judged: Judged) -> set[str]:
+    def _finalize(self, judged: Judged) -> set[str]:
         """End the finished batches: rows without an answer fail, or wait again; which ended."""
         failing = []
         for batch in judged.finished:
@@ -192,7 +192,7 @@ class _Reading:
         returned = self._pipeline.queries.finalize(leases)
         self._report.rows.returned += sum(returned.values())
         self._report.settled += len(returned)
-        settled = [batch for batch in finished.values() if batch.id in returned]
-        self._report.settled_as.update(batch.server_status for batch in settled)
-        self._report.add_read(settled)
+        finalized = [batch for batch in finished.values() if batch.id in returned]
+        self._report.settled_as.update(batch.server_status for batch in finalized)
+        self._report.add_read(finalized)
         return set(returned)

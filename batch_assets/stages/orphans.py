@@ -218,7 +218,7 @@ class _Clearing:
 
 @within_budget
 def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
-    """Delete the files of batches that are settled; of how many batches.
+    """Delete the files of batches that are finalized, and count these batches.
 
     Only files of our own batches, and only from the database that made them: a copy that is at work
     elsewhere may still need them, so that is looked for first. A file that cannot be deleted now is

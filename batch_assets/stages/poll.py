@@ -65,7 +65,7 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
         pipeline.registry.note_retrieved(asked.looked_at)
     if ended:
         pipeline.refresh()
-    _rest(pipeline, pairs)
+    _cool_down(pipeline, pairs)
     unseen = [batch for batch in batches if batch.openai_batch_id not in asked.seen]
     late = cancel_overdue(pipeline, pairs, unseen, budget)
     if asked.error is not None and (not pairs or asked.error.failure.kind is FailureKind.ACCOUNT):
@@ -83,8 +83,8 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
     )
 
 
-def _rest(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]) -> None:
-    """Let rest what the server refused batches for: models, or the account."""
+def _cool_down(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]) -> None:
+    """Begin cooldowns of what the server refused batches for: models, or the account."""
     models: dict[str, str] = {}
     account = None
     for batch, remote in pairs:

@@ -1,9 +1,9 @@
 """What becomes of the rows of a batch that the server refused in validation.
 
 Where it names lines, these are dead letters and the others wait again. Where it says nothing of any
-row, it may well be the server's own fault: the rows rest, uncounted and longer each time, in two
-groups. Only when the server takes one group and not the other are rows suspected, and split further
-until the wrong ones are alone. Nothing is billed for a refused batch.
+row, it may well be the server's own fault: the rows are put off, uncounted and longer each time, in
+two bisection groups. Only when the server takes one group and not the other are rows suspected, and
+split further until the wrong ones are alone. Nothing is billed for a refused batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def weigh(batch: EndedBatch, rows: Sequence[RefusedRow], evidence: Evidence, mos
     suspected = [row.request_id for row in rows if row.is_open]
     codes = _codes(batch.server_errors)
     reason = f"The server refused the whole batch ({codes}), and named no request of it."
-    resting = Failure(FailureKind.SERVER, "batch_refused", reason)
+    put_off = Failure(FailureKind.SERVER, "batch_refused", reason)
     if any(is_of_the_server(error) for error in batch.server_errors):
         # It says itself that it has failed. If that comes and goes, it strikes one group and not
         # the other: no row is suspected for it, and each time some of them get through.
@@ -95,16 +95,16 @@ def weigh(batch: EndedBatch, rows: Sequence[RefusedRow], evidence: Evidence, mos
         dead = Failure(FailureKind.PERMANENT, "batch_refused", reason)
         return Weighed(halves(batch.id, suspected), dead, is_suspected=True)
     if len(rows) > 1 and evidence.is_suspected:
-        return Weighed(halves(batch.id, suspected), resting, is_suspected=True)
+        return Weighed(halves(batch.id, suspected), put_off, is_suspected=True)
     if evidence.group is None:
-        return Weighed(halves(batch.id, suspected), resting)
-    return Weighed(drawn_anew(evidence.group, suspected), resting)
+        return Weighed(halves(batch.id, suspected), put_off)
+    return Weighed(drawn_anew(evidence.group, suspected), put_off)
 
 
 def bisect(pipeline: Pipeline, batches: Sequence[EndedBatch], writer: ResultWriter) -> None:
-    """Give rows of refused batches their outcome or their group; the settling lets the rest wait.
+    """Give rows of refused batches their outcome or their bisection group; the others wait again.
 
-    Doing it again, after a crash before the settling, comes to the same.
+    Doing it again, after a crash before the batches are finalized, comes to the same.
     """
     if not batches:
         return

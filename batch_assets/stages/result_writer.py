@@ -87,7 +87,7 @@ class Seen:
 class ResultWriter:
     """Collects lines until a set is full, and counts what became of them in the report.
 
-    A batch in `unwritten` has lost its lease, or could not be written: it is not to be settled.
+    A batch in `unwritten` has lost its lease, or could not be written: it is not to be finalized.
     """
 
     def __init__(

@@ -206,7 +206,7 @@ def test_a_batch_of_which_nothing_is_left_is_not_sent(lab: Lab) -> None:
     lab.desk.delete_session(ids[0])
     lab.desk.do('DELETE FROM public."Message"')
     submitter = lab.send(batches)
-    assert (len(submitter.given_back), submitter.submitted, submitter.unresolved) == (1, [], [])
+    assert (len(submitter.to_release), submitter.submitted, submitter.unresolved) == (1, [], [])
     assert lab.batches("released") == [batches[0].id]
     assert lab.remote_files() == []
     assert lab.bucket_counts() == {"waiting": 1}
@@ -230,7 +230,7 @@ def test_a_batch_whose_lease_is_lost_before_the_upload_is_not_sent(lab: Lab) -> 
     (batch,) = lab.under(lease_seconds=0).claim()
     lab.desk.queries.take_unresolved(lab.desk.holder, 10)
     submitter = lab.under(lease_seconds=0).send([batch])
-    assert (submitter.submitted, submitter.given_back, submitter.unresolved) == ([], [], [])
+    assert (submitter.submitted, submitter.to_release, submitter.unresolved) == ([], [], [])
     assert lab.remote_files() == []
     assert lab.bucket_counts() == {"in_batch": 2}
 

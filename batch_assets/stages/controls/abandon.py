@@ -160,7 +160,7 @@ def abandon_batch(
         stuck = require_long_unresolved(batch, pipeline.policy)
         if not (dry_run or registry.give_up_unresolved(batch.id)):
             raise BatchAssetsError(
-                f"A run works on {batch.named('batch')}, or has settled it: nothing was changed. "
+                f"A run works on {batch.named('batch')}, or has ended it: nothing was changed. "
                 f"`batch-assets batch {batch.id}` shows how it is."
             )
         return AbandonReport(batch, dry_run, stuck=stuck)
@@ -192,7 +192,7 @@ def _require_old(batch: BatchRecord, before: datetime, spelled: Spelling) -> tup
     if batch.state in UNRESOLVED_BATCH_STATES:
         raise BatchAssetsError(
             f"{batch.named()} is not on the server yet, as far as is known ({batch.state}): the "
-            f"next runs look it up and settle it. If they cannot for long, `batch-assets abandon "
+            f"next runs look it up and resolve it. If they cannot for long, `batch-assets abandon "
             f"{batch.id} --force` gives it up."
         )
     is_open = batch.state in {BatchState.SUBMITTED, BatchState.ENDED} and batch.kind == "batch"

@@ -106,7 +106,7 @@ def _require_cancellable(batch: BatchRecord, installation: Installation) -> None
     if batch.state in {BatchState.CLAIMED, BatchState.UPLOADED}:
         raise BatchAssetsError(
             f"{name} is not on the server yet, as far as is known ({batch.state}): the run that "
-            "sends it, or the next one, settles that first."
+            "sends it, or the next one, resolves that first."
         )
     if batch.state != BatchState.SUBMITTED:
         raise BatchAssetsError(f"{name} is {batch.state}: there is nothing to cancel any more.")
