@@ -13,7 +13,7 @@ from batch_assets.jobs import (
 )
 from batch_assets.resources.connections import WiringResource
 from batch_assets.resources.defaults import default_resources
-from batch_assets.resources.run_executor import run_executor
+from batch_assets.resources.run_executor import run_executor, watched
 from batch_assets.schedules import (
     audit_schedule,
     batch_processing_schedule,
@@ -25,10 +25,20 @@ from batch_assets.settings import load_settings
 from batch_assets.ticks.evaluator import TickEvaluator
 
 
-def build_definitions(wiring: WiringResource | None = None) -> dg.Definitions:
-    """Build the definitions; on another wiring than the environment's if given."""
+def build_definitions(
+    wiring: WiringResource | None = None,
+    *,
+    executor: dg.ExecutorDefinition = dg.in_process_executor,
+) -> dg.Definitions:
+    """Build the definitions; on another wiring than the environment's if given.
+
+    `executor` is that of the main job; any of Dagster's may be given.
+
+    Raises:
+        BatchAssetsError: The executor cannot be watched, so that it is not supported.
+    """
     settings = load_settings()
-    job, audit = batch_processing_job(settings), audit_job()
+    job, audit = batch_processing_job(settings, watched(executor)), audit_job()
     prune = prune_job(settings)
     evaluator = TickEvaluator(settings)
     return dg.Definitions(

@@ -11,12 +11,7 @@ from typing import Any, Final
 from batch_assets.cli.run import run_once
 from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.ops import (
-    check_batch_statuses,
-    fetch_pending_requests,
-    retry_failed_requests,
-    submit_batches,
-)
+from batch_assets.ops import main_path
 from batch_assets.settings import Settings
 from batch_assets.stages import ingest, orphans
 from drills import probes
@@ -28,13 +23,13 @@ from drills.story import TIMEOUTS
 from drills.world import World
 
 _STAGES: Final = (
-    (check_batch_statuses, "check_statuses", "check"),
-    (check_batch_statuses, "recover", "recover"),
+    (main_path, "check_statuses", "check"),
+    (main_path, "recover", "recover"),
     (ingest, "ingest_results", "ingest"),
     (orphans, "delete_leftovers", "clean"),
-    (retry_failed_requests, "retry_failed", "retry"),
-    (fetch_pending_requests, "find_due", "find"),
-    (submit_batches, "submit_due", "submit"),
+    (main_path, "retry_failed", "retry"),
+    (main_path, "find_due", "find"),
+    (main_path, "submit_due", "submit"),
 )
 
 

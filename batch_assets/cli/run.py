@@ -17,6 +17,7 @@ from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.jobs import batch_processing_job, report_job
+from batch_assets.ops.failures import STOPPED
 from batch_assets.resources.defaults import default_resources
 from batch_assets.resources.run_tags import tags_of
 from batch_assets.resources.this_process import this_process
@@ -86,14 +87,14 @@ def run_job(
             run_config=_QUIET,
             raise_on_error=False,
         )
-    outputs = result.filter_events(lambda event: event.is_successful_output)
+    outputs = result.filter_events(lambda event: event.is_successful_output and _has_done(event))
     failed = result.filter_events(lambda event: event.is_step_failure)
     if any(_was_interrupted(event) for event in failed):
         raise KeyboardInterrupt
     return Run(
         id=result.run_id,
         numbers={str(event.step_key): _numbers(event) for event in outputs},
-        failures={str(event.step_key): _sentence(event) for event in failed},
+        failures={op: sentence for event in failed for op, sentence in _sentences(event)},
     )
 
 
@@ -157,15 +158,25 @@ def _numbers(event: dg.DagsterEvent) -> dict[str, float]:
     return {name: value for name, value in values.items() if isinstance(value, int | float)}
 
 
+def _has_done(event: dg.DagsterEvent) -> bool:
+    """Whether an op did its work: one that could not hands that on as its output."""
+    return not STOPPED & event.step_output_data.metadata.keys()
+
+
 def _was_interrupted(event: dg.DagsterEvent) -> bool:
     error = event.step_failure_data.error
     return error is not None and error.cls_name == INTERRUPTED
 
 
-def _sentence(event: dg.DagsterEvent) -> str:
-    """The sentence of an op's `Failure`; of any other error its type alone, as it may hold data."""
-    data = event.step_failure_data
-    if data.user_failure_data is not None:
-        return str(data.user_failure_data.description)
+def _sentences(event: dg.DagsterEvent) -> list[tuple[str, str]]:
+    """Why ops have failed, by op: the last one of the main job says it of all others.
+
+    Of an error that is no `Failure` its type alone, as it may hold data.
+    """
+    data, op = event.step_failure_data, str(event.step_key)
+    told = data.user_failure_data
+    if told is not None:
+        each = [(name, str(entry.value)) for name, entry in told.metadata.items()]
+        return each or [(op, str(told.description))]
     name = data.error.cls_name if data.error is not None else "an error"
-    return f"ended with {name}: see this run in Dagster's UI."
+    return [(op, f"ended with {name}: see this run in Dagster's UI.")]

@@ -1,6 +1,6 @@
 """Words that sentences for people are made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _MOST_NAMED = 5
 
@@ -8,6 +8,11 @@ _MOST_NAMED = 5
 def plural(number: int, thing: str, things: str | None = None) -> str:
     """`1 request`, `2 requests`; irregular words give their plural."""
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; of none nothing."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def span(seconds: float) -> str:

@@ -8,10 +8,12 @@ from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows, Misfit
 from batch_assets.domain.wording import plural
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.handing_on import SUMMARY, Value, carry_on
 from batch_assets.ops.reporting import evaluation_of, log_check, log_of, materialize, show, tag_run
 from batch_assets.resources.connections import DatabaseResource
-from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.resources.pipeline import PipelineResource, StageRun
 from batch_assets.stages import conservation
+from batch_assets.stages.run_state import RunSummary
 from batch_assets.store.conservation import Conservation
 
 ASSET = dg.AssetKey("row_conservation")
@@ -29,27 +31,27 @@ _MISFITS = dg.TableSchema(
 )
 
 
-@dg.op(
-    out=dg.Out(int, description="How many things do not fit."),
-    # It depends on nothing, so that it runs whatever failed; only the alerts are judged after it.
-    tags={"dagster/priority": "-2"},
-)
-@clear_failures()
+@dg.op(out=SUMMARY)
 def check_row_conservation(
     context: dg.OpExecutionContext,
+    recorded: Value,
     database: DatabaseResource,
     pipeline: PipelineResource,
-) -> int:
+) -> Value:
     """Look whether each open request, and each that the run has moved, is in exactly one bucket.
 
     It also tags the run with what all ops have done.
     """
-    look = conservation.check_open_rows(Conservation(database.engine), pipeline.figures.run_seconds)
-    log_check(context, evaluation(OPEN_ROWS, look.misfits, look.numbers))
-    log_of(context).info(sentences.of_conservation(look.misfits, look.numbers))
-    show(context, look.numbers)
-    tag_run(context, pipeline.tags)
-    return len(look.misfits)
+    run = RunSummary.of_value(recorded)
+
+    def work(stage: StageRun) -> None:
+        look = conservation.check_open_rows(Conservation(database.engine), run.seconds)
+        log_check(context, evaluation(OPEN_ROWS, look.misfits, look.numbers))
+        log_of(context).info(sentences.of_conservation(look.misfits, look.numbers))
+        show(context, look.numbers)
+        tag_run(context, _tags(run, stage, pipeline.query_mode))
+
+    return carry_on(context, pipeline, run, work)
 
 
 @dg.op(out=dg.Out(int, description="How many requests there are."))
@@ -67,6 +69,17 @@ def audit_rows(context: dg.OpExecutionContext, database: DatabaseResource) -> in
     log_check(context, audit_evaluation(audit))
     show(context, {**audit.numbers, **table})
     return audit.rows
+
+
+def _tags(run: RunSummary, stage: StageRun, mode: str) -> dict[str, object]:
+    """What the list of runs says of this one. Statements are those on LiveDash's database."""
+    return {
+        "mode": mode,
+        "companies": run.companies,
+        "requests": run.requests,
+        "results": run.results,
+        "statements": run.statements + stage.statements,
+    }
 
 
 def evaluation(

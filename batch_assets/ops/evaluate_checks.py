@@ -7,33 +7,52 @@ import dagster as dg
 from batch_assets.domain.alerts.records import CheckOutcome, Number, Severity, Verdict
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.ops.conservation import ALL_ROWS, ASSET, OPEN_ROWS
-from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.failures import attempt, fail_run
+from batch_assets.ops.handing_on import Value
 from batch_assets.ops.reporting import evaluation_of, log_check, log_of, show
 from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.settings import Settings
 from batch_assets.stages import alerting
+from batch_assets.stages.run_state import RunSummary
 from batch_assets.store.alerts import Alerts
 
 _EVALUATED_ELSEWHERE: Final = (OPEN_ROWS, ALL_ROWS)
 
 
-@dg.op(
-    out=dg.Out(int, description="How many alerts are raised."),
-    # It depends on nothing, so that it runs whatever failed, and last: it judges what is recorded.
-    tags={"dagster/priority": "-3"},
-)
-@clear_failures()
+@dg.op(out=dg.Out(int, description="How many alerts are raised."))
 def evaluate_checks(
     context: dg.OpExecutionContext,
+    conserved: Value,
     database: DatabaseResource,
     wiring: WiringResource,
 ) -> int:
-    """Judge the figures of the recent runs, and deliver what has changed to each receiver."""
+    """Judge the metrics of the recent runs, and deliver what has changed to each receiver.
+
+    As the last op of the run it fails if any op has failed, with the sentences of all that have.
+    """
+    raised: list[str] = []
+
+    def work() -> None:
+        raised.extend(_evaluated(context, database, wiring.settings))
+
+    failures = dict(RunSummary.of_value(conserved).failures)
+    failure = attempt(context, work)
+    if failure:
+        failures[context.op.name] = failure
+    if failures:
+        fail_run(failures)
+    return len(raised)
+
+
+def _evaluated(
+    context: dg.OpExecutionContext, database: DatabaseResource, settings: Settings
+) -> list[str]:
+    """Which alerts are raised, after what has changed was delivered."""
     report = alerting.evaluate(
         Alerts(database.engine),
-        wiring.settings.alert_limits(),
+        settings.alert_limits(),
         outcomes=_outcomes(context.instance),
-        audience=_audience(wiring.settings, context.run_id),
+        audience=_audience(settings, context.run_id),
     )
     # Each run has made the assets anew, and a check that was not evaluated since counts as open.
     for verdict in report.verdicts:
@@ -49,7 +68,7 @@ def evaluate_checks(
             "untold_alerts": report.pending,
         },
     )
-    return len(raised)
+    return raised
 
 
 def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:

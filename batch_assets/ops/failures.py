@@ -1,9 +1,10 @@
 """What a person reads when an op fails: one sentence, without our inner workings or any data."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from typing import Any, Final, NoReturn
 
 import dagster as dg
 import psycopg
@@ -13,8 +14,15 @@ from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.failures import ApiError
 from batch_assets.domain.hosts import run_out, run_out_by_words
+from batch_assets.domain.wording import listed
+from batch_assets.ops.reporting import log_of, show, shown
 from batch_assets.store import counting
 from batch_assets.store.lost_connections import is_lost
+
+FAILURE: Final = "failure"
+NOT_BEGUN_AFTER: Final = "not_begun_after"
+STOPPED: Final = frozenset({FAILURE, NOT_BEGUN_AFTER})
+"""What the metadata of an op's output have instead of what it did."""
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -39,6 +47,38 @@ def clear_failures() -> Iterator[None]:
         if sentence is None:
             raise
         raise _failure(sentence) from None
+
+
+def attempt(context: dg.OpExecutionContext, work: Callable[[], None]) -> str:
+    """Do something that may fail; why it has, in a sentence, or nothing.
+
+    An interruption is no failure: it ends the run.
+    """
+    shows: Mapping[str, Any] = {}
+    try:
+        with clear_failures():
+            work()
+    except dg.Failure as failure:
+        sentence = str(failure.description)
+    except Exception as error:
+        sentence = (
+            f"It ended with {type(error).__name__}: the metadata of its output have the traceback."
+        )
+        shows = {"traceback": dg.MetadataValue.json(_lines_of(error))}
+    else:
+        return ""
+    log_of(context).error("%s", sentence)
+    show(context, {FAILURE: sentence, **shows})
+    return sentence
+
+
+def fail_run(failures: Mapping[str, str]) -> NoReturn:
+    """Raise the failure of a run: why which op has failed, each reason once."""
+    ops: dict[str, list[str]] = {}
+    for op, sentence in failures.items():
+        ops.setdefault(sentence, []).append(op)
+    said = " ".join(f"{listed(those)}: {sentence}" for sentence, those in ops.items())
+    raise _failure(said, failures)
 
 
 def api_sentence(error: ApiError) -> str:
@@ -69,9 +109,13 @@ def database_sentence(error: DBAPIError | psycopg.Error) -> str:
     return f"The database refused a statement: {type(cause).__name__} ({known})."
 
 
-def _failure(sentence: str) -> dg.Failure:
+def _failure(sentence: str, entries: Mapping[str, str] | None = None) -> dg.Failure:
     """The failure of an op, in a sentence that is one line whatever it quotes."""
-    return dg.Failure(escaped(sentence), allow_retries=False)
+    return dg.Failure(escaped(sentence), metadata=shown(entries or {}), allow_retries=False)
+
+
+def _lines_of(error: Exception) -> list[str]:
+    return "".join(traceback.format_exception(error)).splitlines()
 
 
 def _sender(error: Exception) -> str:

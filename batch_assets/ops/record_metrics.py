@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 import dagster as dg
 
 from batch_assets.domain.run_end import CompanyBacklog
-from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.handing_on import SUMMARY, Value, carry_on
 from batch_assets.ops.reporting import materialize
 from batch_assets.resources.connections import DatabaseResource
-from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.resources.pipeline import PipelineResource, StageRun
 from batch_assets.stages import metrics
+from batch_assets.stages.run_state import RunState
 from batch_assets.store.metrics import Metrics
 
 _COMPANIES = dg.TableSchema(
@@ -26,31 +27,30 @@ _COMPANIES = dg.TableSchema(
 )
 
 
-@dg.op(
-    out=dg.Out(str, description="The run whose figures were kept."),
-    # It depends on nothing, so that it runs whatever failed, and after all ops that do something.
-    tags={"dagster/priority": "-1"},
-)
-@clear_failures()
+@dg.op(out=SUMMARY)
 def record_metrics(
     context: dg.OpExecutionContext,
+    stages: list[Value],
     database: DatabaseResource,
     pipeline: PipelineResource,
-) -> str:
-    """Keep what the run did and how things stand after it: a row in `run_metric`, seven assets."""
-    end = metrics.record_metrics(
-        Metrics(database.engine),
-        pipeline.figures,
-        pipeline.query_use(),
-        run_id=pipeline.run_id,
-        mode=pipeline.query_mode,
-    )
-    for name, figures in end.metrics.groups():
-        shown = plotted(figures)
-        if name == "backlog":
-            shown["companies"] = companies_table(end.companies)
-        materialize(context, name, shown)
-    return end.metrics.run_id
+) -> Value:
+    """Keep what the run did and how things stand after it: a row in `run_metric`, seven assets.
+
+    Also after stages that have failed: they have handed on what they had done by then.
+    """
+    run = RunState.of_values(stages)
+
+    def work(_stage: StageRun) -> None:
+        end = metrics.record_metrics(
+            Metrics(database.engine), run, run_id=pipeline.run_id, mode=pipeline.query_mode
+        )
+        for name, figures in end.metrics.groups():
+            entries = plotted(figures)
+            if name == "backlog":
+                entries["companies"] = companies_table(end.companies)
+            materialize(context, name, entries)
+
+    return carry_on(context, pipeline, run.summary(), work)
 
 
 def plotted(figures: Mapping[str, float | None]) -> dict[str, dg.MetadataValue]:

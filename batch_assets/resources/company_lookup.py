@@ -1,10 +1,9 @@
 """Which companies are active, for the ops of a run."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 import dagster as dg
-from pydantic import PrivateAttr
 
 from batch_assets.domain.records import Company
 from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
@@ -27,24 +26,13 @@ class CompanyLookupResource(dg.ConfigurableResource[None]):
     wiring: dg.ResourceDependency[WiringResource]
     query_strategy: dg.ResourceDependency[QueryStrategyResource]
 
-    _names: Mapping[str, str] = PrivateAttr(default_factory=dict)
-
-    @property
-    def names(self) -> Mapping[str, str]:
-        """Names of the companies that this process was told of last, by their ids."""
-        return self._names
-
     def active(self) -> ActiveCompanies:
         """The companies that are active, by an answer that is younger than its lifetime."""
-        return self._remember(self._cache.active())
+        return self._cache.active()
 
     def refresh(self) -> ActiveCompanies:
         """The companies that are active now, for this run and those that come; see the cache."""
-        return self._remember(self._cache.refresh())
-
-    def _remember(self, found: ActiveCompanies) -> ActiveCompanies:
-        self._names = {company.id: company.name for company in found.companies}
-        return found
+        return self._cache.refresh()
 
     @cached_property
     def _cache(self) -> CompanyCache:

@@ -4,6 +4,7 @@ It works on connections of its own, so that it neither waits for the run nor kee
 database cannot be reached it tries on, and the run does what it would do without.
 """
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -121,4 +122,7 @@ def _die(run_id: str) -> NoReturn:
         f"Run {run_id} was not heard of for so long that it was given up: this process ends, and "
         "the next run carries on.\n".encode(),
     )
+    # Of an executor that gives each op a process: they must not outlive their run.
+    for process in multiprocessing.active_children():
+        process.kill()
     os._exit(1)

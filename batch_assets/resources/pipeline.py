@@ -2,23 +2,72 @@
 
 import os
 import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from batch_assets.domain.metrics import QueryUse
 from batch_assets.resources.connections import DatabaseResource, OpenAIResource, WiringResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
 from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
-from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.pipeline import Budget, Pipeline
-from batch_assets.stages.result_writer import IngestReport
-from batch_assets.stages.submit import SubmitReport
+from batch_assets.stages.reports import Reports
+from batch_assets.stages.run_state import StageState, grown, values_of
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.counting import statements_sent
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import StoredMode, StoredModes, Watch
+
+
+class StageRun:
+    """One op's stage at work in this process: measured, and told of in the end."""
+
+    def __init__(self, op: str, reports: Reports, strategy: QueryStrategyResource) -> None:
+        self._op = op
+        self._reports = reports
+        self._strategy = strategy
+        self._began_at = time.time()
+        self._seconds = 0.0
+        self._sent_before = statements_sent()
+        self._used_before = strategy.use()
+        self.companies: Mapping[str, str] = {}
+        self.due_company_ids: Sequence[str] = []
+
+    def note(self, report: object) -> None:
+        """Keep a report that is no stage's own."""
+        self._reports.note(report)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Measure what the stage does; one that raises has taken its time, too."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds += time.monotonic() - began
+
+    @property
+    def statements(self) -> int:
+        """How many were sent on LiveDash's database since it began."""
+        return statements_sent() - self._sent_before
+
+    def state(self, *, failure: str = "", blocked_by: str = "") -> StageState:
+        """What it has come to."""
+        return StageState(
+            op=self._op,
+            began_at=self._began_at,
+            seconds=self._seconds,
+            statements=self.statements,
+            queries=grown(self._used_before, self._strategy.use()),
+            reports=values_of(self._reports.all()),
+            failure=failure,
+            blocked_by=blocked_by,
+            companies=self.companies,
+            due_company_ids=self.due_company_ids,
+        )
 
 
 class PipelineResource(dg.ConfigurableResource[None]):
@@ -33,8 +82,7 @@ class PipelineResource(dg.ConfigurableResource[None]):
     query_strategy: dg.ResourceDependency[QueryStrategyResource]
 
     _run_id: str = PrivateAttr(default="")
-    _figures: RunFigures = PrivateAttr(default_factory=RunFigures)
-    _sent_before: int = PrivateAttr(default_factory=statements_sent)
+    _reports: Reports = PrivateAttr(default_factory=Reports)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Know which run this is, and read the stored mode with what a run begins with."""
@@ -46,23 +94,10 @@ class PipelineResource(dg.ConfigurableResource[None]):
         """The run's id; empty outside of one."""
         return self._run_id
 
-    @property
-    def figures(self) -> RunFigures:
-        """What the ops have done up to now, for the one that records it."""
-        return self._figures
-
-    @property
-    def tags(self) -> dict[str, object]:
-        """What the list of runs says of this one. Statements are those on LiveDash's database up to
-        now."""
-        sent, read = self.figures.of(SubmitReport), self.figures.of(IngestReport)
-        return {
-            "mode": self.query_strategy.mode_of_run.value,
-            "companies": len(sent.company_ids | read.company_ids),
-            "requests": sent.requests,
-            "results": read.rows.completed + read.failures.total(),
-            "statements": statements_sent() - self._sent_before,
-        }
+    def begin(self, op: str) -> StageRun:
+        """Begin the stage of an op: what the pipeline's stages note from now on is its own."""
+        self._reports.clear()
+        return StageRun(op, self._reports, self.query_strategy)
 
     def _stored_mode(self) -> StoredMode | None:
         """From the snapshot with which a run begins; where there is no pipeline, by a statement.
@@ -89,17 +124,13 @@ class PipelineResource(dg.ConfigurableResource[None]):
             spool_dir=endpoints.spool_dir,
             owner=f"{socket.gethostname()}:{os.getpid()}:{self.run_id}",
             run_id=self.run_id,
-            figures=self.figures,
+            reports=self._reports,
         )
 
     @property
     def query_mode(self) -> str:
         """How this run works on the database: `true`, `false` or `optimized`."""
         return self.query_strategy.mode_of_run
-
-    def query_use(self) -> QueryUse:
-        """What the database operations did up to now."""
-        return self.query_strategy.use()
 
     def watch_queries(self) -> Watch:
         """Report, later, on what the database operations do from now on."""

@@ -1,10 +1,16 @@
-"""How every job of ours executes: in one process, which lets others see that it lives."""
+"""How jobs of ours execute: by any executor of Dagster's, whose process lets others see it lives.
+
+Nothing of a run is kept in a process's memory, so its ops may run in one process, in one each, or
+on other hosts. One process is the default, since starting one for each op takes longer than the ops
+do.
+"""
 
 from collections.abc import Iterator
 from typing import Any, Final
 
 import dagster as dg
 
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.resources.heartbeat import beating
 from batch_assets.resources.run_tags import WATCHED, first_process_of, tags_of
 from batch_assets.resources.this_process import this_process
@@ -38,17 +44,27 @@ class WatchedExecutor(dg.Executor):
             yield from self._inner.execute(plan_context, execution_plan)
 
 
-def _watched_in_process(context: dg.InitExecutorContext) -> WatchedExecutor:
-    make = dg.in_process_executor.executor_creation_fn
+def watched(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
+    """The same executor, whose own process has a heartbeat for as long as it executes.
+
+    Raises:
+        BatchAssetsError: It cannot be made by itself, so that nobody would see that a run lives.
+    """
+    make = executor.executor_creation_fn
     if make is None:
-        raise TypeError("Dagster's executor within cannot be made by itself.")
-    return WatchedExecutor(make(context))
+        raise BatchAssetsError(
+            f"The executor {executor.name} is not supported: it is made by no function of its own. "
+            "Take in_process_executor, multiprocess_executor or another one with "
+            "an executor_creation_fn."
+        )
+    return dg.ExecutorDefinition(
+        name=executor.name,
+        config_schema=executor.config_schema,  # type: ignore[arg-type]
+        requirements=executor.get_requirements,
+        executor_creation_fn=lambda context: WatchedExecutor(make(context)),
+        description=f"{executor.description or executor.name} Its process has a heartbeat.",
+    )
 
 
-run_executor: Final = dg.ExecutorDefinition(
-    name="in_process",
-    config_schema=dg.in_process_executor.config_schema,  # type: ignore[arg-type]
-    executor_creation_fn=_watched_in_process,
-    description="Executes all ops in one process, which has a heartbeat.",
-)
-"""Starting a process for each op would take longer than the ops do."""
+run_executor: Final = watched(dg.in_process_executor)
+"""All ops in one process: starting one for each would take longer than the ops do."""

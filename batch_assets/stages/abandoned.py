@@ -49,7 +49,7 @@ def read_abandoned(
 
     What the server does not tell now is asked for again after a pause.
     """
-    report = pipeline.figures.note(AbandonedReport())
+    report = pipeline.reports.note(AbandonedReport())
     if not (whenever or pipeline.snapshot.has_abandoned) or not may_read(pipeline):
         return report
     with RateLimitedLogger(log) as limited_log:

@@ -55,9 +55,9 @@ def may_read(pipeline: Pipeline) -> bool:
     installation = pipeline.snapshot.installation
     if installation.may_read or not installation.is_at_home or installation.unknown_batches:
         return installation.may_read
-    asked = pipeline.figures.found(Asked)
+    asked = pipeline.looks.found(Asked)
     if asked is None or asked.incarnation != installation.incarnation:
-        pipeline.figures.note(Asked(installation.incarnation))
+        pipeline.looks.note(Asked(installation.incarnation))
         _ask(pipeline, installation)
         pipeline.refresh()
     return pipeline.snapshot.installation.may_read

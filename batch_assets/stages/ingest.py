@@ -45,7 +45,7 @@ def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
         ApiError: The server refuses the account, or, in the end, there was no room for some files;
             what was read by then stays.
     """
-    report = pipeline.figures.note(IngestReport())
+    report = pipeline.reports.note(IngestReport())
     snapshot = pipeline.snapshot
     if not snapshot.has_ended:
         return report

@@ -1,4 +1,4 @@
-"""The figures of a run, put together from what its stages have noted."""
+"""The metrics of a run, put together from what its stages have come to."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -9,18 +9,17 @@ from batch_assets.domain.failures import FailureKind
 from batch_assets.domain.metrics import (
     LookupUse,
     Money,
-    QueryUse,
     Reliability,
     RunMetrics,
     Throughput,
 )
 from batch_assets.domain.run_end import RunEnd, Waiting
 from batch_assets.stages.abandoned import AbandonedReport
-from batch_assets.stages.figures import RunFigures
 from batch_assets.stages.plan import DueReport
 from batch_assets.stages.recover import RecoverReport
 from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport
+from batch_assets.stages.run_state import RunState
 from batch_assets.stages.submit import SubmitReport
 from batch_assets.stages.synchronous_requests import SynchronousRows
 from batch_assets.store.metrics import Metrics
@@ -29,38 +28,36 @@ MARGIN_SECONDS: Final = 1.0
 """So that what happened in a run's first moment is among what is looked at."""
 
 
-def record_metrics(
-    metrics: Metrics, figures: RunFigures, queries: QueryUse, *, run_id: str, mode: str
-) -> RunEnd:
-    """Complete what the run knows of itself by what the database knows, and keep it."""
-    known = known_metrics(figures, queries, run_id=run_id, mode=mode)
-    since = figures.run_seconds + MARGIN_SECONDS
-    return metrics.record(known, known_waiting(figures), since)
+def record_metrics(metrics: Metrics, run: RunState, *, run_id: str, mode: str) -> RunEnd:
+    """Complete what is known of a run by what the database knows, and keep it; one statement."""
+    known = known_metrics(run, run_id=run_id, mode=mode)
+    since = known.throughput.run_seconds + MARGIN_SECONDS
+    return metrics.record(known, known_waiting(run), since)
 
 
-def known_metrics(figures: RunFigures, queries: QueryUse, *, run_id: str, mode: str) -> RunMetrics:
-    """The figures of a run as far as its process knows them; the others are still empty."""
+def known_metrics(run: RunState, *, run_id: str, mode: str) -> RunMetrics:
+    """The metrics of a run as far as its stages know them; the others are still empty."""
     return RunMetrics(
         run_id=run_id,
         recorded_at=datetime.now(UTC),
         mode=mode,
-        throughput=_throughput(figures),
-        queries=queries,
-        company_lookup=figures.of(LookupUse),
-        money=_money(figures),
-        reliability=_reliability(figures),
+        throughput=_throughput(run),
+        queries=run.queries,
+        company_lookup=run.of(LookupUse),
+        money=_money(run),
+        reliability=_reliability(run),
     )
 
 
-def known_waiting(figures: RunFigures) -> Waiting | None:
+def known_waiting(run: RunState) -> Waiting | None:
     """What the run has counted of what waits; `None` if it did not come to it.
 
     Companies that were due are counted again if the run has sent or refused anything.
     """
-    seen = figures.found(DueReport)
+    seen = run.found(DueReport)
     if seen is None:
         return None
-    submitted = figures.of(SubmitReport)
+    submitted = run.of(SubmitReport)
     has_moved = submitted.batches + submitted.released + submitted.unresolved
     if not (has_moved or submitted.rejected or submitted.failed):
         return Waiting(others=seen.backlogs)
@@ -71,16 +68,16 @@ def known_waiting(figures: RunFigures) -> Waiting | None:
     )
 
 
-def _answered(figures: RunFigures) -> Written:
+def _answered(run: RunState) -> Written:
     """What became of the rows that were answered, in batches and live."""
-    return figures.of(IngestReport).rows + figures.of(SynchronousRows).rows
+    return run.of(IngestReport).rows + run.of(SynchronousRows).rows
 
 
-def _throughput(figures: RunFigures) -> Throughput:
-    read, submitted = figures.of(IngestReport), figures.of(SubmitReport)
-    rows, live = _answered(figures), figures.of(SynchronousRows).rows
+def _throughput(run: RunState) -> Throughput:
+    read, submitted = run.of(IngestReport), run.of(SubmitReport)
+    rows, live = _answered(run), run.of(SynchronousRows).rows
     failed = rows.retry + rows.dead
-    seconds = figures.stage_seconds
+    seconds = run.stage_seconds
     answered = rows.completed + failed
     moving = sum(
         (
@@ -98,13 +95,13 @@ def _throughput(figures: RunFigures) -> Throughput:
         shared_requests=rows.shared,
         failed_requests=failed,
         **{f"{stage}_seconds": taken for stage, taken in seconds.items()},
-        run_seconds=figures.run_seconds,
+        run_seconds=run.summary().seconds,
         requests_per_second=(answered + submitted.requests) / moving if moving else 0.0,
     )
 
 
-def _money(figures: RunFigures) -> Money:
-    rows = _answered(figures)
+def _money(run: RunState) -> Money:
+    rows = _answered(run)
     return Money(
         prompt_tokens=rows.prompt_tokens,
         cached_tokens=rows.cached_tokens,
@@ -117,14 +114,14 @@ def _money(figures: RunFigures) -> Money:
         saved_by_sharing_eur=rows.shared_saved_eur,
         wasted_retries_eur=rows.failed_cost_eur,
         wasted_discarded_eur=rows.discarded_cost_eur,
-        wasted_abandoned_eur=figures.of(AbandonedReport).wasted_abandoned_eur,
+        wasted_abandoned_eur=run.of(AbandonedReport).wasted_abandoned_eur,
     )
 
 
-def _reliability(figures: RunFigures) -> Reliability:
-    read, submitted = figures.of(IngestReport), figures.of(SubmitReport)
-    recovered = figures.of(RecoverReport)
-    kinds = Counter(_answered(figures).failure_kinds)
+def _reliability(run: RunState) -> Reliability:
+    read, submitted = run.of(IngestReport), run.of(SubmitReport)
+    recovered = run.of(RecoverReport)
+    kinds = Counter(_answered(run).failure_kinds)
     kinds[FailureKind.PERMANENT] += submitted.rejected.total()
     return Reliability(
         transient_failures=kinds[FailureKind.TRANSIENT],
@@ -132,7 +129,7 @@ def _reliability(figures: RunFigures) -> Reliability:
         server_failures=kinds[FailureKind.SERVER],
         permanent_failures=kinds[FailureKind.PERMANENT],
         account_failures=kinds[FailureKind.ACCOUNT],
-        requeued_requests=figures.of(RetryReport).requeued,
+        requeued_requests=run.of(RetryReport).requeued,
         returned_requests=(
             read.rows.returned + submitted.returned_requests + recovered.released_requests
         ),

@@ -256,5 +256,5 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
 def _may_delete(pipeline: Pipeline) -> bool:
     if not may_touch(pipeline):
         return False
-    pipeline.figures.note(look_for_others(pipeline))
+    pipeline.looks.note(look_for_others(pipeline))
     return pipeline.snapshot.installation.may_touch

@@ -11,7 +11,7 @@ from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.prices import price_finder
-from batch_assets.stages.figures import RunFigures
+from batch_assets.stages.reports import Reports
 from batch_assets.store.bisection import Bisection
 from batch_assets.store.drains import Drains
 from batch_assets.store.installation import EarlierInstallation
@@ -45,8 +45,10 @@ class Pipeline:
     """Who holds the leases that this run takes: host, process and run."""
     run_id: str = ""
     """The Dagster run, kept with each batch that it claims; empty outside Dagster."""
-    figures: RunFigures = field(default_factory=RunFigures)
+    reports: Reports = field(default_factory=Reports)
     """Where each stage notes its report before it begins."""
+    looks: Reports = field(default_factory=Reports)
+    """What this process has asked the server's lists, so that no other stage of it asks again."""
 
     @cached_property
     def snapshot(self) -> WorkSnapshot:

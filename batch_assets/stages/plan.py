@@ -79,7 +79,7 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
         oldest_wait_seconds=max((backlog.oldest_wait_seconds for backlog in backlogs), default=0.0),
         backlogs=tuple(backlogs),
     )
-    return pipeline.figures.note(report)
+    return pipeline.reports.note(report)
 
 
 def preview(

@@ -72,7 +72,7 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
             by a later run. Or files of an absent batch could not be deleted; all else is done then.
     """
     snapshot = pipeline.snapshot
-    report = pipeline.figures.note(RecoverReport())
+    report = pipeline.reports.note(RecoverReport())
     if snapshot.has_unwatched:
         report.foreign = pipeline.queries.adopt_external()
     has_work = snapshot.has_unresolved or snapshot.has_anchor or snapshot.has_earlier_installation

@@ -37,7 +37,7 @@ def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
 
     While it is drained, all that waits here is sent back at once.
     """
-    report = pipeline.figures.note(RetryReport())
+    report = pipeline.reports.note(RetryReport())
     if pipeline.snapshot.installation.drain is not None:
         report.requeued = send_back(pipeline)
         return report

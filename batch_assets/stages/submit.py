@@ -76,7 +76,7 @@ def submit_due(
         ApiError: The server refuses the account or cannot be reached.
         BatchAssetsError: There was no room on the disk for some files; everything else was sent.
     """
-    report = pipeline.figures.note(SubmitReport())
+    report = pipeline.reports.note(SubmitReport())
     if not (company_ids or pipeline.snapshot.has_pending_files):
         return report
     pipeline.refresh()
@@ -90,7 +90,7 @@ def submit_due(
         pipeline.api.prepare()
     with pipeline.api.within(budget.seconds_left):
         # One look a run: what was looked at before files were deleted need not be again.
-        report.look = pipeline.figures.take(LookReport) or look_for_others(pipeline)
+        report.look = pipeline.looks.take(LookReport) or look_for_others(pipeline)
     reason = pipeline.snapshot.installation.hold_reason
     if reason is not None:
         raise SubmissionHeldError(reason)

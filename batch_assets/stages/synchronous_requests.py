@@ -78,7 +78,7 @@ def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousRe
     if why_not is not None:
         report.live_held_because = why_not
         return
-    answered = pipeline.figures.note(SynchronousRows())
+    answered = pipeline.reports.note(SynchronousRows())
     terms = synchronous_terms(pipeline)
     holder = pipeline.holder(snapshot.installation.id)
     spent = Spent()

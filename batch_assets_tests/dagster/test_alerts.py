@@ -161,14 +161,14 @@ def test_rows_that_are_not_conserved_are_reported(
 
 
 def test_they_are_evaluated_after_a_run_that_fails(
-    run_job: RunJob, database_url: str, engine: Engine
+    run_job: RunJob, database_url: str, engine: Engine, instance: dg.DagsterInstance
 ) -> None:
     record(engine, open_breakers=1)
     with engine.begin() as connection:
         make_requests(connection, make_company(connection), 10)
     result = run_job(database_url)  # with no server to send to
     assert failed_ops(result) & {"check_batch_statuses", "submit_batches"}
-    assert not evaluations(result)["open_breaker"].passed
+    assert not evaluations(result, instance)["open_breaker"].passed
 
 
 def test_checks_can_be_asked_by_themselves_and_nobody_is_told(

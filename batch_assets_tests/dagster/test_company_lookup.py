@@ -107,7 +107,7 @@ def test_nothing_is_submitted_for_a_company_that_was_suspended_meanwhile(
 
     assert run.success
     # The answer that it goes by still has the company.
-    assert set(run.output_for_node("load_companies")) == {suspended, active}
+    assert set(run.output_for_node("load_companies")["companies"]) == {suspended, active}
     assert metadata_of(run, "load_companies")["lookup_hits"] == 1
     assert metadata_of(run, "submit_batches")["requests"] == 10
     assert world.submitted() == 10

@@ -12,7 +12,12 @@ from batch_assets.definitions import build_definitions
 from batch_assets.ops.failures import clear_failures
 from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.dagster.conftest import RunJob
-from batch_assets_tests.dagster.reading import everything_stored, failed_ops, failure_of
+from batch_assets_tests.dagster.reading import (
+    evaluations,
+    everything_stored,
+    failed_ops,
+    failure_of,
+)
 from batch_assets_tests.factories import make_company, make_requests
 
 FIRST_OPS = {
@@ -114,13 +119,13 @@ def test_a_column_of_livedashs_that_is_gone_is_named_in_red(
     result = run_job(database_url)
     for op in ("check_batch_statuses", "load_companies"):
         assert 'the column "Session"."forwardedHr" is missing' in failure_of(result, op)
-    assert "livedash_changed" in raised_alerts(result)
+    assert "livedash_changed" in raised_alerts(result, instance)
     assert_kept_secret(instance, result)
 
 
-def raised_alerts(result: dg.ExecuteInProcessResult) -> set[str]:
+def raised_alerts(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> set[str]:
     """The checks that the run has evaluated and that do not pass."""
-    return {one.check_name for one in result.get_asset_check_evaluations() if not one.passed}
+    return {name for name, one in evaluations(result, instance).items() if not one.passed}
 
 
 def test_a_lost_connection_is_told_as_such(engine: Engine) -> None:

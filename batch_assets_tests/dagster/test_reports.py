@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from batch_assets.store.metrics import ReportData
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
+from batch_assets_tests.dagster.reading import metadata_of
 from batch_assets_tests.factories import make_company, make_requests
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -49,7 +50,7 @@ def test_pictures_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
         make_requests(connection, make_company(connection), 10)
     assert run(environ={"ENABLE_BATCH_OPTIMIZATION": "false"}).success
     give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while run().output_for_node("ingest_results") == 0:
+    while metadata_of(run(), "ingest_results")["settled"] == 0:
         assert time.monotonic() < give_up_at
     found = reported(run(job_name="report_job"))
     assert found["turnaround_report"]["batches"] == 1

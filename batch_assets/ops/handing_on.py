@@ -1,0 +1,58 @@
+"""How an op of the main job hands its failure on as a value, so that the run is closed anyhow.
+
+Dagster begins no op whose input was not made. So no op before the last one fails: it logs why, says
+it in its output's metadata, and hands the sentence on. The ops after it do nothing and hand that
+on; those that close the run do their work, and the last one fails the run with all sentences.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import dagster as dg
+
+from batch_assets.ops.failures import NOT_BEGUN_AFTER, attempt
+from batch_assets.ops.reporting import log_of, show
+from batch_assets.resources.pipeline import PipelineResource, StageRun
+from batch_assets.stages.run_state import RunSummary, StageState
+
+STATE: Final = dg.Out(dict, description="What the stage has come to: see `stages.run_state`.")
+
+SUMMARY: Final = dg.Out(dict, description="What the run has come to: see `stages.run_state`.")
+
+Value = dict[str, Any]
+"""What ops hand on: every IO manager carries it."""
+
+
+def carry_out(
+    context: dg.OpExecutionContext,
+    pipeline: PipelineResource,
+    work: Callable[[StageRun], None],
+    *,
+    after: Value | None = None,
+) -> Value:
+    """Do an op's work, unless the op before it has failed; what it has come to."""
+    stage = pipeline.begin(context.op.name)
+    blocked_by = StageState.of_value(after).stopped_by if after else ""
+    if blocked_by:
+        log_of(context).warning("Not begun, since %s has failed.", blocked_by)
+        show(context, {NOT_BEGUN_AFTER: blocked_by})
+        return stage.state(blocked_by=blocked_by).as_value()
+    failure = attempt(context, lambda: work(stage))
+    return stage.state(failure=failure).as_value()
+
+
+def carry_on(
+    context: dg.OpExecutionContext,
+    pipeline: PipelineResource,
+    run: RunSummary,
+    work: Callable[[StageRun], None],
+) -> Value:
+    """Do an op's work whatever has failed before it; the run up to now, its failure included."""
+    stage = pipeline.begin(context.op.name)
+    failure = attempt(context, lambda: work(stage))
+    return replace(
+        run,
+        failures={**run.failures, **({context.op.name: failure} if failure else {})},
+        statements=run.statements + stage.statements,
+    ).as_value()

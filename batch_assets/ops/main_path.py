@@ -1,0 +1,186 @@
+"""The ops that do the work of a run: one op a stage, in two branches that share nothing.
+
+Each reads its input, calls its stage, and reports. What it returns says what it has come to, its
+failure included: see `ops.handing_on`.
+"""
+
+from typing import Final
+
+import dagster as dg
+
+from batch_assets.domain.errors import SubmissionHeldError
+from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.livedash_timers import said_of
+from batch_assets.domain.wording import of_unknown_types
+from batch_assets.ops import sentences
+from batch_assets.ops.failures import api_sentence
+from batch_assets.ops.handing_on import STATE, Value, carry_out
+from batch_assets.ops.reporting import (
+    add_metadata,
+    log_failed_companies,
+    log_of,
+    metadata_of,
+    named,
+    run_links,
+    show,
+)
+from batch_assets.resources.company_lookup import CompanyLookupResource
+from batch_assets.resources.pipeline import PipelineResource, StageRun
+from batch_assets.stages import ingest, orphans
+from batch_assets.stages.abandoned import read_abandoned
+from batch_assets.stages.plan import find_due
+from batch_assets.stages.poll import check_statuses
+from batch_assets.stages.recover import RecoverReport, recover
+from batch_assets.stages.retry import retry_failed
+from batch_assets.stages.run_state import StageState
+from batch_assets.stages.submit import SubmitReport, submit_due
+
+FIRST: Final = {"dagster/priority": "1"}
+"""What was paid for is brought home before anything is spent, where one op runs after the other."""
+
+
+@dg.op(out=STATE, tags=FIRST)
+def check_batch_statuses(context: dg.OpExecutionContext, pipeline: PipelineResource) -> Value:
+    """Ask the server about each running batch, and settle what interrupted runs left open.
+
+    What cannot be settled now waits for a later run, and does not keep results from being read.
+    """
+
+    def work(stage: StageRun) -> None:
+        budget = pipeline.budget()
+        watch = pipeline.watch_queries()
+        with stage.timed():
+            polled = check_statuses(pipeline.pipeline, budget)
+            try:
+                recovered = recover(pipeline.pipeline, budget)
+            except ApiError as error:
+                if error.failure.kind is FailureKind.ACCOUNT:
+                    raise
+                log_of(context).warning(api_sentence(error))
+                recovered = RecoverReport()
+        log_of(context).info(sentences.of_polling(polled, recovered))
+        add_metadata(context, metadata_of(polled) | metadata_of(recovered), watch)
+
+    return carry_out(context, pipeline, work)
+
+
+@dg.op(out=STATE, tags=FIRST)
+def ingest_results(
+    context: dg.OpExecutionContext, checked: Value, pipeline: PipelineResource
+) -> Value:
+    """Read ended batches of every company, write the analyses, and delete the files after that."""
+
+    def work(stage: StageRun) -> None:
+        budget = pipeline.budget()
+        watch = pipeline.watch_queries()
+        with stage.timed():
+            report = ingest.ingest_results(pipeline.pipeline, budget)
+            late = read_abandoned(pipeline.pipeline, budget)
+            cleaned = orphans.delete_leftovers(pipeline.pipeline, budget)
+        log_failed_companies(context, report.failed)
+        log_of(context).info(sentences.of_reading(report, late))
+        links = run_links("sent_by_run", [batch.sent_by_run for batch in report.batches_read])
+        deleted = {"batches_with_deleted_files": cleaned}
+        add_metadata(context, metadata_of(report) | metadata_of(late) | deleted | links, watch)
+
+    return carry_out(context, pipeline, work, after=checked)
+
+
+@dg.op(out=STATE, tags=FIRST)
+def retry_failed_requests(
+    context: dg.OpExecutionContext, ingested: Value, pipeline: PipelineResource
+) -> Value:
+    """Let failed requests that are due wait for a batch, or send them live if that is allowed."""
+
+    def work(stage: StageRun) -> None:
+        watch = pipeline.watch_queries()
+        with stage.timed():
+            report = retry_failed(pipeline.pipeline, pipeline.budget())
+        log_of(context).info(sentences.of_retrying(report))
+        add_metadata(context, metadata_of(report), watch)
+
+    return carry_out(context, pipeline, work, after=ingested)
+
+
+@dg.op(out=STATE)
+def load_companies(
+    context: dg.OpExecutionContext,
+    company_lookup: CompanyLookupResource,
+    pipeline: PipelineResource,
+) -> Value:
+    """Look up the active companies: only theirs are submitted.
+
+    The answer may be some minutes old. The claim looks at each company again.
+    """
+
+    def work(stage: StageRun) -> None:
+        with stage.timed():
+            found = company_lookup.active()
+        stage.note(found.use)
+        log_of(context).info(sentences.of_companies(found))
+        show(context, found.numbers)
+        stage.companies = {company.id: company.name for company in found.companies}
+
+    return carry_out(context, pipeline, work)
+
+
+@dg.op(out=STATE)
+def fetch_pending_requests(
+    context: dg.OpExecutionContext, loaded: Value, pipeline: PipelineResource
+) -> Value:
+    """Take in new requests, and see which companies have enough of them or have waited enough."""
+
+    def work(stage: StageRun) -> None:
+        watch = pipeline.watch_queries()
+        stage.companies = StageState.of_value(loaded).companies
+        with stage.timed():
+            report = find_due(pipeline.pipeline, list(stage.companies))
+        waiting = {
+            "due_companies": len(report.due),
+            "due_requests": sum(backlog.requests for backlog in report.due),
+            "waiting_companies": report.waiting_companies,
+            "waiting_requests": report.waiting_requests,
+            "oldest_wait_seconds": report.oldest_wait_seconds,
+            "livedash_acts": sum(report.beside.acts.values()),
+            "bought_twice": report.beside.bought_twice,
+            "put_back": report.beside.put_back,
+        }
+        noticed = said_of(report.beside.acts)
+        if noticed:
+            log_of(context).warning(
+                "LiveDash's own batch timers run beside this project: %s.", noticed
+            )
+        log_of(context).info(sentences.of_due(report, pipeline.pipeline.policy))
+        add_metadata(context, waiting, watch)
+        stage.due_company_ids = [backlog.company_id for backlog in report.due]
+
+    return carry_out(context, pipeline, work, after=loaded)
+
+
+@dg.op(out=STATE)
+def submit_batches(
+    context: dg.OpExecutionContext, fetched: Value, pipeline: PipelineResource
+) -> Value:
+    """Claim the due requests into batches, and upload and create these.
+
+    While an operator has not allowed submissions from this database, the requests just wait.
+    """
+
+    def work(stage: StageRun) -> None:
+        watch = pipeline.watch_queries()
+        given = StageState.of_value(fetched)
+        held_because = ""
+        try:
+            with stage.timed():
+                report = submit_due(pipeline.pipeline, given.due_company_ids, pipeline.budget())
+        except SubmissionHeldError as error:
+            held_because, report = str(error), SubmitReport()
+            log_of(context).warning(held_because)
+        log_failed_companies(context, report.failed, given.companies)
+        log_of(context).info(sentences.of_sending(report, held_because))
+        if report.unknown_types:
+            log_of(context).warning(of_unknown_types(report.unknown_types))
+        report.batches_sent = named(report.batches_sent, given.companies)
+        add_metadata(context, metadata_of(report) | {"held_because": held_because}, watch)
+
+    return carry_out(context, pipeline, work, after=fetched)

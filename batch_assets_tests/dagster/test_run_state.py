@@ -1,0 +1,289 @@
+"""Each stage failing, in one process and in one for each op: what the run says of it is the same.
+
+The stage that fails has done its work before. So the metrics of a run that fails are known: they
+are those of all that was done.
+"""
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, text
+
+from batch_assets.definitions import build_definitions
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.ops import main_path
+from batch_assets.resources.company_lookup import CompanyLookupResource
+from batch_assets.resources.run_executor import watched
+from batch_assets.stages import alerting, orphans
+from batch_assets.stages import metrics as metrics_stage
+from batch_assets.stages.run_state import STAGES
+from batch_assets_local.batch_server import RunningServer
+from batch_assets_tests.factories import make_company, make_requests
+from benchmarks.comparison.waiting import let_batches_end
+
+READ, SENT = 12, 10
+"""Requests whose answers wait to be read, and requests that are due."""
+NOTHING = "nothing"
+
+PLACES: dict[str, tuple[Any, str]] = {
+    "check_batch_statuses": (main_path, "recover"),
+    "ingest_results": (orphans, "delete_leftovers"),
+    "retry_failed_requests": (main_path, "retry_failed"),
+    "load_companies": (CompanyLookupResource, "active"),
+    "fetch_pending_requests": (main_path, "find_due"),
+    "submit_batches": (main_path, "submit_due"),
+    "record_metrics": (metrics_stage, "record_metrics"),
+    "evaluate_checks": (alerting, "evaluate"),
+}
+"""What is called last in each op's stage."""
+BRANCHES = (tuple(STAGES)[:3], tuple(STAGES)[3:])
+CLOSING = ("record_metrics", "check_row_conservation", "evaluate_checks")
+
+
+def sentence_of(op: str) -> str:
+    return f"There is no more of {op}."
+
+
+def breaking(op: str) -> Callable[..., Any]:
+    """What the place of an op is replaced by: it does its work, and fails then."""
+    place, name = PLACES[op]
+    work = getattr(place, name)
+
+    @wraps(work)
+    def fail(*arguments: Any, **named: Any) -> Any:
+        work(*arguments, **named)
+        raise BatchAssetsError(sentence_of(op))
+
+    return fail
+
+
+def job_in_processes(broken: str, environ: Mapping[str, str]) -> dg.JobDefinition:
+    """The job with a process for each op, in which one op is broken.
+
+    Each of them makes it anew, with the environment of the process that runs the job.
+    """
+    if multiprocessing.parent_process() is not None:
+        os.environ.update(environ)
+        if broken != NOTHING:
+            place, name = PLACES[broken]
+            setattr(place, name, breaking(broken))
+    definitions = build_definitions(executor=dg.multiprocess_executor)
+    return definitions.resolve_job_def("batch_processing_job")
+
+
+FORK_SERVER = {
+    "forkserver": {"preload_modules": ["batch_assets.definitions", "batch_assets_tests"]}
+}
+
+
+class Runs:
+    """The job under one executor, on an instance that all its processes share."""
+
+    def __init__(self, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._instance = instance
+        self._monkeypatch = monkeypatch
+
+    def in_one_process(self, broken: str) -> "Told":
+        if broken != NOTHING:
+            place, name = PLACES[broken]
+            self._monkeypatch.setattr(place, name, breaking(broken))
+        job = build_definitions().resolve_job_def("batch_processing_job")
+        result = job.execute_in_process(instance=self._instance, raise_on_error=False)
+        return Told(self._instance, result.run_id)
+
+    def in_processes(self, broken: str) -> "Told":
+        job = dg.build_reconstructable_job(
+            __name__,
+            job_in_processes.__name__,
+            reconstructable_kwargs={"broken": broken, "environ": dict(os.environ)},
+        )
+        result = dg.execute_job(
+            job,
+            instance=self._instance,
+            run_config={"execution": {"config": {"start_method": FORK_SERVER}}},
+            raise_on_error=False,
+        )
+        return Told(self._instance, result.run_id)
+
+
+class Told:
+    """What Dagster has kept of a run."""
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        self.run = run
+        self.events = [
+            one.dagster_event for one in instance.all_logs(run_id) if one.dagster_event is not None
+        ]
+        self.errors = [
+            one.user_message
+            for one in instance.all_logs(run_id)
+            if one.dagster_event is None and int(one.level) >= logging.ERROR
+        ]
+
+    def steps(self, kind: str) -> list[str]:
+        """The ops of which there is such an event, in their order."""
+        return [str(one.step_key) for one in self.events if one.event_type_value == kind]
+
+    @property
+    def failure(self) -> str:
+        """The sentence that the page of the run has."""
+        (event,) = [one for one in self.events if one.event_type_value == "STEP_FAILURE"]
+        assert event.step_key == CLOSING[-1]
+        data = event.step_failure_data.user_failure_data
+        assert data is not None
+        return str(data.description)
+
+    def evaluated(self) -> dict[str, bool]:
+        said = [
+            one.event_specific_data
+            for one in self.events
+            if one.event_type_value == "ASSET_CHECK_EVALUATION"
+        ]
+        return {one.check_name: one.passed for one in said}  # type: ignore[union-attr]
+
+    def tag(self, name: str) -> int:
+        return int(self.run.tags[f"batch_assets/{name}"])
+
+
+@pytest.fixture(scope="module")
+def shared_instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as made:
+        yield made
+
+
+@pytest.fixture
+def base_url(
+    database_url: str, api: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The server's address, which stands in the environment of all processes from here."""
+    for name, value in {
+        "DATABASE_URL": database_url,
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": api.base_url,
+        "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
+        "COMPANY_CACHE_SECONDS": "0",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return api.base_url
+
+
+@pytest.fixture
+def runs(
+    shared_instance: dg.DagsterInstance,
+    engine: Engine,
+    base_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Runs:
+    """A world with something to read and something to send."""
+    made = Runs(shared_instance, monkeypatch)
+    with engine.begin() as connection:
+        make_requests(connection, make_company(connection), READ)
+    assert made.in_one_process(NOTHING).run.is_success
+    let_batches_end(base_url)
+    with engine.begin() as connection:
+        make_requests(connection, make_company(connection), SENT)
+    return made
+
+
+def not_begun(broken: str) -> set[str]:
+    """The ops that do nothing since this one fails before them."""
+    return {
+        op for branch in BRANCHES if broken in branch for op in branch[branch.index(broken) + 1 :]
+    }
+
+
+def metrics_of(engine: Engine, run_id: str) -> dict[str, Any]:
+    with engine.connect() as connection:
+        row = connection.execute(
+            text("SELECT * FROM batch_assets.run_metric WHERE run_id = :run"), {"run": run_id}
+        ).one()
+    return dict(row._mapping)
+
+
+@pytest.mark.parametrize("executor", ["in_one_process", "in_processes"])
+@pytest.mark.parametrize("broken", [NOTHING, *PLACES])
+def test_a_run_says_what_was_done_and_what_failed(
+    runs: Runs, engine: Engine, executor: str, broken: str
+) -> None:
+    told: Told = getattr(runs, executor)(broken)
+
+    idle = not_begun(broken)
+    has_read, has_sent = "ingest_results" not in idle, "submit_batches" not in idle
+    began = told.steps("STEP_START")
+    assert set(began) == {*STAGES, *CLOSING}
+    assert tuple(began[-len(CLOSING) :]) == CLOSING, "they depend on what they close"
+
+    if broken == NOTHING:
+        assert told.run.is_success
+    else:
+        assert told.run.is_failure
+        assert told.failure == f"{broken}: {sentence_of(broken)}"
+        assert told.errors == [sentence_of(broken)]
+
+    kept = metrics_of(engine, told.run.run_id)
+    assert kept["completed_requests"] == READ * has_read
+    assert kept["submitted_requests"] == SENT * has_sent
+    assert kept["query_operations"] == kept["optimized_operations"] > 0
+    for op, stage in STAGES.items():
+        assert (kept[f"{stage}_seconds"] > 0) is (op not in idle), stage
+    assert kept["run_seconds"] > max(kept[f"{stage}_seconds"] for stage in STAGES.values())
+    assert kept["cost_eur"] > 0 if has_read else kept["cost_eur"] == 0
+
+    assert (told.tag("results"), told.tag("requests")) == (READ * has_read, SENT * has_sent)
+    assert told.tag("statements") > 5
+    assert told.evaluated()["open_rows_conserved"]
+    has_judged = len(told.evaluated()) > 5
+    assert has_judged is (broken != "evaluate_checks"), "the alerts are judged, too"
+
+
+def test_a_failure_that_nobody_has_foreseen_is_shown_with_its_traceback(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise ZeroDivisionError("by\nnothing")
+
+    monkeypatch.setattr(main_path, "find_due", fail)
+    told = runs.in_one_process(NOTHING)
+    assert told.run.is_failure
+    assert told.failure.startswith("fetch_pending_requests: It ended with ZeroDivisionError")
+    (output,) = [
+        event.step_output_data.metadata
+        for event in told.events
+        if event.is_successful_output and event.step_key == "fetch_pending_requests"
+    ]
+    traceback = output["traceback"].value
+    assert isinstance(traceback, list)
+    assert "ZeroDivisionError: by" in traceback
+    assert told.steps("STEP_START")[-1] == CLOSING[-1]
+
+
+def test_an_interruption_is_no_failure_of_a_stage(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main_path, "find_due", stop)
+    told = runs.in_one_process(NOTHING)
+    assert told.steps("STEP_FAILURE") == ["fetch_pending_requests"]
+    assert not {*told.steps("STEP_START")} & {*CLOSING}, "who ends a run waits for nothing more"
+
+
+def test_an_executor_that_cannot_be_watched_is_refused_when_the_code_is_loaded() -> None:
+    with pytest.raises(BatchAssetsError, match="The executor odd is not supported"):
+        build_definitions(executor=dg.ExecutorDefinition(name="odd"))
+
+
+def test_a_watched_executor_asks_for_what_the_one_within_asks_for() -> None:
+    executor = watched(dg.multiprocess_executor)
+    assert executor.name == "multiprocess"
+    assert executor.get_requirements({}) == dg.multiprocess_executor.get_requirements({})
