@@ -9,6 +9,8 @@ BEAT_SECONDS: Final = 10.0
 """How often a run's process says that it lives; a run that is over sooner never does."""
 SILENT_SECONDS: Final = 45.0
 """A process that has not said so for this long counts as gone, if nobody can look for it."""
+HUNG_SECONDS: Final = 90.0
+"""A process that is there and has not said so for this long does not go on: it counts as gone."""
 UNHEARD_SECONDS: Final = 75.0
 """How long a run may take until its process is heard of for the first time."""
 WATCHED_TAG: Final = ".dagster/batch_assets_watched"
@@ -60,4 +62,4 @@ def is_gone(process: RunProcess, lives: bool | None) -> bool:
     """
     if process.has_ended or lives is None:
         return process.silent_seconds > SILENT_SECONDS
-    return not lives
+    return not lives or process.silent_seconds > HUNG_SECONDS

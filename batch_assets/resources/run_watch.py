@@ -155,9 +155,10 @@ def _sentence(trace: RunTrace) -> str:
     said = "its process was never heard of"
     for process in last:
         where = f"process {process.name.pid} on {process.name.host_name}"
-        said = (
-            f"{where} has ended before it"
-            if lives(process.name) is False
-            else f"{where} was not heard of for {process.silent_seconds:.0f} s"
-        )
+        silence = f"was not heard of for {process.silent_seconds:.0f} s"
+        said = {
+            False: f"{where} has ended before it",
+            None: f"{where} {silence}",
+            True: f"{where} {silence} and is still there (end it, with SIGKILL if need be)",
+        }[lives(process.name)]
     return f"This run is given up: {said}. The next run carries on from what the database says."

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from batch_assets.domain.run_processes import (
+    HUNG_SECONDS,
     SILENT_SECONDS,
     ProcessName,
     RunProcess,
@@ -23,8 +24,9 @@ def process(silent_seconds: float, *, has_ended: bool = False) -> RunProcess:
     ("lives", "silent_seconds", "has_ended", "expected"),
     [
         (True, 1, False, False),
-        # Its host sees that it lives: that it cannot reach the database is no reason.
-        (True, 9_999, False, False),
+        # Its host sees that it lives: it may be short of time or of connections, but not for ever.
+        (True, HUNG_SECONDS - 1, False, False),
+        (True, HUNG_SECONDS + 1, False, True),
         (False, 1, False, True),
         (None, SILENT_SECONDS - 1, False, False),
         (None, SILENT_SECONDS + 1, False, True),
