@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 import typer
@@ -16,6 +16,7 @@ from batch_assets.cli.dagster_instance import active_run, open_instance
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.hosts import run_out
 from batch_assets.jobs import batch_processing_job, report_job
 from batch_assets.ops.failures import STOPPED
 from batch_assets.resources.defaults import default_resources
@@ -94,7 +95,7 @@ def run_job(
     return Run(
         id=result.run_id,
         numbers={str(event.step_key): _numbers(event) for event in outputs},
-        failures={op: sentence for event in failed for op, sentence in _sentences(event)},
+        failures={op: sentence for event in failed for op, sentence in sentences_of(event)},
     )
 
 
@@ -168,7 +169,7 @@ def _was_interrupted(event: dg.DagsterEvent) -> bool:
     return error is not None and error.cls_name == INTERRUPTED
 
 
-def _sentences(event: dg.DagsterEvent) -> list[tuple[str, str]]:
+def sentences_of(event: dg.DagsterEvent) -> list[tuple[str, str]]:
     """Why ops have failed, by op: the last one of the main job says it of all others.
 
     Of an error that is no `Failure` its type alone, as it may hold data.
@@ -178,5 +179,14 @@ def _sentences(event: dg.DagsterEvent) -> list[tuple[str, str]]:
     if told is not None:
         each = [(name, str(entry.value)) for name, entry in told.metadata.items()]
         return each or [(op, str(told.description))]
-    name = data.error.cls_name if data.error is not None else "an error"
-    return [(op, f"ended with {name}: see this run in Dagster's UI.")]
+    names = list(_names(data.error))
+    meant = run_out(MemoryError()) if MemoryError.__name__ in names else None
+    name = names[0] if names else "an error"
+    return [(op, meant or f"ended with {name}: see this run in Dagster's UI.")]
+
+
+def _names(error: Any) -> Iterator[str]:
+    """The class of an error and of what it came from: Dagster wraps what it runs out of itself."""
+    while error is not None:
+        yield error.cls_name or "an error"
+        error = error.cause or error.context

@@ -14,7 +14,7 @@ from dagster._core.remote_origin import (
 from dagster._utils.interrupts import capture_interrupts
 
 from batch_assets.cli.dagster_instance import active_run, open_instance
-from batch_assets.cli.run import run_job
+from batch_assets.cli.run import run_job, sentences_of
 from batch_assets.resources.run_tags import EXCLUSIVE, first_process_of
 from batch_assets.resources.this_process import this_process
 from batch_assets.store.dagster_schema import create_dagster_schema
@@ -95,3 +95,23 @@ def test_a_run_names_its_process_before_anything_else_of_it_is_written(
     first = first_process_of(dg.DagsterRun(job_name="batch_processing_job", tags=given))
     assert first is not None
     assert first.name == this_process()
+
+
+@dg.op
+def exhausted() -> None:
+    """Fail as an op does whose memory ends outside of our own code."""
+    raise MemoryError
+
+
+@dg.job
+def out_of_memory() -> None:
+    """Run it."""
+    exhausted()
+
+
+def test_memory_that_ends_within_dagster_is_a_sentence() -> None:
+    result = out_of_memory.execute_in_process(raise_on_error=False)
+    (event,) = (one for one in result.all_events if one.is_step_failure)
+    ((op, said),) = sentences_of(event)
+    assert op == "exhausted"
+    assert said.startswith("This process has no memory left")
