@@ -28,7 +28,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from batch_assets.domain.failures import ApiError
-from batch_assets.openai_batch import bounds
+from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.orphans import delete_leftovers
@@ -41,7 +41,7 @@ from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.policies import a_policy
 
 database_url, base_url, spool_dir, optimized = sys.argv[1:]
-bounds._READING_OVERTIME = 0.5
+limits._READING_OVERTIME = 0.5
 engine = open_engine(database_url)
 api = BatchApi("sk-x", base_url, timeouts=Timeouts(read=5, reading=1), reading_retries=0)
 pipeline = Pipeline(
