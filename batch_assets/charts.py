@@ -197,10 +197,10 @@ def _draw_cost(axes: Axes, report: CostReport) -> None:
     days = _every_day(report)
     spent: defaultdict[str | None, defaultdict[date, float]]
     spent = defaultdict(lambda: defaultdict(float))
-    live: defaultdict[date, float] = defaultdict(float)
+    full_price: defaultdict[date, float] = defaultdict(float)
     for one in report.days:
         spent[one.company][one.day] += one.cost_eur
-        live[one.day] += one.live_cost_eur
+        full_price[one.day] += one.live_cost_eur
     floor = [0.0] * len(days)
     handles: list[Patch | Line2D] = []
     for company, colour in _coloured(spent):
@@ -208,9 +208,9 @@ def _draw_cost(axes: Axes, report: CostReport) -> None:
         axes.bar(days, heights, 0.8, bottom=floor, color=colour)  # type: ignore[arg-type] # dates
         floor = [low + height for low, height in zip(floor, heights, strict=True)]
         handles.append(Patch(color=colour, label=_company(company)))
-    at_live = [live[day] for day in days]
-    (line,) = axes.plot(days, at_live, color=_INK, marker="_", markersize=14, linewidth=1)  # type: ignore[arg-type] # dates
-    line.set_label("at live prices")
+    at_full_price = [full_price[day] for day in days]
+    (line,) = axes.plot(days, at_full_price, color=_INK, marker="_", markersize=14, linewidth=1)  # type: ignore[arg-type] # dates
+    line.set_label("at the full price")
     axes.set_xlim(days[0] - timedelta(days=1), days[-1] + timedelta(days=1))  # type: ignore[arg-type] # dates
     locator = AutoDateLocator(minticks=1, maxticks=10)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
@@ -224,7 +224,7 @@ def _draw_cost(axes: Axes, report: CostReport) -> None:
         handles=[line, *handles], loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False
     )
     saved = 1 - report.cost_eur / report.live_cost_eur
-    axes.set_xlabel(f"{report.cost_eur:,.4g} EUR in all, {saved:.0%} below live prices")
+    axes.set_xlabel(f"{report.cost_eur:,.4g} EUR in all, {saved:.0%} below the full price")
 
 
 def _every_day(report: CostReport) -> list[date]:

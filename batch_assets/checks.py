@@ -47,7 +47,7 @@ def all_rows_conserved(database: DatabaseResource) -> dg.AssetCheckResult:
 
 @dg.multi_asset_check(
     name="alerts",
-    description="Judges the figures of the recent runs again. It tells nobody.",
+    description="Judges the metrics of the recent runs again. It tells nobody.",
     specs=[
         dg.AssetCheckSpec(name, asset=rule.asset, description=rule.description)
         for name, rule in RULES.items()

@@ -22,7 +22,7 @@ def prune_history(dry_run: DryRun = False, as_json: AsJson = False, yes: Yes = F
         open_history(database.engine, database.endpoints, instance) as history,
     ):
         days = database.settings.monitoring_retention_days
-        question = f"Delete figures, runs and events that are older than {plural(days, 'day')}?"
+        question = f"Delete metrics, runs and events that are older than {plural(days, 'day')}?"
         if not asked(question, command="prune", yes=yes or dry_run):
             console().say("Nothing was deleted.")
             raise typer.Exit(1)
@@ -39,7 +39,7 @@ def _show(report: PruneReport, days: int) -> None:
     verb = "Would delete" if report.dry_run else "Deleted"
     shown.say(f"{verb} what is older than {plural(days, 'day')} ({report.before} UTC):")
     for number, thing in (
-        (report.run_metrics, "figures of runs"),
+        (report.run_metrics, "metrics of runs"),
         (report.operation_measurements, "measurements of operations"),
         (report.livedash_acts, "acts of LiveDash's timers"),
         (report.dagster_runs, "runs of Dagster's, with their events and files"),

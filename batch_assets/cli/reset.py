@@ -22,7 +22,7 @@ def reset_breakers(
     ] = None,
     *,
     every: Annotated[
-        bool, typer.Option("--all", help="All breakers, cooldown and pause; so does no NAME.")
+        bool, typer.Option("--all", help="All breakers and cooldowns; so does no NAME.")
     ] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,

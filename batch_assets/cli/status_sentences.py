@@ -23,7 +23,7 @@ ACTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Stoppages:
-    """Breakers that are not closed, models in cooldown, and the pause after failed runs."""
+    """Breakers that are not closed, and the cooldowns of models and of the schedule."""
 
     breakers: list[Breaker]
     models: list[ModelCooldown]
@@ -36,7 +36,7 @@ class Stoppages:
         """One for each, with what to do where anything can be done."""
         if self.schedule is not None:
             yield (
-                f"Schedule and sensors pause until {moment(self.schedule.until)}: "
+                f"Schedule and sensors are in cooldown until {moment(self.schedule.until)}: "
                 f"{_lowered(self.schedule.reason)}. `batch-assets reset` ends it."
             )
         for breaker in self.breakers:
@@ -66,11 +66,11 @@ class Stoppages:
 
 def stoppages(database: OpenDatabase) -> Stoppages:
     """What is stopped at this moment."""
-    pause = database.cooldowns.scheduler()
+    cooldown = database.cooldowns.scheduler()
     return Stoppages(
         breakers=[one for one in database.breakers.all() if one.state is not BreakerState.CLOSED],
         models=database.cooldowns.models(),
-        schedule=pause if pause.is_running else None,
+        schedule=cooldown if cooldown.is_running else None,
         acts=LiveDashActs(database.engine).recent(
             database.settings.policy().external_quiet_seconds, ACTS
         ),

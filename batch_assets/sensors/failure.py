@@ -1,6 +1,6 @@
-"""The pause after failed runs: kept here, decided in `ticks.starting`, and ended by a trial run.
+"""The cooldown after failed runs: kept here, decided in `ticks.starting`, and ended by a trial run.
 
-The pause holds for each schedule and sensor the moment that Dagster has the last failure; this
+The cooldown holds for each schedule and sensor the moment that Dagster has the last failure; this
 sensor keeps it where people outside Dagster see it (`batch_assets.scheduler_pause`), starts the one
 run that tries whether it is over, and takes it away after a run that succeeded.
 
@@ -25,11 +25,11 @@ from batch_assets.ticks.starting import (
 NAME: Final = "failure_sensor"
 SECONDS: Final = 15
 
-_NO_PAUSE: Final = "no pause"
+_NO_COOLDOWN: Final = "no cooldown"
 
 
 def decide(tick: TickContext, judged: Judgement) -> dg.RunRequest | str:
-    """The trial run once a pause is over, or why there is none now."""
+    """The trial run once a cooldown is over, or why there is none now."""
     if judged.cooldown is None:
         return _history(tick, judged)
     if tick.now < judged.cooldown.until:
@@ -44,11 +44,11 @@ def decide(tick: TickContext, judged: Judgement) -> dg.RunRequest | str:
 
 
 def evaluate(tick: TickContext, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
-    """Evaluate one tick; no statement while no failures ask for a pause and none is kept."""
+    """Evaluate one tick; no statement while no failures ask for a cooldown and none is kept."""
     if not tick.settings.schedules_enabled:
         return dg.SkipReason(SWITCHED_OFF)
     judged = judge(tick)
-    kept = _NO_PAUSE if judged.cooldown is None else judged.cooldown.until.isoformat()
+    kept = _NO_COOLDOWN if judged.cooldown is None else judged.cooldown.until.isoformat()
     if kept != cursor and judged.unread is None:
         tick.database.read(lambda engine: _keep(Cooldowns(engine), judged))
         cursor = kept
@@ -67,9 +67,9 @@ def failure_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Sensor
     return dg.SensorDefinition(
         name=NAME,
         description=(
-            "Notices that runs of batch_processing_job fail one after the other, keeps the pause "
-            "in which neither schedule nor sensors start any, and starts a single one on trial "
-            "when it is over. `batch-assets reset` ends the pause at once."
+            "Notices that runs of batch_processing_job fail one after the other, keeps the "
+            "cooldown in which neither schedule nor sensors start any, and starts a single one "
+            "on trial when it is over. `batch-assets reset` ends the cooldown at once."
         ),
         job_name=job.name,
         evaluation_fn=evaluate_tick,
@@ -95,6 +95,6 @@ def _history(tick: TickContext, judged: Judgement) -> str:
         return "The last run has succeeded, or failed runs were reset since."
     failed = "run has" if judged.failed_runs == 1 else f"{judged.failed_runs} runs have"
     if not tick.settings.cooldown_minutes:
-        return f"The last {failed} failed; BATCH_COOLDOWN_MINUTES is 0, so there is no pause."
+        return f"The last {failed} failed; BATCH_COOLDOWN_MINUTES is 0, so there is no cooldown."
     limit = tick.settings.cooldown_after_failed_runs
-    return f"The last {failed} failed; a pause begins after {limit} in a row."
+    return f"The last {failed} failed; a cooldown begins after {limit} in a row."

@@ -16,7 +16,7 @@ from batch_assets.ticks.tick_database import TickDatabase
 SWITCHED_OFF: Final = "BATCH_SCHEDULES_ENABLED is false."
 
 TRIAL_GRACE: Final = timedelta(minutes=2)
-"""How long after a pause the trial run is the failure sensor's alone to start.
+"""How long after a cooldown the trial run is the failure sensor's alone to start.
 
 So there is one and not two; whoever comes after that starts it, should that sensor be off.
 """
@@ -43,11 +43,11 @@ class Judgement:
     cooldown: ScheduleCooldown | None = None
     reset_at: datetime | None = None
     unread: str | None = None
-    """Why the last reset could not be looked up: then the pause stands."""
+    """Why the last reset could not be looked up: then the cooldown stands."""
 
 
 def judge(tick: TickContext) -> Judgement:
-    """Whether failed runs ask for a pause; our database is asked only if they do."""
+    """Whether failed runs ask for a cooldown; our database is asked only if they do."""
     rule = tick.settings.cooldown_rule()
     runs = tick.runs.decided(rule.counted_runs)
     failed_at = [run.ended_at for run in takewhile(lambda run: run.has_failed, runs)]
@@ -83,8 +83,8 @@ def why_no_run(tick: TickContext) -> str | None:
         return None
     if tick.now >= judged.cooldown.until:
         return (
-            f"{judged.cooldown.reason}, and the pause is over: failure_sensor starts a single run "
-            "on trial."
+            f"{judged.cooldown.reason}, and the cooldown is over: failure_sensor starts a single "
+            "run on trial."
         )
     return cooldown_sentence(judged.cooldown, judged.unread)
 

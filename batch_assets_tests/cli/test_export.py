@@ -131,7 +131,7 @@ def test_old_figures_are_counted_and_then_deleted(
     counted = typed("prune", "--dry-run", **environ)
     assert (counted.code, counted.err) == (0, "")
     assert "Would delete what is older than 1 day" in counted.out
-    assert "2 figures of runs" in counted.out
+    assert "2 metrics of runs" in counted.out
 
     done = json.loads(typed("prune", "--yes", "--json", **environ).out)
     assert (done["retention_days"], done["report"]["run_metrics"]) == (1, 2)

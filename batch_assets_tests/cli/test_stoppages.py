@@ -31,7 +31,7 @@ def configured(database_url: str, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def stopped(engine: Engine, configured: dict[str, str]) -> dict[str, str]:
-    """An open breaker, one that is due for a trial, a closed one, a model that rests, a pause."""
+    """An open breaker, one that is due for a trial, a closed one, and two cooldowns."""
     breakers = Breakers(engine)
     breakers.count(Operation.CREATE_BATCH, FAILURE, ONE, None)
     breakers.count(Operation.UPLOAD, FAILURE, a_policy(breaker_failures=1, breaker_seconds=0), None)
@@ -45,7 +45,7 @@ def stopped(engine: Engine, configured: dict[str, str]) -> dict[str, str]:
 def test_status_shows_what_is_stopped(typed: Type, stopped: dict[str, str]) -> None:
     said = typed("status", **stopped).out
     words = " ".join(said.split())
-    assert "Schedule and sensors pause until 20" in words
+    assert "Schedule and sensors are in cooldown until 20" in words
     assert "UTC: the last 5 runs have failed. `batch-assets reset` ends it." in words
     assert "No create_batch: the last call failed (timeout) and none is made before" in words
     assert "`batch-assets reset create_batch` allows them at once." in words

@@ -56,7 +56,7 @@ def test_an_idle_day_costs_next_to_nothing(desk: Desk) -> None:
         "completion_sensor": 1_440,
         "batch_processing_schedule": 720,
     }
-    # The failure sensor's first tick takes away whatever pause is left of another day.
+    # The failure sensor's first tick takes away whatever cooldown is left of another day.
     assert day.statements["failure_sensor"] == {0: 5_759, 1: 1}
     assert most_statements(day) == {
         "failure_sensor": 1,

@@ -1,4 +1,4 @@
-"""The failure sensor: it keeps the pause, tries it with one run, and takes it away."""
+"""The failure sensor: it keeps the cooldown, tries it with one run, and takes it away."""
 
 from datetime import timedelta
 
@@ -34,7 +34,7 @@ def test_nothing_has_failed(cooldowns: Cooldowns) -> None:
     said = "The last run has succeeded, or failed runs were reset since."
     assert skipped(evaluate(tick_at(runs=runs), cursor_of(answer))) == said
     runs.end(failed=True, at=NOON)
-    said = "The last run has failed; a pause begins after 5 in a row."
+    said = "The last run has failed; a cooldown begins after 5 in a row."
     assert skipped(evaluate(tick_at(runs=runs), cursor_of(answer))) == said
 
 
@@ -103,7 +103,7 @@ def test_a_reset_ends_it_at_once(cooldowns: Cooldowns) -> None:
 def test_without_pauses_it_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCH_COOLDOWN_MINUTES", "0")
     assert skipped(evaluate(tick_at(runs=failed_runs(8)), None)) == (
-        "The last 8 runs have failed; BATCH_COOLDOWN_MINUTES is 0, so there is no pause."
+        "The last 8 runs have failed; BATCH_COOLDOWN_MINUTES is 0, so there is no cooldown."
     )
 
 
@@ -123,6 +123,6 @@ def test_without_the_database_the_pause_holds_and_is_tried(unreachable: str) -> 
 
 
 def test_while_nothing_fails_no_database_is_asked(unreachable: str) -> None:
-    assert skipped(evaluate(tick_at(runs=failed_runs(4)), "no pause")) == (
-        "The last 4 runs have failed; a pause begins after 5 in a row."
+    assert skipped(evaluate(tick_at(runs=failed_runs(4)), "no cooldown")) == (
+        "The last 4 runs have failed; a cooldown begins after 5 in a row."
     )

@@ -64,8 +64,8 @@ def test_the_trial_after_it_is_the_failure_sensors_to_start(desk: Desk) -> None:
     over = NOON + timedelta(minutes=30)
     runs = failed_runs(5)
     assert why_no_run(tick_at(over, runs)) == (
-        "The last 5 runs have failed, and the pause is over: failure_sensor starts a single run on "
-        "trial."
+        "The last 5 runs have failed, and the cooldown is over: failure_sensor starts a single "
+        "run on trial."
     )
     # Should that sensor be off.
     assert why_no_run(tick_at(over + TRIAL_GRACE, runs)) is None
