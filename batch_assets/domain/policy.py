@@ -92,7 +92,7 @@ class Policy:
     max_attempts: int
     retry_base_seconds: float
     retry_max_seconds: float
-    model_pause_seconds: float
+    model_cooldown_seconds: float
     lease_seconds: float
     longest_wait_seconds: float
     absence_grace_seconds: float
@@ -101,7 +101,7 @@ class Policy:
     stuck_seconds: float
     rows_per_run: int
     op_seconds: float
-    quarantine_submissions: int
+    bisection_submissions: int
     concurrent_companies: int
     breaker_failures: int
     breaker_seconds: float
@@ -165,10 +165,10 @@ class Policy:
         """How long the cooldown is of a model or account for which the server had but this code.
 
         From `asked_seconds`, where the server asks for that, to half as long again; else between
-        half and all of `model_pause_seconds`: so that not all wake at once.
+        half and all of `model_cooldown_seconds`: so that not all wake at once.
         """
-        least = asked_seconds or self.model_pause_seconds / 2
-        most = 1.5 * asked_seconds if asked_seconds else self.model_pause_seconds
+        least = asked_seconds or self.model_cooldown_seconds / 2
+        most = 1.5 * asked_seconds if asked_seconds else self.model_cooldown_seconds
         return Cooldown(jitter.uniform(least, most), self.retry_max_seconds, code)
 
     def counts_as_attempt(self, failure: Failure) -> bool:

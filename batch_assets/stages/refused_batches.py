@@ -132,7 +132,7 @@ def _weigh_all(
     """Make groups of batches that were refused without a reason; the failures of their rows."""
     if not batches:
         return []
-    most = pipeline.policy.quarantine_submissions
+    most = pipeline.policy.bisection_submissions
     evidence = pipeline.bisection.evidence([batch.id for batch in batches])
     weighed = [(one, weigh(one, rows[one.id], evidence[one.id], most)) for one in batches]
     splits = [

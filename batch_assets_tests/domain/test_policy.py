@@ -27,7 +27,7 @@ def test_models_rest_for_different_times_and_never_less_than_asked(
     asked: float | None, least: float, most: float
 ) -> None:
     jitter = random.Random(1)
-    policy = a_policy(model_pause_seconds=600)
+    policy = a_policy(model_cooldown_seconds=600)
     rests = [policy.cooldown("x", jitter, asked).seconds for _ in range(200)]
     assert all(least <= rest <= most for rest in rests)
     assert max(rests) - min(rests) > (most - least) / 2, "they are spread"

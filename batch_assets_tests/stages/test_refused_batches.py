@@ -357,7 +357,7 @@ def test_a_used_up_quota_rests_the_account(lab: Lab, code: str) -> None:
 
 def test_no_more_is_sent_than_is_allowed(lab: Lab) -> None:
     _, ids = lab.company(8)
-    lab = lab.under(quarantine_submissions=2)
+    lab = lab.under(bisection_submissions=2)
     refuse(lab, ids[0], code="something_new")
     run_until_nothing_waits(lab)
     assert len(lab.batches()) == 1 + 2 + 2
@@ -371,7 +371,7 @@ def test_no_more_is_sent_than_is_allowed(lab: Lab) -> None:
 def test_without_a_submission_to_spare_the_refused_lot_is_dead(lab: Lab) -> None:
     _, ids = lab.company(4)
     refuse(lab, ids[1])
-    run_until_nothing_waits(lab.under(quarantine_submissions=0))
+    run_until_nothing_waits(lab.under(bisection_submissions=0))
     assert lab.bucket_counts() == {"complete": 2, "dead": 2}
     assert suspects(lab) == []
 
@@ -486,7 +486,7 @@ def test_the_last_submissions_are_given_away_once(lab: Lab) -> None:
 @pytest.mark.parametrize("count", [1, 2, 12])
 def test_a_fault_of_the_server_that_comes_and_goes_condemns_nobody(lab: Lab, count: int) -> None:
     """What else was taken in between proves nothing where the server says that it has failed."""
-    lab = lab.under(quarantine_submissions=4)
+    lab = lab.under(bisection_submissions=4)
     _, ids = lab.company(count)
     refuse(lab, ids[0], code="internal_error")
     others = 0
