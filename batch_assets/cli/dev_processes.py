@@ -90,6 +90,9 @@ class ProcessSession:
         """End every process of the session; at once when it becomes urgent.
 
         The program is asked first, since it ends what it has started in good order.
+
+        Raises:
+            BatchAssetsError: Some do not end.
         """
         for number, patience_seconds in STEPS:
             for pid in [self._leader.pid] if number is signal.SIGINT else self._members():

@@ -83,10 +83,15 @@ class OpenDatabase:
 
 @contextmanager
 def open_database() -> Iterator[OpenDatabase]:
-    """The database that the environment leads to, until the end of the context.
+    """Open the database that the environment leads to, until the end of the context.
 
-    What its operations have cost is written then. Raises `ConfigurationError`,
-    `DatabaseUnavailableError`, `MigrationsMissingError` or `LocalStackError`.
+    What its operations have cost is written then.
+
+    Raises:
+        ConfigurationError: The settings do not say where it is.
+        DatabaseUnavailableError: It does not answer.
+        MigrationsMissingError: It has not what this version needs.
+        LocalStackError: The local stack does not start.
     """
     settings = load_settings()
     endpoints = connect(settings)
@@ -104,7 +109,7 @@ def open_database() -> Iterator[OpenDatabase]:
 
 @contextmanager
 def open_pipeline(database: OpenDatabase, purpose: str) -> Iterator[Pipeline]:
-    """What the stages are given, with a client whose calls the breakers see."""
+    """Open what the stages are given, with a client whose calls the breakers see."""
     endpoints = database.endpoints
     policy = endpoints.profile.bound(database.settings.policy())
     guard = CircuitBreakerGuard(database.breakers, policy, known=database.breakers.all)
@@ -126,12 +131,17 @@ def open_pipeline(database: OpenDatabase, purpose: str) -> Iterator[Pipeline]:
 
 
 def who() -> str:
-    """Who types, for what is kept of it."""
+    """Name who types, for what is kept of it."""
     return f"{getpass.getuser()} on {socket.gethostname()}"
 
 
 def require_account(endpoints: Endpoints) -> None:
-    """Raise `AccountRefusedError` if the API refuses the key, or `BatchAssetsError` without it."""
+    """See that the API takes the key; one call.
+
+    Raises:
+        AccountRefusedError: It refuses the account.
+        BatchAssetsError: It does not answer as it should.
+    """
     with BatchApi(endpoints.api_key, endpoints.base_url, profile=endpoints.profile) as api:
         try:
             api.check_account()

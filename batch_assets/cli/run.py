@@ -65,20 +65,24 @@ def run_once() -> None:
 
 
 def job_definition() -> dg.JobDefinition:
-    """The job with its resources, as the definitions have it; made anew for each run."""
+    """Build the job with its resources, as the definitions have it; anew for each run."""
     job = batch_processing_job(load_settings())
     return _resolved(job.name, dg.Definitions(jobs=[job]))
 
 
 def report_definition() -> dg.JobDefinition:
-    """The job that draws charts of the history, likewise."""
+    """Build the job that draws charts of the history, likewise."""
     return _resolved(report_job.name, dg.Definitions(assets=[draw_reports], jobs=[report_job]))
 
 
 def run_job(
     instance: dg.DagsterInstance, definition: Callable[[], dg.JobDefinition] = job_definition
 ) -> Run:
-    """Run a job to its end. Raises `KeyboardInterrupt` when Ctrl-C has ended it before."""
+    """Run a job to its end.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C has ended it before.
+    """
     with no_interrupt_dropped():
         # Not as a context manager: that would open the resources a second time.
         result = dg.execute_job(
