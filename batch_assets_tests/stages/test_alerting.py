@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from batch_assets.domain.alerts.records import CheckOutcome, Severity
 from batch_assets.receivers.pagerduty import PagerDuty
+from batch_assets.receivers.receiver import Notification
 from batch_assets.receivers.webhook import Webhook
 from batch_assets.stages.alerting import AlertReport, Audience, evaluate, look
 from batch_assets.store.alerts import Alerts
@@ -255,6 +256,31 @@ def test_statements_are_few(
     assert statements(run) == 5, "look, who is behind it, keep, claim, note"
     assert statements(run) == 2
     assert statements(lambda: look(alerts, LIMITS)) == 2
+
+
+class Pager:
+    """A third kind of receiver, as short as the protocol lets it be."""
+
+    name = "pager"
+    fingerprint = "here"
+
+    def __init__(self) -> None:
+        self.heard: list[Notification] = []
+
+    def deliver(self, notification: Notification) -> None:
+        self.heard.append(notification)
+
+
+def test_a_third_receiver_needs_the_protocol_and_nothing_else(
+    alerts: Alerts, engine: Engine, server: ScriptedServer, both: Audience
+) -> None:
+    record(engine, **FAILING)
+    evaluate(alerts, LIMITS, audience=both)
+    pager = Pager()
+    three = replace(both, receivers=[*both.receivers, pager])
+    report = evaluate(alerts, LIMITS, audience=three)
+    assert [(one.receiver, one.delivered) for one in report.deliveries] == [("pager", 1)]
+    assert [(one.name, one.state) for one in pager.heard] == delivered(server)
 
 
 def test_a_second_receiver_is_two_statements_more(
