@@ -1,4 +1,4 @@
-"""The asset checks: each can be executed in the UI, and jobs evaluate it in their runs."""
+"""The asset checks that runs of the main job evaluate, and that the UI can execute alone."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,9 @@ import dagster as dg
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.ops import conservation as conservation_op
 from batch_assets.ops import evaluate_checks as alerts_op
-from batch_assets.ops.conservation import ALL_ROWS, ASSET, OPEN_ROWS
+from batch_assets.ops.conservation import ASSET, OPEN_ROWS
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import checked
 from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.stages import alerting, conservation
 from batch_assets.store.alerts import Alerts
@@ -27,22 +28,7 @@ from batch_assets.store.conservation import Conservation
 def open_rows_conserved(database: DatabaseResource) -> dg.AssetCheckResult:
     """Check conservation over what is open; each run of batch_processing_job ends with it."""
     look = conservation.check_open_rows(Conservation(database.engine), run_seconds=0)
-    return _result_of(conservation_op.evaluation(OPEN_ROWS, look.misfits, look.numbers))
-
-
-@dg.asset_check(
-    asset=ASSET,
-    name=ALL_ROWS,
-    description=(
-        "Over every row of every company: each is in one bucket, the buckets add up to the rows, "
-        "and everything fits that `open_rows_conserved` looks at."
-    ),
-)
-@clear_failures()
-def all_rows_conserved(database: DatabaseResource) -> dg.AssetCheckResult:
-    """Check conservation over every row; audit_job does."""
-    audit = conservation.audit_rows(Conservation(database.engine))
-    return _result_of(conservation_op.audit_evaluation(audit))
+    return checked(conservation_op.evaluation(OPEN_ROWS, look.misfits, look.numbers))
 
 
 @dg.multi_asset_check(
@@ -65,16 +51,4 @@ def alerts(
         verdicts = alerting.look(Alerts(database.engine), wiring.settings.alert_limits())
     for verdict in verdicts:
         if verdict.name in asked:
-            yield _result_of(alerts_op.evaluation(verdict))
-
-
-def _result_of(said: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
-    """What an op says of a check, said by the check itself, where that is executed alone."""
-    return dg.AssetCheckResult(
-        asset_key=said.asset_key,
-        check_name=said.check_name,
-        passed=said.passed,
-        severity=said.severity,
-        description=said.description,
-        metadata=said.metadata,
-    )
+            yield checked(alerts_op.evaluation(verdict))

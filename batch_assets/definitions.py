@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from batch_assets.assets import declared_assets, draw_reports
-from batch_assets.checks import alerts, all_rows_conserved, open_rows_conserved
+from batch_assets.assets import audit_rows, clear_orphans, declared_assets, draw_reports
+from batch_assets.checks import alerts, open_rows_conserved
 from batch_assets.jobs import (
     audit_job,
     batch_processing_job,
@@ -38,16 +38,16 @@ def build_definitions(
         BatchAssetsError: The executor cannot be watched, so that it is not supported.
     """
     settings = load_settings()
-    job, audit = batch_processing_job(settings, watched(executor)), audit_job()
+    job = batch_processing_job(settings, watched(executor))
     prune = prune_job(settings)
     evaluator = TickEvaluator(settings)
     return dg.Definitions(
-        assets=[*declared_assets(), draw_reports],
-        asset_checks=[open_rows_conserved, all_rows_conserved, alerts],
-        jobs=[job, audit, report_job, prune, *control_jobs(settings)],
+        assets=[*declared_assets(), audit_rows, clear_orphans, draw_reports],
+        asset_checks=[open_rows_conserved, alerts],
+        jobs=[job, audit_job, report_job, prune, *control_jobs(settings)],
         schedules=[
             batch_processing_schedule(job.name, evaluator),
-            audit_schedule(audit.name, evaluator),
+            audit_schedule(audit_job.name, evaluator),
             report_schedule(report_job.name, evaluator),
             prune_schedule(prune.name, evaluator),
         ],

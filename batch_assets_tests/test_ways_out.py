@@ -55,7 +55,7 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "add_run_tags": {"ops/reporting.py", "resources/run_executor.py"},
     "dg.AssetMaterialization": {"ops/reporting.py"},
     "dg.AssetCheckEvaluation": {"ops/reporting.py"},
-    "dg.AssetCheckResult": {"checks.py"},
+    "dg.AssetCheckResult": {"ops/reporting.py"},
     "dg.MaterializeResult": {"ops/reporting.py"},
     "dg.MetadataValue.md": {"assets/reports.py"},
     "dg.Failure": {"ops/failures.py"},

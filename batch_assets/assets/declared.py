@@ -11,7 +11,6 @@ from typing import Any, Final
 import dagster as dg
 
 from batch_assets.domain.metrics import GROUPS, figure_types
-from batch_assets.ops.conservation import ASSET
 
 SESSIONS: Final = dg.AssetKey("livedash_sessions")
 REQUESTS: Final = dg.AssetKey("livedash_requests")
@@ -31,25 +30,7 @@ _MEASURED: Final = {
 
 def declared_assets() -> list[dg.AssetSpec]:
     """Declare every asset that ops report on, or only move: what is not declared is not shown."""
-    return [*_tables(), row_conservation(), *(_metrics(*group) for group in GROUPS.items())]
-
-
-def row_conservation() -> dg.AssetSpec:
-    """Declare the counts of all requests of all companies, as made by the audit."""
-    return dg.AssetSpec(
-        key=ASSET,
-        deps=[REQUESTS, BATCHES],
-        description=(
-            "Each request of each company is in exactly one bucket (waiting, in a batch, complete, "
-            "to be retried, dead letter, failed elsewhere), and the buckets add up to the rows. "
-            "`audit_job` counts them once a day; each run of `batch_processing_job` looks at "
-            "what is open and at what it has moved."
-        ),
-        group_name="batch_processing",
-        owners=OWNERS,
-        tags={"batch_assets/kind": "conservation"},
-        kinds={"postgres"},
-    )
+    return [*_tables(), *(_metrics(*group) for group in GROUPS.items())]
 
 
 def _tables() -> list[dg.AssetSpec]:

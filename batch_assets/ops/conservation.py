@@ -1,15 +1,13 @@
-"""The ops that look whether each request is in exactly one bucket, and how they tell."""
+"""The op that looks whether each request is in exactly one bucket, and how that is told."""
 
 from collections.abc import Sequence
 
 import dagster as dg
 
-from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows, Misfits
-from batch_assets.domain.wording import plural
+from batch_assets.domain.conservation import Misfits
 from batch_assets.ops import sentences
-from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.handing_on import SUMMARY, Value, carry_on
-from batch_assets.ops.reporting import evaluation_of, log_check, log_of, materialize, show, tag_run
+from batch_assets.ops.reporting import evaluation_of, log_check, log_of, show, tag_run
 from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource, StageRun
 from batch_assets.stages import conservation
@@ -54,23 +52,6 @@ def check_row_conservation(
     return carry_on(context, pipeline, run, work)
 
 
-@dg.op(out=dg.Out(int, description="How many requests there are."))
-@clear_failures()
-def audit_rows(context: dg.OpExecutionContext, database: DatabaseResource) -> int:
-    """Count every request of every company by bucket, and look whether everything fits."""
-    audit = conservation.audit_rows(Conservation(database.engine))
-    log_of(context).info(
-        "Counted %s of %s.",
-        plural(audit.rows, "request"),
-        plural(len(audit.companies), "company", "companies"),
-    )
-    table = {"companies": buckets_table(audit)}
-    materialize(context, ASSET, {**audit.numbers, **table})
-    log_check(context, audit_evaluation(audit))
-    show(context, {**audit.numbers, **table})
-    return audit.rows
-
-
 def _tags(run: RunSummary, stage: StageRun, mode: str) -> dict[str, object]:
     """What the list of runs says of this one. Statements are those on LiveDash's database."""
     return {
@@ -96,37 +77,6 @@ def evaluation(
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description=_sentence(misfits, adds_up=adds_up),
         entries={**numbers, "misfits": _misfits_table(misfits)},
-    )
-
-
-def audit_evaluation(audit: Audit) -> dg.AssetCheckEvaluation:
-    """What the check over every row says."""
-    return evaluation(ALL_ROWS, audit.look.misfits, audit.numbers, adds_up=audit.adds_up)
-
-
-def buckets_table(audit: Audit) -> dg.TableMetadataValue:
-    """Company by bucket, with the sums in the last row."""
-    columns = ["company_id", "company", *BUCKETS, "rows", "adds_up"]
-    schema = dg.TableSchema(
-        columns=[
-            dg.TableColumn(name, "int" if name in {*BUCKETS, "rows"} else "string")
-            for name in columns
-        ]
-    )
-    records = [_record(company) for company in [*audit.companies, audit.totals]]
-    return dg.MetadataValue.table(records, schema=schema)
-
-
-def _record(company: CompanyRows) -> dg.TableRecord:
-    buckets = {name: getattr(company, name) for name in BUCKETS}
-    return dg.TableRecord(
-        {
-            "company_id": company.company_id,
-            "company": company.name,
-            **buckets,
-            "rows": company.rows,
-            "adds_up": "yes" if company.in_buckets == company.rows else "no",
-        }
     )
 
 

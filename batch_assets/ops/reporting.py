@@ -24,7 +24,7 @@ MOST_LINKED: Final = 5
 _TAG = "batch_assets/"
 
 
-def log_of(context: dg.OpExecutionContext) -> logging.Logger:
+def log_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> logging.Logger:
     """An op's log, whose records are one line each; no op uses another."""
     return guarded(context.log)
 
@@ -149,6 +149,18 @@ def evaluation_of(
         severity=severity,
         description=escaped(description),
         metadata=shown(entries),
+    )
+
+
+def checked(said: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
+    """Make the result of a check that was executed, of what an op would say of it."""
+    return dg.AssetCheckResult(
+        asset_key=said.asset_key,
+        check_name=said.check_name,
+        passed=said.passed,
+        severity=said.severity,
+        description=said.description,
+        metadata=said.metadata,
     )
 
 

@@ -1,0 +1,138 @@
+"""What `audit_job` materializes: a count of every row, and a server cleared of what is no use."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from batch_assets.assets.declared import BATCHES, OWNERS, REQUESTS
+from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows
+from batch_assets.domain.wording import plural
+from batch_assets.ops.conservation import ALL_ROWS, ASSET, evaluation
+from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.reporting import (
+    checked,
+    log_of,
+    materialized,
+    metadata_of,
+)
+from batch_assets.resources.connections import DatabaseResource
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.stages import conservation
+from batch_assets.stages.abandoned import read_abandoned
+from batch_assets.stages.orphans import find_orphans
+from batch_assets.store.conservation import Conservation
+
+SERVER_ORPHANS = dg.AssetKey("server_orphans")
+
+
+@dg.multi_asset(
+    name="audit_rows",
+    description="Count every request of every company by bucket, and look whether everything fits.",
+    specs=[
+        dg.AssetSpec(
+            key=ASSET,
+            deps=[REQUESTS, BATCHES],
+            description=(
+                "Each request of each company is in exactly one bucket (waiting, in a batch, "
+                "complete, to be retried, dead letter, failed elsewhere), and the buckets add up "
+                "to the rows. `audit_job` counts them once a day; each run of "
+                "`batch_processing_job` looks at what is open and at what it has moved."
+            ),
+            group_name="batch_processing",
+            owners=OWNERS,
+            tags={"batch_assets/kind": "conservation"},
+            kinds={"postgres"},
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            ALL_ROWS,
+            asset=ASSET,
+            description=(
+                "Over every row of every company: each is in one bucket, the buckets add up to the "
+                "rows, and everything fits that `open_rows_conserved` looks at."
+            ),
+        )
+    ],
+    can_subset=True,
+)
+def audit_rows(
+    context: dg.AssetExecutionContext, database: DatabaseResource
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Count once, for the asset and its check or for one of them; no row is changed."""
+    with clear_failures():
+        audit = conservation.audit_rows(Conservation(database.engine))
+    log_of(context).info(
+        "Counted %s of %s.",
+        plural(audit.rows, "request"),
+        plural(len(audit.companies), "company", "companies"),
+    )
+    if ASSET in context.selected_asset_keys:
+        yield materialized(ASSET, {**audit.numbers, "companies": _buckets_table(audit)})
+    if context.selected_asset_check_keys:
+        yield checked(_evaluation(audit))
+
+
+@dg.multi_asset(
+    name="clear_orphans",
+    description=(
+        "Cancel second batches of one intent, delete input files that no batch uses, and read what "
+        "abandoned batches have brought."
+    ),
+    specs=[
+        dg.AssetSpec(
+            key=SERVER_ORPHANS,
+            deps=[BATCHES],
+            description=(
+                "What was found on the server under our name and belongs to no batch that is gone "
+                "on with: second batches of one intent, which are cancelled, and files that no "
+                "batch uses, which are deleted. What carries the id of a batch that this database "
+                "does not know is counted, and left alone."
+            ),
+            group_name="batch_processing",
+            owners=OWNERS,
+            tags={"batch_assets/kind": "server"},
+            kinds={"openai"},
+        )
+    ],
+)
+def clear_orphans(
+    context: dg.AssetExecutionContext,  # noqa: ARG001 (Dagster tells an asset by its context)
+    pipeline: PipelineResource,
+) -> dg.MaterializeResult[None]:
+    """Look once at everything that the server lists."""
+    with clear_failures():
+        report = find_orphans(pipeline.pipeline)
+        late = read_abandoned(pipeline.pipeline, pipeline.budget(), whenever=True)
+    return materialized(SERVER_ORPHANS, metadata_of(report) | metadata_of(late))
+
+
+def _evaluation(audit: Audit) -> dg.AssetCheckEvaluation:
+    """What the check over every row says."""
+    return evaluation(ALL_ROWS, audit.look.misfits, audit.numbers, adds_up=audit.adds_up)
+
+
+def _buckets_table(audit: Audit) -> dg.TableMetadataValue:
+    """Company by bucket, with the sums in the last row."""
+    columns = ["company_id", "company", *BUCKETS, "rows", "adds_up"]
+    schema = dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, "int" if name in {*BUCKETS, "rows"} else "string")
+            for name in columns
+        ]
+    )
+    records = [_record(company) for company in [*audit.companies, audit.totals]]
+    return dg.MetadataValue.table(records, schema=schema)
+
+
+def _record(company: CompanyRows) -> dg.TableRecord:
+    buckets = {name: getattr(company, name) for name in BUCKETS}
+    return dg.TableRecord(
+        {
+            "company_id": company.company_id,
+            "company": company.name,
+            **buckets,
+            "rows": company.rows,
+            "adds_up": "yes" if company.in_buckets == company.rows else "no",
+        }
+    )
