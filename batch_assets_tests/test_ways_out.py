@@ -45,7 +45,6 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "logging.getLogger": {
         "domain/logs.py",
         "receivers/posting.py",
-        "settings/loading.py",
         "batch_assets_local/supervisor.py",
     },
     "context.log": {"ops/reporting.py"},
