@@ -145,7 +145,7 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
     asked = letters.requeue(Criteria(company_id=company_id), foreign=True)
     assert (asked.requeued, asked.foreign) == (2, 1)
 
-    # Failed requests are sent live: those that an operator asks for, and one that is late.
+    # Failed requests are sent synchronously: those that an operator asks for, and one that is late.
     live = lab.under(synchronous=ON)
     lose_a_live_call(lab)
     dead_twins(lab)

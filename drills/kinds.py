@@ -113,7 +113,7 @@ def _server_of(scene: Rehearsed, random: Random) -> Mapping[str, Any]:
 
 
 def _failing(requests: Sequence[Request], random: Random) -> tuple[Request, ...]:
-    """The same, but that many more of them fail, and are sent live."""
+    """The same, but that many more of them fail, and are sent synchronously."""
     return tuple(
         replace(one, id=f"{one.id.removesuffix('answered')}{random.choice(FAILING)}")
         if one.fate == "answered" and random.random() < 0.3
@@ -271,7 +271,7 @@ def _mix(story: Story, seen: Sequence[Seen], random: Random) -> Story:
 
 
 def _live(story: Story, _seen: Sequence[Seen], random: Random) -> Story:
-    """Much fails, and is sent live as soon as it is due; the server answers that as it should."""
+    """Much fails, and is sent synchronously as soon as it is due; the server answers that well."""
     requests = _failing(story.requests, random)
     calls = [
         call("chat", random.choice((*EFFECTS, CUT_SILENTLY)), after=random.randint(0, 4))

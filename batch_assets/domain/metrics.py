@@ -62,7 +62,7 @@ class Throughput:
     failed_requests: int = _count("Requests whose answer failed: to be retried, or dead")
     check_seconds: float = _amount("Asking how the batches are, and recovering what was cut short")
     ingest_seconds: float = _amount("Reading results, and deleting files after that")
-    retry_seconds: float = _amount("Calling live, and letting failed requests wait again")
+    retry_seconds: float = _amount("Synchronous requests, and letting failed requests wait again")
     load_seconds: float = _amount("Finding the active companies")
     fetch_seconds: float = _amount("Noticing new requests, and seeing what is due")
     submit_seconds: float = _amount("Claiming, uploading and creating batches")
@@ -126,7 +126,7 @@ class Money:
     wasted_abandoned_eur: float = _amount(
         "Answers of batches that were given up, whose requests are bought again; not in cost_eur"
     )
-    live_requests: int = _count("Requests that the run sent live, at the full price")
+    live_requests: int = _count("Requests that the run sent synchronously, at the full price")
     day_cost_eur: float | None = _unknown(
         "Cost of the batches read to their end since midnight UTC, of what is read of others, and "
         "of what abandoned ones have wasted since"

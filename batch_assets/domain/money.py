@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 BATCH_DISCOUNT = 0.5
-"""What the Batch API charges of a live price, where no price of its own is published."""
+"""What the Batch API charges of a full price, where no price of its own is published."""
 MOST_A_TOKEN = 1_000.0
 """USD that nothing costs: what is above is a mistake, and would not fit into LiveDash's columns."""
 
@@ -47,7 +47,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs live and in a batch, and who says so (`livedash` or `genai-prices`)."""
+    """The rates of a model, in full and in a batch; source: `livedash` or `genai-prices`."""
 
     live: Rates
     batch: Rates
@@ -55,11 +55,11 @@ class Price:
 
     @property
     def undiscounted(self) -> "Price":
-        """The same model where all that is sent costs the live price."""
+        """The same model where all that is sent costs the full price."""
         return self.in_a_batch(1.0)
 
     def in_a_batch(self, factor: float) -> "Price":
-        """The same model where a batch costs so much of the live price."""
+        """The same model where a batch costs so much of the full price."""
         return Price(live=self.live, batch=self.live.discounted(factor), source=self.source)
 
 
@@ -84,7 +84,7 @@ class Cost:
     usd: float = 0.0
     eur: float = 0.0
     live_eur: float = 0.0
-    """What the same tokens cost live: the difference is what was saved."""
+    """What the same tokens cost by synchronous requests: the difference is what was saved."""
     is_known: bool = True
     """False for an answer of a model without a price, or one whose tokens nobody has counted."""
     rates: Rates = field(default_factory=lambda: Rates(0.0, 0.0, 0.0))

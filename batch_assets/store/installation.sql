@@ -77,7 +77,7 @@ WITH found AS MATERIALIZED (
     ON CONFLICT DO NOTHING
     RETURNING id
 ), awaited AS (
-    -- What was sent live cannot be looked up: whether it was called for is not known, so that it was
+    -- What was sent synchronously cannot be looked up: whether it was called for is not known, so that it was
     -- is assumed.
     INSERT INTO batch_assets.attempt
         (batch_id, request_id, company_id, outcome, counted, cost_eur, ended_at, called_at)

@@ -47,7 +47,7 @@ class WorkSnapshot:
     """Batches that were given up are to be looked at."""
     has_due_retries: bool
     has_synchronous_requests: bool
-    """An operator has asked for requests to be sent live."""
+    """An operator has asked for requests to be sent synchronously."""
     has_followers: bool
     """Requests share the answer of another one that asks the same."""
     has_any_to_lose: bool

@@ -32,15 +32,15 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 class SynchronousBatches(EngineQueries):
-    """Moves requests into live batches and keeps which of them were called."""
+    """Moves requests into synchronous batches and keeps which of them were called."""
 
     def claim(self, terms: Terms, holder: Holder, spent: Spent) -> SynchronousClaim:
         """Claim at most `policy.synchronous.requests_per_claim` requests; one transaction.
 
-        The caps for all that is sent and the budgets for what is sent live are checked in it, under
-        the lock that lets one claim run at a time. `spent` is what the run has claimed so far. What
-        can never be sent stays where it is, and is not asked for any more. A dead letter that asks
-        what another request asks that is open, or claimed now, follows that one.
+        The caps for all that is sent and the budgets for what is sent synchronously are checked in
+        it, under the lock that lets one claim run at a time. `spent` is what the run has claimed so
+        far. What can never be sent stays where it is, and is not asked for any more. A dead letter
+        that asks what another request asks that is open, or claimed now, follows that one.
         """
         live = terms.policy.synchronous
         with self.engine.begin() as connection:
@@ -67,7 +67,7 @@ class SynchronousBatches(EngineQueries):
         return SynchronousClaim(batches, held)
 
     def mark_called(self, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
-        """Note that these requests of live batches are about to be called; which of them may be.
+        """Note that these requests of such batches are about to be called; which of them may be.
 
         One statement, committed when it returns. What is missing in the answer must not be called:
         its lease was lost, it was called before or has left the batch, or its company is suspended.
@@ -153,7 +153,7 @@ def _claim(
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A request that may be sent live if somebody asks for it."""
+    """A request that may be sent synchronously if somebody asks for it."""
 
     candidate: Candidate
     company: str
@@ -222,7 +222,7 @@ class SynchronousRequests(EngineQueries):
 
     @retry_lost
     def ask(self, candidates: Sequence[Candidate], asked_by: str) -> int:
-        """Keep that these are to be sent live; how many were not asked for before."""
+        """Keep that these are to be sent synchronously; how many were not asked for before."""
         which = {
             "request_ids": [one.request_id for one in candidates],
             "of_companies": [one.company_id for one in candidates],

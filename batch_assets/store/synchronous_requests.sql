@@ -1,5 +1,5 @@
 -- name: today
--- What was claimed to be sent live counts for the day, whatever became of it.
+-- What was claimed to be sent synchronously counts for the day, whatever became of it.
 SELECT
     coalesce(sum(b.requests), 0)::bigint AS requests,
     coalesce(sum(b.estimated_cost_eur), 0) AS cost_eur
@@ -377,7 +377,7 @@ FROM unnest(
 ON CONFLICT (request_id) DO NOTHING
 
 -- name: standing
--- What was asked for and not yet called, and what was claimed to be sent live today.
+-- What was asked for and not yet called, and what was claimed to be sent synchronously today.
 SELECT
     (SELECT count(*) FROM batch_assets.live_request AS q) AS asked,
     coalesce(sum(b.requests), 0)::bigint AS today_requests,

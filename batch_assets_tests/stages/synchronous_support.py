@@ -57,7 +57,7 @@ def waiting(lab: Lab, count: int, **options: Any) -> list[str]:
 
 
 def ask(lab: Lab, request_ids: Sequence[str]) -> None:
-    """An operator asks for these to be sent live."""
+    """An operator asks for these to be sent synchronously."""
     store = SynchronousRequests(lab.desk.engine)
     chosen = store.choose(Criteria(request_ids=request_ids), 1_000)
     assert store.ask([one.candidate for one in chosen], "an operator") == len(request_ids)

@@ -169,7 +169,7 @@ def test_nothing_is_claimed_while_the_breaker_is_open(lab: Lab) -> None:
         ask(lab, waiting(lab, 1))
         report = guarded.retry_failed().synchronous
         assert (report.live_batches, report.live_held) == (0, {})
-        assert "The API is not asked to answer live now" in report.live_held_because
+        assert "The API is not asked to answer synchronous requests now" in report.live_held_because
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Requests that are sent live: which they are, what they cost, and how many there may be."""
+"""Synchronous requests: which they are, what they cost, and how many there may be."""
 
 from datetime import timedelta
 
@@ -75,7 +75,7 @@ def test_what_there_is_not_costs_no_statement(lab: Lab, live: SynchronousPolicy)
 
 @pytest.mark.parametrize("pipeline", ["optimized"], indirect=True)
 class TestWhich:
-    """Which requests are sent live."""
+    """Which requests are sent synchronously."""
 
     def test_those_with_time_wait_for_a_batch(self, lab: Lab) -> None:
         ids = failed(lab, age=timedelta(hours=21))
@@ -146,7 +146,7 @@ class TestWhich:
 
 @pytest.mark.parametrize("pipeline", ["optimized"], indirect=True)
 class TestBudgets:
-    """How many are sent live; the others wait for a batch."""
+    """How many are sent synchronously; the others wait for a batch."""
 
     def test_of_a_run(self, lab: Lab) -> None:
         failed(lab, 5)

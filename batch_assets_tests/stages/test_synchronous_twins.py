@@ -1,4 +1,4 @@
-"""Requests of one session that ask the same, and are to be sent live: one call is made for all."""
+"""Synchronous requests of one session that ask the same: one call is made for all."""
 
 from typing import Any
 
