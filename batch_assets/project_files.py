@@ -1,6 +1,6 @@
-"""Where the files lie that belong to the project and are no modules: migrations and Dagster's.
+"""Where the files lie that belong to the project and are no modules: migrations, Dagster's, `.env`.
 
-In a clone they lie beside this package; a wheel has them within it.
+In a clone they lie beside this package; a wheel has the first two kinds within it.
 """
 
 from pathlib import Path
@@ -13,3 +13,6 @@ _PACKED: Final = _PACKAGE / "packed_files"
 IS_CLONE: Final = not _PACKED.is_dir()
 PROJECT_FILES: Final = _PACKAGE.parent if IS_CLONE else _PACKED
 """The directory with `migrations/`, `dagster.yaml` and `workspace.yaml`."""
+PROJECT_DIR: Final = PROJECT_FILES if IS_CLONE else Path.cwd()
+"""Where `.env` and `.local` are, and Dagster's processes work: the clone, or without one the folder
+in which a command is typed."""

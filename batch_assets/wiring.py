@@ -12,14 +12,11 @@ from pathlib import Path
 from batch_assets.domain.errors import WrongSettingsError
 from batch_assets.local_stack import find_local_stack
 from batch_assets.openai_batch.profiles import COMPATIBLE, Profile, profile_of
-from batch_assets.project_files import IS_CLONE, PROJECT_FILES
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.settings import CONFIGURED_BY, Settings
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.migrate import current, upgrade
 from batch_assets.store.migrating.project import head_revision
-
-PROJECT_DIR = PROJECT_FILES if IS_CLONE else Path.cwd()
-"""Where `.local` is: the clone, or without one the folder in which a command is typed."""
 
 DEFAULT_STACK = "default"
 

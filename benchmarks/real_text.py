@@ -19,7 +19,8 @@ from batch_assets.cli.run import run_job
 from batch_assets.cli.status import in_all
 from batch_assets.domain.batches import CompanyStatistics
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.wiring import PROJECT_DIR, local_environment
+from batch_assets.project_files import PROJECT_DIR
+from batch_assets.wiring import local_environment
 from batch_assets_local import stack
 from batch_assets_local.batch_server import Ledger
 from batch_assets_local.samples import load_conversations

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local.batch_server import ServerConfig
 from batch_assets_local.state_file import LocalStack
 from browser.attacker import EVIL, attacker

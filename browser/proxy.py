@@ -18,7 +18,7 @@ import httpx2
 import pexpect
 
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from browser.running import HOST
 
 PAGE: Final = PROJECT_DIR / "docs" / "ui_access.md"

@@ -13,7 +13,8 @@ from typing import Final
 import httpx2
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.wiring import PROJECT_DIR, connect_local, local_environment
+from batch_assets.project_files import PROJECT_DIR
+from batch_assets.wiring import connect_local, local_environment
 from batch_assets_local import stack
 from batch_assets_local.batch_server import ServerConfig
 from batch_assets_local.state_file import LocalStack

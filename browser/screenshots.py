@@ -16,7 +16,7 @@ from PIL import Image
 
 from batch_assets.definitions import defs
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local.batch_server import ServerConfig
 from batch_assets_local.samples import DEFAULT_SEED, seed_database
 from batch_assets_local.state_file import LocalStack

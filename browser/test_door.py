@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from batch_assets.cli.dagster_instance import dagster_home
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from browser.attacker import EVIL, Attack, Booty
 from browser.conftest import KEPT, PLAIN
 from browser.launchpad import Launchpad

@@ -12,9 +12,9 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.migrate import upgrade
-from batch_assets.wiring import PROJECT_DIR
 from batch_assets_local import stack
 from batch_assets_local.options import StackOptions
 from drills.aiming import Aim

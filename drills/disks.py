@@ -23,10 +23,10 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.sql import load
-from batch_assets.wiring import PROJECT_DIR
 from batch_assets_local import paths, stack
 from batch_assets_local.batch_server import RunningServer, running_server
 from drills.story import MODELS, Request

@@ -19,9 +19,10 @@ from typing import Final
 import httpx2
 from sqlalchemy.exc import DBAPIError
 
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.store.engine import open_engine_for_looks
 from batch_assets.store.sql import load
-from batch_assets.wiring import PROJECT_DIR, connect_local
+from batch_assets.wiring import connect_local
 from batch_assets_local import stack, state_file
 from batch_assets_local.demo_data import release
 from drills.dev import ROLES, Dev

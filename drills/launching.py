@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from batch_assets.wiring import PROJECT_DIR, local_environment
+from batch_assets.project_files import PROJECT_DIR
+from batch_assets.wiring import local_environment
 from drills.points import Strike
 from drills.story import Story
 

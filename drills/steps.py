@@ -28,6 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.orphans import delete_leftovers, find_orphans
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -36,7 +37,6 @@ from batch_assets.stages.poll import check_statuses
 from batch_assets.stages.recover import recover
 from batch_assets.stages.retry import retry_failed
 from batch_assets.stages.submit import submit_due
-from batch_assets.wiring import PROJECT_DIR
 from batch_assets_local.batch_server import RunningServer, running_server
 from drills import probes
 from drills.command import databases

@@ -10,12 +10,11 @@ from typing import Final
 import dagster as dg
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.project_files import IS_CLONE, PROJECT_FILES
+from batch_assets.project_files import IS_CLONE, PROJECT_DIR, PROJECT_FILES
 from batch_assets.resources.dagster_storage import SaidByDagsterError
 from batch_assets.resources.run_tags import EXCLUSIVE
 from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
 from batch_assets.settings import load_settings
-from batch_assets.wiring import PROJECT_DIR
 
 WORKSPACE: Final = PROJECT_FILES / "workspace.yaml"
 """What Dagster's programs are told of our code."""

@@ -26,8 +26,9 @@ from batch_assets.cli.screen import console
 from batch_assets.cli.webserver_daemon import require_port
 from batch_assets.domain.errors import BatchAssetsError, LocalStackError
 from batch_assets.local_stack import find_local_stack
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.settings import load_settings
-from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR, local_environment
+from batch_assets.wiring import DEFAULT_STACK, local_environment
 
 HOST = "127.0.0.1"
 NO_ADVICE = "ignore:Function `dev_command` is superseded"

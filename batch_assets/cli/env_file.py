@@ -7,15 +7,12 @@ that all go by the same settings, a command does likewise, and refuses what the 
 
 import os
 from pathlib import Path
-from typing import Final
 
 from batch_assets.domain.errors import ConfigurationError, WrongSettingsError
-
-PROJECT_FOLDER: Final = Path(__file__).resolve().parents[2]
-"""Where commands start Dagster's processes."""
+from batch_assets.project_files import PROJECT_DIR
 
 
-def read_env_file(folder: Path = PROJECT_FOLDER) -> None:
+def read_env_file(folder: Path = PROJECT_DIR) -> None:
     """Put what a folder's `.env` sets into this process's environment; no file sets nothing.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from browser.chromium import NAMES, find_chromium
 from browser.proxy import find_nginx
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from batch_assets.cli import main
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local import stack
 from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pexpect
 import pyte
 
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_tests.cli.typist import CODE, READY
 
 Environ = Mapping[str, str | None]

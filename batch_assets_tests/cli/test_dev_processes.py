@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from batch_assets.cli.dev_processes import OWNER, CodeServers, end_left_behind, owner
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 
 STARTER = """
 import sys, time

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.store.dagster_schema import create_dagster_schema
-from batch_assets.wiring import PROJECT_DIR
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.cli.conftest import KEY
 from batch_assets_tests.databases import connected

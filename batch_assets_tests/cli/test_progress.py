@@ -8,7 +8,7 @@ import pexpect
 import pytest
 from wcwidth import wcswidth
 
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_tests.cli.terminals import frames, shown_on_screen
 
 PROGRAM = """

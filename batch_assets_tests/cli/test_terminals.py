@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 from wcwidth import wcswidth
 
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local.batch_server import ServerConfig, running_server
 from batch_assets_tests.cli.every_command import every_command
 from batch_assets_tests.cli.terminals import Environ, PipedTyping, Seen, Typing, typing

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.cli.conftest import KEY
 from batch_assets_tests.cli.test_dev import ask, free_port, processes_of

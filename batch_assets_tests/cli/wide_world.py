@@ -8,10 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.strategy import choose_queries
 from batch_assets.store.urls import application_url
-from batch_assets.wiring import PROJECT_DIR
 from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.cli.conftest import KEY

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from batch_assets.domain.errors import DatabaseAtItsEndError, RightMissingError
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.urls import application_url
-from batch_assets.wiring import PROJECT_DIR
 from batch_assets_tests.transaction_pooler import transaction_pooler
 
 CANARY = "canary-c41d"

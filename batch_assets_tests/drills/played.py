@@ -10,8 +10,8 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.store.dagster_schema import create_dagster_schema
-from batch_assets.wiring import PROJECT_DIR
 from drills.beside import BUGS, play_beside
 from drills.command import drill
 from drills.dev import Dev

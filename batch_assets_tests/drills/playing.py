@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_tests.conftest import configures
 
 SECONDS = 240

@@ -18,6 +18,7 @@ from batch_assets.domain.errors import (
     MigrationsMissingError,
     RightMissingError,
 )
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.resources.dagster_storage import make_dagster_tables
 from batch_assets.store.dagster_schema import (
     create_dagster_schema,
@@ -30,7 +31,6 @@ from batch_assets.store.migrating.grants import grant, require_role
 from batch_assets.store.migrating.project import head_revision
 from batch_assets.store.registry import Registry
 from batch_assets.store.rights import LIVEDASH_RIGHTS, OWN_RIGHTS, missing_rights
-from batch_assets.wiring import PROJECT_DIR
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.roles import Roles, livedash_with_roles
 

@@ -10,6 +10,7 @@ from psycopg import sql
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from batch_assets.domain.errors import MigrationRefusedError
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine, open_engine_for_looks
 from batch_assets.store.migrate import current, downgrade, upgrade
@@ -17,7 +18,6 @@ from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.session import SESSION, WITHOUT_LIMITS, login_options
 from batch_assets.store.urls import dagster_url
 from batch_assets.ticks.runs import InstanceRuns
-from batch_assets.wiring import PROJECT_DIR
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.transaction_pooler import transaction_pooler
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.wiring import PROJECT_DIR
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local import stack
 from batch_assets_local.options import StackOptions
 from benchmarks.comparison.comparing import Comparison

@@ -4,8 +4,9 @@ import typer
 
 from batch_assets.cli.conventions import asked
 from batch_assets.cli.screen import console
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets.settings import load_settings
-from batch_assets.wiring import DEFAULT_STACK, PROJECT_DIR
+from batch_assets.wiring import DEFAULT_STACK
 from batch_assets_local import stack
 
 
