@@ -1,7 +1,7 @@
 """`batch-assets …`: what people type.
 
-`app.py` declares the commands; each one's work is in a module of its own, which is imported by that
-command alone: Dagster, the SDK and SQLAlchemy take longer to import than help may take to come.
+`app.py` lists the commands; each has its options and its work in the module of its name, which is
+imported by that command alone: Dagster, the SDK and SQLAlchemy take long to import.
 """
 
 from batch_assets.cli.app import main
