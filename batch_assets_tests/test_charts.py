@@ -16,7 +16,7 @@ from batch_assets.domain.report_data import (
     TurnaroundReport,
     TurnaroundStep,
 )
-from batch_assets.store.strategy.operations import HAVE_TWO
+from batch_assets.store.strategy.records import HAVE_TWO
 
 MOST_BYTES = 60_000
 

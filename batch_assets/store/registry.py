@@ -16,7 +16,8 @@ from batch_assets.store.installation import AccountCooldown, Doubt, Installation
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.needs import NEEDS, named
 from batch_assets.store.sql import load
-from batch_assets.store.strategy.stored import StoredMode, stored_mode_in
+from batch_assets.store.strategy.history import stored_mode_in
+from batch_assets.store.strategy.records import StoredMode
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 

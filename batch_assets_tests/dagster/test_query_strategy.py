@@ -16,7 +16,7 @@ from batch_assets.ops.failures import clear_failures
 from batch_assets.settings import load_settings
 from batch_assets.store.counting import statements_sent
 from batch_assets.store.strategy import QueryMode, Toggle
-from batch_assets.store.strategy.operations import PROBED
+from batch_assets.store.strategy.records import PROBED
 from batch_assets.wiring import Endpoints
 from batch_assets_local.batch_server.running import RunningServer
 from batch_assets_tests.dagster.reading import metadata_of

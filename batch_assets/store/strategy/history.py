@@ -1,46 +1,39 @@
-"""The measurements of all processes, in our schema: one statement reads them, one adds to them."""
+"""What the database keeps of the strategy: measurements of all processes, and an operator's choice.
+
+One statement reads the measurements, one adds to them.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine, Row
 
+from batch_assets.store.base import EngineQueries
 from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.sql import load
-from batch_assets.store.strategy.deciding import (
-    LAST_CALLS,
-    LAST_PROBES,
-    SPEED_HOURS,
+from batch_assets.store.strategy.choose import LAST_CALLS, LAST_PROBES, SPEED_HOURS
+from batch_assets.store.strategy.records import (
+    Choice,
     Evidence,
-    SideBySide,
+    Implementation,
+    Key,
+    PairedProbes,
+    Past,
+    Purpose,
+    QueryMode,
     Stay,
+    StoredMode,
     Timing,
+    Totals,
 )
-from batch_assets.store.strategy.modes import Choice, Implementation
-from batch_assets.store.strategy.tracking import Key, Purpose, Totals
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 KEPT_DAYS: Final = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What earlier processes found out about one operation."""
-
-    evidence: Mapping[Implementation, Evidence] = field(default_factory=dict)
-    side_by_side: SideBySide | None = None
-    probed_seconds_ago: float | None = None
-    given_up_seconds_ago: Mapping[Implementation, float] = field(default_factory=dict)
-    """When a probe of it failed or took too long."""
-    stay: Stay | None = None
-
-    def of(self, implementation: Implementation) -> Evidence:
-        """What is known of one implementation."""
-        return self.evidence.get(implementation, Evidence())
 
 
 @retry_lost
@@ -95,13 +88,13 @@ def _past(rows: list[Row[Any]]) -> Past:
     evidence: dict[Implementation, Evidence] = {}
     given_up: dict[Implementation, float] = {}
     probed: list[float] = []
-    side_by_side = stay = None
+    paired = stay = None
     for row in rows:
         implementation = Implementation(row.implementation)
         if row.purpose == "choice":
             stay = Stay(implementation, row.age_seconds)
-        elif row.purpose == "side by side":
-            side_by_side = SideBySide(row.calls, row.seconds)
+        elif row.purpose == "paired":
+            paired = PairedProbes(row.calls, row.seconds)
         elif row.purpose == Purpose.WORK:
             evidence[implementation] = Evidence(
                 recent_calls=row.recent_calls or 0,
@@ -114,8 +107,45 @@ def _past(rows: list[Row[Any]]) -> Past:
                 given_up[implementation] = row.given_up_seconds
     return Past(
         evidence=evidence,
-        side_by_side=side_by_side,
+        paired=paired,
         probed_seconds_ago=min(probed, default=None),
         given_up_seconds_ago=given_up,
         stay=stay,
+    )
+
+
+@dataclass(frozen=True)
+class StoredModes(EngineQueries):
+    """Keeps at most one choice. Each operation here is one statement."""
+
+    @retry_lost
+    def read(self) -> StoredMode | None:
+        """The choice that stands; `None`: the environment says."""
+        with self.autocommit.connect() as connection:
+            row = connection.execute(SQL["read"]).one_or_none()
+        return None if row is None else stored_mode_in(row._asdict())
+
+    @retry_lost
+    def keep(self, mode: QueryMode, chosen_by: str) -> StoredMode:
+        """Let this mode stand from now on."""
+        with self.autocommit.connect() as connection:
+            row = connection.execute(
+                SQL["keep"], {"mode": mode.stored, "chosen_by": chosen_by}
+            ).one()
+        return StoredMode(QueryMode(row.mode), row.chosen_by, row.chosen_at)
+
+    @retry_lost
+    def forget(self) -> None:
+        """Let the environment say again."""
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["forget"])
+
+
+def stored_mode_in(document: Mapping[str, Any]) -> StoredMode:
+    """The choice as another statement has gathered it; a moment may be text, as JSON has it."""
+    at = document["chosen_at"]
+    return StoredMode(
+        mode=QueryMode(document["mode"]),
+        chosen_by=document["chosen_by"],
+        chosen_at=datetime.fromisoformat(at) if isinstance(at, str) else at,
     )

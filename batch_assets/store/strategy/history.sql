@@ -62,7 +62,7 @@ UNION ALL
 SELECT
     l.operation,
     'original',
-    'side by side',
+    'paired',
     0,
     0,
     count(*),
@@ -133,3 +133,17 @@ SET implementation = excluded.implementation,
     since = CASE
         WHEN c.implementation = excluded.implementation THEN c.since ELSE CURRENT_TIMESTAMP
     END
+
+-- name: read
+SELECT m.mode, m.chosen_by, m.chosen_at
+FROM batch_assets.query_mode AS m
+
+-- name: keep
+INSERT INTO batch_assets.query_mode AS m (mode, chosen_by, chosen_at)
+VALUES (:mode, :chosen_by, clock_timestamp())
+ON CONFLICT (only_row) DO UPDATE
+SET mode = excluded.mode, chosen_by = excluded.chosen_by, chosen_at = excluded.chosen_at
+RETURNING m.mode, m.chosen_by, m.chosen_at
+
+-- name: forget
+DELETE FROM batch_assets.query_mode

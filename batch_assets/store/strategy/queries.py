@@ -1,6 +1,14 @@
-"""The operations on a database, each by the implementation that is chosen for it."""
+"""The operations on a database, each handed to the implementation that is chosen for it.
 
+Each says how many rows it has moved: what both implementations would count alike, which is the
+answer's, or the argument's where an operation has no answer. What may be probed says also what part
+of it the original is given then: it needs a statement for each company or batch, and gets one of
+them, drawn by lot, so that a probe costs one statement however many there are.
+"""
+
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from batch_assets.domain.batches import (
     BatchOutcomes,
@@ -20,18 +28,9 @@ from batch_assets.domain.packing import Packing, Terms
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Backlog, Company, Conversation, Lease, RemoteBatch
 from batch_assets.store.protocol import Holder, Spent
-from batch_assets.store.strategy.operations import (
-    rows_of_claim,
-    rows_of_preview,
-    rows_of_results,
-)
-from batch_assets.store.strategy.running import Runner
-from batch_assets.store.strategy.sampling import (
-    sample_of_batches,
-    sample_of_companies,
-    sample_of_rows,
-)
-from batch_assets.store.strategy.streaming import Place
+from batch_assets.store.strategy.run import SAMPLED_ROWS, Runner, Sample, StreamPosition
+
+T = TypeVar("T")
 
 
 class StrategicQueries:
@@ -80,7 +79,7 @@ class StrategicQueries:
 
     def conversations(self, batch_ids: Sequence[str]) -> Iterator[Conversation]:
         """See `Queries.conversations`."""
-        return self._stream("conversations", Place(batch_ids))
+        return self._stream("conversations", StreamPosition(batch_ids))
 
     def renew(self, leases: Sequence[Lease], seconds: float) -> set[str]:
         """See `Queries.renew`."""
@@ -188,3 +187,52 @@ class StrategicQueries:
     def statistics(self) -> list[CompanyStatistics]:
         """See `Queries.statistics`."""
         return self._run("statistics", lambda queries: queries.statistics(), len)
+
+
+def sample_of_companies(company_ids: Sequence[str]) -> Sample:
+    """One company of those whose backlog was asked for."""
+    some = _draw(company_ids)
+    return Sample(lambda queries: queries.pending_by_company(some), len(some), len(company_ids))
+
+
+def sample_of_batches(batch_ids: Sequence[str], limit: int) -> Sample:
+    """One batch of those whose open rows were asked for."""
+    some = _draw(batch_ids)
+    return Sample(lambda queries: queries.open_rows(some, limit), len(some), len(batch_ids))
+
+
+def sample_of_rows(rows: Sequence[BatchRow]) -> Sample:
+    """Rows of one batch of those that were asked for.
+
+    A row is drawn and not a batch: times the share of its batch that is what all of them take.
+    """
+    ((batch_id, _),) = _draw(rows)
+    some = [row for row in rows if row[0] == batch_id][:SAMPLED_ROWS]
+    return Sample(lambda queries: queries.rows_of(some), len(some), len(rows))
+
+
+def _draw(items: Sequence[T]) -> Sequence[T]:
+    at = secrets.randbelow(len(items))
+    return items[at : at + 1]
+
+
+def rows_of_claim(claim: Claim) -> int:
+    """Requests that came into a batch or were refused."""
+    rejected = sum(claim.rejected.values())
+    return rejected + sum(batch.requests for batch in claim.batches)
+
+
+def rows_of_preview(packings: Sequence[Packing]) -> int:
+    """Requests that would come into a batch or be refused."""
+    return sum(
+        len(packing.rejections) + sum(len(draft.candidates) for draft in packing.drafts)
+        for packing in packings
+    )
+
+
+def rows_of_results(written: Mapping[str, Written]) -> int:
+    """Outcomes that were applied."""
+    return sum(
+        one.completed + one.retry + one.dead + one.returned + one.discarded
+        for one in written.values()
+    )

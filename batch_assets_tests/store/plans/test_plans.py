@@ -30,7 +30,7 @@ from batch_assets.store.metrics import MOST_COMPANIES, Metrics
 from batch_assets.store.protocol import Spent
 from batch_assets.store.readings import NextLook, Readings
 from batch_assets.store.registry import Registry
-from batch_assets.store.strategy.operations import HAVE_TWO
+from batch_assets.store.strategy.records import HAVE_TWO
 from batch_assets.store.synchronous_requests import SynchronousBatches, SynchronousRequests
 from batch_assets.store.watching import NewlyDue, Watching
 from batch_assets_tests.factories import make_external_batch, make_requests, make_run_metrics

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
-from batch_assets.store.strategy.implementations import make_optimized
+from batch_assets.store.strategy.comparison import make_optimized
 from batch_assets_tests.store.queries.support import Desk
 
 IMPLEMENTATIONS: dict[str, Callable[[Engine], Queries]] = {

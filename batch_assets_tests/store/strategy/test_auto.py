@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from batch_assets.store.counting import Tally, counted_into
 from batch_assets.store.strategy import Strategy
-from batch_assets.store.strategy.operations import PROBED
+from batch_assets.store.strategy.records import PROBED
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.store.strategy.breaking import MISSING, Broken
 from batch_assets_tests.store.strategy.past import AUTO, grow_older, remember

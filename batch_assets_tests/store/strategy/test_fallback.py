@@ -9,9 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy import QueryMode, Toggle
-from batch_assets.store.strategy.modes import Implementation
-from batch_assets.store.strategy.operations import READS, WRITES
-from batch_assets.store.strategy.tracking import Key, Purpose, Totals
+from batch_assets.store.strategy.records import READS, WRITES, Implementation, Key, Purpose, Totals
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.store.strategy.breaking import MISSING, SLOW, Broken
 from batch_assets_tests.store.strategy.scenes import SCENES

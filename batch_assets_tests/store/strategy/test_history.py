@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event
 from batch_assets.store.counting import Tally, counted_into
 from batch_assets.store.strategy import QueryMode, Strategy, Toggle
 from batch_assets.store.strategy.history import SQL, read_history
-from batch_assets.store.strategy.modes import Implementation
+from batch_assets.store.strategy.records import Implementation
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.store.strategy.breaking import MISSING, Broken
 from batch_assets_tests.store.strategy.scenes import SCENES

@@ -15,10 +15,8 @@ from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy import Strategy
-from batch_assets.store.strategy.bounding import TimeIsUpError, bounded
-from batch_assets.store.strategy.modes import Implementation
-from batch_assets.store.strategy.operations import PROBED, READS
-from batch_assets.store.strategy.tracking import Key, Purpose
+from batch_assets.store.strategy.comparison import TimeIsUpError, bounded
+from batch_assets.store.strategy.records import PROBED, READS, Implementation, Key, Purpose
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.store.strategy.breaking import MISSING, Broken, made_of
 from batch_assets_tests.store.strategy.past import AUTO, grow_older, remember
@@ -228,7 +226,7 @@ class SlowQueries(OriginalQueries):
 def test_a_probe_that_takes_too_long_is_ended(
     engine: Engine, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batch_assets.store.strategy.running.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("batch_assets.store.strategy.run.PROBE_SECONDS", 0.1)
     leave_for_probing(desk, "pending_by_company")
     ask, judge = SCENES["pending_by_company"](desk)
     strategy = Strategy(engine, AUTO, original=SlowQueries)

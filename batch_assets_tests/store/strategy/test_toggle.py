@@ -14,8 +14,7 @@ from batch_assets.store.strategy import (
     Toggle,
     choose_queries,
 )
-from batch_assets.store.strategy.modes import Implementation
-from batch_assets.store.strategy.operations import HAVE_TWO, READS, WRITES
+from batch_assets.store.strategy.records import HAVE_TWO, READS, WRITES, Implementation
 from batch_assets_tests.one_database import empty
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.store.strategy.scenes import SCENES

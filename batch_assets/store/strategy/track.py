@@ -1,13 +1,112 @@
-"""What the operations did between two moments, in numbers and a sentence for people."""
+"""What each operation has cost in this process, by implementation, and what is said of it.
 
+Kept in memory and added up; a report is about the time between two moments.
+"""
+
+import threading
+import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from batch_assets.domain.metrics import QueryUse
-from batch_assets.store.strategy.modes import Choice, Implementation, QueryMode, Toggle
-from batch_assets.store.strategy.tracking import Key, Purpose, Totals
+from batch_assets.store.counting import Tally, counted_into
+from batch_assets.store.lost_connections import is_nobodys
+from batch_assets.store.strategy.records import (
+    Choice,
+    Implementation,
+    Key,
+    Purpose,
+    QueryMode,
+    Toggle,
+    Totals,
+)
+
+
+class Measured(Tally):
+    """One call while it is measured: the time is that of its steps, without pauses between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        self.rows = 0
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """A part of the call, or all of it."""
+        started = time.perf_counter()
+        try:
+            with counted_into(self):
+                yield
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+class Tracker:
+    """Adds measurements up; any thread may."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._totals: dict[Key, Totals] = {}
+
+    @contextmanager
+    def call(self, key: Key) -> Iterator[Measured]:
+        """Measure one call, whose steps the caller marks.
+
+        A call that had no connection to its end says nothing about its implementation, and is left
+        out.
+        """
+        measured = Measured()
+        try:
+            yield measured
+        except Exception as error:
+            if not is_nobodys(error):
+                self.add(key, measured, failures=1)
+            raise
+        except GeneratorExit:
+            # Whoever reads a stream may have had enough of it.
+            self.add(key, measured)
+            raise
+        self.add(key, measured)
+
+    def fell_back(self, operation: str) -> None:
+        """Count that the original redoes what the optimized implementation failed at."""
+        self._grow(Key(operation, Implementation.OPTIMIZED, Purpose.WORK), Totals(fallbacks=1))
+
+    def compare(self, key: Key, measured: Measured, items: int) -> None:
+        """Keep what was work beside a probe of it, by the items that it was asked for.
+
+        Its statements are left out: they are counted as work.
+        """
+        self._grow(key, Totals(calls=1, seconds=measured.seconds, rows=items))
+
+    def totals(self) -> Mapping[Key, Totals]:
+        """Everything since this process began; does not change any more."""
+        with self._lock:
+            return dict(self._totals)
+
+    def add(self, key: Key, measured: Measured, *, failures: int = 0) -> None:
+        """Count one call."""
+        totals = Totals(
+            calls=1,
+            failures=failures,
+            seconds=measured.seconds,
+            statements=measured.statements,
+            rows=measured.rows,
+        )
+        self._grow(key, totals)
+
+    def _grow(self, key: Key, totals: Totals) -> None:
+        with self._lock:
+            self._totals[key] = self._totals.get(key, Totals()) + totals
+
+
+def since(before: Mapping[Key, Totals], after: Mapping[Key, Totals]) -> dict[Key, Totals]:
+    """What was added between two moments; keys for which nothing was are left out."""
+    grown = {key: totals - before.get(key, Totals()) for key, totals in after.items()}
+    return {key: totals for key, totals in grown.items() if totals != Totals()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_assets.store.strategy.deciding import (
+from batch_assets.store.strategy.choose import (
     CLEARLY_FASTER,
     FORGIVEN_SECONDS,
     LAST_CALLS,
-    LEAST_CALLS,
     LEAST_PROBES,
     STAY_SECONDS,
-    Evidence,
-    SideBySide,
-    Stay,
-    Timing,
     decide,
     original_to_optimized,
 )
-from batch_assets.store.strategy.modes import Choice, Implementation
+from batch_assets.store.strategy.records import (
+    LEAST_CALLS,
+    Choice,
+    Evidence,
+    Implementation,
+    PairedProbes,
+    Stay,
+    Timing,
+)
 
 OPTIMIZED, ORIGINAL = Implementation.OPTIMIZED, Implementation.ORIGINAL
 NOTHING = Evidence()
@@ -93,7 +96,7 @@ def test_decisions(
 def test_what_was_measured_side_by_side_weighs_more(
     probes: int, ratio: float, expected: Implementation
 ) -> None:
-    beside = SideBySide(probes, ratio)
+    beside = PairedProbes(probes, ratio)
     assert decide(took(9), took(1), LONG, beside).implementation is expected
 
 
@@ -103,13 +106,13 @@ evidence = st.builds(
     recent_failures=st.integers(0, 10),
     timing=st.builds(Timing, st.integers(0, 50), st.floats(0, 100), st.integers(0, 1_000)),
 )
-besides = st.none() | st.builds(SideBySide, st.integers(1, 5), st.floats(0.01, 100))
+besides = st.none() | st.builds(PairedProbes, st.integers(1, 5), st.floats(0.01, 100))
 stays = st.none() | st.builds(Stay, st.sampled_from(Implementation), st.floats(0, 10_000))
 
 
 @given(optimized=evidence, original=evidence, stay=stays, beside=besides)
 def test_speed_counts_only_where_both_were_measured(
-    optimized: Evidence, original: Evidence, stay: Stay | None, beside: SideBySide | None
+    optimized: Evidence, original: Evidence, stay: Stay | None, beside: PairedProbes | None
 ) -> None:
     choice = decide(optimized, original, stay, beside)
     started = stay is None or stay.implementation is OPTIMIZED
@@ -124,7 +127,7 @@ def test_speed_counts_only_where_both_were_measured(
 
 @given(optimized=evidence, original=evidence, stay=stays, beside=besides)
 def test_a_choice_is_kept_when_nothing_changes(
-    optimized: Evidence, original: Evidence, stay: Stay | None, beside: SideBySide | None
+    optimized: Evidence, original: Evidence, stay: Stay | None, beside: PairedProbes | None
 ) -> None:
     first = decide(optimized, original, stay, beside)
     kept = stay

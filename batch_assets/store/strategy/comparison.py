@@ -1,32 +1,66 @@
-"""Original and optimized beside each other, on the data as they are: both do what only reads.
+"""Original and optimized beside each other: a probe of one, or both compared in what only reads.
 
-Nothing is written, and the cost is bounded: the arguments are cut to `CompareLimits`, and a call
-that takes longer than its `seconds` is cancelled on the server. LiveDash and the runs may write
-between two calls: an operation whose results differ is done again, and one of which even the same
-implementation gives two answers counts as changed, not as different.
+A comparison writes nothing, and its cost is bounded: the arguments are cut to `CompareLimits`, and
+a call that takes longer than its `seconds` is cancelled on the server. LiveDash and the runs may
+write between two calls: an operation whose results differ is done again, and one of which even the
+same implementation gives two answers counts as changed, not as different.
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Engine
+import psycopg
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import BatchRow
 from batch_assets.store.counting import count_statements
 from batch_assets.store.lookups import Lookups
+from batch_assets.store.optimized import OptimizedQueries
+from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
-from batch_assets.store.strategy.bounding import TimeIsUpError, bounded
-from batch_assets.store.strategy.implementations import IMPLEMENTATIONS
-from batch_assets.store.strategy.modes import Implementation
-from batch_assets.store.strategy.operations import HAVE_TWO
-from batch_assets.store.strategy.tracking import Measured
+from batch_assets.store.strategy.records import HAVE_TWO, Implementation
+from batch_assets.store.strategy.track import Measured
+
+T = TypeVar("T")
 
 TRIES: Final = 3
+CANCEL_SECONDS: Final = 5.0
+"""How long the server may take to hear of a cancellation."""
+
+
+def make_optimized(engine: Engine) -> Queries:
+    """The optimized implementation; a set of which the database refuses a row the original does."""
+    return OptimizedQueries(engine, OriginalQueries(engine))
+
+
+IMPLEMENTATIONS: Final[Mapping[Implementation, Callable[[Engine], Queries]]] = {
+    Implementation.OPTIMIZED: make_optimized,
+    Implementation.ORIGINAL: OriginalQueries,
+}
+
+
+def probe(
+    engine: Engine,
+    make: Callable[[Engine], Queries],
+    act: Callable[[Queries], T],
+    measured: Measured,
+    seconds: float,
+) -> T:
+    """Do an operation by one implementation, to measure it; what it answers.
+
+    Raises:
+        TimeIsUpError: the time was up between two statements. One that runs then is cancelled,
+            which raises what the server says of it.
+    """
+    with bounded(engine, seconds) as limited, measured.step():
+        return act(make(limited))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,20 +179,22 @@ def _compare(engine: Engine, name: str, act: Act, seconds: float) -> Compared:
     )
 
 
+def _ask(engine: Engine, implementation: Implementation, act: Act, seconds: float) -> _Answer:
+    def digests(queries: Queries) -> list[str]:
+        return sorted(map(_digest, _rows(act(queries))))
+
+    measured = Measured()
+    try:
+        rows = probe(engine, IMPLEMENTATIONS[implementation], digests, measured, seconds)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == "57014":
+            raise _TooSlowError from None
+        raise
+    return _Answer(rows, measured.statements, measured.seconds)
+
+
 class _TooSlowError(Exception):
     """A call was cancelled on the server."""
-
-
-def _ask(engine: Engine, implementation: Implementation, act: Act, seconds: float) -> _Answer:
-    measured = Measured()
-    with bounded(engine, seconds) as limited, measured.step():
-        try:
-            rows = sorted(map(_digest, _rows(act(IMPLEMENTATIONS[implementation](limited)))))
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == "57014":
-                raise _TooSlowError from None
-            raise
-    return _Answer(rows, measured.statements, measured.seconds)
 
 
 def _rows(answer: Any) -> Iterator[Any]:
@@ -178,3 +214,61 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(part) for part in value]
     return round(value, 9) if isinstance(value, float) else value
+
+
+class TimeIsUpError(Exception):
+    """The time was up between two statements."""
+
+
+@contextmanager
+def bounded(engine: Engine, seconds: float) -> Iterator[Engine]:
+    """The same engine, for so many seconds: then the statement that runs is cancelled.
+
+    What comes after it raises `TimeIsUpError`. No statement is spent on it, and no setting stays
+    with a session that a pooler may hand to someone else.
+    """
+    limited = engine.execution_options()
+    deadline = _Deadline()
+    event.listen(limited, "before_cursor_execute", deadline.before)
+    for ends in ("after_cursor_execute", "commit", "rollback"):
+        event.listen(limited, ends, deadline.after)
+    timer = threading.Timer(seconds, deadline.pass_)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield limited
+    finally:
+        timer.cancel()
+        deadline.forget()
+
+
+class _Deadline:
+    """What runs at this moment, and whether it still may.
+
+    The lock is held while a cancellation is on its way, so that it never meets a later statement.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._running: psycopg.Connection[Any] | None = None
+
+    def before(self, _connection: Any, cursor: psycopg.Cursor[Any], *_statement: Any) -> None:
+        with self._lock:
+            if self._is_over:
+                raise TimeIsUpError
+            self._running = cursor.connection
+
+    def after(self, *_executed: Any) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        with self._lock:
+            self._running = None
+
+    def pass_(self) -> None:
+        with self._lock:
+            self._is_over = True
+            if self._running is not None:
+                with suppress(psycopg.Error):
+                    self._running.cancel_safe(timeout=CANCEL_SECONDS)

@@ -10,8 +10,8 @@ from batch_assets.domain.records import Company
 from batch_assets.store.engine import open_engine
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.strategy import Compared, CompareLimits, Verdict, compare
-from batch_assets.store.strategy.implementations import IMPLEMENTATIONS
-from batch_assets.store.strategy.modes import Implementation
+from batch_assets.store.strategy.comparison import IMPLEMENTATIONS
+from batch_assets.store.strategy.records import Implementation
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.store.strategy.breaking import made_of
 from batch_assets_tests.transaction_pooler import transaction_pooler
@@ -78,7 +78,7 @@ def test_what_is_not_the_same_is_named(
     found: tuple[Verdict, int],
 ) -> None:
     both = {**IMPLEMENTATIONS, Implementation.OPTIMIZED: made_of(queries)}
-    monkeypatch.setattr("batch_assets.store.strategy.comparing.IMPLEMENTATIONS", both)
+    monkeypatch.setattr("batch_assets.store.strategy.comparison.IMPLEMENTATIONS", both)
     compared = companies(reading, CompareLimits(seconds=seconds))
     assert (compared.verdict, compared.different_rows) == found
     reading.dispose()

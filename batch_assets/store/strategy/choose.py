@@ -1,4 +1,11 @@
-"""Which implementation each operation of this process uses."""
+"""Which implementation each operation of a process uses, and which one is probed.
+
+`decide` is a pure function of what was measured.
+
+Optimized is used while more than nine in ten of its last calls succeed and it is not clearly
+slower. The band between "clearly slower" and "faster again", and a minimal stay, keep the decision
+from flapping.
+"""
 
 import random
 import threading
@@ -12,12 +19,35 @@ from sqlalchemy.exc import SQLAlchemyError
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.logs import open_log
 from batch_assets.store.lost_connections import is_without_connection
-from batch_assets.store.strategy.deciding import decide
-from batch_assets.store.strategy.history import Past
-from batch_assets.store.strategy.modes import Choice, Implementation, QueryMode, Toggle
-from batch_assets.store.strategy.operations import PROBED, WRITES
-from batch_assets.store.strategy.stored import StoredMode
+from batch_assets.store.strategy.records import (
+    LEAST_CALLS,
+    PROBED,
+    WRITES,
+    Choice,
+    Evidence,
+    Implementation,
+    PairedProbes,
+    Past,
+    QueryMode,
+    Stay,
+    StoredMode,
+    Toggle,
+)
 
+SPEED_HOURS: Final = 24
+"""What is older is not looked at."""
+
+LAST_CALLS: Final = 20
+"""Of which the success is counted, by whole runs."""
+LAST_PROBES: Final = 5
+LEAST_PROBES: Final = 3
+"""Probes weigh more: both implementations were given the same, one after the other."""
+CLEARLY_FASTER: Final = 0.8
+"""The original takes over where it needs less than this part of the optimized one's time."""
+STAY_SECONDS: Final = 30 * 60
+"""How long a choice stays at least, unless optimized fails."""
+FORGIVEN_SECONDS: Final = 60 * 60
+"""How long the original stays after optimized has failed; then it is tried again."""
 PROBE_EVERY_SECONDS: Final = 30 * 60
 """How long an operation is not probed again."""
 PROBE_SECONDS: Final = 2.0
@@ -124,4 +154,70 @@ def _is_due(past: Past) -> bool:
 
 def _choice_by(past: Past) -> Choice:
     optimized, original = (past.of(one) for one in Implementation)
-    return decide(optimized, original, past.stay, past.side_by_side)
+    return decide(optimized, original, past.stay, past.paired)
+
+
+def decide(
+    optimized: Evidence, original: Evidence, stay: Stay | None, beside: PairedProbes | None = None
+) -> Choice:
+    """The implementation to use from now on, where `stay` is what was used up to now."""
+    was_left = stay is not None and stay.implementation is Implementation.ORIGINAL
+    is_forgiven = was_left and stay is not None and stay.seconds >= FORGIVEN_SECONDS
+    if optimized.fails and not is_forgiven:
+        return Choice(Implementation.ORIGINAL, f"optimized {optimized.record}")
+    if original.fails:
+        return Choice(Implementation.OPTIMIZED, f"the original {original.record}")
+    ratio = original_to_optimized(optimized, original, beside)
+    if stay is not None and was_left:
+        return _after_original(optimized, ratio, stay)
+    return _after_optimized(ratio, stay)
+
+
+def _after_optimized(ratio: float | None, stay: Stay | None) -> Choice:
+    if ratio is None:
+        return Choice(Implementation.OPTIMIZED, "the original was not measured beside it")
+    if ratio >= CLEARLY_FASTER:
+        return Choice(Implementation.OPTIMIZED, _compared(ratio))
+    if stay is not None and stay.seconds < STAY_SECONDS:
+        return Choice(Implementation.OPTIMIZED, f"chosen a short while ago; {_compared(ratio)}")
+    return Choice(Implementation.ORIGINAL, _compared(ratio))
+
+
+def _after_original(optimized: Evidence, ratio: float | None, stay: Stay) -> Choice:
+    if ratio is not None and ratio <= 1:
+        return Choice(Implementation.ORIGINAL, _compared(ratio))
+    if stay.seconds < STAY_SECONDS:
+        return Choice(Implementation.ORIGINAL, "chosen a short while ago")
+    if optimized.fails:
+        return Choice(Implementation.OPTIMIZED, f"tried again after an hour: it {optimized.record}")
+    if ratio is None:
+        return Choice(Implementation.OPTIMIZED, "nothing speaks against it any more")
+    return Choice(Implementation.OPTIMIZED, _compared(ratio))
+
+
+def original_to_optimized(
+    optimized: Evidence, original: Evidence, beside: PairedProbes | None = None
+) -> float | None:
+    """The original's time as a multiple of the optimized one's; `None`: not comparable.
+
+    Where there are enough probes they alone count, since both did the same there. Else time is
+    compared by the row, or by the call where neither moved a row.
+    """
+    if beside is not None and beside.probes >= LEAST_PROBES:
+        return beside.ratio
+    timings = (original.timing, optimized.timing)
+    if any(timing.calls < LEAST_CALLS for timing in timings):
+        return None
+    if all(timing.rows for timing in timings):
+        return _ratio(*(timing.seconds / timing.rows for timing in timings))
+    if any(timing.rows for timing in timings):
+        return None
+    return _ratio(*(timing.seconds / timing.calls for timing in timings))
+
+
+def _ratio(original: float, optimized: float) -> float | None:
+    return original / optimized if optimized > 0 else None
+
+
+def _compared(ratio: float) -> str:
+    return f"the original takes {ratio:.2g} times as long as optimized"

@@ -1,7 +1,11 @@
-"""How one operation is run: chosen, measured, redone by the original, and now and then probed."""
+"""How one operation is run: by the chosen implementation, with the original to fall back on.
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+It is measured, and now and then the other implementation is probed.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine
 
@@ -9,19 +13,81 @@ from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Conversation
 from batch_assets.store.lost_connections import is_nobodys, retry_lost
 from batch_assets.store.protocol import Queries
-from batch_assets.store.strategy.bounding import bounded
-from batch_assets.store.strategy.choosing import PROBE_SECONDS, Chooser
-from batch_assets.store.strategy.modes import Implementation
-from batch_assets.store.strategy.sampling import SAMPLED_ROWS, Sample
-from batch_assets.store.strategy.streaming import Place, Stream
-from batch_assets.store.strategy.tracking import Key, Measured, Purpose, Tracker
+from batch_assets.store.strategy.choose import PROBE_SECONDS, Chooser
+from batch_assets.store.strategy.comparison import probe
+from batch_assets.store.strategy.records import Implementation, Key, Purpose
+from batch_assets.store.strategy.track import Measured, Tracker
 
 Factories = Mapping[Implementation, Callable[[Engine], Queries]]
 """How each implementation is put on an engine."""
 
+SAMPLED_ROWS: Final = 10_000
+"""So many rows of a batch at most are asked for, and as many at most are read a second time."""
+
 T = TypeVar("T")
 
 _logger = open_log(__name__)
+
+
+class StreamPosition:
+    """How far a stream has come, so that another one goes on without repeating anything.
+
+    Remembers the requests of one batch, the one that was begun last: batches come in the order in
+    which they were asked for.
+    """
+
+    def __init__(self, batch_ids: Sequence[str]) -> None:
+        self.remaining = tuple(batch_ids)
+        """The batches that are not known to be finished, the one that was begun among them."""
+        self._given: set[str] = set()
+
+    def passes(self, conversation: Conversation) -> bool:
+        """Whether this one was not given yet; from now on it was."""
+        if conversation.batch_id != self.remaining[0]:
+            self.remaining = self.remaining[self.remaining.index(conversation.batch_id) :]
+            self._given.clear()
+        if conversation.request_id in self._given:
+            return False
+        self._given.add(conversation.request_id)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Some of the items that an operation was asked for: companies, batches or their rows."""
+
+    act: Callable[[Queries], Any]
+    """Does the operation for these alone."""
+    items: int
+    of: int
+    """How many the operation was asked for."""
+
+
+class Stream:
+    """One implementation's conversations, from a position on."""
+
+    def __init__(
+        self, ask: Callable[[Sequence[str]], Iterator[Conversation]], position: StreamPosition
+    ) -> None:
+        self._ask = ask
+        self._position = position
+        self._source: Iterator[Conversation] | None = None
+
+    @retry_lost
+    def next(self) -> Conversation | None:
+        """The next one, `None` at the end; a lost connection is replaced on the way."""
+        if self._source is None:
+            self._source = self._ask(self._position.remaining)
+        try:
+            return next(filter(self._position.passes, self._source), None)
+        except Exception:
+            self._source = None
+            raise
+
+    def close(self) -> None:
+        """End the transaction that may be open."""
+        if isinstance(self._source, Generator):
+            self._source.close()
 
 
 class Runner:
@@ -72,16 +138,16 @@ class Runner:
                 self._probe(operation, chosen, measured, act, sample())
         return answer
 
-    def stream(self, operation: str, place: Place) -> Iterator[Conversation]:
+    def stream(self, operation: str, position: StreamPosition) -> Iterator[Conversation]:
         """Read conversations to the end; where one implementation fails, the other goes on."""
         chosen = self._chooser.choose(operation).implementation
         try:
-            yield from self._streamed(operation, chosen, place)
+            yield from self._streamed(operation, chosen, position)
         except Exception as error:
             if not self._may_redo(chosen, error):
                 raise
             self._note_fallback(operation, error)
-            yield from self._streamed(operation, Implementation.ORIGINAL, place)
+            yield from self._streamed(operation, Implementation.ORIGINAL, position)
 
     def _measured(
         self,
@@ -97,10 +163,10 @@ class Runner:
         return answer, measured
 
     def _streamed(
-        self, operation: str, implementation: Implementation, place: Place
+        self, operation: str, implementation: Implementation, position: StreamPosition
     ) -> Iterator[Conversation]:
         key = Key(operation, implementation, Purpose.WORK)
-        stream = Stream(self._queries[implementation].conversations, place)
+        stream = Stream(self._queries[implementation].conversations, position)
         with self._tracker.call(key) as measured:
             try:
                 while (conversation := _next(stream, measured)) is not None:
@@ -140,12 +206,8 @@ class Runner:
         elif measured.rows > SAMPLED_ROWS:
             return
         try:
-            with (
-                bounded(self._engine, PROBE_SECONDS) as engine,
-                self._tracker.call(Key(operation, other, Purpose.PROBE)) as probed,
-                probed.step(),
-            ):
-                act(self._factories[other](engine))
+            with self._tracker.call(Key(operation, other, Purpose.PROBE)) as probed:
+                probe(self._engine, self._factories[other], act, probed, PROBE_SECONDS)
                 probed.rows = items
         except Exception as error:
             _logger.info("The probe of %s was given up (%s).", operation, _kind(error))
