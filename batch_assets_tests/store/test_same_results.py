@@ -15,7 +15,7 @@ from batch_assets.domain.records import Findings, Lease, RowOutcome
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy import choose_queries
-from batch_assets.store.strategy.implementations import make_optimized
+from batch_assets.store.strategy.comparison import make_optimized
 from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import (
     CAPACITY,
