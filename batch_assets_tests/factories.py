@@ -17,7 +17,7 @@ from batch_assets.store.tables.livedash import (
     message,
     session,
 )
-from batch_assets.store.tables.monitoring import run_metric
+from batch_assets.store.tables.runs import run_metric
 
 Messages = int | Sequence[tuple[str, str]]
 """How many messages of small talk, or each message's role and content."""

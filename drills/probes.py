@@ -16,7 +16,7 @@ from batch_assets import store
 from batch_assets.openai_batch import spool
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.spool import InputFile, Spool
-from batch_assets.store.dialect import UnaskedDialect
+from batch_assets.store.engine import UnaskedDialect
 from drills.points import Points
 
 _STORE: Final = str(Path(store.__file__).parent)

@@ -16,7 +16,7 @@ from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.concurrency import LeaseKeeper
 from batch_assets.stages.submit import submit_due
-from batch_assets.store.dialect import UnaskedDialect
+from batch_assets.store.engine import UnaskedDialect
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.synchronous_requests import SynchronousBatches

@@ -6,11 +6,14 @@ from alembic import context
 from sqlalchemy import Connection
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.store.migrating.contract import livedash_is_present
-from batch_assets.store.migrating.own_schema import make_own_schema, remove_own_schema_if_bare
-from batch_assets.store.migrating.session import migrating_connection
+from batch_assets.store.livedash_contract import livedash_is_present
+from batch_assets.store.migrating.session import (
+    make_own_schema,
+    migrating_connection,
+    remove_own_schema_if_bare,
+)
+from batch_assets.store.tables import metadata
 from batch_assets.store.tables.base import OWN_SCHEMA
-from batch_assets.store.tables.every import EVERY_TABLE
 
 
 def is_ours_to_compare(
@@ -23,7 +26,7 @@ def is_ours_to_compare(
 def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=EVERY_TABLE,
+        target_metadata=metadata,
         version_table_schema=OWN_SCHEMA,
         include_schemas=True,
         include_object=is_ours_to_compare,

@@ -164,6 +164,6 @@ def _complain(*lines: str) -> None:
 
 def _meant_by(error: Exception) -> BatchAssetsError | None:
     # SQLAlchemy takes long to import, and only who ends with such an error needs it.
-    from batch_assets.store.troubles import meant_by  # noqa: PLC0415
+    from batch_assets.store.database_errors import meant_by  # noqa: PLC0415
 
     return meant_by(error)

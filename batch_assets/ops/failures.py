@@ -17,7 +17,7 @@ from batch_assets.domain.hosts import run_out, run_out_by_words
 from batch_assets.domain.wording import listed
 from batch_assets.ops.reporting import log_of, show, shown
 from batch_assets.store import counting
-from batch_assets.store.lost_connections import is_lost
+from batch_assets.store.connection_failures import is_lost
 
 FAILURE: Final = "failure"
 NOT_BEGUN_AFTER: Final = "not_begun_after"

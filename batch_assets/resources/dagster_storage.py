@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.errors import BatchAssetsError, MigrationRefusedError
 from batch_assets.settings import load_settings
 from batch_assets.store.dagster_schema import require_dagster_schema
-from batch_assets.store.troubles import shorten
+from batch_assets.store.database_errors import shorten
 from batch_assets.store.urls import dagster_url, describe
 from batch_assets.wiring import connect
 

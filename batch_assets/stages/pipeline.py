@@ -13,6 +13,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.prices import price_finder
 from batch_assets.stages.reports import Reports
 from batch_assets.store.bisection import Bisection
+from batch_assets.store.database_errors import changed
 from batch_assets.store.drains import Drains
 from batch_assets.store.installation import EarlierInstallation
 from batch_assets.store.intents import Intents, PendingFiles
@@ -23,7 +24,6 @@ from batch_assets.store.registry import Registry, WorkSnapshot
 from batch_assets.store.searches import Searches
 from batch_assets.store.sessions import Followers
 from batch_assets.store.synchronous_requests import SynchronousBatches
-from batch_assets.store.troubles import changed
 
 _Arguments = ParamSpec("_Arguments")
 _Report = TypeVar("_Report")

@@ -9,8 +9,8 @@ from typing import Any, Final
 from batch_assets.domain.alerts.measures import BREAKER_MINUTES, LIVEDASH_MINUTES
 from batch_assets.domain.alerts.records import AlertState, Change, Fault, Outcome, Recent, Severity
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.needs import NEEDS, named
+from batch_assets.store.connection_failures import retry_lost
+from batch_assets.store.livedash_contract import NEEDS, named
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

@@ -10,7 +10,7 @@ from batch_assets.domain.breakers import Breaker, BreakerState
 from batch_assets.domain.failures import Failure
 from batch_assets.domain.policy import Policy
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

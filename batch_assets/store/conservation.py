@@ -8,7 +8,7 @@ from sqlalchemy import Row
 
 from batch_assets.domain.conservation import Audit, CompanyRows, Look, Misfit, Misfits
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

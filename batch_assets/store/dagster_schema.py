@@ -12,15 +12,15 @@ from batch_assets.domain.errors import (
     MigrationsMissingError,
     RightMissingError,
 )
-from batch_assets.store.migrating.contract import listed
+from batch_assets.store.connection_failures import database_unavailable, reached
+from batch_assets.store.database_errors import lacking, to_migrate
+from batch_assets.store.livedash_contract import listed
+from batch_assets.store.login_settings import TRANSACTION_TIMEOUT_SINCE, settle_libpq
 from batch_assets.store.rights import (
     given_on_later_dagster_tables,
     missing_rights_of_dagster,
     role_of,
 )
-from batch_assets.store.session import TRANSACTION_TIMEOUT_SINCE, settle_libpq
-from batch_assets.store.troubles import lacking, to_migrate
-from batch_assets.store.unavailable import database_unavailable, reached
 from batch_assets.store.urls import DAGSTER_SCHEMA, application_url, dagster_url, describe
 
 _EXISTS = text("SELECT to_regnamespace('dagster') IS NOT NULL")

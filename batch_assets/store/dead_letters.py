@@ -15,7 +15,7 @@ from batch_assets.domain.dead_letters import (
     Requeued,
 )
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

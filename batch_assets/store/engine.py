@@ -1,15 +1,18 @@
 """The engine that the application's statements run on."""
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import URL, Engine, NullPool, create_engine, event
+from psycopg.abc import Buffer
+from psycopg.types.datetime import TimestamptzLoader
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from batch_assets.store.dialect import DRIVER
-from batch_assets.store.moments import BoundedTimestamptzLoader
+from batch_assets.store.database_errors import explain
 from batch_assets.store.plain_engine import Login
-from batch_assets.store.troubles import explain
 from batch_assets.store.urls import application_url
 
 POOL_SIZE: Final = 5
@@ -67,3 +70,43 @@ def _engine(url: URL, session: Login, **pool: Any) -> Engine:
 
 def _know_every_moment(connection: psycopg.Connection[Any], _entry: ConnectionPoolEntry) -> None:
     connection.adapters.register_loader("timestamptz", BoundedTimestamptzLoader)
+
+
+DRIVER: Final = "postgresql+psycopg_unasked"
+
+
+class UnaskedDialect(PGDialect_psycopg):
+    """For the application's own statements, which are all written out; not for reflection."""
+
+    supports_statement_cache = True
+
+    def initialize(self, connection: Connection) -> None:
+        """Take from the login what the statements would ask for."""
+        driver_connection: Any = connection.connection.driver_connection
+        version = driver_connection.info.server_version
+        self.server_version_info = (version // 10_000, version % 10_000)
+        self.default_schema_name = "public"
+        self.default_isolation_level = "READ COMMITTED"
+
+
+registry.register(DRIVER.replace("+", "."), __name__, UnaskedDialect.__name__)
+
+
+FIRST: Final = datetime.min.replace(tzinfo=UTC)
+LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class BoundedTimestamptzLoader(TimestamptzLoader):
+    """Reads any `timestamptz`: one moment of one row must not fail a statement over all of them.
+
+    What is infinite, before the year 1 or after 9999 is the first or the last moment that there is,
+    so that an order stays as it was. Whoever decides by such a moment asks in SQL.
+    """
+
+    def load(self, data: Buffer) -> datetime:
+        """The moment, in the session's time zone, or a bound in UTC."""
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            text = bytes(data)
+            return FIRST if text.startswith(b"-") or text.endswith(b"BC") else LAST

@@ -15,8 +15,8 @@ from typing import Final
 from batch_assets.domain.livedash_timers import hold_reason
 from batch_assets.domain.wording import plural
 from batch_assets.store.base import EngineQueries
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.drains import Drain
-from batch_assets.store.lost_connections import retry_lost
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

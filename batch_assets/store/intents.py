@@ -13,7 +13,7 @@ from batch_assets.domain.batches import ClaimedBatch
 from batch_assets.domain.records import Lease
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries, columns_of
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.protocol import Holder
 from batch_assets.store.sql import load
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from batch_assets.domain.livedash_timers import Act
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sessions import restage
 from batch_assets.store.sql import load
 

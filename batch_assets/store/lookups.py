@@ -7,7 +7,7 @@ from batch_assets.domain.batches import BatchRow
 from batch_assets.domain.lookups import BatchRecord, LastRun, NamedCompany, OpenBatches
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

@@ -19,10 +19,10 @@ from batch_assets.domain.report_data import (
 )
 from batch_assets.domain.run_end import CompanyBacklog, RunEnd, Waiting
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.records import HAVE_TWO
-from batch_assets.store.tables.monitoring import run_metric
+from batch_assets.store.tables.runs import run_metric
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 

@@ -18,20 +18,26 @@ from batch_assets.domain.errors import (
     MigrationsMissingError,
     RightMissingError,
 )
-from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.migrating.at_work import refuse_while_at_work
-from batch_assets.store.migrating.in_flight import refuse_while_in_flight, steps_back
+from batch_assets.store.connection_failures import (
+    database_unavailable,
+    is_connection_failure,
+    retry_lost,
+)
+from batch_assets.store.database_errors import lacked_to_migrate, to_migrate
 from batch_assets.store.migrating.project import (
     Report,
     alembic_config,
     head_revision,
     known_revisions,
 )
+from batch_assets.store.migrating.refusals import (
+    refuse_while_at_work,
+    refuse_while_in_flight,
+    steps_back,
+)
 from batch_assets.store.migrating.session import migrating_connection, refuse_encoding
 from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.tables.base import OWN_SCHEMA
-from batch_assets.store.troubles import lacked_to_migrate, to_migrate
-from batch_assets.store.unavailable import database_unavailable, is_connection_failure
 from batch_assets.store.urls import application_url, describe
 
 _REVISION = text("SELECT version_num FROM batch_assets.alembic_version")

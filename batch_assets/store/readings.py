@@ -13,7 +13,7 @@ from typing import Final
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, columns_of
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

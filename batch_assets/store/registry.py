@@ -11,10 +11,10 @@ from batch_assets.domain.policy import Cooldown
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries, return_rows
 from batch_assets.store.breakers import breakers_in
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.drains import drain_in
 from batch_assets.store.installation import AccountCooldown, Doubt, Installation
-from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.needs import NEEDS, named
+from batch_assets.store.livedash_contract import NEEDS, named
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.history import stored_mode_in
 from batch_assets.store.strategy.records import StoredMode

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from batch_assets.domain.run_processes import ProcessName, RunProcess, RunTrace
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

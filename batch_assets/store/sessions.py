@@ -20,8 +20,8 @@ from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.packing import Candidate
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
-from batch_assets.store.refused_values import refuses_value
+from batch_assets.store.connection_failures import retry_lost
+from batch_assets.store.database_errors import refuses_value
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

@@ -23,7 +23,7 @@ from batch_assets.domain.records import Lease
 from batch_assets.domain.synchronous import SynchronousBatch, SynchronousClaim
 from batch_assets.store.base import EngineQueries, columns_of, expect
 from batch_assets.store.claims import begin_claim, claim_parameters, total
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sessions import follow
 from batch_assets.store.sql import load

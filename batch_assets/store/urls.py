@@ -14,7 +14,7 @@ from sqlalchemy import URL
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.store.encryption import settle_encryption
-from batch_assets.store.session import (
+from batch_assets.store.login_settings import (
     SESSION,
     TRANSACTION_TIMEOUT_SINCE,
     WITHOUT_LIMITS,

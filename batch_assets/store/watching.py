@@ -14,7 +14,7 @@ from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.due_rule import DueRule
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

@@ -20,10 +20,9 @@ from batch_assets.domain.errors import (
 )
 from batch_assets.ops.failures import database_sentence
 from batch_assets.settings import Settings
+from batch_assets.store.connection_failures import database_unavailable, is_lost
+from batch_assets.store.database_errors import to_migrate
 from batch_assets.store.engine import LOOK_SECONDS, open_engine_for_looks
-from batch_assets.store.lost_connections import is_lost
-from batch_assets.store.troubles import to_migrate
-from batch_assets.store.unavailable import database_unavailable
 from batch_assets.store.urls import describe
 from batch_assets.wiring import Endpoints, connect
 

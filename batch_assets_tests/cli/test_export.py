@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from batch_assets.domain.metrics import RunMetrics, figure_types
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.metrics import COMPANY_KEYS, KEYS
-from batch_assets.store.tables.monitoring import run_metric
+from batch_assets.store.tables.runs import run_metric
 from batch_assets_tests.cli.conftest import KEY, Type
 from batch_assets_tests.factories import make_company
 

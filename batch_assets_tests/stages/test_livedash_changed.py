@@ -8,7 +8,7 @@ import pytest
 
 from batch_assets.domain.errors import LiveDashChangedError
 from batch_assets.store.alerts import Alerts
-from batch_assets.store.needs import NEEDS
+from batch_assets.store.livedash_contract import NEEDS
 from batch_assets.store.watching import Watching
 from batch_assets_tests.stages.support import Lab
 

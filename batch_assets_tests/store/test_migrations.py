@@ -11,9 +11,8 @@ from batch_assets.store.alerts import Alerts
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import current, downgrade, require_current, upgrade
 from batch_assets.store.migrating.project import head_revision
-from batch_assets.store.tables import livedash
+from batch_assets.store.tables import livedash, metadata
 from batch_assets.store.tables.base import OWN_SCHEMA
-from batch_assets.store.tables.every import EVERY_TABLE
 from batch_assets.store.urls import application_url
 from batch_assets_tests.catalog import changes, snapshot
 from batch_assets_tests.databases import connected
@@ -94,7 +93,7 @@ def test_the_models_equal_the_migrated_schema(made_by: str, request: pytest.Fixt
                 "compare_server_default": True,
             },
         )
-        assert compare_metadata(context, EVERY_TABLE) == []
+        assert compare_metadata(context, metadata) == []
 
 
 def _is_in_the_contract(
@@ -106,7 +105,7 @@ def _is_in_the_contract(
         return True
     if table.schema == OWN_SCHEMA:
         return True
-    return table.key in EVERY_TABLE.tables and (table.name, name) not in MORE_THAN_THE_CONTRACT
+    return table.key in metadata.tables and (table.name, name) not in MORE_THAN_THE_CONTRACT
 
 
 def test_a_second_upgrade_changes_and_says_nothing(livedash_database_url: str) -> None:

@@ -15,7 +15,7 @@ from batch_assets.resources.run_watch import IN_PROCESS
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import downgrade
-from batch_assets.store.migrating.at_work import refuse_while_at_work
+from batch_assets.store.migrating.refusals import refuse_while_at_work
 from batch_assets.store.run_processes import RunProcesses
 from batch_assets.store.urls import dagster_url
 from batch_assets_tests.databases import TestDatabases

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.store.migrate import current, downgrade, upgrade
-from batch_assets.store.migrating import indexes
+from batch_assets.store.migrating import livedash as indexes
 from batch_assets.store.migrating.project import head_revision
 from batch_assets.store.migrating.session import ONE_AT_A_TIME
 from batch_assets.store.tables.livedash import OPTIMISATION_INDEXES

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from batch_assets.domain.batches import BatchOutcomes
 from batch_assets.store.optimized.results import SQL
 from batch_assets.store.strategy import choose_queries
-from batch_assets.store.tables.staging import result_staging
+from batch_assets.store.tables.requests import result_staging
 from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import FINDINGS, Desk, completed
 

@@ -6,7 +6,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from batch_assets.domain.errors import ConfigurationError, RightMissingError
 from batch_assets.domain.wording import plural
-from batch_assets.store.migrating.contract import listed
+from batch_assets.store.connection_failures import reached
+from batch_assets.store.livedash_contract import listed
 from batch_assets.store.migrating.project import Report
 from batch_assets.store.rights import (
     hidden_tables,
@@ -15,7 +16,6 @@ from batch_assets.store.rights import (
     rights_on_later_tables,
     role_of,
 )
-from batch_assets.store.unavailable import reached
 from batch_assets.store.urls import describe
 
 

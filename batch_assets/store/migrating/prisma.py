@@ -9,12 +9,13 @@ from typing import Final
 
 from alembic.runtime.migration import MigrationContext
 
-from batch_assets.store.migrating.indexes import drop_index, make_index
 from batch_assets.store.migrating.livedash import (
     connection_of,
+    drop_index,
     holds_rows,
     indexes_made_here,
     livedash_made_here,
+    make_index,
 )
 from batch_assets.store.migrating.project import Report, run_script
 from batch_assets.store.sql import load

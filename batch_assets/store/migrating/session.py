@@ -1,8 +1,12 @@
-"""The one connection that migrates: it suits, nobody else migrates, and it never blocks others."""
+"""The one connection that migrates: it suits, nobody else migrates, and it never blocks others.
+
+The schema `batch_assets` itself is there before the first migration and after the last one.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, cast
 
 import psycopg
@@ -10,10 +14,13 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import MigrationRefusedError
+from batch_assets.store.connection_failures import database_unavailable
 from batch_assets.store.migrating.project import Report
 from batch_assets.store.plain_engine import open_plain_engine
-from batch_assets.store.unavailable import database_unavailable
+from batch_assets.store.sql import load
 from batch_assets.store.urls import application_url, describe
+
+SQL = load(Path(__file__).with_suffix(".sql"))
 
 OLDEST_SERVER: Final = 140000
 ONE_AT_A_TIME: Final = 7_236_171_990_134
@@ -125,3 +132,16 @@ def _refuse_pooler(connection: Connection, engine: Engine) -> None:
                     "mode, which migrations cannot use: run them with DATABASE_URL set to the "
                     "server's own address (or to the pooler's port for session mode)."
                 )
+
+
+def make_own_schema(connection: Connection) -> None:
+    """Make the schema, if need be: Alembic keeps its version table there."""
+    connection.execute(SQL["make"])
+
+
+def remove_own_schema_if_bare(connection: Connection) -> None:
+    """Remove the schema if only an empty version table is left, so that no trace of us stays."""
+    if connection.execute(SQL["has_more_than_version"]).scalar_one():
+        return
+    connection.execute(SQL["drop_version"])
+    connection.execute(SQL["drop"])

@@ -31,9 +31,9 @@ from batch_assets.store.claims import (
     end_rejected,
     is_used_up,
 )
+from batch_assets.store.database_errors import refuses_value
 from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.protocol import Holder, Spent
-from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.sessions import follow
 from batch_assets.store.sql import load
 

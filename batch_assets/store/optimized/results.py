@@ -14,6 +14,7 @@ from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Lease, RowOutcome
 from batch_assets.store.base import columns_of, expect
+from batch_assets.store.database_errors import refuses_value
 from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.outcomes import (
     add_money,
@@ -23,10 +24,9 @@ from batch_assets.store.outcomes import (
     findings_columns,
     paid_columns,
 )
-from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.sessions import end_followers, restage
 from batch_assets.store.sql import load
-from batch_assets.store.tables.staging import result_staging
+from batch_assets.store.tables.requests import result_staging
 
 SQL = load(
     Path(__file__).with_suffix(".sql"),

@@ -15,6 +15,7 @@ from batch_assets.domain.packing import Candidate, Draft, Packing, Rejection, Te
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, expect
 from batch_assets.store.claims import ClaimSize, end_rejected, total
+from batch_assets.store.database_errors import concerns_all, refused_of, refuses_value
 from batch_assets.store.original.company_pass import (
     ClaimProgress,
     CompanyPass,
@@ -23,10 +24,8 @@ from batch_assets.store.original.company_pass import (
 )
 from batch_assets.store.original.intake import backlog_of, forget_gone, notice
 from batch_assets.store.protocol import Holder, Spent
-from batch_assets.store.refused_values import refused_of, refuses_value
 from batch_assets.store.sessions import follow
 from batch_assets.store.sql import load
-from batch_assets.store.troubles import concerns_all
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 

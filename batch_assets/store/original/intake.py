@@ -10,7 +10,7 @@ from batch_assets.domain.logs import open_log
 from batch_assets.domain.packing import Candidate
 from batch_assets.domain.records import Backlog
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.refused_values import refuses_value
+from batch_assets.store.database_errors import refuses_value
 from batch_assets.store.sessions import follow
 from batch_assets.store.sql import load
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.batches import BatchOutcomes, Written
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Findings, RowOutcome
+from batch_assets.store.database_errors import REFUSED_BY_DATABASE, refuses_value
 from batch_assets.store.original.batches import return_rows
 from batch_assets.store.outcomes import (
     add_money,
@@ -22,7 +23,6 @@ from batch_assets.store.outcomes import (
     paid_columns,
     stage_columns,
 )
-from batch_assets.store.refused_values import REFUSED_BY_DATABASE, refuses_value
 from batch_assets.store.sessions import end_followers, lock_sessions, restage
 from batch_assets.store.sql import load
 

@@ -11,12 +11,11 @@ from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Lease
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries, holds
+from batch_assets.store.database_errors import concerns_all, refuses_value
 from batch_assets.store.original.batches import return_open_rows
 from batch_assets.store.original.result_rows import write_rows
-from batch_assets.store.refused_values import refuses_value
 from batch_assets.store.sessions import restage
 from batch_assets.store.sql import load
-from batch_assets.store.troubles import concerns_all
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 

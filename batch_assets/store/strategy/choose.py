@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.logs import open_log
-from batch_assets.store.lost_connections import is_without_connection
+from batch_assets.store.connection_failures import is_without_connection
 from batch_assets.store.strategy.records import (
     LEAST_CALLS,
     PROBED,

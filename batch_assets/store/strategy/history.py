@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Engine, Row
 
 from batch_assets.store.base import EngineQueries
-from batch_assets.store.lost_connections import retry_lost
+from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.choose import LAST_CALLS, LAST_PROBES, SPEED_HOURS
 from batch_assets.store.strategy.records import (

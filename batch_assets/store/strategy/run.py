@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Conversation
-from batch_assets.store.lost_connections import is_nobodys, retry_lost
+from batch_assets.store.connection_failures import is_nobodys, retry_lost
 from batch_assets.store.protocol import Queries
 from batch_assets.store.strategy.choose import PROBE_SECONDS, Chooser
 from batch_assets.store.strategy.comparison import probe

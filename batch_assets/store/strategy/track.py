@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch_assets.domain.metrics import QueryUse
+from batch_assets.store.connection_failures import is_nobodys
 from batch_assets.store.counting import Tally, counted_into
-from batch_assets.store.lost_connections import is_nobodys
 from batch_assets.store.strategy.records import (
     Choice,
     Implementation,

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from batch_assets.domain.records import Conversation
+from batch_assets.store.connection_failures import is_lost, retry_lost
 from batch_assets.store.engine import open_engine
-from batch_assets.store.lost_connections import is_lost, retry_lost
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.strategy import QueryMode, Strategy, Toggle
 from batch_assets_tests.store.queries.support import Desk

@@ -1,16 +1,19 @@
-"""Errors of a statement that are no row's: LiveDash's tables have changed, the user lacks a right,
-or the database's host is at its end. Each becomes a sentence, whoever has sent the statement.
+"""What an error of a statement means: no row's, or a value that LiveDash's database does not take.
 
-A company or a batch that such an error meets first is not the cause of it: whoever goes on without
-what fails for one of them must not take it for that, so it is no `DBAPIError`.
+No row's is it where LiveDash's tables have changed, the user lacks a right, or the database's host
+is at its end. Each becomes a sentence, whoever has sent the statement. A company or a batch that
+such an error meets first is not the cause of it: whoever goes on without what fails for one of them
+must not take it for that, so it is no `DBAPIError`.
+
+Values are refused by CHECK constraints by hand, widths and ranges.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
 import psycopg
 from psycopg import errors
-from sqlalchemy import URL, ExceptionContext
+from sqlalchemy import URL, Connection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from batch_assets.domain.errors import (
@@ -19,7 +22,9 @@ from batch_assets.domain.errors import (
     LiveDashChangedError,
     RightMissingError,
 )
-from batch_assets.store.migrating.contract import computed_columns, faults_of, listed
+from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.store.connection_failures import is_connection_failure
+from batch_assets.store.livedash_contract import computed_columns, faults_of, listed
 from batch_assets.store.plain_engine import open_engine_for_the_catalog
 from batch_assets.store.rights import (
     hidden_tables,
@@ -27,9 +32,8 @@ from batch_assets.store.rights import (
     missing_to_migrate,
     role_of,
 )
-from batch_assets.store.tables.base import LIVEDASH_SCHEMA
+from batch_assets.store.tables.base import LIVEDASH_SCHEMA, OWN_SCHEMA
 from batch_assets.store.tables.livedash import LIVEDASH_TABLES
-from batch_assets.store.unavailable import is_connection_failure
 from batch_assets.store.urls import describe
 
 _NAMES_NOTHING: Final = ("42", "3F")
@@ -192,3 +196,45 @@ def _new_columns(error: psycopg.Error) -> Iterator[str]:
         and where.column_name not in known.get(where.table_name, ())
     ):
         yield f'the column "{where.table_name}"."{where.column_name}" is new and must not be empty'
+
+
+_Item = TypeVar("_Item")
+
+REFUSED_BY_DATABASE: Final = Failure(
+    FailureKind.PERMANENT,
+    "refused_by_database",
+    "LiveDash's database refuses what the answer holds: a CHECK constraint, or a column's width.",
+)
+
+# The first is whatever is wrong with data, also for the driver.
+_REFUSALS: Final = (psycopg.DataError, errors.CheckViolation, errors.NotNullViolation)
+
+
+def refuses_value(error: Exception) -> bool:
+    """Whether LiveDash's database, or the driver before it, has refused a value of some row.
+
+    What a table of ours refuses is a fault of ours, and no row's; but for an id that is too long
+    for an index, whoever's it is.
+    """
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, errors.ProgramLimitExceeded):
+        return True
+    if isinstance(cause, psycopg.Error) and cause.diag.schema_name == OWN_SCHEMA:
+        return False
+    return isinstance(cause, _REFUSALS)
+
+
+def refused_of(
+    connection: Connection, items: Iterable[_Item], act: Callable[[_Item], object]
+) -> list[_Item]:
+    """Do something with each of these by itself, in a transaction; which of them are refused."""
+    refused = []
+    for item in items:
+        try:
+            with connection.begin_nested():
+                act(item)
+        except DBAPIError as error:
+            if not refuses_value(error):
+                raise
+            refused.append(item)
+    return refused

@@ -1,6 +1,11 @@
-"""Whether a database has LiveDash's tables, and as this version needs them."""
+"""Whether LiveDash's tables are there, and as this version needs them.
+
+A run needs fewer columns than `migrate` asks for: one that no statement of a run names may go and
+stops none. The statements that look first ask whether those are there.
+"""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -9,11 +14,12 @@ from sqlalchemy.dialects.postgresql import ENUM, INET, JSONB, REAL, TIMESTAMP, V
 
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.store.sql import load
+from batch_assets.store.tables import livedash
 from batch_assets.store.tables.livedash import LIVEDASH_TABLES, NOT_NEEDED
 from batch_assets.store.tables.livedash_types import ENUM_TYPES
 from batch_assets.store.urls import describe
 
-_SQL = load(Path(__file__).with_name("contract.sql"))
+SQL = load(Path(__file__).with_suffix(".sql"))
 _NAMED_AT_MOST: Final = 5
 
 # How the catalog calls the types; an enum type has one name everywhere.
@@ -63,7 +69,7 @@ def computed_columns(connection: Connection) -> list[str]:
     known = {table.name: table.columns.keys() for table in LIVEDASH_TABLES}
     return [
         f'the server computes the column "{row.table_name}"."{row.column_name}" itself'
-        for row in connection.execute(_SQL["computed"])
+        for row in connection.execute(SQL["computed"])
         if row.column_name in known.get(row.table_name, ())
     ]
 
@@ -77,7 +83,7 @@ def _faults(connection: Connection, columns: "_Columns") -> list[str]:
 
 
 def _refuse_occupied(connection: Connection, where: str) -> None:
-    names = connection.execute(_SQL["occupants"]).scalars().all()
+    names = connection.execute(SQL["occupants"]).scalars().all()
     if names:
         quoted = listed([f'"{name}"' for name in names])
         raise MigrationRefusedError(
@@ -92,7 +98,7 @@ _Columns = dict[str, dict[str, tuple[str, int | None]]]
 
 def _columns(connection: Connection) -> _Columns:
     found: _Columns = {}
-    for row in connection.execute(_SQL["columns"]):
+    for row in connection.execute(SQL["columns"]):
         found.setdefault(row.table_name, {})[row.column_name] = (row.type_name, row.width)
     return found
 
@@ -136,7 +142,7 @@ def _type_text(type_name: str, width: int | None) -> str:
 
 
 def _label_faults(connection: Connection) -> Iterator[str]:
-    found = {(row.type_name, row.label) for row in connection.execute(_SQL["labels"])}
+    found = {(row.type_name, row.label) for row in connection.execute(SQL["labels"])}
     for enum in ENUM_TYPES:
         for label in enum.enums:
             if (enum.name, label) not in found:
@@ -145,7 +151,7 @@ def _label_faults(connection: Connection) -> Iterator[str]:
 
 def _unique_faults(connection: Connection, found: _Columns) -> Iterator[str]:
     uniques = {
-        (row.table_name, frozenset(row.column_names)) for row in connection.execute(_SQL["uniques"])
+        (row.table_name, frozenset(row.column_names)) for row in connection.execute(SQL["uniques"])
     }
     for table in LIVEDASH_TABLES:
         for columns in _unique_columns(table) if table.name in found else ():
@@ -166,3 +172,52 @@ def listed(parts: Sequence[str]) -> str:
     named = ", ".join(parts[:_NAMED_AT_MOST])
     more = len(parts) - _NAMED_AT_MOST
     return named if more <= 0 else f"{named} and {more} more"
+
+
+_NAMED: Final = {
+    livedash.company: "id name status",
+    livedash.session: (
+        "id companyId startTime endTime language messagesSent sentiment escalated forwardedHr"
+        " category summary updatedAt"
+    ),
+    livedash.message: "sessionId timestamp role content order createdAt",
+    livedash.ai_processing_request: (
+        "id sessionId openaiRequestId model serviceTier systemFingerprint promptTokens"
+        " completionTokens totalTokens cachedTokens audioTokensPrompt reasoningTokens"
+        " audioTokensCompletion acceptedPredictionTokens rejectedPredictionTokens promptTokenCost"
+        " completionTokenCost totalCostEur processingType success errorMessage requestedAt"
+        " completedAt processingStatus batchId"
+    ),
+    livedash.ai_batch_request: (
+        "id companyId openaiBatchId inputFileId outputFileId errorFileId status createdAt"
+        " completedAt processedAt"
+    ),
+    livedash.ai_model: "id name",
+    livedash.ai_model_pricing: (
+        "aiModelId promptTokenCost completionTokenCost effectiveFrom effectiveUntil"
+    ),
+    livedash.session_processing_status: (
+        "id sessionId stage status startedAt completedAt errorMessage retryCount metadata"
+    ),
+    livedash.question: "id content",
+    livedash.session_question: "id sessionId questionId order",
+}
+_PAIRS: Final = [(table.name, name) for table, names in _NAMED.items() for name in names.split()]
+
+NEEDS: Final = {
+    "needed_tables": [table for table, _ in _PAIRS],
+    "needed_columns": [column for _, column in _PAIRS],
+}
+"""The parameters of the part `livedash_lacks`."""
+
+
+def named(lacking: Sequence[str]) -> list[str]:
+    """What is missing, as `migrate` would say it: a table once, and not by its columns."""
+    said: list[str] = []
+    for table, names in groupby(lacking, key=lambda name: name.partition(".")[0]):
+        columns = [name.partition(".")[2] for name in names]
+        if len(columns) == NEEDS["needed_tables"].count(table):
+            said.append(f'the table "{table}"')
+        else:
+            said += [f'the column "{table}"."{column}"' for column in columns]
+    return said

@@ -1,6 +1,7 @@
-"""Our own tables, in the PostgreSQL schema `batch_assets`. `docs/state_machine.md` explains them.
+"""Our own tables of batches: what was meant, what is known of the server's side, what went wrong.
 
-No foreign key points to LiveDash's tables: it would put triggers on them.
+`docs/state_machine.md` explains them. No foreign key points to LiveDash's tables: it would put
+triggers on them.
 """
 
 from sqlalchemy import (
@@ -9,7 +10,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Double,
     ForeignKey,
     Index,
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
 
@@ -197,72 +198,93 @@ attempt = Table(
 )
 Index("attempt_request_id_idx", attempt.c.request_id)
 
-intake = Table(
-    "intake",
+
+def _by_id(name: str) -> Column[object]:
+    """Our batches' ids by the server's."""
+    return Column(name, JSONB, nullable=False, server_default=text("'{}'"))
+
+
+search = Table(
+    "search",
     metadata,
-    Column("request_id", Text, primary_key=True),
-    Column("company_id", Text, nullable=False),
-    Column("requested_at", DateTime(timezone=True), nullable=False),
-    moment("noticed_at", required=True),
-    Column("model", Text, nullable=False),
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("account", Text, nullable=False),
+    moment("began_at"),
+    Column("reading", Text, nullable=False),
+    Column("after", Text),
+    Column("lists_files", Boolean, nullable=False, server_default=text("true")),
+    _by_id("files"),
+    _by_id("batches"),
+    Column("shown_batches", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("shown_files", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    moment("anchored_at"),
+    CheckConstraint("only_row", name="only_row"),
+    CheckConstraint("reading IN ('files', 'batches')", name="reading"),
+    schema=OWN_SCHEMA,
+)
+
+unknown_batch = Table(
+    "unknown_batch",
+    metadata,
+    Column("remote_id", Text, primary_key=True),
+    Column("batch_id", Text, nullable=False),
+    moment("made_at"),
+    moment("found_at", required=True),
+    moment("acknowledged_at"),
     schema=OWN_SCHEMA,
 )
 Index(
-    "intake_company_id_model_requested_at_idx",
-    intake.c.company_id,
-    intake.c.model,
-    intake.c.requested_at,
-    intake.c.request_id,
+    "unknown_batch_found_at_idx",
+    unknown_batch.c.found_at,
+    postgresql_where=unknown_batch.c.acknowledged_at.is_(None),
 )
 
-intake_progress = Table(
-    "intake_progress",
-    metadata,
-    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
-    moment("noticed_until"),
-    moment("swept_at"),
-    Column("checked_id", Text),
-    CheckConstraint("only_row", name="only_row"),
-    schema=OWN_SCHEMA,
-)
-
-retry = Table(
-    "retry",
+suspect = Table(
+    "suspect",
     metadata,
     Column("request_id", Text, primary_key=True),
     Column("company_id", Text, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("failure_kind", Text, nullable=False),
-    Column("code", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    moment("failed_at", required=True),
-    Column("retry_at", DateTime(timezone=True), nullable=False),
+    Column("lot", Text, nullable=False),
+    Column("root_batch_id", Text, nullable=False),
+    moment("suspected_at", required=True),
+    Index(None, "lot"),
     schema=OWN_SCHEMA,
 )
-Index("retry_retry_at_idx", retry.c.retry_at)
 
-dead_letter = Table(
-    "dead_letter",
+duplicate_batch = Table(
+    "duplicate_batch",
     metadata,
-    Column("request_id", Text, primary_key=True),
-    Column("company_id", Text, nullable=False),
-    Column("batch_id", Text),
-    Column("attempts", Integer, nullable=False),
-    Column("failure_kind", Text, nullable=False),
-    Column("code", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    moment("dead_at", required=True),
+    Column("openai_batch_id", Text, primary_key=True),
+    Column("batch_id", Text, nullable=False),
+    Column("estimated_cost_eur", Double, nullable=False),
+    moment("found_at", required=True),
+    moment("cancelled_at"),
+    Index(None, "batch_id"),
+    Index(None, "found_at"),
     schema=OWN_SCHEMA,
 )
-Index("dead_letter_company_id_dead_at_idx", dead_letter.c.company_id, dead_letter.c.dead_at)
-Index("dead_letter_dead_at_idx", dead_letter.c.dead_at, dead_letter.c.request_id)
 
-model_pause = Table(
-    "model_pause",
+abandoned_batch = Table(
+    "abandoned_batch",
     metadata,
-    Column("model", Text, primary_key=True),
-    Column("until", DateTime(timezone=True), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("rests", Integer, nullable=False, server_default=text("1")),
+    Column("batch_id", Text, ForeignKey(batch.c.id), primary_key=True),
+    moment("abandoned_at", required=True),
+    Column("looks", Integer, nullable=False, server_default=text("0")),
+    moment("look_at"),
+    Column("answers", BigInteger, nullable=False, server_default=text("0")),
+    Column("wasted_cost_eur", Double, nullable=False, server_default=text("0")),
+    moment("booked_at"),
+    moment("read_at"),
+    CheckConstraint("read_at IS NULL OR look_at IS NULL", name="read"),
+    Index(
+        "abandoned_batch_look_at_idx",
+        "look_at",
+        postgresql_where=text("look_at IS NOT NULL"),
+    ),
+    Index(
+        "abandoned_batch_booked_at_idx",
+        "booked_at",
+        postgresql_where=text("booked_at IS NOT NULL"),
+    ),
     schema=OWN_SCHEMA,
 )

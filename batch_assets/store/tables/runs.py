@@ -1,0 +1,203 @@
+"""Our own tables of runs: what they measure, what holds them back, what people watch and choose."""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    false,
+    text,
+)
+
+from batch_assets.domain.metrics import FigureType, figure_types
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
+
+
+def _figure(name: str, of: FigureType) -> Column[Any]:
+    return Column(name, BigInteger if of.is_whole else Double, nullable=of.may_be_unknown)
+
+
+run_metric = Table(
+    "run_metric",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", Text, nullable=False),
+    moment("recorded_at", required=True),
+    Column("mode", Text, nullable=False),
+    *(_figure(name, of) for name, of in figure_types().items()),
+    Index(None, "recorded_at"),
+    Index(None, "run_id", unique=True),
+    schema=OWN_SCHEMA,
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("is_raised", Boolean, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    moment("since", required=True),
+    CheckConstraint("severity IN ('WARN', 'ERROR')", name="severity"),
+    schema=OWN_SCHEMA,
+)
+
+alert_delivery = Table(
+    "alert_delivery",
+    metadata,
+    Column("receiver", Text, primary_key=True),
+    Column("alert", Text, primary_key=True),
+    Column("since", DateTime(timezone=True), nullable=False),
+    moment("claimed_until"),
+    moment("delivered_at"),
+    Column("refused_by", Text),
+    Column("is_open", Boolean, nullable=False, server_default=false()),
+    schema=OWN_SCHEMA,
+)
+
+_IMPLEMENTATIONS = "implementation IN ('original', 'optimized')"
+
+operation_run = Table(
+    "operation_run",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("implementation", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("fallbacks", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("statements", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    moment("recorded_at", required=True),
+    CheckConstraint(_IMPLEMENTATIONS, name="implementation"),
+    CheckConstraint("purpose IN ('work', 'probe')", name="purpose"),
+    Index(None, "operation", "implementation", "recorded_at"),
+    Index(None, "recorded_at"),
+    schema=OWN_SCHEMA,
+)
+
+operation_choice = Table(
+    "operation_choice",
+    metadata,
+    Column("operation", Text, primary_key=True),
+    Column("implementation", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    moment("since", required=True),
+    CheckConstraint(_IMPLEMENTATIONS, name="implementation"),
+    schema=OWN_SCHEMA,
+)
+
+query_mode = Table(
+    "query_mode",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("mode", Text, nullable=False),
+    Column("chosen_by", Text, nullable=False),
+    moment("chosen_at", required=True),
+    CheckConstraint("only_row", name="only_row"),
+    CheckConstraint("mode IN ('original', 'optimized', 'auto')", name="mode"),
+    schema=OWN_SCHEMA,
+)
+
+drain = Table(
+    "drain",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    moment("began_at", required=True),
+    Column("began_by", Text, nullable=False),
+    CheckConstraint("only_row", name="only_row"),
+    schema=OWN_SCHEMA,
+)
+
+breaker = Table(
+    "breaker",
+    metadata,
+    Column("operation", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    moment("retry_at"),
+    moment("changed_at", required=True),
+    CheckConstraint("state IN ('closed', 'open', 'half_open')", name="state"),
+    CheckConstraint("state <> 'open' OR retry_at IS NOT NULL", name="retry"),
+    schema=OWN_SCHEMA,
+)
+
+scheduler_pause = Table(
+    "scheduler_pause",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("failed_runs", Integer, nullable=False, server_default=text("0")),
+    moment("until"),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    moment("reset_at"),
+    Column("reset_by", Text),
+    moment("changed_at", required=True),
+    CheckConstraint("only_row", name="only_row"),
+    schema=OWN_SCHEMA,
+)
+
+account_pause = Table(
+    "account_pause",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("rests", Integer, nullable=False, server_default=text("1")),
+    CheckConstraint("only_row", name="only_row"),
+    schema=OWN_SCHEMA,
+)
+
+model_pause = Table(
+    "model_pause",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("rests", Integer, nullable=False, server_default=text("1")),
+    schema=OWN_SCHEMA,
+)
+
+run_process = Table(
+    "run_process",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("host", Text, primary_key=True),
+    Column("pid", Integer, primary_key=True),
+    Column("started_ticks", BigInteger, primary_key=True),
+    Column("host_name", Text, nullable=False),
+    moment("began_at", required=True),
+    moment("beat_at", required=True),
+    moment("ended_at"),
+    moment("cancel_asked_at"),
+    moment("given_up_at"),
+    Index(None, "beat_at"),
+    schema=OWN_SCHEMA,
+)
+
+provenance = Table(
+    "provenance",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("livedash_made_here", Boolean, nullable=False),
+    Column("indexes_made_here", ARRAY(Text), nullable=False),
+    Column("others_made_here", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    moment("noted_at", required=True),
+    CheckConstraint("only_row", name="only_row"),
+    schema=OWN_SCHEMA,
+)
+"""Survives a downgrade for as long as tables made here stay, so that a later upgrade knows it."""
