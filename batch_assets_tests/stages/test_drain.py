@@ -21,8 +21,8 @@ from batch_assets.stages.controls.drain import (
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.retry import retry_failed
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.migrating.in_flight import refuse_while_in_flight
 from batch_assets.store.migrating.project import head_revision, known_revisions
+from batch_assets.store.migrating.refusals import refuse_while_in_flight
 from batch_assets_tests.factories import make_company, make_external_batch
 from batch_assets_tests.stages import half_made
 from batch_assets_tests.stages.support import Lab, call_rule, plenty, refusal, wait_until
