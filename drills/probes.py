@@ -16,7 +16,7 @@ from batch_assets import store
 from batch_assets.openai_batch import spool
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.spool import InputFile, Spool
-from batch_assets.store.engine import UnaskedDialect
+from batch_assets.store.engine import QuietDialect
 from drills.points import Points
 
 _STORE: Final = str(Path(store.__file__).parent)
@@ -110,9 +110,9 @@ def _around_statements(points: Points) -> None:
 
 
 def _around_commits(points: Points) -> None:
-    commit: Callable[..., None] = UnaskedDialect.do_commit
+    commit: Callable[..., None] = QuietDialect.do_commit
 
-    def do_commit(self: UnaskedDialect, connection: Any) -> None:
+    def do_commit(self: QuietDialect, connection: Any) -> None:
         operation = _operation()
         if operation is None:
             commit(self, connection)
@@ -121,7 +121,7 @@ def _around_commits(points: Points) -> None:
         commit(self, connection)
         points.reach(f"commit:{operation}:after")
 
-    put_in(UnaskedDialect, "do_commit", do_commit)
+    put_in(QuietDialect, "do_commit", do_commit)
 
 
 def _around_calls(points: Points) -> None:

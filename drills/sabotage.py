@@ -16,7 +16,7 @@ from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.concurrency import LeaseKeeper
 from batch_assets.stages.submit import submit_due
-from batch_assets.store.engine import UnaskedDialect
+from batch_assets.store.engine import QuietDialect
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.synchronous_requests import SynchronousBatches
@@ -58,13 +58,13 @@ def commit_after_the_calls() -> None:
     connection: Any = psycopg.Connection
     connection.commit = unless_held(connection.commit)
     connection.rollback = unless_held(connection.rollback)
-    set_isolation_level: Any = UnaskedDialect.set_isolation_level
+    set_isolation_level: Any = QuietDialect.set_isolation_level
 
     def set_unless_held(*arguments: Any) -> None:
         if not is_held:
             set_isolation_level(*arguments)
 
-    put_in(UnaskedDialect, "set_isolation_level", set_unless_held)
+    put_in(QuietDialect, "set_isolation_level", set_unless_held)
     put_in(run, "submit_due", held)
 
 

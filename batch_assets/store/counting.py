@@ -2,8 +2,10 @@
 
 They are counted where they are sent, in psycopg's cursors. SQLAlchemy's events know nothing of a
 COPY, of the fetches of a server-side cursor, or of the BEGIN that psycopg sends by itself before
-the first statement of a transaction. What is counted is what the server is asked for: a statement
-that fails is one, too, although pg_stat_statements leaves it out.
+the first statement of a transaction: of eight statements of such a transaction they see two
+(`test_counting`), and budgets, choices and metrics that go by statements would be wrong by as much.
+Counting takes no time that could be measured beside a statement. What is counted is what the server
+is asked for: a statement that fails is one, too, although pg_stat_statements leaves it out.
 """
 
 from collections.abc import Iterator

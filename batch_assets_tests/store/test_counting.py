@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.store.counting import Tally, count_statements, counted_into
@@ -178,3 +178,23 @@ def test_a_lost_connection_is_left_alone(engine: Engine) -> None:
     with pytest.raises(DBAPIError), counted_into(tally), engine.begin() as connection:
         connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
     assert tally.statements == 2
+
+
+def test_sqlalchemys_own_events_see_less(engine: Engine) -> None:
+    seen: list[Any] = []
+
+    def see(*arguments: Any) -> None:
+        seen.append(arguments[2])
+
+    event.listen(engine, "before_cursor_execute", see)
+    tally = Tally()
+    with counted_into(tally), engine.begin() as connection:
+        connection.execute(text(TABLE))
+        driver_connection: Any = connection.connection.driver_connection
+        with driver_connection.cursor() as cursor, cursor.copy("COPY numbers FROM STDIN") as copy:
+            copy.write_row((1,))
+        with connection.execute(NUMBERS, execution_options={"yield_per": 10}) as rows:
+            assert len(rows.fetchall()) == 25
+        connection.rollback()
+    event.remove(engine, "before_cursor_execute", see)
+    assert (len(seen), tally.statements) == (2, 8)
