@@ -44,7 +44,7 @@ class PagerDuty:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the address and the key."""
+        """What changes with the address and the key."""
         return fingerprint_of(self._url, self._routing_key)
 
     def deliver(self, notification: Notification) -> None:
@@ -68,7 +68,7 @@ class PagerDuty:
 
 
 def event_of(notification: Notification) -> dict[str, object]:
-    """The event for one change, without the routing key.
+    """Make the event for one change, without the routing key.
 
     Its `dedup_key` is the same for all changes of an alert of an installation: a trigger that is
     repeated, or has become an error, adds to the incident that is open, and a resolve ends it.

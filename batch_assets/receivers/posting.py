@@ -19,7 +19,7 @@ TIMEOUT_SECONDS: Final = 10.0
 def post_json(
     url: str, body: Mapping[str, object], *, timeout_seconds: float = TIMEOUT_SECONDS
 ) -> int:
-    """The status that a JSON object is answered with; redirects and the answer's body are left.
+    """POST a JSON object and return the status; no redirect is followed, and no answer read.
 
     It connects for each POST, since there are few, and takes twice `timeout_seconds` at most,
     however many bytes of the answer have come in between.

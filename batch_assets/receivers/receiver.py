@@ -23,11 +23,11 @@ _LONE_UNDERSCORE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 
 
 class DeliveryError(Exception):
-    """It was not delivered; the message is the reason, without address or key."""
+    """A failed delivery; the message is the reason, without address or key."""
 
 
 class RefusedError(DeliveryError):
-    """It was refused for good: the same would be refused again under the same settings."""
+    """A delivery that was refused for good, as the same would be again under these settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Receiver(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the address and the key, and shows neither; see `fingerprint_of`."""
+        """What changes with the address and the key, and shows neither; see `fingerprint_of`."""
 
     def deliver(self, notification: Notification) -> None:
         """Hand over one change; return once the receiver has said that it has it.
@@ -89,14 +89,14 @@ class Receiver(Protocol):
 
 
 def fingerprint_of(*settings: str) -> str:
-    """A short digest of settings that may be secret, by which a change of them is noticed."""
+    """Make a short digest of settings that may be secret, by which a change of them is noticed."""
     return hashlib.sha256("\n".join(settings).encode()).hexdigest()[:16]
 
 
 def notification_of(
     state: AlertState, *, what_to_do: str, behind: tuple[str, ...], sender: Sender
 ) -> Notification:
-    """What receivers are handed for one change: the one place where its texts are made safe."""
+    """Make what receivers are handed for one change: the one place where its texts become safe."""
     word = "raised" if state.is_raised else "resolved"
     change = "/".join([sender.installation_id, state.name, word, state.since.isoformat()])
     return Notification(
@@ -113,11 +113,11 @@ def notification_of(
 
 
 def plain(sentence: str) -> str:
-    """A sentence that may name a company: one line, in which nothing is a command or markup."""
+    """Make one line of a sentence that may name a company, with no command or markup in it."""
     shown = escaped(sentence).translate(_MARKS)
     return _COMMANDS.sub(_WORD_JOINER, _LONE_UNDERSCORE.sub("\uff3f", shown))
 
 
 def _advice(sentence: str) -> str:
-    """A sentence of ours, with commands to copy between backticks and at most an id of others."""
+    """Make one line of a sentence of ours, which has commands to copy and at most ids of others."""
     return _COMMANDS.sub(_WORD_JOINER, escaped(sentence))

@@ -9,7 +9,7 @@ _FOR_SLACK: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class Webhook:
-    """Takes whatever is answered with 2xx as delivered, and refuses nothing for good."""
+    """A webhook, which has a change once it answers with 2xx, and refuses none for good."""
 
     name = "webhook"
 
@@ -19,7 +19,7 @@ class Webhook:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the address."""
+        """What changes with the address."""
         return fingerprint_of(self._url)
 
     def deliver(self, notification: Notification) -> None:
@@ -35,7 +35,7 @@ class Webhook:
 
 
 def body_of(notification: Notification) -> dict[str, object]:
-    """The JSON object for one change. `docs/alerts.md` documents it; receivers depend on it."""
+    """Make the JSON object for one change, as `docs/alerts.md` promises it to those who read it."""
     sender = notification.sender
     return {
         "event_id": notification.event_id,
@@ -55,7 +55,7 @@ def body_of(notification: Notification) -> dict[str, object]:
 
 
 def _text(notification: Notification) -> str:
-    """For receivers that show a message, such as Slack: a name that is a command there is none."""
+    """Write it all for receivers that show a message, such as Slack, with no command of theirs."""
     sender = notification.sender
     head = f"[{notification.severity}] {notification.name} {notification.state}"
     lines = [

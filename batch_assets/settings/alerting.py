@@ -147,7 +147,7 @@ class Alerting(Family):
         return frozenset({*(self.ui_hosts or ()), *([host] if host else [])})
 
     def receivers(self) -> list[Receiver]:
-        """Who is told of alerts, of all the receivers that there are."""
+        """The receivers of alerts that are configured, of all that there are: a line for each."""
         url, key = self.alert_webhook_url, self.alert_pagerduty_routing_key
         configured = (
             Webhook(url.get_secret_value()) if url else None,

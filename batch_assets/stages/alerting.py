@@ -66,17 +66,17 @@ class AlertReport:
 
     @property
     def delivered(self) -> int:
-        """Of all receivers."""
+        """How many changes were delivered, over all receivers."""
         return sum(delivery.delivered for delivery in self.deliveries)
 
     @property
     def pending(self) -> int:
-        """Of all receivers."""
+        """How many changes are pending, over all receivers."""
         return sum(delivery.pending for delivery in self.deliveries)
 
 
 def look(alerts: Alerts, limits: Limits) -> list[Verdict]:
-    """Every alert as it is now; changes nothing, and is one statement, or two if one is raised."""
+    """Judge every alert and change nothing, in one statement, or two if one is raised."""
     return _look(alerts, limits, ())[1]
 
 

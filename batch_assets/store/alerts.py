@@ -22,11 +22,11 @@ CLAIM_SECONDS: Final = 300.0
 
 
 class Alerts(EngineQueries):
-    """Reads the figures of recent runs, and reads and moves the state of the alerts."""
+    """The figures of recent runs, the state of the alerts, and what each receiver has heard."""
 
     @retry_lost
     def recent(self, window_seconds: float, receivers: Mapping[str, str] | None = None) -> Recent:
-        """What the runs within the window and the last day have recorded, and what is raised.
+        """Read what the runs within the window and the last day have recorded, and what is raised.
 
         `receivers` are the fingerprints, by name, of those for whom changes may be pending.
         """
@@ -69,7 +69,7 @@ class Alerts(EngineQueries):
 
     @retry_lost
     def claim_pending(self, receiver: str, fingerprint: str) -> list[AlertState]:
-        """The changes that are pending for a receiver, by name; they are ours to deliver.
+        """Claim what is pending for a receiver: these changes, by name, are ours to deliver.
 
         Not those that another run is delivering, nor a change that follows one of these.
         """

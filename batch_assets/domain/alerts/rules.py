@@ -128,7 +128,7 @@ RULES: Final[Mapping[str, Rule]] = {
 
 
 def judge(recent: Recent, limits: Limits) -> list[Verdict]:
-    """Every alert, in the order of the rules."""
+    """Judge every alert, in the order of the rules."""
     return [
         _verdict(name, rule.measure(recent, limits), recent.states.get(name))
         for name, rule in RULES.items()
@@ -136,7 +136,7 @@ def judge(recent: Recent, limits: Limits) -> list[Verdict]:
 
 
 def judge_outcome(outcome: CheckOutcome) -> Verdict:
-    """What a check that was evaluated elsewhere says; whoever evaluated it says what to do."""
+    """Judge a check that was evaluated elsewhere; whoever evaluated it says what to do."""
     is_raised = not outcome.passed
     return Verdict(
         name=outcome.name,
@@ -150,7 +150,7 @@ def judge_outcome(outcome: CheckOutcome) -> Verdict:
 
 
 def blame(verdicts: Sequence[Verdict], faults: Sequence[Fault]) -> list[Verdict]:
-    """The same, with who or what is behind the raised ones and what to do about them."""
+    """Name who or what is behind each raised alert, and what to do about it."""
     blamed = []
     for verdict in verdicts:
         if verdict.is_raised:
