@@ -15,13 +15,9 @@ from batch_assets.wiring import Endpoints
 
 
 class CompanyLookupResource(dg.ConfigurableResource[None]):
-    """The companies that are active; an answer is shared by the runs of a host.
-
-    Looks into the file that all of them share, and opens the database only if it must.
-
-    How long an answer lives, how stale it can be and for whom: see `resources.company_cache`. Both
-    methods raise what `DatabaseResource.engine` raises.
-    """
+    # Its docstring is what the Launchpad shows. How long an answer lives, how stale it can be and for
+    # whom stands in `resources.company_cache`. Both methods raise what `DatabaseResource.engine` does.
+    """The companies that are active; an answer is shared by the runs of a host."""
 
     wiring: dg.ResourceDependency[WiringResource]
     query_strategy: dg.ResourceDependency[QueryStrategyResource]
