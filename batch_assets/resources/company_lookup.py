@@ -15,8 +15,8 @@ from batch_assets.wiring import Endpoints
 
 
 class CompanyLookupResource(dg.ConfigurableResource[None]):
-    # Its docstring is what the Launchpad shows. How long an answer lives, how stale it can be and for
-    # whom stands in `resources.company_cache`. Both methods raise what `DatabaseResource.engine` does.
+    # The Launchpad shows its docstring. How long an answer lives, how stale it can be and for whom
+    # stands in `resources.company_cache`; both methods raise what `DatabaseResource.engine` raises.
     """The companies that are active; an answer is shared by the runs of a host."""
 
     wiring: dg.ResourceDependency[WiringResource]
