@@ -5,13 +5,16 @@ from collections.abc import Iterator
 import dagster as dg
 
 from batch_assets.domain.alerts.rules import RULES
-from batch_assets.ops import conservation as conservation_op
-from batch_assets.ops import evaluate_checks as alerts_op
-from batch_assets.ops.conservation import ASSET, OPEN_ROWS
+from batch_assets.ops.check_results import (
+    ASSET,
+    OPEN_ROWS,
+    alert_evaluation,
+    conservation_evaluation,
+)
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import checked
 from batch_assets.resources.connections import DatabaseResource, WiringResource
-from batch_assets.stages import alerting, conservation
+from batch_assets.stages import alerting
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.conservation import Conservation
 
@@ -27,8 +30,8 @@ from batch_assets.store.conservation import Conservation
 @clear_failures()
 def open_rows_conserved(database: DatabaseResource) -> dg.AssetCheckResult:
     """Check conservation over what is open; each run of batch_processing_job ends with it."""
-    look = conservation.check_open_rows(Conservation(database.engine), run_seconds=0)
-    return checked(conservation_op.evaluation(OPEN_ROWS, look.misfits, look.numbers))
+    look = Conservation(database.engine).open_rows(finished_within_seconds=0)
+    return checked(conservation_evaluation(OPEN_ROWS, look.violations, look.numbers))
 
 
 @dg.multi_asset_check(
@@ -51,4 +54,4 @@ def alerts(
         verdicts = alerting.look(Alerts(database.engine), wiring.settings.alert_limits())
     for verdict in verdicts:
         if verdict.name in asked:
-            yield checked(alerts_op.evaluation(verdict))
+            yield checked(alert_evaluation(verdict))

@@ -1,4 +1,4 @@
-"""Rows as LiveDash would write them, and figures as a run would record them.
+"""Rows as LiveDash would write them, and metrics as a run would record them.
 
 Each factory gives the new row's id; the caller commits.
 """
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, literal, select, text, update
 
-from batch_assets.domain.metrics import figure_types
+from batch_assets.domain.metrics import metric_types
 from batch_assets.store.tables.livedash import (
     ai_batch_request,
     ai_processing_request,
@@ -222,23 +222,23 @@ def make_external_batch(
 
 
 def make_run_metric(
-    conn: Connection, figures: Mapping[str, float | None], *, age: timedelta = timedelta(0)
+    conn: Connection, metrics: Mapping[str, float | None], *, age: timedelta = timedelta(0)
 ) -> str:
-    """The figures of a run that ended so long ago: all that are not given are 0, or unknown."""
+    """The metrics of a run that ended so long ago: all that are not given are 0, or unknown."""
     run_id = _new_id()
     conn.execute(
         insert(run_metric).values(
             run_id=run_id,
             recorded_at=func.clock_timestamp() - age,
             mode="optimized",
-            **{**_idle(), **figures},
+            **{**_idle(), **metrics},
         )
     )
     return run_id
 
 
 def make_run_metrics(conn: Connection, count: int, *, minutes_apart: float) -> None:
-    """The figures of idle runs, one after the other, the last one just now; one statement."""
+    """The metrics of idle runs, one after the other, the last one just now; one statement."""
     zeros = _idle()
     number = func.generate_series(0, count - 1).column_valued("number")
     conn.execute(
@@ -255,8 +255,8 @@ def make_run_metrics(conn: Connection, count: int, *, minutes_apart: float) -> N
 
 
 def _idle() -> dict[str, int]:
-    """The figures of a run that did nothing, without those that it need not know."""
-    return {name: 0 for name, kind in figure_types().items() if not kind.may_be_unknown}
+    """The metrics of a run that did nothing, without those that it need not know."""
+    return {name: 0 for name, kind in metric_types().items() if not kind.may_be_unknown}
 
 
 def _lines(messages: Messages) -> Sequence[tuple[str, str]]:

@@ -24,7 +24,7 @@ CUT: Final = {"kind": "truncate", "after_bytes": 400, "framing": "content_length
 CUT_SILENTLY: Final = {"kind": "truncate", "after_bytes": 400, "framing": "silent"}
 CUT_CHUNKED: Final = {"kind": "truncate", "after_bytes": 400, "framing": "chunked"}
 
-FAILING: Final = ("error500", "timeout", "missing", "misfit")
+FAILING: Final = ("error500", "timeout", "missing", "violation")
 """Fates of rows that fail in a batch and are tried again."""
 
 EFFECTS: Final = (

@@ -47,7 +47,7 @@ FATES: Final[Mapping[str, dict[str, Any]]] = {
     "twice": {"kind": "duplicate"},
     "stranger": {"kind": "unknown_custom_id"},
     "broken": {"kind": "invalid_json"},
-    "misfit": {"kind": "content"},
+    "violation": {"kind": "content"},
     "refusal": {"kind": "refusal"},
 }
 """What the server does to a request's row each time, by the word that its id ends with."""

@@ -7,7 +7,7 @@ import dagster as dg
 from batch_assets.assets.declared import BATCHES, OWNERS, REQUESTS
 from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows
 from batch_assets.domain.wording import plural
-from batch_assets.ops.conservation import ALL_ROWS, ASSET, evaluation
+from batch_assets.ops.check_results import ALL_ROWS, ASSET, conservation_evaluation
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import (
     checked,
@@ -17,7 +17,6 @@ from batch_assets.ops.reporting import (
 )
 from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource
-from batch_assets.stages import conservation
 from batch_assets.stages.abandoned import read_abandoned
 from batch_assets.stages.orphans import find_orphans
 from batch_assets.store.conservation import Conservation
@@ -61,7 +60,7 @@ def audit_rows(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Count once, for the asset and its check or for one of them; no row is changed."""
     with clear_failures():
-        audit = conservation.audit_rows(Conservation(database.engine))
+        audit = Conservation(database.engine).all_rows()
     log_of(context).info(
         "Counted %s of %s.",
         plural(audit.rows, "request"),
@@ -109,7 +108,9 @@ def clear_orphans(
 
 def _evaluation(audit: Audit) -> dg.AssetCheckEvaluation:
     """What the check over every row says."""
-    return evaluation(ALL_ROWS, audit.look.misfits, audit.numbers, adds_up=audit.adds_up)
+    return conservation_evaluation(
+        ALL_ROWS, audit.look.violations, audit.numbers, adds_up=audit.adds_up
+    )
 
 
 def _buckets_table(audit: Audit) -> dg.TableMetadataValue:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from batch_assets.domain.metrics import GROUPS, figure_types
+from batch_assets.domain.metrics import GROUPS, metric_types
 
 SESSIONS: Final = dg.AssetKey("livedash_sessions")
 REQUESTS: Final = dg.AssetKey("livedash_requests")
@@ -108,7 +108,7 @@ def _metrics(name: str, group: type[Any]) -> dg.AssetSpec:
 
 def _description(name: str, group: type[Any]) -> str:
     """What the asset is and what each key means, as Markdown."""
-    types = figure_types()
+    types = metric_types()
     rows = [f"| `{one.name}` | {types[one.name].meaning}. |" for one in fields(group)]
     sentences = [
         str(group.__doc__),

@@ -8,7 +8,6 @@ from batch_assets.cli.conventions import AsJson, count, plural, print_json
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows
-from batch_assets.stages.conservation import audit_rows
 from batch_assets.store.conservation import Conservation
 
 commands = typer.Typer()
@@ -35,7 +34,7 @@ def audit(as_json: AsJson = False) -> None:
     """Prove that each request is in exactly one place; exit 1 if not."""
     # What LiveDash has done beside us is shown and is no reason to exit with 1.
     with open_database() as database:
-        counted = audit_rows(Conservation(database.engine))
+        counted = Conservation(database.engine).all_rows()
     if as_json:
         print_json(_document(counted))
     else:
@@ -58,7 +57,7 @@ def _document(audit: Audit) -> dict[str, object]:
                 "what_to_do": found.meaning.advice,
                 "ids": list(found.ids),
             }
-            for found in audit.look.misfits
+            for found in audit.look.violations
         ],
     }
 
@@ -84,13 +83,13 @@ def _show(audit: Audit) -> None:
         )
     if audit.totals.rows != audit.rows:
         shown.say(f"There are {audit.rows:,} rows in all, which is another number.")
-    _show_misfits(shown, audit)
+    _show_violations(shown, audit)
     if audit.is_clean:
         shown.say("Each request is in exactly one bucket, and the buckets add up to the rows.")
 
 
-def _show_misfits(shown: Screen, audit: Audit) -> None:
-    for found in audit.look.misfits:
+def _show_violations(shown: Screen, audit: Audit) -> None:
+    for found in audit.look.violations:
         word = "" if found.meaning.is_error else " (a warning)"
         shown.say(f"\n{found.kind}: {count(found.count)}{word}")
         shown.say(found.meaning.sentence, indent=2)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Misfit(StrEnum):
+class Violation(StrEnum):
     """What does not fit. Its ids are those of requests, unless it is about a batch or a stage."""
 
     IN_BATCH_WITHOUT_BATCH = "in_batch_without_batch"
@@ -32,7 +32,7 @@ class Misfit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a misfit means and what a person does about it."""
+    """What a violation means and what a person does about it."""
 
     is_error: bool
     """False for what LiveDash has done beside us and what mends by itself or harms nothing."""
@@ -45,97 +45,97 @@ _TO_WAITING: Final = (
     "Set its processingStatus to PENDING_BATCHING and its batchId to NULL to have it sent again."
 )
 
-MEANINGS: Final[Mapping[Misfit, Meaning]] = {
-    Misfit.IN_BATCH_WITHOUT_BATCH: Meaning(
+MEANINGS: Final[Mapping[Violation, Meaning]] = {
+    Violation.IN_BATCH_WITHOUT_BATCH: Meaning(
         True,
         "The request is BATCHING_IN_PROGRESS, but in no batch, no retry, and follows none.",
         _TO_WAITING,
     ),
-    Misfit.IN_BATCH_WITHOUT_ATTEMPT: Meaning(
+    Violation.IN_BATCH_WITHOUT_ATTEMPT: Meaning(
         True,
         "The request is in a batch of ours that does not wait for its answer.",
         "If LiveDash's tables were put back without the schema batch_assets: its answer was paid "
         f"for and is lost. {_TO_WAITING} If not, report it and keep the database as it is.",
     ),
-    Misfit.ATTEMPT_WITHOUT_ROW: Meaning(
+    Violation.ATTEMPT_WITHOUT_ROW: Meaning(
         True,
         "A batch of ours waits for an answer to a request that is not in it: it might be paid "
         "for twice.",
         "If nobody changed the request by hand or in LiveDash, report it. The answer of this "
         "batch will be discarded and its cost kept.",
     ),
-    Misfit.OPEN_IN_FINISHED_BATCH: Meaning(
+    Violation.OPEN_IN_FINISHED_BATCH: Meaning(
         True, "The batch is finished, but an attempt in it has no outcome.", _REPORT
     ),
-    Misfit.OF_ANOTHER_COMPANY: Meaning(
+    Violation.OF_ANOTHER_COMPANY: Meaning(
         True, "The request is in a batch of another company.", _REPORT
     ),
-    Misfit.WAITING_IN_BATCH: Meaning(
+    Violation.WAITING_IN_BATCH: Meaning(
         True, "The request is PENDING_BATCHING and has a batchId: nobody will take it.", _TO_WAITING
     ),
-    Misfit.FAILED_WITHOUT_ENTRY: Meaning(
+    Violation.FAILED_WITHOUT_ENTRY: Meaning(
         True,
         "The request failed in a batch of ours and is neither to be retried nor a dead letter.",
         "Send it again with `batch-assets dead-letters requeue ID --foreign`, and report it.",
     ),
-    Misfit.RETRY_AND_DEAD: Meaning(
+    Violation.RETRY_AND_DEAD: Meaning(
         True,
         "The request is to be retried and a dead letter at the same time.",
         "`batch-assets dead-letters requeue ID` puts it in one place; report it.",
     ),
-    Misfit.BATCH_COUNTERS: Meaning(
+    Violation.BATCH_COUNTERS: Meaning(
         True, "The counters of the batch do not add up to its requests.", _REPORT
     ),
-    Misfit.ANSWERED_UNCALLED: Meaning(
+    Violation.ANSWERED_UNCALLED: Meaning(
         True,
         "A live call was made that was not written down before: had the run been killed, it would "
         "have been made again.",
         _REPORT,
     ),
-    Misfit.RETRY_OVERTAKEN: Meaning(
+    Violation.RETRY_OVERTAKEN: Meaning(
         False,
         "The request is to be retried, but LiveDash has changed it meanwhile.",
         "Nothing: the entry goes when its date has come.",
     ),
-    Misfit.DEAD_OVERTAKEN: Meaning(
+    Violation.DEAD_OVERTAKEN: Meaning(
         False,
         "The request is a dead letter, but LiveDash has changed it meanwhile.",
         "`batch-assets dead-letters requeue ID` removes the entry and leaves the request alone.",
     ),
-    Misfit.LEFT_BY_LIVEDASH: Meaning(
+    Violation.LEFT_BY_LIVEDASH: Meaning(
         False,
         "The request is in a batch of LiveDash's own that has ended: nobody waits for it.",
         _TO_WAITING,
     ),
-    Misfit.FOLLOWER_OVERTAKEN: Meaning(
+    Violation.FOLLOWER_OVERTAKEN: Meaning(
         False,
         "The request shares the answer of another one, but LiveDash has changed it meanwhile.",
         "Nothing: the next run puts it back, or removes the entry.",
     ),
-    Misfit.LEADER_LOST: Meaning(
+    Violation.LEADER_LOST: Meaning(
         False,
         "The request shares the answer of another one that is not open any more.",
         "Nothing: the next run ends it with that one, or lets it take that one's place.",
     ),
-    Misfit.RETRY_AND_FOLLOWS: Meaning(
+    Violation.RETRY_AND_FOLLOWS: Meaning(
         True,
         "The request is to be retried and shares the answer of another one at the same time.",
         _REPORT,
     ),
-    Misfit.STAGE_WITHOUT_REQUEST: Meaning(
+    Violation.STAGE_WITHOUT_REQUEST: Meaning(
         False,
         "The session's stage AI_ANALYSIS is IN_PROGRESS, but none of its requests is open: nobody "
         "will ever finish it. The ids are those of sessions.",
         "`batch-assets reset-stages` or reset_stages_job sets it to what the session's requests "
         "say: COMPLETED, FAILED, or PENDING, so that LiveDash asks again.",
     ),
-    Misfit.REQUEST_WITHOUT_STAGE: Meaning(
+    Violation.REQUEST_WITHOUT_STAGE: Meaning(
         False,
         "A request of the session is open, but its stage AI_ANALYSIS is not IN_PROGRESS: LiveDash "
         "may make another request for it. The ids are those of sessions.",
         "Nothing: a run sets the stage. `batch-assets reset-stages` does so now.",
     ),
-    Misfit.IN_UNWATCHED_BATCH: Meaning(
+    Violation.IN_UNWATCHED_BATCH: Meaning(
         True,
         "The request is in a batch that an earlier installation has left half-made, whose schema "
         "was lost: nobody watches it.",
@@ -146,10 +146,10 @@ MEANINGS: Final[Mapping[Misfit, Meaning]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Misfits:
-    """All misfits of one kind."""
+class Violations:
+    """All violations of one kind."""
 
-    kind: Misfit
+    kind: Violation
     count: int
     ids: Sequence[str]
     """The first 20, sorted: of requests, or of batches or sessions."""
@@ -166,24 +166,24 @@ class Look:
 
     seen: Mapping[str, int]
     """How many things of each kind were looked at; every kind is there, zeros too."""
-    misfits: Sequence[Misfits]
+    violations: Sequence[Violations]
     """Only kinds of which there are any; errors come first."""
 
     @property
     def is_clean(self) -> bool:
         """Whether everything fits."""
-        return not self.misfits
+        return not self.violations
 
     @property
     def has_errors(self) -> bool:
         """Whether something does not fit that should never happen."""
-        return any(found.meaning.is_error for found in self.misfits)
+        return any(found.meaning.is_error for found in self.violations)
 
     @property
     def numbers(self) -> dict[str, int]:
-        """What was seen and the count of each kind of misfit; every key each time, zeros too."""
-        counts = {found.kind: found.count for found in self.misfits}
-        return {**self.seen, **{str(kind): counts.get(kind, 0) for kind in Misfit}}
+        """What was seen and the count of each kind of violation; every key each time, zeros too."""
+        counts = {found.kind: found.count for found in self.violations}
+        return {**self.seen, **{str(kind): counts.get(kind, 0) for kind in Violation}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ class Audit:
 
     @property
     def numbers(self) -> dict[str, int]:
-        """Rows, buckets, what was seen and misfits; every key each time, zeros too."""
+        """Rows, buckets, what was seen and violations; every key each time, zeros too."""
         totals = self.totals
         buckets = {name: getattr(totals, name) for name in BUCKETS}
         off = {"companies_not_adding_up": len(self.not_adding_up)}

@@ -1,9 +1,9 @@
-"""The figures of one run: what is kept, plotted and judged. Every one is there on every run.
+"""The metrics of one run: what is kept, plotted and judged. Every one is there on every run.
 
 Each class is an asset in the Catalog and a group of columns in `batch_assets.run_metric`; a field's
 name is the metadata key and the column, and ends in its unit. A field is a whole number or a float;
 `None` stands for what this run could not know, and is a gap in a plot, never a zero. What each
-figure means is written here alone: the Catalog shows it, and `docs/metrics.md` is compared with it.
+metric means is written here alone: the Catalog shows it, and `docs/metrics.md` is compared with it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,21 +13,21 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 
-def _figure(meaning: str, default: float | None) -> Any:
+def _metric(meaning: str, default: float | None) -> Any:
     return field(default=default, metadata={"meaning": meaning})
 
 
 def _unknown(meaning: str) -> Any:
-    """A figure that some runs cannot know."""
-    return _figure(meaning, None)
+    """A metric that some runs cannot know."""
+    return _metric(meaning, None)
 
 
 def _count(meaning: str) -> Any:
-    return _figure(meaning, 0)
+    return _metric(meaning, 0)
 
 
 def _amount(meaning: str) -> Any:
-    return _figure(meaning, 0.0)
+    return _metric(meaning, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Turnaround:
 
 @dataclass(frozen=True, slots=True)
 class RunMetrics:
-    """All figures of one run."""
+    """All metrics of one run."""
 
     run_id: str
     recorded_at: datetime
@@ -202,13 +202,13 @@ class RunMetrics:
     batch_turnaround: Turnaround = field(default_factory=Turnaround)
 
     def groups(self) -> Iterator[tuple[str, Mapping[str, int | float | None]]]:
-        """Each asset's name with its figures by key, in the order of declaration."""
+        """Each asset's name with its metrics by key, in the order of declaration."""
         for name in GROUPS:
             yield name, asdict(getattr(self, name))
 
-    def figures(self) -> dict[str, int | float | None]:
-        """All figures by key."""
-        return {key: value for _, figures in self.groups() for key, value in figures.items()}
+    def by_key(self) -> dict[str, int | float | None]:
+        """All metrics by key."""
+        return {key: value for _, group in self.groups() for key, value in group.items()}
 
 
 GROUPS = {
@@ -220,22 +220,22 @@ GROUPS = {
     "reliability": Reliability,
     "batch_turnaround": Turnaround,
 }
-"""The class of each group of figures, by the asset's name."""
+"""The class of each group of metrics, by the asset's name."""
 
 
 @dataclass(frozen=True, slots=True)
-class FigureType:
-    """What a figure may be, and what it means."""
+class MetricType:
+    """What a metric may be, and what it means."""
 
     is_whole: bool
     may_be_unknown: bool
     meaning: str
 
 
-def figure_types() -> dict[str, FigureType]:
-    """The type of every figure, by its key; keys are unique over all groups."""
+def metric_types() -> dict[str, MetricType]:
+    """The type of every metric, by its key; keys are unique over all groups."""
     return {
-        one.name: FigureType(
+        one.name: MetricType(
             is_whole=int in kinds,
             may_be_unknown=NoneType in kinds,
             meaning=one.metadata["meaning"],

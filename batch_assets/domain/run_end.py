@@ -1,4 +1,4 @@
-"""How things stand at the end of a run: its figures, and the companies that are furthest behind."""
+"""How things stand at the end of a run: its metrics, and the companies that are furthest behind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The figures of a run as they were recorded."""
+    """The metrics of a run as they were recorded."""
 
     metrics: RunMetrics
     companies: Sequence[CompanyBacklog]

@@ -3,8 +3,7 @@
 import dagster as dg
 
 from batch_assets.openai_batch.operations import Timeouts
-from batch_assets.ops.conservation import check_row_conservation
-from batch_assets.ops.evaluate_checks import evaluate_checks
+from batch_assets.ops.closing import check_row_conservation, evaluate_checks, record_metrics
 from batch_assets.ops.main_path import (
     check_batch_statuses,
     fetch_pending_requests,
@@ -13,7 +12,6 @@ from batch_assets.ops.main_path import (
     retry_failed_requests,
     submit_batches,
 )
-from batch_assets.ops.record_metrics import record_metrics
 from batch_assets.resources.run_executor import run_executor
 from batch_assets.resources.run_tags import EXCLUSIVE, WATCHED
 from batch_assets.settings import Settings

@@ -47,7 +47,7 @@ def prune_job(settings: Settings) -> dg.JobDefinition:
     """The job that keeps the history from growing for ever."""
     return prune.to_job(
         name="prune_job",
-        description="Deletes old figures, and old runs and events of Dagster's.",
+        description="Deletes old metrics, and old runs and events of Dagster's.",
         executor_def=run_executor,
         # One statement may take five minutes after the op's time is up.
         tags={**WATCHED, "dagster/max_runtime": str(round(settings.op_seconds + 600))},

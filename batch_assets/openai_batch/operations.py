@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Operation(StrEnum):
-    """A call to the API, by the name that errors, breakers and figures give it."""
+    """A call to the API, by the name that errors, breakers and metrics give it."""
 
     UPLOAD = "upload"
     CREATE_BATCH = "create_batch"

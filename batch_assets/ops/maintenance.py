@@ -28,9 +28,9 @@ def prune_history(
     pipeline: PipelineResource,
     wiring: WiringResource,
 ) -> int:
-    """Delete figures, measurements, runs and events that are older than is asked for.
+    """Delete metrics, measurements, runs and events that are older than is asked for.
 
-    Nothing that was paid for goes, no active run, and no run with an asset's latest figures.
+    Nothing that was paid for goes, no active run, and no run with an asset's latest metrics.
     """
     days = wiring.settings.monitoring_retention_days
     with open_history(database.engine, wiring.endpoints, context.instance) as history:

@@ -124,7 +124,7 @@ def tag_run(context: dg.OpExecutionContext, tags: Mapping[str, object]) -> None:
 def materialize(
     context: dg.OpExecutionContext, key: dg.AssetKey | str, entries: Mapping[str, Any]
 ) -> None:
-    """Let the Catalog and the plots of an asset show figures."""
+    """Let the Catalog and the plots of an asset show metrics."""
     context.log_event(dg.AssetMaterialization(key, metadata=shown(entries)))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from batch_assets.domain.batches import Written
-from batch_assets.domain.conservation import Misfits
+from batch_assets.domain.conservation import Violations
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.wording import about_cost, of_unpriced, plural, span
 from batch_assets.resources.company_cache import ActiveCompanies
@@ -147,12 +147,12 @@ def of_sending(report: SubmitReport, held_because: str) -> str:
     return " ".join(said)
 
 
-def of_conservation(misfits: Sequence[Misfits], numbers: Mapping[str, int]) -> str:
+def of_conservation(violations: Sequence[Violations], numbers: Mapping[str, int]) -> str:
     """Whether everything fits."""
-    if not misfits:
+    if not violations:
         looked = _counted({name.replace("_", " "): number for name, number in numbers.items()})
         return f"Each request is in exactly one bucket; looked at: {looked or 'nothing is open'}."
-    found = ", ".join(f"{one.count:,} {one.kind}" for one in misfits)
+    found = ", ".join(f"{one.count:,} {one.kind}" for one in violations)
     return f"Not everything fits: {found}. The check open_rows_conserved names them."
 
 

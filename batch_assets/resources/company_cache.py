@@ -49,7 +49,7 @@ class ActiveCompanies:
 
     @property
     def use(self) -> LookupUse:
-        """The same as figures of a run."""
+        """The same as metrics of a run."""
         return LookupUse(
             active_companies=len(self.companies),
             lookup_hits=self.hits,

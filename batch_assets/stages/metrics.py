@@ -2,7 +2,6 @@
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Final
 
 from batch_assets.domain.batches import Written
 from batch_assets.domain.failures import FailureKind
@@ -24,15 +23,11 @@ from batch_assets.stages.submit import SubmitReport
 from batch_assets.stages.synchronous_requests import SynchronousRows
 from batch_assets.store.metrics import Metrics
 
-MARGIN_SECONDS: Final = 1.0
-"""So that what happened in a run's first moment is among what is looked at."""
-
 
 def record_metrics(metrics: Metrics, run: RunState, *, run_id: str, mode: str) -> RunEnd:
     """Complete what is known of a run by what the database knows, and keep it; one statement."""
     known = known_metrics(run, run_id=run_id, mode=mode)
-    since = known.throughput.run_seconds + MARGIN_SECONDS
-    return metrics.record(known, known_waiting(run), since)
+    return metrics.record(known, known_waiting(run), run.summary().look_back_seconds)
 
 
 def known_metrics(run: RunState, *, run_id: str, mode: str) -> RunMetrics:

@@ -1,4 +1,4 @@
-"""Old history goes: figures, measurements, and what Dagster keeps of runs.
+"""Old history goes: metrics, measurements, and what Dagster keeps of runs.
 
 Never what was paid for or is to be done: no conversation, batch, attempt or dead letter. All of it
 in bounded steps, so that nothing is locked for long and a run that is cut short has only done less.

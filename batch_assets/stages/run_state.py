@@ -128,6 +128,11 @@ class RunSummary:
         """How long ago the run began."""
         return max(0.0, time.time() - self.began_at)
 
+    @property
+    def look_back_seconds(self) -> float:
+        """The same, and what happened in the run's first moment is in it for certain."""
+        return self.seconds + 1.0
+
 
 class RunState:
     """What the stages of one run have come to."""

@@ -22,7 +22,7 @@ CLAIM_SECONDS: Final = 300.0
 
 
 class Alerts(EngineQueries):
-    """The figures of recent runs, the state of the alerts, and what each receiver has heard."""
+    """The metrics of recent runs, the state of the alerts, and what each receiver has heard."""
 
     @retry_lost
     def recent(self, window_seconds: float, receivers: Mapping[str, str] | None = None) -> Recent:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from batch_assets.domain.conservation import Audit, CompanyRows, Look, Misfit, Misfits
+from batch_assets.domain.conservation import Audit, CompanyRows, Look, Violation, Violations
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
@@ -47,17 +47,17 @@ class Conservation(EngineQueries):
             "intake_leftovers": counted.intake_leftovers,
             "entries_of_deleted": counted.entries_of_deleted,
         }
-        look = Look({**look.seen, **leftovers}, look.misfits)
+        look = Look({**look.seen, **leftovers}, look.violations)
         return Audit(companies=companies, look=look, rows=counted.rows)
 
 
 def _look(rows: Iterable[Row[Any]]) -> Look:
     seen: dict[str, int] = {}
-    misfits = []
+    violations = []
     for row in rows:
         if row.kind.startswith(_SEEN):
             seen[row.kind.removeprefix(_SEEN)] = row.things
         else:
-            misfits.append(Misfits(Misfit(row.kind), row.things, tuple(row.ids)))
-    misfits.sort(key=lambda found: (not found.meaning.is_error, found.kind))
-    return Look(seen, misfits)
+            violations.append(Violations(Violation(row.kind), row.things, tuple(row.ids)))
+    violations.sort(key=lambda found: (not found.meaning.is_error, found.kind))
+    return Look(seen, violations)

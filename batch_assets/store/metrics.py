@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, bindparam, column, select
 from sqlalchemy.dialects.postgresql import insert
 
-from batch_assets.domain.metrics import GROUPS, RunMetrics, figure_types
+from batch_assets.domain.metrics import GROUPS, RunMetrics, metric_types
 from batch_assets.domain.report_data import (
     CostReport,
     DayCost,
@@ -44,9 +44,9 @@ SEEN: Final = (
     ),
     *("turnaround_p99_seconds", "oldest_in_flight_seconds"),
 )
-"""The figures that the database knows; all others come from the run."""
+"""The metrics that the database knows; all others come from the run."""
 
-KEYS: Final = ("run_id", "recorded_at", "mode", *figure_types())
+KEYS: Final = ("run_id", "recorded_at", "mode", *metric_types())
 """What is kept of each run, in the order of declaration."""
 _COLUMNS: Final = run_metric.columns
 
@@ -56,13 +56,13 @@ class Metrics(EngineQueries):
 
     @retry_lost
     def record(self, known: RunMetrics, waiting: Waiting | None, run_seconds: float) -> RunEnd:
-        """Complete and keep the figures of a run that began so many seconds ago.
+        """Complete and keep the metrics of a run that began so many seconds ago.
 
         Of `known`, what is named in `SEEN` is not looked at. Without `waiting` it is not known what
         waits. The statement reads what is open and what the last day has settled, whatever the
         history.
         """
-        parameters = {name: value for name, value in known.figures().items() if name not in SEEN}
+        parameters = {name: value for name, value in known.by_key().items() if name not in SEEN}
         which = {"run_id": known.run_id, "mode": known.mode}
         asked = _asked(known, waiting, run_seconds)
         with self.autocommit.connect() as connection:
@@ -104,7 +104,7 @@ def _metrics(row: Mapping[str, Any]) -> RunMetrics:
 
 
 def _record() -> Any:
-    """The insert: its columns are those of the table, so that a new figure needs no other list."""
+    """The insert: its columns are those of the table, so that a new metric needs no other list."""
     seen = (
         SQL["seen"]
         .columns(*(column(name, _COLUMNS[name].type) for name in SEEN), column("companies", JSON))
@@ -140,7 +140,7 @@ class MetricHistory(EngineQueries):
     """Reads `run_metric`, and what batches have cost."""
 
     def runs(self, since: datetime, until: datetime) -> Iterator[Mapping[str, Any]]:
-        """The figures of the runs that ended from `since` on and before `until`, oldest first.
+        """The metrics of the runs that ended from `since` on and before `until`, oldest first.
 
         Streamed in one transaction, so that a year takes no more memory than a day.
         """

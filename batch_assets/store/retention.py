@@ -20,7 +20,7 @@ class Measurements(EngineQueries):
 
     @retry_lost
     def metrics_before(self, before: datetime) -> int:
-        """How many runs' figures are older."""
+        """How many runs' metrics are older."""
         return self._count("count_metrics", before)
 
     @retry_lost

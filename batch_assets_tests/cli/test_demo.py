@@ -114,7 +114,7 @@ def test_one_that_is_cut_off_and_two_whole_ones(project_copy: Path) -> None:
         assert unanalysed(connection) == 1
         first_runs = runs(connection)
         assert first_runs >= 3
-        # One of them has drawn the pictures; each of the others has left its figures, and the one
+        # One of them has drawn the pictures; each of the others has left its metrics, and the one
         # that was cut off may have.
         assert figures(connection) in {first_runs - 1, first_runs}
         assert plotted(connection) == {*GROUPS, *PICTURES}

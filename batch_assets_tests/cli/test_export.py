@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.metrics import RunMetrics, figure_types
+from batch_assets.domain.metrics import RunMetrics, metric_types
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.metrics import COMPANY_KEYS, KEYS
 from batch_assets.store.tables.runs import run_metric
@@ -24,7 +24,7 @@ HOURS = (1, 2, 30, 400)
 
 @pytest.fixture
 def configured(database_url: str, engine: Engine) -> dict[str, str]:
-    """A database with some runs' figures, and settled batches of two companies."""
+    """A database with some runs' metrics, and settled batches of two companies."""
     with engine.begin() as connection:
         connection.execute(run_metric.insert(), [row(hours) for hours in HOURS])
         for number, name in enumerate(["Vér & Fils", "Zorggroep Oost"]):
@@ -47,7 +47,7 @@ def configured(database_url: str, engine: Engine) -> dict[str, str]:
 
 def row(hours: int) -> dict[str, Any]:
     known = RunMetrics(f"run-{hours}", NOW - timedelta(hours=hours), "optimized")
-    given = {"recorded_at": known.recorded_at, "mode": known.mode, **known.figures()}
+    given = {"recorded_at": known.recorded_at, "mode": known.mode, **known.by_key()}
     return {"run_id": known.run_id, **given, "cost_eur": hours / 8}
 
 
@@ -80,7 +80,7 @@ def test_csv_has_a_header_of_keys_and_goes_into_a_file(
     shown = typed(*asked, **configured)
     assert (shown.code, shown.out, shown.err) == (0, "", "")
     rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
-    assert list(rows[0]) == ["run_id", "recorded_at", "mode", *figure_types()]
+    assert list(rows[0]) == ["run_id", "recorded_at", "mode", *metric_types()]
     assert [one["run_id"] for one in rows] == ["run-30", "run-2", "run-1"]
     assert (rows[0]["cost_eur"], rows[0]["waiting_requests"]) == ("3.75", "")
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_meant_is_one_sentence(
     assert outcome.err.count("\n") == 1
 
 
-def test_old_figures_are_counted_and_then_deleted(
+def test_old_metrics_are_counted_and_then_deleted(
     typed: Type, configured: dict[str, str], dagster_home: str, engine: Engine
 ) -> None:
     create_dagster_schema(configured["DATABASE_URL"])

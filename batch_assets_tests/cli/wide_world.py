@@ -60,7 +60,7 @@ class World:
 
 
 def make_world(database_url: str, api: RunningServer, home: str, spool: Path) -> World:
-    """Fill a migrated database: dead letters, requests that wait, a batch under way, a misfit."""
+    """Fill a migrated database: dead letters, what waits and is under way, and a violation."""
     world = World(
         {
             "DATABASE_URL": database_url,

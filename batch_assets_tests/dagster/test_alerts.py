@@ -47,9 +47,9 @@ def run(
     return partial(run_job, database_url, base_url=api.base_url, environ=environ)
 
 
-def record(engine: Engine, **figures: float | None) -> None:
+def record(engine: Engine, **metrics: float | None) -> None:
     with engine.begin() as connection:
-        make_run_metric(connection, figures)
+        make_run_metric(connection, metrics)
 
 
 def delivered(receiver: ScriptedServer) -> list[dict[str, object]]:

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.conservation import Misfit
-from batch_assets.ops.conservation import ASSET
+from batch_assets.domain.conservation import Violation
+from batch_assets.ops.check_results import ASSET
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import evaluations, failed_ops, failure_of, metadata_of
@@ -33,8 +33,8 @@ def numbers(said: dg.AssetCheckEvaluation) -> dict[str, object]:
     return {name: entry.value for name, entry in said.metadata.items() if name != "misfits"}
 
 
-def misfits(said: dg.AssetCheckEvaluation) -> dict[str, dict[str, object]]:
-    """The table of misfits, by kind."""
+def violations(said: dg.AssetCheckEvaluation) -> dict[str, dict[str, object]]:
+    """The table of violations, by kind."""
     return {str(record["kind"]): record for record in records(said.metadata["misfits"])}
 
 
@@ -53,7 +53,7 @@ def test_an_idle_a_busy_and_a_broken_run(run: Run, engine: Engine) -> None:
     assert idle.passed
     assert idle.check_name == "open_rows_conserved"
     assert set(numbers(idle).values()) == {0}
-    assert set(map(str, Misfit)) < set(numbers(idle))
+    assert set(map(str, Violation)) < set(numbers(idle))
 
     add_requests(engine, 10)
     busy_run = run()
@@ -72,8 +72,8 @@ def test_an_idle_a_busy_and_a_broken_run(run: Run, engine: Engine) -> None:
     broken = checked(broken_run)
     assert not broken.passed
     assert broken.severity is dg.AssetCheckSeverity.ERROR
-    assert misfits(broken)["batch_counters"]["ids"] == batch_id
-    assert "report it" in str(misfits(broken)["batch_counters"]["what_to_do"])
+    assert violations(broken)["batch_counters"]["ids"] == batch_id
+    assert "report it" in str(violations(broken)["batch_counters"]["what_to_do"])
     assert "batch_counters: 1." in str(broken.description)
 
 
@@ -114,7 +114,7 @@ def test_the_audit_counts_every_row(run: Run, engine: Engine, instance: dg.Dagst
         )
     broken = checked(run(job_name="audit_job"))
     assert not broken.passed
-    assert misfits(broken)["in_batch_without_batch"]["ids"] == ids[3]
+    assert violations(broken)["in_batch_without_batch"]["ids"] == ids[3]
     assert numbers(broken)["companies_not_adding_up"] == 1
     key = dg.AssetCheckKey(ASSET, "all_rows_conserved")
     history = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)

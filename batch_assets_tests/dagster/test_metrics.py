@@ -1,4 +1,4 @@
-"""Each run of the job gives every figure of every asset, and they are what happened."""
+"""Each run of the job gives every metric of every asset, and they are what happened."""
 
 import json
 import time
@@ -12,17 +12,17 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.metrics import GROUPS, figure_types
+from batch_assets.domain.metrics import GROUPS, metric_types
 from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets_tests.dagster.conftest import ANSWER, RunJob
 from batch_assets_tests.dagster.reading import failed_ops
 from batch_assets_tests.factories import make_company, make_requests
 
 Run = Callable[..., dg.ExecuteInProcessResult]
-Figures = dict[str, dict[str, Any]]
+Metrics = dict[str, dict[str, Any]]
 
 NONSENSE = "onzin-7c1"
-MAY_BE_UNKNOWN = {key for key, kind in figure_types().items() if kind.may_be_unknown}
+MAY_BE_UNKNOWN = {key for key, kind in metric_types().items() if kind.may_be_unknown}
 PATIENCE_SECONDS = 20
 
 
@@ -44,7 +44,7 @@ def run(run_job: RunJob, database_url: str, api: RunningServer) -> Run:
     return partial(run_job, database_url, base_url=api.base_url)
 
 
-def figures(result: dg.ExecuteInProcessResult) -> Figures:
+def metrics_of(result: dg.ExecuteInProcessResult) -> Metrics:
     """What a run has reported, by asset; exactly one event for each of them."""
     events = result.asset_materializations_for_node("record_metrics")
     assert [event.asset_key.to_user_string() for event in events] == list(GROUPS)
@@ -63,11 +63,11 @@ def companies(result: dg.ExecuteInProcessResult) -> list[Mapping[str, Any]]:
     return [record.data for record in table.records]
 
 
-def flat(found: Figures) -> dict[str, Any]:
+def flat(found: Metrics) -> dict[str, Any]:
     return {key: value for group in found.values() for key, value in group.items()}
 
 
-def check_every_key(found: Figures) -> None:
+def check_every_key(found: Metrics) -> None:
     for name, group in GROUPS.items():
         keys = {one.name for one in fields(group)}
         assert keys - MAY_BE_UNKNOWN <= set(found[name]) <= keys
@@ -108,7 +108,7 @@ def costs_by_outcome(engine: Engine) -> dict[str, float]:
 def test_idle_submitting_reading_and_idle_again(
     run: Run, engine: Engine, instance: dg.DagsterInstance
 ) -> None:
-    idle = figures(run())
+    idle = metrics_of(run())
     check_every_key(idle)
     assert {idle["throughput"][key] for key in ("submitted_requests", "completed_requests")} == {0}
     assert (idle["backlog"]["waiting_requests"], idle["money"]["cost_eur"]) == (0, 0)
@@ -117,12 +117,12 @@ def test_idle_submitting_reading_and_idle_again(
     nonsense, gone = bring_in(engine)
     check_submitted(run())
     delete_session_of(engine, gone)
-    read = figures(until(run, lambda found: found["throughput"]["settled_batches"] == 1))
+    read = metrics_of(until(run, lambda found: found["throughput"]["settled_batches"] == 1))
     check_read(read, engine)
     assert retried_or_dead(engine) == {nonsense}
 
     last_run = run()
-    last = figures(last_run)
+    last = metrics_of(last_run)
     check_every_key(last)
     assert (last["money"]["cost_eur"], last["throughput"]["completed_requests"]) == (0, 0)
     assert last["money"]["day_cost_eur"] == pytest.approx(read["money"]["cost_eur"])
@@ -150,7 +150,7 @@ def bring_in(engine: Engine) -> tuple[str, str]:
 
 
 def check_submitted(sent: dg.ExecuteInProcessResult) -> None:
-    found = figures(sent)
+    found = metrics_of(sent)
     check_every_key(found)
     assert found["throughput"]["submitted_requests"] == 14
     assert found["throughput"]["submit_seconds"] > 0
@@ -163,7 +163,7 @@ def check_submitted(sent: dg.ExecuteInProcessResult) -> None:
     assert (table["Small"]["waiting_requests"], table["Big"]["requests_in_batches"]) == (3, 14)
 
 
-def check_read(read: Figures, engine: Engine) -> None:
+def check_read(read: Metrics, engine: Engine) -> None:
     """Twelve analyses, one failure and one answer that nobody wants any more."""
     check_every_key(read)
     throughput, reliability, money = read["throughput"], read["reliability"], read["money"]
@@ -194,12 +194,12 @@ def delete_session_of(engine: Engine, request_id: str) -> None:
         )
 
 
-def until(run: Run, is_it: Callable[[Figures], bool]) -> dg.ExecuteInProcessResult:
-    """Run the job until a run's figures are those that are waited for."""
+def until(run: Run, is_it: Callable[[Metrics], bool]) -> dg.ExecuteInProcessResult:
+    """Run the job until a run's metrics are those that are waited for."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < give_up_at:
         result = run()
-        if is_it(figures(result)):
+        if is_it(metrics_of(result)):
             return result
     raise AssertionError("no run did what was waited for")
 
@@ -225,7 +225,7 @@ def test_a_run_that_fails_and_one_whose_backlog_is_not_known(
         make_requests(connection, make_company(connection), 10)
     refused = run(environ={"ENABLE_BATCH_OPTIMIZATION": "false"})
     assert failed_ops(refused) == {"submit_batches"}
-    found = figures(refused)
+    found = metrics_of(refused)
     check_every_key(found)
     assert found["throughput"]["submitted_requests"] == 0
     assert found["backlog"]["waiting_requests"] == 10
@@ -245,7 +245,7 @@ def test_a_run_that_fails_and_one_whose_backlog_is_not_known(
         )
     unknown = run()
     assert "fetch_pending_requests" in failed_ops(unknown)
-    found = figures(unknown)
+    found = metrics_of(unknown)
     check_every_key(found)
     assert not {"waiting_requests", "oldest_wait_seconds"} & set(found["backlog"])
     assert rows(engine)[-1]["waiting_requests"] is None

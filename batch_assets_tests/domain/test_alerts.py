@@ -22,7 +22,7 @@ from batch_assets.domain.alerts.records import (
     Verdict,
 )
 from batch_assets.domain.alerts.rules import RULES, blame, changes, judge, judge_outcome
-from batch_assets.domain.metrics import GROUPS, figure_types
+from batch_assets.domain.metrics import GROUPS, metric_types
 from batch_assets.receivers.receiver import Sender, notification_of
 from batch_assets.receivers.webhook import body_of
 from batch_assets.settings import setting_names
@@ -313,14 +313,14 @@ def test_every_command_and_setting_that_is_advised_exists() -> None:
     assert {"BATCH_TIMEOUT_HOURS", "BATCH_DAY_MAX_COST_EUR"} <= settings
     assert settings <= set(setting_names())
     figures = set(re.findall(r"\b\w+_seconds\b", said))
-    assert figures <= set(figure_types())
+    assert figures <= set(metric_types())
 
 
 def with_fault(name: str) -> list[Fault]:
     return [fault for fault in FAULTS if fault.alert == name][:1]
 
 
-def test_every_alert_is_a_check_of_a_group_of_figures() -> None:
+def test_every_alert_is_a_check_of_a_group_of_metrics() -> None:
     assert {rule.asset for rule in RULES.values()} == set(GROUPS)
     assert all(rule.description for rule in RULES.values())
 

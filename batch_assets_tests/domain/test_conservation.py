@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-from batch_assets.domain.conservation import MEANINGS, Misfit
+from batch_assets.domain.conservation import MEANINGS, Violation
 
 PAGE = Path(__file__).parents[2] / "docs" / "dead_letters.md"
 
 
 def test_each_kind_has_a_meaning_and_is_in_the_docs() -> None:
     shown = re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    warnings = {kind: "(a warning" in means for kind, means in shown if kind in set(Misfit)}
-    assert warnings == {str(kind): not MEANINGS[kind].is_error for kind in Misfit}
+    warnings = {kind: "(a warning" in means for kind, means in shown if kind in set(Violation)}
+    assert warnings == {str(kind): not MEANINGS[kind].is_error for kind in Violation}

@@ -144,7 +144,7 @@ def test_nothing_of_what_was_given_up_is_waited_for(lab: Lab, status: str) -> No
     assert lab.bucket_counts() == {"waiting": 3}
 
 
-def test_the_waste_is_among_the_figures_and_counts_for_the_day(lab: Lab) -> None:
+def test_the_waste_is_among_the_metrics_and_counts_for_the_day(lab: Lab) -> None:
     batch_id, ids = stuck(lab, "finalizing")
     abandon(lab, batch_id)
     lab.ingest()

@@ -66,9 +66,9 @@ def both(audience: Audience, incidents: PagerDutyServer) -> Iterator[Audience]:
         yield replace(audience, receivers=[*audience.receivers, pagerduty])
 
 
-def record(engine: Engine, **figures: float | None) -> None:
+def record(engine: Engine, **metrics: float | None) -> None:
     with engine.begin() as connection:
-        make_run_metric(connection, figures)
+        make_run_metric(connection, metrics)
 
 
 def age(engine: Engine, minutes: float) -> None:

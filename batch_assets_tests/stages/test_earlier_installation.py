@@ -156,7 +156,9 @@ def test_a_schema_that_is_dropped_with_batches_at_every_stage(
     lose_schema(lab)
     rows = lab.desk.column('SELECT id FROM public."AIProcessingRequest"')
 
-    named = {str(one.kind): one.count for one in Conservation(own_engine).all_rows().look.misfits}
+    named = {
+        str(one.kind): one.count for one in Conservation(own_engine).all_rows().look.violations
+    }
     assert named["in_unwatched_batch"] == 8, "one of the half-read has its answer"
     lab.recover()
     assert lab.batches() == [], "until somebody has confirmed, nothing is known of whose it is"

@@ -114,7 +114,7 @@ def test_what_went_wrong_is_added_up_over_the_stages() -> None:
         check=RecoverReport(adopted=1, released=2, released_requests=30),
     )
     known = known_metrics(run, run_id="run-1", mode="auto")
-    found = known.figures()
+    found = known.by_key()
     expected = {
         "settled_batches": 6,
         "failed_batches": 1,

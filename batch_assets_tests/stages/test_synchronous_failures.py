@@ -279,5 +279,5 @@ def test_an_answer_for_which_no_call_was_written_down_is_found(lab: Lab) -> None
     failed(lab, 2)
     on(lab).retry_failed()
     lab.desk.do("UPDATE batch_assets.attempt SET called_at = NULL")
-    (found,) = Conservation(lab.desk.engine).open_rows(600).misfits
+    (found,) = Conservation(lab.desk.engine).open_rows(600).violations
     assert (found.kind, found.count) == ("answered_uncalled", 2)

@@ -29,9 +29,9 @@ def alerts(engine: Engine) -> Alerts:
     return Alerts(engine)
 
 
-def record(engine: Engine, minutes_ago: float = 0, **figures: float | None) -> None:
+def record(engine: Engine, minutes_ago: float = 0, **metrics: float | None) -> None:
     with engine.begin() as connection:
-        make_run_metric(connection, figures, age=timedelta(minutes=minutes_ago))
+        make_run_metric(connection, metrics, age=timedelta(minutes=minutes_ago))
 
 
 def do(engine: Engine, statement: str, **parameters: object) -> None:

@@ -154,7 +154,7 @@ def test_none_is_given_that_no_statement_needs(granted: Roles, runner: psycopg.C
                     unneeded.append((place, word))
             finally:
                 granted.do(f"GRANT {given} ON {place} TO {{runner}}")
-    # These are built by SQLAlchemy: whether the database is migrated, and a run's figures.
+    # These are built by SQLAlchemy: whether the database is migrated, and a run's metrics.
     assert unneeded == [
         ("batch_assets.alembic_version", "SELECT"),
         ("batch_assets.run_metric", "INSERT"),

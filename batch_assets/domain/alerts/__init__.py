@@ -1,4 +1,4 @@
-"""When an alert is raised, why, and what to do about it. Pure: figures in, verdicts out.
+"""When an alert is raised, why, and what to do about it. Pure: metrics in, verdicts out.
 
 `measures` measures, `rules` compares with the limits and with what was raised before, `advice` says
 what a person does. Nothing here holds the text of a conversation.

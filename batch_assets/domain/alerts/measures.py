@@ -1,6 +1,6 @@
 """What each alert measures: a share of many, a speed, an age, a count or a sum, with its sentence.
 
-A rate over too few says nothing, and neither does a figure that no run has recorded.
+A rate over too few says nothing, and neither does a metric that no run has recorded.
 """
 
 from typing import Final
@@ -132,13 +132,13 @@ def batch_age(recent: Recent, limits: Limits) -> Measure:
     if (recent.turnaround_batches or 0) >= USUAL_BATCHES:
         usual = recent.turnaround_p99_seconds
     limit = max(limits.batch_age_seconds, min(usual or 0, limits.batch_timeout_seconds))
-    # Without a batch there is none that is too old; without figures nobody knows.
+    # Without a batch there is none that is too old; without metrics nobody knows.
     age = recent.oldest_in_flight_seconds
     if age is None and recent.batches_in_flight == 0:
         age = 0.0
     is_overdue = age is not None and age > limits.batch_timeout_seconds
     if age is None:
-        sentence = _no_figures(limits)
+        sentence = _no_metrics(limits)
     else:
         sentence = (
             f"The oldest batch on the server was submitted {_duration(age)} ago "
@@ -165,7 +165,7 @@ def failed_batch(recent: Recent, limits: Limits) -> Measure:
     sentence = (
         f"The server has refused or failed {failed:,} whole batches within {_window(limits)}."
         if failed is not None
-        else _no_figures(limits)
+        else _no_metrics(limits)
     )
     numbers: dict[str, Number] = {"failed_batches": failed, "threshold_batches": 0}
     return Measure(failed, 0, sentence, numbers, Severity.ERROR)
@@ -240,7 +240,7 @@ def backlog_age(recent: Recent, limits: Limits) -> Measure:
     if wait is None and recent.waiting_requests == 0:
         wait = 0.0
     if wait is None:
-        sentence = _no_figures(limits)
+        sentence = _no_metrics(limits)
     elif recent.waiting_requests == 0:
         sentence = "No request waits."
     else:
@@ -357,14 +357,14 @@ def _percent(part: int | None, whole: int | None, least: int) -> float | None:
 def _too_few(count: int | None, what: str, limits: Limits) -> str:
     """That a rate would be over too few things, or that nobody has counted them."""
     if count is None:
-        return _no_figures(limits)
+        return _no_metrics(limits)
     return (
         f"Not enough to say: {count:,} {what} within {_window(limits)}, "
         f"of which there must be {limits.min_requests:,}."
     )
 
 
-def _no_figures(limits: Limits) -> str:
+def _no_metrics(limits: Limits) -> str:
     """That no run has recorded what is asked for."""
     return f"Not enough to say: no run within {_window(limits)} has recorded it."
 

@@ -67,7 +67,7 @@ class AlertState:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """What one look at the figures of the recent runs has seen; `None` is what nobody knows.
+    """What one look at the metrics of the recent runs has seen; `None` is what nobody knows.
 
     Sums are over the window, gauges are the newest run's if that is within the window.
     """
@@ -76,7 +76,7 @@ class Recent:
     installation_id: str
     database: str
     runs: int = 0
-    """Runs within the window whose figures are known."""
+    """Runs within the window whose metrics are known."""
     completed_requests: int | None = None
     failed_requests: int | None = None
     moved_requests: int | None = None

@@ -32,7 +32,7 @@ class Rule:
     """One alert."""
 
     asset: str
-    """The asset of which it is a check: a group of figures."""
+    """The asset of which it is a check: a group of metrics."""
     description: str
     measure: Callable[[Recent, Limits], Measure]
 

@@ -124,7 +124,7 @@ class Strategy:
         return query_report(self._chooser.toggle, measured, self._choices(measured))
 
     def use(self) -> QueryUse:
-        """What was done up to now, as figures of a run."""
+        """What was done up to now, as metrics of a run."""
         totals = self.totals()
         return query_use(totals, self._choices(totals))
 

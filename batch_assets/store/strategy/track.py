@@ -152,7 +152,7 @@ def query_report(
 
 
 def query_use(measured: Mapping[Key, Totals], choices: Mapping[str, Choice]) -> QueryUse:
-    """What was measured, as figures of a run."""
+    """What was measured, as metrics of a run."""
     work = {key: totals for key, totals in measured.items() if key.purpose is Purpose.WORK}
     whole, spent = sum(work.values(), Totals()), _spent(measured, choices)
     optimized = sum(

@@ -19,11 +19,11 @@ from sqlalchemy import (
     text,
 )
 
-from batch_assets.domain.metrics import FigureType, figure_types
+from batch_assets.domain.metrics import MetricType, metric_types
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
 
 
-def _figure(name: str, of: FigureType) -> Column[Any]:
+def _figure(name: str, of: MetricType) -> Column[Any]:
     return Column(name, BigInteger if of.is_whole else Double, nullable=of.may_be_unknown)
 
 
@@ -34,7 +34,7 @@ run_metric = Table(
     Column("run_id", Text, nullable=False),
     moment("recorded_at", required=True),
     Column("mode", Text, nullable=False),
-    *(_figure(name, of) for name, of in figure_types().items()),
+    *(_figure(name, of) for name, of in metric_types().items()),
     Index(None, "recorded_at"),
     Index(None, "run_id", unique=True),
     schema=OWN_SCHEMA,

@@ -389,7 +389,8 @@ def test_a_look_at_what_is_open(desk: Desk) -> None:
     assert len(plans.all) == 1
     # What is to be retried is in progress as well, in no batch.
     in_progress = open_rows + desk.value("SELECT count(*) FROM batch_assets.retry")
-    assert (seen[0].seen["rows_in_batch"], seen[0].is_clean) == (in_progress, True), seen[0].misfits
+    (look, *_) = seen
+    assert (look.seen["rows_in_batch"], look.is_clean) == (in_progress, True), look.violations
 
 
 def test_the_alerts_are_judged_by_the_last_day_alone(desk: Desk) -> None:

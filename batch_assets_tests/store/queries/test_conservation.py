@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine
 
-from batch_assets.domain.conservation import BUCKETS, Look, Misfit
+from batch_assets.domain.conservation import BUCKETS, Look, Violation
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.protocol import Queries
 from batch_assets_tests.factories import make_external_batch, make_request, make_session
@@ -29,7 +29,7 @@ HOUR = 3_600.0
 
 
 def kinds(look: Look) -> dict[str, list[str]]:
-    return {str(found.kind): list(found.ids) for found in look.misfits}
+    return {str(found.kind): list(found.ids) for found in look.violations}
 
 
 def looks(desk: Desk) -> tuple[Look, Look]:
@@ -194,28 +194,30 @@ def dead_overtaken(desk: Desk) -> str:
 @pytest.mark.parametrize(
     ("kind", "make"),
     [
-        (Misfit.IN_BATCH_WITHOUT_BATCH, in_no_batch),
-        (Misfit.IN_BATCH_WITHOUT_ATTEMPT, without_attempt),
-        (Misfit.ATTEMPT_WITHOUT_ROW, without_row),
-        (Misfit.OPEN_IN_FINISHED_BATCH, open_in_finished),
-        (Misfit.OF_ANOTHER_COMPANY, of_another_company),
-        (Misfit.WAITING_IN_BATCH, waiting_in_batch),
-        (Misfit.FAILED_WITHOUT_ENTRY, without_entry),
-        (Misfit.RETRY_AND_DEAD, retry_and_dead),
-        (Misfit.BATCH_COUNTERS, counters),
-        (Misfit.BATCH_COUNTERS, missing_attempt),
-        (Misfit.RETRY_OVERTAKEN, retry_overtaken),
-        (Misfit.DEAD_OVERTAKEN, dead_overtaken),
-        (Misfit.IN_BATCH_WITHOUT_BATCH, put_off_without_entry),
-        (Misfit.RETRY_AND_FOLLOWS, retry_and_follows),
-        (Misfit.FOLLOWER_OVERTAKEN, follower_overtaken),
-        (Misfit.LEADER_LOST, leader_lost),
+        (Violation.IN_BATCH_WITHOUT_BATCH, in_no_batch),
+        (Violation.IN_BATCH_WITHOUT_ATTEMPT, without_attempt),
+        (Violation.ATTEMPT_WITHOUT_ROW, without_row),
+        (Violation.OPEN_IN_FINISHED_BATCH, open_in_finished),
+        (Violation.OF_ANOTHER_COMPANY, of_another_company),
+        (Violation.WAITING_IN_BATCH, waiting_in_batch),
+        (Violation.FAILED_WITHOUT_ENTRY, without_entry),
+        (Violation.RETRY_AND_DEAD, retry_and_dead),
+        (Violation.BATCH_COUNTERS, counters),
+        (Violation.BATCH_COUNTERS, missing_attempt),
+        (Violation.RETRY_OVERTAKEN, retry_overtaken),
+        (Violation.DEAD_OVERTAKEN, dead_overtaken),
+        (Violation.IN_BATCH_WITHOUT_BATCH, put_off_without_entry),
+        (Violation.RETRY_AND_FOLLOWS, retry_and_follows),
+        (Violation.FOLLOWER_OVERTAKEN, follower_overtaken),
+        (Violation.LEADER_LOST, leader_lost),
     ],
 )
-def test_what_does_not_fit_is_named(desk: Desk, kind: Misfit, make: Callable[[Desk], str]) -> None:
+def test_what_does_not_fit_is_named(
+    desk: Desk, kind: Violation, make: Callable[[Desk], str]
+) -> None:
     offender = make(desk)
     of_open, of_all = looks(desk)
-    for look in (of_all,) if kind is Misfit.WAITING_IN_BATCH else (of_open, of_all):
+    for look in (of_all,) if kind is Violation.WAITING_IN_BATCH else (of_open, of_all):
         found = kinds(look)
         assert found.get(str(kind)) == [offender], found
         assert look.numbers[kind] == 1
@@ -317,16 +319,16 @@ def test_many_are_counted_and_twenty_named(desk: Desk) -> None:
     _, ids = desk.submitted(25)
     desk.do('UPDATE public."AIProcessingRequest" SET "batchId" = NULL')
     look = Conservation(desk.engine).open_rows(HOUR)
-    found = {one.kind: one for one in look.misfits}
-    assert found[Misfit.IN_BATCH_WITHOUT_BATCH].count == 25
-    assert list(found[Misfit.IN_BATCH_WITHOUT_BATCH].ids) == sorted(ids)[:20]
+    found = {one.kind: one for one in look.violations}
+    assert found[Violation.IN_BATCH_WITHOUT_BATCH].count == 25
+    assert list(found[Violation.IN_BATCH_WITHOUT_BATCH].ids) == sorted(ids)[:20]
 
 
 def test_every_number_is_there_each_time(desk: Desk) -> None:
     idle, audited = looks(desk)
     assert set(idle.numbers) == {
         *("rows_in_batch", "open_attempts", "batches", "retries", "followers", "dead_letters"),
-        *map(str, Misfit),
+        *map(str, Violation),
     }
     assert set(audited.numbers) - set(idle.numbers) == {"intake_leftovers", "entries_of_deleted"}
     assert set(idle.numbers.values()) == {0}

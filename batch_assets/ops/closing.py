@@ -1,0 +1,236 @@
+"""The ops that close a run: they keep its metrics, prove that no request was lost, raise alerts.
+
+They depend on all ops that do something, and do their work whatever has failed: the last one fails
+the run if anything has.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import dagster as dg
+
+from batch_assets.domain.alerts.records import CheckOutcome, Severity
+from batch_assets.domain.run_end import CompanyBacklog
+from batch_assets.ops import sentences
+from batch_assets.ops.check_results import (
+    ALL_ROWS,
+    ASSET,
+    OPEN_ROWS,
+    alert_evaluation,
+    conservation_evaluation,
+)
+from batch_assets.ops.failures import attempt, fail_run
+from batch_assets.ops.handing_on import SUMMARY, Value, carry_on
+from batch_assets.ops.reporting import log_check, log_of, materialize, show, tag_run
+from batch_assets.resources.connections import DatabaseResource, WiringResource
+from batch_assets.resources.pipeline import PipelineResource, StageRun
+from batch_assets.settings import Settings
+from batch_assets.stages import alerting, metrics
+from batch_assets.stages.run_state import RunState, RunSummary
+from batch_assets.store.alerts import Alerts
+from batch_assets.store.conservation import Conservation
+from batch_assets.store.metrics import Metrics
+
+_EVALUATED_ELSEWHERE: Final = (OPEN_ROWS, ALL_ROWS)
+
+_COMPANIES = dg.TableSchema(
+    columns=[
+        dg.TableColumn("company"),
+        dg.TableColumn("oldest_wait_seconds", "int"),
+        dg.TableColumn("waiting_requests", "int"),
+        dg.TableColumn("requests_in_batches", "int"),
+        dg.TableColumn("retry_requests", "int"),
+        dg.TableColumn("dead_letters", "int"),
+        dg.TableColumn("day_cost_eur", "float", description="Since midnight UTC."),
+        dg.TableColumn("company_id"),
+    ]
+)
+
+
+@dg.op(out=SUMMARY)
+def record_metrics(
+    context: dg.OpExecutionContext,
+    stages: list[Value],
+    database: DatabaseResource,
+    pipeline: PipelineResource,
+) -> Value:
+    """Keep what the run did and how things stand after it: a row in `run_metric`, seven assets.
+
+    Also after stages that have failed: they have handed on what they had done by then.
+    """
+    run = RunState.of_values(stages)
+
+    def work(_stage: StageRun) -> None:
+        end = metrics.record_metrics(
+            Metrics(database.engine), run, run_id=pipeline.run_id, mode=pipeline.query_mode
+        )
+        for name, group in end.metrics.groups():
+            entries = plotted(group)
+            if name == "backlog":
+                entries["companies"] = companies_table(end.companies)
+            materialize(context, name, entries)
+
+    return carry_on(context, pipeline, run.summary(), work)
+
+
+@dg.op(out=SUMMARY)
+def check_row_conservation(
+    context: dg.OpExecutionContext,
+    recorded: Value,
+    database: DatabaseResource,
+    pipeline: PipelineResource,
+) -> Value:
+    """Look whether each open request, and each that the run has moved, is in exactly one bucket.
+
+    It also tags the run with what all ops have done.
+    """
+    run = RunSummary.of_value(recorded)
+
+    def work(stage: StageRun) -> None:
+        look = Conservation(database.engine).open_rows(run.look_back_seconds)
+        log_check(context, conservation_evaluation(OPEN_ROWS, look.violations, look.numbers))
+        log_of(context).info(sentences.of_conservation(look.violations, look.numbers))
+        show(context, look.numbers)
+        tag_run(context, _tags(run, stage, pipeline.query_mode))
+
+    return carry_on(context, pipeline, run, work)
+
+
+@dg.op(out=dg.Out(int, description="How many alerts are raised."))
+def evaluate_checks(
+    context: dg.OpExecutionContext,
+    conserved: Value,
+    database: DatabaseResource,
+    wiring: WiringResource,
+) -> int:
+    """Judge the metrics of the recent runs, and deliver what has changed to each receiver.
+
+    As the last op of the run it fails if any op has failed, with the sentences of all that have.
+    """
+    raised: list[str] = []
+
+    def work() -> None:
+        raised.extend(_evaluated(context, database, wiring.settings))
+
+    failures = dict(RunSummary.of_value(conserved).failures)
+    failure = attempt(context, work)
+    if failure:
+        failures[context.op.name] = failure
+    if failures:
+        fail_run(failures)
+    return len(raised)
+
+
+def plotted(group: Mapping[str, float | None]) -> dict[str, dg.MetadataValue]:
+    """Metrics as metadata; one that is not known is left out, which makes a gap in its plot."""
+    return {
+        key: dg.MetadataValue.int(metric)
+        if isinstance(metric, int)
+        else dg.MetadataValue.float(metric)
+        for key, metric in group.items()
+        if metric is not None
+    }
+
+
+def companies_table(companies: Iterable[CompanyBacklog]) -> dg.TableMetadataValue:
+    """The companies that are furthest behind, as a table that the Catalog shows."""
+    records = [
+        dg.TableRecord(
+            {
+                "company": one.company,
+                "oldest_wait_seconds": round(one.oldest_wait_seconds),
+                "waiting_requests": one.waiting_requests,
+                "requests_in_batches": one.requests_in_batches,
+                "retry_requests": one.retry_requests,
+                "dead_letters": one.dead_letters,
+                "day_cost_eur": round(one.day_cost_eur, 6),
+                "company_id": one.company_id,
+            }
+        )
+        for one in companies
+    ]
+    return dg.MetadataValue.table(records, schema=_COMPANIES)
+
+
+def _tags(run: RunSummary, stage: StageRun, mode: str) -> dict[str, object]:
+    """What the list of runs says of this one. Statements are those on LiveDash's database."""
+    return {
+        "mode": mode,
+        "companies": run.companies,
+        "requests": run.requests,
+        "results": run.results,
+        "statements": run.statements + stage.statements,
+    }
+
+
+def _evaluated(
+    context: dg.OpExecutionContext, database: DatabaseResource, settings: Settings
+) -> list[str]:
+    """Which alerts are raised, after what has changed was delivered."""
+    report = alerting.evaluate(
+        Alerts(database.engine),
+        settings.alert_limits(),
+        outcomes=_outcomes(context.instance),
+        audience=_audience(settings, context.run_id),
+    )
+    # Each run has made the assets anew, and a check that was not evaluated since counts as open.
+    for verdict in report.verdicts:
+        log_check(context, alert_evaluation(verdict))
+    _log(context, report)
+    raised = [verdict.name for verdict in report.verdicts if verdict.is_raised]
+    show(
+        context,
+        {
+            "raised": ", ".join(raised) or "none",
+            "changed_alerts": len(report.changed),
+            "told_alerts": report.delivered,
+            "untold_alerts": report.pending,
+        },
+    )
+    return raised
+
+
+def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:
+    """Say what has changed, and what was not delivered."""
+    for change in report.changed:
+        if change.is_raised:
+            log_of(context).warning("%s is raised: %s", change.name, change.summary)
+        else:
+            log_of(context).info("%s is resolved: %s", change.name, change.summary)
+    for delivery in report.deliveries:
+        if delivery.pending:
+            log_of(context).warning(
+                "%d alerts could not be delivered to the receiver %s (%s): the next run tries "
+                "again.",
+                delivery.pending,
+                delivery.receiver,
+                delivery.failure,
+            )
+        if delivery.refused:
+            log_of(context).warning(
+                "%d alerts were refused by the receiver %s (%s). They are not sent again before "
+                "its settings are changed.",
+                delivery.refused,
+                delivery.receiver,
+                delivery.refusal,
+            )
+
+
+def _outcomes(instance: dg.DagsterInstance) -> list[CheckOutcome]:
+    """How the checks of row conservation have ended the last time that they were evaluated."""
+    outcomes = []
+    for name in _EVALUATED_ELSEWHERE:
+        key = dg.AssetCheckKey(ASSET, name)
+        # The way to the latest one alone reads the whole history of the check.
+        for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=1):
+            said = record.evaluation
+            if isinstance(said, dg.AssetCheckEvaluation):
+                severity, description = Severity(said.severity.value), said.description or ""
+                outcomes.append(CheckOutcome(name, said.passed, severity, description))
+    return outcomes
+
+
+def _audience(settings: Settings, run_id: str) -> alerting.Audience | None:
+    """The receivers that are configured, if any is."""
+    receivers = settings.receivers()
+    return alerting.Audience(receivers, run_id, settings.ui_url) if receivers else None
