@@ -19,7 +19,7 @@ from batch_assets.store.strategy import Compared, CompareLimits
 commands = typer.Typer()
 
 _COLUMNS: Sequence[Column[Compared]] = (
-    Column("Operation", lambda one: one.operation + (" *" if one.is_shared else "")),
+    Column("Operation", lambda one: one.query + (" *" if one.is_shared else "")),
     Column("Result", lambda one: str(one.verdict)),
     number("Rows", lambda one: count(one.rows)),
     number("Orig.\nstmts", lambda one: count(one.original_statements), "Original statements"),
@@ -74,7 +74,7 @@ def compare(
 
 def _entry(one: Compared) -> dict[str, object]:
     return {
-        "operation": one.operation,
+        "operation": one.query,
         "result": one.verdict,
         "has_two_implementations": not one.is_shared,
         "rows": one.rows,
@@ -102,6 +102,6 @@ def _show(report: CompareReport) -> None:
     shown.say("* one statement in both. Nothing was changed.")
     for one in report.different:
         shown.say(
-            f"{one.operation} gives {count(one.different_rows)} different rows: `batch-assets mode "
+            f"{one.query} gives {count(one.different_rows)} different rows: `batch-assets mode "
             "false` leaves optimized, and please report it."
         )

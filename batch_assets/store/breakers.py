@@ -1,4 +1,4 @@
-"""The breakers' state, which all runs share. Each operation here is one statement."""
+"""The breakers' state, which all runs share. Each call is one statement."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -83,11 +83,12 @@ def breakers_in(document: Sequence[Mapping[str, Any]] | None) -> tuple[Breaker, 
     """The breakers in the JSON that another statement has gathered; `None` stands for none."""
     times = ("retry_at", "changed_at")
     return tuple(
-        _breaker({**one, **{name: _moment(one[name]) for name in times}}) for one in document or ()
+        _breaker({**one, **{name: _timestamp(one[name]) for name in times}})
+        for one in document or ()
     )
 
 
-def _moment(text: str | None) -> datetime | None:
+def _timestamp(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 

@@ -97,7 +97,8 @@ _SAID_SO_MEANS = (
 def reached(url: str) -> Iterator[Connection]:
     """A connection of the plain engine, for what a command asks of a database.
 
-    Raises `DatabaseUnavailableError` if it cannot be made, or is lost.
+    Raises:
+        DatabaseUnavailableError: it cannot be made, or is lost.
     """
     engine = open_plain_engine(url)
     try:

@@ -1,6 +1,6 @@
 """What is not used for a while: the schedule after failed runs, models that the server refuses.
 
-Each operation here is one statement.
+Each call is one statement.
 """
 
 from dataclasses import dataclass

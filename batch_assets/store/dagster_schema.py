@@ -41,7 +41,9 @@ _IN_USE = text("""
 def create_dagster_schema(url: str) -> None:
     """Make the schema if it is missing. Any number of processes may do so at once.
 
-    Raises `DatabaseUnavailableError`, or `RightMissingError` if the user may not.
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+        RightMissingError: the user may not make it.
     """
     with reached(url) as connection:
         if connection.execute(_EXISTS).scalar_one():
@@ -64,7 +66,8 @@ def create_dagster_schema(url: str) -> None:
 def left_of_dagster(url: str) -> str | None:
     """What stays when all of ours is taken back, and how it goes; `None` if nothing of Dagster's.
 
-    Raises `DatabaseUnavailableError`.
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
     """
     with reached(url) as connection:
         if not connection.execute(_EXISTS).scalar_one():
@@ -82,9 +85,12 @@ def require_dagster_schema(url: str) -> int:
 
     Returns the server's version, as in 180006.
 
-    Raises `MigrationsMissingError` if it is missing, `RightMissingError`,
-    `DatabaseUnavailableError`, or `ConfigurationError` for a connection pooler, which loses the
-    setting that leads to it: without that, Dagster would make its tables in LiveDash's schema.
+    Raises:
+        MigrationsMissingError: the schema is missing, or has no tables and may get none.
+        RightMissingError: the user may not use what is in it.
+        DatabaseUnavailableError: the database cannot be reached.
+        ConfigurationError: a connection pooler loses the setting that leads to the schema; without
+            that, Dagster would make its tables in LiveDash's.
     """
     settle_libpq()
     engine = create_engine(

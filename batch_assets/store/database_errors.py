@@ -94,8 +94,10 @@ def meant_by(error: BaseException) -> BatchAssetsError | None:
 def shorten(context: ExceptionContext) -> None:
     """Let an error of Dagster's statements show nothing of what they were given: it is printed.
 
-    A listener of all engines, which minds those of Dagster's driver. Raises what `meant_by` says
-    instead of the statement's error.
+    A listener of all engines, which minds those of Dagster's driver.
+
+    Raises:
+        BatchAssetsError: what `meant_by` says, instead of the statement's error.
     """
     error, engine = context.sqlalchemy_exception, context.engine
     if engine is None or engine.dialect.driver != "psycopg2" or error is None:

@@ -27,7 +27,8 @@ _SSL: Final = {
 def settle_encryption(kept: dict[str, str], query: Mapping[str, str]) -> None:
     """Put what `query` says of TLS into `kept`, which has libpq's parameters.
 
-    Raises `ConfigurationError` for what libpq cannot be told.
+    Raises:
+        ConfigurationError: libpq cannot be told what it says.
     """
     for name in ("sslidentity", "sslpassword"):
         if query.get(name):

@@ -37,8 +37,10 @@ _CATALOG_NAMES: Final[dict[type[object], str]] = {
 def livedash_is_present(connection: Connection) -> bool:
     """Whether LiveDash's tables are there, all of them and fit to work on; False if none is.
 
-    Raises `MigrationRefusedError` for anything between, and for a database that is used by
-    something else. Extra tables, columns and enum values are LiveDash's own affair.
+    Extra tables, columns and enum values are LiveDash's own affair.
+
+    Raises:
+        MigrationRefusedError: it is anything between, or the database is used by something else.
     """
     columns = _columns(connection)
     where = describe(connection.engine.url)

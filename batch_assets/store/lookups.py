@@ -1,4 +1,4 @@
-"""What people ask for, by a name or an id. Each operation here is one statement that only reads."""
+"""What people ask for, by a name or an id. Each call is one statement that only reads."""
 
 from dataclasses import dataclass
 from pathlib import Path

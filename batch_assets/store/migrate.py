@@ -51,7 +51,11 @@ def upgrade(url: str, report: Report = silent) -> None:
     """Bring the database to the newest revision; `report` hears what was added and what was there.
 
     Safe while LiveDash runs, and may be repeated: a run that was stopped half-way is carried on.
-    Raises `DatabaseUnavailableError`, `RightMissingError` or `MigrationRefusedError`.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+        RightMissingError: the user may not migrate.
+        MigrationRefusedError: the database does not suit, or was too busy.
     """
     with _migrating(url, report) as config:
         refuse_encoding(config.attributes["connection"])
@@ -64,8 +68,13 @@ def downgrade(
     """Take back all that came after `revision` ("base": everything).
 
     LiveDash's tables go only if this project made them and they are empty, or, with
-    `drop_livedash`, whatever they hold. Raises as `upgrade` does, and `MigrationRefusedError` while
-    something is under way that nobody would end without our tables, or a run is at work.
+    `drop_livedash`, whatever they hold.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+        RightMissingError: the user may not migrate.
+        MigrationRefusedError: something is under way that nobody would end without our tables, a
+            run is at work, or what `upgrade` is refused for.
     """
     with _migrating(url, report) as config:
         connection: Connection = config.attributes["connection"]
@@ -93,9 +102,12 @@ def _current(connection: Connection) -> str | None:
 
 
 def require_current(engine: Engine) -> None:
-    """Raise `MigrationsMissingError` unless the database is at this code's newest revision.
+    """See that the database is at this code's newest revision.
 
     One query, and a connection of the engine's pool.
+
+    Raises:
+        MigrationsMissingError: it is at another one.
     """
     with _explained(engine.url):
         revision = _revision(engine)

@@ -1,4 +1,4 @@
-"""Operations for which one statement was enough all along: both implementations have them."""
+"""Queries for which one statement was enough all along: both implementations have them."""
 
 from collections.abc import Mapping
 from itertools import zip_longest

@@ -1,9 +1,9 @@
-"""The database operations of the pipeline: one Protocol, implemented twice.
+"""The queries of the pipeline: one Protocol, implemented twice.
 
-Every operation is set-shaped, so that an implementation may do it row by row or at once. Each call
+Every query is set-shaped, so that an implementation may do it row by row or at once. Each call
 is atomic for each batch (or company) that it moves unless it says otherwise: it commits before it
 returns, and what it returns is what was committed. Errors are SQLAlchemy's; a lost lease is no
-error but shows in the answer. Nothing here speaks to the API, so an operation may be repeated.
+error but shows in the answer. Nothing here speaks to the API, so a query may be repeated.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 Of those that have ended only batches are touched whose lease is held. Those that an operator has
 given up (`Registry.abandon`) may bring something all the same. This has one implementation; each
-operation is one statement.
+call is one statement.
 """
 
 from collections.abc import Mapping, Sequence

@@ -129,8 +129,11 @@ class Registry(EngineQueries):
         """Make this database the installation's home; a copy gets an id of its own.
 
         In a copy, requests of batches that the original had not submitted yet wait again. What
-        others have made under the former id by now holds nothing any more. Raises BatchAssetsError
-        while a run may be sending these requests: they would be bought by it and once more.
+        others have made under the former id by now holds nothing any more.
+
+        Raises:
+            BatchAssetsError: a run may be sending these requests, which would be bought by it and
+                once more.
         """
         with self.engine.begin() as connection:
             until = connection.execute(SQL["sent_until"]).scalar_one() if as_copy else None

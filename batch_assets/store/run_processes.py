@@ -1,4 +1,4 @@
-"""In which processes runs are: each operation is one statement."""
+"""In which processes runs are: each call is one statement."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

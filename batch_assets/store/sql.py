@@ -21,7 +21,9 @@ def load(path: Path, *, parts_of: Sequence[Path] = ()) -> Mapping[str, TextClaus
     """The statements of one file, by name, in the file's order.
 
     Its parts are its own, those of `parts.sql`, and those of the other files that are given.
-    LookupError if one is missing.
+
+    Raises:
+        LookupError: one is missing.
     """
     sections = _sections(path)
     every = [section for other in (_SHARED, *parts_of) for section in _sections(other)] + sections

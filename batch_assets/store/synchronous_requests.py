@@ -1,7 +1,7 @@
 """Synchronous requests: asked for by a person, claimed apart from all others, marked as called.
 
 Their batches are never on the server. This state is ours alone and has one implementation. What a
-call was answered with is written, and such a batch finalized, by the operations that do so for
+call was answered with is written, and such a batch finalized, by the queries that do so for
 every ended batch.
 """
 

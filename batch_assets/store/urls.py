@@ -41,8 +41,9 @@ LIBPQ_PARAMETERS: Final = frozenset(
 def application_url(url: str) -> URL:
     """The URL for SQLAlchemy with psycopg 3; gives up a connection attempt after 10 s.
 
-    Raises `ConfigurationError` if it is no PostgreSQL URL, names no database, or asks Prisma for
-    another schema than `public`.
+    Raises:
+        ConfigurationError: it is no PostgreSQL URL, names no database, or asks Prisma for another
+            schema than `public`.
     """
     parsed = _parse(url)
     query = {

@@ -108,7 +108,7 @@ def compare_implementations(
     for one in report.different:
         log_of(context).error(
             "%s gives %d different rows: choose the mode false (choose_mode_job), and report it.",
-            one.operation,
+            one.query,
             one.different_rows,
         )
     log_of(context).info(report.sentence)
@@ -127,7 +127,7 @@ def compare_implementations(
 def _record(one: Compared) -> dg.TableRecord:
     return dg.TableRecord(
         {
-            "operation": one.operation,
+            "operation": one.query,
             "result": f"{one.verdict} (one statement in both)"
             if one.is_shared
             else one.verdict.value,

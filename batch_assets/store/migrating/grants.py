@@ -20,7 +20,11 @@ from batch_assets.store.urls import describe
 
 
 def require_role(url: str, role: str) -> None:
-    """Raise `ConfigurationError` for a role that the server does not know."""
+    """See that the server knows a role.
+
+    Raises:
+        ConfigurationError: it does not.
+    """
     with reached(url) as connection:
         if not is_role(connection, role):
             raise ConfigurationError(
@@ -32,7 +36,8 @@ def require_role(url: str, role: str) -> None:
 def grant(url: str, role: str, report: Report) -> None:
     """Give a role the rights of whoever runs: all of them, or none.
 
-    Raises `RightMissingError` if this user may not give one.
+    Raises:
+        RightMissingError: this user may not give one of them.
     """
     with reached(url) as connection, connection.begin():
         missing = missing_rights(connection, role)

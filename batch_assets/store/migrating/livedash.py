@@ -38,7 +38,10 @@ def add_what_is_missing(migration: MigrationContext, report: Report) -> None:
     """Make LiveDash's tables in one transaction, or add the three indexes to those that are there.
 
     On tables that are there it may stop half-way and be run again: each index is noted in
-    `provenance` and made by itself. Raises `MigrationRefusedError` before anything is changed.
+    `provenance` and made by itself.
+
+    Raises:
+        MigrationRefusedError: the database does not suit; nothing was changed.
     """
     connection = connection_of(migration)
     if livedash_is_present(connection):
@@ -109,7 +112,11 @@ def _may_drop(connection: Connection, *, drop_rows: bool) -> bool:
 
 
 def connection_of(migration: MigrationContext) -> Connection:
-    """The migration's connection, which `autocommit_block` may have exchanged."""
+    """The migration's connection, which `autocommit_block` may have exchanged.
+
+    Raises:
+        RuntimeError: it has none, as where only scripts are written.
+    """
     connection = migration.connection
     if connection is None:
         raise RuntimeError("migrations need a connection: they look at what is there")
@@ -119,8 +126,10 @@ def connection_of(migration: MigrationContext) -> Connection:
 def make_index(connection: Connection, index: Index, report: Report) -> None:
     """Make the index CONCURRENTLY unless it is there; rebuild an INVALID leftover.
 
-    The connection is in autocommit. `provenance` names the index before it is made. Raises
-    `MigrationRefusedError` if other transactions leave no gap for it; a later run carries on.
+    The connection is in autocommit. `provenance` names the index before it is made.
+
+    Raises:
+        MigrationRefusedError: other transactions leave no gap for it; a later run carries on.
     """
 
     def attempt() -> bool:

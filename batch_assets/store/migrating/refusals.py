@@ -27,9 +27,12 @@ _OWN_TABLES: Final = "0002"
 def refuse_while_in_flight(
     connection: Connection, current: str | None, target: str, where: str
 ) -> None:
-    """Raise `MigrationRefusedError` if a downgrade would leave what is under way to nobody.
+    """See that a downgrade leaves nothing that is under way to nobody.
 
     A target that there is not is for Alembic to refuse.
+
+    Raises:
+        MigrationRefusedError: it would.
     """
     if _OWN_TABLES not in steps_back(current, target):
         return
@@ -63,7 +66,11 @@ def steps_back(current: str | None, target: str) -> Sequence[str]:
 
 
 def refuse_while_at_work(connection: Connection, database: str) -> None:
-    """Raise `MigrationRefusedError` while a run is at work, or may be for all that is known."""
+    """See that no run is at work.
+
+    Raises:
+        MigrationRefusedError: one is, or may be for all that is known.
+    """
     runs = sorted(_at_work(connection))
     if not runs:
         return

@@ -48,8 +48,9 @@ _TRY_LOCK = text("SELECT pg_try_advisory_lock(:key)")
 def migrating_connection(url: str, report: Report) -> Iterator[Connection]:
     """A connection that may migrate, alone; others wait for their turn up to 15 minutes.
 
-    Raises `DatabaseUnavailableError`, or `MigrationRefusedError` for a server or a pooler that
-    does not suit.
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+        MigrationRefusedError: the server or a pooler does not suit.
     """
     parsed = application_url(url)
     engine = open_plain_engine(url)
@@ -71,7 +72,11 @@ def migrating_connection(url: str, report: Report) -> Iterator[Connection]:
 
 
 def refuse_encoding(connection: Connection) -> None:
-    """Raise `MigrationRefusedError` for a database that cannot hold every character."""
+    """See that the database can hold every character.
+
+    Raises:
+        MigrationRefusedError: it cannot.
+    """
     driver = cast("psycopg.Connection", connection.connection.driver_connection)
     encoding = driver.info.parameter_status("server_encoding")
     if encoding != "UTF8":
@@ -83,7 +88,11 @@ def refuse_encoding(connection: Connection) -> None:
 
 
 def refuse_old_server(version: int) -> None:
-    """Raise `MigrationRefusedError` for a `server_version_num` below PostgreSQL 14."""
+    """See that a `server_version_num` is that of PostgreSQL 14 or a newer one.
+
+    Raises:
+        MigrationRefusedError: it is an older one.
+    """
     if version < OLDEST_SERVER:
         raise MigrationRefusedError(
             f"The server is PostgreSQL {version // 10000}, but 14 or newer is needed: "

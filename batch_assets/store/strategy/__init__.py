@@ -1,4 +1,4 @@
-"""Which implementation of the database operations runs, and what each of them costs.
+"""Which implementation of the database queries runs, and what each of them costs.
 
 A process opens a `Strategy`, asks its `queries`, and lets it write its history at the end.
 """
@@ -75,7 +75,7 @@ def choose_queries(engine: Engine, *, optimized: bool) -> Queries:
 
 
 class Strategy:
-    """The operations on one database for one process, and what they have cost."""
+    """The queries on one database for one process, and what they have cost."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Strategy:
         return query_use(totals, self._choices(totals))
 
     def _choices(self, measured: Mapping[Key, Totals]) -> Mapping[str, Choice]:
-        return {key.operation: self._chooser.choose(key.operation) for key in measured}
+        return {key.query: self._chooser.choose(key.query) for key in measured}
 
     def flush(self) -> None:
         """Write what was not written yet into the history: one statement, or none.

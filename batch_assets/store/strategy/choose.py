@@ -1,4 +1,4 @@
-"""Which implementation each operation of a process uses, and which one is probed.
+"""Which implementation each query of a process uses, and which one is probed.
 
 `decide` is a pure function of what was measured.
 
@@ -49,7 +49,7 @@ STAY_SECONDS: Final = 30 * 60
 FORGIVEN_SECONDS: Final = 60 * 60
 """How long the original stays after optimized has failed; then it is tried again."""
 PROBE_EVERY_SECONDS: Final = 30 * 60
-"""How long an operation is not probed again."""
+"""How long a query is not probed again."""
 PROBE_SECONDS: Final = 2.0
 """How long a probe may take; one that takes longer is ended."""
 GIVEN_UP_SECONDS: Final = 4 * 60 * 60
@@ -59,9 +59,9 @@ _logger = open_log(__name__)
 
 
 class Chooser:
-    """Chooses once for each operation; in `auto` from the history, read when first needed.
+    """Chooses once for each query; in `auto` from the history, read when first needed.
 
-    At most one operation of a process is probed: one drawn from those whose turn it is, so that all
+    At most one query of a process is probed: one drawn from those whose turn it is, so that all
     are measured in the end, also those that a run rarely asks for.
     """
 
@@ -87,39 +87,39 @@ class Chooser:
             return self._given
         return replace(self._given, mode=stored.mode, asked_in=stored.asked_in)
 
-    def choose(self, operation: str) -> Choice:
-        """The choice for one operation; it stays for this process."""
+    def choose(self, query: str) -> Choice:
+        """The choice for one query; it stays for this process."""
         with self._lock:
-            if operation not in self._choices:
-                self._choices[operation] = self._make(operation)
-            return self._choices[operation]
+            if query not in self._choices:
+                self._choices[query] = self._make(query)
+            return self._choices[query]
 
     def decided(self) -> Mapping[str, Choice]:
-        """What the history decided, by operation in alphabetical order; nothing but in `auto`."""
+        """What the history decided, by query in alphabetical order; nothing but in `auto`."""
         if self.toggle.mode is not QueryMode.AUTO:
             return {}
         with self._lock:
             made = sorted(self._choices.items())
         return {name: choice for name, choice in made if not self._is_barred(name)}
 
-    def take_probe(self, operation: str) -> bool:
-        """Whether to probe now: True once for at most one operation."""
+    def take_probe(self, query: str) -> bool:
+        """Whether to probe now: True once for at most one query."""
         with self._lock:
-            wanted = operation == self._to_probe
+            wanted = query == self._to_probe
             if wanted:
                 self._to_probe = None
             return wanted
 
-    def _make(self, operation: str) -> Choice:
-        if self._is_barred(operation):
+    def _make(self, query: str) -> Choice:
+        if self._is_barred(query):
             return Choice(Implementation.ORIGINAL, "ENABLE_BATCH_OPERATIONS is false")
         only = self.toggle.mode.only
         if only is not None:
             return Choice(only, f"asked for in {self.toggle.asked_in}")
-        return _choice_by(self._history().get(operation, Past()))
+        return _choice_by(self._history().get(query, Past()))
 
-    def _is_barred(self, operation: str) -> bool:
-        return operation in WRITES and not self._given.writes_in_sets
+    def _is_barred(self, query: str) -> bool:
+        return query in WRITES and not self._given.writes_in_sets
 
     def _history(self) -> Mapping[str, Past]:
         if self._past is None:
@@ -139,12 +139,12 @@ class Chooser:
 
 
 def _draw_probe(past: Mapping[str, Past]) -> str | None:
-    due = [operation for operation in sorted(PROBED) if _is_due(past.get(operation, Past()))]
+    due = [query for query in sorted(PROBED) if _is_due(past.get(query, Past()))]
     return random.SystemRandom().choice(due) if due else None
 
 
 def _is_due(past: Past) -> bool:
-    """Whether it is an operation's turn, and what would be probed was not given up lately."""
+    """Whether it is a query's turn, and what would be probed was not given up lately."""
     ago = past.probed_seconds_ago
     given_up_ago = past.given_up_seconds_ago.get(_choice_by(past).implementation.other)
     return (ago is None or ago >= PROBE_EVERY_SECONDS) and (

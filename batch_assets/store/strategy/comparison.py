@@ -2,7 +2,7 @@
 
 A comparison writes nothing, and its cost is bounded: the arguments are cut to `CompareLimits`, and
 a call that takes longer than its `seconds` is cancelled on the server. LiveDash and the runs may
-write between two calls: an operation whose results differ is done again, and one of which even the
+write between two calls: a query whose results differ is done again, and one of which even the
 same implementation gives two answers counts as changed, not as different.
 """
 
@@ -53,7 +53,7 @@ def probe(
     measured: Measured,
     seconds: float,
 ) -> T:
-    """Do an operation by one implementation, to measure it; what it answers.
+    """Run a query by one implementation, to measure it; what it answers.
 
     Raises:
         TimeIsUpError: the time was up between two statements. One that runs then is cancelled,
@@ -71,12 +71,12 @@ class CompareLimits:
     """For each call."""
     companies: int = 1_000
     batches: int = 20
-    """Of the newest, for the operations that are about batches' rows."""
+    """Of the newest, for the queries that are about batches' rows."""
     rows: int = 2_000
 
 
 class Verdict(StrEnum):
-    """What came of one operation."""
+    """What came of one query."""
 
     SAME = "same"
     DIFFERENT = "different"
@@ -87,12 +87,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One operation by both implementations, in the last try: each did it twice.
+    """One query by both implementations, in the last try: each did it twice.
 
     The seconds are those of the quicker time, in which what both read was in the caches.
     """
 
-    operation: str
+    query: str
     verdict: Verdict
     is_shared: bool
     """Both have the same implementation: one statement was enough all along."""
@@ -123,10 +123,12 @@ Act = Callable[[Queries], Any]
 
 
 def compare(engine: Engine, limits: CompareLimits) -> list[Compared]:
-    """Every operation that only reads, but `preview`, which takes the claim's lock.
+    """Every query that only reads, but `preview`, which takes the claim's lock.
 
-    `engine` is one that refuses to write (`open_engine(…, read_only=True)`). Raises what the
-    operations raise, but for a call that takes too long.
+    `engine` is one that refuses to write (`open_engine(…, read_only=True)`).
+
+    Raises:
+        SQLAlchemyError: what the queries raise, but for a call that takes too long.
     """
     count_statements(engine)
     rows = Lookups(engine).newest_rows(limits.batches, limits.rows)
@@ -167,7 +169,7 @@ def _compare(engine: Engine, name: str, act: Act, seconds: float) -> Compared:
         is_still = first.rows == optimized.rows and original.rows == again.rows
         verdict = Verdict.DIFFERENT if is_still else Verdict.CHANGED
     return Compared(
-        operation=name,
+        query=name,
         verdict=verdict,
         is_shared=is_shared,
         rows=len(original.rows),

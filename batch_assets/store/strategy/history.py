@@ -38,7 +38,7 @@ KEPT_DAYS: Final = 30
 
 @retry_lost
 def read_history(engine: Engine) -> Mapping[str, Past]:
-    """What is known of each operation that was measured or chosen; one statement.
+    """What is known of each query that was measured or chosen; one statement.
 
     Bounded by time: what is older than `SPEED_HOURS` is not looked at.
     """
@@ -47,7 +47,7 @@ def read_history(engine: Engine) -> Mapping[str, Past]:
     with _autocommit(engine).connect() as connection:
         for row in connection.execute(SQL["history"], windows):
             found[row.operation].append(row)
-    return {operation: _past(rows) for operation, rows in found.items()}
+    return {query: _past(rows) for query, rows in found.items()}
 
 
 @retry_lost
@@ -69,7 +69,7 @@ def write_history(
             {
                 "run_id": run_id,
                 "kept_days": KEPT_DAYS,
-                "operations": [key.operation for key in measured],
+                "operations": [key.query for key in measured],
                 "implementations": [key.implementation for key in measured],
                 "purposes": [key.purpose for key in measured],
                 **columns,
@@ -116,7 +116,7 @@ def _past(rows: list[Row[Any]]) -> Past:
 
 @dataclass(frozen=True)
 class StoredModes(EngineQueries):
-    """Keeps at most one choice. Each operation here is one statement."""
+    """Keeps at most one choice. Each query here is one statement."""
 
     @retry_lost
     def read(self) -> StoredMode | None:

@@ -1,7 +1,7 @@
-"""The operations on a database, each handed to the implementation that is chosen for it.
+"""The queries on a database, each handed to the implementation that is chosen for it.
 
 Each says how many rows it has moved: what both implementations would count alike, which is the
-answer's, or the argument's where an operation has no answer. What may be probed says also what part
+answer's, or the argument's where a query has no answer. What may be probed says also what part
 of it the original is given then: it needs a statement for each company or batch, and gets one of
 them, drawn by lot, so that a probe costs one statement however many there are.
 """

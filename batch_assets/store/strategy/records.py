@@ -1,6 +1,6 @@
 """The plain records of the strategy: modes and choices, what is measured, what is known of before.
 
-Of each operation - a method of `store.protocol.Queries` - it is said here whether it writes, and
+Of each query - a method of `store.protocol.Queries` - it is said here whether it writes, and
 whether it has two implementations.
 """
 
@@ -76,7 +76,7 @@ class QueryMode(StrEnum):
     """Which implementation a run is to use: the three words of the switch."""
 
     AUTO = "true"
-    """For each operation optimized, unless the measured history speaks against it."""
+    """For each query optimized, unless the measured history speaks against it."""
     ORIGINAL = "false"
     OPTIMIZED = "optimized"
 
@@ -92,7 +92,7 @@ class QueryMode(StrEnum):
 
     @property
     def only(self) -> Implementation | None:
-        """The implementation of all operations; `None` if each has its own."""
+        """The implementation of all queries; `None` if each has its own."""
         return None if self is self.AUTO else Implementation(self.stored)
 
     @property
@@ -113,14 +113,14 @@ class Toggle:
     writes_in_sets: bool = True
     """False: whatever writes rows is done by the original, in every mode."""
     falls_back: bool = True
-    """False: an optimized operation that fails has failed."""
+    """False: an optimized query that fails has failed."""
     asked_in: str = "the environment"
     """Where the mode was asked for, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The implementation of one operation, and a short reason for people."""
+    """The implementation of one query, and a short reason for people."""
 
     implementation: Implementation
     reason: str
@@ -142,7 +142,7 @@ class StoredMode:
 
 
 class Purpose(StrEnum):
-    """Why an operation ran."""
+    """Why a query ran."""
 
     WORK = "work"
     PROBE = "probe"
@@ -152,7 +152,7 @@ class Purpose(StrEnum):
 class Key(NamedTuple):
     """What measurements are added up for."""
 
-    operation: str
+    query: str
     implementation: Implementation
     purpose: Purpose
 
@@ -205,7 +205,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of one implementation of one operation."""
+    """What is known of one implementation of one query."""
 
     recent_calls: int = 0
     """The `LAST_CALLS` that were work, since it was last chosen."""
@@ -228,7 +228,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class PairedProbes:
-    """Both implementations of one operation on the same, in the `LAST_PROBES`."""
+    """Both implementations of one query on the same, in the `LAST_PROBES`."""
 
     probes: int
     ratio: float
@@ -245,7 +245,7 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What earlier processes found out about one operation."""
+    """What earlier processes found out about one query."""
 
     evidence: Mapping[Implementation, Evidence] = field(default_factory=dict)
     paired: PairedProbes | None = None

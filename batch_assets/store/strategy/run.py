@@ -1,4 +1,4 @@
-"""How one operation is run: by the chosen implementation, with the original to fall back on.
+"""How one query is run: by the chosen implementation, with the original to fall back on.
 
 It is measured, and now and then the other implementation is probed.
 """
@@ -54,13 +54,13 @@ class StreamPosition:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some of the items that an operation was asked for: companies, batches or their rows."""
+    """Some of the items that a query was asked for: companies, batches or their rows."""
 
     act: Callable[[Queries], Any]
-    """Does the operation for these alone."""
+    """Does the query for these alone."""
     items: int
     of: int
-    """How many the operation was asked for."""
+    """How many the query was asked for."""
 
 
 class Stream:
@@ -91,9 +91,9 @@ class Stream:
 
 
 class Runner:
-    """Runs operations on one engine.
+    """Runs queries on one engine.
 
-    Only database work is ever inside an operation, and a failed one was rolled back: so nothing is
+    Only database work is ever inside a query, and a failed one was rolled back: so nothing is
     bought twice when the original does it again.
     """
 
@@ -115,57 +115,60 @@ class Runner:
 
     def run(
         self,
-        operation: str,
+        query: str,
         act: Callable[[Queries], T],
         rows: Callable[[T], int],
         sample: Callable[[], Sample] | None = None,
     ) -> T:
-        """Do an operation; `rows` says of its answer how many it moved.
+        """Run a query; `rows` says of its answer how many it moved.
 
-        With a `sample` it may be probed. Raises what the last implementation that was tried raises.
+        With a `sample` it may be probed.
+
+        Raises:
+            Exception: what the last implementation that was tried raises.
         """
-        chosen = self._chooser.choose(operation).implementation
+        chosen = self._chooser.choose(query).implementation
         try:
-            answer, measured = self._measured(operation, chosen, act, rows)
+            answer, measured = self._measured(query, chosen, act, rows)
         except Exception as error:
             if not self._may_redo(chosen, error):
                 raise
-            self._note_fallback(operation, error)
-            answer, _ = self._measured(operation, Implementation.ORIGINAL, act, rows)
+            self._note_fallback(query, error)
+            answer, _ = self._measured(query, Implementation.ORIGINAL, act, rows)
         else:
             # What has moved no row says nothing of either, and an idle run is to stay a cheap one.
-            if sample and measured.rows and self._chooser.take_probe(operation):
-                self._probe(operation, chosen, measured, act, sample())
+            if sample and measured.rows and self._chooser.take_probe(query):
+                self._probe(query, chosen, measured, act, sample())
         return answer
 
-    def stream(self, operation: str, position: StreamPosition) -> Iterator[Conversation]:
+    def stream(self, query: str, position: StreamPosition) -> Iterator[Conversation]:
         """Read conversations to the end; where one implementation fails, the other goes on."""
-        chosen = self._chooser.choose(operation).implementation
+        chosen = self._chooser.choose(query).implementation
         try:
-            yield from self._streamed(operation, chosen, position)
+            yield from self._streamed(query, chosen, position)
         except Exception as error:
             if not self._may_redo(chosen, error):
                 raise
-            self._note_fallback(operation, error)
-            yield from self._streamed(operation, Implementation.ORIGINAL, position)
+            self._note_fallback(query, error)
+            yield from self._streamed(query, Implementation.ORIGINAL, position)
 
     def _measured(
         self,
-        operation: str,
+        query: str,
         implementation: Implementation,
         act: Callable[[Queries], T],
         rows: Callable[[T], int],
     ) -> tuple[T, Measured]:
-        key = Key(operation, implementation, Purpose.WORK)
+        key = Key(query, implementation, Purpose.WORK)
         with self._tracker.call(key) as measured, measured.step():
             answer = retry_lost(act)(self._queries[implementation])
             measured.rows = rows(answer)
         return answer, measured
 
     def _streamed(
-        self, operation: str, implementation: Implementation, position: StreamPosition
+        self, query: str, implementation: Implementation, position: StreamPosition
     ) -> Iterator[Conversation]:
-        key = Key(operation, implementation, Purpose.WORK)
+        key = Key(query, implementation, Purpose.WORK)
         stream = Stream(self._queries[implementation].conversations, position)
         with self._tracker.call(key) as measured:
             try:
@@ -181,15 +184,15 @@ class Runner:
         would fail just the same."""
         return self._falls_back and failed is Implementation.OPTIMIZED and not is_nobodys(error)
 
-    def _note_fallback(self, operation: str, error: Exception) -> None:
-        self._tracker.fell_back(operation)
+    def _note_fallback(self, query: str, error: Exception) -> None:
+        self._tracker.fell_back(query)
         _logger.warning(
-            "The optimized %s failed (%s): the original does it again.", operation, _kind(error)
+            "The optimized %s failed (%s): the original does it again.", query, _kind(error)
         )
 
     def _probe(
         self,
-        operation: str,
+        query: str,
         chosen: Implementation,
         measured: Measured,
         act: Callable[[Queries], object],
@@ -206,13 +209,13 @@ class Runner:
         elif measured.rows > SAMPLED_ROWS:
             return
         try:
-            with self._tracker.call(Key(operation, other, Purpose.PROBE)) as probed:
+            with self._tracker.call(Key(query, other, Purpose.PROBE)) as probed:
                 probe(self._engine, self._factories[other], act, probed, PROBE_SECONDS)
                 probed.rows = items
         except Exception as error:
-            _logger.info("The probe of %s was given up (%s).", operation, _kind(error))
+            _logger.info("The probe of %s was given up (%s).", query, _kind(error))
         else:
-            self._tracker.compare(Key(operation, chosen, Purpose.PROBE), measured, sample.of)
+            self._tracker.compare(Key(query, chosen, Purpose.PROBE), measured, sample.of)
 
 
 def _next(stream: Stream, measured: Measured) -> Conversation | None:

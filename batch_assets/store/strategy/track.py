@@ -1,4 +1,4 @@
-"""What each operation has cost in this process, by implementation, and what is said of it.
+"""What each query has cost in this process, by implementation, and what is said of it.
 
 Kept in memory and added up; a report is about the time between two moments.
 """
@@ -71,9 +71,9 @@ class Tracker:
             raise
         self.add(key, measured)
 
-    def fell_back(self, operation: str) -> None:
+    def fell_back(self, query: str) -> None:
         """Count that the original redoes what the optimized implementation failed at."""
-        self._grow(Key(operation, Implementation.OPTIMIZED, Purpose.WORK), Totals(fallbacks=1))
+        self._grow(Key(query, Implementation.OPTIMIZED, Purpose.WORK), Totals(fallbacks=1))
 
     def compare(self, key: Key, measured: Measured, items: int) -> None:
         """Keep what was work beside a probe of it, by the items that it was asked for.
@@ -111,7 +111,7 @@ def since(before: Mapping[Key, Totals], after: Mapping[Key, Totals]) -> dict[Key
 
 @dataclass(frozen=True, slots=True)
 class QueryReport:
-    """The work of some operations. Statements and seconds are those of probes, too."""
+    """The work of some queries. Statements and seconds are those of probes, too."""
 
     query_mode: str
     query_choice_reason: str
@@ -120,23 +120,23 @@ class QueryReport:
     database_seconds: float
     query_fallbacks: int
     query_operations: Mapping[str, Mapping[str, Any]]
-    """By operation: implementation and reason, calls, statements, rows, seconds, failures and
+    """By query: implementation and reason, calls, statements, rows, seconds, failures and
     fallbacks, and what its probe cost."""
 
 
 def query_report(
     toggle: Toggle, measured: Mapping[Key, Totals], choices: Mapping[str, Choice]
 ) -> QueryReport:
-    """Put together what was measured; `choices` has every operation that was."""
+    """Put together what was measured; `choices` has every query that was."""
     work: defaultdict[str, Totals] = defaultdict(Totals)
     probes: defaultdict[str, Totals] = defaultdict(Totals)
     for key, totals in measured.items():
         if key.purpose is Purpose.WORK:
-            work[key.operation] += totals
-        elif key.implementation is not choices[key.operation].implementation:
-            probes[key.operation] += totals
+            work[key.query] += totals
+        elif key.implementation is not choices[key.query].implementation:
+            probes[key.query] += totals
     whole, spent = sum(work.values(), Totals()), _spent(measured, choices)
-    chosen = {operation: choices[operation] for operation in sorted(work)}
+    chosen = {query: choices[query] for query in sorted(work)}
     return QueryReport(
         query_mode=toggle.mode.value,
         query_choice_reason=_in_short(toggle, chosen),
@@ -145,8 +145,7 @@ def query_report(
         database_seconds=round(spent.seconds, 6),
         query_fallbacks=whole.fallbacks,
         query_operations={
-            operation: _entry(choice, work[operation], probes[operation])
-            for operation, choice in chosen.items()
+            query: _entry(choice, work[query], probes[query]) for query, choice in chosen.items()
         },
     )
 
@@ -176,7 +175,7 @@ def _spent(measured: Mapping[Key, Totals], choices: Mapping[str, Choice]) -> Tot
             totals
             for key, totals in measured.items()
             if key.purpose is Purpose.WORK
-            or key.implementation is not choices[key.operation].implementation
+            or key.implementation is not choices[key.query].implementation
         ),
         Totals(),
     )
@@ -199,13 +198,13 @@ def _entry(choice: Choice, work: Totals, probe: Totals) -> dict[str, Any]:
 
 
 def _in_short(toggle: Toggle, choices: Mapping[str, Choice]) -> str:
-    """`optimized: asked for in the environment`, or with the operations where there are several.
+    """`optimized: asked for in the environment`, or with the queries where there are several.
 
-    Where each operation has a reason of its own, also where that was asked for.
+    Where each query has a reason of its own, also where that was asked for.
     """
     alike: defaultdict[str, list[str]] = defaultdict(list)
-    for operation, choice in choices.items():
-        alike[f"{choice.implementation}: {choice.reason}"].append(operation)
+    for query, choice in choices.items():
+        alike[f"{choice.implementation}: {choice.reason}"].append(query)
     if not alike:
         return "nothing was asked of the database"
     said = "; ".join(f"{choice} ({', '.join(names)})" for choice, names in alike.items())

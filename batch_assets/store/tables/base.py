@@ -19,7 +19,7 @@ metadata = MetaData(
 )
 
 
-def moment(name: str, *, required: bool = False) -> Column[object]:
-    """A moment with its time zone; one that is required is the transaction's unless it is given."""
+def timestamp(name: str, *, required: bool = False) -> Column[object]:
+    """A `timestamptz` column; one that is required is the transaction's time unless it is given."""
     default = text("CURRENT_TIMESTAMP") if required else None
     return Column(name, DateTime(timezone=True), nullable=not required, server_default=default)

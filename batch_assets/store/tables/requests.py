@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata, timestamp
 
 intake = Table(
     "intake",
@@ -28,7 +28,7 @@ intake = Table(
     Column("request_id", Text, primary_key=True),
     Column("company_id", Text, nullable=False),
     Column("requested_at", DateTime(timezone=True), nullable=False),
-    moment("noticed_at", required=True),
+    timestamp("noticed_at", required=True),
     Column("model", Text, nullable=False),
     schema=OWN_SCHEMA,
 )
@@ -44,8 +44,8 @@ intake_progress = Table(
     "intake_progress",
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
-    moment("noticed_until"),
-    moment("swept_at"),
+    timestamp("noticed_until"),
+    timestamp("swept_at"),
     Column("checked_id", Text),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
@@ -60,7 +60,7 @@ retry = Table(
     Column("failure_kind", Text, nullable=False),
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    moment("failed_at", required=True),
+    timestamp("failed_at", required=True),
     Column("retry_at", DateTime(timezone=True), nullable=False),
     schema=OWN_SCHEMA,
 )
@@ -76,7 +76,7 @@ dead_letter = Table(
     Column("failure_kind", Text, nullable=False),
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    moment("dead_at", required=True),
+    timestamp("dead_at", required=True),
     schema=OWN_SCHEMA,
 )
 Index("dead_letter_company_id_dead_at_idx", dead_letter.c.company_id, dead_letter.c.dead_at)
@@ -88,7 +88,7 @@ live_request = Table(
     Column("request_id", Text, primary_key=True),
     Column("company_id", Text, nullable=False),
     Column("asked_by", Text, nullable=False),
-    moment("asked_at", required=True),
+    timestamp("asked_at", required=True),
     schema=OWN_SCHEMA,
 )
 
@@ -99,7 +99,7 @@ follower = Table(
     Column("company_id", Text, nullable=False),
     Column("leader_id", Text, nullable=False),
     Column("requested_at", DateTime(timezone=True), nullable=False),
-    moment("since", required=True),
+    timestamp("since", required=True),
     schema=OWN_SCHEMA,
 )
 Index(
@@ -119,7 +119,7 @@ livedash_act = Table(
     Column("batch_id", Text),
     Column("is_purchase", Boolean, nullable=False),
     Column("is_double", Boolean, nullable=False),
-    moment("noticed_at", required=True),
+    timestamp("noticed_at", required=True),
     CheckConstraint("timer IN ('create', 'retry', 'process', 'unknown')", name="timer"),
     schema=OWN_SCHEMA,
 )

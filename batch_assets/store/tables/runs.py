@@ -20,10 +20,10 @@ from sqlalchemy import (
 )
 
 from batch_assets.domain.metrics import MetricType, metric_types
-from batch_assets.store.tables.base import OWN_SCHEMA, metadata, moment
+from batch_assets.store.tables.base import OWN_SCHEMA, metadata, timestamp
 
 
-def _figure(name: str, of: MetricType) -> Column[Any]:
+def _metric(name: str, of: MetricType) -> Column[Any]:
     return Column(name, BigInteger if of.is_whole else Double, nullable=of.may_be_unknown)
 
 
@@ -32,9 +32,9 @@ run_metric = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("run_id", Text, nullable=False),
-    moment("recorded_at", required=True),
+    timestamp("recorded_at", required=True),
     Column("mode", Text, nullable=False),
-    *(_figure(name, of) for name, of in metric_types().items()),
+    *(_metric(name, of) for name, of in metric_types().items()),
     Index(None, "recorded_at"),
     Index(None, "run_id", unique=True),
     schema=OWN_SCHEMA,
@@ -47,7 +47,7 @@ alert = Table(
     Column("is_raised", Boolean, nullable=False),
     Column("severity", Text, nullable=False),
     Column("summary", Text, nullable=False),
-    moment("since", required=True),
+    timestamp("since", required=True),
     CheckConstraint("severity IN ('WARN', 'ERROR')", name="severity"),
     schema=OWN_SCHEMA,
 )
@@ -58,8 +58,8 @@ alert_delivery = Table(
     Column("receiver", Text, primary_key=True),
     Column("alert", Text, primary_key=True),
     Column("since", DateTime(timezone=True), nullable=False),
-    moment("claimed_until"),
-    moment("delivered_at"),
+    timestamp("claimed_until"),
+    timestamp("delivered_at"),
     Column("refused_by", Text),
     Column("is_open", Boolean, nullable=False, server_default=false()),
     schema=OWN_SCHEMA,
@@ -81,7 +81,7 @@ operation_run = Table(
     Column("seconds", Double, nullable=False),
     Column("statements", BigInteger, nullable=False),
     Column("rows", BigInteger, nullable=False),
-    moment("recorded_at", required=True),
+    timestamp("recorded_at", required=True),
     CheckConstraint(_IMPLEMENTATIONS, name="implementation"),
     CheckConstraint("purpose IN ('work', 'probe')", name="purpose"),
     Index(None, "operation", "implementation", "recorded_at"),
@@ -95,7 +95,7 @@ operation_choice = Table(
     Column("operation", Text, primary_key=True),
     Column("implementation", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    moment("since", required=True),
+    timestamp("since", required=True),
     CheckConstraint(_IMPLEMENTATIONS, name="implementation"),
     schema=OWN_SCHEMA,
 )
@@ -106,7 +106,7 @@ query_mode = Table(
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("mode", Text, nullable=False),
     Column("chosen_by", Text, nullable=False),
-    moment("chosen_at", required=True),
+    timestamp("chosen_at", required=True),
     CheckConstraint("only_row", name="only_row"),
     CheckConstraint("mode IN ('original', 'optimized', 'auto')", name="mode"),
     schema=OWN_SCHEMA,
@@ -116,7 +116,7 @@ drain = Table(
     "drain",
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
-    moment("began_at", required=True),
+    timestamp("began_at", required=True),
     Column("began_by", Text, nullable=False),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
@@ -130,8 +130,8 @@ breaker = Table(
     Column("failures", Integer, nullable=False),
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    moment("retry_at"),
-    moment("changed_at", required=True),
+    timestamp("retry_at"),
+    timestamp("changed_at", required=True),
     CheckConstraint("state IN ('closed', 'open', 'half_open')", name="state"),
     CheckConstraint("state <> 'open' OR retry_at IS NOT NULL", name="retry"),
     schema=OWN_SCHEMA,
@@ -142,11 +142,11 @@ scheduler_pause = Table(
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("failed_runs", Integer, nullable=False, server_default=text("0")),
-    moment("until"),
+    timestamp("until"),
     Column("reason", Text, nullable=False, server_default=text("''")),
-    moment("reset_at"),
+    timestamp("reset_at"),
     Column("reset_by", Text),
-    moment("changed_at", required=True),
+    timestamp("changed_at", required=True),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )
@@ -180,11 +180,11 @@ run_process = Table(
     Column("pid", Integer, primary_key=True),
     Column("started_ticks", BigInteger, primary_key=True),
     Column("host_name", Text, nullable=False),
-    moment("began_at", required=True),
-    moment("beat_at", required=True),
-    moment("ended_at"),
-    moment("cancel_asked_at"),
-    moment("given_up_at"),
+    timestamp("began_at", required=True),
+    timestamp("beat_at", required=True),
+    timestamp("ended_at"),
+    timestamp("cancel_asked_at"),
+    timestamp("given_up_at"),
     Index(None, "beat_at"),
     schema=OWN_SCHEMA,
 )
@@ -196,7 +196,7 @@ provenance = Table(
     Column("livedash_made_here", Boolean, nullable=False),
     Column("indexes_made_here", ARRAY(Text), nullable=False),
     Column("others_made_here", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    moment("noted_at", required=True),
+    timestamp("noted_at", required=True),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )

@@ -47,12 +47,12 @@ def reading(engine: Engine) -> Engine:
 
 
 def companies(reading: Engine, limits: CompareLimits) -> Compared:
-    (found,) = [one for one in compare(reading, limits) if one.operation == "active_companies"]
+    (found,) = [one for one in compare(reading, limits) if one.query == "active_companies"]
     return found
 
 
 def test_both_give_the_same(reading: Engine) -> None:
-    compared = {one.operation: one for one in compare(reading, LIMITS)}
+    compared = {one.query: one for one in compare(reading, LIMITS)}
     assert {one.verdict for one in compared.values()} == {Verdict.SAME}
     statistics = compared["statistics"]
     assert statistics.rows == 2

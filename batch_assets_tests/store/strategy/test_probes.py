@@ -66,7 +66,7 @@ def test_a_process_probes_once_and_an_operation_every_half_hour(engine: Engine, 
         strategy.queries.open_rows([batch.id], 1)
         strategy.queries.rows_of([(batch.id, ids[0])])
         strategy.flush()
-        return len({key.operation for key in probes(strategy)})
+        return len({key.query for key in probes(strategy)})
 
     probed = [run() for _ in range(60)]
     assert max(probed) == 1

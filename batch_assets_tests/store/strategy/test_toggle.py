@@ -21,7 +21,7 @@ from batch_assets_tests.store.strategy.scenes import SCENES
 
 
 def used(strategy: Strategy) -> dict[str, Implementation]:
-    return {key.operation: key.implementation for key in strategy.totals()}
+    return {key.query: key.implementation for key in strategy.totals()}
 
 
 def play(strategy: Strategy, desk: Desk, *operations: str) -> None:
