@@ -1,4 +1,4 @@
-"""Help fits a terminal of 80 columns and comes at once."""
+"""Help fits a terminal of 80 columns, and the list of commands comes at once."""
 
 import subprocess
 import sys
