@@ -1,6 +1,7 @@
-"""What the host of a run has run out of, in one sentence: descriptors, memory, room on a disk."""
+"""What is known of a host: that it is this machine, and what it has run out of, in a sentence."""
 
 import errno
+import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
@@ -34,8 +35,16 @@ _BY_NUMBER: Final = {
 _BY_WORDS: Final = {"Too many open files": _NO_DESCRIPTORS, "out of memory": _NO_MEMORY}
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or its address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def run_out(error: BaseException) -> str | None:
-    """The sentence on what this host has run out of; `None` if an error does not come from that."""
+    """Say what this host has run out of; `None` if an error does not come from that."""
     for cause in _causes(error):
         if isinstance(cause, MemoryError):
             return _NO_MEMORY
@@ -45,7 +54,7 @@ def run_out(error: BaseException) -> str | None:
 
 
 def run_out_by_words(said: str) -> str | None:
-    """The same of what libpq says of a connection that it could not make."""
+    """Say the same of what libpq says of a connection that it could not make."""
     return next((meant for words, meant in _BY_WORDS.items() if words in said), None)
 
 

@@ -78,7 +78,7 @@ class Response:
 class ResultLine:
     """One line of an output or error file: a response, a failure, or both (a paid refusal)."""
 
-    custom_id: str
+    request_id: str
     response: Response | None
     failure: Failure | None
     answered: bool = True

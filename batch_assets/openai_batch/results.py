@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from batch_assets.domain.custom_ids import can_be_matched
+from batch_assets.domain.custom_ids import request_id_of
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import ResultLine
 from batch_assets.openai_batch import error_codes, limits
@@ -69,42 +69,42 @@ def _read_line(text: str, number: int, *, error_file: bool) -> ResultLine | Brok
         return BrokenLine(number, "invalid_json")
     if not isinstance(row, Mapping):
         return BrokenLine(number, "not_an_object")
-    custom_id = row.get("custom_id")
-    if not can_be_matched(custom_id):
+    request_id = request_id_of(row.get("custom_id"))
+    if request_id is None:
         return BrokenLine(number, "no_custom_id")
-    return _read_row(str(custom_id), row, error_file=error_file)
+    return _read_row(request_id, row, error_file=error_file)
 
 
-def _read_row(custom_id: str, row: Mapping[str, object], *, error_file: bool) -> ResultLine:
+def _read_row(request_id: str, row: Mapping[str, object], *, error_file: bool) -> ResultLine:
     response = row.get("response")
     if not isinstance(response, Mapping):
-        return _failed(custom_id, None, details(row.get("error")), error_file=error_file)
+        return _failed(request_id, None, details(row.get("error")), error_file=error_file)
     status = _status(response.get("status_code"))
     body = _body(response.get("body"))
     error = _error(row, status, body)
     succeeded = 200 <= status < 300 if status is not None else not error_file and error is None
     if not succeeded:
-        return _failed(custom_id, status, error, error_file=error_file)
+        return _failed(request_id, status, error, error_file=error_file)
     if body is None:
         unreadable = Failure(FailureKind.TRANSIENT, "no_body", "The answer has no readable body.")
-        return ResultLine(custom_id, None, unreadable, in_error_file=error_file)
+        return ResultLine(request_id, None, unreadable, in_error_file=error_file)
     answer, failure = read_response(body)
     if error is not None:
         failure = row_failure(status, error)
-    return ResultLine(custom_id, answer, failure, in_error_file=error_file)
+    return ResultLine(request_id, answer, failure, in_error_file=error_file)
 
 
 def _failed(
-    custom_id: str, status: int | None, error: ErrorDetails | None, *, error_file: bool
+    request_id: str, status: int | None, error: ErrorDetails | None, *, error_file: bool
 ) -> ResultLine:
     if error is None and status is None:
         missing = Failure(
             FailureKind.TRANSIENT, "no_response", "The server gave neither an answer nor an error."
         )
-        return ResultLine(custom_id, None, missing, in_error_file=error_file)
+        return ResultLine(request_id, None, missing, in_error_file=error_file)
     error = error or ErrorDetails()
     return ResultLine(
-        custom_id,
+        request_id,
         None,
         row_failure(status, error),
         answered=not never_ran(error),

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
+from batch_assets.domain.custom_ids import custom_id_of
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.openai_batch.profiles import COMPATIBLE, Profile
 
@@ -99,7 +100,7 @@ class InputFile:
         self.bytes = 0
         """Bytes written, line ends included: what the upload will send."""
         self.first_id = ""
-        """The `custom_id` of the first line."""
+        """The request of the first line."""
 
     def __enter__(self) -> Self:
         self._file = open(self.path, "xb", opener=_private)
@@ -120,17 +121,17 @@ class InputFile:
         if kind is not None:
             self.remove()
 
-    def add(self, custom_id: str, body: Mapping[str, object]) -> bool:
+    def add(self, request_id: str, body: Mapping[str, object]) -> bool:
         """Append one request. False: it would exceed a limit, and nothing was written.
 
         False on an empty file means that this request alone is too large ever to be sent. The
-        caller sees to it that no `custom_id` comes twice.
+        caller sees to it that no request comes twice.
         """
-        line = _line({"custom_id": custom_id, **self._where, "body": body})
+        line = _line({"custom_id": custom_id_of(request_id), **self._where, "body": body})
         if self.requests >= self._max_requests or self.bytes + len(line) > self._max_bytes:
             return False
         self._file.write(line)
-        self.first_id = self.first_id or custom_id
+        self.first_id = self.first_id or request_id
         self.requests += 1
         self.bytes += len(line)
         return True

@@ -17,8 +17,8 @@ from urllib.request import getproxies_environment, proxy_bypass
 import httpcore2
 import httpx2
 
-from batch_assets.domain.addresses import is_loopback
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.hosts import is_loopback
 from batch_assets.openai_batch.limits import Bounds, current
 from batch_assets.openai_batch.sdk_errors import retry_after_seconds
 

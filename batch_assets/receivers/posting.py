@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from batch_assets.domain.addresses import is_loopback
+from batch_assets.domain.hosts import is_loopback
 from batch_assets.receivers.receiver import DeliveryError
 
 if TYPE_CHECKING:

@@ -180,10 +180,10 @@ class _Lines:
         return len(self._read) >= (counted or len(self._rows))
 
     def _count(self, line: ResultLine) -> None:
-        if line.custom_id in self._read or line.custom_id not in self._rows or not line.answered:
+        if line.request_id in self._read or line.request_id not in self._rows or not line.answered:
             return
-        self._read.add(line.custom_id)
-        if not self._rows[line.custom_id] or line.response is None:
+        self._read.add(line.request_id)
+        if not self._rows[line.request_id] or line.response is None:
             return
         self._answers += 1
         price = price_of_answer(line.response, self._batch.model, self._pipeline.price_of)

@@ -146,7 +146,7 @@ class ResultWriter:
 
     def _read(self, taken: Sequence[_Pending]) -> list[BatchOutcomes]:
         """What the lines of some batches mean for their rows."""
-        rows = [(one.batch.id, line.custom_id) for one in taken for line in one.lines]
+        rows = [(one.batch.id, line.request_id) for one in taken for line in one.lines]
         types = self._queries.rows_of(rows) if rows else {}
         found = [self._outcomes(one, types) for one in taken]
         return [result for result in found if result is not None]
@@ -161,7 +161,7 @@ class ResultWriter:
     ) -> BatchOutcomes | None:
         batch = pending.batch
         reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy.usd_to_eur)
-        ours = [line for line in pending.lines if (batch.id, line.custom_id) in types]
+        ours = [line for line in pending.lines if (batch.id, line.request_id) in types]
         left = self._left(batch, pending.lines, types) if batch.is_of_earlier_installation else []
         pending.refused["foreign"] += len(pending.lines) - len(ours) - len(left)
         seen = self.seen[batch.id]
@@ -174,7 +174,7 @@ class ResultWriter:
         try:
             while ours:
                 line = ours.pop()
-                outcomes.append(reader.outcome(line, types[batch.id, line.custom_id]))
+                outcomes.append(reader.outcome(line, types[batch.id, line.request_id]))
         except (LookupError, TypeError, ValueError) as error:
             # Nothing of the error goes on but its class: it may quote an answer.
             self._give_up(batch.id, type(error).__name__)
@@ -190,13 +190,13 @@ class ResultWriter:
         self, batch: EndedBatch, lines: Sequence[ResultLine], types: Mapping[BatchRow, str | None]
     ) -> list[ResultLine]:
         """Lines of rows that had left an orphan to be tried again before its schema was lost."""
-        others = [line for line in lines if (batch.id, line.custom_id) not in types]
+        others = [line for line in lines if (batch.id, line.request_id) not in types]
         if not others:
             return []
         known = self._pipeline.earlier_installation.requests_of(
-            batch.company_id, [line.custom_id for line in others]
+            batch.company_id, [line.request_id for line in others]
         )
-        return [line for line in others if line.custom_id in known]
+        return [line for line in others if line.request_id in known]
 
     def _write(self, results: Sequence[BatchOutcomes]) -> None:
         if not results:
@@ -254,23 +254,23 @@ class LineReader:
     def outcome(self, line: ResultLine, processing_type: str | None) -> RowOutcome:
         """The outcome of one line of this batch; no type: the session is gone."""
         if not line.answered:
-            return RowOutcome(line.custom_id)
+            return RowOutcome(line.request_id)
         cost = self._cost(line.response)
         if line.response is None:
-            return RowOutcome(line.custom_id, None, cost, failure=line.failure)
+            return RowOutcome(line.request_id, None, cost, failure=line.failure)
         # What was read of the text is in the findings: nobody needs it any more.
         billed = replace(line.response, content=None)
         if line.failure is not None:
-            return RowOutcome(line.custom_id, billed, cost, failure=line.failure)
+            return RowOutcome(line.request_id, billed, cost, failure=line.failure)
         if processing_type is None:
-            return RowOutcome(line.custom_id, billed, cost, failure=_NO_SESSION)
+            return RowOutcome(line.request_id, billed, cost, failure=_NO_SESSION)
         # LiveDash asks in words of its own: of its answers we take what we understand.
         is_asked_so = self.batch.is_ours or self.batch.is_of_earlier_installation
         read = analysis.read_answer if is_asked_so else analysis.read_partial_answer
         answer = read(processing_type, line.response)
         if isinstance(answer, Failure):
-            return RowOutcome(line.custom_id, billed, cost, failure=answer)
-        return RowOutcome(line.custom_id, billed, cost, findings=answer)
+            return RowOutcome(line.request_id, billed, cost, failure=answer)
+        return RowOutcome(line.request_id, billed, cost, findings=answer)
 
     def _cost(self, response: Response | None) -> Cost:
         if response is None:

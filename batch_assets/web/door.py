@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from batch_assets.domain.addresses import is_loopback
+from batch_assets.domain.hosts import is_loopback
 
 _OURS: Final = frozenset({"same-origin", "none"})
 """What a browser says of who asks: a page of this origin, or the person, by the address bar."""

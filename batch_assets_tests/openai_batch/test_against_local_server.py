@@ -81,7 +81,7 @@ def results(api: BatchApi, batch: RemoteBatch) -> dict[str, ResultLine]:
         is_error_file = file_id == batch.error_file_id
         for line in read_results(api.download(file_id), error_file=is_error_file):
             assert isinstance(line, ResultLine)
-            found[line.custom_id] = line
+            found[line.request_id] = line
     return found
 
 

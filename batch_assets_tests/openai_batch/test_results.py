@@ -68,7 +68,7 @@ def failure_of(raw: bytes, *, error_file: bool = True) -> Failure:
 @pytest.mark.parametrize("error_file", [False, True])
 def test_an_answer(error_file: bool) -> None:
     found = read_one(answered('{"language": "nl"}'), error_file=error_file)
-    assert (found.custom_id, found.failure, found.answered) == ("r1", None, True)
+    assert (found.request_id, found.failure, found.answered) == ("r1", None, True)
     response = found.response
     assert response is not None
     assert response.request_id == "chatcmpl-1"
