@@ -33,6 +33,8 @@ Type = Callable[..., Outcome]
 def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
     """Types a command that writes to no terminal; keyword arguments are its environment."""
     monkeypatch.setenv("COLUMNS", "80")
+    # Whoever works here may have one, which is not the tests'.
+    monkeypatch.setattr("batch_assets.cli.app.read_env_file", lambda: None)
     monkeypatch.chdir(PROJECT_DIR)  # some commands change it
 
     def type_(*arguments: str, **environ: str) -> Outcome:
