@@ -142,7 +142,7 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
         session_id = make_session(connection, company_id)
         make_request(connection, session_id, status="PROCESSING_FAILED")
     letters = DeadLetters(lab.desk.engine)
-    asked = letters.requeue(Criteria(company_id=company_id), foreign=True)
+    asked = letters.requeue(Criteria(company_id=company_id), external=True)
     assert (asked.requeued, asked.foreign) == (2, 1)
 
     # Failed requests are sent synchronously: those that an operator asks for, and one that is late.

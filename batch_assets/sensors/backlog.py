@@ -96,8 +96,8 @@ def _nothing(found: NewlyDue) -> str:
     said = f"No company has become due since the last run looked: {waiting}"
     if found.next_due_at is not None:
         said += f", the next is due by its age at {clock_time(found.next_due_at)}"
-    if found.resting_until is not None:
-        models = ", ".join(found.resting_models)
-        until = clock_time(found.resting_until)
+    if found.cooling_until is not None:
+        models = ", ".join(found.cooling_models)
+        until = clock_time(found.cooling_until)
         said += f"; requests for {models} are in cooldown until {until} at most"
     return f"{said}."

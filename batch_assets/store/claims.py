@@ -41,7 +41,7 @@ class Quotas:
             for company_id, (requests, cost) in today.items()
         }
         self._enqueued: Counter[str] = Counter(used.enqueued)
-        self.cooling_models: dict[str, str] = used.paused
+        self.cooling_models: dict[str, str] = used.cooling
         """Models in a cooldown, with the reason; more of them as allowances are used up."""
 
     def of(self, company_id: str, models: Iterable[str]) -> Quota:

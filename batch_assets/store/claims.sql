@@ -37,4 +37,4 @@ SELECT
         SELECT coalesce(json_object_agg(p.model, p.reason), '{}')
         FROM batch_assets.model_pause AS p
         WHERE p.until > clock_timestamp()
-    ) AS paused
+    ) AS cooling

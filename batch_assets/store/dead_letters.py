@@ -83,9 +83,9 @@ class DeadLetters(EngineQueries):
 
     @retry_lost
     def not_to_requeue(
-        self, request_ids: Sequence[str], *, foreign: bool, retries: bool = False
+        self, request_ids: Sequence[str], *, external: bool, retries: bool = False
     ) -> list[tuple[str, str]]:
-        """Which of these ids are neither dead letters nor, with `foreign`, failed elsewhere, nor,
+        """Which of these ids are neither dead letters nor, with `external`, failed elsewhere, nor,
         with `retries`, to be retried.
 
         Each comes with what it is instead: LiveDash's status, `retry`, or empty for no request.
@@ -95,16 +95,16 @@ class DeadLetters(EngineQueries):
         wrong = []
         for row in rows:
             has_failed = row.status == "PROCESSING_FAILED"
-            if row.is_dead or (retries if row.is_retried else has_failed and foreign):
+            if row.is_dead or (retries if row.is_retried else has_failed and external):
                 continue
             state = "retry" if row.is_retried else row.status
             wrong.append((row.request_id, state or ""))
         return wrong
 
-    def requeue(self, criteria: Criteria, *, foreign: bool = False) -> Requeued:
+    def requeue(self, criteria: Criteria, *, external: bool = False) -> Requeued:
         """Let them wait again, in transactions of `ROWS_AT_A_TIME`; what was moved.
 
-        With `foreign` also requests that failed through LiveDash itself. What is locked at that
+        With `external` also requests that failed through LiveDash itself. What is locked at that
         moment is left out. What was moved before an error stays so: asked again, it goes on.
         """
         moved = Requeued()
@@ -117,7 +117,7 @@ class DeadLetters(EngineQueries):
             if done.chosen < ROWS_AT_A_TIME:
                 break
             after = done.last
-        if foreign:
+        if external:
             moved.foreign = self._requeue_external(criteria)
         return moved
 

@@ -218,7 +218,7 @@ SELECT DISTINCT f.leader_id FROM batch_assets.follower AS f ORDER BY f.leader_id
 -- name: end
 -- What becomes of those that follow one of these, or of all whose leader is not open any more. With
 -- the leader's answer each is complete, at no tokens and no cost, by an attempt in the leader's batch
--- that names it. Where nobody knows whether the leader's live call was answered, and paid for, each is
+-- that names it. Where nobody knows whether the leader's synchronous call was answered, and paid for, each is
 -- a dead letter like it: it is not sent again unasked. Else the oldest takes the leader's place, and
 -- the others follow it. One that was moved by somebody else is nobody's follower.
 WITH led AS MATERIALIZED (

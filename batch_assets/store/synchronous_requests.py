@@ -42,7 +42,7 @@ class SynchronousBatches(EngineQueries):
         far. What can never be sent stays where it is, and is not asked for any more. A dead letter
         that asks what another request asks that is open, or claimed now, follows that one.
         """
-        live = terms.policy.synchronous
+        budgets = terms.policy.synchronous
         with self.engine.begin() as connection:
             quotas = begin_claim(connection, terms.policy, spent)
             used = connection.execute(SQL["today"]).one()
@@ -54,7 +54,7 @@ class SynchronousBatches(EngineQueries):
             held.update(held_by_cooldown(one.model, "it has no price") for one in unpriced)
             for company_id, candidates in _by_company(priced):
                 quota = quotas.of(company_id, ())
-                _narrow(quota, live, run=spent + total(drafts), day=day + total(drafts))
+                _narrow(quota, budgets, run=spent + total(drafts), day=day + total(drafts))
                 packing = pack(candidates, terms, quota)
                 quotas.take(packing.drafts, Quota())
                 drafts += packing.drafts
@@ -125,12 +125,12 @@ def _by_company(candidates: Sequence[Candidate]) -> list[tuple[str, list[Candida
     ]
 
 
-def _narrow(quota: Quota, live: SynchronousPolicy, *, run: Spent, day: Spent) -> None:
+def _narrow(quota: Quota, budgets: SynchronousPolicy, *, run: Spent, day: Spent) -> None:
     """Leave no more than the budgets for these do; cooldowns are for batches alone."""
     quota.cooling_models.clear()
-    quota.requests["live, run"] = live.run_requests - run.requests
-    quota.requests["live, day"] = live.day_requests - day.requests
-    quota.cost_eur["live, day"] = live.day_cost_eur - day.cost_eur
+    quota.requests["synchronous, run"] = budgets.run_requests - run.requests
+    quota.requests["synchronous, day"] = budgets.day_requests - day.requests
+    quota.cost_eur["synchronous, day"] = budgets.day_cost_eur - day.cost_eur
 
 
 def _claim(

@@ -101,7 +101,7 @@ WHERE w.leader_id IS NOT NULL
 -- What an operator has asked for, wherever it waits or has failed, longest asked first; then failed
 -- requests that are due and so old that the next batch would come too late for them, oldest first.
 -- An entry is locked before its request, as whoever requeues does, and what another one works on is
--- passed over: nobody waits here. The live company decides. The states of rows are compared in forms
+-- passed over: nobody waits here. The company as it is now decides. The states of rows are compared in forms
 -- that no index offers, so that each is reached by its key.
 WITH asked_waiting AS MATERIALIZED (
     SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
@@ -191,7 +191,7 @@ CROSS JOIN LATERAL (
 ORDER BY w.asked_at NULLS LAST, w.requested_at, w.id
 
 -- name: claim
--- The intents and their rows. A live batch is born ended: the server will never know of it, and its
+-- The intents and their rows. A synchronous batch is born ended: the server will never know of it, and its
 -- answers are written like those of any ended batch. LiveDash's two ids, which are NOT NULL, hold
 -- what no id of the server's can be, and its status is none that LiveDash looks at.
 WITH given AS (

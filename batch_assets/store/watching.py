@@ -40,9 +40,9 @@ class NewlyDue:
     """Active companies for which anything waits that may be sent."""
     next_due_at: datetime | None = None
     """When the next of them is due by its age."""
-    resting_models: tuple[str, ...] = ()
-    """Models that rest: their requests do not count."""
-    resting_until: datetime | None = None
+    cooling_models: tuple[str, ...] = ()
+    """Models in a cooldown: their requests do not count."""
+    cooling_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Watching(EngineQueries):
         }
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["newly_due"], parameters).one()
-        return NewlyDue(**{**row._mapping, "resting_models": tuple(row.resting_models or ())})
+        return NewlyDue(**{**row._mapping, "cooling_models": tuple(row.cooling_models or ())})
 
     @retry_lost
     def in_flight(self) -> InFlight:

@@ -17,7 +17,7 @@ WITH RECURSIVE bounds AS MATERIALIZED (
         CAST(:now AS timestamptz) - make_interval(secs => :wait_seconds) AS too_old
     FROM (SELECT) AS nothing
     LEFT JOIN batch_assets.intake_progress AS p ON true
-), resting AS MATERIALIZED (
+), cooling AS MATERIALIZED (
     SELECT m.model, m.until FROM batch_assets.model_pause AS m WHERE m.until > :now
 ), step AS (
     (
@@ -61,11 +61,11 @@ WITH RECURSIVE bounds AS MATERIALIZED (
     WHERE NOT coalesce(
             (SELECT true FROM batch_assets.intake AS i WHERE i.request_id = n.id), false
         )
-        AND n.model <> ALL(ARRAY(SELECT m.model FROM resting AS m))
+        AND n.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
 ), noticed AS MATERIALIZED (
     SELECT step.company_id, min(step.requested_at) AS oldest
     FROM step
-    WHERE step.model <> ALL(ARRAY(SELECT m.model FROM resting AS m))
+    WHERE step.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
     GROUP BY step.company_id
 ), fresh AS MATERIALIZED (
     SELECT
@@ -85,7 +85,7 @@ WITH RECURSIVE bounds AS MATERIALIZED (
                     SELECT
                     FROM batch_assets.intake AS i
                     WHERE i.company_id = w.company_id
-                        AND i.model <> ALL(ARRAY(SELECT m.model FROM resting AS m))
+                        AND i.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
                     LIMIT :min_requests
                 ) AS few
             )
@@ -145,8 +145,8 @@ SELECT
         CROSS JOIN bounds AS b
         WHERE j.oldest > b.too_old
     ) AS next_due_at,
-    (SELECT array_agg(m.model ORDER BY m.model) FROM resting AS m) AS resting_models,
-    (SELECT max(m.until) FROM resting AS m) AS resting_until
+    (SELECT array_agg(m.model ORDER BY m.model) FROM cooling AS m) AS cooling_models,
+    (SELECT max(m.until) FROM cooling AS m) AS cooling_until
 
 -- name: in_flight
 -- What the server is asked about, and whether it is let alone.

@@ -143,8 +143,8 @@ def test_what_rests_is_not_due_and_is_named(desk: Desk) -> None:
     )
     found = see(desk)
     assert (found.companies, found.waiting_companies) == (0, 1)
-    assert found.resting_models == ("gpt-4o-mini",)
-    assert found.resting_until is not None
+    assert found.cooling_models == ("gpt-4o-mini",)
+    assert found.cooling_until is not None
     found = see(desk, later=timedelta(minutes=6))
     assert (found.companies, found.large_companies, found.requests) == (1, 1, 29)
 

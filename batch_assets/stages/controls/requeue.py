@@ -74,7 +74,7 @@ def requeue(engine: Engine, wanted: Wanted, spelled: Spelling, *, dry_run: bool)
         groups += store.retry_groups(criteria)
     if dry_run:
         return RequeueReport(dry_run, groups)
-    moved = store.requeue(criteria, foreign=wanted.foreign)
+    moved = store.requeue(criteria, external=wanted.foreign)
     if wanted.retries:
         moved.hastened = store.hasten(criteria)
     return RequeueReport(dry_run, groups, moved)
@@ -98,7 +98,7 @@ def _require_known(
 ) -> None:
     """Refuse ids that cannot be requeued."""
     wrong = store.not_to_requeue(
-        criteria.request_ids or [], foreign=wanted.foreign, retries=wanted.retries
+        criteria.request_ids or [], external=wanted.foreign, retries=wanted.retries
     )
     if not wrong:
         return

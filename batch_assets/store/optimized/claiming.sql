@@ -1,8 +1,8 @@
 -- name: candidates
--- Company by company in the given order, each with its oldest requests first: the live rows and the
--- live company decide, the intake only says where to look. Of each company the models that wait are
+-- Company by company in the given order, each with its oldest requests first: the rows and the
+-- company as they are now decide, the intake only says where to look. Of each company the models that wait are
 -- found by steps from one to the next, so that nothing is read of those in a cooldown; each of the
--- others is read in its order, no further than needed. What is asked of the live row stands in a
+-- others is read in its order, no further than needed. What is asked of the row itself stands in a
 -- coalesce(), so that no index offers it and no statistics are asked: a row is always reached by its
 -- key, from the intake.
 SELECT

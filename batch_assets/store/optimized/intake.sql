@@ -1,5 +1,5 @@
 -- name: forget_gone
--- The next entries in the order of their ids are compared with the live rows: what LiveDash took
+-- The next entries in the order of their ids are compared with the rows themselves: what LiveDash took
 -- back, deleted, changed or finished itself no longer waits as it was noticed. Rows are looked up
 -- one by one, in ways that no join can replace by reading whole tables. After the last entry the
 -- first ones come again; another run that checks at this moment is waited for. Where an entry stays,

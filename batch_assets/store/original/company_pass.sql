@@ -24,7 +24,7 @@ FROM batch_assets.model_pause AS p
 WHERE p.until > clock_timestamp()
 
 -- name: candidates
--- The live rows and the live company decide: the intake only says where to look.
+-- The rows and the company as they are now decide: the intake only says where to look.
 SELECT
     w.request_id,
     w.session_id,

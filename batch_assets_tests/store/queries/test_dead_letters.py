@@ -149,11 +149,11 @@ def test_what_failed_elsewhere_is_moved_only_when_asked(desk: Desk, letters: Dea
         (group.company_id, group.requests)
         for group in letters.external_groups(Criteria(company_id=company_id))
     ] == [(company_id, 3)]
-    moved = letters.requeue(Criteria(company_id=company_id), foreign=True)
+    moved = letters.requeue(Criteria(company_id=company_id), external=True)
     assert (moved.requeued, moved.foreign) == (0, 3)
     assert set(asked) <= desk.intake()
     assert desk.request(other).processingStatus == "PROCESSING_FAILED"
-    assert letters.requeue(Criteria(request_ids=[other]), foreign=True).foreign == 1
+    assert letters.requeue(Criteria(request_ids=[other]), external=True).foreign == 1
 
 
 def test_sets_are_bounded_and_all_are_moved(
@@ -162,7 +162,7 @@ def test_sets_are_bounded_and_all_are_moved(
     monkeypatch.setattr(dead_letters, "ROWS_AT_A_TIME", 2)
     company_id, ids = dead(desk, 5)
     asked = foreign(desk, company_id, 5)
-    moved = letters.requeue(Criteria(company_id=company_id), foreign=True)
+    moved = letters.requeue(Criteria(company_id=company_id), external=True)
     assert (moved.requeued, moved.foreign) == (5, 5)
     assert desk.intake() == {*ids, *asked}
 
@@ -174,11 +174,11 @@ def test_wrong_ids_are_told_from_each_other(desk: Desk, letters: DeadLetters) ->
     batch, (retried,) = desk.ended(1)
     desk.write(batch.lease, [failed(retried)])
     asked = [*ids, waiting, outside, retried, "nobody"]
-    wrong = letters.not_to_requeue(asked, foreign=False)
+    wrong = letters.not_to_requeue(asked, external=False)
     assert dict(wrong) == {
         waiting: "PENDING_BATCHING",
         outside: "PROCESSING_FAILED",
         retried: "retry",
         "nobody": "",
     }
-    assert outside not in dict(letters.not_to_requeue(asked, foreign=True))
+    assert outside not in dict(letters.not_to_requeue(asked, external=True))
