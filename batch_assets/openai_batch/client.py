@@ -34,7 +34,6 @@ from batch_assets.openai_batch.spool import TimedFile
 if TYPE_CHECKING:
     from batch_assets.openai_batch.connections import Connections
 
-
 _DEFAULT_TIMEOUTS = Timeouts()
 _UNGUARDED = Unguarded()
 _BATCHES_A_PAGE = 100

@@ -46,7 +46,6 @@ MAX_JSON_VALUES = 500_000
 MAX_PAGES = 500
 """Pages of one listing."""
 
-
 NO_END = float("inf")
 
 _READING_OVERTIME = 10.0
@@ -64,6 +63,8 @@ _MOST_BYTES: dict[Operation, int] = {
     Operation.CHAT_COMPLETION: MAX_COMPLETION_BYTES,
     Operation.DOWNLOAD_FILE: MAX_RESULT_BYTES,
 }
+
+_calls = threading.local()
 
 
 class AnswerTooLargeError(Exception):
@@ -120,9 +121,6 @@ def bounds_of(operation: Operation, timeouts: Timeouts, stage_ends_at: float) ->
         stage_ends_at=stage_ends_at + overtime,
         bytes_a_second=(_SLOWEST_BYTES_A_SECOND if operation is Operation.DOWNLOAD_FILE else None),
     )
-
-
-_calls = threading.local()
 
 
 def current() -> Bounds | None:

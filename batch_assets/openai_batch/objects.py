@@ -34,6 +34,11 @@ _STATUSES = {
 _KNOWN = {theirs: ours for ours, words in _STATUSES.items() for theirs in words.split()}
 """Statuses as servers spell them, letters alone and small, to OpenAI's words."""
 
+_FILE_PENDING = frozenset(
+    {"pending", "queued", "uploading", "validating", "processing", "running", "notrunning"}
+)
+_FILE_FAILED = frozenset({"error", "failed", "cancelled", "deleting", "deleted"})
+
 
 class UnreadableAnswerError(ValueError):
     """The server said that all is well, and what it sent is not what was asked for."""
@@ -58,12 +63,6 @@ class UploadedFile:
     id: str
     is_pending: bool
     has_failed: bool
-
-
-_FILE_PENDING = frozenset(
-    {"pending", "queued", "uploading", "validating", "processing", "running", "notrunning"}
-)
-_FILE_FAILED = frozenset({"error", "failed", "cancelled", "deleting", "deleted"})
 
 
 def uploaded_file(data: object) -> UploadedFile:

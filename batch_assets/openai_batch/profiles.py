@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _HOURS: Final = {"h": 1, "d": 24}
 
+DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
+_VERSION = "api-version"
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -97,8 +100,6 @@ def _hours(window: str) -> int:
 def _is_one_of(host: str, names: Iterable[str]) -> bool:
     return any(host == name or host.endswith(f".{name}") for name in names)
 
-
-DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 
 COMPATIBLE: Final = Profile(
     name="compatible",
@@ -206,7 +207,6 @@ PROFILES: Final = (
 )
 """In the order in which a URL is compared with them."""
 
-
 NAMES: Final = tuple(profile.name for profile in PROFILES)
 
 
@@ -226,9 +226,6 @@ def profile_of(base_url: str, name: str | None = None) -> Profile:
     except ValueError:
         return COMPATIBLE
     return next((profile for profile in PROFILES if profile.is_of(host, path)), COMPATIBLE)
-
-
-_VERSION = "api-version"
 
 
 def versioned(base_url: str, version: str | None) -> str:

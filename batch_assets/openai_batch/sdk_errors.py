@@ -53,7 +53,6 @@ _STATUS_SENTENCES = {
     FailureKind.INDETERMINATE: "the server failed, and may have acted before it did",
 }
 
-
 _CONFIGURED_WRONGLY = (
     "set OPENAI_BASE_URL to the address of the API with its path, such as https://api.openai.com/v1"
 )

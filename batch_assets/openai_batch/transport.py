@@ -32,6 +32,10 @@ _UNPACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _PIECE = 64 * 1024
 _ANY_HEADER = 32 + zlib.MAX_WBITS
 
+_HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
+_HEADER_NAME = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
 
 class BoundedTransport(httpx2.HTTPTransport):
     """Ends a call that takes too long or brings too much, in the middle of whatever it does."""
@@ -178,11 +182,6 @@ def _left(timeout: float | None, is_over: type[Exception]) -> float | None:
     if left <= 0:
         raise is_over("the call takes too long")
     return left if timeout is None else min(timeout, left)
-
-
-_HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
-_HEADER_NAME = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def proxy_of(base_url: str) -> httpx2.Proxy | None:

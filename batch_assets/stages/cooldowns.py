@@ -15,6 +15,12 @@ from batch_assets.openai_batch.results import BrokenLine
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.bisection import Bisection
 
+_ALONE = Failure(
+    FailureKind.TRANSIENT,
+    "no_room_alone",
+    "The server has no room for this request by itself, and answered others of the same model.",
+)
+
 
 def cool_down(pipeline: Pipeline, models: Mapping[str, str], account: str | None) -> None:
     """Begin cooldowns of models, given with the server's codes, and of the account if it has one.
@@ -80,13 +86,6 @@ class NoRoom:
         if failure is None or self._batch.model is None or self._answers or len(self._held) < 2:
             return None
         return self._batch.model, failure.code
-
-
-_ALONE = Failure(
-    FailureKind.TRANSIENT,
-    "no_room_alone",
-    "The server has no room for this request by itself, and answered others of the same model.",
-)
 
 
 @dataclass(slots=True)

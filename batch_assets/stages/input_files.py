@@ -31,6 +31,10 @@ from batch_assets.store.protocol import Spent
 
 log = open_log(__name__)
 
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 5.0
+_NEVER_READY = frozenset({error_codes.FILE_FAILED, error_codes.NOT_FOUND})
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
@@ -156,11 +160,6 @@ class UploadSizes:
             # Estimates may be far below what a batch turns out to be.
             limit = half if limit is None else min(half, limit // 2)
         return replace(terms, upload_bytes=limit, unsendable=terms.unsendable | self._alone)
-
-
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 5.0
-_NEVER_READY = frozenset({error_codes.FILE_FAILED, error_codes.NOT_FOUND})
 
 
 class FileWaits:

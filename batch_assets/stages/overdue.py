@@ -25,6 +25,9 @@ from batch_assets.stages.pipeline import Budget, Pipeline
 
 log = open_log(__name__)
 
+ABOUT_TO_END: Final[frozenset[str]] = frozenset({"cancelling", "finalizing"})
+"""The server's words for a batch that is about to end, in minutes as a rule."""
+
 
 @dataclass(slots=True)
 class OverdueReport:
@@ -125,10 +128,6 @@ def _cancel(pipeline: Pipeline, batch: InFlightBatch, limited_log: RateLimitedLo
         limited_log.warning("Batch %s cannot be cancelled now: %s", batch.id, error)
         return False
     return True
-
-
-ABOUT_TO_END: Final[frozenset[str]] = frozenset({"cancelling", "finalizing"})
-"""The server's words for a batch that is about to end, in minutes as a rule."""
 
 
 def standstill_seconds(

@@ -24,6 +24,23 @@ from batch_assets.stages.overdue import OverdueReport, cancel_overdue
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.remote_ids import CLOCK_MARGIN
 
+log = open_log(__name__)
+
+SINGLE_CALLS: Final = 3
+"""Up to this many batches are asked for one by one; for more, a page of the list is cheaper."""
+_UNLISTED_A_RUN: Final = 500
+"""So many that a page did not show are asked for in one run at most, by turns."""
+_LOOKS_A_RUN: Final = 20
+"""So many that a page did show are asked for once more; further ones only while it was wrong."""
+_FIRST_LOOK_SECONDS: Final = 10 * 60.0
+"""A batch of which the server says nothing new is asked for alone after so long."""
+_LONGEST_PAUSE_SECONDS: Final = 2 * 60 * 60.0
+"""The pause after that doubles, up to here."""
+_OF_ONE_BATCH: Final = frozenset({error_codes.UNREADABLE, ANSWER_TOO_LARGE, MALFORMED})
+"""Failures that tell nothing of the other batches."""
+_FAILURES_IN_A_ROW: Final = 3
+"""After so many failed calls the server is left alone until the next run."""
+
 
 @dataclass(slots=True)
 class PollReport:
@@ -97,24 +114,6 @@ def _cool_down(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBa
             ):
                 models[batch.model] = error.code
     cool_down(pipeline, models, account)
-
-
-log = open_log(__name__)
-
-SINGLE_CALLS: Final = 3
-"""Up to this many batches are asked for one by one; for more, a page of the list is cheaper."""
-_UNLISTED_A_RUN: Final = 500
-"""So many that a page did not show are asked for in one run at most, by turns."""
-_LOOKS_A_RUN: Final = 20
-"""So many that a page did show are asked for once more; further ones only while it was wrong."""
-_FIRST_LOOK_SECONDS: Final = 10 * 60.0
-"""A batch of which the server says nothing new is asked for alone after so long."""
-_LONGEST_PAUSE_SECONDS: Final = 2 * 60 * 60.0
-"""The pause after that doubles, up to here."""
-_OF_ONE_BATCH: Final = frozenset({error_codes.UNREADABLE, ANSWER_TOO_LARGE, MALFORMED})
-"""Failures that tell nothing of the other batches."""
-_FAILURES_IN_A_ROW: Final = 3
-"""After so many failed calls the server is left alone until the next run."""
 
 
 class Asked:

@@ -1,6 +1,7 @@
 """How what we make on the server is named, and what its lists show under our name.
 
-By these names it is found again, and known as ours."""
+By these names it is found again, and known as ours.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,14 @@ _BATCH = "batch_assets_batch"
 _PREFIX = "batch-assets"
 _ANCHOR = "anchor-"
 _LONGEST_CALL_ID = 512
+
+CLOCK_MARGIN: Final = timedelta(minutes=5)
+"""How far the server's clock and ours may be apart beyond what its answers say."""
+_DYING: Final = frozenset({"cancelling", "cancelled", "failed"})
+_NO_LIST: Final = frozenset({error_codes.NOT_FOUND, error_codes.UNSUPPORTED})
+_UNDATED: Final = datetime.max.replace(tzinfo=UTC)
+Batches = Mapping[str, Sequence[RemoteBatch]]
+Files = Mapping[str, Sequence[RemoteFile]]
 
 
 def metadata_of(installation_id: str, batch_id: str) -> Mapping[str, str]:
@@ -84,17 +93,6 @@ def _carried(remote: RemoteFile, installation_id: str) -> str | None:
 def call_id(batch_id: str, request_id: str) -> str:
     """Make the name of a synchronous request, in ASCII: the server's people find it by that."""
     return f"{batch_id}/{quote(request_id, safe='')}"[:_LONGEST_CALL_ID]
-
-
-CLOCK_MARGIN: Final = timedelta(minutes=5)
-"""How far the server's clock and ours may be apart beyond what its answers say."""
-
-_DYING: Final = frozenset({"cancelling", "cancelled", "failed"})
-_NO_LIST: Final = frozenset({error_codes.NOT_FOUND, error_codes.UNSUPPORTED})
-_UNDATED: Final = datetime.max.replace(tzinfo=UTC)
-
-Batches = Mapping[str, Sequence[RemoteBatch]]
-Files = Mapping[str, Sequence[RemoteFile]]
 
 
 def our_batches(api: BatchApi, installation_id: str, since: datetime, files: Files) -> Batches:

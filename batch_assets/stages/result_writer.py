@@ -23,6 +23,8 @@ from batch_assets.stages.pipeline import Pipeline
 
 log = open_log(__name__)
 
+_NO_SESSION = Failure(FailureKind.PERMANENT, "session_deleted", "The session was deleted.")
+
 
 @dataclass(slots=True)
 class IngestReport:
@@ -238,9 +240,6 @@ class ResultWriter:
         self._report.failures.update(
             outcome.failure.code for outcome in result.outcomes if outcome.failure is not None
         )
-
-
-_NO_SESSION = Failure(FailureKind.PERMANENT, "session_deleted", "The session was deleted.")
 
 
 @dataclass(frozen=True, slots=True)

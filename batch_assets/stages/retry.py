@@ -8,6 +8,8 @@ from batch_assets.stages.copies import may_touch
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.synchronous_requests import SynchronousReport, send_synchronously
 
+log = open_log(__name__)
+
 
 @dataclass(slots=True)
 class RetryReport:
@@ -51,9 +53,6 @@ def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
         report.requeued += requeued
         budget.spend(requeued)
     return report
-
-
-log = open_log(__name__)
 
 
 def send_back(pipeline: Pipeline) -> int:

@@ -28,6 +28,9 @@ from batch_assets.stages.controls.drain import begin_drain, drain_on, foresee_dr
 from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 from batch_assets.stages.controls.requeue import requeue
 
+Kind = Literal["any", "transient", "capacity", "server", "permanent", "account", "indeterminate"]
+_AGE = "an age such as 36h, 90m or 7d, or a date such as 2026-01-31 or 2026-01-31T08:00 (UTC)"
+
 
 class ForceConfig(dg.Config):
     """For which company a batch is made now, and of what."""
@@ -84,10 +87,6 @@ def _foreseen(report: ForceReport) -> dict[str, object]:
         "held": dg.MetadataValue.json(dict(report.held)),
         "held_because": report.held_because or "",
     }
-
-
-Kind = Literal["any", "transient", "capacity", "server", "permanent", "account", "indeterminate"]
-_AGE = "an age such as 36h, 90m or 7d, or a date such as 2026-01-31 or 2026-01-31T08:00 (UTC)"
 
 
 class RequeueConfig(dg.Config):

@@ -16,6 +16,35 @@ from batch_assets.store.strategy import Compared, CompareLimits, StoredModes
 
 Mode = Literal["environment", "true", "false", "optimized", "auto", "original"]
 
+_DEFAULTS = CompareLimits()
+_SCHEMA = dg.TableSchema(
+    columns=[
+        dg.TableColumn("operation"),
+        dg.TableColumn("result", description="Whether both gave the same rows."),
+        dg.TableColumn("rows", "int"),
+        dg.TableColumn("original_statements", "int"),
+        dg.TableColumn("optimized_statements", "int"),
+        dg.TableColumn("original_seconds", "float"),
+        dg.TableColumn("optimized_seconds", "float"),
+        dg.TableColumn("ratio", "float", description="The original's time by the optimized one's."),
+    ]
+)
+Which = Literal[
+    "all",
+    "upload",
+    "create_batch",
+    "retrieve_batch",
+    "list_batches",
+    "list_files",
+    "cancel_batch",
+    "retrieve_file",
+    "delete_file",
+    "download_file",
+    "check_account",
+    "chat_completion",
+    "account",
+]
+
 
 class ModeConfig(dg.Config):
     """What runs use from the next one on."""
@@ -55,21 +84,6 @@ def choose_query_mode(
     )
     tag_run(context, {"mode": report.mode.value})
     return report.mode.value
-
-
-_DEFAULTS = CompareLimits()
-_SCHEMA = dg.TableSchema(
-    columns=[
-        dg.TableColumn("operation"),
-        dg.TableColumn("result", description="Whether both gave the same rows."),
-        dg.TableColumn("rows", "int"),
-        dg.TableColumn("original_statements", "int"),
-        dg.TableColumn("optimized_statements", "int"),
-        dg.TableColumn("original_seconds", "float"),
-        dg.TableColumn("optimized_seconds", "float"),
-        dg.TableColumn("ratio", "float", description="The original's time by the optimized one's."),
-    ]
-)
 
 
 class CompareConfig(dg.Config):
@@ -149,23 +163,6 @@ def refresh_companies(context: dg.OpExecutionContext, company_lookup: CompanyLoo
     log_of(context).info(sentences.of_companies(found))
     show(context, found.numbers)
     return len(found.companies)
-
-
-Which = Literal[
-    "all",
-    "upload",
-    "create_batch",
-    "retrieve_batch",
-    "list_batches",
-    "list_files",
-    "cancel_batch",
-    "retrieve_file",
-    "delete_file",
-    "download_file",
-    "check_account",
-    "chat_completion",
-    "account",
-]
 
 
 class ResetConfig(dg.Config):

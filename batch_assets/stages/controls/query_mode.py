@@ -1,6 +1,7 @@
 """Which implementation of the database operations runs use, and how the two compare.
 
-They are compared on the present data, over connections that refuse to write."""
+They are compared on the present data, over connections that refuse to write.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,13 @@ from batch_assets.store.strategy import (
 
 ENVIRONMENT: Final = "environment"
 """The word that takes a choice back."""
+
+_ALLOWED = {
+    "seconds": (0.1, 60),
+    "companies": (1, 100_000),
+    "batches": (1, 1_000),
+    "rows": (1, 100_000),
+}
 
 
 @dataclass(frozen=True)
@@ -80,14 +88,6 @@ def _mode(wanted: str) -> QueryMode:
     except ValueError:
         words = ", ".join([*QueryMode, ENVIRONMENT])
         raise ConfigurationError(f"There is no mode '{wanted}': it is one of {words}.") from None
-
-
-_ALLOWED = {
-    "seconds": (0.1, 60),
-    "companies": (1, 100_000),
-    "batches": (1, 1_000),
-    "rows": (1, 100_000),
-}
 
 
 @dataclass(frozen=True)

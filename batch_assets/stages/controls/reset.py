@@ -1,6 +1,7 @@
 """What was stopped after failures goes on, and stages of sessions say what is open.
 
-Breakers close, and cooldowns end; a stage that nothing would ever finish is set right."""
+Breakers close, and cooldowns end; a stage that nothing would ever finish is set right.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
