@@ -10,6 +10,7 @@ from sqlalchemy import Connection, CursorResult, Engine
 
 from batch_assets.domain.records import Lease
 from batch_assets.domain.states import BatchState
+from batch_assets.store.protocol import Queries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -25,6 +26,16 @@ class EngineQueries:
     def autocommit(self) -> Engine:
         """For what is one statement: it needs no BEGIN and no COMMIT, which are statements, too."""
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@dataclass(frozen=True)
+class SetQueries(EngineQueries):
+    """Holds also what goes on where the database refuses a value of one row of a set.
+
+    The set was rolled back then, and `row_by_row` does it again: without that row.
+    """
+
+    row_by_row: Queries
 
 
 def holds(connection: Connection, lease: Lease, states: Sequence[BatchState]) -> bool:

@@ -22,7 +22,7 @@ from batch_assets.domain.packing import (
     pack,
 )
 from batch_assets.domain.records import Lease
-from batch_assets.store.base import expect
+from batch_assets.store.base import SetQueries, expect
 from batch_assets.store.claims import (
     ClaimSize,
     Quotas,
@@ -32,7 +32,6 @@ from batch_assets.store.claims import (
     is_used_up,
 )
 from batch_assets.store.database_errors import refuses_value
-from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sessions import follow
 from batch_assets.store.sql import load

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.records import Backlog
+from batch_assets.store.base import SetQueries
 from batch_assets.store.database_errors import refuses_value
-from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))

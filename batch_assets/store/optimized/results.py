@@ -13,9 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Lease, RowOutcome
-from batch_assets.store.base import columns_of, expect
+from batch_assets.store.base import SetQueries, columns_of, expect
 from batch_assets.store.database_errors import refuses_value
-from batch_assets.store.optimized.sets import SetQueries
 from batch_assets.store.outcomes import (
     add_money,
     add_shared,
