@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from batch_assets.settings import Settings
+from batch_assets.settings import setting_names
 from batch_assets.store.urls import application_url
 from batch_assets_tests.databases import TestDatabases, running_server
 from batch_assets_tests.one_database import empty, one_database
@@ -22,7 +22,6 @@ CLEANUP = pytest.StashKey[ExitStack]()
 
 CONFIGURE = ("BATCH_", "DAGSTER_", "OPENAI_", "PG")
 """How the names begin that the product, Dagster, the SDK and libpq look at."""
-SETTINGS = frozenset(str(field.alias) for field in Settings.model_fields.values())
 PROXIES = frozenset({"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY"})
 
 
@@ -135,4 +134,4 @@ def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def configures(name: str) -> bool:
     """Whether an environment variable of this name may change what a test does."""
-    return name.startswith(CONFIGURE) or name in SETTINGS or name.upper() in PROXIES
+    return name.startswith(CONFIGURE) or name in setting_names() or name.upper() in PROXIES

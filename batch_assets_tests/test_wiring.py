@@ -86,6 +86,31 @@ def test_a_part_alone_is_refused(given: list[str], sentence: str, project: Path)
     assert list(project.iterdir()) == []
 
 
+def test_all_that_cannot_be_used_is_said_at_once_and_without_a_password() -> None:
+    given = {
+        "DATABASE_URL": "postgresql://livedash:canary@db.example.com:port/livedash",
+        "DAGSTER_DATABASE_URL": "mysql://livedash:canary@db.example.com/dagster",
+        "OPENAI_API_KEY": "sk canary",
+        "OPENAI_BASE_URL": "https://api.example.com/v1?key=canary",
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        connect(load_settings(given))
+    beginnings = (
+        "The database URL cannot be read",
+        "DAGSTER_DATABASE_URL: The database URL is not PostgreSQL's",
+        "OPENAI_API_KEY is empty or holds",
+        "OPENAI_BASE_URL has a query",
+    )
+    for line, beginning in zip(caught.value.lines, beginnings, strict=True):
+        assert line.startswith(beginning)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_key_that_cannot_be_one_is_found_where_it_is_used() -> None:
+    endpoints = connect(load_settings({"DATABASE_URL": DATABASE, "OPENAI_API_KEY": "sk x"}))
+    assert endpoints.api_key == "sk x"
+
+
 def test_the_local_stack_is_ready_for_use_and_whatever_is_configured_stays_out(
     project: Path,
 ) -> None:

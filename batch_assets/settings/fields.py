@@ -91,7 +91,11 @@ class Declared:
 
 
 def declared(attribute: str, info: FieldInfo) -> Declared:
-    """What a field of a `Family` declares."""
+    """What a field of a `Family` declares.
+
+    Raises:
+        TypeError: if it was not made by `setting`.
+    """
     choices, extra = info.validation_alias, info.json_schema_extra
     if not isinstance(choices, AliasChoices) or not isinstance(extra, dict):
         raise TypeError(attribute)

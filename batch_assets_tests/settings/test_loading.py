@@ -87,6 +87,14 @@ def test_the_new_name_wins_over_the_former_and_what_contradicts_is_said(
     ]
 
 
+def test_a_contradiction_that_may_be_a_secret_is_not_quoted(said: Callable[[], list[str]]) -> None:
+    load_settings({"BATCH_LIVE_LEAD_MINUTES": "sk-canary", "BATCH_SYNCHRONOUS_LEAD_MINUTES": "5"})
+    assert said() == [
+        "BATCH_LIVE_LEAD_MINUTES is one thing and BATCH_SYNCHRONOUS_LEAD_MINUTES, as it is called "
+        "now, is another: what the new name says holds. Remove the old one."
+    ]
+
+
 def test_both_names_may_say_the_same(said: Callable[[], list[str]]) -> None:
     environ = {"BATCH_PROCESSING_ENABLED": "False", "BATCH_SCHEDULES_ENABLED": "false"}
     assert not load_settings(environ).schedules_enabled
