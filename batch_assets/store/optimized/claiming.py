@@ -99,11 +99,11 @@ class _Claiming:
 
     def look(self) -> None:
         """Read what waits for the companies in the queue, and claim what can be packed of it."""
-        candidates, visited, is_cut = self._read()
+        candidates, company_ids, is_cut = self._read()
         drafts: list[Draft] = []
         rejections: list[Rejection] = []
         followers: list[Candidate] = []
-        for company_id in visited:
+        for company_id in company_ids:
             packing = self._pack(company_id, candidates.get(company_id, ()), is_cut=is_cut)
             drafts += packing.drafts
             rejections += packing.rejections
