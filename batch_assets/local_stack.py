@@ -65,7 +65,6 @@ def find_local_stack() -> LocalStack:
         stack: LocalStack = found.load()
         return stack
     raise ConfigurationError(
-        "No database and no API are configured, and no local stack is installed here: set "
-        "DATABASE_URL and OPENAI_API_KEY, or work in a clone of the project, where `make setup` "
-        "installs one."
+        "No local stack is installed here: set DATABASE_URL and OPENAI_API_KEY, and not "
+        "BATCH_LOCAL_STACK, or work in a clone of the project, where `make setup` installs one."
     )

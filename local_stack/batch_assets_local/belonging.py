@@ -34,7 +34,11 @@ def is_left_over(state_dir: Path, home: Path) -> bool:
 
 
 def remove_left_over(home: Path) -> None:
-    """Remove the data of a stack that is gone; no server may run on them any more."""
+    """Remove the data of a stack that is gone; no server may run on them any more.
+
+    Raises:
+        LocalStackError: they cannot be removed.
+    """
     try:
         shutil.rmtree(home / "data")
     except OSError as error:

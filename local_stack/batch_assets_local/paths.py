@@ -42,6 +42,9 @@ def state_dir(project_dir: Path, name: str = "default") -> Path:
 
     The answer is the same for every process of a user, as long as the project's `.local`
     neither comes nor goes by another hand.
+
+    Raises:
+        LocalStackError: the name cannot name a stack.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name):
         raise LocalStackError(
@@ -56,7 +59,11 @@ def state_dir(project_dir: Path, name: str = "default") -> Path:
 
 
 def make_state_dir(project_dir: Path, name: str = "default") -> Path:
-    """`state_dir`, made so that only this user may enter it."""
+    """`state_dir`, made so that only this user may enter it.
+
+    Raises:
+        LocalStackError: it cannot be made, or is another user's.
+    """
     directory = state_dir(project_dir, name)
     try:
         directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,7 +82,11 @@ def make_state_dir(project_dir: Path, name: str = "default") -> Path:
 
 
 def own_account() -> Account:
-    """The account that this process runs under."""
+    """The account that this process runs under.
+
+    Raises:
+        LocalStackError: it has no entry in /etc/passwd.
+    """
     try:
         entry = pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -87,7 +98,11 @@ def own_account() -> Account:
 
 
 def server_account() -> Account:
-    """The account that PostgreSQL runs under: this process's own, unless that is root."""
+    """The account that PostgreSQL runs under: this process's own, unless that is root.
+
+    Raises:
+        LocalStackError: this is root, and the machine has no account without rights.
+    """
     if os.geteuid() != 0:
         return own_account()
     for name in UNPRIVILEGED_ACCOUNTS:

@@ -76,7 +76,11 @@ class EmbeddedPostgres:
         )
 
     def wait_ready(self) -> None:
-        """Return when the launched server takes connections and has the application's database."""
+        """Return when the launched server takes connections and has the application's database.
+
+        Raises:
+            LocalStackError: it does not come to that.
+        """
         give_up = time.monotonic() + START_SECONDS
         while self._process is None or not self._is_ready(self._process):
             if not self.is_alive():

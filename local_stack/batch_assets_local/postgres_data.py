@@ -12,7 +12,11 @@ UNFINISHED = "unfinished-"
 
 
 def make_data(home: Path, programs: Path, *, durable: bool) -> Path:
-    """The data directory in `home`, made at once or not at all when there is none yet."""
+    """The data directory in `home`, made at once or not at all when there is none yet.
+
+    Raises:
+        LocalStackError: they cannot be made, or another release has made them.
+    """
     data = home / "data"
     for left in home.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -38,7 +38,11 @@ class Process:
         return False
 
     def end(self, signals: Sequence[signal.Signals], *, patience_seconds: float) -> None:
-        """Send the signals one after the other, each with this much time to take effect."""
+        """Send the signals one after the other, each with this much time to take effect.
+
+        Raises:
+            LocalStackError: it lives on after all of them.
+        """
         for number in signals:
             try:
                 self._handle.send_signal(number)

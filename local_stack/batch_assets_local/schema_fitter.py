@@ -25,7 +25,11 @@ class SchemaFitter:
         self._known = known
 
     def build(self) -> Any:
-        """A value for the whole schema. Raises `ValueError` for one that refers to itself."""
+        """A value for the whole schema.
+
+        Raises:
+            ValueError: it refers to itself.
+        """
         return self._value(self._root, _DEPTH)
 
     def _value(self, schema: Schema, depth: int) -> Any:

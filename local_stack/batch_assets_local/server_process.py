@@ -69,7 +69,11 @@ class BatchServerProcess:
         self._process = processes.spawn((*self._command, str(port)), log=self._log)
 
     def wait_ready(self) -> None:
-        """Return when the launched server accepts connections."""
+        """Return when the launched server accepts connections.
+
+        Raises:
+            LocalStackError: it does not come to that.
+        """
         give_up = time.monotonic() + START_SECONDS
         while not self._answers():
             if not self.is_alive():

@@ -49,7 +49,10 @@ def attach(
 
     Takes some milliseconds when the stack runs, about two seconds when it does not. `options`
     hold for a stack that is started by this call. `name` separates stacks: each has a database
-    and a server of its own. LocalStackError says what does not start, and why.
+    and a server of its own.
+
+    Raises:
+        LocalStackError: something does not start; it says what, and why.
     """
     chosen = options or StackOptions()
     directory = paths.make_state_dir(project_dir, name)

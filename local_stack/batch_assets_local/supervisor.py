@@ -42,7 +42,11 @@ class Service(Protocol):
         """Take over the one that an earlier supervisor left, or start one; does not wait."""
 
     def wait_ready(self) -> None:
-        """Return when it answers; LocalStackError when it does not come to that."""
+        """Return when it answers.
+
+        Raises:
+            LocalStackError: it does not come to that.
+        """
 
     def is_alive(self) -> bool:
         """Whether it runs."""

@@ -20,7 +20,11 @@ _OF_ONE_OBJECT: dict[Operation, str] = {
 
 
 def authorize(headers: Headers, config: ReloadableConfig, operation: Operation) -> None:
-    """Raise OpenAI's 401, 403 or 429 `insufficient_quota` unless the key may do this."""
+    """Refuse a key that may not do this, as OpenAI does.
+
+    Raises:
+        ApiError: 401, 403, or 429 `insufficient_quota`.
+    """
     scheme, _, key = headers.get("authorization", "").partition(" ")
     key = key.strip()
     keys = config.current.keys
@@ -56,7 +60,11 @@ def is_of_another_project(headers: Headers, config: ReloadableConfig) -> bool:
 
 
 def look_elsewhere(operation: Operation, path_params: Mapping[str, str]) -> None:
-    """Raise the 404 that an object of another project answers with."""
+    """Refuse, as an object of another project is refused.
+
+    Raises:
+        ApiError: 404.
+    """
     name = _OF_ONE_OBJECT.get(operation)
     if name == "file_id":
         raise not_found(f"No such File object: {path_params[name][:64]}")

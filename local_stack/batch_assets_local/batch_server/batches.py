@@ -82,7 +82,11 @@ class BatchStore:
         return self._one("SELECT * FROM batch WHERE id = ?", (batch_id,))
 
     def require(self, batch_id: str) -> BatchRecord:
-        """The batch, or OpenAI's 404."""
+        """The batch.
+
+        Raises:
+            ApiError: there is none: 404.
+        """
         batch = self.find(batch_id)
         if batch is None:
             raise not_found(f"No batch found with id '{batch_id[:80]}'.", param=None)
@@ -184,6 +188,9 @@ class BatchStore:
         """To `cancelling`; 409 once the batch is finalizing or has ended.
 
         A batch that is about to expire stays on that way.
+
+        Raises:
+            ApiError: it is finalizing or has ended: 409.
         """
         moved = self._move(batch_sql.CANCEL, {"id": batch_id, "now": self._config.now()})
         batch = self.require(batch_id)

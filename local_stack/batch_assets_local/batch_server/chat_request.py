@@ -53,7 +53,11 @@ class ChatRequest:
 
 
 def check_chat_request(body: object, catalog: Catalog) -> ChatRequest:
-    """Check a request's body; raises the `ApiError` that OpenAI would answer."""
+    """Check a request's body.
+
+    Raises:
+        ApiError: it is not as it should be; what OpenAI would answer.
+    """
     if not isinstance(body, dict):
         raise bad_request("We could not parse the JSON body of your request.")
     model = _model(body, catalog)

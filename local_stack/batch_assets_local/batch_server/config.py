@@ -180,7 +180,11 @@ class ServerConfig(Settings):
 
 
 def parse_config(document: bytes | str) -> ServerConfig:
-    """Read a JSON document; what is wrong becomes one sentence that names the settings."""
+    """Read a JSON document.
+
+    Raises:
+        ConfigurationError: it is not valid; one sentence names the settings.
+    """
     try:
         return ServerConfig.model_validate_json(document)
     except ValidationError as error:

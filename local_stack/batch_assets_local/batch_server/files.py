@@ -113,7 +113,11 @@ class FileStore:
         return None if row is None else StoredFile(**row)
 
     def require(self, file_id: str) -> StoredFile:
-        """The file, or OpenAI's 404."""
+        """The file.
+
+        Raises:
+            ApiError: there is none: 404.
+        """
         file = self.find(file_id)
         if file is None:
             raise not_found(f"No such File object: {file_id[:64]}")

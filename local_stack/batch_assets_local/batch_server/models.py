@@ -61,7 +61,11 @@ class Catalog:
         return self._names.get(name)
 
     def require(self, name: str) -> Model:
-        """The model of that name; an unknown one is OpenAI's 404 `model_not_found`."""
+        """The model of that name.
+
+        Raises:
+            ApiError: it is unknown: 404 `model_not_found`.
+        """
         model = self.find(name)
         if model is None:
             message = f"The model `{name[:64]}` does not exist or you do not have access to it."

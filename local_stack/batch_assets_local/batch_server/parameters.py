@@ -20,7 +20,11 @@ _LONGEST_LIFE = 30 * 24 * 3600
 
 
 async def json_body(request: Request) -> Any:
-    """The request's body as JSON, or OpenAI's 400."""
+    """The request's body as JSON.
+
+    Raises:
+        ApiError: it is none: 400.
+    """
     try:
         return strict_json.parse(await request.body())
     except strict_json.NotJsonError:
@@ -31,7 +35,11 @@ async def json_body(request: Request) -> Any:
 
 
 def json_object(body: Any, known: frozenset[str]) -> dict[str, Any]:
-    """A body that is an object and has no other keys than the known ones."""
+    """A body that is an object and has no other keys than the known ones.
+
+    Raises:
+        ApiError: it is not.
+    """
     if not isinstance(body, dict):
         raise bad_request("The JSON body of your request must be an object.")
     unknown = next((name for name in body if name not in known), None)
@@ -42,7 +50,11 @@ def json_object(body: Any, known: frozenset[str]) -> dict[str, Any]:
 
 
 def one_of(body: Mapping[str, Any], name: str, supported: tuple[str, ...]) -> str:
-    """A required string that must be one of a list."""
+    """A required string that must be one of a list.
+
+    Raises:
+        ApiError: it is missing, or not in the list.
+    """
     value = required_string(body, name)
     if value not in supported:
         raise invalid_value(name, value, supported)
@@ -50,7 +62,11 @@ def one_of(body: Mapping[str, Any], name: str, supported: tuple[str, ...]) -> st
 
 
 def required_string(body: Mapping[str, Any], name: str) -> str:
-    """A required string."""
+    """A required string.
+
+    Raises:
+        ApiError: it is missing or no string.
+    """
     value = body.get(name)
     if value is None:
         raise missing_parameter(name)
@@ -60,7 +76,11 @@ def required_string(body: Mapping[str, Any], name: str) -> str:
 
 
 def metadata(value: Any) -> dict[str, str] | None:
-    """Metadata within OpenAI's limits: 16 keys of 64 characters, strings of 512."""
+    """Metadata within OpenAI's limits: 16 keys of 64 characters, strings of 512.
+
+    Raises:
+        ApiError: they are not within them.
+    """
     if value is None:
         return None
     if not isinstance(value, dict):
@@ -95,7 +115,11 @@ def _check_pair(key: str, text: Any) -> None:
 
 
 def lifetime(value: Any, name: str) -> int | None:
-    """The seconds of `{anchor: "created_at", seconds: n}`, between an hour and thirty days."""
+    """The seconds of `{anchor: "created_at", seconds: n}`, between an hour and thirty days.
+
+    Raises:
+        ApiError: they are not given so.
+    """
     if value is None:
         return None
     if not isinstance(value, dict):
@@ -112,7 +136,11 @@ def lifetime(value: Any, name: str) -> int | None:
 
 
 def limit(query: QueryParams, *, default: int, most: int) -> int:
-    """The page size of a list."""
+    """The page size of a list.
+
+    Raises:
+        ApiError: it is no number, or out of range.
+    """
     text = query.get("limit")
     if text is None:
         return default

@@ -22,7 +22,11 @@ _SCHEMA_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 def check_response_format(
     wanted: Any, model: Model, messages: list[dict[str, Any]]
 ) -> tuple[dict[str, Any] | None, int]:
-    """The format once it is checked, and the tokens that its schema adds to the prompt."""
+    """The format once it is checked, and the tokens that its schema adds to the prompt.
+
+    Raises:
+        ApiError: it is none that OpenAI takes.
+    """
     if wanted is None:
         return None, 0
     if not isinstance(wanted, dict):

@@ -26,7 +26,11 @@ _GRACE_SECONDS = 2
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on a loopback address; port 0 takes a free one."""
+    """A listening socket on a loopback address; port 0 takes a free one.
+
+    Raises:
+        LocalStackError: the host is not loopback, or the port is in use.
+    """
     _check_loopback(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's delay off (40 ms an answer) only where the protocol is named.

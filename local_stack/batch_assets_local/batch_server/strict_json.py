@@ -9,7 +9,11 @@ class NotJsonError(ValueError):
 
 
 def parse(document: bytes) -> Any:
-    """Decode a JSON document; raises `NotJsonError`."""
+    """Decode a JSON document.
+
+    Raises:
+        NotJsonError: it is none.
+    """
     try:
         value = _DECODER.decode(document.decode("utf-8"))
         if b"\\ud" in document or b"\\uD" in document:

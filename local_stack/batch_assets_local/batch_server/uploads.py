@@ -85,6 +85,9 @@ async def receive_upload(request: Request, path: Path, max_bytes: int) -> Upload
 
     A file that is too large is read to its end and thrown away, so that the client can hear the
     413 instead of a broken connection.
+
+    Raises:
+        ApiError: the form is not as it should be, or the file is too large.
     """
     _, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary")

@@ -17,7 +17,11 @@ def stop() -> None:
 
 
 def reset(*, yes: bool) -> None:
-    """Stop the local stack and delete its data; asks unless `yes`."""
+    """Stop the local stack and delete its data; asks unless `yes`.
+
+    Raises:
+        typer.Abort: the answer was no.
+    """
     name = _name()
     directory = stack.state_dir(PROJECT_DIR, name)
     if not directory.exists():

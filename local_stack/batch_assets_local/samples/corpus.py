@@ -36,8 +36,11 @@ def load_conversations(
 
     The sessions are dealt to the companies in turn, and ended an hour before `now` (by default
     the present), so that every company may be submitted at once. One transaction; a second call
-    adds nothing. Raises `ConfigurationError`, which never holds text of a conversation, if the
-    file is not there or a line is not as it should be.
+    adds nothing.
+
+    Raises:
+        ConfigurationError: the file is not there or a line is not as it should be; it never holds
+            text of a conversation.
     """
     if not path.is_file():
         raise ConfigurationError(f"There is no file of conversations at {path}: check the path.")

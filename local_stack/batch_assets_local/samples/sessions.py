@@ -33,7 +33,10 @@ def sample_sessions(seed: int = DEFAULT_SEED, *, now: datetime) -> Iterator[Samp
     """The sessions of all companies, company by company; no two conversations are the same.
 
     They began between fifty minutes and about six days before `now`. The last session of the
-    largest company has no messages. Raises `ValueError` if `now` has no time zone.
+    largest company has no messages.
+
+    Raises:
+        ValueError: `now` has no time zone.
     """
     if now.tzinfo is None:
         raise ValueError("The time from which the samples count back needs a time zone.")
