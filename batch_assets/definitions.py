@@ -11,9 +11,10 @@ from batch_assets.jobs import (
     prune_job,
     report_job,
 )
+from batch_assets.ops.handing_on import run_state_io_manager
 from batch_assets.resources.connections import WiringResource
 from batch_assets.resources.defaults import default_resources
-from batch_assets.resources.run_executor import run_executor, watched
+from batch_assets.resources.run_executor import run_executor
 from batch_assets.schedules import (
     audit_schedule,
     batch_processing_schedule,
@@ -28,17 +29,18 @@ from batch_assets.ticks.evaluator import TickEvaluator
 def build_definitions(
     wiring: WiringResource | None = None,
     *,
-    executor: dg.ExecutorDefinition = dg.in_process_executor,
+    executor: dg.ExecutorDefinition | None = None,
 ) -> dg.Definitions:
     """Build the definitions; on another wiring than the environment's if given.
 
-    `executor` is that of the main job; any of Dagster's may be given.
+    `executor` is that of the main job; any of Dagster's may be given, and its ops hand on by the
+    database then. Without one they run in one process.
 
     Raises:
-        BatchAssetsError: The executor cannot be watched, so that it is not supported.
+        BatchAssetsError: The executor is not supported.
     """
     settings = load_settings()
-    job = batch_processing_job(settings, watched(executor))
+    job = batch_processing_job(settings, executor)
     prune = prune_job(settings)
     evaluator = TickEvaluator(settings)
     return dg.Definitions(
@@ -56,7 +58,10 @@ def build_definitions(
             completion_sensor(job, evaluator),
             failure_sensor(job, evaluator),
         ],
-        resources=default_resources(wiring),
+        resources={
+            **default_resources(wiring),
+            **({} if executor is None else {"io_manager": run_state_io_manager}),
+        },
         # For a check that somebody executes in the UI: a process of its own takes far longer.
         executor=run_executor,
     )

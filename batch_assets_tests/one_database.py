@@ -42,6 +42,7 @@ _EMPTY = text("""
     DELETE FROM batch_assets.search;
     DELETE FROM batch_assets.unknown_batch;
     DELETE FROM batch_assets.run_process;
+    DELETE FROM batch_assets.run_state;
     DELETE FROM batch_assets.drain;
     UPDATE batch_assets.installation
     SET id = gen_random_uuid()::text,

@@ -12,7 +12,7 @@ from batch_assets.ops.main_path import (
     retry_failed_requests,
     submit_batches,
 )
-from batch_assets.resources.run_executor import run_executor
+from batch_assets.resources.run_executor import run_executor, watched
 from batch_assets.resources.run_tags import EXCLUSIVE, WATCHED
 from batch_assets.settings import Settings
 
@@ -36,16 +36,20 @@ def batch_processing() -> None:
 
 
 def batch_processing_job(
-    settings: Settings, executor: dg.ExecutorDefinition = run_executor
+    settings: Settings, executor: dg.ExecutorDefinition | None = None
 ) -> dg.JobDefinition:
-    """The job, in one process unless another executor is given: see `resources.run_executor`."""
+    """The job, in one process unless an executor is given.
+
+    Raises:
+        BatchAssetsError: The executor is not supported: see `resources.run_executor`.
+    """
     # An op begins nothing new after its budget, but its last call may still take its time.
     last_call_seconds = Timeouts().longest_creating_call
     most_seconds = len(batch_processing.node_defs) * settings.op_seconds + last_call_seconds
     return batch_processing.to_job(
         name="batch_processing_job",
         description="Reads finished batches, retries failures, and submits what is due.",
-        executor_def=executor,
+        executor_def=run_executor if executor is None else watched(executor),
         tags={
             **EXCLUSIVE,
             **WATCHED,

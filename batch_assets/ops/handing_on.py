@@ -11,10 +11,13 @@ from typing import Any, Final
 
 import dagster as dg
 
-from batch_assets.ops.failures import NOT_BEGUN_AFTER, attempt
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.ops.failures import NOT_BEGUN_AFTER, attempt, clear_failures
 from batch_assets.ops.reporting import log_of, show
+from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource, StageRun
 from batch_assets.stages.run_state import RunSummary, StageState
+from batch_assets.store.run_state import RunStates
 
 STATE: Final = dg.Out(dict, description="What the stage has come to: see `stages.run_state`.")
 
@@ -56,3 +59,43 @@ def carry_on(
         failures={**run.failures, **({context.op.name: failure} if failure else {})},
         statements=run.statements + stage.statements,
     ).as_value()
+
+
+class RunStateIOManager(dg.IOManager):
+    """Keeps what the main job's ops hand on in `batch_assets.run_state`, by run and op.
+
+    So each op may run on another host: an IO manager that keeps files, as Dagster's own does, would
+    need a directory that all of them share. An op whose state cannot be kept has failed.
+    """
+
+    def __init__(self, database: DatabaseResource) -> None:
+        self._database = database
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Keep what an op hands on; one statement. What the last op returns is for nobody."""
+        if isinstance(obj, dict):
+            with clear_failures():
+                RunStates(self._database.engine).keep(context.run_id, context.step_key, obj)
+
+    def load_input(self, context: dg.InputContext) -> Value:
+        """Read what an op has handed on; one statement."""
+        given = context.upstream_output
+        if given is None:
+            raise TypeError("Every input of the main job is another op's output.")
+        with clear_failures():
+            found = RunStates(self._database.engine).read(given.run_id, given.step_key)
+            if found is None:
+                raise BatchAssetsError(
+                    f"What {given.step_key} has handed on is gone, since it is kept for a day: "
+                    "launch the job anew."
+                )
+        return found
+
+
+@dg.io_manager(
+    required_resource_keys={"database"},
+    description="What the ops of a run hand on, in the database, by run and op.",
+)
+def run_state_io_manager(context: dg.InitResourceContext) -> RunStateIOManager:
+    """Make one for each process that runs ops."""
+    return RunStateIOManager(context.resources.database)

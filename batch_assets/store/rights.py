@@ -56,6 +56,7 @@ OWN_RIGHTS: Final = {
     "retry": "SELECT INSERT UPDATE DELETE",
     "run_metric": "SELECT INSERT UPDATE DELETE",
     "run_process": "SELECT INSERT UPDATE DELETE",
+    "run_state": "SELECT INSERT UPDATE DELETE",
     "scheduler_pause": "SELECT INSERT UPDATE",
     "search": "SELECT INSERT UPDATE",
     "session_staging": "SELECT INSERT DELETE",

@@ -209,6 +209,15 @@ def metrics_of(engine: Engine, run_id: str) -> dict[str, Any]:
     return dict(row._mapping)
 
 
+def states_of(engine: Engine, run_id: str) -> list[str]:
+    """The ops of which the database has what they have handed on, in the order of the stages."""
+    with engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT op FROM batch_assets.run_state WHERE run_id = :run"), {"run": run_id}
+        )
+        return sorted(found.scalars(), key=[*STAGES, *CLOSING].index)
+
+
 @pytest.mark.parametrize("executor", ["in_one_process", "in_processes"])
 @pytest.mark.parametrize("broken", [NOTHING, *PLACES])
 def test_a_run_says_what_was_done_and_what_failed(
@@ -228,6 +237,9 @@ def test_a_run_says_what_was_done_and_what_failed(
         assert told.run.is_failure
         assert told.failure == f"{broken}: {sentence_of(broken)}"
         assert told.errors == [sentence_of(broken)]
+
+    states = states_of(engine, told.run.run_id)
+    assert states == ([*STAGES, *CLOSING[:-1]] if executor == "in_processes" else [])
 
     kept = metrics_of(engine, told.run.run_id)
     assert kept["completed_requests"] == READ * has_read

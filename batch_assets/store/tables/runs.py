@@ -18,6 +18,7 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from batch_assets.domain.metrics import MetricType, metric_types
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata, timestamp
@@ -186,6 +187,17 @@ run_process = Table(
     timestamp("cancel_asked_at"),
     timestamp("given_up_at"),
     Index(None, "beat_at"),
+    schema=OWN_SCHEMA,
+)
+
+run_state = Table(
+    "run_state",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("op", Text, primary_key=True),
+    Column("state", JSONB, nullable=False),
+    timestamp("recorded_at", required=True),
+    Index(None, "recorded_at"),
     schema=OWN_SCHEMA,
 )
 
