@@ -73,7 +73,11 @@ def attempt(context: dg.OpExecutionContext, work: Callable[[], None]) -> str:
 
 
 def fail_run(failures: Mapping[str, str]) -> NoReturn:
-    """Raise the failure of a run: why which op has failed, each reason once."""
+    """Fail a run: say why which op has failed, each reason once.
+
+    Raises:
+        Failure: Always; its metadata have the sentence of each op.
+    """
     ops: dict[str, list[str]] = {}
     for op, sentence in failures.items():
         ops.setdefault(sentence, []).append(op)

@@ -72,13 +72,21 @@ class RunStateIOManager(dg.IOManager):
         self._database = database
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Keep what an op hands on; one statement. What the last op returns is for nobody."""
+        """Keep what an op hands on; one statement. What the last op returns is for nobody.
+
+        Raises:
+            Failure: The database cannot be reached, or refuses it.
+        """
         if isinstance(obj, dict):
             with clear_failures():
                 RunStates(self._database.engine).keep(context.run_id, context.step_key, obj)
 
     def load_input(self, context: dg.InputContext) -> Value:
-        """Read what an op has handed on; one statement."""
+        """Read what an op has handed on; one statement.
+
+        Raises:
+            Failure: The database cannot be reached, or it is gone.
+        """
         given = context.upstream_output
         if given is None:
             raise TypeError("Every input of the main job is another op's output.")

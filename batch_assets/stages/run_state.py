@@ -89,7 +89,11 @@ class StageState:
 
     @classmethod
     def of_value(cls, value: Mapping[str, Any]) -> "StageState":
-        """What an op has handed on; raises `ValidationError` for what none has made."""
+        """What an op has handed on.
+
+        Raises:
+            ValidationError: No op has made it.
+        """
         return _STATE.validate_python(value)
 
     @property
