@@ -84,7 +84,11 @@ class CircuitBreakerGuard:
 
     @contextmanager
     def attempt(self, operation: Operation) -> Generator[None, None, None]:
-        """See `CallGuard`."""
+        """Make a context for one call; see `CallGuard`.
+
+        Raises:
+            ApiError: On the way in: the breaker is open, or another call is on trial for too long.
+        """
         if self._is_closed(operation):
             with self._judged(operation, None):
                 yield

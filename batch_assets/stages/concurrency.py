@@ -15,19 +15,22 @@ _Item = TypeVar("_Item")
 
 def run_per_key(
     items: Iterable[_Item],
-    company_of: Callable[[_Item], str],
+    key_of: Callable[[_Item], str],
     work: Callable[[_Item], None],
     *,
     at_a_time: int,
 ) -> None:
-    """Do `work` on every item: at most `at_a_time` companies at once, a company's items in turn.
+    """Do `work` on every item: at most `at_a_time` keys at once, the items of one key in turn.
 
-    What `work` raises ends the work for that company alone; the first error is raised when all the
-    others are done. After an interruption items that were begun are finished and no other is begun.
+    After an interruption items that were begun are finished and no other is begun.
+
+    Raises:
+        Exception: Whatever `work` raised first. It ends the work for its key alone, and is raised
+            when all the others are done.
     """
     queues: defaultdict[str, list[_Item]] = defaultdict(list)
     for item in items:
-        queues[company_of(item)].append(item)
+        queues[key_of(item)].append(item)
     interrupted = threading.Event()
     pool = ThreadPoolExecutor(max_workers=at_a_time)
     try:
