@@ -54,9 +54,10 @@ class World:
 
     @property
     def words(self) -> list[str]:
-        """Names and ids that no width may break."""
+        """Names, ids and paths that no width may break."""
         ids = [*self.company_ids.values(), *self.dead, *self.waiting, self.lost]
-        return [*NAMES, *ids, self.batch_id, self.openai_id]
+        paths = [self.environ["DAGSTER_HOME"], self.environ["BATCH_SPOOL_DIR"]]
+        return [*NAMES, *ids, self.batch_id, self.openai_id, *paths]
 
 
 def make_world(database_url: str, api: RunningServer, home: str, spool: Path) -> World:
