@@ -10,7 +10,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import dagster as dg
 import pytest
@@ -19,7 +20,9 @@ from sqlalchemy import Engine, text
 from batch_assets.definitions import build_definitions
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.ops import main_path
+from batch_assets.ops.handing_on import RunStateIOManager
 from batch_assets.resources.company_lookup import CompanyLookupResource
+from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.run_executor import watched
 from batch_assets.stages import alerting, orphans
 from batch_assets.stages import metrics as metrics_stage
@@ -299,3 +302,16 @@ def test_a_watched_executor_asks_for_what_the_one_within_asks_for() -> None:
     executor = watched(dg.multiprocess_executor)
     assert executor.name == "multiprocess"
     assert executor.get_requirements({}) == dg.multiprocess_executor.get_requirements({})
+
+
+def test_an_op_whose_input_is_gone_says_so(engine: Engine) -> None:
+    manager = RunStateIOManager(cast("DatabaseResource", SimpleNamespace(engine=engine)))
+    given = dg.build_output_context(step_key="load_companies", name="result", run_id="run-1")
+    manager.handle_output(given, {"failure": ""})
+    manager.handle_output(given, 7)
+    taken = dg.build_input_context(upstream_output=given)
+    assert manager.load_input(taken) == {"failure": ""}
+    other = dg.build_output_context(step_key="load_companies", name="result", run_id="run-2")
+    with pytest.raises(dg.Failure) as caught:
+        manager.load_input(dg.build_input_context(upstream_output=other))
+    assert str(caught.value.description).startswith("What load_companies has handed on is gone")
