@@ -1,18 +1,20 @@
 """From the text of an answer to findings, or to a failure that says why not.
 
-Nothing here raises: whatever a model wrote, the result is a value.
+Nothing here raises: whatever a model wrote, the result is a value. Why an answer could not be used
+is said in words that hold nothing of it: pydantic's own messages quote the input, and a location
+can hold a key that the model made up. So a reason is made of declared fields' names, positions in
+lists and types of errors only.
 """
 
 import json
 import re
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
 from batch_assets.analysis.processing_type import ProcessingType
-from batch_assets.analysis.reasons import NOT_AN_OBJECT, problems, reason
 from batch_assets.analysis.registry import known_types, type_of
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import Findings, Response
@@ -22,6 +24,25 @@ _END_OF_THOUGHTS = "</think>"
 _OPENING = re.compile(r"\{\s*[\"}]")
 """Where an object begins; other braces belong to prose."""
 _DECODER = json.JSONDecoder()
+
+NOT_AN_OBJECT = "answer: not a JSON object (model_type)"
+
+_MOST = 5
+_PHRASES = {
+    "missing": "missing",
+    "enum": "not one of the allowed values",
+    "literal_error": "not one of the allowed values",
+    "string_type": "not text",
+    "string_too_short": "too short",
+    "string_too_long": "too long",
+    "string_pattern_mismatch": "not in the expected form",
+    "bool_type": "not true or false",
+    "bool_parsing": "not true or false",
+    "list_type": "not a list",
+    "too_long": "too many",
+    "too_short": "too few",
+    "model_type": "not a JSON object",
+}
 
 REFUSED = Failure(FailureKind.PERMANENT, "refusal", "the model refused to answer")
 FILTERED = Failure(FailureKind.PERMANENT, "refusal", "the content filter withheld the answer")
@@ -131,3 +152,27 @@ def _own_first(processing_type: str) -> Iterator[ProcessingType]:
 
 def _invalid(found: list[str]) -> Failure:
     return Failure(FailureKind.TRANSIENT, "invalid_answer", reason(found))
+
+
+def problems(error: ValidationError, declared: Collection[str]) -> list[str]:
+    """One entry a problem, such as "category: not one of the allowed values (enum)"."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        f"{_place(detail['loc'], declared)}: "
+        f"{_PHRASES.get(detail['type'], 'not valid')} ({detail['type']})"
+        for detail in details
+    ]
+
+
+def reason(found: Collection[str]) -> str:
+    """The problems as one line; of more than five the first five and how many there are."""
+    distinct = list(dict.fromkeys(found))
+    more = len(distinct) - _MOST
+    return "; ".join(distinct[:_MOST]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _place(location: tuple[int | str, ...], declared: Collection[str]) -> str:
+    if not location or location[0] not in declared:
+        return "answer"
+    positions = "".join(f"[{part}]" for part in location[1:] if isinstance(part, int))
+    return f"{location[0]}{positions}"

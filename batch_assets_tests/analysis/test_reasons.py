@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from batch_assets.analysis.reasons import problems, reason
+from batch_assets.analysis.answer import problems, reason
 
 CANARY = "canary-7f3a"
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from batch_assets.analysis.registry import known_types, processing_types
-from batch_assets.analysis.strict_schema import strict_schema, template
+from batch_assets.analysis.request import strict_schema, template
 
 KEYWORDS_BY_TYPE = {
     "object": {"properties", "required", "additionalProperties"},
