@@ -41,9 +41,9 @@ FIRST: Final = {"dagster/priority": "1"}
 
 @dg.op(out=STATE, tags=FIRST)
 def check_batch_statuses(context: dg.OpExecutionContext, pipeline: PipelineResource) -> Value:
-    """Ask the server about each running batch, and settle what interrupted runs left open.
+    """Ask the server about each running batch, and resolve what interrupted runs left open.
 
-    What cannot be settled now waits for a later run, and does not keep results from being read.
+    What cannot be resolved now waits for a later run, and does not keep results from being read.
     """
 
     def work(stage: StageRun) -> None:
