@@ -36,7 +36,7 @@ dev: setup ## Open Dagster's UI, schedule on, until Ctrl-C (PORT=3000)
 	@exec $(RUN) batch_assets.cli dev --port "$(PORT)"
 
 test: setup-dev ## Run the tests (ARGS="-k name" for some of them)
-	@$(RUN) pytest -n 2 --dist loadgroup $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadgroup $(ARGS)
 
 test-ui: setup-dev ## Run the tests of the UI, in Chromium (ARGS="-k name")
 	@$(RUN) pytest browser $(ARGS)
