@@ -25,7 +25,7 @@ class Page:
     shows: str
     """A text that is on it once it is complete; empty when what it is about has no description."""
     group: str = ""
-    """Of an asset: its group."""
+    """Of an asset that is materialized: its group."""
 
 
 GENERAL: Final = (
@@ -83,8 +83,10 @@ def _assets_and_checks(definitions: dg.Definitions) -> Iterator[Page]:
     graph = definitions.resolve_asset_graph()
     for key in sorted(graph.get_all_asset_keys()):
         node = graph.get(key)
+        # A table is what others write: nothing of it is materialized, so nothing is plotted.
+        group = "" if node.tags["batch_assets/kind"] == "table" else node.group_name
         text = beginning(node.description)
-        yield Page(f"asset-{key.to_user_string()}", asset_path(key), text, node.group_name)
+        yield Page(f"asset-{key.to_user_string()}", asset_path(key), text, group)
     for check in sorted(graph.asset_check_keys, key=str):
         spec = graph.get_check_spec(check)
         view = urlencode({"view": "checks", "checkDetail": check.name})

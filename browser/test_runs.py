@@ -56,4 +56,6 @@ def test_the_job_is_launched_and_does_its_work(
 def test_a_wrong_mode_cannot_be_launched(window: Window) -> None:
     launchpad = Launchpad(window, "batch_processing_job")
     launchpad.type("resources:\n  query_strategy:\n    config:\n      mode: sideways\n")
-    assert "mode not in enum type QueryMode got sideways" in launchpad.complaint("sideways")
+    said = launchpad.complaint("sideways")
+    assert "query_strategy:config:mode not in enum type Literal['environment', 'true', " in said
+    assert "'original', 'optimized'] got sideways" in said
