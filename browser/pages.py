@@ -84,7 +84,7 @@ def _assets_and_checks(definitions: dg.Definitions) -> Iterator[Page]:
     for key in sorted(graph.get_all_asset_keys()):
         node = graph.get(key)
         # A table is what others write: nothing of it is materialized, so nothing is plotted.
-        group = "" if node.tags["batch_assets/kind"] == "table" else node.group_name
+        group = "" if node.tags.get("batch_assets/kind") == "table" else node.group_name
         text = beginning(node.description)
         yield Page(f"asset-{key.to_user_string()}", asset_path(key), text, group)
     for check in sorted(graph.asset_check_keys, key=str):
