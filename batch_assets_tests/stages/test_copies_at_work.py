@@ -120,7 +120,8 @@ def test_what_this_database_does_not_know_holds_all_that_spends_or_deletes(lab: 
     with pytest.raises(SubmissionHeldError, match="confirm --copy"):
         lab.submit()
     assert lab.clean() == 0
-    assert lab.all_file_ids() == files
+    # The unknown batch may have ended meanwhile, with a file more.
+    assert files <= lab.all_file_ids()
     assert lab.bucket_counts() == {"complete": 2, "waiting": 1}
     with pytest.raises(SubmissionHeldError):
         lab.submit()
