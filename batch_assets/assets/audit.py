@@ -14,6 +14,7 @@ from batch_assets.ops.reporting import (
     log_of,
     materialized,
     metadata_of,
+    queries_since,
 )
 from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource
@@ -96,14 +97,15 @@ def audit_rows(
     ],
 )
 def clear_orphans(
-    context: dg.AssetExecutionContext,  # noqa: ARG001 (Dagster tells an asset by its context)
-    pipeline: PipelineResource,
+    context: dg.AssetExecutionContext, pipeline: PipelineResource
 ) -> dg.MaterializeResult[None]:
     """Look once at everything that the server lists."""
     with clear_failures():
+        watch = pipeline.watch_queries()
         report = find_orphans(pipeline.pipeline)
         late = read_abandoned(pipeline.pipeline, pipeline.budget(), whenever=True)
-    return materialized(SERVER_ORPHANS, metadata_of(report) | metadata_of(late))
+        queries = queries_since(context, watch)
+    return materialized(SERVER_ORPHANS, metadata_of(report) | metadata_of(late) | queries)
 
 
 def _evaluation(audit: Audit) -> dg.AssetCheckEvaluation:

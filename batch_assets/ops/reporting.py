@@ -36,6 +36,13 @@ def show(context: dg.OpExecutionContext, entries: Mapping[str, Any]) -> None:
 
 def add_metadata(context: dg.OpExecutionContext, entries: Mapping[str, Any], watch: Watch) -> None:
     """Show what an op did, together with what its database operations did since `watch`."""
+    show(context, {**entries, **queries_since(context, watch)})
+
+
+def queries_since(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext, watch: Watch
+) -> dict[str, Any]:
+    """What the database operations did since `watch`, as metadata; a fallback is warned of."""
     queries = watch.report()
     if queries.query_fallbacks:
         redone = [name for name, one in queries.query_operations.items() if one["fallbacks"]]
@@ -43,7 +50,7 @@ def add_metadata(context: dg.OpExecutionContext, entries: Mapping[str, Any], wat
             "The original did again what failed in the optimized implementation: %s.",
             ", ".join(redone),
         )
-    show(context, {**entries, **metadata_of(queries)})
+    return metadata_of(queries)
 
 
 def log_failed_companies(
