@@ -11,7 +11,7 @@ from batch_assets.jobs import (
     prune_job,
     report_job,
 )
-from batch_assets.ops.handing_on import run_state_io_manager
+from batch_assets.ops.handing_on import RunStateIOManager
 from batch_assets.resources.connections import WiringResource
 from batch_assets.resources.defaults import default_resources
 from batch_assets.resources.run_executor import run_executor
@@ -43,6 +43,11 @@ def build_definitions(
     job = batch_processing_job(settings, executor)
     prune = prune_job(settings)
     evaluator = TickEvaluator(settings)
+    resources = default_resources(wiring)
+    if executor is not None:
+        resources["io_manager"] = RunStateIOManager.configure_at_launch(
+            database=resources["database"]
+        )
     return dg.Definitions(
         assets=[*declared_assets(), audit_rows, clear_orphans, draw_reports],
         asset_checks=[open_rows_conserved, alerts],
@@ -58,10 +63,7 @@ def build_definitions(
             completion_sensor(job, evaluator),
             failure_sensor(job, evaluator),
         ],
-        resources={
-            **default_resources(wiring),
-            **({} if executor is None else {"io_manager": run_state_io_manager}),
-        },
+        resources=resources,
         # For a check that somebody executes in the UI: a process of its own takes far longer.
         executor=run_executor,
     )

@@ -61,15 +61,14 @@ def carry_on(
     ).as_value()
 
 
-class RunStateIOManager(dg.IOManager):
+class RunStateIOManager(dg.ConfigurableIOManager):
     """Keeps what the main job's ops hand on in `batch_assets.run_state`, by run and op.
 
     So each op may run on another host: an IO manager that keeps files, as Dagster's own does, would
     need a directory that all of them share. An op whose state cannot be kept has failed.
     """
 
-    def __init__(self, database: DatabaseResource) -> None:
-        self._database = database
+    database: dg.ResourceDependency[DatabaseResource]
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Keep what an op hands on; one statement. What the last op returns is for nobody.
@@ -79,7 +78,7 @@ class RunStateIOManager(dg.IOManager):
         """
         if isinstance(obj, dict):
             with clear_failures():
-                RunStates(self._database.engine).keep(context.run_id, context.step_key, obj)
+                RunStates(self.database.engine).keep(context.run_id, context.step_key, obj)
 
     def load_input(self, context: dg.InputContext) -> Value:
         """Read what an op has handed on; one statement.
@@ -91,19 +90,10 @@ class RunStateIOManager(dg.IOManager):
         if given is None:
             raise TypeError("Every input of the main job is another op's output.")
         with clear_failures():
-            found = RunStates(self._database.engine).read(given.run_id, given.step_key)
+            found = RunStates(self.database.engine).read(given.run_id, given.step_key)
             if found is None:
                 raise BatchAssetsError(
                     f"What {given.step_key} has handed on is gone, since it is kept for a day: "
                     "launch the job anew."
                 )
         return found
-
-
-@dg.io_manager(
-    required_resource_keys={"database"},
-    description="What the ops of a run hand on, in the database, by run and op.",
-)
-def run_state_io_manager(context: dg.InitResourceContext) -> RunStateIOManager:
-    """Make one for each process that runs ops."""
-    return RunStateIOManager(context.resources.database)

@@ -90,7 +90,7 @@ def ingest_results(
 def retry_failed_requests(
     context: dg.OpExecutionContext, ingested: Value, pipeline: PipelineResource
 ) -> Value:
-    """Let failed requests that are due wait for a batch, or send them live if that is allowed."""
+    """Let failed requests that are due wait for a batch, or send them at once if allowed."""
 
     def work(stage: StageRun) -> None:
         watch = pipeline.watch_queries()

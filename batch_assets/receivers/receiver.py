@@ -49,8 +49,6 @@ class Sender:
 class Notification:
     """One change of one alert. In its texts no name of others is a command, a link or markup."""
 
-    event_id: str
-    """The same each time that the same change is delivered."""
     name: str
     is_raised: bool
     severity: Severity
@@ -67,6 +65,12 @@ class Notification:
     def state(self) -> str:
         """The word for what it is now."""
         return "raised" if self.is_raised else "resolved"
+
+    @property
+    def event_id(self) -> str:
+        """The same each time that the same change is delivered."""
+        change = [self.sender.installation_id, self.name, self.state, self.since.isoformat()]
+        return str(uuid.uuid5(_EVENTS, "/".join(change)))
 
 
 class Receiver(Protocol):
@@ -97,10 +101,7 @@ def notification_of(
     state: AlertState, *, what_to_do: str, behind: tuple[str, ...], sender: Sender
 ) -> Notification:
     """Make what receivers are handed for one change: the one place where its texts become safe."""
-    word = "raised" if state.is_raised else "resolved"
-    change = "/".join([sender.installation_id, state.name, word, state.since.isoformat()])
     return Notification(
-        event_id=str(uuid.uuid5(_EVENTS, change)),
         name=state.name,
         is_raised=state.is_raised,
         severity=state.severity,

@@ -12,8 +12,7 @@ def default_resources(wiring: WiringResource | None = None) -> dict[str, object]
     They are configured at launch: so Dagster makes each once in a process, and gives the same to
     the ops and to the resources that hold it.
     """
-    from_environment = WiringResource.configure_at_launch()
-    given = from_environment if wiring is None else wiring
+    given = wiring or WiringResource.configure_at_launch()
     database = DatabaseResource.configure_at_launch(wiring=given)
     openai = OpenAIResource.configure_at_launch(wiring=given)
     query_strategy = QueryStrategyResource.configure_at_launch(wiring=given, database=database)

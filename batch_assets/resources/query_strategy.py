@@ -20,6 +20,9 @@ from batch_assets.store.strategy import (
     Watch,
 )
 
+Mode = Literal["environment", "true", "auto", "false", "original", "optimized"]
+"""The words for a mode where it is asked for in Dagster's UI."""
+
 FROM_ENVIRONMENT: Final = "environment"
 _MODES: Final = "\n".join(
     [
@@ -45,10 +48,7 @@ class QueryStrategyResource(dg.ConfigurableResource[None]):
 
     wiring: dg.ResourceDependency[WiringResource]
     database: dg.ResourceDependency[DatabaseResource]
-    mode: Literal["environment", "true", "auto", "false", "original", "optimized"] = Field(
-        default=FROM_ENVIRONMENT,
-        description=_MODES,
-    )
+    mode: Mode = Field(default=FROM_ENVIRONMENT, description=_MODES)
 
     _run_id: str = PrivateAttr(default="")
     _known: Callable[[], StoredMode | None] | None = PrivateAttr(default=None)

@@ -13,6 +13,7 @@ from batch_assets.jobs import control_jobs
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.ops.controls import batches, switches
+from batch_assets.resources.query_strategy import Mode
 from batch_assets.resources.run_tags import EXCLUSIVE
 from batch_assets.settings import load_settings
 from batch_assets.stages.controls.query_mode import ENVIRONMENT
@@ -84,7 +85,7 @@ def test_every_field_explains_itself_and_closed_ones_have_all_their_values() -> 
     assert get_args(batches.Kind) == ("any", *FailureKind)
     assert get_args(switches.Which) == ("all", *Operation, "account")
     words = {word for mode in QueryMode for word in (mode.value, mode.stored)}
-    assert set(get_args(switches.Mode)) == {ENVIRONMENT, *words}
+    assert set(get_args(Mode)) == {ENVIRONMENT, *words}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -22,7 +21,7 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.ops import main_path
 from batch_assets.ops.handing_on import RunStateIOManager
 from batch_assets.resources.company_lookup import CompanyLookupResource
-from batch_assets.resources.connections import DatabaseResource
+from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.resources.run_executor import watched
 from batch_assets.stages import alerting, orphans
 from batch_assets.stages import metrics as metrics_stage
@@ -305,7 +304,14 @@ def test_a_watched_executor_asks_for_what_the_one_within_asks_for() -> None:
 
 
 def test_an_op_whose_input_is_gone_says_so(engine: Engine) -> None:
-    manager = RunStateIOManager(cast("DatabaseResource", SimpleNamespace(engine=engine)))
+    class Opened(DatabaseResource):
+        """On a test's own engine."""
+
+        @property
+        def engine(self) -> Engine:
+            return engine
+
+    manager = RunStateIOManager(database=Opened(wiring=WiringResource()))
     given = dg.build_output_context(step_key="load_companies", name="result", run_id="run-1")
     manager.handle_output(given, {"failure": ""})
     manager.handle_output(given, 7)

@@ -10,11 +10,10 @@ from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import log_of, metadata_of, show, tag_run, who
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.connections import DatabaseResource, WiringResource
+from batch_assets.resources.query_strategy import Mode
 from batch_assets.stages.controls.query_mode import choose_mode, compare_queries
 from batch_assets.stages.controls.reset import correct_stages, resume
 from batch_assets.store.strategy import Compared, CompareLimits, StoredModes
-
-Mode = Literal["environment", "true", "false", "optimized", "auto", "original"]
 
 _DEFAULTS = CompareLimits()
 _SCHEMA = dg.TableSchema(
