@@ -77,8 +77,8 @@ def synchronous(
         every=every,
     )
     with open_database() as database:
-        live = database.settings.policy().synchronous
-        if not (live.is_on or dry_run):
+        policy = database.settings.policy().synchronous
+        if not (policy.is_on or dry_run):
             raise ConfigurationError(
                 "Synchronous requests are off, since they cost twice as much as a batch: set "
                 "BATCH_SYNCHRONOUS_RETRIES=true here and where the job runs, or look with "
@@ -92,7 +92,7 @@ def synchronous(
         if not as_json:
             _show(offer)
         if dry_run:
-            _end_dry(offer, live, as_json=as_json)
+            _end_dry(offer, policy, as_json=as_json)
             return
         asked = 0
         if offer.candidates:
@@ -103,7 +103,7 @@ def synchronous(
     if as_json:
         print_json({"asked": asked, **_document(offer)})
     elif offer.candidates:
-        _show_asked(asked, len(offer.candidates) - asked, live)
+        _show_asked(asked, len(offer.candidates) - asked, policy)
 
 
 def _offer(database: OpenDatabase, store: SynchronousRequests, criteria: Criteria) -> Offer:
@@ -152,10 +152,10 @@ def _show(offer: Offer) -> None:
         shown.say(f"Cannot be sent: {plural(requests, 'request')} ({reason})")
 
 
-def _end_dry(offer: Offer, live: SynchronousPolicy, *, as_json: bool) -> None:
+def _end_dry(offer: Offer, policy: SynchronousPolicy, *, as_json: bool) -> None:
     if as_json:
-        print_json({"would_ask": offer.quotes, "live_is_on": live.is_on, **_document(offer)})
-    elif not live.is_on:
+        print_json({"would_ask": offer.quotes, "live_is_on": policy.is_on, **_document(offer)})
+    elif not policy.is_on:
         console().say(
             "Synchronous requests are off (BATCH_SYNCHRONOUS_RETRIES): nothing can be asked for "
             "now."
@@ -173,12 +173,12 @@ def _document(offer: Offer) -> dict[str, Any]:
     }
 
 
-def _show_asked(asked: int, before: int, live: SynchronousPolicy) -> None:
+def _show_asked(asked: int, before: int, policy: SynchronousPolicy) -> None:
     shown = console()
     shown.say(f"Asked for: {plural(asked, 'request')}.")
     if before:
         shown.say(f"{plural(before, 'request')} had been asked for before.")
     shown.say(
-        f"The next runs send them, at most {count(live.run_requests)} in a run and "
-        f"{count(live.day_requests)} or {euros(live.day_cost_eur)} EUR in a day (UTC)."
+        f"The next runs send them, at most {count(policy.run_requests)} in a run and "
+        f"{count(policy.day_requests)} or {euros(policy.day_cost_eur)} EUR in a day (UTC)."
     )

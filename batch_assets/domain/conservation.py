@@ -88,8 +88,8 @@ MEANINGS: Final[Mapping[Violation, Meaning]] = {
     ),
     Violation.ANSWERED_UNCALLED: Meaning(
         True,
-        "A live call was made that was not written down before: had the run been killed, it would "
-        "have been made again.",
+        "A synchronous call was made that was not written down before: had the run been killed, it "
+        "would have been made again.",
         _REPORT,
     ),
     Violation.RETRY_OVERTAKEN: Meaning(

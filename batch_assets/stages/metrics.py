@@ -64,20 +64,20 @@ def known_waiting(run: RunState) -> Waiting | None:
 
 
 def _answered(run: RunState) -> Written:
-    """What became of the rows that were answered, in batches and live."""
+    """What became of the rows that were answered, in batches and synchronously."""
     return run.of(IngestReport).rows + run.of(SynchronousRows).rows
 
 
 def _throughput(run: RunState) -> Throughput:
     read, submitted = run.of(IngestReport), run.of(SubmitReport)
-    rows, live = _answered(run), run.of(SynchronousRows).rows
+    rows, synchronous = _answered(run), run.of(SynchronousRows).rows
     failed = rows.retry + rows.dead
     seconds = run.stage_seconds
     answered = rows.completed + failed
     moving = sum(
         (
             seconds["ingest"] * bool(read.rows.completed + read.rows.retry + read.rows.dead),
-            seconds["retry"] * bool(live.completed + live.retry + live.dead),
+            seconds["retry"] * bool(synchronous.completed + synchronous.retry + synchronous.dead),
             seconds["submit"] * bool(submitted.requests),
         )
     )
