@@ -8,47 +8,33 @@ Retry-After.
 """
 
 import functools
-import hashlib
-import os
-import threading
-import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
-from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.failures import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile, Response
 from batch_assets.openai_batch import error_codes, listings, objects
+from batch_assets.openai_batch.account import ApiAccount
 from batch_assets.openai_batch.batch_parameters import BatchParameters
-from batch_assets.openai_batch.limits import NO_END
 from batch_assets.openai_batch.operations import CallGuard, Operation, Timeouts, Unguarded
-from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, check_dated, profile_of
+from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile
 from batch_assets.openai_batch.responses import read_answer
 from batch_assets.openai_batch.spool import TimedFile
-
-if TYPE_CHECKING:
-    from batch_assets.openai_batch.connections import Connections
 
 _DEFAULT_TIMEOUTS = Timeouts()
 _UNGUARDED = Unguarded()
 _BATCHES_A_PAGE = 100
-_PROJECT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
-"""What the SDK takes from the environment, and what decides whose batches are listed."""
 _FILES_A_PAGE = (1_000, 100, None)
 """The largest first; servers say in many ways that a page is too large, or take no size at all."""
 
 
-class BatchApi:
-    """One account on one server. Connects with the first call; threads may share it.
+class BatchApi(ApiAccount):
+    """The calls of one account, see `ApiAccount`; threads may share it.
 
-    `api_key` and `base_url` are taken as they are: nothing else is looked up in the environment
-    but what the SDK adds there (organization, project, headers) and a proxy. Without a `profile`
-    the server has that of its host.
+    Raises:
+        ConfigurationError: The key is none, or the address is no API's.
     """
 
     def __init__(
@@ -63,79 +49,20 @@ class BatchApi:
         window_seconds: float = 0.0,
         guard: CallGuard = _UNGUARDED,
     ) -> None:
-        _check_key(api_key)
-        self.profile = profile_of(base_url) if profile is None else profile
-        _check_url(base_url, self.profile)
-        self.timeouts = timeouts
-        self.max_connections = max_connections
-        self._api_key = api_key
-        self._base_url = base_url
-        self._reading_retries = reading_retries
+        super().__init__(
+            api_key,
+            base_url,
+            profile=profile,
+            timeouts=timeouts,
+            reading_retries=reading_retries,
+            max_connections=max_connections,
+            guard=guard,
+        )
         self._parameters = BatchParameters(self.profile, window_seconds)
-        self._guard = guard
         self._files_a_page: tuple[int | None, ...] = _FILES_A_PAGE
         """What was not refused yet."""
-        self._connections: Connections | None = None
         self._pending: set[str] = set()
         """Files that the server has taken and not processed, as far as is known."""
-        self._lock = threading.Lock()
-        self._stage_ends_at = NO_END
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections; a later call would connect again."""
-        with self._lock:
-            if self._connections is not None:
-                self._connections.close()
-                self._connections = None
-
-    @property
-    def account(self) -> str:
-        """A short hash of key, address and project: the same only where the same is spoken to.
-
-        Neither can be told from it. It is kept with each batch, since what one account lists says
-        nothing of another one's batches.
-        """
-        parts = (self._api_key, self._base_url, *map(os.environ.get, _PROJECT_VARIABLES))
-        return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:12]
-
-    @property
-    def clock_ahead(self) -> timedelta:
-        """The time that the server's clock is ahead of ours, by its answers; 0 before the first."""
-        with self._lock:
-            known = self._connections
-        return listings.NO_TIME if known is None else known.clock.ahead
-
-    @contextmanager
-    def within(self, seconds: float) -> Generator[None, None, None]:
-        """Let calls of this context, in whatever thread, fail that do not end by then.
-
-        Synchronous requests take the time that they need.
-        """
-        before = self._stage_ends_at
-        self._stage_ends_at = min(before, time.monotonic() + seconds)
-        try:
-            yield
-        finally:
-            self._stage_ends_at = before
-
-    def prepare(self) -> None:
-        """Do all that a first call would do before it is sent.
-
-        Raises:
-            ConfigurationError: A proxy, certificates or headers of the environment are none.
-        """
-        self._connect()
 
     def upload(self, path: Path, name: str) -> str:
         """Upload an input file under `name`, streamed from disk by one POST; its id.
@@ -365,24 +292,6 @@ class BatchApi:
         batches = connections.reading.batches.with_raw_response
         connections.call(Operation.CHECK_ACCOUNT, lambda: batches.list(limit=1), objects.items)
 
-    def _connect(self) -> "Connections":
-        # The SDK takes most of a second to import, which most commands need not spend.
-        from batch_assets.openai_batch.connections import Connections  # noqa: PLC0415 (see above)
-
-        with self._lock:
-            if self._connections is None:
-                self._connections = Connections(
-                    self._api_key,
-                    self._base_url,
-                    self.timeouts,
-                    profile=self.profile,
-                    reading_retries=self._reading_retries,
-                    max_connections=self.max_connections,
-                    guard=self._guard,
-                    stage_ends_at=lambda: self._stage_ends_at,
-                )
-            return self._connections
-
 
 def _cursor(after: str | None) -> dict[str, str]:
     return {} if after is None else {"after": after}
@@ -403,32 +312,3 @@ def _check_id(operation: Operation, batch_id: str) -> None:
     if not objects.is_id(batch_id):
         reason = "no server has a batch of such an id"
         raise ApiError(operation, Failure(FailureKind.PERMANENT, error_codes.NOT_FOUND, reason))
-
-
-def _check_key(api_key: str) -> None:
-    # The HTTP library would quote a key that is no header value in its error.
-    if not api_key or not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
-        raise ConfigurationError(
-            "OPENAI_API_KEY is empty or holds a space, a line break or another character that no "
-            "key has: set it to the key alone."
-        )
-
-
-def _check_url(base_url: str, profile: Profile) -> None:
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not (usable and base_url.isprintable() and " " not in base_url):
-        raise ConfigurationError(
-            "OPENAI_BASE_URL is no address of an API: set it to one such as "
-            f"{DEFAULT_BASE_URL}, or not at all."
-        )
-    if profile.is_dated:
-        check_dated(base_url)
-    elif parts.query or parts.fragment:
-        raise ConfigurationError(
-            "OPENAI_BASE_URL has a query or a fragment, to which no call's path can be added: "
-            "leave out what follows the `?` or the `#`."
-        )
