@@ -1,10 +1,10 @@
-"""What is asked of the model and what is made of its answer: one module a processing type.
+"""What is asked of the model and what is made of its answer.
 
 The other rooms use the names below; what lies behind them is in `docs/processing_types.md`.
 """
 
 from batch_assets.analysis.answer import read_answer, read_partial_answer
-from batch_assets.analysis.registry import is_known, processing_types, shown_if_unknown
+from batch_assets.analysis.processing_types import is_known, shown_if_unknown
 from batch_assets.analysis.request import (
     MESSAGE_OVERHEAD_BYTES,
     expected_completion_tokens,
@@ -19,7 +19,6 @@ __all__ = [
     "expected_completion_tokens",
     "is_known",
     "overhead_bytes",
-    "processing_types",
     "prompt_tokens",
     "read_answer",
     "read_partial_answer",

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from batch_assets.analysis.processing_type import ProcessingType
-from batch_assets.analysis.registry import known_types, type_of
+from batch_assets.analysis import processing_types
+from batch_assets.analysis.processing_types import ProcessingType, type_of
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import Findings, Response
 
@@ -144,7 +144,7 @@ def _parts(processing_type: str, value: Any) -> Findings | Failure:
 
 
 def _own_first(processing_type: str) -> Iterator[ProcessingType]:
-    kinds = known_types()
+    kinds = processing_types.TYPES
     if processing_type in kinds:
         yield kinds[processing_type]
     yield from (kind for name, kind in kinds.items() if name != processing_type)

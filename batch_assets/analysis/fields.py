@@ -3,7 +3,7 @@
 A description is a line of the prompt, after the field's name: it says what the name and the
 schema do not, in the fewest words, since each request pays for it. Limits are not in the schema
 (strict mode refuses them), so a description says them too. Each field is liberal where a value can
-only mean one thing and strict otherwise.
+only mean one thing and strict otherwise. A text from a model is cleaned before it is stored.
 """
 
 import re
@@ -12,12 +12,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from batch_assets.analysis.text import cleaned_value, shortened
-
 MAX_QUESTIONS = 5
 QUESTION_CHARACTERS = 500
 """LiveDash's unique index on `"Question".content` holds 2,700 bytes: 500 characters always fit."""
 SUMMARY_CHARACTERS = (10, 300)
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+"""Control characters that are no white space; PostgreSQL refuses the first of them, NUL."""
+
+ELLIPSIS = "…"
 
 
 class Sentiment(StrEnum):
@@ -48,6 +51,32 @@ class Category(StrEnum):
 
 _NOT_LETTERS = re.compile(r"[^A-Z0-9]+")
 _LANGUAGE_TAG = re.compile(r"([a-z]{2})(?:[-_][a-z0-9]{1,8})*")
+
+
+def cleaned(text: str) -> str:
+    """The text on one line, without control characters, and such that UTF-8 can hold it.
+
+    Half of a surrogate pair becomes U+FFFD; a run of white space becomes one space.
+    """
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return " ".join(_CONTROLS.sub("", whole).split())
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters with "…" at the end, cut between words where that loses little.
+
+    Some languages put no spaces between words: there the cut falls anywhere.
+    """
+    if len(text) <= limit:
+        return text
+    room = limit - len(ELLIPSIS)
+    words = text[: room + 1].rpartition(" ")[0]
+    return (words if len(words) >= room // 2 else text[:room]) + ELLIPSIS
+
+
+def cleaned_value(value: Any) -> Any:
+    """A text cleaned, any other JSON value as it is: for the validator that refuses it."""
+    return cleaned(value) if isinstance(value, str) else value
 
 
 def _constant(value: Any) -> Any:

@@ -1,12 +1,11 @@
-"""Factories for conversations and responses, and the registry as a test may extend it."""
+"""Factories for conversations and responses."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from batch_assets.analysis import registry
 from batch_assets.domain.money import Usage
 from batch_assets.domain.records import Conversation, Message, Response
 
@@ -64,10 +63,3 @@ def make_response() -> Callable[..., Response]:
         return Response(**(given | fields))
 
     return make
-
-
-@pytest.fixture
-def fresh_registry() -> Iterator[None]:
-    registry.known_types.cache_clear()
-    yield
-    registry.known_types.cache_clear()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch_assets.analysis import processing_types, read_answer, read_partial_answer
-from batch_assets.analysis.registry import known_types
+from batch_assets.analysis import read_answer, read_partial_answer
+from batch_assets.analysis.processing_types import TYPES
 from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.domain.records import Findings, Response
 
@@ -61,7 +61,7 @@ def test_each_type_takes_its_own_fields_and_no_others(
     findings = read_answer(name, make_response(full_answer | {"mood": "unasked"}))
     assert isinstance(findings, Findings)
     written = {key for key in full_answer if getattr(findings, key) is not None}
-    assert written == set(known_types()[name].writes)
+    assert written == set(TYPES[name].writes)
     assert all(type(getattr(findings, key)) in {str, bool, tuple} for key in written), (
         "a driver would write an enum's name, not its value"
     )
@@ -225,7 +225,7 @@ def test_a_partial_answer_gives_what_is_valid(make_response: Respond, full_answe
     )
 
 
-@pytest.mark.parametrize("name", [*processing_types(), "a type of LiveDash's own"])
+@pytest.mark.parametrize("name", [*TYPES, "a type of LiveDash's own"])
 def test_a_partial_answer_may_belong_to_any_type(name: str, make_response: Respond) -> None:
     found = read_partial_answer(name, make_response({"sentiment": "NEUTRAL"}))
     assert found == Findings(sentiment="NEUTRAL")
@@ -242,7 +242,7 @@ def test_a_partial_answer_needs_one_field(make_response: Respond) -> None:
     assert result.reason == "answer: no known field (missing)"
 
 
-FIELDS = [*known_types()["full_analysis"].writes]
+FIELDS = [*TYPES["full_analysis"].writes]
 CODES = {"invalid_json", "invalid_answer", "truncated_answer", "refusal", "empty_answer"}
 TEXTS = st.text() | st.text(st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010))
 TEXTS = TEXTS | TEXTS.map(lambda text: CANARY + text) | st.sampled_from(["en", "NEUTRAL", "true"])
@@ -259,7 +259,7 @@ CONTENTS = TEXTS | ANSWERS.map(json.dumps) | ANSWERS.map(lambda a: f"```json\n{j
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    name=st.sampled_from(processing_types()),
+    name=st.sampled_from(list(TYPES)),
     content=CONTENTS,
     finish_reason=st.sampled_from(["stop", "length", "content_filter", None]),
 )

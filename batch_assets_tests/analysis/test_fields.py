@@ -14,8 +14,9 @@ from batch_assets.analysis.fields import (
     Sentiment,
     SentimentField,
     SummaryField,
+    cleaned,
+    shortened,
 )
-from batch_assets.analysis.text import cleaned, shortened
 
 LIVEDASH_CATEGORIES = [
     "SCHEDULE_HOURS",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from batch_assets.analysis import expected_completion_tokens, request_body
-from batch_assets.analysis.registry import known_types
+from batch_assets.analysis.processing_types import TYPES
 from batch_assets.domain.records import Conversation
 
 ORDINARY = ("gpt-4o", "gpt-4o-mini-2024-07-18", "gpt-4.1-nano", "ft:gpt-4o-mini-2024-07-18:acme::7")
@@ -64,7 +64,7 @@ def test_models_without_strict_schemas_read_it_in_the_prompt(
     *_, last = body["messages"][0]["content"].split("\n")
     wanted = json.loads(last.removeprefix("Answer with JSON only: "))
     assert wanted["sentiment"] == "POSITIVE|NEUTRAL|NEGATIVE"
-    assert set(wanted) == set(known_types()["full_analysis"].writes)
+    assert set(wanted) == set(TYPES["full_analysis"].writes)
     assert body["temperature"] == 0.1
 
 

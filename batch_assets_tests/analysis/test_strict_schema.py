@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field
 
-from batch_assets.analysis.registry import known_types, processing_types
+from batch_assets.analysis.processing_types import TYPES
 from batch_assets.analysis.request import strict_schema, template
 
 KEYWORDS_BY_TYPE = {
@@ -78,9 +78,9 @@ class Everything(BaseModel):
     link: Annotated[str, Field(json_schema_extra={"format": "uri"})]
 
 
-@pytest.mark.parametrize("name", processing_types())
+@pytest.mark.parametrize("name", TYPES)
 def test_every_types_schema_is_strict(name: str) -> None:
-    schema = strict_schema(known_types()[name].answer)
+    schema = strict_schema(TYPES[name].answer)
     assert list(violations(schema)) == []
     assert schema["type"] == "object"
     assert "description" not in json.dumps(schema), "they stand in the prompt, and are paid once"

@@ -15,11 +15,11 @@ import toktok  # type: ignore[import-untyped]
 
 from batch_assets.analysis import (
     expected_completion_tokens,
-    processing_types,
     prompt_tokens,
     request_body,
     schema_tokens,
 )
+from batch_assets.analysis.processing_types import TYPES
 from batch_assets.domain.packing import ESTIMATED_BYTES_PER_TOKEN, JSON_BYTES_PER_MESSAGE
 from batch_assets.domain.records import Conversation
 from batch_assets_local.answers import answer
@@ -60,7 +60,7 @@ def test_the_constant_part_of_a_request_is_short(
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("name", processing_types())
+@pytest.mark.parametrize("name", TYPES)
 def test_estimates_of_the_constant_part_are_close(
     name: str, model: str, make_conversation: Make
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.analysis.registry import known_types, processing_types
+from batch_assets.analysis.processing_types import TYPES
 from batch_assets.store.tables.livedash_types import SESSION_CATEGORIES
 from batch_assets_local.answers import answer, conversation_in
 from batch_assets_local.samples import SampleSession, sample_sessions
@@ -128,9 +128,9 @@ def test_whatever_is_no_sample_is_answered(content: object) -> None:
     assert answer([], None) == NO_SAMPLE
 
 
-@pytest.mark.parametrize("processing_type", processing_types())
+@pytest.mark.parametrize("processing_type", TYPES)
 def test_answers_satisfy_the_projects_own_processing_types(processing_type: str) -> None:
-    kind = known_types()[processing_type]
+    kind = TYPES[processing_type]
     for session in list(sample_sessions(now=datetime(2026, 3, 12, tzinfo=UTC)))[::4]:
         body = body_of(session, processing_type)
         kind.answer.model_validate_json(answer(body["messages"], body["response_format"]))

@@ -1,7 +1,6 @@
-"""Adding a processing type is one new file."""
+"""Adding a processing type is a declaration and its place in `TYPES`."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,9 @@ from batch_assets.analysis import (
     read_answer,
     request_body,
     shown_if_unknown,
-    types,
 )
 from batch_assets.analysis.fields import SummaryField
-from batch_assets.analysis.processing_type import Answer, ProcessingType
-from batch_assets.analysis.registry import discovered, known_types
+from batch_assets.analysis.processing_types import TYPES, Answer, ProcessingType, by_name
 from batch_assets.domain.records import Conversation, Findings, Response
 
 DOCS = Path(__file__).parents[2] / "docs" / "processing_types.md"
@@ -31,25 +28,12 @@ class Heading(Answer):
     colour: str
 
 
-@pytest.fixture
-def new_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_registry: None
-) -> Iterator[Path]:
-    """A second folder of the package `types`, empty; its modules are forgotten afterwards."""
-    monkeypatch.setattr(types, "__path__", [*types.__path__, str(tmp_path)])
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if name.startswith(types.__name__):
-            del sys.modules[name]
-
-
 def example_in_the_docs() -> str:
     return DOCS.read_text().split("```python\n", 1)[1].split("```", 1)[0]
 
 
 def test_the_types_are_there() -> None:
-    assert set(processing_types()) >= {
+    assert set(TYPES) >= {
         "full_analysis",
         "session_analysis",
         "sentiment_analysis",
@@ -77,8 +61,7 @@ def test_the_types_write_what_livedash_keeps() -> None:
         "categorization": {"category"},
         "summary": {"summary"},
     }
-    kinds = discovered(types)
-    assert {name: set(kinds[name].writes) for name in expected} == expected
+    assert {name: set(TYPES[name].writes) for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -95,14 +78,16 @@ def test_the_name_of_an_unknown_type_is_safe_to_show(name: str, shown: str | Non
     assert shown_if_unknown(name) == shown
 
 
-def test_the_example_in_the_docs_is_a_type_by_being_there(
-    new_files: Path,
+def test_the_example_in_the_docs_is_a_type_once_it_is_listed(
+    monkeypatch: pytest.MonkeyPatch,
     make_conversation: Callable[..., Conversation],
     make_response: Callable[..., Response],
 ) -> None:
     assert not is_known("escalation_check")
-    (new_files / "escalation_check.py").write_text(example_in_the_docs())
-    known_types.cache_clear()  # as a new process would: each reads the types once
+    names = dict(vars(processing_types))
+    exec(example_in_the_docs(), names)
+    more = by_name((*TYPES.values(), names["ESCALATION_CHECK"]))
+    monkeypatch.setattr(processing_types, "TYPES", more)
     assert is_known("escalation_check")
     assert expected_completion_tokens("escalation_check") > 0
     body = request_body(make_conversation("Hi", processing_type="escalation_check"))
@@ -114,16 +99,9 @@ def test_the_example_in_the_docs_is_a_type_by_being_there(
     )
 
 
-def test_a_module_without_a_type_is_named(new_files: Path) -> None:
-    (new_files / "half_done.py").write_text("NAME = 'half_done'\n")
-    with pytest.raises(TypeError, match="half_done must declare TYPE"):
-        discovered(types)
-
-
-def test_a_name_is_given_once(new_files: Path) -> None:
-    (new_files / "again.py").write_text("from batch_assets.analysis.types.summary import TYPE\n")
-    with pytest.raises(ValueError, match="two modules declare the processing type summary"):
-        discovered(types)
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(ValueError, match="two processing types are named summary"):
+        by_name((*TYPES.values(), TYPES["summary"]))
 
 
 @pytest.mark.parametrize(
