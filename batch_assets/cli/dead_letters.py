@@ -30,8 +30,8 @@ from batch_assets.domain.dead_letters import (
     Group,
     RequestHistory,
 )
-from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.wording import escaped
 from batch_assets.stages.controls.criteria import Wanted, criteria_of
 from batch_assets.stages.controls.requeue import RequeueReport, requeue
 from batch_assets.store.dead_letters import DeadLetters

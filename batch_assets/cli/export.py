@@ -12,8 +12,8 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from batch_assets.cli.opening import open_database
-from batch_assets.domain.display import escaped_cell, escaped_json
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.wording import escaped_cell, escaped_json
 from batch_assets.stages.controls.criteria import time_argument
 from batch_assets.store.metrics import COMPANY_KEYS, KEYS, MetricHistory
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from batch_assets.domain.batch_summary import HIDDEN, MOST_LISTED, BatchSummary
-from batch_assets.domain.display import escaped
 from batch_assets.domain.logs import guarded
+from batch_assets.domain.wording import escaped
 from batch_assets.store.strategy import Watch
 
 if TYPE_CHECKING:
