@@ -22,7 +22,7 @@ from drills.points import Points
 _STORE: Final = str(Path(store.__file__).parent)
 _AROUND: Final = (
     "strategy",
-    "lost_connections.py",
+    "connection_failures.py",
     "counting.py",
     "engine.py",
     # Beats beside the stages, whenever it is time.

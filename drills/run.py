@@ -14,8 +14,7 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 import batch_assets.openai_batch.connections  # noqa: F401 (loads the SDK, once for all runs)
-from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, BatchAssetsError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.abandoned import read_abandoned
 from batch_assets.stages.circuit_breakers import CircuitBreakerGuard

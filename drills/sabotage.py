@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import Connection, text
 
 from batch_assets.domain.batches import BatchRow
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.domain.records import Lease, RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.concurrency import LeaseKeeper

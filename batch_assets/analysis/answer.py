@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from batch_assets.analysis import processing_types
 from batch_assets.analysis.processing_types import ProcessingType, type_of
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.records import Findings, Response
 
 _FENCE = "```"

@@ -17,8 +17,7 @@ from typer.main import get_group
 
 from batch_assets.cli.env_file import read_env_file
 from batch_assets.cli.screen import errors, settle_streams
-from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import AccountRefusedError, ApiError, BatchAssetsError, FailureKind
 from batch_assets.domain.hosts import run_out
 
 TRACEBACK: Final = "--traceback"

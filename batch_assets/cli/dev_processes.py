@@ -20,7 +20,7 @@ from typing import Final
 import psutil
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.run_processes import ProcessName
+from batch_assets.domain.hosts import ProcessName
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets.resources.this_process import lives, this_process
 

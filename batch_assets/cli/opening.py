@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
-from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import AccountRefusedError, ApiError, BatchAssetsError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.settings import Settings, load_settings
 from batch_assets.stages.circuit_breakers import CircuitBreakerGuard

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 
 BREAKER_OPEN = "breaker_open"
 """The code of the failure of a call that was refused by a breaker."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batch_assets.domain.due_rule import DueRule
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 
 WAITED_TOO_LONG: Final = "waited_too_long"
 """The code of a request that was put off, uncounted, for as long as the policy allows."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from batch_assets.domain.failures import Failure
+from batch_assets.domain.errors import Failure
 from batch_assets.domain.money import Cost, Usage
 
 

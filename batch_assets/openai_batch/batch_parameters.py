@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Final
 
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.profiles import Profile

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile, Response
 from batch_assets.openai_batch import error_codes, listings, objects
 from batch_assets.openai_batch.account import ApiAccount

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 import httpx2
 import openai
 
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.openai_batch.batch_parameters import OPTIONAL, refused_parameters
 from batch_assets.openai_batch.limits import Bounds, bounded, bounds_of, each_within
 from batch_assets.openai_batch.listings import ServerClock

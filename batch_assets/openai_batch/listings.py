@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch import error_codes, limits
 from batch_assets.openai_batch.objects import Page

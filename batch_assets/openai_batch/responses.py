@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.money import Usage
 from batch_assets.domain.records import Response
 from batch_assets.openai_batch.error_codes import identifier

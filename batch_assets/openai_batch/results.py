@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from batch_assets.domain.custom_ids import request_id_of
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.records import ResultLine
 from batch_assets.openai_batch import error_codes, limits
 from batch_assets.openai_batch.error_codes import ErrorDetails, details, never_ran, row_failure

@@ -17,7 +17,7 @@ import httpx2
 import openai
 
 from batch_assets.domain.breakers import ANSWER_TOO_LARGE, MALFORMED, STAGE_IS_OVER
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.hosts import run_out
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.limits import AnswerTooLargeError

@@ -10,7 +10,7 @@ from typing import Final
 import dagster as dg
 
 from batch_assets.domain.alerts.records import CheckOutcome, Severity
-from batch_assets.domain.run_end import CompanyBacklog
+from batch_assets.domain.report_data import CompanyBacklog
 from batch_assets.ops import sentences
 from batch_assets.ops.check_results import (
     ALL_ROWS,

@@ -10,8 +10,7 @@ import dagster as dg
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError, BatchAssetsError
 from batch_assets.domain.hosts import run_out, run_out_by_words
 from batch_assets.domain.wording import escaped, listed
 from batch_assets.ops.reporting import log_of, show, shown

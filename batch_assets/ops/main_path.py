@@ -8,8 +8,7 @@ from typing import Final
 
 import dagster as dg
 
-from batch_assets.domain.errors import SubmissionHeldError
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, FailureKind, SubmissionHeldError
 from batch_assets.domain.livedash_timers import said_of
 from batch_assets.domain.wording import of_unknown_types
 from batch_assets.ops import sentences

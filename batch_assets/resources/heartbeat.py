@@ -16,8 +16,8 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.hosts import BEAT_SECONDS
 from batch_assets.domain.logs import open_log
-from batch_assets.domain.run_processes import BEAT_SECONDS
 from batch_assets.resources.this_process import this_process
 from batch_assets.settings import load_settings
 from batch_assets.store.engine import open_engine_for_looks

@@ -9,7 +9,7 @@ from typing import Final
 
 import dagster as dg
 
-from batch_assets.domain.run_processes import WATCHED_TAG, ProcessName, RunProcess
+from batch_assets.domain.hosts import WATCHED_TAG, ProcessName, RunProcess
 
 EXCLUSIVE: Final[Mapping[str, str]] = {"batch_assets/exclusive": "batch_processing_job"}
 """Tags a run that submits: `dagster.yaml` lets one of them start at a time, of whichever job."""

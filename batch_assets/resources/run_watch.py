@@ -13,14 +13,14 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.logs import open_log
-from batch_assets.domain.run_processes import (
+from batch_assets.domain.hosts import (
     BEAT_SECONDS,
     UNHEARD_SECONDS,
     RunProcess,
     RunTrace,
     is_gone,
 )
+from batch_assets.domain.logs import open_log
 from batch_assets.resources.heartbeat import open_run_processes
 from batch_assets.resources.run_tags import first_process_of, is_watched
 from batch_assets.resources.this_process import lives

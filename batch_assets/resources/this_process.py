@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from batch_assets.domain.run_processes import ProcessName
+from batch_assets.domain.hosts import ProcessName
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _ENDED: Final = "ZXx"

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final
 
 from batch_assets.domain.batches import EARLIER_INSTALLATION, UnresolvedBatch
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.domain.logs import open_log
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.spool import Spool

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from batch_assets.domain.batches import ClaimedBatch, SubmittedBatch, UploadedBatch
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.policy import Cooldown
 from batch_assets.domain.records import Lease

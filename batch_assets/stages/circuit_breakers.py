@@ -16,8 +16,7 @@ from datetime import datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from batch_assets.domain.breakers import BREAKER_OPEN, Breaker, BreakerState, is_answer, is_unwell
-from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, BatchAssetsError, Failure, FailureKind
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.operations import Operation, Timeouts

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batch_assets.domain.batches import EndedBatch
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch import error_codes

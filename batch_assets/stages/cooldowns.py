@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from batch_assets.domain.batches import EndedBatch
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.records import ResultLine
 from batch_assets.openai_batch.error_codes import OF_THE_QUOTA
 from batch_assets.openai_batch.results import BrokenLine

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from batch_assets.domain.batch_summary import HIDDEN
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch.listings import is_older

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from batch_assets.domain.batches import EndedBatch
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.records import Lease, ResultLine
 from batch_assets.openai_batch import error_codes

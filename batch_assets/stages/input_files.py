@@ -16,7 +16,7 @@ from typing import Any
 
 from batch_assets import analysis
 from batch_assets.domain.batches import ClaimedBatch
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.packing import Terms
 from batch_assets.domain.policy import Policy

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from batch_assets.domain.batches import Written
-from batch_assets.domain.failures import FailureKind
+from batch_assets.domain.errors import FailureKind
 from batch_assets.domain.metrics import (
     LookupUse,
     Money,
@@ -12,7 +12,7 @@ from batch_assets.domain.metrics import (
     RunMetrics,
     Throughput,
 )
-from batch_assets.domain.run_end import RunEnd, Waiting
+from batch_assets.domain.report_data import RunEnd, Waiting
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.plan import DueReport
 from batch_assets.stages.recover import RecoverReport

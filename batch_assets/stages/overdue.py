@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from batch_assets.domain.batches import InFlightBatch
-from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, BatchAssetsError, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.policy import Policy

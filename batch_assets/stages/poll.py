@@ -12,7 +12,7 @@ from typing import Final
 
 from batch_assets.domain.batches import InFlightBatch
 from batch_assets.domain.breakers import ANSWER_TOO_LARGE, MALFORMED
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.bisection import drawn_anew, halves
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.records import BatchErrorLine, ResultLine
 from batch_assets.openai_batch.error_codes import (

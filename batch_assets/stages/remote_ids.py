@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi

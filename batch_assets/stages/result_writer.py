@@ -12,7 +12,7 @@ from batch_assets.domain.batches import (
     EndedBatch,
     Written,
 )
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.money import Cost, Price, batch_cost
 from batch_assets.domain.records import Response, ResultLine, RowOutcome

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.stages.copies import may_touch
 from batch_assets.stages.pipeline import Budget, Pipeline

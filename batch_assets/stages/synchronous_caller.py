@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from batch_assets import analysis
 from batch_assets.domain.batches import BatchRow, EndedBatch
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.records import Conversation, ResultLine
 from batch_assets.domain.synchronous import SynchronousBatch

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from batch_assets.domain.batches import Written
-from batch_assets.domain.failures import FailureKind
+from batch_assets.domain.errors import FailureKind
 from batch_assets.domain.money import Price
 from batch_assets.domain.packing import Candidate, Quota, Terms, pack
 from batch_assets.stages.circuit_breakers import synchronous_held_by

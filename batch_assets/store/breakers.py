@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batch_assets.domain.breakers import Breaker, BreakerState
-from batch_assets.domain.failures import Failure
+from batch_assets.domain.errors import Failure
 from batch_assets.domain.policy import Policy
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost

@@ -19,10 +19,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from batch_assets.domain.errors import (
     BatchAssetsError,
     DatabaseAtItsEndError,
+    Failure,
+    FailureKind,
     LiveDashChangedError,
     RightMissingError,
 )
-from batch_assets.domain.failures import Failure, FailureKind
 from batch_assets.store.connection_failures import is_connection_failure
 from batch_assets.store.livedash_contract import computed_columns, faults_of, listed
 from batch_assets.store.plain_engine import open_engine_for_the_catalog

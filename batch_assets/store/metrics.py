@@ -11,13 +11,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from batch_assets.domain.metrics import GROUPS, RunMetrics, metric_types
 from batch_assets.domain.report_data import (
+    CompanyBacklog,
     CostReport,
     DayCost,
     OperationPace,
+    RunEnd,
     TurnaroundReport,
     TurnaroundStep,
+    Waiting,
 )
-from batch_assets.domain.run_end import CompanyBacklog, RunEnd, Waiting
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from batch_assets.domain.batches import InFlightBatch, Written
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.money import Usage
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Findings, RemoteBatch, RowOutcome

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from batch_assets.domain.run_processes import ProcessName, RunProcess, RunTrace
+from batch_assets.domain.hosts import ProcessName, RunProcess, RunTrace
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batch_assets.analysis import read_answer, read_partial_answer
 from batch_assets.analysis.processing_types import TYPES
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.records import Findings, Response
 
 CANARY = "canary-7f3a"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.policy import Cooldown
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers

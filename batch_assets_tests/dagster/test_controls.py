@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.definitions import defs
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.jobs import control_jobs
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation

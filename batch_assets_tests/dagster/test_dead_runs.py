@@ -9,8 +9,8 @@ import pytest
 from dagster._core.launcher.base import WorkerStatus
 from sqlalchemy import Engine
 
-from batch_assets.domain import run_processes
-from batch_assets.domain.run_processes import ProcessName, RunTrace
+from batch_assets.domain import hosts
+from batch_assets.domain.hosts import ProcessName, RunTrace
 from batch_assets.resources import run_watch
 from batch_assets.resources.run_launcher import WatchedRunLauncher
 from batch_assets.resources.run_tags import WATCHED, tags_of
@@ -49,7 +49,7 @@ def watch(processes: RunProcesses) -> RunWatch:
 @pytest.fixture
 def time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever was not heard of at this moment was not for long."""
-    monkeypatch.setattr(run_processes, "SILENT_SECONDS", -1)
+    monkeypatch.setattr(hosts, "SILENT_SECONDS", -1)
     monkeypatch.setattr(run_watch, "UNHEARD_SECONDS", -60)
     monkeypatch.setattr(run_watch, "SECOND_LOOK_SECONDS", 0)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.stages.plan import find_due
 from batch_assets.stages.submit import submit_due
 from batch_assets_tests.stages.support import Lab, plenty

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.policy import Caps, FailureVerdict, Tried
 from batch_assets_tests.policies import a_policy
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.domain.records import RemoteBatch, ResultLine
 from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.openai_batch.client import BatchApi

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.openai_batch.results import whole_lines

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from batch_assets.domain.breakers import STAGE_IS_OVER, is_unwell
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
@@ -201,7 +201,7 @@ def test_a_live_call_is_not_cut_for_its_stage(base_url: str, server: ScriptedSer
 
 PEAK = """
 import sys
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.results import read_results
 

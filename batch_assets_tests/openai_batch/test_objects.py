@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.breakers import is_unwell
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets_tests.openai_batch.scripted_server import ScriptedServer, as_json
 

@@ -7,8 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from batch_assets.domain.errors import ConfigurationError
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, ConfigurationError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import NAMES, PROFILES, profile_of, versioned
 from batch_assets.openai_batch.spool import Spool

@@ -12,8 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from batch_assets.domain.errors import ConfigurationError
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, ConfigurationError, Failure, FailureKind
 from batch_assets.domain.records import BatchErrorLine
 from batch_assets.openai_batch import listings
 from batch_assets.openai_batch.client import BatchApi

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.money import Usage
 from batch_assets.domain.records import ResultLine
 from batch_assets.openai_batch.results import BrokenLine, read_results

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_assets.domain.errors import ConfigurationError
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, ConfigurationError, Failure, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets_tests.openai_batch import certificates
 from batch_assets_tests.openai_batch.scripted_server import (

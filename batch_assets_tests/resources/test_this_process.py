@@ -11,7 +11,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from batch_assets.domain.run_processes import ProcessName
+from batch_assets.domain.hosts import ProcessName
 from batch_assets.resources.this_process import lives, this_process
 
 HERE = this_process()

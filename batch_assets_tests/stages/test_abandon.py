@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError, BatchAssetsError
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.controls.abandon import AbandonReport, abandon_batch

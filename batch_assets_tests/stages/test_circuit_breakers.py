@@ -13,8 +13,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from batch_assets.domain.breakers import BREAKER_OPEN
-from batch_assets.domain.errors import SubmissionHeldError
-from batch_assets.domain.failures import ApiError, Failure, FailureKind
+from batch_assets.domain.errors import ApiError, Failure, FailureKind, SubmissionHeldError
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets_tests.policies import a_policy
 from batch_assets_tests.stages.support import Lab, call_rule, refusal

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from batch_assets.domain.errors import SubmissionHeldError
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError, SubmissionHeldError
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.objects import Page

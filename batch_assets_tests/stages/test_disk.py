@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from batch_assets.domain.errors import (
+    ApiError,
     BatchAssetsError,
     ConfigurationError,
     DatabaseAtItsEndError,
 )
-from batch_assets.domain.failures import ApiError
 from batch_assets_tests.stages.support import Lab
 
 LONG = [("user", "x" * 100_000)]

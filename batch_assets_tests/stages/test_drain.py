@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.errors import MigrationRefusedError, SubmissionHeldError
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError, MigrationRefusedError, SubmissionHeldError
 from batch_assets.stages.controls.drain import (
     DrainReport,
     added,

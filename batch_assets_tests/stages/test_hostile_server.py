@@ -27,7 +27,7 @@ from batch_assets_tests.stages.support import ANSWER, Lab
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.batches import BatchRow
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.stages.pipeline import Budget
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal

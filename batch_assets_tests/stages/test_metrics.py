@@ -10,7 +10,7 @@ import pytest
 from batch_assets.domain.batches import Written
 from batch_assets.domain.metrics import QueryUse
 from batch_assets.domain.records import Backlog
-from batch_assets.domain.run_end import Waiting
+from batch_assets.domain.report_data import Waiting
 from batch_assets.stages.copies import LookReport
 from batch_assets.stages.metrics import known_metrics, known_waiting
 from batch_assets.stages.plan import DueReport

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.orphans import OrphanReport, find_orphans
 from batch_assets.stages.remote_ids import file_name, metadata_of

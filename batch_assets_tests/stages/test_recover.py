@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from batch_assets import analysis
-from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError, BatchAssetsError
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.spool import Spool

@@ -7,8 +7,7 @@ import pytest
 
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.bisection import BisectionGroup, halves
-from batch_assets.domain.errors import SubmissionHeldError
-from batch_assets.domain.failures import FailureKind
+from batch_assets.domain.errors import FailureKind, SubmissionHeldError
 from batch_assets.domain.records import BatchErrorLine, Lease
 from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.refused_batches import Verdict, judge, weigh

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.domain.records import Findings
 from batch_assets_tests.stages.support import ANSWER, API_KEY, Lab, call_rule, refusal
 from batch_assets_tests.store.queries.support import completed

@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.errors import BatchAssetsError, ConfigurationError, SubmissionHeldError
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import (
+    BatchAssetsError,
+    ConfigurationError,
+    Failure,
+    FailureKind,
+    SubmissionHeldError,
+)
 from batch_assets.domain.policy import Caps
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.stages.controls.cancel import cancel_batch

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal
 

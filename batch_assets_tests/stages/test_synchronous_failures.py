@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.batches import BatchRow
-from batch_assets.domain.failures import ApiError
+from batch_assets.domain.errors import ApiError
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts

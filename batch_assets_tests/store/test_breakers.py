@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.breakers import Breaker, BreakerState
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.registry import Registry
 from batch_assets_tests.policies import a_policy
@@ -153,7 +153,7 @@ def test_processes_count_together_and_one_gets_the_trial(breakers: Breakers) -> 
 
 ANOTHER_PROCESS = """
 import json, sys
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.engine import open_engine
 from batch_assets_tests.policies import a_policy

@@ -8,7 +8,7 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.errors import MigrationRefusedError
-from batch_assets.domain.run_processes import ProcessName
+from batch_assets.domain.hosts import ProcessName
 from batch_assets.resources.dagster_storage import make_dagster_tables
 from batch_assets.resources.run_tags import WATCHED
 from batch_assets.resources.run_watch import IN_PROCESS

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.run_processes import ProcessName, RunTrace
+from batch_assets.domain.hosts import ProcessName, RunTrace
 from batch_assets.store.run_processes import RunProcesses, Wanted
 
 HERE = ProcessName("a host", 17, 4_711, "worker-1")

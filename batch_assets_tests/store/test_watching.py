@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from batch_assets.domain.breakers import BreakerState
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.strategy import choose_queries

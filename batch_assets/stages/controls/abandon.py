@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, BatchAssetsError, FailureKind
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.states import (
     ABANDONED,

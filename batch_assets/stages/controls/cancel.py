@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
-from batch_assets.domain.failures import ApiError, FailureKind
+from batch_assets.domain.errors import ApiError, BatchAssetsError, ConfigurationError, FailureKind
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.states import SERVER_ENDED, BatchState
 from batch_assets.domain.wording import escaped, plural, span

@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from batch_assets.domain.dead_letters import Criteria
-from batch_assets.domain.errors import ConfigurationError
-from batch_assets.domain.failures import FailureKind
+from batch_assets.domain.errors import ConfigurationError, FailureKind
 from batch_assets.domain.lookups import NamedCompany
 from batch_assets.domain.wording import escaped
 from batch_assets.store.lookups import Lookups

@@ -16,7 +16,7 @@ from batch_assets.domain.batches import (
     UploadedBatch,
     Written,
 )
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.money import Cost, Price, Rates, Usage, livedash_price
 from batch_assets.domain.packing import Sizes, Terms
 from batch_assets.domain.policy import Policy

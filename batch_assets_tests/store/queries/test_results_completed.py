@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from batch_assets.domain.batches import BatchOutcomes
-from batch_assets.domain.errors import LiveDashChangedError
-from batch_assets.domain.failures import FailureKind
+from batch_assets.domain.errors import FailureKind, LiveDashChangedError
 from batch_assets.domain.money import Cost, Usage
 from batch_assets.domain.records import Findings, RowOutcome
 from batch_assets_tests.factories import make_request, make_session

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batch_assets.domain.failures import Failure, FailureKind
+from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.records import RowOutcome
 from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import (

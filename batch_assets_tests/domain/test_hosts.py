@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batch_assets.domain.run_processes import (
+from batch_assets.domain.hosts import (
     HUNG_SECONDS,
     SILENT_SECONDS,
     ProcessName,
