@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.middleware import Middleware
 
-from batch_assets.web.door import Door
+from batch_assets.web_access import Door
 
 _build_middleware = DagsterWebserver.build_middleware
 

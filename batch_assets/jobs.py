@@ -1,13 +1,20 @@
-"""The controls: what a person starts to steer, each one op with a config that explains itself.
+"""The jobs: what a person or a schedule can start.
 
-Each is also a command of `batch-assets`, which calls the same function; `docs/controls.md` lists
-them. Those that spend money or cannot be taken back begin with a dry run.
+The first does the work; the second kind are the controls, with which a person steers, each one op
+with a config that explains itself; the last audit, report and prune, and send nothing.
+
+Each control is also a command of `batch-assets`, which calls the same function; `docs/controls.md`
+lists them. Those that spend money or cannot be taken back begin with a dry run.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 import dagster as dg
 
+from batch_assets.assets import audit_rows, clear_orphans, draw_reports
+from batch_assets.openai_batch.operations import Timeouts
+from batch_assets.ops.closing import check_row_conservation, evaluate_checks, record_metrics
 from batch_assets.ops.controls.batches import (
     abandon_unknown_batch,
     cancel_batch_on_server,
@@ -22,11 +29,62 @@ from batch_assets.ops.controls.switches import (
     reset_breakers,
     reset_stages,
 )
-from batch_assets.resources.run_executor import run_executor
+from batch_assets.ops.main_path import (
+    check_batch_statuses,
+    fetch_pending_requests,
+    ingest_results,
+    load_companies,
+    retry_failed_requests,
+    submit_batches,
+)
+from batch_assets.ops.maintenance import prune_history
+from batch_assets.resources.run_executor import run_executor, watched
 from batch_assets.resources.run_tags import EXCLUSIVE, WATCHED
 from batch_assets.settings import Settings
 
-_LONGEST_SECONDS = 3_600
+_LONGEST_SECONDS: Final = 3_600
+_AUDITED: Final = [*audit_rows.keys, *clear_orphans.keys]
+
+
+@dg.graph
+def batch_processing() -> None:
+    """Two branches that share nothing, so that what was paid for is read whatever else fails.
+
+    The first is run first: its ops have the higher priority. Whatever came of both, the last ops
+    keep the run's metrics, prove that no request was lost, and raise the alarm if there is reason.
+    What has failed is handed on to them as a value, and the last one fails the run.
+    """
+    checked = check_batch_statuses()
+    ingested = ingest_results(checked)
+    retried = retry_failed_requests(ingested)
+    loaded = load_companies()
+    fetched = fetch_pending_requests(loaded)
+    submitted = submit_batches(fetched)
+    recorded = record_metrics([checked, ingested, retried, loaded, fetched, submitted])
+    evaluate_checks(check_row_conservation(recorded))
+
+
+def batch_processing_job(
+    settings: Settings, executor: dg.ExecutorDefinition | None = None
+) -> dg.JobDefinition:
+    """The job, in one process unless an executor is given.
+
+    Raises:
+        BatchAssetsError: The executor is not supported: see `resources.run_executor`.
+    """
+    # An op begins nothing new after its budget, but its last call may still take its time.
+    last_call_seconds = Timeouts().longest_creating_call
+    most_seconds = len(batch_processing.node_defs) * settings.op_seconds + last_call_seconds
+    return batch_processing.to_job(
+        name="batch_processing_job",
+        description="Reads finished batches, retries failures, and submits what is due.",
+        executor_def=run_executor if executor is None else watched(executor),
+        tags={
+            **EXCLUSIVE,
+            **WATCHED,
+            "dagster/max_runtime": str(round(most_seconds)),
+        },
+    )
 
 
 def control_jobs(settings: Settings) -> list[dg.JobDefinition]:
@@ -171,4 +229,46 @@ def _job(
         executor_def=run_executor,
         config=None if template is None else {"ops": {op.name: {"config": dict(template)}}},
         tags={**WATCHED, "dagster/max_runtime": str(_LONGEST_SECONDS), **(tags or {})},
+    )
+
+
+audit_job = dg.define_asset_job(
+    "audit_job",
+    # The other checks of these assets are for what is open: each run of the main job makes them.
+    selection=dg.AssetSelection.assets(*_AUDITED).without_checks()
+    | dg.AssetSelection.checks(*audit_rows.check_keys),
+    description=(
+        "Proves over every row that each request is in exactly one bucket, and clears the "
+        "server of batches and files of ours that nothing needs."
+    ),
+    executor_def=run_executor,
+    # Its statements give up after half an hour each.
+    tags={**WATCHED, "dagster/max_runtime": "7200"},
+)
+"""Counts every row of every company, changing none, and looks for orphans on the server."""
+
+report_job = dg.define_asset_job(
+    "report_job",
+    selection=[draw_reports],
+    description="Draws turnaround, cost by company, and original against optimized.",
+    executor_def=run_executor,
+    tags={**WATCHED, "dagster/max_runtime": "1800"},
+)
+"""Materializes the reports, and changes nothing."""
+
+
+@dg.graph
+def prune() -> None:
+    """What is older than BATCH_MONITORING_RETENTION_DAYS goes."""
+    prune_history()
+
+
+def prune_job(settings: Settings) -> dg.JobDefinition:
+    """The job that keeps the history from growing for ever."""
+    return prune.to_job(
+        name="prune_job",
+        description="Deletes old metrics, and old runs and events of Dagster's.",
+        executor_def=run_executor,
+        # One statement may take five minutes after the op's time is up.
+        tags={**WATCHED, "dagster/max_runtime": str(round(settings.op_seconds + 600))},
     )

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from batch_assets.project_files import PROJECT_DIR
-from batch_assets.web.door import Door
+from batch_assets.web_access import Door
 
 PAGE: Final = PROJECT_DIR / "docs" / "ui_access.md"
 JSON: Final = {"content-type": "application/json"}

@@ -1,1 +1,0 @@
-"""Who may ask the UI's web server for what: ASGI, and nothing of Dagster."""
