@@ -1,22 +1,37 @@
-"""On which database and which server everything runs: decided here, from the settings, alone.
+"""On which database and which server everything runs, and what the stages are given there.
+
+Where that is, is decided here, from the settings, alone.
 
 The local stack is chosen only when nothing is configured, so that what is made up never meets what
 is real. It is looked for only once it is asked for.
 """
 
 import os
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import Engine
+
+from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.errors import WrongSettingsError
+from batch_assets.domain.policy import Policy
 from batch_assets.local_stack import find_local_stack
+from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.operations import CallGuard
 from batch_assets.openai_batch.profiles import COMPATIBLE, Profile, profile_of
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets.settings import CONFIGURED_BY, Settings
+from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
+from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.reports import Reports
+from batch_assets.store.breakers import Breakers
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.migrate import current, upgrade
 from batch_assets.store.migrating.project import head_revision
+from batch_assets.store.protocol import Queries
+from batch_assets.store.registry import Registry
 
 DEFAULT_STACK = "default"
 
@@ -90,6 +105,64 @@ def connect_local(name: str = DEFAULT_STACK, *, spool_dir: Path | None = None) -
         profile=profile_of(stack.api_base_url),
         spool_dir=spool_dir or stack.state_dir / "spool",
         is_local=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineParts:
+    """What a pipeline is put together from, wherever that is done."""
+
+    endpoints: Endpoints
+    policy: Policy
+    """As the settings have it; the server's profile has yet to bound it."""
+    engine: Engine
+    queries: Queries
+    open_api: Callable[[CallGuard], BatchApi]
+    """Opens the client, which whoever gives this closes."""
+    purpose: str
+    """Stands in the name under which leases are held, after host and process."""
+    run_id: str = ""
+    reports: Reports = field(default_factory=Reports)
+    known_breakers: Callable[[], Sequence[Breaker]] | None = None
+    """Reads the breakers before the first call; without it, they are those of the work snapshot."""
+
+
+def build_pipeline(parts: PipelineParts) -> Pipeline:
+    """Put together what every stage is given. Nothing is asked of the database or the API yet.
+
+    Raises:
+        ConfigurationError: The key or the address cannot be those of an API.
+    """
+    policy = parts.endpoints.profile.bound(parts.policy)
+
+    def known() -> Sequence[Breaker]:
+        return (parts.known_breakers or (lambda: pipeline.snapshot.breakers))()
+
+    pipeline = Pipeline(
+        queries=parts.queries,
+        registry=Registry(parts.engine, policy.external_quiet_seconds),
+        api=parts.open_api(CircuitBreakerGuard(Breakers(parts.engine), policy, known=known)),
+        policy=policy,
+        spool_dir=parts.endpoints.spool_dir,
+        owner=f"{socket.gethostname()}:{os.getpid()}:{parts.purpose}",
+        run_id=parts.run_id,
+        reports=parts.reports,
+    )
+    return pipeline
+
+
+def open_api(endpoints: Endpoints, policy: Policy, guard: CallGuard) -> BatchApi:
+    """Make the client of the API at these endpoints, which connects with its first call.
+
+    Raises:
+        ConfigurationError: The key or the address cannot be those of an API.
+    """
+    return BatchApi(
+        endpoints.api_key,
+        endpoints.base_url,
+        profile=endpoints.profile,
+        window_seconds=policy.batch_timeout_seconds,
+        guard=guard,
     )
 
 

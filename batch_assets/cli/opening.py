@@ -1,10 +1,9 @@
 """What most commands begin with: the settings, the endpoints, and a database that is ready."""
 
 import getpass
-import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -13,7 +12,6 @@ from sqlalchemy import Engine
 from batch_assets.domain.errors import AccountRefusedError, ApiError, BatchAssetsError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.settings import Settings, load_settings
-from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.cooldowns import Cooldowns
@@ -23,7 +21,13 @@ from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import StoredModes, Strategy
 from batch_assets.store.urls import describe
-from batch_assets.wiring import Endpoints, connect
+from batch_assets.wiring import (
+    Endpoints,
+    PipelineParts,
+    build_pipeline,
+    connect,
+    open_api,
+)
 
 
 @dataclass(frozen=True)
@@ -109,23 +113,19 @@ def open_database() -> Iterator[OpenDatabase]:
 @contextmanager
 def open_pipeline(database: OpenDatabase, purpose: str) -> Iterator[Pipeline]:
     """Open what the stages are given, with a client whose calls the breakers see."""
-    endpoints = database.endpoints
-    policy = endpoints.profile.bound(database.settings.policy())
-    guard = CircuitBreakerGuard(database.breakers, policy, known=database.breakers.all)
-    with BatchApi(
-        endpoints.api_key,
-        endpoints.base_url,
-        profile=endpoints.profile,
-        window_seconds=policy.batch_timeout_seconds,
-        guard=guard,
-    ) as api:
-        yield Pipeline(
-            queries=database.queries,
-            registry=database.registry,
-            api=api,
-            policy=policy,
-            spool_dir=endpoints.spool_dir,
-            owner=f"{socket.gethostname()}:{os.getpid()}:{purpose}",
+    endpoints, policy = database.endpoints, database.settings.policy()
+    with ExitStack() as stack:
+        yield build_pipeline(
+            PipelineParts(
+                endpoints=endpoints,
+                policy=policy,
+                engine=database.engine,
+                queries=database.queries,
+                open_api=lambda guard: stack.enter_context(open_api(endpoints, policy, guard)),
+                purpose=purpose,
+                # A command may do what it does although LiveDash has changed.
+                known_breakers=database.breakers.all,
+            )
         )
 
 

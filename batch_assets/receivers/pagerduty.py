@@ -17,7 +17,9 @@ from batch_assets.receivers.receiver import (
 )
 
 EVENTS_URL: Final = "https://events.pagerduty.com/v2/enqueue"
-"""Where events of the US service region go; of the EU, to events.eu.pagerduty.com."""
+"""Where events of the US service region go."""
+EU_EVENTS_URL: Final = "https://events.eu.pagerduty.com/v2/enqueue"
+"""Where those of the EU's go; a key is known in its own region alone."""
 MAX_SUMMARY: Final = 1_024
 """Characters. No sentence of the details is longer either: a whole event may have 512 KB."""
 _CLIENT: Final = "batch_assets"

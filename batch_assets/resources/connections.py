@@ -15,7 +15,7 @@ from batch_assets.settings import Settings, load_settings
 from batch_assets.store.counting import count_statements
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
-from batch_assets.wiring import Endpoints, connect
+from batch_assets.wiring import Endpoints, connect, open_api
 
 
 class WiringResource(dg.ConfigurableResource[None]):
@@ -102,14 +102,7 @@ class OpenAIResource(dg.ConfigurableResource[None]):
             ConfigurationError: the settings lead to no API.
         """
         if self._api is None:
-            endpoints = self.wiring.endpoints
-            self._api = BatchApi(
-                endpoints.api_key,
-                endpoints.base_url,
-                profile=endpoints.profile,
-                window_seconds=self.wiring.settings.policy().batch_timeout_seconds,
-                guard=guard,
-            )
+            self._api = open_api(self.wiring.endpoints, self.wiring.settings.policy(), guard)
         return self._api
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002

@@ -1,7 +1,5 @@
 """What the stages are given, put together for one run."""
 
-import os
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,14 +10,12 @@ from pydantic import PrivateAttr
 
 from batch_assets.resources.connections import DatabaseResource, OpenAIResource, WiringResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
-from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.reports import Reports
 from batch_assets.stages.run_state import StageState, grown, values_of
-from batch_assets.store.breakers import Breakers
 from batch_assets.store.counting import statements_sent
-from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import StoredMode, StoredModes, Watch
+from batch_assets.wiring import PipelineParts, build_pipeline
 
 
 class StageRun:
@@ -111,20 +107,17 @@ class PipelineResource(dg.ConfigurableResource[None]):
     @cached_property
     def pipeline(self) -> Pipeline:
         """The run's pipeline; raises what the resources that it is made of raise."""
-        endpoints = self.wiring.endpoints
-        policy = endpoints.profile.bound(self.wiring.settings.policy())
-        guard = CircuitBreakerGuard(
-            Breakers(self.database.engine), policy, known=lambda: self.pipeline.snapshot.breakers
-        )
-        return Pipeline(
-            queries=self.query_strategy.queries,
-            registry=Registry(self.database.engine, policy.external_quiet_seconds),
-            api=self.openai.api(guard),
-            policy=policy,
-            spool_dir=endpoints.spool_dir,
-            owner=f"{socket.gethostname()}:{os.getpid()}:{self.run_id}",
-            run_id=self.run_id,
-            reports=self._reports,
+        return build_pipeline(
+            PipelineParts(
+                endpoints=self.wiring.endpoints,
+                policy=self.wiring.settings.policy(),
+                engine=self.database.engine,
+                queries=self.query_strategy.queries,
+                open_api=self.openai.api,
+                purpose=self.run_id,
+                run_id=self.run_id,
+                reports=self._reports,
+            )
         )
 
     @property

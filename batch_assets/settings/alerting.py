@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from batch_assets.receivers.pagerduty import EVENTS_URL, PagerDuty
+from batch_assets.receivers.pagerduty import EU_EVENTS_URL, EVENTS_URL, PagerDuty
 from batch_assets.receivers.receiver import Receiver
 from batch_assets.receivers.webhook import Webhook
 from batch_assets.settings.fields import (
@@ -123,8 +123,7 @@ class Alerting(Family):
         "BATCH_ALERT_PAGERDUTY_URL",
         EVENTS_URL,
         matching(WEB_ADDRESS.text, r"^https?://\S+$"),
-        "Where these events go; in the EU service region "
-        "https://events.eu.pagerduty.com/v2/enqueue.",
+        f"Where these events go; in the EU service region {EU_EVENTS_URL}.",
     )
     ui_url: str | None = setting(
         "BATCH_UI_URL",

@@ -72,7 +72,7 @@ class Quotas:
 
 def begin_claim(connection: Connection, policy: Policy, spent: Spent) -> Quotas:
     """Let no other transaction claim until this one ends, and read what is left of the quotas."""
-    connection.execute(SQL["one_claim_at_a_time"])
+    connection.execute(SQL["begin_claim"])
     return Quotas(connection.execute(SQL["used"]).one(), policy, spent)
 
 

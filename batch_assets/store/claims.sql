@@ -1,14 +1,14 @@
--- name: one_claim_at_a_time
+-- name: begin_claim
 -- Caps and allowances are sums over other rows: without this two claims could both fit under them.
 -- What a claim reads and writes is found by key, or by an index in its order. Rows change together
 -- here, so statistics are always late, and plans that trust them read a backlog or the history:
 -- until the transaction ends the planner may only use indexes.
 SELECT
-    pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0)),
     set_config('enable_seqscan', 'off', true),
     set_config('enable_bitmapscan', 'off', true),
     set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true)
+    set_config('enable_mergejoin', 'off', true),
+    -- here: claim_lock
 
 -- name: used
 -- What caps, allowances and cooldowns depend on, in one row. Batches of LiveDash's own count for nothing.

@@ -1,7 +1,8 @@
 -- name: begin
 -- Under the lock of the claims: one that is under way ends first, and the next one sees this.
 WITH alone AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0))
+    SELECT
+        -- here: claim_lock
 )
 INSERT INTO batch_assets.drain (began_by)
 SELECT :began_by

@@ -1,5 +1,9 @@
 -- What statements of several files have in common.
 
+-- part: claim_lock
+-- Held by whoever claims, until its transaction ends; one that begins a drain waits for it, too.
+pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0))
+
 -- part: is_fresh
 -- Nobody has answered or tried it but we: an answer or an end that no attempt and no dead letter of
 -- ours explains is LiveDash's own, and was paid for. They are looked up only where they matter.

@@ -1,7 +1,8 @@
 """A server that speaks PagerDuty's Events API v2 as it is documented, and takes nothing else.
 
 https://developer.pagerduty.com/docs/events-api-v2-overview (answers, size, rate),
-https://developer.pagerduty.com/docs/send-alert-event (fields, deduplication) and the schema
+https://developer.pagerduty.com/docs/send-alert-event (fields, deduplication),
+https://developer.pagerduty.com/docs/events-api-v2-rate-limits (calls in a minute) and the schema
 `events-v2/openapiv3.json` of PagerDuty's repository api-schema; what a wrong key is answered with
 stands in reports of users.
 """
@@ -20,6 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 PATH = "/v2/enqueue"
 MAX_BYTES = 512 * 1024
+MAX_CALLS_A_MINUTE = 120
+"""Of one key."""
+MAX_DEDUP_KEY = 255
 Text = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
 
@@ -59,7 +63,7 @@ class Payload(_Documented):
 class Event(_Documented):
     routing_key: Annotated[str, Field(pattern="^[A-Za-z0-9]{32}$")]
     event_action: Literal["trigger", "acknowledge", "resolve"]
-    dedup_key: Annotated[str | None, Field(max_length=255)] = None
+    dedup_key: Annotated[str | None, Field(max_length=MAX_DEDUP_KEY)] = None
     payload: Payload | None = None
     client: str | None = None
     client_url: Url | None = None

@@ -2,13 +2,15 @@
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from batch_assets.domain.alerts.records import AlertState, Severity
-from batch_assets.receivers.pagerduty import MAX_SUMMARY, PagerDuty, event_of
+from batch_assets.domain.alerts.rules import RULES
+from batch_assets.receivers.pagerduty import EU_EVENTS_URL, MAX_SUMMARY, PagerDuty, event_of
 from batch_assets.receivers.receiver import (
     DeliveryError,
     Notification,
@@ -16,7 +18,11 @@ from batch_assets.receivers.receiver import (
     Sender,
     notification_of,
 )
-from batch_assets_tests.receivers.pagerduty_server import PagerDutyServer
+from batch_assets_tests.receivers.pagerduty_server import (
+    MAX_CALLS_A_MINUTE,
+    MAX_DEDUP_KEY,
+    PagerDutyServer,
+)
 
 KEY = "e93facc04764012d7bfb002500d5d1a6"
 SENDER = Sender("0d9c", "livedash", "run-1", "https://dagster.example/")
@@ -104,6 +110,32 @@ def test_a_resolved_one_resolves_it_and_the_next_is_another(
     assert (over.said, over.is_open) == (["trigger", "resolve"], False)
     assert (again.said, again.is_open) == (["trigger"], True)
     assert server.refusals == []
+
+
+def test_a_resolve_has_what_is_documented_of_it_and_nothing_else(
+    server: PagerDutyServer, pagerduty: PagerDuty
+) -> None:
+    pagerduty.deliver(changed(is_raised=False))
+    assert json.loads(server.calls[0]) == {
+        "routing_key": KEY,
+        "event_action": "resolve",
+        "dedup_key": "batch_assets/0d9c/error_rate",
+    }
+
+
+@pytest.mark.parametrize("severity", Severity)
+@pytest.mark.parametrize("name", RULES)
+def test_every_alert_of_every_severity_is_taken(
+    server: PagerDutyServer, pagerduty: PagerDuty, name: str, severity: Severity
+) -> None:
+    sender = Sender(str(uuid.uuid4()), "d" * 63, str(uuid.uuid4()), "https://dagster.example")
+    pagerduty.deliver(changed(name, severity=severity, sender=sender))
+    (incident,) = server.incidents[KEY]
+    assert len(incident.dedup_key) <= MAX_DEDUP_KEY
+
+
+def test_all_alerts_at_once_are_fewer_calls_than_a_key_may_make_in_a_minute() -> None:
+    assert len(RULES) < MAX_CALLS_A_MINUTE / 2
 
 
 def test_what_is_repeated_or_worse_adds_to_the_incident_that_is_open(
@@ -198,6 +230,4 @@ def test_the_key_is_in_no_log_and_no_fingerprint(
     assert KEY not in pagerduty.fingerprint
     assert KEY not in json.dumps(event_of(changed()))
     assert PagerDuty("0" * 32).fingerprint != PagerDuty(KEY).fingerprint
-    assert PagerDuty(KEY, url="https://events.eu.pagerduty.com/v2/enqueue").fingerprint != (
-        PagerDuty(KEY).fingerprint
-    )
+    assert PagerDuty(KEY, url=EU_EVENTS_URL).fingerprint != (PagerDuty(KEY).fingerprint)

@@ -2,6 +2,7 @@
 
 from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
+from batch_assets.receivers.pagerduty import EU_EVENTS_URL, PagerDuty
 from batch_assets.settings import load_settings
 from batch_assets_tests.policies import a_policy, some_limits
 
@@ -154,7 +155,7 @@ def test_the_uis_names_are_those_that_were_set_and_the_one_of_its_address() -> N
 def test_each_receiver_is_there_once_it_is_configured() -> None:
     hook = {"BATCH_ALERT_WEBHOOK_URL": "https://a.example/canary"}
     key = {"BATCH_ALERT_PAGERDUTY_ROUTING_KEY": "canary00" * 4}
-    europe = {"BATCH_ALERT_PAGERDUTY_URL": "https://events.eu.pagerduty.com/v2/enqueue"}
+    europe = {"BATCH_ALERT_PAGERDUTY_URL": EU_EVENTS_URL}
 
     def names(**environ: str) -> list[str]:
         return [receiver.name for receiver in load_settings(environ).receivers()]
@@ -164,4 +165,7 @@ def test_each_receiver_is_there_once_it_is_configured() -> None:
     assert names(**hook, **key) == ["webhook", "pagerduty"]
     (there,) = load_settings(key | europe).receivers()
     (here,) = load_settings(key).receivers()
+    secret = key["BATCH_ALERT_PAGERDUTY_ROUTING_KEY"]
+    assert here.fingerprint == PagerDuty(secret).fingerprint
+    assert there.fingerprint == PagerDuty(secret, url=EU_EVENTS_URL).fingerprint
     assert there.fingerprint != here.fingerprint

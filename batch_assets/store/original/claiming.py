@@ -71,7 +71,7 @@ class ClaimQueries(EngineQueries):
         """Claim for one company; row by row, once more, if the database refuses one of them."""
         try:
             with self.engine.begin() as connection:
-                one_claim_at_a_time(connection)
+                lock_claims(connection)
                 done = pass_company(connection, company_id, terms, spent, progress)
                 batches = _claim_packed(connection, done.packing, holder)
                 return _counted(connection, company_id, done), batches
@@ -79,7 +79,7 @@ class ClaimQueries(EngineQueries):
             if not refuses_value(error):
                 raise
         with self.engine.begin() as connection:
-            one_claim_at_a_time(connection)
+            lock_claims(connection)
             done = pass_company(connection, company_id, terms, spent, progress)
             batches = _claim_apart(connection, done.packing, holder)
             # What was refused waits on, and would be met again at once.
@@ -110,9 +110,9 @@ class ClaimQueries(EngineQueries):
         return packings
 
 
-def one_claim_at_a_time(connection: Connection) -> None:
+def lock_claims(connection: Connection) -> None:
     """Wait until no other transaction claims, and keep others from it until this one ends."""
-    connection.execute(SQL["one_claim_at_a_time"])
+    connection.execute(SQL["lock_claims"])
 
 
 def _counted(connection: Connection, company_id: str, done: CompanyPass) -> CompanyPass:

@@ -1,6 +1,7 @@
--- name: one_claim_at_a_time
+-- name: lock_claims
 -- Caps and allowances are sums over other rows: without this two claims could both fit under them.
-SELECT pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0))
+SELECT
+    -- here: claim_lock
 
 -- name: forget_packed
 DELETE FROM batch_assets.intake AS i

@@ -135,7 +135,7 @@ def test_a_claim_for_all_at_once_sends_two_statements_a_look(
 ) -> None:
     desk = Desk(engine, choose_queries(engine, optimized=True))
     ids = [desk.company(4)[0] for _ in range(8)]
-    always = len(["BEGIN", "one_claim_at_a_time", "used", "COMMIT"])
+    always = len(["BEGIN", "begin_claim", "used", "COMMIT"])
     assert statements(desk, *ids, policy=policy) == always + 2 * looks
     # The second time there is nothing left.
     assert statements(desk, *ids, policy=policy) == always + 1
