@@ -38,8 +38,7 @@ from batch_assets.ops.main_path import (
     submit_batches,
 )
 from batch_assets.ops.maintenance import prune_history
-from batch_assets.resources.run_executor import run_executor, watched
-from batch_assets.resources.run_tags import EXCLUSIVE, WATCHED
+from batch_assets.resources.run_executor import EXCLUSIVE, WATCHED, run_executor, watched
 from batch_assets.settings import Settings
 
 _LONGEST_SECONDS: Final = 3_600

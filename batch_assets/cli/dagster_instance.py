@@ -12,7 +12,7 @@ import dagster as dg
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.project_files import IS_CLONE, PROJECT_DIR, PROJECT_FILES
 from batch_assets.resources.dagster_storage import SaidByDagsterError
-from batch_assets.resources.run_tags import EXCLUSIVE
+from batch_assets.resources.run_executor import EXCLUSIVE
 from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
 from batch_assets.settings import load_settings
 

@@ -22,7 +22,7 @@ import psutil
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.hosts import ProcessName
 from batch_assets.project_files import PROJECT_DIR
-from batch_assets.resources.this_process import lives, this_process
+from batch_assets.resources.heartbeat import lives, this_process
 
 OWNER: Final = "BATCH_ASSETS_DEV"
 """In the environment of everything that `batch-assets dev` starts: which process that was."""

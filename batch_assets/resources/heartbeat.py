@@ -1,33 +1,84 @@
-"""The heartbeat of a run's process: a thread that says every few seconds that it lives.
+"""Who this process is, whether another one of its host lives, and the heartbeat of a run's process.
 
-It works on connections of its own, so that it neither waits for the run nor keeps it up. While the
-database cannot be reached it tries on, and the run does what it would do without.
+The kernel is asked of this host. Others learn by the heartbeat: a thread that says every few
+seconds that the process lives. It works on connections of its own, so that it neither waits for the
+run nor keeps it up. While the database cannot be reached it tries on, and the run does what it
+would do without.
 """
 
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, NoReturn
+from uuid import uuid4
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.hosts import BEAT_SECONDS
+from batch_assets.domain.hosts import BEAT_SECONDS, ProcessName
 from batch_assets.domain.logs import open_log
-from batch_assets.resources.this_process import this_process
 from batch_assets.settings import load_settings
 from batch_assets.store.engine import open_engine_for_looks
 from batch_assets.store.run_processes import RunProcesses, Wanted
 from batch_assets.wiring import connect
 
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_ENDED: Final = "ZXx"
+_STOPPED: Final = "Tt"
 END_SECONDS: Final = 5.0
 """How long the end of a run waits for the last word of its heart."""
 
 _log = open_log(__name__)
+
+
+def this_process() -> ProcessName:
+    """The name of this process; on a system without /proc no other one can look it up."""
+    try:
+        host = f"{_BOOT.read_text(encoding='ascii').strip()} {Path('/proc/self/ns/pid').readlink()}"
+        ticks = _state_and_start(os.getpid())[1]
+    except OSError:
+        host, ticks = f"unknown {uuid4()}", 0
+    return ProcessName(host, os.getpid(), ticks, socket.gethostname())
+
+
+def lives(name: ProcessName) -> bool | None:
+    """Whether a process lives; `None` if this one cannot see it, or nobody can tell by looking.
+
+    One that is stopped may never go on: what it says, or does not say, has to tell.
+    """
+    if name.host != this_process().host:
+        return None
+    try:
+        state, start = _state_and_start(name.pid)
+    except OSError:
+        return None if _exists(name.pid) else False
+    if start != name.started_ticks or state in _ENDED:
+        return False
+    return None if state in _STOPPED else True
+
+
+def _exists(pid: int) -> bool:
+    """Also of a process that /proc hides from us, as with the mount option hidepid."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _state_and_start(pid: int) -> tuple[str, int]:
+    """The third and the 22nd field of proc(5)'s stat; the second, in brackets, may hold blanks."""
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    fields = text.rpartition(")")[2].split()
+    return fields[0], int(fields[19])
 
 
 class Heartbeat:

@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 from batch_assets.domain.logs import open_log
-from batch_assets.resources.run_tags import is_watched
+from batch_assets.resources.run_executor import is_watched
 from batch_assets.resources.run_watch import RunWatch, close_record
 
 _log = open_log(__name__)

@@ -21,9 +21,8 @@ from batch_assets.domain.hosts import (
     is_gone,
 )
 from batch_assets.domain.logs import open_log
-from batch_assets.resources.heartbeat import open_run_processes
-from batch_assets.resources.run_tags import first_process_of, is_watched
-from batch_assets.resources.this_process import lives
+from batch_assets.resources.heartbeat import lives, open_run_processes
+from batch_assets.resources.run_executor import first_process_of, is_watched
 from batch_assets.store.run_processes import RunProcesses
 
 IN_PROCESS: Final = (

@@ -15,8 +15,8 @@ from dagster._utils.interrupts import capture_interrupts
 
 from batch_assets.cli.dagster_instance import active_run, open_instance
 from batch_assets.cli.run import run_job, sentences_of
-from batch_assets.resources.run_tags import EXCLUSIVE, first_process_of
-from batch_assets.resources.this_process import this_process
+from batch_assets.resources.heartbeat import this_process
+from batch_assets.resources.run_executor import EXCLUSIVE, first_process_of
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
 from batch_assets.store.run_processes import RunProcesses

@@ -14,7 +14,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.ops.controls import batches, switches
 from batch_assets.resources.query_strategy import Mode
-from batch_assets.resources.run_tags import EXCLUSIVE
+from batch_assets.resources.run_executor import EXCLUSIVE
 from batch_assets.settings import load_settings
 from batch_assets.stages.controls.query_mode import ENVIRONMENT
 from batch_assets.store.breakers import Breakers

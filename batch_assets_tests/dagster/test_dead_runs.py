@@ -12,10 +12,10 @@ from sqlalchemy import Engine
 from batch_assets.domain import hosts
 from batch_assets.domain.hosts import ProcessName, RunTrace
 from batch_assets.resources import run_watch
+from batch_assets.resources.heartbeat import this_process
+from batch_assets.resources.run_executor import WATCHED, tags_of
 from batch_assets.resources.run_launcher import WatchedRunLauncher
-from batch_assets.resources.run_tags import WATCHED, tags_of
 from batch_assets.resources.run_watch import RunWatch
-from batch_assets.resources.this_process import this_process
 from batch_assets.store.run_processes import RunProcesses
 from batch_assets.ticks.runs import InstanceRuns
 

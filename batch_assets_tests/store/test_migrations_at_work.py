@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.domain.hosts import ProcessName
 from batch_assets.resources.dagster_storage import make_dagster_tables
-from batch_assets.resources.run_tags import WATCHED
+from batch_assets.resources.run_executor import WATCHED
 from batch_assets.resources.run_watch import IN_PROCESS
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
