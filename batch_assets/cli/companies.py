@@ -10,8 +10,7 @@ from batch_assets.cli.conventions import AsJson, plural, print_json
 from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.records import Company
-from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
-from batch_assets.resources.company_lookup import shared_cache
+from batch_assets.resources.company_lookup import ActiveCompanies, CompanyCache, shared_cache
 
 commands = typer.Typer()
 

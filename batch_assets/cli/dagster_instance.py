@@ -13,7 +13,7 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.project_files import IS_CLONE, PROJECT_DIR, PROJECT_FILES
 from batch_assets.resources.dagster_storage import SaidByDagsterError
 from batch_assets.resources.run_executor import EXCLUSIVE
-from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
+from batch_assets.resources.run_launcher import IN_PROCESS, RunWatch
 from batch_assets.settings import load_settings
 
 WORKSPACE: Final = PROJECT_FILES / "workspace.yaml"

@@ -22,7 +22,7 @@ SPOOL_SECONDS: Final = 24 * 60 * 60.0
 
 
 class Runs(Protocol):
-    """Ended runs of Dagster's; see `resources.dagster_runs`."""
+    """Ended runs of Dagster's; see `resources.history`."""
 
     def count(self, before: datetime) -> int:
         """Count those that have ended before this moment and may go."""

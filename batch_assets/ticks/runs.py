@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import dagster as dg
 
 from batch_assets.domain.hosts import UNHEARD_SECONDS
-from batch_assets.resources.run_watch import IN_PROCESS, RunWatch
+from batch_assets.resources.run_launcher import IN_PROCESS, RunWatch
 
 ACTIVE: Final = [dg.DagsterRunStatus.QUEUED, *IN_PROCESS]
 """The statuses of runs that are still under way, or will be."""

@@ -11,11 +11,10 @@ from sqlalchemy import Engine
 
 from batch_assets.domain import hosts
 from batch_assets.domain.hosts import ProcessName, RunTrace
-from batch_assets.resources import run_watch
+from batch_assets.resources import run_launcher
 from batch_assets.resources.heartbeat import this_process
 from batch_assets.resources.run_executor import WATCHED, tags_of
-from batch_assets.resources.run_launcher import WatchedRunLauncher
-from batch_assets.resources.run_watch import RunWatch
+from batch_assets.resources.run_launcher import RunWatch, WatchedRunLauncher
 from batch_assets.store.run_processes import RunProcesses
 from batch_assets.ticks.runs import InstanceRuns
 
@@ -50,8 +49,8 @@ def watch(processes: RunProcesses) -> RunWatch:
 def time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever was not heard of at this moment was not for long."""
     monkeypatch.setattr(hosts, "SILENT_SECONDS", -1)
-    monkeypatch.setattr(run_watch, "UNHEARD_SECONDS", -60)
-    monkeypatch.setattr(run_watch, "SECOND_LOOK_SECONDS", 0)
+    monkeypatch.setattr(run_launcher, "UNHEARD_SECONDS", -60)
+    monkeypatch.setattr(run_launcher, "SECOND_LOOK_SECONDS", 0)
 
 
 def make_run(
@@ -157,7 +156,7 @@ def test_one_that_is_heard_of_at_the_second_look_lives(
     def sleep(_seconds: float) -> None:
         processes.beat(run_id, HERE)
 
-    monkeypatch.setattr("batch_assets.resources.run_watch.time.sleep", sleep)
+    monkeypatch.setattr("batch_assets.resources.run_launcher.time.sleep", sleep)
     assert watch.give_up(instance, run_id) is None
     assert not processes.trace(run_id).is_given_up
 

@@ -16,9 +16,9 @@ from sqlalchemy import Engine
 
 from batch_assets.cli.dagster_instance import active_run
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.resources.dagster_runs import DagsterRuns
+from batch_assets.resources.history import DagsterRuns
 from batch_assets.resources.run_executor import EXCLUSIVE, WATCHED
-from batch_assets.resources.run_watch import RunWatch
+from batch_assets.resources.run_launcher import RunWatch
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
 from batch_assets.store.retention import DagsterEvents

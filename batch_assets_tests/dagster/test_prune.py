@@ -12,8 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.definitions import build_definitions
-from batch_assets.resources.dagster_runs import DagsterRuns
-from batch_assets.resources.history import open_history
+from batch_assets.resources.history import DagsterRuns, open_history
 from batch_assets.settings import load_settings
 from batch_assets.stages import prune as stage
 from batch_assets.stages.pipeline import Budget

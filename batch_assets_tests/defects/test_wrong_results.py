@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from batch_assets.resources.company_cache import CompanyCache
 from batch_assets.resources.company_file import CompanyFile, Instant
+from batch_assets.resources.company_lookup import CompanyCache
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.defects.replaced.bulk import BulkSystem

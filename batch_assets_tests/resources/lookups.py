@@ -16,8 +16,8 @@ from typing import IO, Any
 from sqlalchemy import create_engine, event
 
 from batch_assets.project_files import PROJECT_DIR
-from batch_assets.resources.company_cache import CompanyCache
 from batch_assets.resources.company_file import CompanyFile, Instant
+from batch_assets.resources.company_lookup import CompanyCache
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.urls import application_url
 

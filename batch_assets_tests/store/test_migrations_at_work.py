@@ -11,7 +11,7 @@ from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.domain.hosts import ProcessName
 from batch_assets.resources.dagster_storage import make_dagster_tables
 from batch_assets.resources.run_executor import WATCHED
-from batch_assets.resources.run_watch import IN_PROCESS
+from batch_assets.resources.run_launcher import IN_PROCESS
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import downgrade

@@ -14,9 +14,9 @@ import pytest
 
 from batch_assets.domain.errors import BatchAssetsError, DatabaseUnavailableError
 from batch_assets.domain.records import Company
-from batch_assets.resources import company_cache
-from batch_assets.resources.company_cache import ActiveCompanies, CompanyCache
+from batch_assets.resources import company_lookup
 from batch_assets.resources.company_file import CompanyFile, Instant
+from batch_assets.resources.company_lookup import ActiveCompanies, CompanyCache
 from batch_assets_local import locks
 
 CANARY = "canary-61fa"
@@ -218,7 +218,7 @@ def test_a_refresh_waits_for_who_asks_already(warm: Host) -> None:
 
 
 def test_a_refresh_says_when_it_cannot_be_done(warm: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(company_cache, "REFRESH_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(company_lookup, "REFRESH_WAIT_SECONDS", 0.1)
     with warm.busy(), pytest.raises(BatchAssetsError, match="Another process has been asking"):
         warm.cache().refresh()
     assert warm.asked == 0
