@@ -44,7 +44,7 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     # logs
     "logging.getLogger": {
         "domain/logs.py",
-        "receivers/posting.py",
+        "receivers/receiver.py",
         "batch_assets_local/supervisor.py",
     },
     "context.log": {"ops/reporting.py"},

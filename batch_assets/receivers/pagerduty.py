@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from batch_assets.domain.alerts.records import Severity
-from batch_assets.receivers.posting import TIMEOUT_SECONDS, post_json
+from batch_assets.receivers.receiver import TIMEOUT_SECONDS, post_json
 from batch_assets.receivers.receiver import (
     DeliveryError,
     Notification,

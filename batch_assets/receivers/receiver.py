@@ -1,4 +1,4 @@
-"""What every receiver is handed, and how it says what became of it."""
+"""What every receiver is handed, how it posts, and how it says what became of it."""
 
 import hashlib
 import re
@@ -6,9 +6,16 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
-
 from batch_assets.domain.alerts.records import AlertState, Severity
 from batch_assets.domain.wording import escaped
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from batch_assets.domain.hosts import is_loopback
+if TYPE_CHECKING:
+    import httpx2
 
 _EVENTS: Final = uuid.UUID("6f1f9c1a-6d3e-5a0b-9a52-2f7d9d6f0c11")
 _WORD_JOINER: Final = "\u2060"
@@ -20,6 +27,8 @@ _MARKS: Final = str.maketrans("*`~|<>$", "\u2217\u02cb\u223c\u2223\u2039\u203a\u
 """Marks of bold, code, struck-out and hidden text, tags and formulas; what looks so is none."""
 _LONE_UNDERSCORE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 """Italic in Slack and Markdown; within a word, as in the names of alerts and ids, it is itself."""
+TIMEOUT_SECONDS: Final = 10.0
+"""For connecting, for sending and for the answer, each."""
 
 
 class DeliveryError(Exception):
@@ -122,3 +131,75 @@ def plain(sentence: str) -> str:
 def _advice(sentence: str) -> str:
     """Make one line of a sentence of ours, which has commands to copy and at most ids of others."""
     return _COMMANDS.sub(_WORD_JOINER, escaped(sentence))
+
+
+def post_json(
+    url: str, body: Mapping[str, object], *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> int:
+    """POST a JSON object and return the status; no redirect is followed, and no answer read.
+
+    It connects for each POST, since there are few, and takes twice `timeout_seconds` at most,
+    however many bytes of the answer have come in between.
+
+    Raises:
+        DeliveryError: there was no answer in that time; the message is the reason alone.
+    """
+    answers: list[int | str] = []
+    call = threading.Thread(
+        target=lambda: answers.append(_post(url, body, timeout_seconds)), daemon=True
+    )
+    call.start()
+    call.join(2 * timeout_seconds)
+    answer = answers[0] if answers else "it did not answer in time"
+    if isinstance(answer, str):
+        # Raised out here, the error has no cause: that would quote the address.
+        raise DeliveryError(answer)
+    return answer
+
+
+def _post(url: str, body: Mapping[str, object], timeout_seconds: float) -> int | str:
+    """The status, or why there is none."""
+    # Imported here: it takes a sixth of a second, and most runs have nothing to deliver.
+    import httpx2  # noqa: PLC0415 (see above)
+
+    try:
+        with (
+            _unlogged(url),
+            _client(httpx2.URL(url), timeout_seconds) as client,
+            client.stream("POST", url, json=body) as answer,
+        ):
+            return int(answer.status_code)
+    # A host's name that no resolver takes is a UnicodeError.
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+        return type(error).__name__
+
+
+def _client(url: "httpx2.URL", timeout_seconds: float) -> "httpx2.Client":
+    import httpx2  # noqa: PLC0415 (see above)
+
+    return httpx2.Client(
+        timeout=timeout_seconds,
+        follow_redirects=False,
+        # A proxy in the environment is for the way out, not for this machine.
+        trust_env=not is_loopback(url.host),
+    )
+
+
+class _Without(logging.Filter):
+    def __init__(self, secret: str) -> None:
+        super().__init__()
+        self._secret = secret
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return self._secret not in record.getMessage()
+
+
+@contextmanager
+def _unlogged(url: str) -> Iterator[None]:
+    """Keep the client from logging what it is asked for, as it does for whoever wants to know."""
+    logger, without = logging.getLogger("httpx2"), _Without(url)
+    logger.addFilter(without)
+    try:
+        yield
+    finally:
+        logger.removeFilter(without)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from batch_assets.receivers.posting import TIMEOUT_SECONDS, post_json
+from batch_assets.receivers.receiver import TIMEOUT_SECONDS, post_json
 from batch_assets.receivers.receiver import DeliveryError, Notification, fingerprint_of, plain
 
 _FOR_SLACK: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
