@@ -16,7 +16,7 @@ from batch_assets.resources.heartbeat import this_process
 from batch_assets.resources.run_executor import WATCHED, tags_of
 from batch_assets.resources.run_launcher import RunWatch, WatchedRunLauncher
 from batch_assets.store.run_processes import RunProcesses
-from batch_assets.ticks.runs import InstanceRuns
+from batch_assets.ticks.starting import InstanceRuns
 
 HERE = this_process()
 DEAD = replace(HERE, started_ticks=HERE.started_ticks - 1)
@@ -228,7 +228,7 @@ def test_a_tick_goes_on_after_a_run_that_is_dead(
     runs = InstanceRuns(instance, "a_job")
     # Dagster's own monitoring has the first turn.
     assert runs.active() is not None
-    monkeypatch.setattr("batch_assets.ticks.runs._OLD", -runs_age(instance, run_id))
+    monkeypatch.setattr("batch_assets.ticks.starting._OLD", -runs_age(instance, run_id))
     assert runs.active() is None
     assert status_of(instance, run_id) == "FAILURE"
 

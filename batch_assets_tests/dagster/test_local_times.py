@@ -24,7 +24,7 @@ from batch_assets.store.engine import open_engine
 from batch_assets.store.retention import DagsterEvents
 from batch_assets.store.run_processes import RunProcesses
 from batch_assets.store.urls import dagster_url
-from batch_assets.ticks.runs import InstanceRuns
+from batch_assets.ticks.starting import InstanceRuns
 from batch_assets_tests.databases import TestDatabases
 
 _PLACE = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("batch_assets"), "__repository__")

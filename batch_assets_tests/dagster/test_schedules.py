@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from batch_assets.definitions import build_definitions
-from batch_assets.ticks.runs import ACTIVE
+from batch_assets.ticks.starting import ACTIVE
 
 JOB = "batch_processing_job"
 ENDED = [

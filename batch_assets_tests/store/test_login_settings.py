@@ -17,7 +17,7 @@ from batch_assets.store.login_settings import SESSION, WITHOUT_LIMITS, login_opt
 from batch_assets.store.migrate import current, downgrade, upgrade
 from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.urls import dagster_url
-from batch_assets.ticks.runs import InstanceRuns
+from batch_assets.ticks.starting import InstanceRuns
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.transaction_pooler import transaction_pooler
 
