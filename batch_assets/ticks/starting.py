@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Final
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.schedule_cooldown import ScheduleCooldown
+from batch_assets.domain.breakers import ScheduleCooldown
 from batch_assets.settings import Settings
 from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.ticks.tick_database import TickDatabase

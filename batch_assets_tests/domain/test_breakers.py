@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batch_assets.domain.schedule_cooldown import CooldownRule
+from batch_assets.domain.breakers import CooldownRule
 
 LAST = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RULE = CooldownRule(failed_runs=5, minutes=30)
