@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.states import BATCH_MOVES, REQUEST_MOVES, Move
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.pipeline import Pipeline

@@ -23,7 +23,7 @@ from batch_assets.cli.conventions import (
 )
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, console, number
-from batch_assets.domain.dead_letters import (
+from batch_assets.domain.lookups import (
     Attempt,
     Criteria,
     DeadLetter,

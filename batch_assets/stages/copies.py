@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from batch_assets.domain.batch_summary import HIDDEN
+from batch_assets.domain.lookups import HIDDEN
 from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import RemoteBatch, RemoteFile

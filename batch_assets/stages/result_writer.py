@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from batch_assets import analysis
-from batch_assets.domain.batch_summary import HIDDEN, MOST_LISTED, BatchSummary
+from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.batches import (
     BatchOutcomes,
     BatchRow,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from batch_assets.domain.batch_summary import HIDDEN, MOST_LISTED, BatchSummary
+from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.domain.packing import Terms
 from batch_assets.openai_batch.spool import Spool, not_kept, sweep

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from batch_assets.domain.dead_letters import (
+from batch_assets.domain.lookups import (
     Attempt,
     Criteria,
     DeadLetter,

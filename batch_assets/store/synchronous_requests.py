@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from batch_assets.domain.batches import BatchRow
-from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.packing import Candidate, Draft, Quota, Terms, held_by_cooldown, pack
 from batch_assets.domain.policy import SynchronousPolicy
 from batch_assets.domain.records import Lease

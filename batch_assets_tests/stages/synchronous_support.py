@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.policy import SynchronousPolicy
 from batch_assets.stages.plan import find_due
 from batch_assets.store.synchronous_requests import SynchronousRequests

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Connection, Engine, Table, text
 from sqlalchemy.dialects.postgresql import ENUM
 from sqlalchemy.exc import DBAPIError
 
-from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.lookups import Criteria
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.alerts import Alerts

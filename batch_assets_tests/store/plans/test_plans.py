@@ -17,7 +17,7 @@ from batch_assets.domain.batches import (
 )
 from batch_assets.domain.bisection import halves
 from batch_assets.domain.conservation import Look
-from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.policy import Caps
 from batch_assets.domain.records import Backlog, Lease

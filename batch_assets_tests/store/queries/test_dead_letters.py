@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from batch_assets.domain.dead_letters import Criteria
+from batch_assets.domain.lookups import Criteria
 from batch_assets.store import dead_letters
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.dead_letters import DeadLetters
