@@ -23,6 +23,7 @@ from batch_assets.cli.conventions import (
 )
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, console, number
+from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.lookups import (
     Attempt,
     Criteria,
@@ -30,7 +31,6 @@ from batch_assets.domain.lookups import (
     Group,
     RequestHistory,
 )
-from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.wording import escaped
 from batch_assets.stages.controls.criteria import Wanted, criteria_of
 from batch_assets.stages.controls.requeue import RequeueReport, requeue

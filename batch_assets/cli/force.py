@@ -9,8 +9,8 @@ import typer
 from batch_assets.cli.conventions import AsJson, DryRun, Yes, asked, option, print_json
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.screen import Column, console, errors
-from batch_assets.domain.lookups import BatchSummary
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
+from batch_assets.domain.lookups import BatchSummary
 from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 from batch_assets.stages.pipeline import Budget
 

@@ -22,8 +22,8 @@ from batch_assets.cli.conventions import (
 )
 from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline, who
 from batch_assets.cli.screen import Column, console, number
-from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.policy import SynchronousPolicy
 from batch_assets.stages.controls.criteria import Wanted, criteria_of, first_wrong, require_sense
 from batch_assets.stages.synchronous_requests import Offer, Quote, offer_of

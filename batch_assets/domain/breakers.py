@@ -1,16 +1,16 @@
-"""What is not tried for a while after failures: calls, by circuit breakers, and runs, by a cooldown.
+"""What is not tried for a while after failures: calls (circuit breakers) and runs (a cooldown).
 
 A call is let through while its operation's breaker is closed, and refused at once while it is open.
 Then one call is let through on trial: it closes the breaker, or opens it for twice as long. So it
 is with the runs that schedules and sensors start.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
-from batch_assets.domain.errors import Failure, FailureKind
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from batch_assets.domain.errors import Failure, FailureKind
 
 BREAKER_OPEN = "breaker_open"
 """The code of the failure of a call that was refused by a breaker."""

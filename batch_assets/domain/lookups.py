@@ -1,12 +1,11 @@
-"""What people look up and are shown: companies, batches with all that is known of them, dead letters.
+"""What people look up and are shown: companies, batches and dead letters, with all that is known.
 
 None of it holds text of a conversation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from collections.abc import Sequence
 from types import MappingProxyType
 
 MOST_LISTED = 20

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.logs import guarded
+from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.wording import escaped
 from batch_assets.store.strategy import Watch
 

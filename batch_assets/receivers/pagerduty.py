@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from batch_assets.domain.alerts.records import Severity
-from batch_assets.receivers.receiver import TIMEOUT_SECONDS, post_json
 from batch_assets.receivers.receiver import (
+    TIMEOUT_SECONDS,
     DeliveryError,
     Notification,
     RefusedError,
     fingerprint_of,
     plain,
+    post_json,
 )
 
 EVENTS_URL: Final = "https://events.pagerduty.com/v2/enqueue"

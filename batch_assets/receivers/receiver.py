@@ -1,19 +1,20 @@
 """What every receiver is handed, how it posts, and how it says what became of it."""
 
 import hashlib
-import re
-import uuid
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Protocol
-from batch_assets.domain.alerts.records import AlertState, Severity
-from batch_assets.domain.wording import escaped
 import logging
+import re
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+from batch_assets.domain.alerts.records import AlertState, Severity
 from batch_assets.domain.hosts import is_loopback
+from batch_assets.domain.wording import escaped
+
 if TYPE_CHECKING:
     import httpx2
 

@@ -2,8 +2,14 @@
 
 from typing import Final
 
-from batch_assets.receivers.receiver import TIMEOUT_SECONDS, post_json
-from batch_assets.receivers.receiver import DeliveryError, Notification, fingerprint_of, plain
+from batch_assets.receivers.receiver import (
+    TIMEOUT_SECONDS,
+    DeliveryError,
+    Notification,
+    fingerprint_of,
+    plain,
+    post_json,
+)
 
 _FOR_SLACK: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 

@@ -15,8 +15,7 @@ from batch_assets.stages.circuit_breakers import submission_held_by
 from batch_assets.store.registry import Registry
 from batch_assets.store.watching import NewlyDue, Watching
 from batch_assets.ticks.evaluator import TickEvaluator
-from batch_assets.ticks.starting import clock_time
-from batch_assets.ticks.starting import TickContext, why_no_run
+from batch_assets.ticks.starting import TickContext, clock_time, why_no_run
 
 NAME = "backlog_sensor"
 

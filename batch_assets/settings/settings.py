@@ -8,9 +8,9 @@ from typing import Final
 from pydantic import SecretStr
 
 from batch_assets.domain.alerts.records import Limits
+from batch_assets.domain.breakers import CooldownRule
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
-from batch_assets.domain.breakers import CooldownRule
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, profile_of, versioned
 from batch_assets.settings.alerting import Alerting

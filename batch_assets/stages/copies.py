@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from batch_assets.domain.lookups import HIDDEN
 from batch_assets.domain.errors import ApiError, FailureKind
 from batch_assets.domain.logs import open_log
+from batch_assets.domain.lookups import HIDDEN
 from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.openai_batch.listings import is_older
 from batch_assets.openai_batch.profiles import COMPATIBLE

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from batch_assets import analysis
-from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.batches import (
     BatchOutcomes,
     BatchRow,
@@ -14,6 +13,7 @@ from batch_assets.domain.batches import (
 )
 from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
+from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.money import Cost, Price, batch_cost
 from batch_assets.domain.records import Response, ResultLine, RowOutcome
 from batch_assets.openai_batch.prices import price_of_answer

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
+from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.packing import Terms
 from batch_assets.openai_batch.spool import Spool, not_kept, sweep
 from batch_assets.stages.batch_submitter import BatchSubmitter

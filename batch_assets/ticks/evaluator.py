@@ -13,8 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.wording import escaped
 from batch_assets.settings import Settings
-from batch_assets.ticks.starting import InstanceRuns
-from batch_assets.ticks.starting import TickContext
+from batch_assets.ticks.starting import InstanceRuns, TickContext
 from batch_assets.ticks.tick_database import TickDatabase
 
 EvaluationContext = dg.ScheduleEvaluationContext | dg.SensorEvaluationContext

@@ -6,16 +6,15 @@ It goes by what Dagster knows of a job's runs: which one is under way, and how t
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Final, Protocol
+
 import dagster as dg
+
+from batch_assets.domain.breakers import ScheduleCooldown
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.hosts import UNHEARD_SECONDS
 from batch_assets.resources.run_launcher import IN_PROCESS, RunWatch
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import takewhile
-from typing import Final
-from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.breakers import ScheduleCooldown
 from batch_assets.settings import Settings
 from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.ticks.tick_database import TickDatabase

@@ -12,8 +12,7 @@ from batch_assets.definitions import build_definitions
 from batch_assets.settings import load_settings
 from batch_assets.store.cooldowns import Cooldowns
 from batch_assets.ticks.evaluator import TickEvaluator
-from batch_assets.ticks.starting import InstanceRuns
-from batch_assets.ticks.starting import TickContext
+from batch_assets.ticks.starting import InstanceRuns, TickContext
 from batch_assets_tests.dagster.test_schedules import run_with
 from batch_assets_tests.dagster.test_schedules import tick as schedule_tick
 from batch_assets_tests.factories import make_company, make_requests

@@ -23,8 +23,7 @@ from batch_assets.domain.records import Backlog, RemoteBatch
 from batch_assets.sensors import backlog, completion, failure
 from batch_assets.settings import Settings
 from batch_assets.store.sql import load
-from batch_assets.ticks.starting import ActiveRun, DecidedRun
-from batch_assets.ticks.starting import TickContext
+from batch_assets.ticks.starting import ActiveRun, DecidedRun, TickContext
 from batch_assets.wiring import Endpoints
 from batch_assets_tests.ticks.support import Answer, CountingDatabase, History
 

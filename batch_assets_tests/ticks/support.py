@@ -10,8 +10,7 @@ from sqlalchemy import Engine
 
 from batch_assets.settings import Settings, load_settings
 from batch_assets.store.counting import Tally, count_statements, counted_into
-from batch_assets.ticks.starting import ActiveRun, DecidedRun
-from batch_assets.ticks.starting import TickContext
+from batch_assets.ticks.starting import ActiveRun, DecidedRun, TickContext
 from batch_assets.ticks.tick_database import TickDatabase
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

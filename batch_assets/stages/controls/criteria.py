@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.errors import ConfigurationError, FailureKind
-from batch_assets.domain.lookups import NamedCompany
+from batch_assets.domain.lookups import Criteria, NamedCompany
 from batch_assets.domain.wording import escaped
 from batch_assets.store.lookups import Lookups
 
