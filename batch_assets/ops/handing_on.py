@@ -17,7 +17,7 @@ from batch_assets.ops.reporting import log_of, show
 from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource, StageRun
 from batch_assets.stages.run_state import RunSummary, StageState
-from batch_assets.store.run_state import RunStates
+from batch_assets.store.runs import RunStates
 
 STATE: Final = dg.Out(dict, description="What the stage has come to: see `stages.run_state`.")
 

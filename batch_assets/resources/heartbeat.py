@@ -25,7 +25,7 @@ from batch_assets.domain.hosts import BEAT_SECONDS, ProcessName
 from batch_assets.domain.logs import open_log
 from batch_assets.settings import load_settings
 from batch_assets.store.engine import open_engine_for_looks
-from batch_assets.store.run_processes import RunProcesses, Wanted
+from batch_assets.store.runs import RunProcesses, Wanted
 from batch_assets.wiring import connect
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")

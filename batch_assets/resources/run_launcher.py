@@ -29,7 +29,7 @@ from batch_assets.domain.hosts import (
 from batch_assets.domain.logs import open_log
 from batch_assets.resources.heartbeat import lives, open_run_processes
 from batch_assets.resources.run_executor import first_process_of, is_watched
-from batch_assets.store.run_processes import RunProcesses
+from batch_assets.store.runs import RunProcesses
 
 IN_PROCESS: Final = (
     dg.DagsterRunStatus.NOT_STARTED,

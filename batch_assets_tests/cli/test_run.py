@@ -19,7 +19,7 @@ from batch_assets.resources.heartbeat import this_process
 from batch_assets.resources.run_executor import EXCLUSIVE, first_process_of
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
-from batch_assets.store.run_processes import RunProcesses
+from batch_assets.store.runs import RunProcesses
 from batch_assets_tests.cli.conftest import KEY
 
 

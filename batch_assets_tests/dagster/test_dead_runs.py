@@ -15,7 +15,7 @@ from batch_assets.resources import run_launcher
 from batch_assets.resources.heartbeat import this_process
 from batch_assets.resources.run_executor import WATCHED, tags_of
 from batch_assets.resources.run_launcher import RunWatch, WatchedRunLauncher
-from batch_assets.store.run_processes import RunProcesses
+from batch_assets.store.runs import RunProcesses
 from batch_assets.ticks.starting import InstanceRuns
 
 HERE = this_process()

@@ -22,7 +22,7 @@ from batch_assets.resources.run_launcher import RunWatch
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
 from batch_assets.store.retention import DagsterEvents
-from batch_assets.store.run_processes import RunProcesses
+from batch_assets.store.runs import RunProcesses
 from batch_assets.store.urls import dagster_url
 from batch_assets.ticks.starting import InstanceRuns
 from batch_assets_tests.databases import TestDatabases

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine
 from batch_assets.domain.errors import DatabaseUnavailableError
 from batch_assets.domain.hosts import ProcessName
 from batch_assets.resources.heartbeat import Heartbeat, lives, this_process
-from batch_assets.store.run_processes import RunProcesses
+from batch_assets.store.runs import RunProcesses
 
 HERE = this_process()
 SECONDS = 0.02

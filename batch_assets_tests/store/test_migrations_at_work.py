@@ -16,7 +16,7 @@ from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import downgrade
 from batch_assets.store.migrating.refusals import refuse_while_at_work
-from batch_assets.store.run_processes import RunProcesses
+from batch_assets.store.runs import RunProcesses
 from batch_assets.store.urls import dagster_url
 from batch_assets_tests.databases import TestDatabases
 

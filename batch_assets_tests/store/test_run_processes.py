@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.hosts import ProcessName, RunTrace
-from batch_assets.store.run_processes import RunProcesses, Wanted
+from batch_assets.store.runs import RunProcesses, Wanted
 
 HERE = ProcessName("a host", 17, 4_711, "worker-1")
 THERE = ProcessName("another host", 17, 4_711, "worker-2")

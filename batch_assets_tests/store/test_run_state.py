@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, text
 
-from batch_assets.store.run_state import RunStates
+from batch_assets.store.runs import RunStates
 
 
 def test_an_op_hands_on_by_run_and_op(engine: Engine) -> None:
