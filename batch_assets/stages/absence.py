@@ -19,7 +19,7 @@ from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.remote_ids import account_of_anchor, anchor_name
-from batch_assets.store.searches import Search
+from batch_assets.store.intents import Search
 
 log = open_log(__name__)
 

@@ -21,7 +21,7 @@ from batch_assets.store.livedash_acts import LiveDashActs
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.readings import Abandoned, Readings
 from batch_assets.store.registry import Registry, WorkSnapshot
-from batch_assets.store.searches import Searches
+from batch_assets.store.intents import Searches
 from batch_assets.store.sessions import Followers
 from batch_assets.store.synchronous_requests import SynchronousBatches
 

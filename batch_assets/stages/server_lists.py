@@ -26,7 +26,7 @@ from batch_assets.stages.remote_ids import (
     whose_file,
 )
 from batch_assets.store.intents import Intent
-from batch_assets.store.searches import Search
+from batch_assets.store.intents import Search
 
 _Item = TypeVar("_Item", RemoteBatch, RemoteFile)
 
