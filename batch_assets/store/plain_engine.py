@@ -8,7 +8,7 @@ from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from batch_assets.store.login_settings import (
+from batch_assets.store.connection_settings import (
     SESSION,
     TRANSACTION_TIMEOUT_SINCE,
     WITHOUT_LIMITS,

@@ -13,8 +13,8 @@ from psycopg.pq import Conninfo
 from sqlalchemy import URL
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.store.encryption import settle_encryption
-from batch_assets.store.login_settings import (
+from batch_assets.store.connection_settings import settle_encryption
+from batch_assets.store.connection_settings import (
     SESSION,
     TRANSACTION_TIMEOUT_SINCE,
     WITHOUT_LIMITS,

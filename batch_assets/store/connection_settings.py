@@ -1,13 +1,19 @@
-"""What a database URL says of TLS, in the words of Prisma, node-postgres and libpq: in libpq's own.
+"""What a connection is like: its encryption, as a URL says it, and its settings, fixed at login.
 
+What a URL says of TLS, in the words of Prisma, node-postgres and libpq, is put into libpq's own.
 Nothing of it is guessed or left out: it is understood, or refused by name.
+
+The settings are what the drivers and our statements take for granted of a session. A role's, a
+database's or a server's own would decide it otherwise: a role with the DateStyle `SQL, DMY` has
+dates that the driver cannot read, one whose commits are not durable loses the record of what was
+bought.
 """
 
 import ssl
 from collections.abc import Mapping
 from typing import Final
-
 from batch_assets.domain.errors import ConfigurationError
+import os
 
 _VERIFYING: Final = frozenset({"verify-ca", "verify-full"})
 _MODES: Final = {mode: mode for mode in ("disable", "allow", "prefer", "require")} | {
@@ -22,6 +28,39 @@ _SSL: Final = {
     "0": "disable",
 }
 """node-postgres' `ssl=` in libpq's words; dropped, it would mean no TLS."""
+SESSION: Final[Mapping[str, str]] = {
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    # What a policy hides would be missed by nobody: it is an error instead.
+    "row_security": "off",
+    # A call is made once its intent is committed, which a crash of the server must not undo.
+    "synchronous_commit": "on",
+    # Every name of ours says its schema: what stands in a search path is a stranger's.
+    "search_path": "pg_catalog",
+}
+"""What counts for every session of the application's and the migrations'."""
+
+WITHOUT_LIMITS: Final[Mapping[str, str]] = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+}
+"""For whoever sets limits of its own, or needs none."""
+
+TRANSACTION_TIMEOUT_SINCE: Final = 170_000
+WITHOUT_TRANSACTION_TIMEOUT: Final[Mapping[str, str]] = {"transaction_timeout": "0"}
+"""Likewise, for servers of that version or a later one: an older one lets nobody in with it."""
+
+_ENVIRONMENT: Final[Mapping[str, str]] = {"PGDATESTYLE": "ISO", "PGTZ": "UTC"}
 
 
 def settle_encryption(kept: dict[str, str], query: Mapping[str, str]) -> None:
@@ -89,3 +128,20 @@ def _trusted_here() -> str:
     The libpq of the drivers' wheels looks where those were built, and would find none.
     """
     return ssl.get_default_verify_paths().cafile or "system"
+
+
+def login_options(settings: Mapping[str, str]) -> str:
+    """The settings as libpq's parameter `options`; of two with one name the last one holds."""
+    return " ".join(f"-c {name}={_escaped(value)}" for name, value in settings.items())
+
+
+def settle_libpq() -> None:
+    """Let libpq's own variables say the same.
+
+    They go before `options`, and they are all that a pooler takes that refuses those.
+    """
+    os.environ.update(_ENVIRONMENT)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace(" ", r"\ ")
