@@ -16,7 +16,7 @@ from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.store.sql import load
 from batch_assets.store.tables import livedash
 from batch_assets.store.tables.livedash import LIVEDASH_TABLES, NOT_NEEDED
-from batch_assets.store.tables.livedash_types import ENUM_TYPES
+from batch_assets.store.tables.base import ENUM_TYPES
 from batch_assets.store.urls import describe
 
 SQL = load(Path(__file__).with_suffix(".sql"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batch_assets.analysis.processing_types import TYPES
-from batch_assets.store.tables.livedash_types import SESSION_CATEGORIES
+from batch_assets.store.tables.base import SESSION_CATEGORIES
 from batch_assets_local.answers import answer, conversation_in
 from batch_assets_local.samples import SampleSession, sample_sessions
 from batch_assets_local.samples.recognition import recognize

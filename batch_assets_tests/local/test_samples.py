@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.store.tables.livedash_types import SESSION_CATEGORIES
+from batch_assets.store.tables.base import SESSION_CATEGORIES
 from batch_assets_local.samples import (
     SampleSession,
     SeedSummary,

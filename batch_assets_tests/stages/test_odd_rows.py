@@ -23,7 +23,7 @@ from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries
 from batch_assets.store.synchronous_requests import SynchronousRequests
 from batch_assets.store.tables import livedash
-from batch_assets.store.tables.livedash_types import ENUM_TYPES
+from batch_assets.store.tables.base import ENUM_TYPES
 from batch_assets.store.watching import Watching
 from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.factories import make_company, make_request, make_session

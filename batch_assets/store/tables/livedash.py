@@ -12,7 +12,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text,
 from sqlalchemy.dialects.postgresql import INET, JSONB, REAL, TIMESTAMP, VARCHAR
 
 from batch_assets.store.tables.base import LIVEDASH_SCHEMA, metadata
-from batch_assets.store.tables.livedash_types import (
+from batch_assets.store.tables.base import (
     ai_batch_request_status_type,
     ai_request_status_type,
     company_status_type,
