@@ -26,7 +26,7 @@ _AROUND: Final = (
     "counting.py",
     "engine.py",
     # Beats beside the stages, whenever it is time.
-    "run_processes.py",
+    "runs.py",
 )
 """What only carries an operation, and is none of a stage; but for the measurements that are
 written."""

@@ -16,12 +16,11 @@ from batch_assets.store.bisection import Bisection
 from batch_assets.store.database_errors import changed
 from batch_assets.store.drains import Drains
 from batch_assets.store.installation import EarlierInstallation
-from batch_assets.store.intents import Intents, PendingFiles
+from batch_assets.store.intents import Intents, PendingFiles, Searches
 from batch_assets.store.livedash_acts import LiveDashActs
 from batch_assets.store.protocol import Holder, Queries
 from batch_assets.store.readings import Abandoned, Readings
 from batch_assets.store.registry import Registry, WorkSnapshot
-from batch_assets.store.intents import Searches
 from batch_assets.store.sessions import Followers
 from batch_assets.store.synchronous_requests import SynchronousBatches
 

@@ -25,8 +25,7 @@ from batch_assets.stages.remote_ids import (
     whose,
     whose_file,
 )
-from batch_assets.store.intents import Intent
-from batch_assets.store.intents import Search
+from batch_assets.store.intents import Intent, Search
 
 _Item = TypeVar("_Item", RemoteBatch, RemoteFile)
 

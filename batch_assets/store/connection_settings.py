@@ -9,11 +9,12 @@ dates that the driver cannot read, one whose commits are not durable loses the r
 bought.
 """
 
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Final
+
 from batch_assets.domain.errors import ConfigurationError
-import os
 
 _VERIFYING: Final = frozenset({"verify-ca", "verify-full"})
 _MODES: Final = {mode: mode for mode in ("disable", "allow", "prefer", "require")} | {

@@ -13,9 +13,9 @@ from batch_assets.domain.errors import (
     RightMissingError,
 )
 from batch_assets.store.connection_failures import database_unavailable, reached
+from batch_assets.store.connection_settings import TRANSACTION_TIMEOUT_SINCE, settle_libpq
 from batch_assets.store.database_errors import lacking, to_migrate
 from batch_assets.store.livedash_contract import listed
-from batch_assets.store.connection_settings import TRANSACTION_TIMEOUT_SINCE, settle_libpq
 from batch_assets.store.rights import (
     given_on_later_dagster_tables,
     missing_rights_of_dagster,

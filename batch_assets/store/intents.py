@@ -5,10 +5,13 @@ still processes is left alone by recovery: no creation was called for it yet, an
 to be looked up. A search of the lists may take several runs. This has one implementation.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
+
 from batch_assets.domain.batches import ClaimedBatch
 from batch_assets.domain.records import Lease
 from batch_assets.domain.states import BatchState
@@ -16,11 +19,6 @@ from batch_assets.store.base import EngineQueries, columns_of
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.protocol import Holder
 from batch_assets.store.sql import load
-import json
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
-from typing import Literal
-from batch_assets.store.base import EngineQueries
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 Reading = Literal["files", "batches"]

@@ -15,8 +15,8 @@ from sqlalchemy.dialects.postgresql import ENUM, INET, JSONB, REAL, TIMESTAMP, V
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.store.sql import load
 from batch_assets.store.tables import livedash
-from batch_assets.store.tables.livedash import LIVEDASH_TABLES, NOT_NEEDED
 from batch_assets.store.tables.base import ENUM_TYPES
+from batch_assets.store.tables.livedash import LIVEDASH_TABLES, NOT_NEEDED
 from batch_assets.store.urls import describe
 
 SQL = load(Path(__file__).with_suffix(".sql"))

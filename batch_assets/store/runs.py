@@ -4,15 +4,16 @@ Each call is one statement. What ops hand on is for metrics, tags and sentences 
 read or deleted is decided by the tables of requests and batches.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
 from batch_assets.domain.hosts import ProcessName, RunProcess, RunTrace
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
-import json
-from collections.abc import Mapping
-from typing import Any
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 

@@ -13,13 +13,13 @@ from psycopg.pq import Conninfo
 from sqlalchemy import URL
 
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.store.connection_settings import settle_encryption
 from batch_assets.store.connection_settings import (
     SESSION,
     TRANSACTION_TIMEOUT_SINCE,
     WITHOUT_LIMITS,
     WITHOUT_TRANSACTION_TIMEOUT,
     login_options,
+    settle_encryption,
 )
 from batch_assets.store.tables.base import LIVEDASH_SCHEMA
 

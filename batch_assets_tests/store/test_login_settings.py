@@ -11,9 +11,9 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.project_files import PROJECT_DIR
+from batch_assets.store.connection_settings import SESSION, WITHOUT_LIMITS, login_options
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine, open_engine_for_looks
-from batch_assets.store.connection_settings import SESSION, WITHOUT_LIMITS, login_options
 from batch_assets.store.migrate import current, downgrade, upgrade
 from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.urls import dagster_url

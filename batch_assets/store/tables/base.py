@@ -3,10 +3,12 @@
 And LiveDash's enum types, under Prisma's names and with its values in its order.
 """
 
-from typing import Final
-from sqlalchemy import Column, DateTime, MetaData, text
 from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import Column, DateTime, MetaData, text
 from sqlalchemy.dialects.postgresql import ENUM
+
 from batch_assets.domain.states import LiveDashBatchStatus, RequestStatus
 
 LIVEDASH_SCHEMA: Final = "public"

@@ -11,11 +11,12 @@ from typing import Final
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import INET, JSONB, REAL, TIMESTAMP, VARCHAR
 
-from batch_assets.store.tables.base import LIVEDASH_SCHEMA, metadata
 from batch_assets.store.tables.base import (
+    LIVEDASH_SCHEMA,
     ai_batch_request_status_type,
     ai_request_status_type,
     company_status_type,
+    metadata,
     processing_stage_type,
     processing_status_type,
     sentiment_category_type,

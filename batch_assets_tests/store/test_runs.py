@@ -1,4 +1,4 @@
-"""Where runs are, on a real PostgreSQL."""
+"""Where runs are and what their ops hand on, on a real PostgreSQL."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.hosts import ProcessName, RunTrace
-from batch_assets.store.runs import RunProcesses, Wanted
+from batch_assets.store.runs import RunProcesses, RunStates, Wanted
 
 HERE = ProcessName("a host", 17, 4_711, "worker-1")
 THERE = ProcessName("another host", 17, 4_711, "worker-2")
@@ -88,3 +88,31 @@ def test_what_is_of_no_use_any_more_goes_with_the_next_beat(processes: RunProces
     age(processes, "25 hours")
     processes.beat("r2", THERE)
     assert [row.run_id for row in rows(processes)] == ["r2"]
+
+
+def test_an_op_hands_on_by_run_and_op(engine: Engine) -> None:
+    states = RunStates(engine)
+    assert states.read("run-1", "load_companies") is None
+    handed_on = {"seconds": 0.5, "companies": {"c1": "Zorg \u2028 \u00e9"}}
+    states.keep("run-1", "load_companies", handed_on)
+    states.keep("run-2", "load_companies", {"seconds": 1.0})
+    states.keep("run-1", "submit_batches", {"failure": "It is broken."})
+    assert states.read("run-1", "load_companies") == handed_on
+    states.keep("run-1", "load_companies", {"seconds": 2.0})
+    assert states.read("run-1", "load_companies") == {"seconds": 2.0}
+    assert states.read("run-2", "load_companies") == {"seconds": 1.0}
+
+
+def test_what_is_older_than_a_day_goes_by_itself(engine: Engine) -> None:
+    states = RunStates(engine)
+    states.keep("old", "submit_batches", {})
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE batch_assets.run_state"
+                " SET recorded_at = recorded_at - interval '1 day 1 minute'"
+            )
+        )
+    states.keep("new", "submit_batches", {})
+    assert states.read("old", "submit_batches") is None
+    assert states.read("new", "submit_batches") == {}
