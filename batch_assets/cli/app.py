@@ -26,11 +26,11 @@ HELP: Final = ["-h", "--help"]
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dev": ("dev", "Open Dagster's UI and start the schedule, until Ctrl-C."),
     "webserver": (
-        "webserver_daemon",
+        "dagster_instance",
         "Start Dagster's web server for production; more options are passed on to it.",
     ),
     "daemon": (
-        "webserver_daemon",
+        "dagster_instance",
         "Start Dagster's daemon for production: exactly one; options are passed on.",
     ),
     "settings": (

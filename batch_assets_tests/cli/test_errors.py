@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
-from batch_assets.cli import webserver_daemon
+from batch_assets.cli import dagster_instance
 from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
 from batch_assets_tests.cli.test_dev import free_port
@@ -168,7 +168,7 @@ def test_a_port_that_this_user_may_not_have(typed: Type, monkeypatch: pytest.Mon
     def bind(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(webserver_daemon, "_bind", bind)
+    monkeypatch.setattr(dagster_instance, "_bind", bind)
     outcome = typed("webserver", "--host", "0.0.0.0", "--port", "80")
     assert_one_sentence(outcome, 2, "may not listen on port 80 of 0.0.0.0", "from 1024 on")
 
