@@ -54,8 +54,12 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "batch": ("batches", "Show a batch, what came of its requests, and its runs."),
     "mode": ("switches", "Show or choose how all runs work on the database."),
     "compare": ("switches", "Compare original and optimized on the live data, read-only."),
-    "reset": ("switches", "Let calls and scheduled runs go on now that were stopped after failures."),
-    "reset-stages": ("switches",
+    "reset": (
+        "switches",
+        "Let calls and scheduled runs go on now that were stopped after failures.",
+    ),
+    "reset-stages": (
+        "switches",
         "Set right which stage each session is in, after LiveDash or somebody left one behind.",
     ),
     "drain": ("drain", "Stop submissions and read what is under way, before the way back."),

@@ -6,28 +6,27 @@ then keeps what belongs there in a directory that is gone with it: so both get t
 other command has.
 """
 
+import errno
 import os
-from collections.abc import Iterator
+import socket
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, NoReturn
+
 import dagster as dg
-from batch_assets.domain.errors import ConfigurationError
+import typer
+
+from batch_assets.cli.conventions import Port
+from batch_assets.cli.opening import open_database
+from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.project_files import IS_CLONE, PROJECT_DIR, PROJECT_FILES
 from batch_assets.resources.dagster_storage import SaidByDagsterError
 from batch_assets.resources.run_executor import EXCLUSIVE
 from batch_assets.resources.run_launcher import IN_PROCESS, RunWatch
 from batch_assets.settings import load_settings
-import errno
-import socket
-import sys
-from collections.abc import Sequence
-from typing import Annotated, NoReturn
-import typer
-from batch_assets.cli.conventions import Port
-from batch_assets.cli.opening import open_database
-from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 
 WORKSPACE: Final = PROJECT_FILES / "workspace.yaml"
 """What Dagster's programs are told of our code."""

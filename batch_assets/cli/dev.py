@@ -10,7 +10,7 @@ import psutil
 import typer
 
 from batch_assets.cli.conventions import Port
-from batch_assets.cli.dagster_instance import WORKSPACE, dagster_home, open_instance
+from batch_assets.cli.dagster_instance import WORKSPACE, dagster_home, open_instance, require_port
 from batch_assets.cli.dev_processes import (
     OWNER,
     TICK_SECONDS,
@@ -23,7 +23,6 @@ from batch_assets.cli.dev_processes import (
 )
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import console
-from batch_assets.cli.dagster_instance import require_port
 from batch_assets.domain.errors import BatchAssetsError, LocalStackError
 from batch_assets.local_stack import find_local_stack
 from batch_assets.project_files import PROJECT_DIR

@@ -4,28 +4,34 @@ Whether this database may submit; original or optimized, and how they differ; wh
 others have left is put right.
 """
 
-from typing import Annotated
-import typer
-from batch_assets.cli.conventions import Yes, asked, plural
-from batch_assets.cli.opening import OpenDatabase, open_database, require_account, who
-from batch_assets.cli.screen import console
-from batch_assets.domain.errors import ConfigurationError, SubmissionHeldError
-from batch_assets.store.installation import Installation
 from collections.abc import Sequence
-from batch_assets.cli.conventions import AsJson, count, option, print_json
-from batch_assets.cli.opening import open_database, who
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from batch_assets.cli.conventions import (
+    AsJson,
+    DryRun,
+    Yes,
+    asked,
+    count,
+    option,
+    plural,
+    print_json,
+)
+from batch_assets.cli.opening import OpenDatabase, open_database, require_account, who
 from batch_assets.cli.screen import Column, console, number
+from batch_assets.domain.errors import ConfigurationError, SubmissionHeldError
+from batch_assets.stages.controls import reset as stage
 from batch_assets.stages.controls.query_mode import (
     CompareReport,
     choose_mode,
     compare_queries,
     read_mode,
 )
+from batch_assets.store.installation import Installation
 from batch_assets.store.strategy import Compared, CompareLimits
-from dataclasses import asdict
-from batch_assets.cli.conventions import AsJson, DryRun, print_json
-from batch_assets.domain.errors import ConfigurationError
-from batch_assets.stages.controls import reset as stage
 
 commands = typer.Typer()
 _COLUMNS: Sequence[Column[Compared]] = (
