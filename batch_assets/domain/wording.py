@@ -80,6 +80,14 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def duration(seconds: float) -> str:
+    """So many seconds, in the unit that suits them."""
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def about_cost(eur: float, requests: int, unpriced: int) -> str:
     """What requests cost, by estimate, some of which have a model without a price."""
     if not unpriced:

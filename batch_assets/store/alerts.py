@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from batch_assets.domain.alerts.measures import BREAKER_MINUTES, LIVEDASH_MINUTES
+from batch_assets.domain.alerts.conditions import BREAKER_MINUTES, LIVEDASH_MINUTES
 from batch_assets.domain.alerts.records import AlertState, Change, Fault, Outcome, Recent, Severity
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost

@@ -49,6 +49,16 @@ class Limits:
     """When a company's requests are due, however few they are."""
     overdue_seconds: float
 
+    @property
+    def window(self) -> str:
+        """The time that sums are over, in words."""
+        return f"the last {self.window_minutes:g} minutes"
+
+    @property
+    def not_recorded(self) -> str:
+        """That no run has recorded what is asked for."""
+        return f"Not enough to say: no run within {self.window} has recorded it."
+
 
 @dataclass(frozen=True, slots=True)
 class AlertState:

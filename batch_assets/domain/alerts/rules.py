@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from batch_assets.domain.alerts import measures
+from batch_assets.domain.alerts import conditions, rates
 from batch_assets.domain.alerts.advice import advise, behind
 from batch_assets.domain.alerts.records import (
     AlertState,
@@ -42,86 +42,86 @@ RULES: Final[Mapping[str, Rule]] = {
         "reliability",
         "Of the requests that were answered recently, not too many have failed "
         "(BATCH_ALERT_THRESHOLD_ERROR_RATE).",
-        measures.error_rate,
+        rates.error_rate,
     ),
     "batch_age": Rule(
         "batch_turnaround",
         "No batch is on the server for longer than BATCH_ALERT_THRESHOLD_PROCESSING_TIME and than "
         "nearly all batches of the last day; an error once it is older than BATCH_TIMEOUT_HOURS.",
-        measures.batch_age,
+        conditions.batch_age,
     ),
     "failed_batch": Rule(
         "reliability",
         "The server has not refused or failed a whole batch recently.",
-        measures.failed_batch,
+        conditions.failed_batch,
     ),
     "throughput_too_low": Rule(
         "throughput",
         "While there is something to read or submit, it goes fast enough "
         "(BATCH_ALERT_THRESHOLD_REQUESTS_PER_SECOND).",
-        measures.throughput_too_low,
+        rates.throughput_too_low,
     ),
     "lookup_hit_rate": Rule(
         "company_lookup",
         "Nearly all runs know the active companies without asking the database "
         "(BATCH_ALERT_THRESHOLD_LOOKUP_HIT_RATE).",
-        measures.lookup_hit_rate,
+        rates.lookup_hit_rate,
     ),
     "fallback_rate": Rule(
         "queries",
         "The original implementation rarely has to do what the optimized one failed at "
         "(BATCH_ALERT_THRESHOLD_FALLBACK_RATE).",
-        measures.fallback_rate,
+        rates.fallback_rate,
     ),
     "dead_letters": Rule(
         "backlog",
         "Not many requests have become dead letters recently "
         "(BATCH_ALERT_THRESHOLD_NEW_DEAD_LETTERS) or in all (BATCH_ALERT_THRESHOLD_DEAD_LETTERS).",
-        measures.dead_letters,
+        rates.dead_letters,
     ),
     "cost_above_budget": Rule(
         "money",
         "What was read since midnight UTC costs no more than BATCH_ALERT_THRESHOLD_DAY_COST_EUR.",
-        measures.cost_above_budget,
+        rates.cost_above_budget,
     ),
     "open_breaker": Rule(
         "reliability",
         "No operation of the API was refused by its breaker lately.",
-        measures.open_breaker,
+        conditions.open_breaker,
     ),
     "backlog_age": Rule(
         "backlog",
         "No request waits for much longer than it takes to be due "
         "(BATCH_ALERT_THRESHOLD_OVERDUE_MINUTES).",
-        measures.backlog_age,
+        conditions.backlog_age,
     ),
     "schedule_paused": Rule(
         "reliability",
         "The schedule does not rest because of failed runs.",
-        measures.schedule_paused,
+        conditions.schedule_paused,
     ),
     "livedash_timers": Rule(
         "reliability",
         "LiveDash's own batch timers do nothing beside this project: they would buy again what is "
         "bought here.",
-        measures.livedash_timers,
+        conditions.livedash_timers,
     ),
     "livedash_changed": Rule(
         "reliability",
         "LiveDash's tables have every column that a run needs: while one is missing, nothing is "
         "sent and no result is read.",
-        measures.livedash_changed,
+        conditions.livedash_changed,
     ),
     "unknown_batches": Rule(
         "reliability",
         "No other database makes batches under this installation's id: a copy of this one, or this "
         "one before it was put back.",
-        measures.unknown_batches,
+        conditions.unknown_batches,
     ),
     "unresolved_submission": Rule(
         "reliability",
         "What became of a submission that was cut short is found out within two hours.",
-        measures.unresolved_submission,
+        conditions.unresolved_submission,
     ),
 }
 """Every alert by its name, in the order in which people see them."""
