@@ -9,7 +9,7 @@ from batch_assets.cli.conventions import AsJson, cost, count, euros, plural, pri
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.cli.status_sentences import activity, stoppages
-from batch_assets.domain.batches import CompanyStatistics
+from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.wording import of_unpriced
 from batch_assets.store.readings import Abandoned, AbandonedStanding
 from batch_assets.store.synchronous_requests import Standing, SynchronousRequests

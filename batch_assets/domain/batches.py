@@ -1,13 +1,18 @@
-"""Records of batches on their way: what the store hands to a stage and gets back from it."""
+"""Records of batches on their way: what the store hands to a stage and gets back from it.
+
+The requests of synchronous batches are sent one by one, and at the full price.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
-
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
 from batch_assets.domain.states import GIVEN_UP
+from collections.abc import Mapping
+from dataclasses import dataclass
+from batch_assets.domain.records import Lease
 
 BatchRow = tuple[str, str]
 """A row of a batch: the batch's id and the request's."""
@@ -269,29 +274,46 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class CompanyStatistics:
-    """One company's requests by bucket, and what its batches have cost."""
+class SynchronousBatch:
+    """A synchronous batch whose intent is committed: ours to send, under `lease`."""
 
+    lease: Lease
     company_id: str
-    name: str
-    status: str
-    sessions: int
-    waiting: int
-    in_batch: int
-    follows: int
-    """They ask the same as another open one, and will share its answer."""
-    complete: int
-    retry: int
-    dead: int
-    failed_elsewhere: int
-    """Failed before this project came, or by LiveDash itself: retried only when asked."""
-    answered_before: int
-    """Answered by LiveDash itself, and never marked so: they are not sent."""
-    failed_before: int
-    """Tried by LiveDash itself without an answer, and never marked so: they are not sent."""
-    prompt_tokens: int
-    completion_tokens: int
+    model: str
+    requests: int
     cost_eur: float
-    live_cost_eur: float
-    unpriced: int
-    """Answers that were paid for and whose cost is not known."""
+    """The estimate, at the full price."""
+
+    @property
+    def id(self) -> str:
+        """The batch's own id: LiveDash's row and ours."""
+        return self.lease.batch_id
+
+    def to_read(self) -> EndedBatch:
+        """The same as answers are written to it."""
+        return EndedBatch(
+            lease=self.lease,
+            is_ours=True,
+            company_id=self.company_id,
+            company=None,
+            run_id="",
+            requests=self.requests,
+            model=self.model,
+            openai_batch_id=f"live:{self.id}",
+            server_status="live",
+            server_errors=(),
+            server_answered=0,
+            ended_seconds=0.0,
+            input_file_id=None,
+            output_file_id=None,
+            error_file_id=None,
+            is_synchronous=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SynchronousClaim:
+    """What one claim did; `held` counts requests that a budget or cap held back."""
+
+    batches: tuple[SynchronousBatch, ...]
+    held: Mapping[str, int]

@@ -81,6 +81,35 @@ class BatchRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CompanyStatistics:
+    """One company's requests by bucket, and what its batches have cost."""
+
+    company_id: str
+    name: str
+    status: str
+    sessions: int
+    waiting: int
+    in_batch: int
+    follows: int
+    """They ask the same as another open one, and will share its answer."""
+    complete: int
+    retry: int
+    dead: int
+    failed_elsewhere: int
+    """Failed before this project came, or by LiveDash itself: retried only when asked."""
+    answered_before: int
+    """Answered by LiveDash itself, and never marked so: they are not sent."""
+    failed_before: int
+    """Tried by LiveDash itself without an answer, and never marked so: they are not sent."""
+    prompt_tokens: int
+    completion_tokens: int
+    cost_eur: float
+    live_cost_eur: float
+    unpriced: int
+    """Answers that were paid for and whose cost is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBatches:
     """The batches in one state that are not finished."""
 

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.batches import CompanyStatistics
+from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.original import OriginalQueries

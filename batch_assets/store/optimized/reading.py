@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Row
 
-from batch_assets.domain.batches import CompanyStatistics
+from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.records import Conversation, Message
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from batch_assets.domain.batches import CompanyStatistics
+from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.records import Conversation, Message
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load

@@ -22,7 +22,7 @@ from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.policy import Caps
 from batch_assets.domain.records import Backlog, Lease
 from batch_assets.domain.report_data import RunEnd, Waiting
-from batch_assets.domain.synchronous import SynchronousClaim
+from batch_assets.domain.batches import SynchronousClaim
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.bisection import Bisection, Split
 from batch_assets.store.conservation import Conservation
