@@ -37,7 +37,7 @@ from batch_assets.ops.main_path import (
     retry_failed_requests,
     submit_batches,
 )
-from batch_assets.ops.maintenance import prune_history
+from batch_assets.ops.controls.switches import prune_history
 from batch_assets.resources.run_executor import EXCLUSIVE, WATCHED, run_executor, watched
 from batch_assets.settings import Settings
 

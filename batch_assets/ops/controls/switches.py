@@ -1,10 +1,11 @@
-"""The controls of how runs work: which queries, which companies, what was stopped goes on."""
+"""The controls of how runs work: which queries, which companies, what was stopped goes on.
+
+And the op that prunes what is kept of runs.
+"""
 
 from typing import Literal
-
 import dagster as dg
 from pydantic import Field
-
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import log_of, metadata_of, show, tag_run, who
@@ -14,6 +15,10 @@ from batch_assets.resources.query_strategy import Mode
 from batch_assets.stages.controls.query_mode import choose_mode, compare_queries
 from batch_assets.stages.controls.reset import correct_stages, resume
 from batch_assets.store.strategy import Compared, CompareLimits, StoredModes
+from batch_assets.ops.reporting import metadata_of, show
+from batch_assets.resources.history import open_history
+from batch_assets.resources.pipeline import PipelineResource
+from batch_assets.stages.prune import prune
 
 _DEFAULTS = CompareLimits()
 _SCHEMA = dg.TableSchema(
@@ -224,3 +229,31 @@ def reset_stages(
     sessions = report.orphaned + report.unstaged
     tag_run(context, {"sessions": sessions, "dry_run": report.dry_run})
     return sessions
+
+
+class PruneConfig(dg.Config):
+    """What the Launchpad asks for."""
+
+    dry_run: bool = Field(
+        default=False, description="Only count what is older than BATCH_MONITORING_RETENTION_DAYS."
+    )
+
+
+@dg.op(out=dg.Out(int, description="How many of Dagster's runs went."))
+@clear_failures()
+def prune_history(
+    context: dg.OpExecutionContext,
+    config: PruneConfig,
+    database: DatabaseResource,
+    pipeline: PipelineResource,
+    wiring: WiringResource,
+) -> int:
+    """Delete metrics, measurements, runs and events that are older than is asked for.
+
+    Nothing that was paid for goes, no active run, and no run with an asset's latest metrics.
+    """
+    days = wiring.settings.monitoring_retention_days
+    with open_history(database.engine, wiring.endpoints, context.instance) as history:
+        report = prune(history, pipeline.budget(), days=days, dry_run=config.dry_run)
+    show(context, metadata_of(report))
+    return report.dagster_runs
