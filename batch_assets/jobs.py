@@ -25,6 +25,7 @@ from batch_assets.ops.controls.batches import (
 from batch_assets.ops.controls.switches import (
     choose_query_mode,
     compare_implementations,
+    prune_history,
     refresh_companies,
     reset_breakers,
     reset_stages,
@@ -37,7 +38,6 @@ from batch_assets.ops.main_path import (
     retry_failed_requests,
     submit_batches,
 )
-from batch_assets.ops.controls.switches import prune_history
 from batch_assets.resources.run_executor import EXCLUSIVE, WATCHED, run_executor, watched
 from batch_assets.settings import Settings
 

@@ -17,8 +17,8 @@ from batch_assets.cli.dagster_instance import open_instance
 from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.run import run_job
 from batch_assets.cli.status import in_all
-from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets.wiring import local_environment
 from batch_assets_local import stack

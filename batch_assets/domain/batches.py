@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
+
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
 from batch_assets.domain.states import GIVEN_UP
-from collections.abc import Mapping
-from dataclasses import dataclass
-from batch_assets.domain.records import Lease
 
 BatchRow = tuple[str, str]
 """A row of a batch: the batch's id and the request's."""

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from batch_assets import analysis
-from batch_assets.domain.batches import BatchRow, EndedBatch
+from batch_assets.domain.batches import BatchRow, EndedBatch, SynchronousBatch
 from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.records import Conversation, ResultLine
-from batch_assets.domain.batches import SynchronousBatch
 from batch_assets.stages.concurrency import LeaseKeeper, run_per_key
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.remote_ids import call_id

@@ -10,8 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from batch_assets.domain.batches import (
+    BatchOutcomes,
+    BatchRow,
+    Claim,
+    EndedBatch,
+    InFlightBatch,
+    Leftover,
+    SubmittedBatch,
+    UnresolvedBatch,
+    UploadedBatch,
+    Written,
+)
 from batch_assets.domain.lookups import CompanyStatistics
-from batch_assets.domain.batches import BatchOutcomes, BatchRow, Claim, EndedBatch, InFlightBatch, Leftover, SubmittedBatch, UnresolvedBatch, UploadedBatch, Written
 from batch_assets.domain.money import Price
 from batch_assets.domain.packing import Packing, Terms
 from batch_assets.domain.policy import Policy

@@ -15,12 +15,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from batch_assets.domain.batches import BatchRow
+from batch_assets.domain.batches import BatchRow, SynchronousBatch, SynchronousClaim
 from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.packing import Candidate, Draft, Quota, Terms, held_by_cooldown, pack
 from batch_assets.domain.policy import SynchronousPolicy
 from batch_assets.domain.records import Lease
-from batch_assets.domain.batches import SynchronousBatch, SynchronousClaim
 from batch_assets.store.base import EngineQueries, columns_of, expect
 from batch_assets.store.claims import begin_claim, claim_parameters, total
 from batch_assets.store.connection_failures import retry_lost

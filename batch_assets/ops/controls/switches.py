@@ -4,21 +4,22 @@ And the op that prunes what is kept of runs.
 """
 
 from typing import Literal
+
 import dagster as dg
 from pydantic import Field
+
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import log_of, metadata_of, show, tag_run, who
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.connections import DatabaseResource, WiringResource
+from batch_assets.resources.history import open_history
+from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.resources.query_strategy import Mode
 from batch_assets.stages.controls.query_mode import choose_mode, compare_queries
 from batch_assets.stages.controls.reset import correct_stages, resume
-from batch_assets.store.strategy import Compared, CompareLimits, StoredModes
-from batch_assets.ops.reporting import metadata_of, show
-from batch_assets.resources.history import open_history
-from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.prune import prune
+from batch_assets.store.strategy import Compared, CompareLimits, StoredModes
 
 _DEFAULTS = CompareLimits()
 _SCHEMA = dg.TableSchema(

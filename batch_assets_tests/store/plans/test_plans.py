@@ -13,6 +13,7 @@ from batch_assets.domain.batches import (
     Claim,
     ClaimedBatch,
     SubmittedBatch,
+    SynchronousClaim,
     UploadedBatch,
 )
 from batch_assets.domain.bisection import halves
@@ -22,7 +23,6 @@ from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.policy import Caps
 from batch_assets.domain.records import Backlog, Lease
 from batch_assets.domain.report_data import RunEnd, Waiting
-from batch_assets.domain.batches import SynchronousClaim
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.bisection import Bisection, Split
 from batch_assets.store.conservation import Conservation

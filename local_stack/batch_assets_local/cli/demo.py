@@ -25,8 +25,8 @@ from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.run import Run, report_definition, run_job, show_failures
 from batch_assets.cli.screen import Screen
 from batch_assets.cli.status import in_all, savings, show_results
-from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
+from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.settings import setting_names
 from batch_assets.wiring import DEFAULT_STACK, local_environment
 from batch_assets_local.demo_data import (
