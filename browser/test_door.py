@@ -1,6 +1,6 @@
 """Other people's pages, in the browser in which the UI is open, too: they start and read nothing.
 
-Without the door they do, which is tried first. `batch_assets_tests/web/` has what the door says to
+Without the door they do, which is tried first. `batch_assets_tests/test_web_access.py` has what the door says to
 each request that they make here.
 """
 

@@ -57,7 +57,7 @@ def refused(port: int, path: str, method: str = "GET", **headers: str) -> bool:
 
 
 def check_door(port: int) -> None:
-    """Of the real web server; `batch_assets_tests/web/` has all that is refused."""
+    """Of the real web server; `batch_assets_tests/test_web_access.py` has all that is refused."""
     ask_to_speak = {
         "Upgrade": "websocket",
         "Connection": "Upgrade",
