@@ -1,7 +1,7 @@
 """Other people's pages, in the browser in which the UI is open, too: they start and read nothing.
 
-Without the door they do, which is tried first. `batch_assets_tests/test_web_access.py` has what the door says to
-each request that they make here.
+Without the door they do, which is tried first. `batch_assets_tests/test_web_access.py` has what the
+door says to each request that they make here.
 """
 
 import sys
