@@ -13,7 +13,7 @@ from batch_assets.jobs import (
 )
 from batch_assets.ops.handing_on import RunStateIOManager
 from batch_assets.resources.connections import WiringResource
-from batch_assets.resources.defaults import default_resources
+from batch_assets.resources.pipeline import default_resources
 from batch_assets.resources.run_executor import run_executor
 from batch_assets.schedules import (
     audit_schedule,

@@ -19,8 +19,8 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.hosts import run_out
 from batch_assets.jobs import batch_processing_job, report_job
 from batch_assets.ops.failures import STOPPED
-from batch_assets.resources.defaults import default_resources
 from batch_assets.resources.heartbeat import this_process
+from batch_assets.resources.pipeline import default_resources
 from batch_assets.resources.run_executor import tags_of
 from batch_assets.settings import load_settings
 

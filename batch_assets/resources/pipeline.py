@@ -1,4 +1,4 @@
-"""What the stages are given, put together for one run."""
+"""What the stages are given, put together for one run, and the resources of every job."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +8,7 @@ from functools import cached_property
 import dagster as dg
 from pydantic import PrivateAttr
 
+from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.connections import DatabaseResource, OpenAIResource, WiringResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -132,3 +133,27 @@ class PipelineResource(dg.ConfigurableResource[None]):
     def budget(self) -> Budget:
         """What one op may spend, from now on."""
         return Budget.of_op(self.wiring.settings.policy())
+
+
+def default_resources(wiring: WiringResource | None = None) -> dict[str, object]:
+    """Make the resources of every job; on another wiring than the environment's if given.
+
+    They are configured at launch: so Dagster makes each once in a process, and gives the same to
+    the ops and to the resources that hold it.
+    """
+    given = wiring or WiringResource.configure_at_launch()
+    database = DatabaseResource.configure_at_launch(wiring=given)
+    openai = OpenAIResource.configure_at_launch(wiring=given)
+    query_strategy = QueryStrategyResource.configure_at_launch(wiring=given, database=database)
+    return {
+        "wiring": given,
+        "database": database,
+        "openai": openai,
+        "query_strategy": query_strategy,
+        "company_lookup": CompanyLookupResource.configure_at_launch(
+            wiring=given, query_strategy=query_strategy
+        ),
+        "pipeline": PipelineResource.configure_at_launch(
+            wiring=given, database=database, openai=openai, query_strategy=query_strategy
+        ),
+    }
