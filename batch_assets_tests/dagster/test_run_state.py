@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,26 @@ def job_in_processes(broken: str, environ: Mapping[str, str]) -> dg.JobDefinitio
         if broken != NOTHING:
             place, name = PLACES[broken]
             setattr(place, name, breaking(broken))
+    return job_on(environ["DATABASE_URL"])
+
+
+@cache
+def job_on(_database_url: str) -> dg.JobDefinition:
+    """Made once in a process for what it is configured with: Dagster asks more than once."""
     definitions = build_definitions(executor=dg.multiprocess_executor)
     return definitions.resolve_job_def("batch_processing_job")
 
 
 FORK_SERVER = {
-    "forkserver": {"preload_modules": ["batch_assets.definitions", "batch_assets_tests"]}
+    "forkserver": {
+        "preload_modules": [
+            "batch_assets.definitions",
+            # What the ops import when they need it would else be imported by each of them.
+            "batch_assets.openai_batch.connections",
+            "genai_prices",
+            __name__,
+        ]
+    }
 }
 
 
