@@ -200,7 +200,7 @@ def _draw_cost(axes: Axes, report: CostReport) -> None:
     full_price: defaultdict[date, float] = defaultdict(float)
     for one in report.days:
         spent[one.company][one.day] += one.cost_eur
-        full_price[one.day] += one.live_cost_eur
+        full_price[one.day] += one.synchronous_cost_eur
     floor = [0.0] * len(days)
     handles: list[Patch | Line2D] = []
     for company, colour in _coloured(spent):
@@ -223,7 +223,7 @@ def _draw_cost(axes: Axes, report: CostReport) -> None:
     axes.legend(
         handles=[line, *handles], loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False
     )
-    saved = 1 - report.cost_eur / report.live_cost_eur
+    saved = 1 - report.cost_eur / report.synchronous_cost_eur
     axes.set_xlabel(f"{report.cost_eur:,.4g} EUR in all, {saved:.0%} below the full price")
 
 

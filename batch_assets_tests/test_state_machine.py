@@ -115,7 +115,7 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
             lab.company(1)
             lab.configure(calls=[call_rule(call, effect)])
             lab.submit()
-            lab.desk.do("DELETE FROM batch_assets.model_pause")
+            lab.desk.do("DELETE FROM batch_assets.model_cooldown")
     # A batch that was created, with nothing recorded: as after a restored database.
     lab.configure()
     lab.company(1)
@@ -143,7 +143,7 @@ def test_the_stages_make_every_move_and_no_other(lab: Lab) -> None:
         make_request(connection, session_id, status="PROCESSING_FAILED")
     letters = DeadLetters(lab.desk.engine)
     asked = letters.requeue(Criteria(company_id=company_id), external=True)
-    assert (asked.requeued, asked.foreign) == (2, 1)
+    assert (asked.requeued, asked.external) == (2, 1)
 
     # Failed requests are sent synchronously: those that an operator asks for, and one that is late.
     live = lab.under(synchronous=ON)

@@ -196,7 +196,7 @@ class Beside:
         for place in {places[one] for one in selected.create if one in places}:
             outcome.find("create", f"{when}: a request that is {place}")
         outcome.looks += 1
-        outcome.happened["capacity"] += len(world.ask(SQL["resting_models"]))
+        outcome.happened["capacity"] += len(world.ask(SQL["models_in_cooldown"]))
 
     def _left_over(self) -> bool:
         ((left,),) = self._place.world.ask(SQL["left_over"], history=sorted(self._history))

@@ -62,12 +62,12 @@ SELECT (
     WHERE r."processingStatus" IN ('PENDING_BATCHING', 'BATCHING_IN_PROGRESS')
         AND r.id <> ALL(CAST(:history AS text[]))
 ) + (SELECT count(*) FROM batch_assets.retry)
-+ (SELECT count(*) FROM batch_assets.batch AS b WHERE b.state NOT IN ('settled', 'released'))
++ (SELECT count(*) FROM batch_assets.batch AS b WHERE b.state NOT IN ('finalized', 'released'))
     AS requests;
 
--- name: resting_models
+-- name: models_in_cooldown
 -- Models for which the server had no room.
-SELECT p.model FROM batch_assets.model_pause AS p;
+SELECT p.model FROM batch_assets.model_cooldown AS p;
 
 -- name: happened
 -- How much of each kind of trouble there was.

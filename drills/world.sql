@@ -76,7 +76,7 @@ WITH retries AS (
     UPDATE batch_assets.retry SET retry_at = clock_timestamp() - interval '1 second'
     RETURNING 1
 ), pauses AS (
-    DELETE FROM batch_assets.model_pause RETURNING 1
+    DELETE FROM batch_assets.model_cooldown RETURNING 1
 ), breakers AS (
     UPDATE batch_assets.breaker SET retry_at = clock_timestamp() - interval '1 second'
     WHERE retry_at IS NOT NULL
@@ -87,7 +87,7 @@ SET lease_expires_at = b.lease_expires_at - make_interval(secs => :seconds),
     absent_since = b.absent_since - make_interval(secs => :seconds),
     server_status_since = b.server_status_since - make_interval(secs => :seconds),
     ended_at = b.ended_at - make_interval(secs => :seconds)
-WHERE b.state NOT IN ('settled', 'released');
+WHERE b.state NOT IN ('finalized', 'released');
 
 -- name: of_another_company
 -- Rows in a batch of a company that is not theirs.
@@ -117,11 +117,11 @@ WITH open_batch AS MATERIALIZED (
             CASE
                 WHEN b.state IN ('claimed', 'uploaded')
                     THEN b.absent_since + make_interval(secs => :grace_seconds)
-                WHEN b.state = 'ended' THEN b.look_at
+                WHEN b.state = 'ended' THEN b.poll_at
             END
         ) AS ready_at
     FROM batch_assets.batch AS b
-    WHERE b.state NOT IN ('settled', 'released')
+    WHERE b.state NOT IN ('finalized', 'released')
         AND (
             b.installation_id IS NOT NULL
             OR EXISTS (
@@ -132,7 +132,7 @@ WITH open_batch AS MATERIALIZED (
 ), open_request AS MATERIALIZED (
     SELECT
         r."processingStatus" = 'PENDING_BATCHING' AS is_waiting,
-        (SELECT p.until FROM batch_assets.model_pause AS p WHERE p.model = r.model) AS rests_until
+        (SELECT p.until FROM batch_assets.model_cooldown AS p WHERE p.model = r.model) AS rests_until
     FROM public."AIProcessingRequest" AS r
     WHERE r."processingStatus" IN ('PENDING_BATCHING', 'BATCHING_IN_PROGRESS')
 ), ready AS (
@@ -204,7 +204,7 @@ WHERE a.outcome IN ('failed', 'unanswered') AND b.openai_batch_id IS NOT NULL;
 SELECT a.request_id, a.batch_id, b.openai_batch_id, a.outcome, a.code
 FROM batch_assets.batch AS b
 JOIN batch_assets.attempt AS a ON a.batch_id = b.id
-WHERE b.kind = 'live';
+WHERE b.kind = 'synchronous';
 
 -- name: in_flight
 SELECT b.id

@@ -54,7 +54,7 @@ def _report(key: dg.AssetKey, drawn_from: dg.AssetKey, description: str) -> dg.A
             BATCHES,
             "What each day of the last 30 has cost by company, the eight that cost most and all "
             "others, beside what synchronous calls would have cost; days are UTC. `cost_eur`, "
-            "`live_cost_eur` and `saved_eur` are the sums.",
+            "`synchronous_cost_eur` and `saved_eur` are the sums.",
         ),
         _report(
             COMPARISON,
@@ -96,8 +96,8 @@ def _cost(data: ReportData) -> dict[str, Any]:
     report = data.cost_by_day(MONTH_DAYS, MOST_COMPANIES)
     numbers = {
         "cost_eur": report.cost_eur,
-        "live_cost_eur": report.live_cost_eur,
-        "saved_eur": report.live_cost_eur - report.cost_eur,
+        "synchronous_cost_eur": report.synchronous_cost_eur,
+        "saved_eur": report.synchronous_cost_eur - report.cost_eur,
         "unpriced_answers": report.unpriced,
     }
     return _entries(COST, numbers, cost_chart(report, MONTH_DAYS))

@@ -48,7 +48,7 @@ def _document(audit: Audit) -> dict[str, object]:
         "companies": [_with_sum(company) for company in audit.companies],
         "totals": audit.numbers,
         "adds_up": audit.adds_up,
-        "misfits": [
+        "violations": [
             {
                 "kind": str(found.kind),
                 "count": found.count,

@@ -31,7 +31,7 @@ commands = typer.Typer()
 Batch = Annotated[str, typer.Argument(metavar="BATCH", help="Our id, or OpenAI's batch_….")]
 
 _PROSE = frozenset({"State", "Requests", "Tokens", "Cost", "Waste"})
-_MOMENTS = ("claimed", "submitted", "cancelled", "abandoned", "ended", "settled", "released")
+_MOMENTS = ("claimed", "submitted", "cancelled", "abandoned", "ended", "finalized", "released")
 
 
 @commands.command("batch")
@@ -105,7 +105,7 @@ def abandon(
                 "dry_run": report.dry_run,
                 "force": by_force,
                 "batch": asdict(report.batch),
-                "double_cost_eur": report.double_cost_eur,
+                "duplicate_cost_eur": report.duplicate_cost_eur,
                 "listed": report.listed,
                 "listed_ours": report.listed_ours,
             }
@@ -161,7 +161,8 @@ def _tokens(batch: BatchRecord) -> str:
 def _cost(batch: BatchRecord) -> str:
     without = f"{plural(batch.unpriced, 'answer')} without a price" if batch.unpriced else ""
     if batch.cost_eur:
-        known = f"{euros(batch.cost_eur)} EUR; at the full price {euros(batch.live_cost_eur)} EUR"
+        full = euros(batch.synchronous_cost_eur)
+        known = f"{euros(batch.cost_eur)} EUR; at the full price {full} EUR"
         return f"{known}; not known of {without}" if without else known
     if without or not batch.estimated_cost_eur:
         return "not known: no price list has the model"

@@ -14,6 +14,7 @@ import typer
 
 from batch_assets.cli.screen import errors
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.former_names import with_former_names
 from batch_assets.domain.wording import escaped, escaped_json
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
@@ -81,8 +82,12 @@ def moment(at: datetime | None) -> str:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """The one thing that a command with --json writes to stdout. Dataclasses become objects."""
-    text = json.dumps(document, indent=2, ensure_ascii=not _is_unicode(), default=_plain)
+    """Write the one thing that a command with --json writes to stdout.
+
+    Dataclasses become objects. What was renamed is there under its former name, too.
+    """
+    both = _with_former_names(document)
+    text = json.dumps(both, indent=2, ensure_ascii=not _is_unicode(), default=_plain)
     sys.stdout.write(f"{escaped_json(text)}\n")
 
 
@@ -90,9 +95,17 @@ def _is_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def _plain(value: object) -> object:
+def _with_former_names(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return with_former_names({key: _with_former_names(one) for key, one in value.items()})
+    if isinstance(value, list | tuple):
+        return [_with_former_names(one) for one in value]
+    return value
+
+
+def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -22,7 +22,7 @@ from batch_assets.cli.conventions import (
     print_json,
 )
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.screen import Column, console, number
+from batch_assets.cli.screen import Column, console, errors, number
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.lookups import (
     Attempt,
@@ -108,10 +108,11 @@ def requeue_letters(
     older_than: OlderThan = None,
     newer_than: NewerThan = None,
     every: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
-    foreign: Annotated[
+    external: Annotated[
         bool,
-        typer.Option("--foreign", help="Also what failed through LiveDash (with IDs, --company)."),
+        typer.Option("--external", help="Also what failed through LiveDash (with IDs, --company)."),
     ] = False,
+    foreign: Annotated[bool, typer.Option("--foreign", hidden=True)] = False,
     retries: Annotated[
         bool,
         typer.Option("--retries", help="Also what has a retry date: the next run takes it."),
@@ -120,6 +121,8 @@ def requeue_letters(
     as_json: AsJson = False,
 ) -> None:
     """Let dead letters wait for a batch again, with all their tries."""
+    if foreign:
+        errors().say("`--foreign` is called `--external`: type that.")
     wanted = Wanted(
         request_ids=request_ids or (),
         company=company,
@@ -128,7 +131,7 @@ def requeue_letters(
         older_than=older_than,
         newer_than=newer_than,
         every=every,
-        foreign=foreign,
+        external=external or foreign,
         retries=retries,
     )
     with open_database() as database:

@@ -13,6 +13,7 @@ import typer
 
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.former_names import with_former_keys, with_former_names
 from batch_assets.domain.wording import escaped_cell, escaped_json
 from batch_assets.stages.controls.criteria import time_argument
 from batch_assets.store.metrics import COMPANY_KEYS, KEYS, MetricHistory
@@ -85,13 +86,13 @@ def _write_json(
     file.write("\n]")
     if companies is not None:
         file.write(',\n"companies": ')
-        file.write(escaped_json(json.dumps(companies, ensure_ascii=False)))
+        file.write(escaped_json(json.dumps([_plain(one) for one in companies], ensure_ascii=False)))
     file.write("}\n")
 
 
 def _write_csv(file: TextIO, keys: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A line a row under a line of keys; what is not known is empty. Numbers stay numbers."""
-    writer = csv.DictWriter(file, fieldnames=list(keys), lineterminator="\n")
+    writer = csv.DictWriter(file, fieldnames=with_former_keys(keys), lineterminator="\n")
     writer.writeheader()
     for row in rows:
         cells = _plain(row).items()
@@ -101,7 +102,10 @@ def _write_csv(file: TextIO, keys: Iterable[str], rows: Iterable[Mapping[str, An
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: value.isoformat() if isinstance(value, datetime) else value
-        for key, value in row.items()
-    }
+    """A row as JSON and CSV have it; what was renamed is there under its former name, too."""
+    return with_former_names(
+        {
+            key: value.isoformat() if isinstance(value, datetime) else value
+            for key, value in row.items()
+        }
+    )

@@ -33,7 +33,7 @@ def status(as_json: AsJson = False) -> None:
         profile = database.endpoints.profile.name
     if as_json:
         document = _document(companies, held_because)
-        shown_live = {"live": {"is_on": is_on, **asdict(live)}}
+        shown_live = {"synchronous": {"is_on": is_on, **asdict(live)}}
         shown_live["abandoned"] = asdict(given_up)
         document["server_profile"] = profile
         print_json(document | shown_live | under_way.document() | stopped.document())
@@ -97,11 +97,12 @@ def savings(companies: Sequence[CompanyStatistics]) -> str:
     """One sentence on the money."""
     sums = in_all(companies)
     unknown = of_unpriced(sums.unpriced) if sums.unpriced else ""
-    if not sums.live_cost_eur:
+    if not sums.synchronous_cost_eur:
         return unknown or "Nothing has been spent yet."
+    full = sums.synchronous_cost_eur
     known = (
         f"Spent {euros(sums.cost_eur)} EUR; at the full price it would have been "
-        f"{euros(sums.live_cost_eur)} EUR ({1 - sums.cost_eur / sums.live_cost_eur:.0%} saved)."
+        f"{euros(full)} EUR ({1 - sums.cost_eur / full:.0%} saved)."
     )
     return f"{known} {unknown}".rstrip()
 
@@ -137,7 +138,7 @@ def _document(
 
 
 def _with_savings(numbers: dict[str, float]) -> dict[str, float]:
-    return {**numbers, "saved_eur": numbers["live_cost_eur"] - numbers["cost_eur"]}
+    return {**numbers, "saved_eur": numbers["synchronous_cost_eur"] - numbers["cost_eur"]}
 
 
 def _show_companies(
@@ -167,7 +168,7 @@ _COMPANY: Column[CompanyStatistics] = Column("Company", _name)
 _MONEY: Sequence[Column[CompanyStatistics]] = (
     number("Tokens", lambda one: count(one.prompt_tokens + one.completion_tokens)),
     number("EUR", lambda one: cost(one.cost_eur, one.unpriced)),
-    number("Saved\nEUR", lambda one: cost(one.live_cost_eur - one.cost_eur, one.unpriced)),
+    number("Saved\nEUR", lambda one: cost(one.synchronous_cost_eur - one.cost_eur, one.unpriced)),
 )
 _BUCKETS: Sequence[Column[CompanyStatistics]] = (
     _COMPANY,

@@ -58,7 +58,7 @@ class Stoppages:
         """The same for `--json`."""
         return {
             "breakers": self.breakers,
-            "resting_models": self.models,
+            "models_in_cooldown": self.models,
             "schedule_pause": self.schedule,
             "livedash_acts": self.acts,
         }
@@ -137,7 +137,7 @@ def _of_act(act: Act) -> str:
         "unknown": "has reset",
     }[act.timer]
     who = "Somebody" if act.timer == "unknown" else f"LiveDash's {act.timer} timer"
-    twice = ", which was bought here, too" if act.is_double else ""
+    twice = ", which was bought here, too" if act.is_duplicate else ""
     back = "" if act.is_purchase else "; it is back where it was"
     return f"{who} {did} request {act.request_id}{of_company}{twice}{back}."
 

@@ -127,7 +127,7 @@ def _require_known(store: SynchronousRequests, criteria: Criteria) -> None:
     if state == "PROCESSING_FAILED":
         raise BatchAssetsError(
             f"{which} failed through LiveDash itself: let it wait with "
-            "`batch-assets dead-letters requeue ID --foreign` first."
+            "`batch-assets dead-letters requeue ID --external` first."
         )
     raise BatchAssetsError(f"{which} cannot be sent synchronously: it is {state}.")
 
@@ -154,7 +154,9 @@ def _show(offer: Offer) -> None:
 
 def _end_dry(offer: Offer, policy: SynchronousPolicy, *, as_json: bool) -> None:
     if as_json:
-        print_json({"would_ask": offer.quotes, "live_is_on": policy.is_on, **_document(offer)})
+        print_json(
+            {"would_ask": offer.quotes, "synchronous_is_on": policy.is_on, **_document(offer)}
+        )
     elif not policy.is_on:
         console().say(
             "Synchronous requests are off (BATCH_SYNCHRONOUS_RETRIES): nothing can be asked for "

@@ -129,7 +129,7 @@ class EndedBatch:
     """Those of them that have an answer."""
     returned: int = 0
     """Its rows of which it was read before that they never ran."""
-    looks: int = 0
+    polls: int = 0
     """How often it was put down since it could not be read to its end."""
     incomplete_seconds: float | None = None
     """Since it was read first and something of it was missing; `None`: that was not so yet."""
@@ -231,7 +231,7 @@ class Written:
     """Of the prompt tokens those that the server had in its cache."""
     reasoning_tokens: int = 0
     """Of the completion tokens those that are not in the answer."""
-    live_cost_eur: float = 0.0
+    synchronous_cost_eur: float = 0.0
     unpriced: int = 0
     """Paid answers whose cost is not known: it is in none of the sums."""
     failed_cost_eur: float = 0.0
@@ -261,7 +261,7 @@ class Written:
             cost_eur=self.cost_eur + other.cost_eur,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
-            live_cost_eur=self.live_cost_eur + other.live_cost_eur,
+            synchronous_cost_eur=self.synchronous_cost_eur + other.synchronous_cost_eur,
             unpriced=self.unpriced + other.unpriced,
             failed_cost_eur=self.failed_cost_eur + other.failed_cost_eur,
             discarded_cost_eur=self.discarded_cost_eur + other.discarded_cost_eur,
@@ -298,7 +298,7 @@ class SynchronousBatch:
             requests=self.requests,
             model=self.model,
             openai_batch_id=f"live:{self.id}",
-            server_status="live",
+            server_status="synchronous",
             server_errors=(),
             server_answered=0,
             ended_seconds=0.0,

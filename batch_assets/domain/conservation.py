@@ -76,7 +76,7 @@ MEANINGS: Final[Mapping[Violation, Meaning]] = {
     Violation.FAILED_WITHOUT_ENTRY: Meaning(
         True,
         "The request failed in a batch of ours and is neither to be retried nor a dead letter.",
-        "Send it again with `batch-assets dead-letters requeue ID --foreign`, and report it.",
+        "Send it again with `batch-assets dead-letters requeue ID --external`, and report it.",
     ),
     Violation.RETRY_AND_DEAD: Meaning(
         True,

@@ -30,7 +30,7 @@ class Act:
     batch_id: str | None
     """LiveDash's batch; for a request that was reset the batch of ours that it was in."""
     is_purchase: bool
-    is_double: bool
+    is_duplicate: bool
     """We have bought the same, too."""
     noticed_at: datetime
 

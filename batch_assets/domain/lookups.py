@@ -54,7 +54,7 @@ class BatchRecord:
     completion_tokens: int
     estimated_cost_eur: float
     cost_eur: float
-    live_cost_eur: float
+    synchronous_cost_eur: float
     unpriced: int
     """Answers whose cost is not known, and not in these."""
     run_id: str
@@ -66,7 +66,7 @@ class BatchRecord:
     cancelled_at: datetime | None
     """When it was cancelled from here for the first time."""
     ended_at: datetime | None
-    settled_at: datetime | None
+    finalized_at: datetime | None
     released_at: datetime | None
     abandoned_at: datetime | None
     """When an operator has given it up; what it still brings is read."""
@@ -104,7 +104,7 @@ class CompanyStatistics:
     prompt_tokens: int
     completion_tokens: int
     cost_eur: float
-    live_cost_eur: float
+    synchronous_cost_eur: float
     unpriced: int
     """Answers that were paid for and whose cost is not known."""
 
@@ -225,7 +225,7 @@ class Requeued:
 
     requeued: int = 0
     """Dead letters that wait again."""
-    foreign: int = 0
+    external: int = 0
     """Requests that had failed through LiveDash itself, and wait again."""
     hastened: int = 0
     """Requests that had a retry date: it is now, so that the next run lets them wait again."""

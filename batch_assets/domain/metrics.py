@@ -55,7 +55,7 @@ class Throughput:
 
     submitted_batches: int = _count("Batches that the server took")
     submitted_requests: int = _count("Requests in them")
-    settled_batches: int = _count("Batches whose results were read to their end")
+    finalized_batches: int = _count("Batches whose results were read to their end")
     failed_batches: int = _count("Those of them that the server had refused or failed whole")
     completed_requests: int = _count("Requests whose analysis was written")
     shared_requests: int = _count("Requests that got the answer of one that asked the same")
@@ -108,7 +108,7 @@ class Money:
     completion_tokens: int = _count("Tokens of the answers")
     reasoning_tokens: int = _count("Those of them that were spent on reasoning")
     cost_eur: float = _amount("What the answers cost")
-    live_cost_eur: float = _amount("What synchronous requests would have cost")
+    synchronous_cost_eur: float = _amount("What synchronous requests would have cost")
     saved_eur: float = _amount("The difference")
     unpriced_answers: int = _count(
         "Answers whose cost is not known, and in no sum: no price list has their model"
@@ -126,7 +126,9 @@ class Money:
     wasted_abandoned_eur: float = _amount(
         "Answers of batches that were given up, whose requests are bought again; not in cost_eur"
     )
-    live_requests: int = _count("Requests that the run sent synchronously, at the full price")
+    synchronous_requests: int = _count(
+        "Requests that the run sent synchronously, at the full price"
+    )
     day_cost_eur: float | None = _unknown(
         "Cost of the batches read to their end since midnight UTC, of what is read of others, and "
         "of what abandoned ones have wasted since"
@@ -151,8 +153,8 @@ class Reliability:
     returned_requests: int = _count(
         "Requests that got no answer, or whose batch was never made: they wait again, unpaid"
     )
-    expired_batches: int = _count("Settled batches that the server had not finished in time")
-    cancelled_batches: int = _count("Settled batches that were cancelled")
+    expired_batches: int = _count("Finalized batches that the server had not finished in time")
+    cancelled_batches: int = _count("Finalized batches that were cancelled")
     recovered_submissions: int = _count("Interrupted submissions: adopted, or proved absent")
     incomplete_batches: int = _count(
         "Ended batches of which the server has more than it shows: they are looked at again"
@@ -166,7 +168,7 @@ class Reliability:
     )
     refused_rows: int = _count("Result lines that belong to no open row of their batch")
     open_breakers: int | None = _unknown("API operations that are not called, or only on trial")
-    resting_models: int | None = _unknown("Models of which nothing is sent for a while")
+    models_in_cooldown: int | None = _unknown("Models of which nothing is sent for a while")
     failed_companies: int = _count("Companies whose work the run had to leave out")
 
 

@@ -39,7 +39,7 @@ class Candidate:
     content_bytes: int
     bisection_group: str | None = None
     """The bisection group that it goes with: it has a batch of its own."""
-    suspect_of: str | None = None
+    root_batch_id: str | None = None
     """The refused batch with which the suspicion began."""
     leader_id: str | None = None
     """The open request that asks the same: this one is not sent, and shares its answer."""
@@ -97,7 +97,7 @@ class Quota:
     cost_eur: dict[str, float | None] = field(default_factory=dict)
     model_tokens: dict[str, int] = field(default_factory=dict)
     """Prompt tokens that may still be enqueued, for each model that has been looked up."""
-    cooling_models: dict[str, str] = field(default_factory=dict)
+    models_in_cooldown: dict[str, str] = field(default_factory=dict)
     """Models of which nothing more may be sent now, with the reason; packing adds to them."""
 
     def take(self, model: str, estimate: "Estimate") -> None:
@@ -151,12 +151,12 @@ class Estimate:
 class Draft:
     """A batch that is about to be claimed: requests of one company and one model, oldest first.
 
-    Of bisection groups, only one, and `suspect_of` is the batch with which that began.
+    Of bisection groups, only one, and `root_batch_id` is the batch with which that began.
     """
 
     company_id: str
     model: str
-    suspect_of: str | None = None
+    root_batch_id: str | None = None
     bisection_group: str | None = None
     candidates: list[Candidate] = field(default_factory=list)
     bytes: int = 0
@@ -210,7 +210,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing
             draft = Draft(
                 candidate.company_id,
                 candidate.model,
-                candidate.suspect_of,
+                candidate.root_batch_id,
                 candidate.bisection_group,
             )
             drafts[together] = draft
@@ -268,12 +268,12 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
 
 def _hold(candidate: Candidate, size: Estimate, terms: Terms, quota: Quota) -> str | None:
     """Why a request has to wait although it could be sent, or `None`."""
-    if candidate.model not in quota.cooling_models:
+    if candidate.model not in quota.models_in_cooldown:
         reason = _why_cooling(candidate.model, size, terms, quota)
         if reason is not None:
-            quota.cooling_models[candidate.model] = reason
-    if candidate.model in quota.cooling_models:
-        return held_by_cooldown(candidate.model, quota.cooling_models[candidate.model])
+            quota.models_in_cooldown[candidate.model] = reason
+    if candidate.model in quota.models_in_cooldown:
+        return held_by_cooldown(candidate.model, quota.models_in_cooldown[candidate.model])
     if any(left is not None and left < 1 for left in quota.requests.values()):
         return CAP_ON_REQUESTS
     cost = size.cost_eur or 0.0

@@ -63,7 +63,7 @@ class Tried:
 
     attempts: int = 0
     """Failures that count."""
-    rests: int = 0
+    uncounted: int = 0
     """Failures that do not."""
     waited_seconds: float = 0.0
     """Since the first of those."""
@@ -188,7 +188,7 @@ class Policy:
         never_again = failure.kind in {FailureKind.PERMANENT, FailureKind.INDETERMINATE}
         if never_again or attempts >= self.max_attempts:
             return FailureVerdict(failure, counted, attempts, None)
-        failures = attempts + before.rests + int(not counted)
+        failures = attempts + before.uncounted + int(not counted)
         return FailureVerdict(
             failure, counted, attempts, self.retry_delay_seconds(failures, jitter)
         )

@@ -73,13 +73,13 @@ class TurnaroundReport:
 
 @dataclass(frozen=True, slots=True)
 class DayCost:
-    """What one day's settled batches of a company, or of all smaller ones together, have cost."""
+    """What one day's finalized batches of a company, or of all smaller ones together, have cost."""
 
     day: date
     company: str | None
     """`None` for those that are not among the companies that cost most."""
     cost_eur: float
-    live_cost_eur: float
+    synchronous_cost_eur: float
     unpriced: int = 0
     """Answers whose cost is not known, and not in these."""
 
@@ -96,9 +96,9 @@ class CostReport:
         return sum(day.cost_eur for day in self.days)
 
     @property
-    def live_cost_eur(self) -> float:
+    def synchronous_cost_eur(self) -> float:
         """What synchronous requests would have cost, in all."""
-        return sum(day.live_cost_eur for day in self.days)
+        return sum(day.synchronous_cost_eur for day in self.days)
 
     @property
     def unpriced(self) -> int:

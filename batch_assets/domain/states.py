@@ -57,7 +57,7 @@ class BatchState(StrEnum):
     UPLOADED = "uploaded"
     SUBMITTED = "submitted"
     ENDED = "ended"
-    SETTLED = "settled"
+    FINALIZED = "finalized"
     RELEASED = "released"
 
 
@@ -139,7 +139,7 @@ REQUEST_MOVES: tuple[Move, ...] = (
         "an operator asked for it to be sent synchronously, and another one asks the same",
     ),
     Move(Bucket.DEAD, Bucket.WAITING, "operator", "requeued, with all its tries again"),
-    Move(Bucket.FAILED_ELSEWHERE, Bucket.WAITING, "operator", "requeued with --foreign"),
+    Move(Bucket.FAILED_ELSEWHERE, Bucket.WAITING, "operator", "requeued with --external"),
 )
 
 BATCH_MOVES: tuple[Move, ...] = (
@@ -167,7 +167,10 @@ BATCH_MOVES: tuple[Move, ...] = (
         "the server says that it ended, or an operator gives it up: unknown to it, or never ending",
     ),
     Move(
-        BatchState.ENDED, BatchState.SETTLED, "ingest, synchronous", "every row has left the batch"
+        BatchState.ENDED,
+        BatchState.FINALIZED,
+        "ingest, synchronous",
+        "every row has left the batch",
     ),
 )
 

@@ -40,7 +40,7 @@ def conservation_evaluation(
         passed=adds_up and not violations,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description=_sentence(violations, adds_up=adds_up),
-        entries={**numbers, "misfits": _violations_table(violations)},
+        entries={**numbers, "violations": _violations_table(violations)},
     )
 
 

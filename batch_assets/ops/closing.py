@@ -183,8 +183,8 @@ def _evaluated(
         {
             "raised": ", ".join(raised) or "none",
             "changed_alerts": len(report.changed),
-            "told_alerts": report.delivered,
-            "untold_alerts": report.pending,
+            "delivered_alerts": report.delivered,
+            "pending_alerts": report.pending,
         },
     )
     return raised

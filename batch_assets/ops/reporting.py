@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from batch_assets.domain.former_names import with_former_names
 from batch_assets.domain.logs import guarded
 from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.wording import escaped
@@ -182,8 +183,11 @@ def who(context: dg.OpExecutionContext) -> str:
 
 
 def shown(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata in which every text, in cells and documents too, is one line that steers nothing."""
-    return {name: _shown(value) for name, value in entries.items()}
+    """Metadata in which every text, in cells and documents too, is one line that steers nothing.
+
+    What was renamed is there under its former name, too.
+    """
+    return with_former_names({name: _shown(value) for name, value in entries.items()})
 
 
 def _shown(value: Any) -> Any:

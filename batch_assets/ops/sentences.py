@@ -54,12 +54,12 @@ def of_reading(report: IngestReport, late: AbandonedReport) -> str:
 
 
 def _of_reading(report: IngestReport) -> str:
-    if not (report.settled or report.postponed):
+    if not (report.finalized or report.postponed):
         return "No ended batch waits to be read."
-    batches = plural(report.settled, "batch", "batches")
+    batches = plural(report.finalized, "batch", "batches")
     said = [f"Read {batches} to the end: {_rows(report.rows, report.failures)}."]
     if report.rows.cost_eur:
-        saved = report.rows.live_cost_eur - report.rows.cost_eur
+        saved = report.rows.synchronous_cost_eur - report.rows.cost_eur
         said.append(f"They cost {report.rows.cost_eur:.4f} EUR, {saved:.4f} less than live.")
     if report.rows.unpriced:
         said.append(of_unpriced(report.rows.unpriced))
@@ -176,8 +176,8 @@ def _of_recovering(recovered: RecoverReport) -> Sequence[str]:
     if recovered.earlier.orphaned_requests:
         requests = plural(recovered.earlier.orphaned_requests, "request")
         said.append(f"What it had put off goes on here: {requests}.")
-    if recovered.foreign:
-        said.append(f"Newly watched batches of LiveDash: {recovered.foreign:,}.")
+    if recovered.external:
+        said.append(f"Newly watched batches of LiveDash: {recovered.external:,}.")
     return said
 
 

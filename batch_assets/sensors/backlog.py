@@ -96,7 +96,7 @@ def _nothing(found: NewlyDue) -> str:
     if found.next_due_at is not None:
         said += f", the next is due by its age at {clock_time(found.next_due_at)}"
     if found.cooling_until is not None:
-        models = ", ".join(found.cooling_models)
+        models = ", ".join(found.models_in_cooldown)
         until = clock_time(found.cooling_until)
         said += f"; requests for {models} are in cooldown until {until} at most"
     return f"{said}."

@@ -1,8 +1,8 @@
 """The cooldown after failed runs: kept here, decided in `ticks.starting`, and ended by a trial run.
 
 The cooldown holds for each schedule and sensor the moment that Dagster has the last failure; this
-sensor keeps it where people outside Dagster see it (`batch_assets.scheduler_pause`), starts the one
-run that tries whether it is over, and takes it away after a run that succeeded.
+sensor keeps it where people outside Dagster see it (`batch_assets.schedule_cooldown`), starts the
+one run that tries whether it is over, and takes it away after a run that succeeded.
 
 The cursor is what was kept last: one line of text. The run key is the failed run's id, so that each
 failure is tried again by one run and no more.

@@ -159,7 +159,7 @@ class _Judging:
 
     def forget(self, one: ReadBatch) -> None:
         """Have a batch read again from its start whose answers LiveDash's database refuses."""
-        if one.batch.looks:
+        if one.batch.polls:
             self._judged.looks.append(NextLook(one.batch.lease, 0.0, False, None, None))
 
     def _is_over(self, batch: EndedBatch) -> bool:
@@ -209,7 +209,7 @@ class _Judging:
         self._judged.looks.append(
             NextLook(
                 batch.lease,
-                self._pipeline.policy.look_again_seconds(batch.looks),
+                self._pipeline.policy.look_again_seconds(batch.polls),
                 is_incomplete,
                 output_bytes=received[False],
                 error_bytes=received[True],

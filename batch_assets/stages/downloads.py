@@ -92,7 +92,7 @@ def _first_done(waiting: list[Future[Fetched]]) -> Fetched:
 
 def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
     before = batch
-    if batch.looks:
+    if batch.polls:
         try:
             batch = batch.as_now(api.retrieve(batch.openai_batch_id))
         except ApiError as error:
@@ -122,7 +122,7 @@ def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:
         tuple(files),
         missing,
         stopped_by,
-        is_known=batch.looks > 0,
+        is_known=batch.polls > 0,
         has_changed=batch != before,
     )
 

@@ -191,8 +191,8 @@ class _Reading:
         leases = [one.lease for one in finished.values() if one.id not in self._writer.unwritten]
         returned = self._pipeline.queries.finalize(leases)
         self._report.rows.returned += sum(returned.values())
-        self._report.settled += len(returned)
+        self._report.finalized += len(returned)
         finalized = [batch for batch in finished.values() if batch.id in returned]
-        self._report.settled_as.update(batch.server_status for batch in finalized)
+        self._report.finalized_as.update(batch.server_status for batch in finalized)
         self._report.add_read(finalized)
         return set(returned)

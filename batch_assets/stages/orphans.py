@@ -44,7 +44,7 @@ class OrphanReport:
     duplicates: int = 0
     """Second batches of one intent, or batches of an intent that was given up."""
     duplicates_cancelled: int = 0
-    strays_deleted: int = 0
+    orphans_deleted: int = 0
     """Files that no batch needs."""
     unknown: int = 0
     """Batches and files with an id that this database does not know; left alone."""
@@ -213,7 +213,7 @@ class _Clearing:
         except ApiError as error:
             self._limited_log.warning("File %s is left behind: %s", file_id, error)
         else:
-            self._report.strays_deleted += deleted
+            self._report.orphans_deleted += deleted
 
 
 @within_budget

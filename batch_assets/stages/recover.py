@@ -54,7 +54,7 @@ class RecoverReport:
     released_requests: int = 0
     files_deleted: int = 0
     """Input files of absent batches."""
-    foreign: int = 0
+    external: int = 0
     """Batches that LiveDash itself has in flight, newly watched."""
     earlier: Adopted = field(default_factory=Adopted)
     """What an earlier installation, whose schema was lost, had left half-made."""
@@ -74,7 +74,7 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
     snapshot = pipeline.snapshot
     report = pipeline.reports.note(RecoverReport())
     if snapshot.has_unwatched:
-        report.foreign = pipeline.queries.adopt_external()
+        report.external = pipeline.queries.adopt_external()
     has_work = snapshot.has_unresolved or snapshot.has_anchor or snapshot.has_earlier_installation
     if not (has_work and may_touch(pipeline)):
         return report

@@ -30,9 +30,9 @@ _NO_SESSION = Failure(FailureKind.PERMANENT, "session_deleted", "The session was
 class IngestReport:
     """What one run read and wrote."""
 
-    settled: int = 0
+    finalized: int = 0
     """Batches that are finished."""
-    settled_as: Counter[str] = field(default_factory=Counter)
+    finalized_as: Counter[str] = field(default_factory=Counter)
     """The same, by the server's last word."""
     postponed: int = 0
     """Batches that could not be read to their end; a later run reads them again."""
@@ -59,7 +59,7 @@ class IngestReport:
                     openai_batch_id=batch.openai_batch_id,
                     company=batch.company or batch.company_id,
                     requests=batch.requests,
-                    state=f"settled, {batch.server_status}",
+                    state=f"finalized, {batch.server_status}",
                     sent_by_run=batch.run_id,
                 )
             )

@@ -28,31 +28,31 @@ from batch_assets.store.synchronous_requests import Choice
 class SynchronousReport:
     """What one run sent synchronously."""
 
-    live_batches: int = 0
-    live_calls: int = 0
-    live_completed: int = 0
-    live_failed: int = 0
+    synchronous_batches: int = 0
+    synchronous_calls: int = 0
+    synchronous_completed: int = 0
+    synchronous_failed: int = 0
     """Requests that were refused or whose answer is of no use."""
-    live_unknown: int = 0
+    synchronous_unknown: int = 0
     """Those of them of which nobody knows what became of the call."""
-    live_returned: int = 0
+    synchronous_returned: int = 0
     """Claimed and not called: they wait for a batch."""
-    live_cost_eur: float = 0.0
-    live_held: Counter[str] = field(default_factory=Counter)
+    synchronous_cost_eur: float = 0.0
+    synchronous_held: Counter[str] = field(default_factory=Counter)
     """Requests that a budget or a cap held back, by reason."""
-    live_held_because: str = ""
+    synchronous_held_because: str = ""
     """Why nothing at all was sent although there may be something to send."""
 
     def add(self, caller: SynchronousCaller) -> None:
         """Count what a caller has done."""
         rows = caller.ingested.rows
-        self.live_batches += caller.batches
-        self.live_calls += caller.calls
-        self.live_completed += rows.completed
-        self.live_failed += rows.retry + rows.dead
-        self.live_unknown += caller.ingested.failures[INDETERMINATE]
-        self.live_returned += rows.returned
-        self.live_cost_eur += rows.cost_eur
+        self.synchronous_batches += caller.batches
+        self.synchronous_calls += caller.calls
+        self.synchronous_completed += rows.completed
+        self.synchronous_failed += rows.retry + rows.dead
+        self.synchronous_unknown += caller.ingested.failures[INDETERMINATE]
+        self.synchronous_returned += rows.returned
+        self.synchronous_cost_eur += rows.cost_eur
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousRe
     snapshot = pipeline.snapshot
     why_not = snapshot.installation.hold_reason or synchronous_held_by(snapshot.breakers)
     if why_not is not None:
-        report.live_held_because = why_not
+        report.synchronous_held_because = why_not
         return
     answered = pipeline.reports.note(SynchronousRows())
     terms = synchronous_terms(pipeline)
@@ -85,7 +85,7 @@ def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousRe
     is_over = False
     while not (is_over or budget.is_spent):
         claim = pipeline.synchronous_batches.claim(terms, holder, spent)
-        report.live_held = Counter(claim.held)
+        report.synchronous_held = Counter(claim.held)
         if not claim.batches:
             break
         requests = sum(batch.requests for batch in claim.batches)

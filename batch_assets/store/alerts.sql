@@ -61,7 +61,7 @@ SELECT
     ) AS new_dead_letters,
     coalesce(
         (
-            SELECT p.failed_runs FROM batch_assets.scheduler_pause AS p WHERE p.until IS NOT NULL
+            SELECT p.failed_runs FROM batch_assets.schedule_cooldown AS p WHERE p.until IS NOT NULL
         ),
         0
     ) AS paused_after_failed_runs,
@@ -90,7 +90,7 @@ SELECT
         SELECT count(*)
         FROM batch_assets.livedash_act AS a
         WHERE a.noticed_at > statement_timestamp() - make_interval(secs => :livedash_seconds)
-            AND a.is_double
+            AND a.is_duplicate
     ) AS bought_twice,
     (
         SELECT json_agg(json_build_object(
@@ -181,17 +181,17 @@ WITH behind AS (
             CAST(sum(b.failed + b.completed) AS float8) AS answered
         FROM batch_assets.batch AS b
         WHERE 'error_rate' = ANY(CAST(:alerts AS text[]))
-            AND b.settled_at > statement_timestamp() - make_interval(secs => :window_seconds)
+            AND b.finalized_at > statement_timestamp() - make_interval(secs => :window_seconds)
         GROUP BY b.company_id
     ) AS f
     WHERE f.failed > 0
     UNION ALL
     SELECT
         'failed_batch', b.company_id, b.id, b.server_errors[1], NULL, NULL,
-        CAST(extract(epoch FROM b.settled_at) AS float8)
+        CAST(extract(epoch FROM b.finalized_at) AS float8)
     FROM batch_assets.batch AS b
     WHERE 'failed_batch' = ANY(CAST(:alerts AS text[]))
-        AND b.settled_at > statement_timestamp() - make_interval(secs => :window_seconds)
+        AND b.finalized_at > statement_timestamp() - make_interval(secs => :window_seconds)
         AND b.server_status = 'failed'
     UNION ALL
     SELECT 'batch_age', o.company_id, o.id, o.openai_batch_id, o.age, NULL, o.age
@@ -223,7 +223,7 @@ WITH behind AS (
         SELECT b.company_id, sum(b.cost_eur) AS cost_eur
         FROM batch_assets.batch AS b
         WHERE 'cost_above_budget' = ANY(CAST(:alerts AS text[]))
-            AND b.settled_at
+            AND b.finalized_at
                 >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
         GROUP BY b.company_id
     ) AS c
@@ -264,8 +264,8 @@ WITH behind AS (
     UNION ALL
     SELECT
         'livedash_timers', a.company_id, coalesce(a.request_id, a.batch_id), a.timer,
-        CAST(CAST(a.is_double AS integer) AS float8), NULL,
-        CAST(a.is_double AS integer) * 1e12 + CAST(extract(epoch FROM a.noticed_at) AS float8)
+        CAST(CAST(a.is_duplicate AS integer) AS float8), NULL,
+        CAST(a.is_duplicate AS integer) * 1e12 + CAST(extract(epoch FROM a.noticed_at) AS float8)
     FROM batch_assets.livedash_act AS a
     WHERE 'livedash_timers' = ANY(CAST(:alerts AS text[]))
         AND a.noticed_at > statement_timestamp() - make_interval(secs => :window_seconds)

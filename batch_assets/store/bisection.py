@@ -101,7 +101,7 @@ class Bisection(EngineQueries):
         Rows that are suspected for certain are left as they are if more than `most` groups of such
         would then be made of the batch with which all began. Of a batch that is missing in the
         answer the lease was lost. All is one transaction, and doing it again before the batches
-        are settled changes nothing.
+        are finalized changes nothing.
         """
         with self.engine.begin() as connection:
             connection.execute(SQL["one_split_at_a_time"])

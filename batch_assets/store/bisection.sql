@@ -1,6 +1,6 @@
 -- name: one_split_at_a_time
 -- Two groups of one refused batch could otherwise both take its last submissions.
-SELECT pg_advisory_xact_lock(hashtextextended('batch_assets.suspects', 0))
+SELECT pg_advisory_xact_lock(hashtextextended('batch_assets.bisection', 0))
 
 -- name: refused_rows
 -- The rows of refused batches in the order of their input files. A row's line is known where the upload
@@ -28,18 +28,18 @@ ORDER BY a.batch_id, a.position, a.request_id
 -- Before its lines are checked a batch is not taken.
 SELECT
     b.id AS batch_id,
-    b.lot AS bisection_group,
+    b.bisection_group,
     r.was_split AS is_suspected,
     coalesce(o.is_parted, false) AS is_parted,
     coalesce(o.was_taken, false) AS was_taken
 FROM unnest((SELECT CAST(:batch_ids AS text[]))) AS g (id)
 JOIN batch_assets.batch AS b ON b.id = g.id
-JOIN batch_assets.batch AS r ON r.id = coalesce(split_part(b.lot, '.', 1), b.id)
+JOIN batch_assets.batch AS r ON r.id = coalesce(split_part(b.bisection_group, '.', 1), b.id)
 LEFT JOIN LATERAL (
     SELECT
         bool_or(
-            t.suspect_of = b.suspect_of
-            AND t.lot = left(b.lot, -1) || CASE right(b.lot, 1) WHEN '1' THEN '2' ELSE '1' END
+            t.root_batch_id = b.root_batch_id
+            AND t.bisection_group = left(b.bisection_group, -1) || CASE right(b.bisection_group, 1) WHEN '1' THEN '2' ELSE '1' END
         ) AS is_parted,
         bool_or(coalesce(t.ended_at, t.server_status_since) <= b.submitted_at) AS was_taken
     FROM batch_assets.batch AS t
@@ -55,7 +55,7 @@ LEFT JOIN LATERAL (
 ) AS o ON true
 
 -- name: hold
-SELECT b.id, coalesce(b.suspect_of, b.id) AS root_batch_id
+SELECT b.id, coalesce(b.root_batch_id, b.id) AS root_batch_id
 FROM unnest(
     (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
 ) AS g (id, fence)
@@ -66,7 +66,7 @@ FOR UPDATE OF b
 
 -- name: forget_gone
 -- What no longer waits is nobody's suspect: deleted with its session, or moved by LiveDash.
-DELETE FROM batch_assets.suspect AS q
+DELETE FROM batch_assets.bisection_request AS q
 WHERE NOT EXISTS (
     SELECT
     FROM public."AIProcessingRequest" AS r
@@ -77,27 +77,27 @@ WHERE NOT EXISTS (
 -- name: submissions
 -- Two for each group that was split further. What is split now does not count: a crash may have left it
 -- so, and it is made anew.
-SELECT b.suspect_of AS root_batch_id, 2 * count(*) AS submissions
+SELECT b.root_batch_id, 2 * count(*) AS submissions
 FROM batch_assets.batch AS b
-WHERE b.suspect_of = ANY(CAST(:root_batch_ids AS text[]))
+WHERE b.root_batch_id = ANY(CAST(:root_batch_ids AS text[]))
     AND b.id <> ALL(CAST(:batch_ids AS text[]))
     AND b.was_split
-GROUP BY b.suspect_of
+GROUP BY b.root_batch_id
 
 -- name: suspect
-INSERT INTO batch_assets.suspect (request_id, company_id, lot, root_batch_id)
-SELECT g.request_id, b.company_id, g.lot, coalesce(b.suspect_of, b.id)
+INSERT INTO batch_assets.bisection_request (request_id, company_id, bisection_group, root_batch_id)
+SELECT g.request_id, b.company_id, g.bisection_group, coalesce(b.root_batch_id, b.id)
 FROM unnest(
     (SELECT CAST(:request_ids AS text[])),
     (SELECT CAST(:groups AS text[])),
     (SELECT CAST(:of_batches AS text[]))
-) AS g (request_id, lot, batch_id)
+) AS g (request_id, bisection_group, batch_id)
 JOIN batch_assets.batch AS b ON b.id = g.batch_id
 ON CONFLICT (request_id) DO UPDATE
 SET company_id = excluded.company_id,
-    lot = excluded.lot,
+    bisection_group = excluded.bisection_group,
     root_batch_id = excluded.root_batch_id,
-    suspected_at = excluded.suspected_at
+    refused_at = excluded.refused_at
 
 -- name: note_split
 UPDATE batch_assets.batch AS b
@@ -114,7 +114,7 @@ SELECT EXISTS (
     CROSS JOIN LATERAL (
         SELECT min(p.ended_at) AS since
         FROM batch_assets.attempt AS p
-        WHERE p.request_id = a.request_id AND p.failure_kind = 'capacity' AND NOT p.forgiven
+        WHERE p.request_id = a.request_id AND p.failure_kind = 'capacity' AND NOT p.requeued
     ) AS f
     CROSS JOIN LATERAL (
         SELECT

@@ -41,7 +41,7 @@ class Quotas:
             for company_id, (requests, cost) in today.items()
         }
         self._enqueued: Counter[str] = Counter(used.enqueued)
-        self.cooling_models: dict[str, str] = used.cooling
+        self.models_in_cooldown: dict[str, str] = used.cooling
         """Models in a cooldown, with the reason; more of them as allowances are used up."""
 
     def of(self, company_id: str, models: Iterable[str]) -> Quota:
@@ -55,12 +55,12 @@ class Quotas:
                 model: self._policy.token_allowance(model) - self._enqueued[model]
                 for model in models
             },
-            cooling_models=dict(self.cooling_models),
+            models_in_cooldown=dict(self.models_in_cooldown),
         )
 
     def take(self, drafts: Sequence[Draft], quota: Quota) -> None:
         """Count drafts that are about to be claimed, and models that `quota` has no more of."""
-        self.cooling_models.update(quota.cooling_models)
+        self.models_in_cooldown.update(quota.models_in_cooldown)
         for draft in drafts:
             more = total([draft])
             self._run += more
@@ -83,7 +83,7 @@ def quota_within(
     day: Spent,
     company: Spent,
     model_tokens: dict[str, int],
-    cooling_models: dict[str, str],
+    models_in_cooldown: dict[str, str],
 ) -> Quota:
     """The quota that the caps leave after what the run, the day and the company have spent."""
     return Quota(
@@ -98,7 +98,7 @@ def quota_within(
             "company": _left(caps.company_day_cost_eur, company.cost_eur),
         },
         model_tokens=model_tokens,
-        cooling_models=cooling_models,
+        models_in_cooldown=models_in_cooldown,
     )
 
 

@@ -35,6 +35,6 @@ SELECT
     ) AS enqueued,
     (
         SELECT coalesce(json_object_agg(p.model, p.reason), '{}')
-        FROM batch_assets.model_pause AS p
+        FROM batch_assets.model_cooldown AS p
         WHERE p.until > clock_timestamp()
     ) AS cooling

@@ -30,7 +30,7 @@ WITH span AS MATERIALIZED (
         b.id, b.kind, b.company_id, b.installation_id, b.state, b.requests, b.completed, b.failed,
         b.returned, b.discarded
     FROM batch_assets.batch AS b
-    WHERE b.settled_at >= (SELECT span.since FROM span)
+    WHERE b.finalized_at >= (SELECT span.since FROM span)
     UNION ALL
     SELECT
         b.id, b.kind, b.company_id, b.installation_id, b.state, b.requests, b.completed, b.failed,
@@ -127,14 +127,14 @@ WITH span AS MATERIALIZED (
     FROM paired AS p
     WHERE p.id IS NULL
         AND p.is_ours
-        AND p.state NOT IN ('settled', 'released')
+        AND p.state NOT IN ('finalized', 'released')
         AND coalesce(
             (SELECT true FROM public."AIProcessingRequest" AS r WHERE r.id = p.request_id), false
         )
     UNION ALL
     SELECT 'open_in_finished_batch', p.request_id
     FROM paired AS p
-    WHERE p.state IN ('settled', 'released')
+    WHERE p.state IN ('finalized', 'released')
     UNION ALL
     SELECT 'of_another_company', p.id
     FROM paired AS p
@@ -170,7 +170,7 @@ WITH span AS MATERIALIZED (
     UNION ALL
     SELECT 'answered_uncalled', t.request_id
     FROM tried AS t
-    WHERE t.kind = 'live' AND t.outcome IN ('completed', 'failed', 'discarded') AND t.called_at IS NULL
+    WHERE t.kind = 'synchronous' AND t.outcome IN ('completed', 'failed', 'discarded') AND t.called_at IS NULL
     UNION ALL
     SELECT 'retry_and_dead', f.request_id
     FROM batch_assets.retry AS f
@@ -231,7 +231,7 @@ WITH span AS MATERIALIZED (
         WHERE r.id = d.request_id
     ), false)
     UNION ALL
-    -- A row that had gone when its batch was settled ended unanswered and did not return. What a
+    -- A row that had gone when its batch was finalized ended unanswered and did not return. What a
     -- released batch held went back, and what LiveDash had done in its own was never counted.
     SELECT 'batch_counters', l.id
     FROM looked AS l

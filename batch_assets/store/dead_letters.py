@@ -118,7 +118,7 @@ class DeadLetters(EngineQueries):
                 break
             after = done.last
         if external:
-            moved.foreign = self._requeue_external(criteria)
+            moved.external = self._requeue_external(criteria)
         return moved
 
     @retry_lost

@@ -34,11 +34,11 @@ WHERE r."processingStatus" = 'PROCESSING_FAILED'
 
 -- part: begun_anew
 -- What was tried so far does not count any more: the request has all its tries again.
-), forgiven AS (
+), requeued AS (
     UPDATE batch_assets.attempt AS a
-    SET counted = false, forgiven = true
+    SET counted = false, requeued = true
     FROM moved
-    WHERE a.request_id = moved.id AND NOT a.forgiven AND a.outcome = 'failed'
+    WHERE a.request_id = moved.id AND NOT a.requeued AND a.outcome = 'failed'
 ), waiting AS (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
     SELECT moved.id, moved.company_id, moved.model, moved."requestedAt"

@@ -49,11 +49,11 @@ WITH found AS MATERIALIZED (
         claimed_at, uploaded_at, submitted_at, ended_at, files_deleted_at)
     SELECT
         found.id,
-        CASE WHEN found.state = 'ended' THEN 'live' ELSE 'batch' END,
+        CASE WHEN found.state = 'ended' THEN 'synchronous' ELSE 'batch' END,
         'orphaned', 'orphaned', found.company_id, h.model, found.state, h.requests, h.completed,
         h.discarded, h.cost_eur, found.input_file_id,
         CASE WHEN found.state IN ('submitted', 'ended') THEN found.openai_batch_id END,
-        CASE found.state WHEN 'submitted' THEN 'in_progress' WHEN 'ended' THEN 'live' END,
+        CASE found.state WHEN 'submitted' THEN 'in_progress' WHEN 'ended' THEN 'synchronous' END,
         CASE WHEN found.state IN ('submitted', 'ended') THEN clock_timestamp() END,
         found.made_at,
         CASE WHEN found.state IN ('uploaded', 'submitted') THEN found.made_at END,

@@ -230,7 +230,7 @@ WITH open_attempts AS MATERIALIZED (
         put_back.id AS request_id,
         nullif(put_back.batch_id, '') AS batch_id,
         false AS is_purchase,
-        false AS is_double
+        false AS is_duplicate
     FROM put_back
     UNION ALL
     SELECT 'create:' || m.id, 'create', m.company_id, NULL, m.id, true, false
@@ -247,18 +247,18 @@ WITH open_attempts AS MATERIALIZED (
     FROM retried AS t
 ), kept AS (
     INSERT INTO batch_assets.livedash_act AS k
-        (id, timer, company_id, request_id, batch_id, is_purchase, is_double)
-    SELECT a.id, a.timer, a.company_id, a.request_id, a.batch_id, a.is_purchase, a.is_double
+        (id, timer, company_id, request_id, batch_id, is_purchase, is_duplicate)
+    SELECT a.id, a.timer, a.company_id, a.request_id, a.batch_id, a.is_purchase, a.is_duplicate
     FROM acts AS a
     ON CONFLICT (id) DO NOTHING
-    RETURNING k.timer, k.request_id, k.is_purchase, k.is_double
+    RETURNING k.timer, k.request_id, k.is_purchase, k.is_duplicate
 )
 SELECT
     (
         SELECT coalesce(json_object_agg(t.timer, t.acts), '{}')
         FROM (SELECT kept.timer, count(*) AS acts FROM kept GROUP BY kept.timer) AS t
     ) AS acts,
-    (SELECT count(*) FROM kept WHERE kept.is_double) AS bought_twice,
+    (SELECT count(*) FROM kept WHERE kept.is_duplicate) AS bought_twice,
     (SELECT count(*) FROM put_back) AS put_back,
     (
         SELECT coalesce(json_agg(DISTINCT retried.session_id), '[]')
@@ -269,7 +269,7 @@ SELECT
 -- name: recent
 -- What was noticed last, newest first.
 SELECT
-    a.timer, a.company_id, c.name AS company, a.request_id, a.batch_id, a.is_purchase, a.is_double,
+    a.timer, a.company_id, c.name AS company, a.request_id, a.batch_id, a.is_purchase, a.is_duplicate,
     a.noticed_at
 FROM batch_assets.livedash_act AS a
 LEFT JOIN public."Company" AS c ON c.id = a.company_id

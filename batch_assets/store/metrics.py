@@ -36,9 +36,9 @@ SEEN: Final = (
     *("batches_in_flight", "batches_to_read", "following_requests", "retry_requests"),
     "dead_letters",
     *("original_to_optimized_ratio", "lookup_hit_rate_percent", "wasted_duplicates_eur"),
-    *("live_requests", "day_cost_eur", "indeterminate_failures", "open_breakers"),
+    *("synchronous_requests", "day_cost_eur", "indeterminate_failures", "open_breakers"),
     *(
-        "resting_models",
+        "models_in_cooldown",
         "unknown_batches",
         "turnaround_batches",
         "turnaround_p50_seconds",
@@ -61,7 +61,7 @@ class Metrics(EngineQueries):
         """Complete and keep the metrics of a run that began so many seconds ago.
 
         Of `known`, what is named in `SEEN` is not looked at. Without `waiting` it is not known what
-        waits. The statement reads what is open and what the last day has settled, whatever the
+        waits. The statement reads what is open and what the last day has finalized, whatever the
         history.
         """
         parameters = {name: value for name, value in known.by_key().items() if name not in SEEN}
@@ -129,9 +129,9 @@ _RECORD: Final = _record()
 
 
 COMPANY_KEYS: Final = (
-    *("company_id", "company", "settled_batches", "completed_requests", "failed_requests"),
+    *("company_id", "company", "finalized_batches", "completed_requests", "failed_requests"),
     *("returned_requests", "discarded_requests", "prompt_tokens", "completion_tokens"),
-    *("cost_eur", "live_cost_eur", "saved_eur", "unpriced_answers"),
+    *("cost_eur", "synchronous_cost_eur", "saved_eur", "unpriced_answers"),
 )
 """What is known of each company in a time."""
 
@@ -158,7 +158,7 @@ class MetricHistory(EngineQueries):
 
     @retry_lost
     def companies(self, since: datetime, until: datetime) -> list[Mapping[str, Any]]:
-        """What came of each company's batches that were settled in this time, dearest first."""
+        """What came of each company's batches that were finalized in this time, dearest first."""
         with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["companies"], {"since": since, "until": until})
             return [dict(row._mapping) for row in rows]
@@ -169,7 +169,7 @@ class ReportData(EngineQueries):
 
     @retry_lost
     def turnaround(self, days: int) -> TurnaroundReport:
-        """How long batches of ours took that were settled in so many days."""
+        """How long batches of ours took that were finalized in so many days."""
         with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["turnaround"], {"days": days}).all()
         steps = [TurnaroundStep(row.from_seconds, row.to_seconds, row.batches) for row in rows]
@@ -191,7 +191,7 @@ class ReportData(EngineQueries):
                     # A company that LiveDash has deleted has no name any more.
                     company=row.company or row.company_id,
                     cost_eur=row.cost_eur,
-                    live_cost_eur=row.live_cost_eur,
+                    synchronous_cost_eur=row.synchronous_cost_eur,
                     unpriced=row.unpriced,
                 )
                 for row in rows

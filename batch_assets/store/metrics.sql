@@ -1,6 +1,6 @@
 -- name: seen
 -- What only the database knows at the end of a run, and the companies that are furthest behind; one
--- row, which goes into the run's. It reads what is open, what the last day has settled, and of what
+-- row, which goes into the run's. It reads what is open, what the last day has finalized, and of what
 -- waits only the companies of which the run has sent something: the others are handed in as they
 -- were counted before.
 WITH recounted AS MATERIALIZED (
@@ -32,18 +32,18 @@ WITH recounted AS MATERIALIZED (
         b.requests - b.completed - b.failed - b.returned - b.discarded AS requests
     FROM batch_assets.batch AS b
     WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
-), settled AS MATERIALIZED (
+), finalized AS MATERIALIZED (
     SELECT
         b.company_id, b.installation_id, b.kind, b.server_status, b.submitted_at, b.ended_at,
-        b.settled_at, b.cost_eur
+        b.finalized_at, b.cost_eur
     FROM batch_assets.batch AS b
-    WHERE b.settled_at > statement_timestamp() - interval '1 day'
+    WHERE b.finalized_at > statement_timestamp() - interval '1 day'
 ), paid_today AS MATERIALIZED (
     SELECT p.company_id, sum(p.cost_eur) AS cost_eur
     FROM (
         SELECT s.company_id, s.cost_eur
-        FROM settled AS s
-        WHERE s.settled_at >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')
+        FROM finalized AS s
+        WHERE s.finalized_at >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')
             AT TIME ZONE 'UTC'
         UNION ALL
         SELECT o.company_id, o.cost_eur
@@ -63,7 +63,7 @@ WITH recounted AS MATERIALIZED (
         percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (
             ORDER BY extract(epoch FROM s.ended_at - s.submitted_at)::float8
         ) AS seconds
-    FROM settled AS s
+    FROM finalized AS s
     WHERE s.kind = 'batch'
         AND s.installation_id IS NOT NULL
         AND s.server_status NOT IN ('lost', 'abandoned')
@@ -190,9 +190,9 @@ SELECT
         SELECT coalesce(sum(b.requests), 0)
         FROM batch_assets.batch AS b
         WHERE b.claimed_at >= statement_timestamp() - make_interval(secs => :since_seconds)
-            AND b.kind = 'live'
+            AND b.kind = 'synchronous'
             AND b.run_id = :own_run_id
-    )::bigint AS live_requests,
+    )::bigint AS synchronous_requests,
     (SELECT coalesce(sum(p.cost_eur), 0) FROM paid_today AS p)::float8 AS day_cost_eur,
     (
         SELECT count(*)
@@ -202,8 +202,8 @@ SELECT
     ) AS indeterminate_failures,
     (SELECT count(*) FROM batch_assets.breaker AS k WHERE k.state <> 'closed') AS open_breakers,
     (
-        SELECT count(*) FROM batch_assets.model_pause AS p WHERE p.until > statement_timestamp()
-    ) AS resting_models,
+        SELECT count(*) FROM batch_assets.model_cooldown AS p WHERE p.until > statement_timestamp()
+    ) AS models_in_cooldown,
     (
         SELECT count(*) FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL
     ) AS unknown_batches,
@@ -241,7 +241,7 @@ FROM turnaround AS t
 SELECT
     b.company_id,
     c.name AS company,
-    count(*) AS settled_batches,
+    count(*) AS finalized_batches,
     sum(b.completed)::bigint AS completed_requests,
     sum(b.failed)::bigint AS failed_requests,
     sum(b.returned)::bigint AS returned_requests,
@@ -249,12 +249,12 @@ SELECT
     sum(b.prompt_tokens)::bigint AS prompt_tokens,
     sum(b.completion_tokens)::bigint AS completion_tokens,
     sum(b.cost_eur) AS cost_eur,
-    sum(b.live_cost_eur) AS live_cost_eur,
-    sum(b.live_cost_eur - b.cost_eur) AS saved_eur,
+    sum(b.synchronous_cost_eur) AS synchronous_cost_eur,
+    sum(b.synchronous_cost_eur - b.cost_eur) AS saved_eur,
     sum(b.unpriced)::bigint AS unpriced_answers
 FROM batch_assets.batch AS b
 LEFT JOIN public."Company" AS c ON c.id = b.company_id
-WHERE b.settled_at >= :since AND b.settled_at < :until
+WHERE b.finalized_at >= :since AND b.finalized_at < :until
 GROUP BY b.company_id, c.name
 ORDER BY sum(b.cost_eur) DESC, b.company_id
 
@@ -264,7 +264,7 @@ ORDER BY sum(b.cost_eur) DESC, b.company_id
 WITH taken AS MATERIALIZED (
     SELECT greatest(extract(epoch FROM b.ended_at - b.submitted_at)::float8, 0.1) AS seconds
     FROM batch_assets.batch AS b
-    WHERE b.settled_at > statement_timestamp() - make_interval(days => :days)
+    WHERE b.finalized_at > statement_timestamp() - make_interval(days => :days)
         AND b.installation_id IS NOT NULL
         AND b.kind = 'batch'
         AND b.server_status NOT IN ('lost', 'abandoned')
@@ -289,22 +289,22 @@ CROSS JOIN percentiles AS p
 ORDER BY g.step
 
 -- name: cost_by_day
--- By the UTC day on which a batch was settled. Companies beyond those that cost most are one.
+-- By the UTC day on which a batch was finalized. Companies beyond those that cost most are one.
 WITH spent AS MATERIALIZED (
     SELECT
-        (b.settled_at AT TIME ZONE 'UTC')::date AS day,
+        (b.finalized_at AT TIME ZONE 'UTC')::date AS day,
         b.company_id,
         sum(b.cost_eur) AS cost_eur,
-        sum(b.live_cost_eur) AS live_cost_eur,
+        sum(b.synchronous_cost_eur) AS synchronous_cost_eur,
         sum(b.unpriced)::bigint AS unpriced
     FROM batch_assets.batch AS b
-    WHERE b.settled_at > statement_timestamp() - make_interval(days => :days)
+    WHERE b.finalized_at > statement_timestamp() - make_interval(days => :days)
     GROUP BY 1, 2
 ), most AS (
     SELECT s.company_id
     FROM spent AS s
     GROUP BY s.company_id
-    HAVING sum(s.live_cost_eur) > 0
+    HAVING sum(s.synchronous_cost_eur) > 0
     ORDER BY sum(s.cost_eur) DESC, s.company_id
     LIMIT :companies
 )
@@ -313,12 +313,12 @@ SELECT
     m.company_id,
     max(c.name) AS company,
     sum(s.cost_eur) AS cost_eur,
-    sum(s.live_cost_eur) AS live_cost_eur,
+    sum(s.synchronous_cost_eur) AS synchronous_cost_eur,
     sum(s.unpriced)::bigint AS unpriced
 FROM spent AS s
 LEFT JOIN most AS m ON m.company_id = s.company_id
 LEFT JOIN public."Company" AS c ON c.id = m.company_id
-WHERE s.live_cost_eur > 0 OR s.unpriced > 0
+WHERE s.synchronous_cost_eur > 0 OR s.unpriced > 0
 GROUP BY s.day, m.company_id
 ORDER BY s.day, m.company_id NULLS LAST
 

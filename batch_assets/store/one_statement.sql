@@ -48,7 +48,7 @@ FROM (
     FROM batch_assets.batch AS e
     WHERE e.state = 'ended'
         AND (e.lease_expires_at IS NULL OR e.lease_expires_at < clock_timestamp())
-        AND (e.look_at IS NULL OR e.look_at <= clock_timestamp())
+        AND (e.poll_at IS NULL OR e.poll_at <= clock_timestamp())
     ORDER BY e.claimed_at, e.id
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
@@ -63,7 +63,7 @@ RETURNING
     extract(epoch FROM clock_timestamp() - b.ended_at)::float8 AS ended_seconds,
     b.completed + b.failed + b.discarded AS answered, b.completed,
     b.returned,
-    b.looks,
+    b.polls,
     extract(epoch FROM clock_timestamp() - b.incomplete_since)::float8 AS incomplete_seconds,
     b.output_bytes, b.error_bytes
 
@@ -78,7 +78,7 @@ SELECT
     CASE WHEN b.incomplete_since IS NULL THEN b.error_file_id END AS error_file_id
 FROM batch_assets.batch AS b
 JOIN batch_assets.installation AS i ON i.id = b.installation_id
-WHERE b.state IN ('settled', 'released')
+WHERE b.state IN ('finalized', 'released')
     AND b.installation_id IS NOT NULL
     AND b.input_file_id IS NOT NULL
     AND b.files_deleted_at IS NULL

@@ -32,7 +32,7 @@ def paid_columns(outcome: RowOutcome) -> dict[str, Any]:
         "prompt_token_cost": outcome.cost.rates.prompt,
         "completion_token_cost": outcome.cost.rates.completion,
         "cost_eur": outcome.cost.eur,
-        "live_cost_eur": outcome.cost.live_eur,
+        "synchronous_cost_eur": outcome.cost.live_eur,
     }
 
 
@@ -97,7 +97,7 @@ def batch_columns(written: Written, refused: int) -> dict[str, Any]:
         "prompt_tokens": written.prompt_tokens,
         "completion_tokens": written.completion_tokens,
         "cost_eur": written.cost_eur,
-        "live_cost_eur": written.live_cost_eur,
+        "synchronous_cost_eur": written.synchronous_cost_eur,
         "unpriced": written.unpriced,
     }
 
@@ -115,7 +115,7 @@ def add_money(
     written.cost_eur = sum(outcome.cost.eur for outcome in paid)
     written.failed_cost_eur = sum(one.cost.eur for one in kept if one.findings is None)
     written.discarded_cost_eur = sum(outcome.cost.eur for outcome in discarded)
-    written.live_cost_eur = sum(outcome.cost.live_eur for outcome in paid)
+    written.synchronous_cost_eur = sum(outcome.cost.live_eur for outcome in paid)
     written.unpriced = sum(not outcome.cost.is_known for outcome in paid)
 
 

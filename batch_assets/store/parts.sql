@@ -229,7 +229,7 @@ LEFT JOIN LATERAL (
 AND (
     i.incarnation_at IS NULL
     OR b.claimed_at > i.incarnation_at
-    OR coalesce(b.settled_at, b.released_at) < clock_timestamp() - interval '1 hour'
+    OR coalesce(b.finalized_at, b.released_at) < clock_timestamp() - interval '1 hour'
 )
 
 -- part: moved_into_attempts

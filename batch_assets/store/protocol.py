@@ -169,7 +169,7 @@ class Queries(Protocol):
         ...
 
     def finalize(self, leases: Sequence[Lease]) -> Mapping[str, int]:
-        """ended -> settled: rows without an answer wait again; how many, by the batch's id.
+        """ended -> finalized: rows without an answer wait again; how many, by the batch's id.
 
         Of a batch that is missing in the answer the lease was lost.
         """

@@ -62,7 +62,7 @@ class Readings(EngineQueries):
 
     @retry_lost
     def note_completeness(self, found: Sequence[tuple[Lease, bool]]) -> None:
-        """Say of batches that are about to be settled whether something of them is missing."""
+        """Say of batches that are about to be finalized whether something of them is missing."""
         which = columns_of(lease for lease, _ in found) | {
             "are_incomplete": [is_incomplete for _, is_incomplete in found]
         }

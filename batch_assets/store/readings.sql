@@ -23,8 +23,8 @@ WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
 
 -- name: look_later
 UPDATE batch_assets.batch AS b
-SET looks = b.looks + 1,
-    look_at = clock_timestamp() + make_interval(secs => g.seconds),
+SET polls = b.polls + 1,
+    poll_at = clock_timestamp() + make_interval(secs => g.seconds),
     incomplete_since = CASE
         WHEN g.is_incomplete THEN coalesce(b.incomplete_since, clock_timestamp())
         ELSE b.incomplete_since
@@ -41,7 +41,7 @@ FROM unnest(
 WHERE b.id = g.id AND b.fence = g.fence AND b.state = 'ended'
 
 -- name: note_completeness
--- What is settled although something of it is missing keeps its files on the server.
+-- What is finalized although something of it is missing keeps its files on the server.
 UPDATE batch_assets.batch AS b
 SET incomplete_since = CASE
         WHEN g.is_incomplete THEN coalesce(b.incomplete_since, clock_timestamp())
@@ -60,23 +60,23 @@ WITH due AS MATERIALIZED (
     SELECT g.batch_id
     FROM batch_assets.abandoned_batch AS g
     JOIN batch_assets.batch AS b ON b.id = g.batch_id
-    WHERE g.look_at IS NOT NULL
-        AND (g.look_at <= clock_timestamp() OR :whenever)
-        AND b.state = 'settled'
-    ORDER BY g.look_at, g.batch_id
+    WHERE g.poll_at IS NOT NULL
+        AND (g.poll_at <= clock_timestamp() OR :whenever)
+        AND b.state = 'finalized'
+    ORDER BY g.poll_at, g.batch_id
     LIMIT :limit
     FOR UPDATE OF g SKIP LOCKED
 ), taken AS (
     UPDATE batch_assets.abandoned_batch AS g
-    SET looks = g.looks + 1,
-        look_at = CASE
+    SET polls = g.polls + 1,
+        poll_at = CASE
             WHEN g.abandoned_at > clock_timestamp() - make_interval(days => :days)
             THEN clock_timestamp()
-                + least(interval '15 minutes' * power(2, least(g.looks, 20)), interval '12 hours')
+                + least(interval '15 minutes' * power(2, least(g.polls, 20)), interval '12 hours')
         END
     FROM due
     WHERE g.batch_id = due.batch_id
-    RETURNING g.batch_id, g.look_at IS NULL AS is_last
+    RETURNING g.batch_id, g.poll_at IS NULL AS is_last
 )
 SELECT
     b.id AS batch_id,
@@ -111,7 +111,7 @@ WITH before AS MATERIALIZED (
             WHEN :cost_eur > before.wasted_cost_eur THEN clock_timestamp() ELSE g.booked_at
         END,
         read_at = CASE WHEN :is_read THEN clock_timestamp() END,
-        look_at = CASE WHEN NOT :is_read THEN g.look_at END
+        poll_at = CASE WHEN NOT :is_read THEN g.poll_at END
     FROM before
     WHERE g.batch_id = before.batch_id
 )
@@ -122,7 +122,7 @@ FROM before
 
 -- name: standing
 SELECT
-    count(*) FILTER (WHERE g.look_at IS NOT NULL) AS looked_for,
+    count(*) FILTER (WHERE g.poll_at IS NOT NULL) AS looked_for,
     coalesce(sum(g.answers), 0)::bigint AS answers,
     coalesce(sum(g.wasted_cost_eur), 0) AS wasted_cost_eur
 FROM batch_assets.abandoned_batch AS g

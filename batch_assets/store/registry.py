@@ -109,7 +109,7 @@ class Registry(EngineQueries):
             has_leftovers=row.has_leftovers,
             has_abandoned=row.has_abandoned,
             has_due_retries=row.has_due_retries,
-            has_synchronous_requests=row.has_live_requests,
+            has_synchronous_requests=row.has_synchronous_requests,
             has_followers=row.has_followers,
             has_any_to_lose=row.has_any_to_lose,
             breakers=breakers_in(row.breakers),
@@ -196,7 +196,7 @@ class Registry(EngineQueries):
     def give_up_unresolved(self, batch_id: str) -> bool:
         """Release a batch although nothing proves that the server does not have it.
 
-        False: a run works on it, or has settled it.
+        False: a run works on it, or has finalized it.
         """
         with self.engine.begin() as connection:
             moved = connection.execute(SQL["give_up_unresolved"], {"batch_id": batch_id})

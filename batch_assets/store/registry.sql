@@ -76,7 +76,7 @@ SELECT
     ) AS livedash_acts,
     (
         SELECT json_build_object('until', p.until, 'reason', p.reason)
-        FROM batch_assets.account_pause AS p
+        FROM batch_assets.account_cooldown AS p
         WHERE p.until > clock_timestamp()
     ) AS account_cooldown,
     (
@@ -129,7 +129,7 @@ SELECT
         FROM batch_assets.batch AS b
         WHERE b.state = 'ended'
             AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
-            AND (b.look_at IS NULL OR b.look_at <= clock_timestamp())
+            AND (b.poll_at IS NULL OR b.poll_at <= clock_timestamp())
     ) AS has_ended,
     EXISTS (
         SELECT
@@ -149,7 +149,7 @@ SELECT
     EXISTS (
         SELECT
         FROM batch_assets.batch AS b
-        WHERE b.state IN ('settled', 'released')
+        WHERE b.state IN ('finalized', 'released')
             AND b.installation_id IS NOT NULL
             AND b.input_file_id IS NOT NULL
             AND b.files_deleted_at IS NULL
@@ -159,9 +159,9 @@ SELECT
         SELECT FROM batch_assets.retry AS f WHERE f.retry_at <= statement_timestamp()
     ) AS has_due_retries,
     EXISTS (
-        SELECT FROM batch_assets.abandoned_batch AS g WHERE g.look_at <= clock_timestamp()
+        SELECT FROM batch_assets.abandoned_batch AS g WHERE g.poll_at <= clock_timestamp()
     ) AS has_abandoned,
-    EXISTS (SELECT FROM batch_assets.live_request AS q) AS has_live_requests,
+    EXISTS (SELECT FROM batch_assets.synchronous_request AS q) AS has_synchronous_requests,
     EXISTS (SELECT FROM batch_assets.follower AS w) AS has_followers,
     EXISTS (
         SELECT
@@ -306,8 +306,8 @@ WITH moved AS (
         output_file_id = NULL,
         error_file_id = NULL,
         incomplete_since = NULL,
-        looks = 0,
-        look_at = NULL,
+        polls = 0,
+        poll_at = NULL,
         output_bytes = NULL,
         error_bytes = NULL,
         fence = b.fence + 1,
@@ -326,40 +326,40 @@ WITH moved AS (
     FROM moved
     WHERE l.id = moved.id AND l.status NOT IN ('PROCESSED', 'FAILED', 'CANCELLED')
 )
-INSERT INTO batch_assets.abandoned_batch (batch_id, look_at)
+INSERT INTO batch_assets.abandoned_batch (batch_id, poll_at)
 SELECT moved.id, clock_timestamp()
 FROM moved
 
 -- part: cools_longer
 -- What is asked for while a cooldown is under way is the same one; soon after one it is the next, and twice
 -- as long.
-SET (rests, until, reason) = (
+SET (cooldowns, until, reason) = (
     SELECT
-        n.rests,
+        n.cooldowns,
         greatest(
             p.until,
             clock_timestamp() + make_interval(
-                secs => least(:seconds * 2.0 ^ (n.rests - 1), greatest(:seconds, :most_seconds))
+                secs => least(:seconds * 2.0 ^ (n.cooldowns - 1), greatest(:seconds, :most_seconds))
             )
         ),
         excluded.reason
     FROM (
         SELECT CASE
-            WHEN p.until > clock_timestamp() THEN p.rests
-            WHEN p.until > clock_timestamp() - interval '1 hour' THEN p.rests + 1
+            WHEN p.until > clock_timestamp() THEN p.cooldowns
+            WHEN p.until > clock_timestamp() - interval '1 hour' THEN p.cooldowns + 1
             ELSE 1
-        END AS rests
+        END AS cooldowns
     ) AS n
 )
 
 -- name: cool_model
-INSERT INTO batch_assets.model_pause AS p (model, until, reason)
+INSERT INTO batch_assets.model_cooldown AS p (model, until, reason)
 VALUES (:model, clock_timestamp() + make_interval(secs => :seconds), :reason)
 ON CONFLICT (model) DO UPDATE
 -- here: cools_longer
 
 -- name: cool_account
-INSERT INTO batch_assets.account_pause AS p (until, reason)
+INSERT INTO batch_assets.account_cooldown AS p (until, reason)
 VALUES (clock_timestamp() + make_interval(secs => :seconds), :reason)
 ON CONFLICT (only_row) DO UPDATE
 -- here: cools_longer

@@ -126,7 +126,7 @@ def _by_company(candidates: Sequence[Candidate]) -> list[tuple[str, list[Candida
 
 def _narrow(quota: Quota, budgets: SynchronousPolicy, *, run: Spent, day: Spent) -> None:
     """Leave no more than the budgets for these do; cooldowns are for batches alone."""
-    quota.cooling_models.clear()
+    quota.models_in_cooldown.clear()
     quota.requests["synchronous, run"] = budgets.run_requests - run.requests
     quota.requests["synchronous, day"] = budgets.day_requests - day.requests
     quota.cost_eur["synchronous, day"] = budgets.day_cost_eur - day.cost_eur

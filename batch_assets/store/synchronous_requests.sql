@@ -4,11 +4,11 @@ SELECT
     coalesce(sum(b.requests), 0)::bigint AS requests,
     coalesce(sum(b.estimated_cost_eur), 0) AS cost_eur
 FROM batch_assets.batch AS b
-WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = 'live'
+WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = 'synchronous'
 
 -- name: forget_moot
 -- What was asked for and needs no call any more: complete, in a batch, deleted, or failed elsewhere.
-DELETE FROM batch_assets.live_request AS q
+DELETE FROM batch_assets.synchronous_request AS q
 WHERE NOT coalesce((
     SELECT CASE CAST(r."processingStatus" AS text)
         WHEN 'PENDING_BATCHING' THEN true
@@ -17,7 +17,7 @@ WHERE NOT coalesce((
         WHEN 'BATCHING_IN_PROGRESS' THEN
             EXISTS (SELECT FROM batch_assets.retry AS f WHERE f.request_id = r.id)
             OR EXISTS (
-                SELECT FROM batch_assets.batch AS b WHERE b.id = r."batchId" AND b.kind = 'live'
+                SELECT FROM batch_assets.batch AS b WHERE b.id = r."batchId" AND b.kind = 'synchronous'
             )
     END
     FROM public."AIProcessingRequest" AS r
@@ -64,7 +64,7 @@ AND coalesce(
 AND NOT EXISTS (
     SELECT
     FROM public."AIProcessingRequest" AS o
-    JOIN batch_assets.live_request AS p ON p.request_id = o.id
+    JOIN batch_assets.synchronous_request AS p ON p.request_id = o.id
     JOIN batch_assets.dead_letter AS e ON e.request_id = o.id
     WHERE o."sessionId" = r."sessionId"
         AND o.model = r.model
@@ -87,7 +87,7 @@ FROM (
         r."processingType" AS processing_type,
         -- here: open_twin
         AS leader_id
-    FROM batch_assets.live_request AS q
+    FROM batch_assets.synchronous_request AS q
     JOIN batch_assets.dead_letter AS d ON d.request_id = q.request_id
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     JOIN public."Session" AS s ON s.id = r."sessionId"
@@ -105,7 +105,7 @@ WHERE w.leader_id IS NOT NULL
 -- that no index offers, so that each is reached by its key.
 WITH asked_waiting AS MATERIALIZED (
     SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
-    FROM batch_assets.live_request AS q
+    FROM batch_assets.synchronous_request AS q
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
         -- here: is_fresh
@@ -116,7 +116,7 @@ WITH asked_waiting AS MATERIALIZED (
     FOR UPDATE OF r SKIP LOCKED
 ), asked_put_off AS MATERIALIZED (
     SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
-    FROM batch_assets.live_request AS q
+    FROM batch_assets.synchronous_request AS q
     JOIN batch_assets.retry AS f ON f.request_id = q.request_id
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
@@ -128,7 +128,7 @@ WITH asked_waiting AS MATERIALIZED (
     FOR UPDATE OF f, r SKIP LOCKED
 ), asked_dead AS MATERIALIZED (
     SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
-    FROM batch_assets.live_request AS q
+    FROM batch_assets.synchronous_request AS q
     JOIN batch_assets.dead_letter AS d ON d.request_id = q.request_id
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
@@ -215,10 +215,10 @@ WITH given AS (
         lease_expires_at, fence, requests, estimated_tokens, estimated_cost_eur, openai_batch_id,
         server_status, server_status_since, submitted_at, ended_at)
     SELECT
-        g.id, 'live', :installation_id, g.company_id, g.model, 'ended', :run_id, :owner,
+        g.id, 'synchronous', :installation_id, g.company_id, g.model, 'ended', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
         1, g.requests, g.tokens, g.cost_eur, 'live:' || g.id,
-        'live', clock_timestamp(), clock_timestamp(), clock_timestamp()
+        'synchronous', clock_timestamp(), clock_timestamp(), clock_timestamp()
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
@@ -244,7 +244,7 @@ WITH given AS (
 -- here: moved_into_attempts
 
 -- name: forget
-DELETE FROM batch_assets.live_request AS q
+DELETE FROM batch_assets.synchronous_request AS q
 WHERE q.request_id = ANY(CAST(:request_ids AS text[]))
 
 -- name: mark_called
@@ -257,7 +257,7 @@ WITH held AS MATERIALIZED (
         (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
     ) AS g (id, fence)
     JOIN batch_assets.batch AS b ON b.id = g.id AND b.fence = g.fence
-    WHERE b.state = 'ended' AND b.kind = 'live' AND b.lease_owner IS NOT NULL
+    WHERE b.state = 'ended' AND b.kind = 'synchronous' AND b.lease_owner IS NOT NULL
     ORDER BY b.id
     FOR UPDATE OF b
 ), marked AS (
@@ -282,7 +282,7 @@ WITH held AS MATERIALIZED (
         ) = 'ACTIVE'
     RETURNING a.batch_id, a.request_id
 ), done AS (
-    DELETE FROM batch_assets.live_request AS q USING marked WHERE q.request_id = marked.request_id
+    DELETE FROM batch_assets.synchronous_request AS q USING marked WHERE q.request_id = marked.request_id
 )
 SELECT marked.batch_id, marked.request_id FROM marked
 
@@ -369,7 +369,7 @@ LEFT JOIN public."Company" AS c ON c.id = s."companyId"
 
 -- name: ask
 -- Who asked first stays.
-INSERT INTO batch_assets.live_request (request_id, company_id, asked_by)
+INSERT INTO batch_assets.synchronous_request (request_id, company_id, asked_by)
 SELECT g.request_id, g.company_id, :asked_by
 FROM unnest(
     (SELECT CAST(:request_ids AS text[])), (SELECT CAST(:of_companies AS text[]))
@@ -379,8 +379,8 @@ ON CONFLICT (request_id) DO NOTHING
 -- name: standing
 -- What was asked for and not yet called, and what was claimed to be sent synchronously today.
 SELECT
-    (SELECT count(*) FROM batch_assets.live_request AS q) AS asked,
+    (SELECT count(*) FROM batch_assets.synchronous_request AS q) AS asked,
     coalesce(sum(b.requests), 0)::bigint AS today_requests,
     coalesce(sum(b.estimated_cost_eur), 0) AS today_cost_eur
 FROM batch_assets.batch AS b
-WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = 'live'
+WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = 'synchronous'

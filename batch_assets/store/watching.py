@@ -40,7 +40,7 @@ class NewlyDue:
     """Active companies for which anything waits that may be sent."""
     next_due_at: datetime | None = None
     """When the next of them is due by its age."""
-    cooling_models: tuple[str, ...] = ()
+    models_in_cooldown: tuple[str, ...] = ()
     """Models in a cooldown: their requests do not count."""
     cooling_until: datetime | None = None
 
@@ -71,7 +71,9 @@ class Watching(EngineQueries):
         }
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["newly_due"], parameters).one()
-        return NewlyDue(**{**row._mapping, "cooling_models": tuple(row.cooling_models or ())})
+        return NewlyDue(
+            **{**row._mapping, "models_in_cooldown": tuple(row.models_in_cooldown or ())}
+        )
 
     @retry_lost
     def in_flight(self) -> InFlight:

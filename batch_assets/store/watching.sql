@@ -18,7 +18,7 @@ WITH RECURSIVE bounds AS MATERIALIZED (
     FROM (SELECT) AS nothing
     LEFT JOIN batch_assets.intake_progress AS p ON true
 ), cooling AS MATERIALIZED (
-    SELECT m.model, m.until FROM batch_assets.model_pause AS m WHERE m.until > :now
+    SELECT m.model, m.until FROM batch_assets.model_cooldown AS m WHERE m.until > :now
 ), step AS (
     (
         SELECT i.company_id, i.model, i.requested_at
@@ -145,7 +145,7 @@ SELECT
         CROSS JOIN bounds AS b
         WHERE j.oldest > b.too_old
     ) AS next_due_at,
-    (SELECT array_agg(m.model ORDER BY m.model) FROM cooling AS m) AS cooling_models,
+    (SELECT array_agg(m.model ORDER BY m.model) FROM cooling AS m) AS models_in_cooldown,
     (SELECT max(m.until) FROM cooling AS m) AS cooling_until
 
 -- name: in_flight

@@ -20,7 +20,7 @@ def test_what_does_not_fit_is_shown_and_ends_with_1(typed: Type, database_url: s
     assert NAME in clean.out
     assert "Each request is in exactly one bucket" in clean.out
     document = json.loads(typed("audit", "--json", **configured).out)
-    assert (document["adds_up"], document["misfits"]) == (True, [])
+    assert (document["adds_up"], document["violations"]) == (True, [])
     assert (document["totals"]["rows"], document["totals"]["waiting"]) == (3, 3)
 
     with psycopg.connect(database_url) as connection:
@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_shown_and_ends_with_1(typed: Type, database_url: s
     assert "has 3 rows, and the buckets hold 2." in broken.out
     again = typed("audit", "--json", **configured)
     assert again.code == 1
-    assert json.loads(again.out)["misfits"][0]["ids"] == [ids[1]]
+    assert json.loads(again.out)["violations"][0]["ids"] == [ids[1]]
 
 
 def test_what_livedash_has_done_is_a_warning(typed: Type, database_url: str) -> None:

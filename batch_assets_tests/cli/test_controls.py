@@ -139,7 +139,7 @@ def test_abandon_by_force(type_: Type, api: RunningServer, engine: Engine) -> No
     assert f"batch-assets {' '.join(force)}" in type_(*force).err, "what to type without a terminal"
     given_up = document(type_(*force, "--yes", "--json"))
     assert (given_up["force"], given_up["batch"]["server_status"]) == (True, "abandoned")
-    assert given_up["double_cost_eur"] > 0
+    assert given_up["duplicate_cost_eur"] > 0
     shown = type_("batch", batch_id).out
     assert "ended (given up: it did not end, or could not be read)" in shown
     assert "Abandoned:" in shown

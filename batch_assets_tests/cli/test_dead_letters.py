@@ -80,7 +80,7 @@ def test_list_and_show(dead_letters: Type, world: World) -> None:
 
 def test_requeue(dead_letters: Type, world: World) -> None:
     desk = world.desk
-    planned = dead_letters("requeue", "--company", world.company_id, "--foreign", "--dry-run")
+    planned = dead_letters("requeue", "--company", world.company_id, "--external", "--dry-run")
     assert planned.code == 0
     assert "failed through LiveDash" in planned.out
     assert "Nothing was changed" in planned.out
@@ -99,14 +99,25 @@ def test_requeue(dead_letters: Type, world: World) -> None:
     )
     told = dead_letters("requeue", world.ids[1])
     assert "1 dead letter had been changed or deleted in LiveDash" in told.out
-    rest = dead_letters("requeue", "--company", world.company_id, "--foreign", "--json")
+    rest = dead_letters("requeue", "--company", world.company_id, "--external", "--json")
     assert json.loads(rest.out) == {
         "requeued": 1,
-        "foreign": 1,
+        "external": 1,
         "hastened": 0,
         "overtaken": 0,
+        "foreign": 1,
     }
     assert desk.intake() == {world.ids[0], world.ids[2], world.foreign}
+
+
+def test_an_options_former_name_goes_on_working_with_a_warning(
+    dead_letters: Type, world: World
+) -> None:
+    former = dead_letters("requeue", world.foreign, "--foreign", "--json")
+    assert former.code == 0
+    assert former.err == "`--foreign` is called `--external`: type that.\n"
+    assert json.loads(former.out)["external"] == 1
+    assert "--foreign" not in dead_letters("requeue", "--help").out
 
 
 def test_what_was_typed_wrong_is_one_sentence(dead_letters: Type, world: World) -> None:
@@ -122,11 +133,11 @@ def test_what_was_typed_wrong_is_one_sentence(dead_letters: Type, world: World) 
         (f"list --newer-than {tomorrow} --older-than 1h", 2, "leave no time between them"),
         ("requeue", 2, "Which ones?"),
         ("requeue --all --code refused", 2, "--all is all dead letters"),
-        ("requeue --code refused --foreign", 2, "--foreign needs ids or --company"),
-        (f"requeue {waiting} --code x --foreign", 2, "--foreign cannot be chosen by --code"),
+        ("requeue --code refused --external", 2, "--external needs ids or --company"),
+        (f"requeue {waiting} --code x --external", 2, "--external cannot be chosen by --code"),
         ("requeue nobody", 2, "No request has the id 'nobody'"),
         (f"requeue {waiting} {world.ids[0]}", 1, "is no dead letter: it is PENDING_BATCHING"),
-        (f"requeue {world.foreign}", 1, "--foreign includes it"),
+        (f"requeue {world.foreign}", 1, "--external includes it"),
     ):
         assert_one_sentence(dead_letters(*arguments.split()), code, part)
     assert world.desk.statuses(world.ids) == {"PROCESSING_FAILED"}

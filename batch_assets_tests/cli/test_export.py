@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from batch_assets.domain.former_names import FORMER_NAMES, with_former_keys
 from batch_assets.domain.metrics import RunMetrics, metric_types
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.metrics import COMPANY_KEYS, KEYS
@@ -18,13 +19,14 @@ from batch_assets_tests.cli.conftest import KEY, Type
 from batch_assets_tests.factories import make_company
 
 NOW = datetime.now(UTC)
+RENAMED = {now: FORMER_NAMES[now] for now in KEYS if now in FORMER_NAMES}
 HOURS = (1, 2, 30, 400)
 """How long ago the runs of these tests have ended."""
 
 
 @pytest.fixture
 def configured(database_url: str, engine: Engine) -> dict[str, str]:
-    """A database with some runs' metrics, and settled batches of two companies."""
+    """A database with some runs' metrics, and finalized batches of two companies."""
     with engine.begin() as connection:
         connection.execute(run_metric.insert(), [row(hours) for hours in HOURS])
         for number, name in enumerate(["Vér & Fils", "Zorggroep Oost"]):
@@ -32,8 +34,8 @@ def configured(database_url: str, engine: Engine) -> dict[str, str]:
                 text(
                     "INSERT INTO batch_assets.batch (id, installation_id, company_id, state,"
                     " requests, openai_batch_id, server_status, server_status_since, submitted_at,"
-                    " ended_at, settled_at, completed, cost_eur, live_cost_eur)"
-                    " SELECT :id, :id, :company, 'settled', 2, :id, 'completed', now(), now(),"
+                    " ended_at, finalized_at, completed, cost_eur, synchronous_cost_eur)"
+                    " SELECT :id, :id, :company, 'finalized', 2, :id, 'completed', now(), now(),"
                     " now(), now() - interval '1 h', 2, :cost, 2 * :cost"
                 ),
                 {
@@ -60,7 +62,8 @@ def test_json_is_one_document_of_the_time_that_is_asked_for(
     assert list(document) == ["metrics"]
     assert [one["run_id"] for one in document["metrics"]] == ["run-2", "run-1"]
     first = document["metrics"][0]
-    assert list(first) == list(KEYS)
+    assert list(first) == with_former_keys(KEYS)
+    assert all(first[former] == first[now] for now, former in RENAMED.items())
     assert (first["cost_eur"], first["waiting_requests"]) == (0.25, None)
     assert datetime.fromisoformat(first["recorded_at"]) == NOW - timedelta(hours=2)
 
@@ -80,7 +83,7 @@ def test_csv_has_a_header_of_keys_and_goes_into_a_file(
     shown = typed(*asked, **configured)
     assert (shown.code, shown.out, shown.err) == (0, "", "")
     rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
-    assert list(rows[0]) == ["run_id", "recorded_at", "mode", *metric_types()]
+    assert list(rows[0]) == with_former_keys(["run_id", "recorded_at", "mode", *metric_types()])
     assert [one["run_id"] for one in rows] == ["run-30", "run-2", "run-1"]
     assert (rows[0]["cost_eur"], rows[0]["waiting_requests"]) == ("3.75", "")
 
@@ -92,7 +95,7 @@ def test_sums_of_companies(typed: Type, configured: dict[str, str]) -> None:
     assert sums == [("Zorggroep Oost", 1.5, 1.5), ("Vér & Fils", 0.5, 0.5)]
     shown = typed("export", "--companies", "--format", "csv", **configured)
     rows = list(csv.DictReader(io.StringIO(shown.out)))
-    assert [list(one) for one in rows] == [list(COMPANY_KEYS)] * 2
+    assert [list(one) for one in rows] == [with_former_keys(COMPANY_KEYS)] * 2
     assert [one["completed_requests"] for one in rows] == ["2", "2"]
 
 

@@ -61,7 +61,7 @@ def test_status_as_json_holds_the_same(typed: Type, stopped: dict[str, str]) -> 
         ("create_batch", "open"),
         ("upload", "open"),
     ]
-    assert [one["model"] for one in document["resting_models"]] == ["gpt-4o-mini"]
+    assert [one["model"] for one in document["models_in_cooldown"]] == ["gpt-4o-mini"]
     assert document["schedule_pause"]["failed_runs"] == 5
     assert datetime.fromisoformat(document["schedule_pause"]["until"]) > datetime.now(UTC)
 

@@ -30,7 +30,7 @@ def synchronous(typed: Type, world: World) -> Type:
 
 
 def asked(world: World) -> set[str]:
-    return set(world.desk.column("SELECT request_id FROM batch_assets.live_request"))
+    return set(world.desk.column("SELECT request_id FROM batch_assets.synchronous_request"))
 
 
 def test_it_refuses_while_it_is_off(synchronous: Type, world: World) -> None:
@@ -51,7 +51,7 @@ def test_it_says_what_it_costs_before_it_asks(synchronous: Type, world: World) -
     for part in (NAME, "refused", "waiting", "EUR synchronous", "Costs are estimates. Sent synch"):
         assert part in looked.out
     document = json.loads(synchronous(*world.ids, waits, "--dry-run", "--json", **ON).out)
-    assert (document["requests"], document["live_is_on"]) == (4, True)
+    assert (document["requests"], document["synchronous_is_on"]) == (4, True)
     assert document["cost_eur"] == pytest.approx(2 * document["batch_cost_eur"])
     assert [quote["requests"] for quote in document["would_ask"]] == [3, 1]
     assert_one_sentence(synchronous(*world.ids, **ON), 2, "add --yes")
@@ -72,12 +72,16 @@ def test_what_was_asked_for_is_kept_once(typed: Type, synchronous: Type, world: 
     status = typed("status", **world.configured)
     assert "Synchronous requests are off: 3 requests asked for, 0 claimed today" in status.out
     document = json.loads(typed("status", "--json", **world.configured, **ON).out)
-    assert document["live"] == {
-        "is_on": True,
-        "asked": 3,
-        "today_requests": 0,
-        "today_cost_eur": 0.0,
-    }
+    assert (
+        document["synchronous"]
+        == document["live"]
+        == {
+            "is_on": True,
+            "asked": 3,
+            "today_requests": 0,
+            "today_cost_eur": 0.0,
+        }
+    )
 
 
 def test_its_former_name_goes_on_working_with_a_warning(typed: Type, world: World) -> None:

@@ -103,7 +103,8 @@ def make_world(database_url: str, api: RunningServer, home: str, spool: Path) ->
     )
     desk.do(
         "UPDATE batch_assets.batch SET prompt_tokens = :tokens, cost_eur = 98765432.1,"
-        " live_cost_eur = 197530864.2, cancelled_at = clock_timestamp() - interval '50 hours'"
+        " synchronous_cost_eur = 197530864.2,"
+        " cancelled_at = clock_timestamp() - interval '50 hours'"
         " WHERE id = :id",
         tokens=TOKENS,
         id=world.batch_id,

@@ -70,6 +70,8 @@ def test_every_check_is_evaluated_and_a_change_is_delivered(
     assert metadata_of(first, "evaluate_checks") == {
         "raised": "none",
         "changed_alerts": 0,
+        "delivered_alerts": 0,
+        "pending_alerts": 0,
         "told_alerts": 0,
         "untold_alerts": 0,
     }
@@ -87,7 +89,7 @@ def test_every_check_is_evaluated_and_a_change_is_delivered(
     assert (shown["error_rate_percent"], shown["threshold_percent"]) == (90.0, 10.0)
     assert "`batch-assets dead-letters list" in str(shown["what_to_do"])
     assert shown.keys() == evaluations(first)["error_rate"].metadata.keys()
-    assert metadata_of(second, "evaluate_checks")["told_alerts"] == 1
+    assert metadata_of(second, "evaluate_checks")["delivered_alerts"] == 1
     record(engine)
     third = run()
     assert evaluations(third).keys() == said.keys()
@@ -106,12 +108,12 @@ def test_the_receiver_may_fail_and_the_run_does_not(
     receiver.answer(Reply(500))
     away = run()
     assert away.success
-    assert metadata_of(away, "evaluate_checks")["untold_alerts"] == 1
+    assert metadata_of(away, "evaluate_checks")["pending_alerts"] == 1
     stored = everything_stored(instance, away.run_id)
     assert "1 alerts could not be delivered to the receiver webhook (it answered 500)" in stored
     assert TOKEN not in stored
     receiver.answer(Reply())
-    assert metadata_of(run(), "evaluate_checks")["told_alerts"] == 1
+    assert metadata_of(run(), "evaluate_checks")["delivered_alerts"] == 1
     with engine.connect() as connection:
         kept = connection.execute(text("SELECT a.* FROM batch_assets.alert AS a")).all()
     assert TOKEN not in str(kept)
@@ -138,7 +140,7 @@ def test_a_key_that_pagerduty_refuses_is_said_once_and_shown_nowhere(
     assert "1 alerts were refused by the receiver pagerduty (it answered 400: see " in stored[0]
     assert "refused by the receiver" not in stored[1]
     assert key not in stored[0] + stored[1]
-    assert metadata_of(runs[0], "evaluate_checks")["untold_alerts"] == 0
+    assert metadata_of(runs[0], "evaluate_checks")["pending_alerts"] == 0
     assert server.refusals == ["Invalid routing key"]
 
 

@@ -30,12 +30,13 @@ def checked(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
 
 
 def numbers(said: dg.AssetCheckEvaluation) -> dict[str, object]:
-    return {name: entry.value for name, entry in said.metadata.items() if name != "misfits"}
+    tables = {"violations", "misfits"}
+    return {name: entry.value for name, entry in said.metadata.items() if name not in tables}
 
 
 def violations(said: dg.AssetCheckEvaluation) -> dict[str, dict[str, object]]:
     """The table of violations, by kind."""
-    return {str(record["kind"]): record for record in records(said.metadata["misfits"])}
+    return {str(record["kind"]): record for record in records(said.metadata["violations"])}
 
 
 def records(table: dg.MetadataValue[Any]) -> list[dict[str, object]]:
@@ -75,6 +76,7 @@ def test_an_idle_a_busy_and_a_broken_run(run: Run, engine: Engine) -> None:
     assert violations(broken)["batch_counters"]["ids"] == batch_id
     assert "report it" in str(violations(broken)["batch_counters"]["what_to_do"])
     assert "batch_counters: 1." in str(broken.description)
+    assert broken.metadata["misfits"] == broken.metadata["violations"], "its former name"
 
 
 def test_it_is_proved_after_a_run_that_fails(
@@ -98,7 +100,7 @@ def test_the_audit_counts_every_row(run: Run, engine: Engine, instance: dg.Dagst
     assert (counted["rows"], counted["in_batch"], counted["waiting"]) == (15, 12, 3)
     (event,) = result.asset_materializations_for_node("clear_orphans")
     looked = {name: entry.value for name, entry in event.metadata.items()}
-    assert (looked["duplicates"], looked["strays_deleted"], looked["unknown"]) == (0, 0, 0)
+    assert (looked["duplicates"], looked["orphans_deleted"], looked["unknown"]) == (0, 0, 0)
     assert (looked["query_statements"], looked["query_fallbacks"]) == (0, 0)
     (materialized,) = result.asset_materializations_for_node("audit_rows")
     companies = records(materialized.metadata["companies"])

@@ -134,6 +134,10 @@ def test_requeue(panel: Panel, instance: dg.DagsterInstance) -> None:
     planned = panel.numbers(*which, company=NAME, retries=True)
     assert (planned["dry_run"], planned["chosen"], planned["requeued"]) == (True, 4, 0)
     assert desk.statuses(ids) == {"PROCESSING_FAILED", "BATCHING_IN_PROGRESS"}
+    (elsewhere,) = desk.more(batch.company_id, 1, status="PROCESSING_FAILED")
+    for name in ("external", "foreign"):
+        given: dict[str, Any] = {"ids": [elsewhere], name: True}
+        assert panel.numbers(*which, **given)["chosen"] == 1
 
     result = panel.start(*which, kind="permanent", newer_than="1h", dry_run=False)
     assert metadata_of(result, "requeue_requests")["requeued"] == 3
@@ -225,7 +229,7 @@ def test_abandon_by_force(panel: Panel) -> None:
     )
     planned = panel.numbers(*which, **by_force)
     assert (planned["dry_run"], planned["force"], planned["requests"]) == (True, True, 12)
-    assert planned["double_cost_eur"] > 0  # type: ignore[operator] # a number
+    assert planned["duplicate_cost_eur"] > 0  # type: ignore[operator] # a number
     given_up = panel.numbers(*which, **by_force, dry_run=False)
     assert (given_up["state"], given_up["server_status"]) == ("ended", "abandoned")
 

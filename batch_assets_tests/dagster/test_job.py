@@ -111,7 +111,11 @@ def test_pending_requests_become_analyses(
     assert last.success
     assert metadata_of(last, "ingest_results")["completed"] == 12
     retried = metadata_of(last, "retry_failed_requests")
-    assert (retried["requeued"], retried["live_calls"], retried["live_held"]) == (0, 0, {})
+    assert (retried["requeued"], retried["synchronous_calls"], retried["synchronous_held"]) == (
+        0,
+        0,
+        {},
+    )
     done = state_of(world.engine, company_id)
     assert (done.complete, done.waiting, done.in_batch) == (12, 0, 0)
     assert done.cost_eur > 0

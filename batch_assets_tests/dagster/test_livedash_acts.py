@@ -26,7 +26,7 @@ from drills.livedash import LiveDash, StubApi
 
 ALERT = "livedash_timers"
 """The alert that says that one of LiveDash's batch timers runs beside us."""
-DOUBLE_PURCHASES = "SELECT timer, request_id FROM batch_assets.livedash_act WHERE is_double"
+DOUBLE_PURCHASES = "SELECT timer, request_id FROM batch_assets.livedash_act WHERE is_duplicate"
 """Each conversation that we have bought and LiveDash, too: by which timer."""
 
 HALF_AN_HOUR = timedelta(minutes=30)

@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
+from batch_assets.domain.former_names import with_former_keys
 from batch_assets.domain.metrics import GROUPS, metric_types
 from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets_tests.dagster.conftest import ANSWER, RunJob
@@ -70,7 +71,9 @@ def flat(found: Metrics) -> dict[str, Any]:
 def check_every_key(found: Metrics) -> None:
     for name, group in GROUPS.items():
         keys = {one.name for one in fields(group)}
-        assert keys - MAY_BE_UNKNOWN <= set(found[name]) <= keys
+        known = keys & set(found[name])
+        assert keys - MAY_BE_UNKNOWN <= known
+        assert set(found[name]) == set(with_former_keys(known))
 
 
 def rows(engine: Engine) -> list[dict[str, Any]]:
@@ -84,7 +87,8 @@ def sums_of_batches(engine: Engine) -> dict[str, Any]:
         return dict(
             connection.execute(
                 text(
-                    "SELECT sum(cost_eur) AS cost_eur, sum(live_cost_eur) AS live_cost_eur,"
+                    "SELECT sum(cost_eur) AS cost_eur,"
+                    " sum(synchronous_cost_eur) AS synchronous_cost_eur,"
                     " sum(prompt_tokens)::bigint AS prompt_tokens,"
                     " sum(completion_tokens)::bigint AS completion_tokens,"
                     " sum(completed)::bigint AS completed_requests,"
@@ -117,7 +121,7 @@ def test_idle_submitting_reading_and_idle_again(
     nonsense, gone = bring_in(engine)
     check_submitted(run())
     delete_session_of(engine, gone)
-    read = metrics_of(until(run, lambda found: found["throughput"]["settled_batches"] == 1))
+    read = metrics_of(until(run, lambda found: found["throughput"]["finalized_batches"] == 1))
     check_read(read, engine)
     assert retried_or_dead(engine) == {nonsense}
 
@@ -174,7 +178,7 @@ def check_read(read: Metrics, engine: Engine) -> None:
     spent = costs_by_outcome(engine)
     assert money["wasted_retries_eur"] == pytest.approx(spent["failed"])
     assert money["wasted_discarded_eur"] == pytest.approx(spent["discarded"])
-    assert money["saved_eur"] == pytest.approx(money["live_cost_eur"] - money["cost_eur"])
+    assert money["saved_eur"] == pytest.approx(money["synchronous_cost_eur"] - money["cost_eur"])
     assert money["day_cost_eur"] == pytest.approx(money["cost_eur"])
     assert 0 < money["wasted_retries_eur"] < money["cost_eur"]
     assert read["backlog"]["retry_requests"] + read["backlog"]["dead_letters"] == 1

@@ -42,7 +42,12 @@ def test_pictures_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
     assert nothing.success
     assert reported(nothing) == {
         "turnaround_report": {"batches": 0},
-        "cost_report": {"cost_eur": 0, "live_cost_eur": 0, "saved_eur": 0, "unpriced_answers": 0},
+        "cost_report": {
+            "cost_eur": 0,
+            "synchronous_cost_eur": 0,
+            "saved_eur": 0,
+            "unpriced_answers": 0,
+        },
         "query_comparison_report": {"operations": 0, "operations_with_both": 0},
     }
 
@@ -50,17 +55,17 @@ def test_pictures_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
         make_requests(connection, make_company(connection), 10)
     assert run(environ={"ENABLE_BATCH_OPTIMIZATION": "false"}).success
     give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while metadata_of(run(), "ingest_results")["settled"] == 0:
+    while metadata_of(run(), "ingest_results")["finalized"] == 0:
         assert time.monotonic() < give_up_at
     found = reported(run(job_name="report_job"))
     assert found["turnaround_report"]["batches"] == 1
     assert found["query_comparison_report"]["operations_with_both"]
     with engine.connect() as connection:
         spent = connection.execute(
-            text("SELECT sum(cost_eur), sum(live_cost_eur) FROM batch_assets.batch")
+            text("SELECT sum(cost_eur), sum(synchronous_cost_eur) FROM batch_assets.batch")
         ).one()
     assert found["cost_report"]["cost_eur"] == pytest.approx(spent[0], abs=1e-9)
-    assert found["cost_report"]["live_cost_eur"] == pytest.approx(spent[1], abs=1e-9)
+    assert found["cost_report"]["synchronous_cost_eur"] == pytest.approx(spent[1], abs=1e-9)
     assert spent[0] > 0
 
 
@@ -80,8 +85,8 @@ def test_the_smaller_companies_are_one_and_no_company_is_lost(engine: Engine) ->
                 text(
                     "INSERT INTO batch_assets.batch (id, installation_id, company_id, state,"
                     " requests, openai_batch_id, server_status, server_status_since, claimed_at,"
-                    " submitted_at, ended_at, settled_at, cost_eur, live_cost_eur)"
-                    " SELECT :id, :id, :company, 'settled', 1, :id, 'completed', now(), now(),"
+                    " submitted_at, ended_at, finalized_at, cost_eur, synchronous_cost_eur)"
+                    " SELECT :id, :id, :company, 'finalized', 1, :id, 'completed', now(), now(),"
                     " now() - interval '1 h', now(), now() - make_interval(days => :age), :cost,"
                     " 2 * :cost"
                 ),

@@ -81,7 +81,7 @@ def test_a_run_says_in_a_line_an_op_what_it_did_and_is_tagged_with_it(
     assert tags_of(instance, last.run_id)["results"] == "12"
     read = metadata_of(last, "ingest_results")
     (line,) = records_of(read["batches_read"])
-    assert (line["company"], line["state"]) == (NAME, "settled, completed")
+    assert (line["company"], line["state"]) == (NAME, "finalized, completed")
     assert read["sent_by_run"] == first.run_id
     for run in (first, last):
         assert CANARY not in everything_stored(instance, run.run_id)

@@ -25,7 +25,7 @@ def test_of_polling() -> None:
         unknown=1,
         late=OverdueReport(overdue=1, overdue_cancelled=1, stuck=1),
     )
-    recovered = RecoverReport(taken_over=3, adopted=1, absent=1, released=1, foreign=2)
+    recovered = RecoverReport(taken_over=3, adopted=1, absent=1, released=1, external=2)
     assert sentences.of_polling(polled, recovered) == (
         "2 batches run on the server, the oldest for 2 h. Ended since the last look: 1. Of 1 the "
         "server told nothing: they stay as they are. It does not know 1 of them: `batch-assets "
@@ -39,9 +39,9 @@ def test_of_polling() -> None:
 
 def test_of_reading() -> None:
     report = IngestReport(
-        settled=1,
+        finalized=1,
         postponed=2,
-        rows=Written(completed=5, retry=2, dead=1, cost_eur=0.5, live_cost_eur=1.0),
+        rows=Written(completed=5, retry=2, dead=1, cost_eur=0.5, synchronous_cost_eur=1.0),
         refused=Counter(foreign=1),
         failures=Counter(server_error=2, refused=1),
     )

@@ -65,7 +65,7 @@ def test_defect_19_too_many_requests_of_one_company_stop_no_other(world: World) 
     world.system.create()
     sent = world.statuses(others)
     assert sent == {"BATCHING_IN_PROGRESS": 2}, "defect 19: nobody's requests are sent any more"
-    world.lab.desk.do("DELETE FROM batch_assets.model_pause")
+    world.lab.desk.do("DELETE FROM batch_assets.model_cooldown")
     world.carry_on()
     assert world.statuses() == {"PROCESSING_COMPLETE": 4}
     counted = world.lab.desk.column("SELECT request_id FROM batch_assets.attempt WHERE counted")

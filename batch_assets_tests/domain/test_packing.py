@@ -41,7 +41,7 @@ def candidate() -> MakeCandidate:
             message_count=message_count,
             content_bytes=content_bytes,
             bisection_group=group,
-            suspect_of=None if group is None else "refused",
+            root_batch_id=None if group is None else "refused",
         )
 
     return make
@@ -109,7 +109,7 @@ def test_each_model_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
 def test_each_lot_of_suspects_has_drafts_of_its_own(candidate: MakeCandidate) -> None:
     mixed = [candidate(group=group) for group in ("a", None, "b", "a", None, "a")]
     packing = pack(mixed, terms(a_policy(max_batch_requests=2)), Quota())
-    assert [(ids(draft.candidates), draft.suspect_of) for draft in packing.drafts] == [
+    assert [(ids(draft.candidates), draft.root_batch_id) for draft in packing.drafts] == [
         (["r1", "r4"], "refused"),
         (["r2", "r5"], None),
         (["r3"], "refused"),
@@ -188,7 +188,7 @@ def test_no_small_request_overtakes_a_large_one_of_its_model(candidate: MakeCand
 
 
 def test_a_resting_model_holds_its_requests_with_the_reason(candidate: MakeCandidate) -> None:
-    quota = Quota(cooling_models={"m1": "token_limit_exceeded"})
+    quota = Quota(models_in_cooldown={"m1": "token_limit_exceeded"})
     packing = pack([candidate("m1"), candidate("m2")], terms(), quota)
     assert [draft.model for draft in packing.drafts] == ["m2"]
     assert packing.held == {"model m1 is in cooldown: token_limit_exceeded": 1}

@@ -45,7 +45,7 @@ def quotas(draw: st.DrawFn) -> Quota:
         requests={scope: draw(limits) for scope in ("run", "day", "company")},
         cost_eur={scope: draw(costs) for scope in ("run", "day", "company")},
         model_tokens=draw(st.dictionaries(st.sampled_from(MODELS), st.integers(-100, 3_000))),
-        cooling_models=draw(st.dictionaries(st.sampled_from(MODELS), st.just("asleep"))),
+        models_in_cooldown=draw(st.dictionaries(st.sampled_from(MODELS), st.just("asleep"))),
     )
 
 

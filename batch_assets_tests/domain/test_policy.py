@@ -79,14 +79,15 @@ def test_a_request_is_given_up_after_its_last_attempt(
 @pytest.mark.parametrize("kind", [FailureKind.CAPACITY, FailureKind.SERVER, FailureKind.ACCOUNT])
 def test_what_does_not_count_waits_longer_each_time_and_not_for_ever(kind: FailureKind) -> None:
     delays = [
-        verdict(kind, Tried(rests=rests), retry_base_seconds=60).delay_seconds for rests in range(4)
+        verdict(kind, Tried(uncounted=rests), retry_base_seconds=60).delay_seconds
+        for rests in range(4)
     ]
     first = delays[0]
     assert first is not None
     assert delays == pytest.approx([first, 2 * first, 4 * first, 8 * first])
     week = 7 * 86_400.0
-    assert verdict(kind, Tried(rests=99, waited_seconds=week - 1)).delay_seconds is not None
-    over = verdict(kind, Tried(rests=99, waited_seconds=week))
+    assert verdict(kind, Tried(uncounted=99, waited_seconds=week - 1)).delay_seconds is not None
+    over = verdict(kind, Tried(uncounted=99, waited_seconds=week))
     assert (over.delay_seconds, over.counted, over.failure.code) == (None, False, "waited_too_long")
     assert over.failure.reason.startswith("It has waited 7 days in which no try counted")
     assert over.failure.reason.endswith("What happened.")

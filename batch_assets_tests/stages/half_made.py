@@ -81,7 +81,7 @@ class Breaking:
 
 
 def half_ingested(lab: Lab, *, operation: str = "write_results", calls: int = 1) -> list[str]:
-    """Some rows are written, or all, and the batch is not settled."""
+    """Some rows are written, or all, and the batch is not finalized."""
     ids = ended(lab)
     breaking = Breaking(lab.pipeline.queries, operation, calls)
     with pytest.raises(InterruptedHereError):
@@ -89,12 +89,12 @@ def half_ingested(lab: Lab, *, operation: str = "write_results", calls: int = 1)
     return ids
 
 
-def read_and_not_settled(lab: Lab) -> list[str]:
+def read_and_not_finalized(lab: Lab) -> list[str]:
     return half_ingested(lab, operation="finalize", calls=0)
 
 
 def put_off(lab: Lab) -> list[str]:
-    """Failed once in a settled batch, and waiting for another try."""
+    """Failed once in a finalized batch, and waiting for another try."""
     _, ids = lab.company(2)
     lab.configure(rows=[FAILING])
     lab.submit()

@@ -86,11 +86,11 @@ def test_its_requests_wait_again_and_are_sent_again(lab: Lab) -> None:
     assert (row.server_status, row.output_file_id, row.openai_batch_id) == ("lost", None, openai_id)
     assert lab.desk.livedash_batch(batch_id).status == "UPLOADING", "its rows are still in it"
     read = lab.ingest()
-    assert (read.settled, read.rows.returned, dict(read.settled_as)) == (1, 2, {"lost": 1})
+    assert (read.finalized, read.rows.returned, dict(read.finalized_as)) == (1, 2, {"lost": 1})
     assert lab.bucket_counts() == {"waiting": 2}
     assert not lab.desk.attempt(ids[0]).counted
     assert lab.desk.livedash_batch(batch_id).status == "CANCELLED"
-    assert "is settled: there is nothing to give up" in refused(lab, batch_id)
+    assert "is finalized: there is nothing to give up" in refused(lab, batch_id)
     assert Conservation(lab.desk.engine).all_rows().is_clean
     assert turnarounds(lab) == (0, 0), "when it ended, nobody knows"
     lab.finish()
@@ -210,6 +210,6 @@ def test_one_of_livedash_can_be_given_up_and_is_not_watched_again(lab: Lab) -> N
     lose(lab)
     abandon(lab, batch_id)
     assert lab.ingest().rows.returned == 2
-    assert lab.recover().foreign == 0
+    assert lab.recover().external == 0
     assert lab.desk.livedash_batch(batch_id).status == "CANCELLED"
     assert lab.bucket_counts() == {"waiting": 2}

@@ -89,9 +89,9 @@ def test_one_that_does_not_end_is_bought_again_and_its_late_answers_are_waste(
     foreseen = abandon(lab, batch_id, dry_run=True)
     assert lab.desk.everything() == before
     recorded = lab.desk.batch(batch_id)
-    assert foreseen.double_cost_eur == recorded.estimated_cost_eur > 0
+    assert foreseen.duplicate_cost_eur == recorded.estimated_cost_eur > 0
     assert (
-        f"3 requests wait again, to be bought again for about {foreseen.double_cost_eur:.4f}"
+        f"3 requests wait again, to be bought again for about {foreseen.duplicate_cost_eur:.4f}"
         in (foreseen.sentence)
     )
     assert "is billed as well: up to as much again" in foreseen.sentence
@@ -139,7 +139,7 @@ def test_nothing_of_what_was_given_up_is_waited_for(lab: Lab, status: str) -> No
     abandon(lab, batch_id)
     lab.configure()
     wait_until(lambda: not lab.server.service.batches.running_ids())
-    assert lab.ingest().settled == 1
+    assert lab.ingest().finalized == 1
     assert lab.bucket_counts() == {"waiting": 3}
 
 
@@ -293,13 +293,13 @@ def test_looks_have_growing_pauses_and_an_end(lab: Lab) -> None:
         assert lab.read_abandoned(whenever=True).abandoned_looked_at == 1
         pauses.append(
             lab.desk.value(
-                "SELECT round(extract(epoch FROM look_at - clock_timestamp()) / 60)::integer"
+                "SELECT round(extract(epoch FROM poll_at - clock_timestamp()) / 60)::integer"
                 " FROM batch_assets.abandoned_batch"
             )
         )
     assert pauses == [15, 30, 60, 120, 240, 480, 720, 720]
     lab.desk.do(
-        "UPDATE batch_assets.abandoned_batch SET look_at = clock_timestamp(),"
+        "UPDATE batch_assets.abandoned_batch SET poll_at = clock_timestamp(),"
         " abandoned_at = abandoned_at - interval '31 days'"
     )
     assert lab.read_abandoned().abandoned_looked_at == 1, "the last look"

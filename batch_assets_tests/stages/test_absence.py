@@ -55,7 +55,7 @@ def anchors(lab: Lab) -> list[str]:
     return [one.id for one in lab.pipeline.api.list_files() if account_of_anchor(one, ours)]
 
 
-def settled(lab: Lab) -> int:
+def finalized(lab: Lab) -> int:
     """How many searches it takes until nothing is unresolved."""
     for number in range(1, 8):
         lab.recover()
@@ -83,7 +83,7 @@ def test_a_lost_create_is_found_whatever_the_lists_are_like(
     assert (report.adopted, report.absent, report.unproved) == (1, 0, 0)
     lab.configure()
     lab.finish()
-    assert lab.desk.batch(batch_id).state == "settled"
+    assert lab.desk.batch(batch_id).state == "finalized"
     assert lab.times_billed(ids) == [1, 1]
 
 
@@ -112,7 +112,7 @@ def test_a_list_is_read_on_from_run_to_run(lab: Lab) -> None:
     lab.configure()
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
-    assert lab.desk.batch(batch_id).state == "settled"
+    assert lab.desk.batch(batch_id).state == "finalized"
 
 
 def test_an_absence_takes_two_whole_searches_however_many_runs_each_takes(lab: Lab) -> None:
@@ -190,7 +190,7 @@ def test_a_new_key_of_the_same_project_is_known_by_what_it_shows(lab: Lab, elsew
     before = lab.desk.batch(batch_id).account
     assert elsewhere.recover().absent == 1, "the input file is listed under the new key as well"
     assert lab.desk.batch(batch_id).account != before
-    assert settled(elsewhere) <= 2
+    assert finalized(elsewhere) <= 2
     assert anchors(lab) == []
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
@@ -201,7 +201,7 @@ def test_the_very_first_batch_does_not_wait_for_ever(lab: Lab, lose: Any) -> Non
     _, ids = lose(lab)
     assert lab.recover().absent == 1
     assert len(anchors(lab)) == 1
-    assert settled(lab) <= 2
+    assert finalized(lab) <= 2
     assert anchors(lab) == []
     lab.configure(calls=[call_rule("*", refusal(500))])
     lab.recover()
@@ -213,7 +213,7 @@ def test_a_file_that_was_only_to_be_seen_is_deleted_after_a_crash(lab: Lab) -> N
     """The run that found the batch absent was killed before it deleted the file."""
     never_created(lab)
     lab.configure(calls=[call_rule("files.delete", refusal(400), after=2)])
-    assert settled(lab) == 2
+    assert finalized(lab) == 2
     assert len(anchors(lab)) == 1
     lab.configure()
     lab.recover()
@@ -229,7 +229,7 @@ def test_a_file_to_be_seen_that_cannot_be_uploaded_is_tried_again(lab: Lab) -> N
     assert [lab.recover().absent, lab.recover().unproved] == [1, 1]
     assert anchors(lab) == []
     lab.configure()
-    assert settled(lab) <= 3
+    assert finalized(lab) <= 3
     assert anchors(lab) == []
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
@@ -253,7 +253,7 @@ def test_what_no_creation_was_called_for_is_released_whatever_the_lists_show(
     lab.configure(calls=[call_rule("files.create", {"kind": "drop", "work": work})])
     lab.submit()
     lab.configure(**world)
-    assert settled(lab) <= 2
+    assert finalized(lab) <= 2
     lab.configure()
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
@@ -267,7 +267,7 @@ def test_a_batch_of_ours_that_is_listed_is_proof_enough(lab: Lab) -> None:
     lab.configure(timing={"hold_after_rows": 0}, calls=[LOST])
     lab.submit()
     lab.configure(timing={"hold_after_rows": 0})
-    assert settled(lab) == 2
+    assert finalized(lab) == 2
     assert anchors(lab) == []
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
@@ -282,7 +282,7 @@ def test_a_list_without_a_batch_that_runs_for_long_proves_nothing(lab: Lab) -> N
     lab.configure(timing={"hold_after_rows": 0}, quirks={"batch_list_lag_seconds": 3_600})
     assert [lab.recover().unproved for _ in range(3)] == [1, 1, 1]
     lab.configure(timing={"hold_after_rows": 0})
-    assert settled(lab) == 2
+    assert finalized(lab) == 2
 
 
 def test_a_server_without_a_list_of_files_is_recovered_by_what_there_is(
@@ -294,10 +294,10 @@ def test_a_server_without_a_list_of_files_is_recovered_by_what_there_is(
     lab.read_to_the_end()
     _, more = never_created(lab)
     lab.configure(calls=[call_rule("files.list", refusal(405))])
-    assert settled(lab) == 2, "the first batch is listed"
+    assert finalized(lab) == 2, "the first batch is listed"
     lab.finish()
     assert lab.times_billed(ids + more) == [1, 1, 1, 1]
-    assert lab.desk.batch(found).state == "settled"
+    assert lab.desk.batch(found).state == "finalized"
 
 
 def test_without_files_and_batches_of_ours_it_is_said_what_is_not_known(
@@ -309,7 +309,7 @@ def test_without_files_and_batches_of_ours_it_is_said_what_is_not_known(
     assert "The server lists no files" in caplog.text
     lab.company(1)
     lab.submit()
-    assert settled(lab) == 2
+    assert finalized(lab) == 2
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
 
@@ -319,7 +319,7 @@ def test_a_server_that_deletes_nothing_is_recovered_and_told_of(
 ) -> None:
     _, ids = never_created(lab)
     lab.configure(calls=[call_rule("files.delete", refusal(501, headers={"retry-after-ms": "1"}))])
-    assert settled(lab) == 2
+    assert finalized(lab) == 2
     assert "The server deletes no files" in caplog.text
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
@@ -413,7 +413,7 @@ def test_a_search_begins_anew_if_the_server_has_forgotten_its_place(lab: Lab) ->
     assert (report.awaited, report.absent, report.released) == (1, 0, 0)
     assert lab.recover().adopted == 1
     lab.finish()
-    assert lab.desk.batch(batch_id).state == "settled"
+    assert lab.desk.batch(batch_id).state == "finalized"
     assert lab.times_billed(ids) == [1, 1]
 
 

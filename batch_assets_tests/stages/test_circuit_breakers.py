@@ -136,7 +136,7 @@ def test_what_is_paid_is_read_while_submission_rests(
     one_by_one = guarded.under(max_batch_requests=1)
     assert one_by_one.submit().unresolved == 5
     assert states(lab) == [("upload", "open")]
-    assert guarded.read_to_the_end().settled == 1
+    assert guarded.read_to_the_end().finalized == 1
 
 
 def test_downloads_are_tried_again_like_any_call(lab: Lab, as_a_run: NewRun) -> None:
@@ -152,7 +152,7 @@ def test_downloads_are_tried_again_like_any_call(lab: Lab, as_a_run: NewRun) -> 
     cautious.ingest()
     assert time.monotonic() - began < 0.5, "not even tried"
     let_its_time_pass(lab)
-    assert as_a_run().ingest().settled == 1
+    assert as_a_run().ingest().finalized == 1
     assert states(lab) == []
 
 

@@ -55,7 +55,7 @@ def test_files_whose_ids_come_late_are_waited_for(
     ids = ended(patient, batches=rules, quirks=quirks | {"zero_request_counts": counts})
     for _ in range(8):
         patient.ingest()
-    assert patient.batches("settled"), patient.bucket_counts()
+    assert patient.batches("finalized"), patient.bucket_counts()
     assert patient.bucket_counts().get("dead") is None
     assert (
         patient.desk.value("SELECT count(*) FROM batch_assets.attempt WHERE outcome='failed'") == 0
@@ -97,11 +97,11 @@ def test_a_page_is_no_result_however_long_it_is_shown(patient: Lab, page: str) -
     patient.configure(calls=[call_rule("files.content", PAGES[page])])
     for _ in range(3):
         report = patient.ingest()
-        assert (report.settled, report.postponed, report.rows.completed) == (0, 1, 0)
+        assert (report.finalized, report.postponed, report.rows.completed) == (0, 1, 0)
         let_the_grace_go_by(patient)
     assert patient.bucket_counts() == {"in_batch": 10}
     patient.configure()
-    assert patient.ingest().settled == 1
+    assert patient.ingest().finalized == 1
     assert patient.clean() == 1
     assert patient.bucket_counts() == {"complete": 10}
     assert patient.times_billed(ids) == [1] * 10
@@ -128,7 +128,7 @@ def test_after_the_grace_what_there_is_has_to_do_and_no_file_is_deleted(patient:
     let_the_grace_go_by(patient)
     assert patient.ingest().failures == {"missing_result": 1}
     assert patient.bucket_counts() == {"complete": 3, "retry": 1}
-    (batch_id,) = patient.batches("settled")
+    (batch_id,) = patient.batches("finalized")
     output = patient.desk.batch(batch_id).output_file_id
     assert patient.clean() == 1
     assert patient.remote_files() == [], "the conversations are deleted"
@@ -162,10 +162,10 @@ def test_looks_are_farther_apart_each_time(lab: Lab) -> None:
         assert lab.ingest().incomplete == 1
         assert lab.ingest().postponed == 0, "not before its time"
         left = (
-            "SELECT extract(epoch FROM look_at - clock_timestamp())::float8 FROM batch_assets.batch"
+            "SELECT extract(epoch FROM poll_at - clock_timestamp())::float8 FROM batch_assets.batch"
         )
         rests.append(lab.desk.value(left))
-        lab.desk.do("UPDATE batch_assets.batch SET look_at = now()")
+        lab.desk.do("UPDATE batch_assets.batch SET poll_at = now()")
     assert rests == pytest.approx([60, 120, 240, 480], abs=15)
     assert a_policy().look_again_seconds(5_000) == 3_600
 
@@ -177,7 +177,7 @@ def test_under_another_projects_key_nothing_is_lost(patient: Lab) -> None:
     )
     for _ in range(3):
         report = patient.ingest()
-        assert (report.settled, report.postponed) == (0, 1)
+        assert (report.finalized, report.postponed) == (0, 1)
         let_the_grace_go_by(patient)
     assert patient.bucket_counts() == {"in_batch": 10}
     patient.configure()
@@ -213,7 +213,7 @@ def test_what_is_gone_for_good_is_not_waited_for_once_all_else_is_read(
         quirks={"late_error_file": {"looks": 3}},
         calls=[gone],
     )
-    while not (report := patient.ingest()).settled:
+    while not (report := patient.ingest()).finalized:
         assert (report.incomplete, patient.bucket_counts()) == (1, {"in_batch": 10})
     patient.finish()
     assert patient.bucket_counts() == {"complete": 7, "dead": 3}, "what never ran was not lost"
@@ -236,7 +236,7 @@ def test_paid_answers_are_waited_for_though_the_error_file_is_gone(
             *([] if late else [short | {"count": 1}]),
         ],
     )
-    while not (report := patient.ingest()).settled:
+    while not (report := patient.ingest()).finalized:
         assert report.incomplete == 1
     assert patient.bucket_counts() == {"complete": 8, "retry": 2}
     patient.finish()
@@ -248,7 +248,7 @@ def test_counts_that_lag_behind_do_not_make_a_short_file_whole(patient: Lab) -> 
     ids = ended(patient, calls=[short])
     patient.desk.do("UPDATE batch_assets.batch SET server_answered = 3")
     assert patient.ingest().incomplete == 1
-    assert patient.ingest().settled == 1
+    assert patient.ingest().finalized == 1
     assert patient.bucket_counts() == {"complete": 10}
     assert patient.times_billed(ids) == [1] * 10
 
@@ -278,7 +278,7 @@ def test_a_file_that_is_refused_while_others_are_given_out_is_lost_in_the_end(
     let_the_grace_go_by(patient)
     patient.configure(calls=[once])
     assert patient.ingest().failures == {"results_lost": 2}
-    assert patient.desk.batch(batch_id).state == "settled"
+    assert patient.desk.batch(batch_id).state == "finalized"
 
 
 NO_ROOM = {"kind": "http_error", "status": 429, "error": {"code": "rate_limit_exceeded"}}
@@ -307,11 +307,12 @@ def test_while_there_is_no_room_for_any_nothing_counts_and_the_model_rests(lab: 
         lab.read_to_the_end()
         assert lab.bucket_counts().keys() <= {"retry", "waiting"}
         assert (
-            lab.desk.value("SELECT reason FROM batch_assets.model_pause") == "rate_limit_exceeded"
+            lab.desk.value("SELECT reason FROM batch_assets.model_cooldown")
+            == "rate_limit_exceeded"
         )
-    assert len(lab.batches()) == 1, "what rests is not sent"
+    assert len(lab.batches()) == 1, "what is in cooldown is not sent"
     assert lab.desk.value("SELECT count(*) FROM batch_assets.attempt WHERE counted") == 0
-    lab.desk.do("DELETE FROM batch_assets.model_pause")
+    lab.desk.do("DELETE FROM batch_assets.model_cooldown")
     lab.finish()
     assert lab.times_billed(ids) == [1, 1, 1]
 
@@ -321,10 +322,10 @@ def test_no_model_rests_of_which_others_were_answered_before_the_error_file_came
 ) -> None:
     no_room = {"lines": [2, 3], "effect": NO_ROOM}
     ended(patient, 5, rows=[no_room], quirks={"late_error_file": {"looks": 3}})
-    while not (report := patient.ingest()).settled:
+    while not (report := patient.ingest()).finalized:
         assert report.incomplete == 1
     assert patient.bucket_counts() == {"complete": 3, "retry": 2}
-    assert patient.desk.column("SELECT reason FROM batch_assets.model_pause") == []
+    assert patient.desk.column("SELECT reason FROM batch_assets.model_cooldown") == []
 
 
 def test_a_used_up_quota_in_each_row_rests_the_account(lab: Lab) -> None:
@@ -334,8 +335,10 @@ def test_a_used_up_quota_in_each_row_rests_the_account(lab: Lab) -> None:
     lab.submit()
     lab.read_to_the_end()
     assert lab.bucket_counts() == {"retry": 3}
-    assert lab.desk.value("SELECT reason FROM batch_assets.account_pause") == "insufficient_quota"
-    lab.desk.do("DELETE FROM batch_assets.account_pause")
+    assert (
+        lab.desk.value("SELECT reason FROM batch_assets.account_cooldown") == "insufficient_quota"
+    )
+    lab.desk.do("DELETE FROM batch_assets.account_cooldown")
     lab.finish()
     assert lab.times_billed(ids) == [1, 1, 1]
     assert json.dumps(lab.bucket_counts()) == '{"complete": 3}'

@@ -156,7 +156,7 @@ def test_results_that_the_database_refuses_are_no_other_companys_failure(lab: La
     by_batch = lab.asking(OriginalQueries(lab.desk.engine))
     report = by_batch.ingest()
     assert report.failed == {}, f"not even {broken} is left out"
-    assert (report.settled, report.postponed) == (1, 1)
+    assert (report.finalized, report.postponed) == (1, 1)
     assert (report.rows.completed, report.rows.set_aside) == (3, 1)
     lab.desk.do('ALTER TABLE public."Session" DROP CONSTRAINT refused')
     assert by_batch.ingest().rows.completed == 1

@@ -140,19 +140,19 @@ def test_a_copy_of_the_files_started_elsewhere_holds_and_touches_nothing(
         assert clone.pipeline.registry.installation().is_at_home, "it does not look like one"
         assert lab.submit().batches == 1
 
-        assert clone.ingest().settled == 0
+        assert clone.ingest().finalized == 0
         assert clone.clean() == 0, "the original has not read these files"
         with pytest.raises(SubmissionHeldError, match="confirm --copy"):
             clone.submit()
         assert clone.bucket_counts() == {"waiting": 3, "in_batch": 2}
 
-        assert lab.read_to_the_end().settled == 2
+        assert lab.read_to_the_end().finalized == 2
         assert lab.bucket_counts() == {"complete": 5}
         assert lab.clean() == 1, "what a copy may have been left to read stays for an hour"
         assert lab.times_billed(early + both) == [1] * 5
 
         clone.pipeline.registry.make_home("me", as_copy=True)
-        assert clone.ingest().settled == 1, "what the original had submitted before"
+        assert clone.ingest().finalized == 1, "what the original had submitted before"
         assert clone.submit().requests == 3
         clone.read_to_the_end()
         lab.more(company, 1)
@@ -185,8 +185,8 @@ def test_a_dump_that_is_put_back_under_its_name_holds_until_somebody_says_what_i
         with pytest.raises(SubmissionHeldError, match="confirm --moved"):
             lab.submit()
         assert lab.recover().taken_over == 0
-        assert lab.ingest().settled == 0
-        assert find_orphans(lab.pipeline).strays_deleted == 0
+        assert lab.ingest().finalized == 0
+        assert find_orphans(lab.pipeline).orphans_deleted == 0
         assert lab.all_file_ids() == before
 
         lab.pipeline.registry.make_home("me", as_copy=False)

@@ -45,7 +45,7 @@ def test_where_everything_is_known_work_goes_on_unasked(lab: Lab) -> None:
     _, ids = lab.company(2)
     lab.submit()
     later = copied(lab)
-    assert later.read_to_the_end().settled == 1
+    assert later.read_to_the_end().finalized == 1
     lab.company(1)
     assert later.submit().batches == 1
     assert later.bucket_counts() == {"complete": 2, "in_batch": 1}
@@ -62,12 +62,12 @@ def test_the_lists_are_asked_once_for_each_incarnation(lab: Lab) -> None:
         assert api.pages == [], "nothing is to be done: an idle run asks nothing"
         first.poll_to_the_end()
         api.pages.clear()
-        assert first.ingest().settled == 1
+        assert first.ingest().finalized == 1
         assert api.pages == [None]
         lab.company(1)
         again = run_of(lab).using(api)
         api.pages.clear()
-        assert again.ingest().settled == 0
+        assert again.ingest().finalized == 0
         assert api.pages == []
 
 
@@ -81,7 +81,7 @@ def test_another_host_on_the_same_database_raises_no_doubt(lab: Lab, tmp_path: P
     for one in (lab, there, run_of(lab), there):
         one.pipeline.refresh()
         assert not one.pipeline.snapshot.installation.is_doubted
-    assert there.read_to_the_end().settled == 1
+    assert there.read_to_the_end().finalized == 1
 
 
 @pytest.mark.parametrize("is_file_only", [False, True])
@@ -119,7 +119,7 @@ def test_what_is_not_known_holds_before_anything_is_submitted_read_or_deleted(
     assert lab.times_billed(ids) == [1]
     lab.pipeline.registry.make_home("me", as_copy=False)
     later = run_of(lab)
-    assert later.ingest().settled >= 1
+    assert later.ingest().finalized >= 1
     assert later.submit().batches == 1
 
 
@@ -198,7 +198,7 @@ def test_what_a_copy_may_have_been_left_to_read_stays_for_an_hour(lab: Lab) -> N
     assert lab.desk.batch(shared).files_deleted_at is None
     assert lab.desk.batch(own).files_deleted_at is not None
     assert not run_of(lab).pipeline.snapshot.has_leftovers, "nobody looks for an hour"
-    lab.desk.do("UPDATE batch_assets.batch SET settled_at = settled_at - interval '61 minutes'")
+    lab.desk.do("UPDATE batch_assets.batch SET finalized_at = finalized_at - interval '61 minutes'")
     assert run_of(lab).clean() == 1
 
 

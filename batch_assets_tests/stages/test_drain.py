@@ -106,7 +106,7 @@ def test_nothing_is_claimed_any_more_not_even_by_a_run_that_has_looked_before(la
         lab.submit()
     live = lab.under(synchronous=ON)
     ask_live(lab, ids)
-    assert "drained" in live.retry_failed().synchronous.live_held_because
+    assert "drained" in live.retry_failed().synchronous.synchronous_held_because
     assert lab.bucket_counts() == {"waiting": 2}
     assert lift_drain(lab.pipeline.drains).startswith("Submissions go on")
     assert lift_drain(lab.pipeline.drains).startswith("Nothing to do")
@@ -120,7 +120,7 @@ def test_a_live_claim_that_has_looked_before_takes_nothing_either(lab: Lab) -> N
     live.pipeline.refresh()
     assert live.pipeline.snapshot.installation.hold_reason is None
     begin_drain(lab.pipeline.drains, "somebody")
-    assert retry_failed(live.pipeline, plenty()).synchronous.live_calls == 0
+    assert retry_failed(live.pipeline, plenty()).synchronous.synchronous_calls == 0
     assert lab.times_billed(ids) == [0, 0]
 
 

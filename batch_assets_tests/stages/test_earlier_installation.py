@@ -30,7 +30,7 @@ from batch_assets_tests.stages.half_made import (
     followed,
     half_ingested,
     put_off,
-    read_and_not_settled,
+    read_and_not_finalized,
     running,
     uploaded,
     uploaded_in_vain,
@@ -48,7 +48,7 @@ _LOSE = text("""
     DELETE FROM batch_assets.follower;
     DELETE FROM batch_assets.dead_letter;
     DELETE FROM batch_assets.search;
-    DELETE FROM batch_assets.live_request;
+    DELETE FROM batch_assets.synchronous_request;
     UPDATE batch_assets.installation SET id = gen_random_uuid()::text, has_orphans = true;
 """)
 """What a schema that was lost and made again differs by, without the seconds that it takes."""
@@ -103,7 +103,7 @@ def finish(lab: Lab) -> None:
 SET_COMPLETED = 'public."AIProcessingRequest" SET "completedAt"'
 STAGES: Sequence[Callable[[Lab], list[str]]] = (
     *(claimed, uploaded_in_vain, uploaded, created, running, ended, half_ingested),
-    *(read_and_not_settled, put_off, followed),
+    *(read_and_not_finalized, put_off, followed),
 )
 
 
@@ -190,12 +190,12 @@ def test_a_live_call_whose_record_is_lost_is_not_made_again(lab: Lab) -> None:
 def test_what_an_orphan_had_put_off_keeps_it_from_no_end(lab: Lab) -> None:
     """All that its file holds has left it: the row that failed is in no batch when it is lost."""
     lab.configure(rows=[FAILING])
-    ids = read_and_not_settled(lab)
+    ids = read_and_not_finalized(lab)
     lab.configure()
     lose(lab)
     lab.recover()
     lab.poll_to_the_end()
-    assert lab.ingest().settled == 1
+    assert lab.ingest().finalized == 1
     finish(lab)
     assert lab.times_billed(ids) == [1, 1]
 

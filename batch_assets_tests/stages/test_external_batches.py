@@ -61,15 +61,15 @@ def in_flight(lab: Lab, tmp_path: Path, answer: dict[str, Any]) -> tuple[str, li
 
 def test_what_livedash_asked_for_is_taken_over_in_its_own_words(lab: Lab, tmp_path: Path) -> None:
     batch_id, ids, _ = in_flight(lab, tmp_path, LIVEDASHS_ANSWER)
-    assert lab.recover().foreign == 1
+    assert lab.recover().external == 1
     report = lab.read_to_the_end()
-    assert (report.settled, report.rows.completed) == (1, 2)
+    assert (report.finalized, report.rows.completed) == (1, 2)
     session = lab.desk.session(ids[0])
     assert (session.sentiment, session.category) == ("POSITIVE", "LEAVE_VACATION")
     assert (session.language, session.escalated) == ("en", None)
     assert lab.desk.livedash_batch(batch_id).status == "PROCESSED"
     assert lab.desk.attempt(ids[0]).cost_eur > 0, "priced by the model that answered"
-    assert lab.recover().foreign == 0
+    assert lab.recover().external == 0
 
 
 def test_a_part_of_an_answer_is_better_than_none(lab: Lab, tmp_path: Path) -> None:

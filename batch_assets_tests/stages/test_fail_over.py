@@ -100,7 +100,7 @@ def test_a_clean_fail_over_goes_on_unasked_and_buys_nothing_twice(
                 after = lab_on(engine, "b")
                 assert after.pipeline.snapshot.installation.is_doubted
                 assert after.submit().batches == 1
-                assert after.read_to_the_end().settled == 3
+                assert after.read_to_the_end().finalized == 3
                 assert after.bucket_counts() == {"complete": 3}
                 assert after.times_billed(ids) == [1, 1, 1]
                 assert not after.pipeline.registry.installation().is_doubted
@@ -130,14 +130,14 @@ def test_a_replica_that_had_less_holds_until_somebody_says_what_it_is(
             primary.stop()
             with opened(promoted(standby)) as engine:
                 after = lab_on(engine, "b")
-                assert after.ingest().settled == 0
+                assert after.ingest().finalized == 0
                 assert after.clean() == 0
                 with pytest.raises(SubmissionHeldError, match="confirm --moved"):
                     after.submit()
                 assert after.all_file_ids() >= files
 
                 after.pipeline.registry.make_home("me", as_copy=False)
-                assert after.read_to_the_end().settled == 2
+                assert after.read_to_the_end().finalized == 2
                 assert after.times_billed(ids + lost) == [1, 1, 1]
                 assert after.submit().requests == 1
                 after.read_to_the_end()

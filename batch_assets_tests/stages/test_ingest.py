@@ -29,7 +29,7 @@ def test_what_ran_before_a_batch_ended_early_is_kept_and_the_rest_waits(
 ) -> None:
     ids = ended(lab, batches=[{"end_as": ending, "after_rows": 3, "count": 1}])
     report = lab.ingest()
-    assert (report.settled, report.rows.completed, report.rows.returned) == (1, 3, 1)
+    assert (report.finalized, report.rows.completed, report.rows.returned) == (1, 3, 1)
     assert (report.rows.retry, report.rows.dead, report.failures) == (0, 0, {})
     assert lab.bucket_counts() == {"complete": 3, "waiting": 1}
     lab.finish()
@@ -66,7 +66,7 @@ def test_a_download_that_breaks_off_is_postponed_and_read_again(lab: Lab, framin
     )
     few = lab.under(rows_per_write=1)
     report = few.ingest()
-    assert (report.settled, report.postponed) == (0, 1)
+    assert (report.finalized, report.postponed) == (0, 1)
     assert report.rows.completed == 2, "whole lines before the break are kept"
     (batch_id,) = lab.batches("ended")
     cost = lab.desk.batch(batch_id).cost_eur
@@ -75,7 +75,7 @@ def test_a_download_that_breaks_off_is_postponed_and_read_again(lab: Lab, framin
     assert lab.desk.batch(batch_id).cost_eur == cost
     lab.configure()
     report = few.ingest()
-    assert (report.settled, report.rows.completed) == (1, 2)
+    assert (report.finalized, report.rows.completed) == (1, 2)
     assert lab.bucket_counts() == {"complete": 4}
     assert lab.times_billed(ids) == [1] * 4
     assert lab.desk.batch(batch_id).cost_eur == pytest.approx(2 * cost, rel=0.01)
@@ -90,7 +90,7 @@ def test_a_download_that_ends_silently_in_a_line_is_postponed_too(lab: Lab) -> N
     assert lab.ingest().postponed == 1
     assert lab.bucket_counts() == {"complete": 1, "in_batch": 3}, "the line before the cut is kept"
     lab.configure()
-    assert lab.ingest().settled == 1
+    assert lab.ingest().finalized == 1
     assert lab.bucket_counts() == {"complete": 4}
 
 
@@ -103,8 +103,8 @@ def test_a_postponed_batch_does_not_keep_others_from_being_read(lab: Lab) -> Non
     failing = refusal(500, headers=AT_ONCE)
     lab.configure(calls=[call_rule("files.content", failing, count=3)])
     report = lab.ingest()
-    assert (report.settled, report.postponed) == (1, 1)
-    assert lab.ingest().settled == 1
+    assert (report.finalized, report.postponed) == (1, 1)
+    assert lab.ingest().finalized == 1
 
 
 def test_a_refused_account_stops_the_reading_and_loses_nothing(lab: Lab) -> None:
@@ -118,7 +118,7 @@ def test_a_refused_account_stops_the_reading_and_loses_nothing(lab: Lab) -> None
     assert refused.value.failure.kind is FailureKind.ACCOUNT
     assert lab.bucket_counts() == {"complete": 1, "in_batch": 1}
     lab.configure()
-    assert lab.ingest().settled == 1, "its lease was given up"
+    assert lab.ingest().finalized == 1, "its lease was given up"
     assert lab.bucket_counts() == {"complete": 2}
 
 
@@ -127,7 +127,7 @@ def test_results_that_the_server_lost_are_given_up(lab: Lab) -> None:
     (batch_id,) = lab.batches("ended")
     lab.pipeline.api.delete_file(lab.desk.batch(batch_id).output_file_id)
     report = lab.ingest()
-    assert (report.settled, report.failures) == (1, {"results_lost": 2})
+    assert (report.finalized, report.failures) == (1, {"results_lost": 2})
     assert lab.bucket_counts() == {"dead": 2}
     assert lab.desk.request(ids[0]).errorMessage is not None
 
@@ -155,7 +155,7 @@ def test_an_owner_that_lost_its_lease_while_reading_writes_nothing_more(lab: Lab
             return super().rows_of(rows)
 
     report = lab.under(rows_per_write=1).asking(Frozen(lab.desk.engine)).ingest()
-    assert (report.settled, report.postponed, report.rows.completed) == (0, 1, 1)
+    assert (report.finalized, report.postponed, report.rows.completed) == (0, 1, 1)
     assert lab.bucket_counts() == {"complete": 1, "in_batch": 3}
     (batch_id,) = lab.batches("ended")
     row = lab.desk.batch(batch_id)
@@ -165,9 +165,9 @@ def test_an_owner_that_lost_its_lease_while_reading_writes_nothing_more(lab: Lab
 def test_a_batch_is_read_by_one_run_at_a_time(lab: Lab) -> None:
     ended(lab)
     (batch,) = lab.desk.queries.take_ended(lab.desk.holder, 1)
-    assert lab.ingest().settled == 0
+    assert lab.ingest().finalized == 0
     lab.desk.queries.expire([batch.lease])
-    assert lab.ingest().settled == 1
+    assert lab.ingest().finalized == 1
 
 
 def test_reading_stops_between_batches_when_the_budget_is_spent(lab: Lab) -> None:
@@ -175,9 +175,9 @@ def test_reading_stops_between_batches_when_the_budget_is_spent(lab: Lab) -> Non
         lab.company(2)
     lab.submit()
     lab.poll_to_the_end()
-    assert lab.ingest(Budget(seconds=60, rows=3)).settled == 2
-    assert lab.ingest(Budget(seconds=0, rows=1_000)).settled == 0
-    assert lab.ingest(Budget(seconds=60, rows=1_000)).settled == 1
+    assert lab.ingest(Budget(seconds=60, rows=3)).finalized == 2
+    assert lab.ingest(Budget(seconds=0, rows=1_000)).finalized == 0
+    assert lab.ingest(Budget(seconds=60, rows=1_000)).finalized == 1
 
 
 def test_a_session_deleted_meanwhile_costs_and_leaves_nothing_else(lab: Lab) -> None:
@@ -195,7 +195,7 @@ def test_a_session_deleted_meanwhile_costs_and_leaves_nothing_else(lab: Lab) -> 
 def test_results_are_written_in_sets_of_the_size_that_is_set(lab: Lab) -> None:
     ended(lab, 5)
     report = lab.under(rows_per_write=2).ingest()
-    assert (report.settled, report.rows.completed) == (1, 5)
+    assert (report.finalized, report.rows.completed) == (1, 5)
 
 
 def test_a_lease_is_renewed_while_a_long_file_is_read(lab: Lab) -> None:
@@ -209,6 +209,6 @@ def test_a_lease_is_renewed_while_a_long_file_is_read(lab: Lab) -> None:
             return super().rows_of(rows)
 
     slow = lab.under(lease_seconds=0.3, rows_per_write=1).asking(Slow(lab.desk.engine))
-    assert slow.ingest().settled == 1
+    assert slow.ingest().finalized == 1
     assert len(ends) > 2
-    assert lab.desk.batch(lab.batches("settled")[0]).fence == 2
+    assert lab.desk.batch(lab.batches("finalized")[0]).fence == 2

@@ -59,12 +59,12 @@ def run(lab: Lab, effect: dict[str, Any], **parts: Any) -> tuple[str, str, Any]:
 def test_each_line_ends_where_it_belongs(lab: Lab, case: str) -> None:
     effect, bucket, code = CASES[case]
     struck, spared, report = run(lab, effect)
-    assert report.settled == 1
+    assert report.finalized == 1
     assert lab.statuses([spared]) == ["PROCESSING_COMPLETE"]
     expected = {"complete": 1, bucket: 1} if bucket != "complete" else {"complete": 2}
     assert lab.bucket_counts() == expected
     assert report.refused == REFUSED_LINES.get(case, {})
-    (batch_id,) = lab.batches("settled")
+    (batch_id,) = lab.batches("finalized")
     assert lab.desk.batch(batch_id).refused == sum(REFUSED_LINES.get(case, {}).values())
     attempt = lab.desk.attempt(struck)
     assert attempt.counted == (case not in UNCOUNTED)
@@ -101,7 +101,7 @@ def test_other_servers_shapes_end_in_the_same_places(
     lab: Lab, quirks: dict[str, bool], effect: dict[str, Any], bucket: str
 ) -> None:
     _, _, report = run(lab, effect, quirks=quirks)
-    assert report.settled == 1
+    assert report.finalized == 1
     assert lab.bucket_counts() == {"complete": 1, bucket: 1}
 
 

@@ -94,8 +94,8 @@ def test_the_use_of_queries_is_that_of_all_stages() -> None:
 def test_what_went_wrong_is_added_up_over_the_stages() -> None:
     run = run_of(
         ingest=IngestReport(
-            settled=6,
-            settled_as=Counter(completed=2, expired=1, cancelled=2, failed=1),
+            finalized=6,
+            finalized_as=Counter(completed=2, expired=1, cancelled=2, failed=1),
             rows=Written(
                 completed=5,
                 retry=2,
@@ -116,7 +116,7 @@ def test_what_went_wrong_is_added_up_over_the_stages() -> None:
     known = known_metrics(run, run_id="run-1", mode="auto")
     found = known.by_key()
     expected = {
-        "settled_batches": 6,
+        "finalized_batches": 6,
         "failed_batches": 1,
         "expired_batches": 1,
         "cancelled_batches": 2,

@@ -47,7 +47,7 @@ def test_strays_are_cleared_though_nothing_is_unresolved(lab: Lab) -> None:
     second = create(lab, batch_id, upload(lab, "second.jsonl", "request-2"))
     assert lab.recover().orphans == OrphanReport(), "recovery does not look while nothing is open"
 
-    assert find(lab) == OrphanReport(duplicates=1, duplicates_cancelled=1, strays_deleted=1)
+    assert find(lab) == OrphanReport(duplicates=1, duplicates_cancelled=1, orphans_deleted=1)
 
     wait_until(lambda: lab.pipeline.api.retrieve(second).status == "cancelled")
     assert lab.pipeline.api.retrieve(recorded.openai_batch_id).status == "in_progress"

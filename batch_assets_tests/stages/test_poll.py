@@ -166,10 +166,10 @@ def test_a_batch_that_validation_refused_is_rested_for_when_there_was_no_room(la
     lab.poll_to_the_end()
     (batch_id,) = lab.batches("ended")
     assert lab.desk.batch(batch_id).server_errors == ["token_limit_exceeded"]
-    pauses = lab.desk.column_pairs("SELECT model, reason FROM batch_assets.model_pause")
+    pauses = lab.desk.column_pairs("SELECT model, reason FROM batch_assets.model_cooldown")
     assert pauses == [("gpt-4o-mini", "token_limit_exceeded")]
     read = lab.ingest()
-    assert (read.settled, read.rows.returned, read.rows.retry) == (1, 2, 0)
+    assert (read.finalized, read.rows.returned, read.rows.retry) == (1, 2, 0)
     assert lab.bucket_counts() == {"waiting": 2}
     assert lab.submit().requests == 0
 
@@ -188,14 +188,14 @@ def test_what_nobody_can_read_touches_its_own_batch_only(lab: Lab, batches: int)
     assert lab.bucket_counts() == {"complete": batches}
 
 
-@pytest.mark.parametrize("word", ["lost", "abandoned", "settled"])
+@pytest.mark.parametrize("word", ["lost", "abandoned", "finalized"])
 def test_a_word_of_ours_in_the_servers_mouth_ends_and_loses_nothing(lab: Lab, word: str) -> None:
     lab.company(1)
     lab.configure(quirks={"rename_status": {"completed": word}})
     lab.submit()
     remote_status(lab, word)
     assert lab.poll().in_flight == 1
-    assert lab.ingest().settled == 0
+    assert lab.ingest().finalized == 0
     (batch_id,) = lab.batches("submitted")
     found = find_batch(Lookups(lab.desk.engine), batch_id)
     assert (found.server_status, found.abandoned_at) == (word, None)

@@ -45,7 +45,7 @@ def create_remotely(lab: Lab, batch_id: str, file_id: str) -> str:
 def test_nothing_unresolved_asks_the_server_nothing(lab: Lab) -> None:
     lab.configure(calls=[call_rule("*", refusal(500))])
     report = lab.recover()
-    assert (report.taken_over, report.adopted, report.released, report.foreign) == (0, 0, 0, 0)
+    assert (report.taken_over, report.adopted, report.released, report.external) == (0, 0, 0, 0)
 
 
 def test_a_batch_whose_answer_was_lost_is_adopted_and_read(lab: Lab) -> None:
@@ -116,7 +116,7 @@ def test_a_list_that_lags_behind_is_looked_at_again(lab: Lab) -> None:
     assert (report.adopted, report.released) == (1, 0)
     lab.read_to_the_end()
     assert lab.times_billed(ids) == [1, 1]
-    assert lab.desk.batch(batch_id).state == "settled"
+    assert lab.desk.batch(batch_id).state == "finalized"
 
 
 @pytest.mark.parametrize("others_end", ["in_progress", "completed"])
@@ -193,7 +193,7 @@ def test_a_second_upload_of_one_intent_is_deleted(lab: Lab) -> None:
     name = file_name(lab.desk.holder.installation_id, batch_id)
     stray = upload(lab, batch_id, name)
     report = lab.recover()
-    assert (report.adopted, report.orphans.strays_deleted) == (1, 1)
+    assert (report.adopted, report.orphans.orphans_deleted) == (1, 1)
     left = lab.all_file_ids()
     assert recorded in left
     assert stray not in left
@@ -286,7 +286,7 @@ def test_a_moved_database_carries_on_with_what_it_had(lab: Lab) -> None:
     lab.pipeline.registry.make_home("me", as_copy=False)
     assert lab.recover().adopted == 1
     lab.read_to_the_end()
-    assert lab.desk.batch(batch_id).state == "settled"
+    assert lab.desk.batch(batch_id).state == "finalized"
     assert lab.times_billed(ids) == [1, 1]
 
 

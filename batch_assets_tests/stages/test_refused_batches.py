@@ -39,7 +39,9 @@ def run_until_nothing_waits(lab: Lab, most: int = 12) -> None:
 
 
 def suspects(lab: Lab) -> list[str]:
-    return lab.desk.column("SELECT request_id FROM batch_assets.suspect ORDER BY request_id")
+    return lab.desk.column(
+        "SELECT request_id FROM batch_assets.bisection_request ORDER BY request_id"
+    )
 
 
 def errors(*codes: str, line: int | None = None) -> list[BatchErrorLine]:
@@ -238,7 +240,7 @@ def test_wrong_rows_of_many_are_found_without_their_lines(lab: Lab, wrong: list[
     assert lab.bucket_counts() == {"complete": 64 - len(wrong), "dead": len(wrong)}
     assert {lab.desk.dead_letter(ids[row]).code for row in wrong} == {"refused_alone"}
     root, *others = lab.batches()
-    assert {lab.desk.batch(batch_id).suspect_of for batch_id in others} == {root}
+    assert {lab.desk.batch(batch_id).root_batch_id for batch_id in others} == {root}
     assert suspects(lab) == []
     assert lab.times_billed(ids) == [int(row not in wrong) for row in range(64)]
 
@@ -336,7 +338,7 @@ def test_a_model_that_is_gone_costs_one_batch_and_rests(lab: Lab) -> None:
     run(lab)
     assert lab.bucket_counts() == {"dead": 20}
     assert lab.desk.dead_letter(ids[19]).code == "model_not_found"
-    assert lab.desk.value("SELECT reason FROM batch_assets.model_pause") == "model_not_found"
+    assert lab.desk.value("SELECT reason FROM batch_assets.model_cooldown") == "model_not_found"
 
 
 @pytest.mark.parametrize("code", ["billing_hard_limit_reached", "insufficient_quota"])
@@ -348,7 +350,7 @@ def test_a_used_up_quota_rests_the_account(lab: Lab, code: str) -> None:
     with pytest.raises(SubmissionHeldError, match=code):
         lab.submit()
     assert len(lab.batches()) == 1
-    lab.desk.do("UPDATE batch_assets.account_pause SET until = now()")
+    lab.desk.do("UPDATE batch_assets.account_cooldown SET until = now()")
     lab.configure()
     run(lab)
     assert lab.bucket_counts() == {"complete": 3}
@@ -382,7 +384,7 @@ def test_a_lot_without_room_waits_and_stays_suspect(lab: Lab) -> None:
     lab.configure(batches=[{"end_as": "failed", "code": "token_limit_exceeded"}])
     run(lab)
     assert suspects(lab) == sorted(ids)
-    lab.desk.do("DELETE FROM batch_assets.model_pause")
+    lab.desk.do("DELETE FROM batch_assets.model_cooldown")
     refuse(lab, ids[0])
     run_until_nothing_waits(lab)
     assert lab.bucket_counts() == {"complete": 3, "dead": 1}
@@ -405,7 +407,7 @@ def test_new_requests_never_go_with_suspects(lab: Lab) -> None:
         for batch_id in later
     ]
     assert sorted(map(sorted, of_each)) == sorted(map(sorted, [ids[:2], ids[2:], more]))
-    kept = {lab.desk.batch(batch_id).suspect_of for batch_id in later}
+    kept = {lab.desk.batch(batch_id).root_batch_id for batch_id in later}
     assert kept == {first, None}
 
 
@@ -433,7 +435,9 @@ def test_a_crash_leaves_the_same_lots(
             patched.setattr("batch_assets.store.bisection._suspect", crash)
         with pytest.raises(_CrashError):
             ingest_results(lab.pipeline, plenty())
-    groups = "SELECT request_id, lot FROM batch_assets.suspect ORDER BY request_id"
+    groups = (
+        "SELECT request_id, bisection_group FROM batch_assets.bisection_request ORDER BY request_id"
+    )
     left = lab.desk.column_pairs(groups)
     assert len(left) == (4 if moment == "before the settling" else 0)
     lab.ingest()

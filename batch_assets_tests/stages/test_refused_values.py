@@ -65,7 +65,7 @@ def test_what_was_refused_for_long_is_not_read_for_ever(
     with constrained(lab, table, check):
         lab.ingest()
     assert lab.bucket_counts() == {becomes: 1}
-    assert lab.desk.column("SELECT state FROM batch_assets.batch") == ["settled"]
+    assert lab.desk.column("SELECT state FROM batch_assets.batch") == ["finalized"]
     assert lab.desk.value("SELECT sum(cost_eur) FROM batch_assets.attempt") > 0
 
 

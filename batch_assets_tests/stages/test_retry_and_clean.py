@@ -63,7 +63,7 @@ def test_all_files_of_settled_batches_are_deleted_once(lab: Lab, count: int) -> 
     lab.configure(rows=[{"lines": [1], "effect": {"kind": "http_error", "status": 500}}])
     lab.submit()
     lab.read_to_the_end()
-    (batch_id,) = lab.batches("settled")
+    (batch_id,) = lab.batches("finalized")
     row = lab.desk.batch(batch_id)
     files = {row.input_file_id, row.output_file_id, row.error_file_id}
     assert len(files) == 3
@@ -78,7 +78,7 @@ def test_files_that_are_gone_already_are_as_good_as_deleted(lab: Lab) -> None:
     lab.company(1)
     lab.submit()
     lab.read_to_the_end()
-    (batch_id,) = lab.batches("settled")
+    (batch_id,) = lab.batches("finalized")
     lab.pipeline.api.delete_file(lab.desk.batch(batch_id).output_file_id)
     assert lab.clean() == 1
 

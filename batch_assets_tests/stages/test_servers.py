@@ -185,7 +185,7 @@ def test_a_file_that_is_never_processed_is_given_up(lab: Lab) -> None:
         report = hasty.submit()
         assert (report.released, report.put_off, report.batches) == (1, 0, 0)
         assert there.bucket_counts() == {"waiting": 2}
-        (rest,) = there.desk.column("SELECT reason FROM batch_assets.model_pause")
+        (rest,) = there.desk.column("SELECT reason FROM batch_assets.model_cooldown")
         assert rest == "file_failed"
         assert there.remote_files() == []
         assert hasty.submit().requests == 0, "the model rests"

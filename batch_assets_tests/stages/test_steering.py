@@ -97,7 +97,7 @@ def test_what_cannot_be_requeued_is_said_before_anything_moves(lab: Lab) -> None
     for wanted, sentence in (
         ({}, "Which ones? Give ids, company, code, kind, older_than or newer_than, or all"),
         ({"every": True, "code": "refused"}, "all is all dead letters: leave it or the"),
-        ({"foreign": True, "code": "refused"}, "foreign needs ids or company."),
+        ({"external": True, "code": "refused"}, "external needs ids or company."),
         ({"kind": "bad"}, "kind is 'bad': it must be one of transient, "),
         ({"newer_than": "1h", "older_than": "2d"}, "newer_than and older_than leave no time"),
         ({"company": "nobody"}, "No company has the id or the name 'nobody'"),
@@ -117,7 +117,7 @@ def test_a_request_need_not_wait_for_its_retry_date(lab: Lab) -> None:
     foreseen = requeued(lab, every=True, retries=True, dry_run=True)
     assert {(one.bucket, one.requests) for one in foreseen.groups} == {("dead", 3), ("retry", 1)}
     moved = requeued(lab, request_ids=[retried], retries=True).moved
-    assert asdict(moved) == {"requeued": 0, "foreign": 0, "hastened": 1, "overtaken": 0}
+    assert asdict(moved) == {"requeued": 0, "external": 0, "hastened": 1, "overtaken": 0}
     assert lab.statuses([retried]) == ["BATCHING_IN_PROGRESS"], "the retry stage moves it"
     assert lab.retry().requeued == 1
     assert lab.statuses([retried]) == ["PENDING_BATCHING"]
@@ -146,7 +146,7 @@ def test_a_cancelled_batch_keeps_what_has_run(lab: Lab) -> None:
     assert lab.desk.batch(batch_id).cancelled_at is not None
     lab.read_to_the_end()
     assert lab.bucket_counts() == {"complete": 2, "waiting": 1}
-    with pytest.raises(BatchAssetsError, match="is settled: there is nothing to cancel"):
+    with pytest.raises(BatchAssetsError, match="is finalized: there is nothing to cancel"):
         cancel_batch(registry, api, batch_id, dry_run=False)
     assert lab.times_billed(ids).count(1) == 2
 
@@ -183,4 +183,4 @@ def test_a_batch_knows_the_run_that_has_read_it(lab: Lab) -> None:
     (line,) = lab.read_to_the_end().batches_read
     assert lab.desk.batch(batch_id).read_run_id == "run-1"
     assert (line.batch_id, line.company, line.requests) == (batch_id, "Zorggroep Oost", 3)
-    assert (line.state, line.sent_by_run) == ("settled, completed", "run-1")
+    assert (line.state, line.sent_by_run) == ("finalized, completed", "run-1")

@@ -179,7 +179,7 @@ def test_only_what_was_sent_is_warned_of(lab: Lab) -> None:
     assert lab.submit().unknown_types == {}
     lab.company(1)
     lab.configure()
-    lab.desk.do("DELETE FROM batch_assets.model_pause")
+    lab.desk.do("DELETE FROM batch_assets.model_cooldown")
     assert lab.submit().unknown_types == {"horoscope": 2}
 
 

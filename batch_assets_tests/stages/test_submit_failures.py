@@ -70,11 +70,11 @@ def test_a_refusal_gives_the_batch_back_and_lets_its_model_rest(
     assert len(lab.batches("released")) == 1
     assert lab.bucket_counts() == {"waiting": 2}
     assert lab.remote_files() == []
-    pauses = lab.desk.column_pairs("SELECT model, reason FROM batch_assets.model_pause")
+    pauses = lab.desk.column_pairs("SELECT model, reason FROM batch_assets.model_cooldown")
     assert pauses == [("gpt-4o-mini", code)]
     lab.configure()
     assert lab.submit().held == {f"model gpt-4o-mini is in cooldown: {code}": 2}
-    lab.desk.do("DELETE FROM batch_assets.model_pause")
+    lab.desk.do("DELETE FROM batch_assets.model_cooldown")
     lab.finish()
     assert lab.times_billed(ids) == [1, 1]
 
@@ -101,7 +101,7 @@ def test_a_model_rests_for_as_long_as_the_server_asks(lab: Lab) -> None:
     lab.configure(calls=[call_rule("batches.create", effect)])
     lab.submit()
     left = lab.desk.value(
-        "SELECT extract(epoch FROM until - now())::float8 FROM batch_assets.model_pause"
+        "SELECT extract(epoch FROM until - now())::float8 FROM batch_assets.model_cooldown"
     )
     assert 72 <= left <= 1.5 * 77, "and up to half as long again"
 
@@ -136,7 +136,7 @@ def test_a_refused_account_stops_the_run_with_everything_given_back(
     lab.configure()
     lab.clean()
     assert len(lab.remote_files()) == sent
-    rests = lab.desk.column("DELETE FROM batch_assets.account_pause RETURNING reason")
+    rests = lab.desk.column("DELETE FROM batch_assets.account_cooldown RETURNING reason")
     assert rests == (["insufficient_quota"] if failure == "no quota" else [])
     lab.finish()
     assert lab.bucket_counts() == {"complete": 3}

@@ -57,7 +57,7 @@ def test_a_refused_request_is_dead_and_the_others_are_called(lab: Lab) -> None:
     failed(lab, 3)
     lab.configure(calls=[call_rule("chat", refusal(400, "invalid_value"), count=1)])
     report = on(lab).retry_failed()
-    assert (report.synchronous.live_calls, report.synchronous.live_failed) == (3, 1)
+    assert (report.synchronous.synchronous_calls, report.synchronous.synchronous_failed) == (3, 1)
     assert lab.bucket_counts() == {"complete": 2, "dead": 1}
     (letter,) = lab.desk.rows("SELECT failure_kind, code FROM batch_assets.dead_letter")
     assert tuple(letter) == ("permanent", "invalid_value")
@@ -69,9 +69,9 @@ def test_an_answer_that_is_of_no_use_is_paid_and_tried_again(lab: Lab) -> None:
     report = on(lab, retry_base_seconds=600).retry_failed()
     assert lab.bucket_counts() == {"retry": 1}
     assert lab.desk.retry(request_id).attempts == 2
-    assert report.synchronous.live_cost_eur > 0
+    assert report.synchronous.synchronous_cost_eur > 0
     assert lab.desk.request(request_id).totalCostEur == pytest.approx(
-        report.synchronous.live_cost_eur
+        report.synchronous.synchronous_cost_eur
     )
 
 
@@ -81,7 +81,7 @@ def test_where_there_is_no_room_no_attempt_counts_and_other_models_go_on(lab: La
     full = refusal(429, "rate_limit_exceeded")
     lab.configure(calls=[call_rule("chat", full, count=1)])
     report = on(lab, retry_base_seconds=600).retry_failed()
-    assert (report.synchronous.live_calls, report.synchronous.live_returned) == (2, 2)
+    assert (report.synchronous.synchronous_calls, report.synchronous.synchronous_returned) == (2, 2)
     assert lab.bucket_counts() == {"retry": 1, "waiting": 2, "complete": 1}
     put_off = lab.desk.value("SELECT request_id FROM batch_assets.retry")
     assert put_off in small
@@ -95,7 +95,7 @@ def test_no_more_is_claimed_once_there_was_no_room(lab: Lab) -> None:
     lab.configure(calls=[call_rule("chat", refusal(429), count=1)])
     one_by_one = lab.under(synchronous=only(requests_per_claim=1), retry_base_seconds=600)
     report = one_by_one.retry_failed()
-    assert (report.synchronous.live_batches, report.requeued) == (1, 2)
+    assert (report.synchronous.synchronous_batches, report.requeued) == (1, 2)
 
 
 def test_a_refused_account_ends_it_and_the_rest_waits(lab: Lab) -> None:
@@ -124,7 +124,7 @@ def test_what_may_have_been_paid_for_is_never_sent_again_unasked(
     ids = failed(lab, 3)
     lab.configure(calls=[call_rule("chat", effect)])
     report = on(lab).retry_failed()
-    assert (report.synchronous.live_calls, report.synchronous.live_unknown) == (1, 1)
+    assert (report.synchronous.synchronous_calls, report.synchronous.synchronous_unknown) == (1, 1)
     assert lab.bucket_counts() == {"dead": 1, "waiting": 2}
     (letter,) = lab.desk.rows("SELECT * FROM batch_assets.dead_letter")
     assert (letter.failure_kind, letter.code) == ("indeterminate", INDETERMINATE)
@@ -140,7 +140,7 @@ def test_a_late_answer_is_unknown_too(lab: Lab) -> None:
     lab.configure(calls=[call_rule("chat", {"kind": "delay", "seconds": 0.6, "when": "after"})])
     timeouts = Timeouts(connect=5, read=5, create=0.3, upload=5)
     with BatchApi(API_KEY, lab.server.base_url, timeouts=timeouts) as api:
-        assert on(lab).using(api).retry_failed().synchronous.live_unknown == 1
+        assert on(lab).using(api).retry_failed().synchronous.synchronous_unknown == 1
     assert (lab.bucket_counts(), calls(lab, request_id)) == ({"dead": 1}, 1)
 
 
@@ -150,7 +150,7 @@ def test_what_was_never_sent_waits_and_nothing_counts(lab: Lab) -> None:
         nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     with BatchApi(API_KEY, nowhere) as api:
         report = on(lab).using(api).retry_failed()
-    assert (report.synchronous.live_calls, report.synchronous.live_returned) == (0, 3)
+    assert (report.synchronous.synchronous_calls, report.synchronous.synchronous_returned) == (0, 3)
     assert lab.bucket_counts() == {"waiting": 3}
     counted = "SELECT count(*) FROM batch_assets.attempt WHERE counted"
     assert lab.desk.value(counted) == len(ids)
@@ -164,12 +164,15 @@ def test_nothing_is_claimed_while_the_breaker_is_open(lab: Lab) -> None:
     ask(lab, waiting(lab, 3))
     with BatchApi(API_KEY, lab.server.base_url, guard=guard) as api:
         guarded = quick.using(api)
-        assert guarded.retry_failed().synchronous.live_unknown == 1
+        assert guarded.retry_failed().synchronous.synchronous_unknown == 1
         assert [one.operation for one in breakers.all()] == ["chat_completion"]
         ask(lab, waiting(lab, 1))
         report = guarded.retry_failed().synchronous
-        assert (report.live_batches, report.live_held) == (0, {})
-        assert "The API is not asked to answer synchronous requests now" in report.live_held_because
+        assert (report.synchronous_batches, report.synchronous_held) == (0, {})
+        assert (
+            "The API is not asked to answer synchronous requests now"
+            in report.synchronous_held_because
+        )
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,10 @@ def test_nothing_is_sent_from_where_nothing_may_be(lab: Lab, change: str) -> Non
     ask(lab, ids)
     lab.desk.do(change)
     report = on(lab).retry_failed().synchronous
-    assert (report.live_batches, "`batch-assets confirm" in report.live_held_because) == (0, True)
+    assert (
+        report.synchronous_batches,
+        "`batch-assets confirm" in report.synchronous_held_because,
+    ) == (0, True)
     assert lab.bucket_counts() == {"waiting": 1}
 
 
@@ -217,7 +223,7 @@ def test_what_a_killed_run_was_about_to_call_is_dead(lab: Lab) -> None:
     failed(lab, 3)
     killed(lab.under(concurrent_companies=2), marked=True)
     report = lab.ingest()
-    assert (report.rows.dead, report.rows.returned, report.settled) == (2, 1, 1)
+    assert (report.rows.dead, report.rows.returned, report.finalized) == (2, 1, 1)
     assert report.failures == {INDETERMINATE: 2}
     assert lab.bucket_counts() == {"dead": 2, "waiting": 1}
     assert Conservation(lab.desk.engine).all_rows().is_clean
@@ -229,12 +235,17 @@ def test_a_frozen_run_that_wakes_calls_nothing_and_changes_nothing(lab: Lab) -> 
     ids = failed(lab, 3)
 
     def freeze() -> None:
-        lab.desk.do("UPDATE batch_assets.batch SET lease_expires_at = 'epoch' WHERE kind = 'live'")
-        assert lab.ingest().settled == 1
+        lab.desk.do(
+            "UPDATE batch_assets.batch SET lease_expires_at = 'epoch' WHERE kind = 'synchronous'"
+        )
+        assert lab.ingest().finalized == 1
 
     # So short a lease is asked for before each call.
     report = watching(on(lab, lease_seconds=30, concurrent_companies=2), freeze).retry_failed()
-    assert (report.synchronous.live_calls, report.synchronous.live_completed) == (0, 0)
+    assert (report.synchronous.synchronous_calls, report.synchronous.synchronous_completed) == (
+        0,
+        0,
+    )
     assert lab.bucket_counts() == {"dead": 2, "waiting": 1}
     assert [calls(lab, one) for one in ids] == [0, 0, 0]
 
@@ -250,7 +261,7 @@ def test_a_session_that_is_deleted_before_the_call_is_not_called(lab: Lab) -> No
         return found
 
     pipeline.queries.__dict__["conversations"] = read
-    assert replace(lab, pipeline=pipeline).retry_failed().synchronous.live_calls == 1
+    assert replace(lab, pipeline=pipeline).retry_failed().synchronous.synchronous_calls == 1
     assert (calls(lab, gone), calls(lab, stays)) == (0, 1)
     assert lab.bucket_counts() == {"complete": 1}
 
@@ -271,7 +282,7 @@ def test_a_company_that_is_suspended_meanwhile_is_not_called(lab: Lab) -> None:
         on(lab), lambda: lab.desk.do("UPDATE public.\"Company\" SET status = 'SUSPENDED'")
     )
     report = lab_on.retry_failed()
-    assert (report.synchronous.live_calls, report.synchronous.live_returned) == (1, 1)
+    assert (report.synchronous.synchronous_calls, report.synchronous.synchronous_returned) == (1, 1)
     assert sum(calls(lab, one) for one in ids) == 1
 
 

@@ -15,7 +15,11 @@ from batch_assets_tests.stages.synchronous_support import ON, ask, calls, failed
 def test_what_a_batch_would_bring_too_late_is_sent_live_at_the_full_price(lab: Lab) -> None:
     ids = failed(lab, 3)
     report = lab.under(synchronous=ON, concurrent_companies=2).retry_failed()
-    assert (report.requeued, report.synchronous.live_calls, report.synchronous.live_completed) == (
+    assert (
+        report.requeued,
+        report.synchronous.synchronous_calls,
+        report.synchronous.synchronous_completed,
+    ) == (
         0,
         3,
         3,
@@ -23,10 +27,14 @@ def test_what_a_batch_would_bring_too_late_is_sent_live_at_the_full_price(lab: L
     assert lab.bucket_counts() == {"complete": 3}
     assert [calls(lab, one) for one in ids] == [1, 1, 1]
 
-    (batch_id,) = lab.desk.column("SELECT id FROM batch_assets.batch WHERE kind = 'live'")
+    (batch_id,) = lab.desk.column("SELECT id FROM batch_assets.batch WHERE kind = 'synchronous'")
     batch, told = lab.desk.batch(batch_id), lab.desk.livedash_batch(batch_id)
-    assert (batch.state, batch.completed, batch.input_file_id) == ("settled", 3, None)
-    assert batch.cost_eur == batch.live_cost_eur == pytest.approx(report.synchronous.live_cost_eur)
+    assert (batch.state, batch.completed, batch.input_file_id) == ("finalized", 3, None)
+    assert (
+        batch.cost_eur
+        == batch.synchronous_cost_eur
+        == pytest.approx(report.synchronous.synchronous_cost_eur)
+    )
     assert batch.cost_eur > 0
     assert (told.status, told.openaiBatchId) == ("PROCESSED", f"live:{batch_id}")
     assert told.completedAt is not None
@@ -53,7 +61,7 @@ def test_nothing_is_sent_live_unless_it_is_turned_on(lab: Lab) -> None:
     ids = failed(lab)
     ask(lab, ids)
     report = lab.retry_failed()
-    assert (report.requeued, report.synchronous.live_calls) == (2, 0)
+    assert (report.requeued, report.synchronous.synchronous_calls) == (2, 0)
     assert lab.bucket_counts() == {"waiting": 2}
     assert [calls(lab, one) for one in ids] == [0, 0]
 
@@ -80,12 +88,12 @@ class TestWhich:
     def test_those_with_time_wait_for_a_batch(self, lab: Lab) -> None:
         ids = failed(lab, age=timedelta(hours=21))
         report = lab.under(synchronous=ON).retry_failed()
-        assert (report.requeued, report.synchronous.live_calls) == (2, 0)
+        assert (report.requeued, report.synchronous.synchronous_calls) == (2, 0)
         assert [calls(lab, one) for one in ids] == [0, 0]
 
     def test_none_is_sent_before_its_retry_date(self, lab: Lab) -> None:
         failed(lab.under(retry_base_seconds=600))
-        assert lab.under(synchronous=ON).retry_failed().synchronous.live_calls == 0
+        assert lab.under(synchronous=ON).retry_failed().synchronous.synchronous_calls == 0
         assert lab.bucket_counts() == {"retry": 2}
 
     def test_an_operator_may_ask_for_what_waits_is_put_off_or_dead(self, lab: Lab) -> None:
@@ -96,9 +104,12 @@ class TestWhich:
         asked = [put_off[0], dead[0], waits[0]]
         ask(lab, asked)
         report = lab.under(synchronous=ON).retry_failed()
-        assert (report.synchronous.live_completed, report.synchronous.live_batches) == (3, 3)
+        assert (
+            report.synchronous.synchronous_completed,
+            report.synchronous.synchronous_batches,
+        ) == (3, 3)
         assert lab.bucket_counts() == {"complete": 3, "retry": 1, "dead": 1, "waiting": 1}
-        assert lab.desk.column("SELECT request_id FROM batch_assets.live_request") == []
+        assert lab.desk.column("SELECT request_id FROM batch_assets.synchronous_request") == []
         assert lab.desk.intake() == {waits[1]}
 
     def test_what_was_asked_for_goes_first(self, lab: Lab) -> None:
@@ -106,7 +117,7 @@ class TestWhich:
         (asked,) = failed(lab.under(max_attempts=1), 1, age=timedelta(0))
         ask(lab, [asked])
         one = lab.under(synchronous=only(run_requests=1))
-        assert one.retry_failed().synchronous.live_calls == 1
+        assert one.retry_failed().synchronous.synchronous_calls == 1
         assert calls(lab, asked) == 1
 
     def test_one_ask_is_one_try(self, lab: Lab) -> None:
@@ -115,7 +126,7 @@ class TestWhich:
         lab.configure(rows=[{"where": "live", "effect": {"kind": "content"}}])
         lab.under(synchronous=ON, max_attempts=1).retry_failed()
         assert lab.bucket_counts() == {"dead": 1}
-        assert lab.under(synchronous=ON).retry_failed().synchronous.live_calls == 0
+        assert lab.under(synchronous=ON).retry_failed().synchronous.synchronous_calls == 0
 
     def test_an_ask_that_is_moot_is_forgotten(self, lab: Lab) -> None:
         done, gone = waiting(lab, 2)
@@ -125,14 +136,14 @@ class TestWhich:
         lab.read_to_the_end()
         assert lab.bucket_counts() == {"complete": 1}
         lab.under(synchronous=ON).retry_failed()
-        assert lab.desk.column("SELECT request_id FROM batch_assets.live_request") == []
+        assert lab.desk.column("SELECT request_id FROM batch_assets.synchronous_request") == []
 
     def test_nothing_of_a_suspended_company_is_sent(self, lab: Lab) -> None:
         ids = failed(lab, 2)
         ask(lab, ids[:1])
         lab.desk.do("UPDATE public.\"Company\" SET status = 'SUSPENDED'")
         report = lab.under(synchronous=ON).retry_failed()
-        assert (report.synchronous.live_batches, report.requeued) == (0, 2)
+        assert (report.synchronous.synchronous_batches, report.requeued) == (0, 2)
         assert calls(lab, ids[0]) == 0
 
     def test_what_can_never_be_sent_is_not_sent_live_either(self, lab: Lab) -> None:
@@ -140,8 +151,8 @@ class TestWhich:
         ask(lab, ids[:1])
         lab.desk.do('DELETE FROM public."Message"')
         report = lab.under(synchronous=ON).retry_failed()
-        assert (report.synchronous.live_batches, report.requeued) == (0, 2)
-        assert lab.desk.column("SELECT request_id FROM batch_assets.live_request") == []
+        assert (report.synchronous.synchronous_batches, report.requeued) == (0, 2)
+        assert lab.desk.column("SELECT request_id FROM batch_assets.synchronous_request") == []
 
 
 @pytest.mark.parametrize("pipeline", ["optimized"], indirect=True)
@@ -152,42 +163,42 @@ class TestBudgets:
         failed(lab, 5)
         report = lab.under(synchronous=only(run_requests=3, requests_per_claim=2)).retry_failed()
         assert (
-            report.synchronous.live_calls,
-            report.synchronous.live_batches,
+            report.synchronous.synchronous_calls,
+            report.synchronous.synchronous_batches,
             report.requeued,
         ) == (3, 2, 2)
-        assert report.synchronous.live_held == {"cap on requests": 2}
+        assert report.synchronous.synchronous_held == {"cap on requests": 2}
 
     def test_of_a_day(self, lab: Lab) -> None:
         failed(lab, 3)
         few = lab.under(synchronous=only(day_requests=2))
-        assert few.retry_failed().synchronous.live_calls == 2
+        assert few.retry_failed().synchronous.synchronous_calls == 2
         failed(lab, 2)
-        assert few.retry_failed().synchronous.live_calls == 0
+        assert few.retry_failed().synchronous.synchronous_calls == 0
         lab.desk.do("UPDATE batch_assets.batch SET claimed_at = claimed_at - interval '1 day'")
         failed(lab, 1)
-        assert few.retry_failed().synchronous.live_calls == 2
+        assert few.retry_failed().synchronous.synchronous_calls == 2
 
     def test_of_a_day_in_euros_at_the_live_price(self, lab: Lab) -> None:
         failed(lab, 3)
         estimates = lab.desk.value("SELECT max(estimated_cost_eur) FROM batch_assets.batch")
         each = 2 * estimates / 3
         report = lab.under(synchronous=only(day_cost_eur=2.5 * each)).retry_failed()
-        assert (report.synchronous.live_calls, report.requeued) == (2, 1)
-        assert report.synchronous.live_held == {"cap on estimated cost": 1}
-        spent = "SELECT sum(estimated_cost_eur) FROM batch_assets.batch WHERE kind = 'live'"
+        assert (report.synchronous.synchronous_calls, report.requeued) == (2, 1)
+        assert report.synchronous.synchronous_held == {"cap on estimated cost": 1}
+        spent = "SELECT sum(estimated_cost_eur) FROM batch_assets.batch WHERE kind = 'synchronous'"
         assert lab.desk.value(spent) == pytest.approx(2 * each)
 
     def test_of_all_that_is_sent(self, lab: Lab) -> None:
         failed(lab, 3)
         report = lab.under(synchronous=ON, caps=Caps(company_day_requests=4)).retry_failed()
-        assert report.synchronous.live_calls == 1
+        assert report.synchronous.synchronous_calls == 1
 
     def test_a_model_without_a_price_is_not_sent(self, lab: Lab) -> None:
         ids = waiting(lab, 1, model="house-model")
         ask(lab, ids)
         report = lab.under(synchronous=ON).retry_failed()
-        assert report.synchronous.live_held == {
+        assert report.synchronous.synchronous_held == {
             "model house-model is in cooldown: it has no price": 1
         }
         assert lab.bucket_counts() == {"waiting": 1}

@@ -19,13 +19,13 @@ from batch_assets_tests.stages.synchronous_support import (
 )
 
 
-def live_calls(lab: Lab, ids: list[str]) -> int:
+def synchronous_calls(lab: Lab, ids: list[str]) -> int:
     return sum(calls(lab, one) for one in ids)
 
 
 def run(lab: Lab, live: SynchronousPolicy = ON) -> int:
     lab.pipeline.refresh()
-    return lab.under(synchronous=live).retry_failed().synchronous.live_calls
+    return lab.under(synchronous=live).retry_failed().synchronous.synchronous_calls
 
 
 @pytest.mark.parametrize("one_at_a_time", [False, True])
@@ -33,9 +33,9 @@ def test_of_dead_twins_one_is_called_for_all(lab: Lab, one_at_a_time: bool) -> N
     ids = dead_twins(lab, 3)
     ask(lab, ids)
     assert run(lab, only(requests_per_claim=1 if one_at_a_time else 100)) == 1
-    assert live_calls(lab, ids) == 1
+    assert synchronous_calls(lab, ids) == 1
     assert lab.bucket_counts() == {"complete": 3}
-    assert lab.desk.column("SELECT request_id FROM batch_assets.live_request") == []
+    assert lab.desk.column("SELECT request_id FROM batch_assets.synchronous_request") == []
     assert Conservation(lab.desk.engine).all_rows().is_clean
 
 
@@ -72,9 +72,9 @@ def test_twins_of_one_that_a_budget_holds_stay_asked_for(lab: Lab) -> None:
     ask(lab, ids)
     assert run(lab, only(day_requests=0)) == 0
     assert lab.bucket_counts() == {"dead": 2}
-    assert sorted(lab.desk.column("SELECT request_id FROM batch_assets.live_request")) == sorted(
-        ids
-    )
+    assert sorted(
+        lab.desk.column("SELECT request_id FROM batch_assets.synchronous_request")
+    ) == sorted(ids)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_call_that_nobody_knows_the_outcome_of_is_not_made_for_a_follower(
     assert lab.bucket_counts() == {"dead": 2}
     assert {lab.desk.dead_letter(one).code for one in (first, second)} == {"indeterminate_live"}
     lab.under(synchronous=ON).finish()
-    assert live_calls(lab, [first, second]) == 1
+    assert synchronous_calls(lab, [first, second]) == 1
     status = lab.desk.analysis_status(first)
     assert status is not None
     assert status.status == "FAILED"

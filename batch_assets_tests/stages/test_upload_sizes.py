@@ -72,7 +72,7 @@ def test_a_gateway_that_takes_nothing_is_no_fault_of_any_request(lab: Lab) -> No
     assert lab.submit().batches == 0, "the model rests"
     assert lab.bucket_counts() == {"waiting": 12}
     assert lab.pipeline.snapshot.upload_bytes is None
-    lab.desk.do("DELETE FROM batch_assets.model_pause")
+    lab.desk.do("DELETE FROM batch_assets.model_cooldown")
     lab.configure()
     assert lab.submit().batches == 1
     lab.read_to_the_end()

@@ -16,7 +16,7 @@ def test_rows_become_analyses_and_nothing_is_left_anywhere(lab: Lab) -> None:
     assert report.estimated_cost_eur > 0
     assert lab.poll_to_the_end().ended == 4
     read = lab.ingest()
-    assert (read.settled, read.postponed, read.rows.completed) == (4, 0, 9)
+    assert (read.finalized, read.postponed, read.rows.completed) == (4, 0, 9)
     assert (read.refused, read.failures) == ({}, {})
     assert lab.bucket_counts() == {"complete": 9}
     assert lab.times_billed(ids + more) == [1] * 9
@@ -53,13 +53,13 @@ def test_costs_add_up_from_rows_to_batches_to_companies(lab: Lab) -> None:
     lab.submit()
     report = lab.read_to_the_end()
     rows = sum(float(lab.desk.attempt(row).cost_eur) for row in ids)
-    (batch_id,) = lab.batches("settled")
+    (batch_id,) = lab.batches("finalized")
     assert rows > 0
     assert lab.desk.batch(batch_id).cost_eur == pytest.approx(rows)
     assert report.rows.cost_eur == pytest.approx(rows)
     (company,) = lab.pipeline.queries.statistics()
     assert company.cost_eur == pytest.approx(rows)
-    assert company.live_cost_eur == pytest.approx(2 * rows)
+    assert company.synchronous_cost_eur == pytest.approx(2 * rows)
     stored = sum(float(lab.desk.request(row).totalCostEur) for row in ids)
     assert stored == pytest.approx(rows, rel=1e-5)
 

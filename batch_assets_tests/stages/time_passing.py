@@ -36,9 +36,9 @@ _NEXT = text(
     SELECT extract(epoch FROM min(due.at) - clock_timestamp())::float8
     FROM (
         SELECT f.retry_at AS at FROM batch_assets.retry AS f
-        UNION ALL SELECT b.look_at FROM batch_assets.batch AS b
-        UNION ALL SELECT p.until FROM batch_assets.model_pause AS p
-        UNION ALL SELECT a.until FROM batch_assets.account_pause AS a
+        UNION ALL SELECT b.poll_at FROM batch_assets.batch AS b
+        UNION ALL SELECT p.until FROM batch_assets.model_cooldown AS p
+        UNION ALL SELECT a.until FROM batch_assets.account_cooldown AS a
     ) AS due
     WHERE due.at > clock_timestamp()
     """

@@ -40,9 +40,9 @@ def do(engine: Engine, statement: str, **parameters: object) -> None:
 
 
 def add_batch(engine: Engine, company_id: str, number: int, **columns: object) -> None:
-    """A batch that was submitted six hours ago, and settled just now unless `state` says so."""
+    """A batch that was submitted six hours ago, and finalized just now unless `state` says so."""
     values = {
-        "state": "settled",
+        "state": "finalized",
         "server_status": "completed",
         "completed": 10,
         "failed": 0,
@@ -50,14 +50,14 @@ def add_batch(engine: Engine, company_id: str, number: int, **columns: object) -
         "errors": [],
         **columns,
     }
-    ended = "clock_timestamp()" if values["state"] == "settled" else "NULL"
+    ended = "clock_timestamp()" if values["state"] == "finalized" else "NULL"
     do(
         engine,
         f"""
         INSERT INTO batch_assets.batch (
             id, installation_id, company_id, model, state, requests, openai_batch_id,
             server_status, server_status_since, server_errors, completed, failed, cost_eur,
-            submitted_at, ended_at, settled_at
+            submitted_at, ended_at, finalized_at
         )
         VALUES (
             'b' || :number, 'i', :company_id, 'gpt-4o-mini', :state, 10, 'batch_' || :number,
@@ -148,7 +148,7 @@ def test_new_dead_letters_and_a_pause_are_read_where_they_are_kept(
             minutes=minutes,
         )
     pause = (
-        "INSERT INTO batch_assets.scheduler_pause AS p (failed_runs, until, changed_at)"
+        "INSERT INTO batch_assets.schedule_cooldown AS p (failed_runs, until, changed_at)"
         " VALUES (5, {}, clock_timestamp())"
         " ON CONFLICT (only_row) DO UPDATE SET until = excluded.until"
     )

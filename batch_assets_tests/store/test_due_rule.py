@@ -44,7 +44,7 @@ _NOTICED = text("""
 """)
 _LOOKED = text("INSERT INTO batch_assets.intake_progress (noticed_until) VALUES (:at)")
 _COOLDOWN = text("""
-    INSERT INTO batch_assets.model_pause (model, until, reason)
+    INSERT INTO batch_assets.model_cooldown (model, until, reason)
     VALUES (:model, CAST(:now AS timestamptz) + interval '1 minute', 'full')
 """)
 

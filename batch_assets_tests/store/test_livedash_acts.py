@@ -129,7 +129,7 @@ def test_a_batch_of_livedashs_is_named_with_what_both_have_bought(desk: Desk) ->
     found = notice(desk)
     assert (found.acts, found.bought_twice) == ({"create": 2}, 1)
     acts = LiveDashActs(desk.engine).recent(60, 10)
-    assert {(one.timer, one.batch_id, one.request_id, one.is_double) for one in acts} == {
+    assert {(one.timer, one.batch_id, one.request_id, one.is_duplicate) for one in acts} == {
         ("create", theirs, None, False),
         ("create", theirs, row, True),
     }

@@ -40,8 +40,8 @@ def test_it_is_moved_over_and_back_and_over(engine: Engine) -> None:
     submitted, (in_batch,) = desk.submitted(1)
     ended, (put_off, dead, left) = desk.ended(3)
     desk.write(ended.lease, [failed(put_off, TRANSIENT), failed(dead, PERMANENT)])
-    settled, _ = desk.ended(1, output_file_id=None, status="failed")
-    desk.finalize(settled.lease)
+    finalized, _ = desk.ended(1, output_file_id=None, status="failed")
+    desk.finalize(finalized.lease)
     with engine.begin() as connection:
         follower = make_request(connection, desk.session_id(in_batch))
     desk.queries.notice_pending(10)
@@ -52,7 +52,7 @@ def test_it_is_moved_over_and_back_and_over(engine: Engine) -> None:
     downgrade(url_of(engine), BEFORE)
     assert desk.livedash_batch(submitted.id).status == "VALIDATING"
     assert desk.livedash_batch(ended.id).status == "COMPLETED"
-    assert desk.livedash_batch(settled.id).status == "FAILED"
+    assert desk.livedash_batch(finalized.id).status == "FAILED"
     assert desk.statuses([in_batch, left]) == {"BATCHING_IN_PROGRESS"}
     assert desk.statuses([put_off, dead]) == {"PROCESSING_FAILED"}
     assert desk.request(put_off).completedAt is not None
@@ -65,7 +65,7 @@ def test_it_is_moved_over_and_back_and_over(engine: Engine) -> None:
     desk.queries.notice_pending(10)
     assert desk.livedash_batch(submitted.id).status == "UPLOADING"
     assert desk.livedash_batch(ended.id).status == "UPLOADING"
-    assert desk.livedash_batch(settled.id).status == "FAILED"
+    assert desk.livedash_batch(finalized.id).status == "FAILED"
     assert desk.statuses([in_batch, put_off, left, follower]) == {"BATCHING_IN_PROGRESS"}
     assert (desk.request(put_off).batchId, desk.request(put_off).completedAt) == (None, None)
     assert stage(desk, put_off) == "IN_PROGRESS"

@@ -138,12 +138,12 @@ def test_what_rests_is_not_due_and_is_named(desk: Desk) -> None:
     company_id = arrive(desk, 20, age=OLD)
     arrive(desk, 9, company_id, model="gpt-4.1", age=YOUNG)
     desk.do(
-        "INSERT INTO batch_assets.model_pause (model, until, reason)"
+        "INSERT INTO batch_assets.model_cooldown (model, until, reason)"
         " VALUES ('gpt-4o-mini', clock_timestamp() + interval '5 minutes', 'full')"
     )
     found = see(desk)
     assert (found.companies, found.waiting_companies) == (0, 1)
-    assert found.cooling_models == ("gpt-4o-mini",)
+    assert found.models_in_cooldown == ("gpt-4o-mini",)
     assert found.cooling_until is not None
     found = see(desk, later=timedelta(minutes=6))
     assert (found.companies, found.large_companies, found.requests) == (1, 1, 29)

@@ -34,5 +34,5 @@ FROM batch_assets.installation AS i
 
 -- name: finalize
 UPDATE batch_assets.batch
-SET state = 'settled', ended_at = :at, settled_at = :at
+SET state = 'finalized', ended_at = :at, finalized_at = :at
 WHERE id = ANY(:ids)

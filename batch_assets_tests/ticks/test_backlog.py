@@ -73,7 +73,7 @@ def test_while_nothing_can_be_submitted_it_says_so_and_keeps_its_cursor() -> Non
             "one waits, the next is due by its age at 2026-01-01 12:00:00 UTC.",
         ),
         (
-            NewlyDue(waiting_companies=4, cooling_models=("a", "b"), cooling_until=NOON),
+            NewlyDue(waiting_companies=4, models_in_cooldown=("a", "b"), cooling_until=NOON),
             "4 wait; requests for a, b are in cooldown until 2026-01-01 12:00:00 UTC at most.",
         ),
     ],

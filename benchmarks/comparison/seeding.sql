@@ -98,11 +98,11 @@ INSERT INTO batch_assets.batch (
     id, installation_id, company_id, model, state, run_id, fence, requests, estimated_tokens,
     estimated_cost_eur, input_bytes, input_file_id, openai_batch_id, output_file_id,
     server_status, server_status_since, server_answered, completed, prompt_tokens,
-    completion_tokens, cost_eur, live_cost_eur, claimed_at, uploaded_at, submitted_at, ended_at,
-    settled_at, files_deleted_at
+    completion_tokens, cost_eur, synchronous_cost_eur, claimed_at, uploaded_at, submitted_at, ended_at,
+    finalized_at, files_deleted_at
 )
 SELECT
-    l."id", i.id, l."companyId", :model, 'settled', 'history', 2, :batch_size, 24000,
+    l."id", i.id, l."companyId", :model, 'finalized', 'history', 2, :batch_size, 24000,
     0.003, 120000, l."inputFileId", l."openaiBatchId", l."outputFileId",
     'completed', l."completedAt", :batch_size, :batch_size, 24000,
     6000, 0.003, 0.006, l."createdAt", l."createdAt", l."createdAt", l."completedAt",
@@ -159,7 +159,7 @@ JOIN public."AIBatchRequest" AS l
 
 -- name: history_attempts
 INSERT INTO batch_assets.attempt (
-    batch_id, request_id, company_id, outcome, counted, cost_eur, live_cost_eur, ended_at
+    batch_id, request_id, company_id, outcome, counted, cost_eur, synchronous_cost_eur, ended_at
 )
 SELECT r."batchId", r."id", b.company_id, 'completed', true, 0.00007, 0.00014, r."completedAt"
 FROM public."AIProcessingRequest" AS r

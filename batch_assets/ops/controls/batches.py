@@ -112,11 +112,12 @@ class RequeueConfig(dg.Config):
     all: bool = Field(
         default=False, description="true: every dead letter there is, and nothing else is given."
     )
-    foreign: bool = Field(
+    external: bool = Field(
         default=False,
         description="true: also what failed through LiveDash itself, or before this project came. "
         "Only with ids or company.",
     )
+    foreign: bool = Field(default=False, description="The former name of `external`.")
     retries: bool = Field(
         default=False,
         description="true: also failed requests that have a retry date. They do not wait for it: "
@@ -137,6 +138,8 @@ def requeue_requests(
     database: DatabaseResource,
 ) -> int:
     """Let failed or dead-lettered requests wait for a batch again; the next runs send them."""
+    if config.foreign:
+        log_of(context).warning("`foreign` is called `external`: give that.")
     report = requeue(database.engine, _wanted(config), str, dry_run=config.dry_run)
     moved = report.moved
     log_of(context).info(report.sentence)
@@ -147,14 +150,14 @@ def requeue_requests(
             "chosen": report.requests,
             "chosen_by_company": table_of(report.groups),
             "requeued": moved.requeued,
-            "requeued_foreign": moved.foreign,
+            "requeued_external": moved.external,
             "retries_hastened": moved.hastened,
             "overtaken": moved.overtaken,
         },
     )
-    requests = moved.requeued + moved.foreign + moved.hastened
+    requests = moved.requeued + moved.external + moved.hastened
     tag_run(context, {"requests": requests, "dry_run": report.dry_run})
-    return moved.requeued + moved.foreign
+    return moved.requeued + moved.external
 
 
 def _wanted(config: RequeueConfig) -> Wanted:
@@ -166,7 +169,7 @@ def _wanted(config: RequeueConfig) -> Wanted:
         older_than=config.older_than,
         newer_than=config.newer_than,
         every=config.all,
-        foreign=config.foreign,
+        external=config.external or config.foreign,
         retries=config.retries,
     )
 
@@ -265,7 +268,7 @@ def abandon_unknown_batch(
     log_of(context).info(report.sentence)
     asked = {
         "force": config.force,
-        "double_cost_eur": report.double_cost_eur,
+        "duplicate_cost_eur": report.duplicate_cost_eur,
         "listed_batches": report.listed,
         "listed_batches_of_ours": report.listed_ours,
     }

@@ -49,7 +49,7 @@ class AbandonReport:
         return self.batch.outcomes.get("open", 0)
 
     @property
-    def double_cost_eur(self) -> float:
+    def duplicate_cost_eur(self) -> float:
         """The estimate of what is paid twice at most, if the server answers all of it after all."""
         batch = self.batch
         return batch.estimated_cost_eur * self.open_requests / max(batch.requests, 1)
@@ -65,9 +65,9 @@ class AbandonReport:
 
     @property
     def _for_how_much(self) -> str:
-        if not self.double_cost_eur:
+        if not self.duplicate_cost_eur:
             return "for an amount that is not known, since no price list has their model"
-        return f"for about {self.double_cost_eur:,.4f} EUR"
+        return f"for about {self.duplicate_cost_eur:,.4f} EUR"
 
     def _of_stuck(self) -> str:
         batch = self.batch

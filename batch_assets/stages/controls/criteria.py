@@ -35,7 +35,7 @@ class Wanted:
     newer_than: str | None = None
     every: bool = False
     """All dead letters; with nothing else."""
-    foreign: bool = False
+    external: bool = False
     """Also what failed through LiveDash itself."""
     retries: bool = False
     """Also what waits for its retry date: it need not wait."""

@@ -38,10 +38,10 @@ class RequeueReport:
         if self.dry_run:
             return f"{plural(self.requests, 'request')} would wait again. Nothing was changed."
         moved = self.moved
-        waiting = plural(moved.requeued + moved.foreign, "request")
+        waiting = plural(moved.requeued + moved.external, "request")
         said = [f"Put back among the waiting: {waiting}."]
-        if moved.foreign:
-            said.append(f"Of these, {moved.foreign:,} had failed through LiveDash itself.")
+        if moved.external:
+            said.append(f"Of these, {moved.external:,} had failed through LiveDash itself.")
         if moved.hastened:
             retries = plural(moved.hastened, "request")
             said.append(f"To be retried by the next run: {retries}.")
@@ -56,7 +56,7 @@ class RequeueReport:
 def requeue(engine: Engine, wanted: Wanted, spelled: Spelling, *, dry_run: bool) -> RequeueReport:
     """Let the chosen requests wait for a batch again, or say with `dry_run` which would.
 
-    Dead letters, with all their tries again; with `foreign` what failed through LiveDash itself;
+    Dead letters, with all their tries again; with `external` what failed through LiveDash itself;
     with `retries` those whose retry date has not come: the next run takes them as due.
 
     Raises:
@@ -68,13 +68,13 @@ def requeue(engine: Engine, wanted: Wanted, spelled: Spelling, *, dry_run: bool)
     _require_sense(criteria, wanted, spelled)
     _require_known(store, criteria, wanted, spelled)
     groups = store.groups(criteria)
-    if wanted.foreign:
+    if wanted.external:
         groups += store.external_groups(criteria)
     if wanted.retries:
         groups += store.retry_groups(criteria)
     if dry_run:
         return RequeueReport(dry_run, groups)
-    moved = store.requeue(criteria, external=wanted.foreign)
+    moved = store.requeue(criteria, external=wanted.external)
     if wanted.retries:
         moved.hastened = store.hasten(criteria)
     return RequeueReport(dry_run, groups, moved)
@@ -83,12 +83,12 @@ def requeue(engine: Engine, wanted: Wanted, spelled: Spelling, *, dry_run: bool)
 def _require_sense(criteria: Criteria, wanted: Wanted, spelled: Spelling) -> None:
     """Refuse to move everything by an oversight, or what cannot be chosen so."""
     require_sense(criteria, wanted, spelled, "all dead letters")
-    foreign = spelled("foreign")
-    if wanted.foreign and criteria.request_ids is None and criteria.company_id is None:
-        raise ConfigurationError(f"{foreign} needs ids or {spelled('company')}.")
-    if wanted.foreign and (criteria.code or criteria.kind):
+    external = spelled("external")
+    if wanted.external and criteria.request_ids is None and criteria.company_id is None:
+        raise ConfigurationError(f"{external} needs ids or {spelled('company')}.")
+    if wanted.external and (criteria.code or criteria.kind):
         raise ConfigurationError(
-            f"{foreign} cannot be chosen by {spelled('code')} or {spelled('kind')}: only our own "
+            f"{external} cannot be chosen by {spelled('code')} or {spelled('kind')}: only our own "
             "failures have them."
         )
 
@@ -98,7 +98,7 @@ def _require_known(
 ) -> None:
     """Refuse ids that cannot be requeued."""
     wrong = store.not_to_requeue(
-        criteria.request_ids or [], external=wanted.foreign, retries=wanted.retries
+        criteria.request_ids or [], external=wanted.external, retries=wanted.retries
     )
     if not wrong:
         return
@@ -110,6 +110,6 @@ def _require_known(
         )
     if state == "PROCESSING_FAILED":
         raise BatchAssetsError(
-            f"{which} failed through LiveDash itself: {spelled('foreign')} includes it."
+            f"{which} failed through LiveDash itself: {spelled('external')} includes it."
         )
     raise BatchAssetsError(f"{which} is no dead letter: it is {state}.")

@@ -145,7 +145,7 @@ class _Claiming:
         limit = self._terms.policy.rows_per_look
         which = {
             "company_ids": self.queue,
-            "cooling_models": list(self._quotas.cooling_models),
+            "models_in_cooldown": list(self._quotas.models_in_cooldown),
             "only_model": self._terms.only_model,
             "limit": limit,
         }
@@ -162,14 +162,14 @@ class _Claiming:
     def _pack(self, company_id: str, found: Sequence[Candidate], *, is_cut: bool) -> Packing:
         """Pack what was found for the first company in the queue; it stays there if that is not all
         and something of it was moved."""
-        passed_over = dict(self._quotas.cooling_models)
+        passed_over = dict(self._quotas.models_in_cooldown)
         candidates = [candidate for candidate in found if candidate.model not in passed_over]
         quota = self._quotas.of(company_id, {candidate.model for candidate in candidates})
         packing = pack(candidates, self._terms, quota)
         self._quotas.take(packing.drafts, quota)
         self.size.add(packing.drafts)
         is_end = is_used_up(quota, packing)
-        cools_more = len(quota.cooling_models) > len(passed_over)
+        cools_more = len(quota.models_in_cooldown) > len(passed_over)
         has_moved = packing.drafts or packing.rejections or packing.followers or cools_more
         if is_end or not (is_cut and has_moved):
             self.held += packing.held
@@ -191,7 +191,7 @@ class _Claiming:
         ]
         which = claim_parameters([batch.id for batch in batches], drafts, self._holder)
         groups = {
-            "suspect_of": [draft.suspect_of for draft in drafts],
+            "root_batch_id": [draft.root_batch_id for draft in drafts],
             "groups": [draft.bisection_group for draft in drafts],
         }
         claimed = self._connection.execute(SQL["claim"], which | groups)

@@ -13,8 +13,8 @@ SELECT
     w.processing_type,
     m.message_count,
     m.content_bytes,
-    q.lot AS bisection_group,
-    q.root_batch_id AS suspect_of,
+    q.bisection_group,
+    q.root_batch_id,
     w.leader_id,
     w.is_dated
 FROM unnest(CAST(:company_ids AS text[])) AS c (company_id)
@@ -77,7 +77,7 @@ CROSS JOIN LATERAL (
         LIMIT :limit
         FOR UPDATE OF r SKIP LOCKED
     ) AS o
-    WHERE waiting.model <> ALL(CAST(:cooling_models AS text[]))
+    WHERE waiting.model <> ALL(CAST(:models_in_cooldown AS text[]))
         AND (CAST(:only_model AS text) IS NULL OR waiting.model = CAST(:only_model AS text))
     ORDER BY o.requested_at, o.request_id
     LIMIT :limit
@@ -90,8 +90,8 @@ CROSS JOIN LATERAL (
     WHERE m."sessionId" = w.session_id
 ) AS m
 LEFT JOIN LATERAL (
-    SELECT s.lot, s.root_batch_id
-    FROM batch_assets.suspect AS s
+    SELECT s.bisection_group, s.root_batch_id
+    FROM batch_assets.bisection_request AS s
     WHERE s.request_id = w.request_id
     OFFSET 0
 ) AS q ON true
@@ -131,9 +131,9 @@ WITH given AS (
         (SELECT CAST(:requests AS integer[])),
         (SELECT CAST(:tokens AS bigint[])),
         (SELECT CAST(:costs_eur AS float8[])),
-        (SELECT CAST(:suspect_of AS text[])),
+        (SELECT CAST(:root_batch_id AS text[])),
         (SELECT CAST(:groups AS text[]))
-    ) AS g (id, company_id, model, requests, tokens, cost_eur, suspect_of, lot)
+    ) AS g (id, company_id, model, requests, tokens, cost_eur, root_batch_id, bisection_group)
 ), told AS (
     INSERT INTO public."AIBatchRequest"
         (id, "companyId", "openaiBatchId", "inputFileId", status, "createdAt")
@@ -143,12 +143,12 @@ WITH given AS (
 ), intended AS (
     INSERT INTO batch_assets.batch
         (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at,
-        fence, requests, estimated_tokens, estimated_cost_eur, suspect_of, lot,
+        fence, requests, estimated_tokens, estimated_cost_eur, root_batch_id, bisection_group,
         account)
     SELECT
         g.id, :installation_id, g.company_id, g.model, 'claimed', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
-        1, g.requests, g.tokens, g.cost_eur, g.suspect_of, g.lot, :account
+        1, g.requests, g.tokens, g.cost_eur, g.root_batch_id, g.bisection_group, :account
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r

@@ -14,7 +14,7 @@ WITH requests AS (
         sum(b.prompt_tokens)::bigint AS prompt_tokens,
         sum(b.completion_tokens)::bigint AS completion_tokens,
         sum(b.cost_eur) AS cost_eur,
-        sum(b.live_cost_eur) AS live_cost_eur,
+        sum(b.synchronous_cost_eur) AS synchronous_cost_eur,
         sum(b.unpriced)::bigint AS unpriced
     FROM batch_assets.batch AS b
     GROUP BY b.company_id
@@ -36,7 +36,7 @@ SELECT
     coalesce(m.prompt_tokens, 0) AS prompt_tokens,
     coalesce(m.completion_tokens, 0) AS completion_tokens,
     coalesce(m.cost_eur, 0) AS cost_eur,
-    coalesce(m.live_cost_eur, 0) AS live_cost_eur,
+    coalesce(m.synchronous_cost_eur, 0) AS synchronous_cost_eur,
     coalesce(m.unpriced, 0) AS unpriced
 FROM public."Company" AS c
 LEFT JOIN requests AS q ON q.company_id = c.id

@@ -237,7 +237,7 @@ def _row_columns(
         return columns | {"outcome": "completed", "counted": True, "questions": asked}
     if failure is not None:
         return columns | paid_columns(outcome) | {"outcome": "failed", **failure}
-    unpaid = {"counted": False, "cost_eur": 0, "live_cost_eur": 0}
+    unpaid = {"counted": False, "cost_eur": 0, "synchronous_cost_eur": 0}
     return columns | unpaid | {"outcome": "unanswered"}
 
 

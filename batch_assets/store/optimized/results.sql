@@ -38,13 +38,13 @@ FOR UPDATE OF b
 SELECT
     a.request_id,
     count(*) FILTER (WHERE a.counted) AS attempts,
-    count(*) FILTER (WHERE NOT a.counted) AS rests,
+    count(*) FILTER (WHERE NOT a.counted) AS uncounted,
     coalesce(
         extract(epoch FROM CURRENT_TIMESTAMP - min(a.ended_at) FILTER (WHERE NOT a.counted)), 0
     )::float8 AS waited_seconds
 FROM unnest((SELECT CAST(:request_ids AS text[]))) AS g (request_id)
 JOIN batch_assets.attempt AS a ON a.request_id = g.request_id
-WHERE a.outcome = 'failed' AND NOT a.forgiven
+WHERE a.outcome = 'failed' AND NOT a.requeued
 GROUP BY a.request_id
 
 -- name: stage_rows
@@ -53,7 +53,7 @@ COPY batch_assets.result_staging (
     openai_request_id, service_tier, system_fingerprint, prompt_tokens, completion_tokens,
     total_tokens, cached_tokens, audio_tokens_prompt, reasoning_tokens, audio_tokens_completion,
     accepted_prediction_tokens, rejected_prediction_tokens, prompt_token_cost,
-    completion_token_cost, cost_eur, live_cost_eur, line, language, sentiment, category, escalated,
+    completion_token_cost, cost_eur, synchronous_cost_eur, line, language, sentiment, category, escalated,
     forwarded_hr, summary, questions
 ) FROM STDIN
 
@@ -99,7 +99,7 @@ WITH taken AS (
         s.prompt_tokens, s.completion_tokens, s.total_tokens, s.cached_tokens,
         s.audio_tokens_prompt, s.reasoning_tokens, s.audio_tokens_completion,
         s.accepted_prediction_tokens, s.rejected_prediction_tokens, s.prompt_token_cost,
-        s.completion_token_cost, s.cost_eur, s.live_cost_eur, s.line, s.language, s.sentiment,
+        s.completion_token_cost, s.cost_eur, s.synchronous_cost_eur, s.line, s.language, s.sentiment,
         s.category, s.escalated, s.forwarded_hr, s.summary, s.questions
 ), closed AS (
     UPDATE batch_assets.attempt AS a
@@ -109,7 +109,7 @@ WITH taken AS (
         code = g.code,
         reason = g.reason,
         cost_eur = g.cost_eur,
-        live_cost_eur = g.live_cost_eur,
+        synchronous_cost_eur = g.synchronous_cost_eur,
         ended_at = CURRENT_TIMESTAMP
     FROM taken AS g
     WHERE a.batch_id = g.batch_id
@@ -370,12 +370,12 @@ SET completed = b.completed + g.completed,
     prompt_tokens = b.prompt_tokens + g.prompt_tokens,
     completion_tokens = b.completion_tokens + g.completion_tokens,
     cost_eur = b.cost_eur + g.cost_eur,
-    live_cost_eur = b.live_cost_eur + g.live_cost_eur,
+    synchronous_cost_eur = b.synchronous_cost_eur + g.synchronous_cost_eur,
     unpriced = b.unpriced + g.unpriced
 FROM json_to_recordset(CAST(:batches AS json)) AS g (
     batch_id text, completed bigint, failed bigint, returned bigint, discarded bigint,
     refused bigint, prompt_tokens bigint, completion_tokens bigint, cost_eur float8,
-    live_cost_eur float8, unpriced bigint
+    synchronous_cost_eur float8, unpriced bigint
 )
 WHERE b.id = g.batch_id
 
@@ -387,8 +387,8 @@ WHERE b.id = g.batch_id
 -- server's clock may be ahead of the database's: no batch is read before it has ended.
 WITH held AS MATERIALIZED (
     SELECT
-        b.id, b.suspect_of, b.server_status, b.kind,
-        b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL AS was_read
+        b.id, b.root_batch_id, b.server_status, b.kind,
+        b.kind = 'synchronous' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL AS was_read
     FROM unnest(
         (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
     ) AS g (id, fence)
@@ -397,9 +397,9 @@ WITH held AS MATERIALIZED (
     ORDER BY b.id
     FOR UPDATE OF b
 ), cleared AS (
-    DELETE FROM batch_assets.suspect AS q
+    DELETE FROM batch_assets.bisection_request AS q
     USING held, batch_assets.attempt AS a
-    WHERE held.suspect_of IS NOT NULL
+    WHERE held.root_batch_id IS NOT NULL
         AND a.batch_id = held.id
         AND q.request_id = a.request_id
         AND (
@@ -432,10 +432,10 @@ WITH held AS MATERIALIZED (
     FROM held
     LEFT JOIN moved ON moved.batch_id = held.id
     GROUP BY held.id
-), settled AS (
+), finalized AS (
     UPDATE batch_assets.batch AS b
-    SET state = 'settled',
-        settled_at = clock_timestamp(),
+    SET state = 'finalized',
+        finalized_at = clock_timestamp(),
         returned = b.returned + counted.returned,
         lease_owner = NULL,
         lease_expires_at = NULL
@@ -449,7 +449,7 @@ WITH held AS MATERIALIZED (
             ELSE 'FAILED'
         END,
         "completedAt" = CASE
-            WHEN held.kind = 'live' THEN greatest(CURRENT_TIMESTAMP, l."createdAt")
+            WHEN held.kind = 'synchronous' THEN greatest(CURRENT_TIMESTAMP, l."createdAt")
             ELSE l."completedAt"
         END,
         "processedAt" = CASE

@@ -214,7 +214,7 @@ def _intend(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatc
         | {
             "installation_id": holder.installation_id,
             "model": draft.model,
-            "suspect_of": draft.suspect_of,
+            "root_batch_id": draft.root_batch_id,
             "group": draft.bisection_group,
             "run_id": holder.run_id,
             "owner": holder.owner,

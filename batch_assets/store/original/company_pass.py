@@ -64,10 +64,10 @@ def pass_company(
     `foreseen` drafts are not in the database yet but count as if they were.
     """
     quota = _quota(connection, company_id, terms.policy, spent, foreseen)
-    quota.cooling_models.update(progress.cooling)
-    passed_over = dict(quota.cooling_models)
+    quota.models_in_cooldown.update(progress.cooling)
+    passed_over = dict(quota.models_in_cooldown)
     limit = terms.policy.rows_per_look
-    which: dict[str, Any] = {"company_id": company_id, "cooling_models": list(passed_over)}
+    which: dict[str, Any] = {"company_id": company_id, "models_in_cooldown": list(passed_over)}
     which |= {"only_model": terms.only_model, "limit": limit}
     rows = connection.execute(SQL["candidates"], which).all()
     candidates = [Candidate(**row._mapping) for row in rows]
@@ -76,11 +76,11 @@ def pass_company(
             candidate.model, terms.policy.token_allowance(candidate.model)
         )
     packing = pack(candidates, terms, quota)
-    cools_more = len(quota.cooling_models) > len(passed_over)
+    cools_more = len(quota.models_in_cooldown) > len(passed_over)
     has_moved = packing.drafts or packing.rejections or packing.followers or cools_more
     is_end = is_used_up(quota, packing)
     is_last = is_end or not (has_moved and len(rows) == limit)
-    after = ClaimProgress(progress.countable, quota.cooling_models)
+    after = ClaimProgress(progress.countable, quota.models_in_cooldown)
     return CompanyPass(packing, passed_over, after, is_last, is_end)
 
 
@@ -118,7 +118,7 @@ def _quota(
     )
     for draft in foreseen:
         enqueued[draft.model] += draft.tokens
-    cooling = {row.model: row.reason for row in connection.execute(SQL["cooling_models"])}
+    cooling = {row.model: row.reason for row in connection.execute(SQL["models_in_cooldown"])}
     return quota_within(
         policy.caps,
         run=spent,
@@ -127,5 +127,5 @@ def _quota(
         model_tokens={
             model: policy.token_allowance(model) - tokens for model, tokens in enqueued.items()
         },
-        cooling_models=cooling,
+        models_in_cooldown=cooling,
     )

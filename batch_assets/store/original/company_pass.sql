@@ -18,9 +18,9 @@ FROM batch_assets.batch AS b
 WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
 GROUP BY b.model
 
--- name: cooling_models
+-- name: models_in_cooldown
 SELECT p.model, p.reason
-FROM batch_assets.model_pause AS p
+FROM batch_assets.model_cooldown AS p
 WHERE p.until > clock_timestamp()
 
 -- name: candidates
@@ -33,8 +33,8 @@ SELECT
     w.processing_type,
     m.message_count,
     m.content_bytes,
-    q.lot AS bisection_group,
-    q.root_batch_id AS suspect_of,
+    q.bisection_group,
+    q.root_batch_id,
     w.leader_id,
     w.is_dated
 FROM (
@@ -61,7 +61,7 @@ FROM (
             SELECT FROM batch_assets.attempt AS a WHERE a.request_id = r.id AND a.outcome IS NULL
         )
         AND r.model = i.model
-        AND i.model <> ALL(:cooling_models)
+        AND i.model <> ALL(:models_in_cooldown)
         AND (CAST(:only_model AS text) IS NULL OR i.model = CAST(:only_model AS text))
     ORDER BY i.requested_at, i.request_id
     LIMIT :limit
@@ -74,7 +74,7 @@ CROSS JOIN LATERAL (
     FROM public."Message" AS m
     WHERE m."sessionId" = w.session_id
 ) AS m
-LEFT JOIN batch_assets.suspect AS q ON q.request_id = w.request_id
+LEFT JOIN batch_assets.bisection_request AS q ON q.request_id = w.request_id
 ORDER BY w.requested_at, w.request_id
 
 -- name: passed_over

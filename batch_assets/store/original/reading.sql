@@ -17,7 +17,7 @@ SELECT
     coalesce(sum(b.prompt_tokens), 0)::bigint AS prompt_tokens,
     coalesce(sum(b.completion_tokens), 0)::bigint AS completion_tokens,
     coalesce(sum(b.cost_eur), 0) AS cost_eur,
-    coalesce(sum(b.live_cost_eur), 0) AS live_cost_eur,
+    coalesce(sum(b.synchronous_cost_eur), 0) AS synchronous_cost_eur,
     coalesce(sum(b.unpriced), 0)::bigint AS unpriced
 FROM batch_assets.batch AS b
 WHERE b.company_id = :company_id

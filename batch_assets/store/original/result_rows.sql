@@ -21,7 +21,7 @@ WITH ended AS (
     SET outcome = 'completed',
         counted = true,
         cost_eur = CAST(:cost_eur AS float8),
-        live_cost_eur = :live_cost_eur,
+        synchronous_cost_eur = :synchronous_cost_eur,
         ended_at = CURRENT_TIMESTAMP
     WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IS NULL
     RETURNING a.request_id
@@ -123,12 +123,12 @@ JOIN public."Question" AS k ON k.content = q.content
 -- What an operator has begun anew since counts for nothing.
 SELECT
     count(*) FILTER (WHERE a.counted) AS attempts,
-    count(*) FILTER (WHERE NOT a.counted) AS rests,
+    count(*) FILTER (WHERE NOT a.counted) AS uncounted,
     coalesce(
         extract(epoch FROM CURRENT_TIMESTAMP - min(a.ended_at) FILTER (WHERE NOT a.counted)), 0
     )::float8 AS waited_seconds
 FROM batch_assets.attempt AS a
-WHERE a.request_id = :request_id AND a.outcome = 'failed' AND NOT a.forgiven
+WHERE a.request_id = :request_id AND a.outcome = 'failed' AND NOT a.requeued
 
 -- name: fail_row
 -- With a delay it is tried again then, and stays in progress until that, in no batch: so none of
@@ -143,7 +143,7 @@ WITH ended AS (
         code = :code,
         reason = :reason,
         cost_eur = CAST(:cost_eur AS float8),
-        live_cost_eur = :live_cost_eur,
+        synchronous_cost_eur = :synchronous_cost_eur,
         ended_at = CURRENT_TIMESTAMP
     WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IS NULL
     RETURNING a.request_id, a.company_id
@@ -241,6 +241,6 @@ SET completed = b.completed + :completed,
     prompt_tokens = b.prompt_tokens + :prompt_tokens,
     completion_tokens = b.completion_tokens + :completion_tokens,
     cost_eur = b.cost_eur + :cost_eur,
-    live_cost_eur = b.live_cost_eur + :live_cost_eur,
+    synchronous_cost_eur = b.synchronous_cost_eur + :synchronous_cost_eur,
     unpriced = b.unpriced + :unpriced
 WHERE b.id = :batch_id

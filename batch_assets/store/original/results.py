@@ -85,8 +85,8 @@ class ResultQueries(EngineQueries):
                     continue
                 rows = return_open_rows(connection, lease.batch_id, "unanswered")
                 connection.execute(SQL["clear_suspects"], which)
-                connection.execute(SQL["settled"], which | {"returned": rows})
-                connection.execute(SQL["livedash_settled"], which)
+                connection.execute(SQL["finalized"], which | {"returned": rows})
+                connection.execute(SQL["livedash_finalized"], which)
             returned[lease.batch_id] = rows
         return returned
 

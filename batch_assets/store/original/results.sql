@@ -7,10 +7,10 @@ WHERE a.batch_id = :batch_id AND a.request_id = ANY(:request_ids)
 
 -- name: clear_suspects
 -- The server took the group, or a row of it has found its end: what was refused and waits stays suspect.
-DELETE FROM batch_assets.suspect AS q
+DELETE FROM batch_assets.bisection_request AS q
 USING batch_assets.batch AS b, batch_assets.attempt AS a
 WHERE b.id = :batch_id
-    AND b.suspect_of IS NOT NULL
+    AND b.root_batch_id IS NOT NULL
     AND a.batch_id = b.id
     AND q.request_id = a.request_id
     AND (
@@ -18,31 +18,31 @@ WHERE b.id = :batch_id
         OR (a.outcome <> 'unanswered' AND a.failure_kind IS DISTINCT FROM 'server')
     )
 
--- name: settled
+-- name: finalized
 UPDATE batch_assets.batch AS b
-SET state = 'settled',
-    settled_at = clock_timestamp(),
+SET state = 'finalized',
+    finalized_at = clock_timestamp(),
     returned = b.returned + :returned,
     lease_owner = NULL,
     lease_expires_at = NULL
 WHERE b.id = :batch_id
 
--- name: livedash_settled
+-- name: livedash_finalized
 -- Every row has left the batch: only now LiveDash sees how it has ended. The server's clock may be
 -- ahead of the database's: no batch is read before it has ended.
 UPDATE public."AIBatchRequest" AS l
 SET status = CASE
-        WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
+        WHEN b.kind = 'synchronous' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
         THEN CAST('PROCESSED' AS public."AIBatchRequestStatus")
         WHEN b.server_status IN ('cancelled', 'lost', 'abandoned') THEN 'CANCELLED'
         ELSE 'FAILED'
     END,
     "completedAt" = CASE
-        WHEN b.kind = 'live' THEN greatest(CURRENT_TIMESTAMP, l."createdAt")
+        WHEN b.kind = 'synchronous' THEN greatest(CURRENT_TIMESTAMP, l."createdAt")
         ELSE l."completedAt"
     END,
     "processedAt" = CASE
-        WHEN b.kind = 'live' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
+        WHEN b.kind = 'synchronous' OR coalesce(b.output_file_id, b.error_file_id) IS NOT NULL
         THEN greatest(CURRENT_TIMESTAMP, l."createdAt", l."completedAt")
     END
 FROM batch_assets.batch AS b

@@ -86,25 +86,25 @@ batch = Table(
     _count("prompt_tokens"),
     _count("completion_tokens"),
     _money("cost_eur"),
-    _money("live_cost_eur"),
+    _money("synchronous_cost_eur"),
     timestamp("claimed_at", required=True),
     timestamp("uploaded_at"),
     timestamp("submitted_at"),
     timestamp("ended_at"),
-    timestamp("settled_at"),
+    timestamp("finalized_at"),
     timestamp("released_at"),
     timestamp("files_deleted_at"),
     Column("kind", Text, nullable=False, server_default=text("'batch'")),
-    Column("suspect_of", Text),
+    Column("root_batch_id", Text),
     Column("server_error_lines", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
     timestamp("cancelled_at"),
     Column("read_run_id", Text, nullable=False, server_default=text("''")),
     timestamp("incomplete_since"),
-    Column("looks", Integer, nullable=False, server_default=text("0")),
-    timestamp("look_at"),
+    Column("polls", Integer, nullable=False, server_default=text("0")),
+    timestamp("poll_at"),
     Column("output_bytes", BigInteger),
     Column("error_bytes", BigInteger),
-    Column("lot", Text),
+    Column("bisection_group", Text),
     timestamp("file_pending_since"),
     _count("unpriced"),
     Column("was_split", Boolean, nullable=False, server_default=text("false")),
@@ -112,7 +112,7 @@ batch = Table(
     Column("account", Text),
     timestamp("sought_at"),
     CheckConstraint(
-        "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'settled', 'released')",
+        "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'finalized', 'released')",
         name="state",
     ),
     CheckConstraint("(lease_owner IS NULL) = (lease_expires_at IS NULL)", name="lease"),
@@ -121,15 +121,15 @@ batch = Table(
         name="uploaded",
     ),
     CheckConstraint(
-        "state NOT IN ('submitted', 'ended', 'settled')"
+        "state NOT IN ('submitted', 'ended', 'finalized')"
         " OR (openai_batch_id IS NOT NULL AND submitted_at IS NOT NULL"
         " AND server_status IS NOT NULL AND server_status_since IS NOT NULL)",
         name="submitted",
     ),
-    CheckConstraint("(ended_at IS NOT NULL) = (state IN ('ended', 'settled'))", name="ended"),
-    CheckConstraint("(settled_at IS NOT NULL) = (state = 'settled')", name="settled"),
+    CheckConstraint("(ended_at IS NOT NULL) = (state IN ('ended', 'finalized'))", name="ended"),
+    CheckConstraint("(finalized_at IS NOT NULL) = (state = 'finalized')", name="finalized"),
     CheckConstraint("(released_at IS NOT NULL) = (state = 'released')", name="released"),
-    CheckConstraint("kind IN ('batch', 'live')", name="kind"),
+    CheckConstraint("kind IN ('batch', 'synchronous')", name="kind"),
     schema=OWN_SCHEMA,
 )
 Index(
@@ -147,14 +147,14 @@ Index(
 Index("batch_claimed_at_idx", batch.c.claimed_at)
 Index("batch_company_id_idx", batch.c.company_id)
 Index(
-    "batch_suspect_of_idx",
-    batch.c.suspect_of,
-    postgresql_where=batch.c.suspect_of.is_not(None),
+    "batch_root_batch_id_idx",
+    batch.c.root_batch_id,
+    postgresql_where=batch.c.root_batch_id.is_not(None),
 )
 Index(
-    "batch_settled_at_idx",
-    batch.c.settled_at,
-    postgresql_where=batch.c.settled_at.is_not(None),
+    "batch_finalized_at_idx",
+    batch.c.finalized_at,
+    postgresql_where=batch.c.finalized_at.is_not(None),
 )
 Index(
     "batch_released_at_idx",
@@ -166,7 +166,7 @@ Index(
     batch.c.claimed_at,
     batch.c.id,
     postgresql_where=text(
-        "state IN ('settled', 'released') AND installation_id IS NOT NULL"
+        "state IN ('finalized', 'released') AND installation_id IS NOT NULL"
         " AND input_file_id IS NOT NULL AND files_deleted_at IS NULL"
     ),
 )
@@ -183,12 +183,12 @@ attempt = Table(
     Column("code", Text),
     Column("reason", Text),
     _money("cost_eur"),
-    _money("live_cost_eur"),
+    _money("synchronous_cost_eur"),
     timestamp("ended_at"),
     Column("position", Integer),
     timestamp("called_at"),
     Column("shares_answer_of", Text),
-    Column("forgiven", Boolean, nullable=False, server_default=text("false")),
+    Column("requeued", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint(
         "outcome IN ('completed', 'failed', 'unanswered', 'released', 'discarded')",
         name="outcome",
@@ -239,15 +239,15 @@ Index(
     postgresql_where=unknown_batch.c.acknowledged_at.is_(None),
 )
 
-suspect = Table(
-    "suspect",
+bisection_request = Table(
+    "bisection_request",
     metadata,
     Column("request_id", Text, primary_key=True),
     Column("company_id", Text, nullable=False),
-    Column("lot", Text, nullable=False),
+    Column("bisection_group", Text, nullable=False),
     Column("root_batch_id", Text, nullable=False),
-    timestamp("suspected_at", required=True),
-    Index(None, "lot"),
+    timestamp("refused_at", required=True),
+    Index(None, "bisection_group"),
     schema=OWN_SCHEMA,
 )
 
@@ -269,17 +269,17 @@ abandoned_batch = Table(
     metadata,
     Column("batch_id", Text, ForeignKey(batch.c.id), primary_key=True),
     timestamp("abandoned_at", required=True),
-    Column("looks", Integer, nullable=False, server_default=text("0")),
-    timestamp("look_at"),
+    Column("polls", Integer, nullable=False, server_default=text("0")),
+    timestamp("poll_at"),
     Column("answers", BigInteger, nullable=False, server_default=text("0")),
     Column("wasted_cost_eur", Double, nullable=False, server_default=text("0")),
     timestamp("booked_at"),
     timestamp("read_at"),
-    CheckConstraint("read_at IS NULL OR look_at IS NULL", name="read"),
+    CheckConstraint("read_at IS NULL OR poll_at IS NULL", name="read"),
     Index(
-        "abandoned_batch_look_at_idx",
-        "look_at",
-        postgresql_where=text("look_at IS NOT NULL"),
+        "abandoned_batch_poll_at_idx",
+        "poll_at",
+        postgresql_where=text("poll_at IS NOT NULL"),
     ),
     Index(
         "abandoned_batch_booked_at_idx",

@@ -82,8 +82,8 @@ dead_letter = Table(
 Index("dead_letter_company_id_dead_at_idx", dead_letter.c.company_id, dead_letter.c.dead_at)
 Index("dead_letter_dead_at_idx", dead_letter.c.dead_at, dead_letter.c.request_id)
 
-live_request = Table(
-    "live_request",
+synchronous_request = Table(
+    "synchronous_request",
     metadata,
     Column("request_id", Text, primary_key=True),
     Column("company_id", Text, nullable=False),
@@ -118,7 +118,7 @@ livedash_act = Table(
     Column("request_id", Text),
     Column("batch_id", Text),
     Column("is_purchase", Boolean, nullable=False),
-    Column("is_double", Boolean, nullable=False),
+    Column("is_duplicate", Boolean, nullable=False),
     timestamp("noticed_at", required=True),
     CheckConstraint("timer IN ('create', 'retry', 'process', 'unknown')", name="timer"),
     schema=OWN_SCHEMA,
@@ -179,7 +179,7 @@ result_staging = Table(
     Column("prompt_token_cost", Double),
     Column("completion_token_cost", Double),
     Column("cost_eur", Double, nullable=False),
-    Column("live_cost_eur", Double, nullable=False),
+    Column("synchronous_cost_eur", Double, nullable=False),
     Column("line", Integer, nullable=False),
     *_findings(),
     schema=OWN_SCHEMA,

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     Double,
     Identity,
@@ -20,12 +21,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from batch_assets.domain.former_names import FORMER_NAMES
 from batch_assets.domain.metrics import MetricType, metric_types
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata, timestamp
 
 
 def _metric(name: str, of: MetricType) -> Column[Any]:
     return Column(name, BigInteger if of.is_whole else Double, nullable=of.may_be_unknown)
+
+
+def _former(name: str, now: str, of: MetricType) -> Column[Any]:
+    """A metric under its former name, by which dashboards beside Dagster may still ask for it."""
+    return Column(name, BigInteger if of.is_whole else Double, Computed(now, persisted=True))
 
 
 run_metric = Table(
@@ -36,6 +43,11 @@ run_metric = Table(
     timestamp("recorded_at", required=True),
     Column("mode", Text, nullable=False),
     *(_metric(name, of) for name, of in metric_types().items()),
+    *(
+        _former(FORMER_NAMES[name], name, of)
+        for name, of in metric_types().items()
+        if name in FORMER_NAMES
+    ),
     Index(None, "recorded_at"),
     Index(None, "run_id", unique=True),
     schema=OWN_SCHEMA,
@@ -138,8 +150,8 @@ breaker = Table(
     schema=OWN_SCHEMA,
 )
 
-scheduler_pause = Table(
-    "scheduler_pause",
+schedule_cooldown = Table(
+    "schedule_cooldown",
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("failed_runs", Integer, nullable=False, server_default=text("0")),
@@ -152,24 +164,24 @@ scheduler_pause = Table(
     schema=OWN_SCHEMA,
 )
 
-account_pause = Table(
-    "account_pause",
+account_cooldown = Table(
+    "account_cooldown",
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("until", DateTime(timezone=True), nullable=False),
     Column("reason", Text, nullable=False),
-    Column("rests", Integer, nullable=False, server_default=text("1")),
+    Column("cooldowns", Integer, nullable=False, server_default=text("1")),
     CheckConstraint("only_row", name="only_row"),
     schema=OWN_SCHEMA,
 )
 
-model_pause = Table(
-    "model_pause",
+model_cooldown = Table(
+    "model_cooldown",
     metadata,
     Column("model", Text, primary_key=True),
     Column("until", DateTime(timezone=True), nullable=False),
     Column("reason", Text, nullable=False),
-    Column("rests", Integer, nullable=False, server_default=text("1")),
+    Column("cooldowns", Integer, nullable=False, server_default=text("1")),
     schema=OWN_SCHEMA,
 )
 

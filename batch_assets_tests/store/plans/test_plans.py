@@ -210,7 +210,7 @@ def test_a_claim_that_passes_over_a_model(desk: Desk) -> None:
     company_id = COMPANIES[-1]
     desk.more(company_id, ROWS, model="gpt-4.1")
     desk.do(
-        "INSERT INTO batch_assets.model_pause (model, until, reason)"
+        "INSERT INTO batch_assets.model_cooldown (model, until, reason)"
         " VALUES ('gpt-4o-mini', clock_timestamp() + interval '1 hour', 'token_limit_exceeded')"
     )
     claims: list[Claim] = []
@@ -219,7 +219,7 @@ def test_a_claim_that_passes_over_a_model(desk: Desk) -> None:
             desk, lambda: claims.append(desk.claim(company_id, policy=ROOMY)), touching=LITTLE + 600
         )
     finally:
-        desk.do("DELETE FROM batch_assets.model_pause")
+        desk.do("DELETE FROM batch_assets.model_cooldown")
     assert [batch.requests for batch in claims[0].batches] == [ROWS]
     assert claims[0].held == {"model gpt-4o-mini is in cooldown: token_limit_exceeded": 600}
 
@@ -287,7 +287,7 @@ def test_from_a_submitted_batch_to_a_settled_one(desk: Desk) -> None:
         lambda: queries.record_deleted([in_flight.id]),
     ):
         plans_of(desk, act, touching=LITTLE)
-    assert desk.batch(in_flight.id).state == "settled"
+    assert desk.batch(in_flight.id).state == "finalized"
 
 
 def test_batches_that_are_looked_at_again(desk: Desk) -> None:
@@ -323,7 +323,7 @@ def test_a_refused_batch_in_two_lots(desk: Desk) -> None:
         desk.end(desk.in_flight(group.id))
     leases = [ended.lease for ended in desk.queries.take_ended(desk.holder, 1_000)]
     plans_of(desk, lambda: desk.queries.finalize(leases), touching=LITTLE)
-    assert desk.value("SELECT count(*) FROM batch_assets.suspect") == 0
+    assert desk.value("SELECT count(*) FROM batch_assets.bisection_request") == 0
 
 
 def test_what_was_failed_waits_again(desk: Desk) -> None:
@@ -434,7 +434,8 @@ def test_who_is_behind_an_alert_is_looked_for_only_where_that_can_be(desk: Desk)
 def test_the_end_of_a_run(desk: Desk) -> None:
     measure_the_past(desk)
     read_from = (
-        "SELECT (SELECT count(*) FROM batch_assets.batch WHERE settled_at > now() - interval '1 d')"
+        "SELECT (SELECT count(*) FROM batch_assets.batch"
+        " WHERE finalized_at > now() - interval '1 d')"
         " + (SELECT count(*) FROM batch_assets.batch"
         " WHERE state IN ('claimed', 'uploaded', 'submitted', 'ended'))"
         " + (SELECT count(*) FROM batch_assets.retry)"
@@ -464,7 +465,7 @@ def test_the_end_of_a_run(desk: Desk) -> None:
         assert len(plans.all) == 1
         assert plans.indexes >= {
             "batch_open_idx",
-            "batch_settled_at_idx",
+            "batch_finalized_at_idx",
             "run_metric_recorded_at_idx",
             "operation_run_operation_implementation_recorded_at_idx",
         }

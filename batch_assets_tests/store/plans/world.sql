@@ -39,10 +39,10 @@ FROM generate_series(0, 9999) AS n
 -- name: history_of_batches
 INSERT INTO batch_assets.batch
     (id, installation_id, company_id, model, state, requests, openai_batch_id, input_file_id,
-    server_status, server_status_since, claimed_at, submitted_at, ended_at, settled_at,
+    server_status, server_status_since, claimed_at, submitted_at, ended_at, finalized_at,
     files_deleted_at)
 SELECT
-    l.id, i.id, l."companyId", 'gpt-4o-mini', 'settled', 100, l."openaiBatchId", l."inputFileId",
+    l.id, i.id, l."companyId", 'gpt-4o-mini', 'finalized', 100, l."openaiBatchId", l."inputFileId",
     'completed', l."createdAt", l."createdAt", l."createdAt", l."createdAt", l."createdAt",
     l."createdAt"
 FROM public."AIBatchRequest" AS l

@@ -310,8 +310,8 @@ _TABLES = {
     "retry": "SELECT * FROM batch_assets.retry ORDER BY request_id",
     "dead_letter": "SELECT * FROM batch_assets.dead_letter ORDER BY request_id",
     "follower": "SELECT * FROM batch_assets.follower ORDER BY request_id",
-    "model_pause": "SELECT * FROM batch_assets.model_pause ORDER BY model",
-    "suspect": "SELECT * FROM batch_assets.suspect ORDER BY request_id",
+    "model_cooldown": "SELECT * FROM batch_assets.model_cooldown ORDER BY model",
+    "suspect": "SELECT * FROM batch_assets.bisection_request ORDER BY request_id",
 }
 
 

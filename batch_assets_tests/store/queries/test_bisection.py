@@ -33,7 +33,9 @@ def rows(desk: Desk, batch: ClaimedBatch) -> list[str]:
 
 
 def groups(desk: Desk) -> list[tuple[str, str]]:
-    return desk.column_pairs("SELECT request_id, lot FROM batch_assets.suspect ORDER BY 1")
+    return desk.column_pairs(
+        "SELECT request_id, bisection_group FROM batch_assets.bisection_request ORDER BY 1"
+    )
 
 
 def end(desk: Desk, batch: ClaimedBatch, status: str) -> EndedBatch:
@@ -68,7 +70,7 @@ def test_each_lot_is_claimed_apart(desk: Desk) -> None:
     claimed = {tuple(rows(desk, one)): one for one in desk.claim(root.company_id).batches}
     assert claimed.keys() == {tuple(ids[:2]), tuple(ids[2:]), tuple(more)}
     of = {
-        key: (row.suspect_of, row.lot)
+        key: (row.root_batch_id, row.bisection_group)
         for key, batch in claimed.items()
         for row in [desk.batch(batch.id)]
     }
@@ -77,7 +79,7 @@ def test_each_lot_is_claimed_apart(desk: Desk) -> None:
         tuple(ids[2:]): (root.id, f"{root.id}.1/2"),
         tuple(more): (None, None),
     }
-    assert len(groups(desk)) == 5, "until the batches are settled"
+    assert len(groups(desk)) == 5, "until the batches are finalized"
 
 
 def test_a_lot_that_was_never_sent_is_claimed_again(desk: Desk) -> None:
@@ -119,7 +121,7 @@ def test_a_part_of_a_lot_keeps_the_batch_with_which_it_began(desk: Desk) -> None
     desk.finalize(ended.lease)
     assert dict(groups(desk))[ids[3]] == f"{ended.id}.1/2"
     (_, _) = again = desk.claim(root.company_id).batches
-    assert {desk.batch(batch.id).suspect_of for batch in again} == {root.id}
+    assert {desk.batch(batch.id).root_batch_id for batch in again} == {root.id}
 
 
 def test_suspects_that_were_deleted_are_forgotten(desk: Desk) -> None:

@@ -145,7 +145,7 @@ def test_what_rests_is_counted_once_in_a_claim_for_all_at_once(engine: Engine) -
     desk = Desk(engine, choose_queries(engine, optimized=True))
     ids = [desk.company(4)[0] for _ in range(8)]
     desk.do(
-        "INSERT INTO batch_assets.model_pause (model, until, reason)"
+        "INSERT INTO batch_assets.model_cooldown (model, until, reason)"
         " VALUES ('gpt-4.1', clock_timestamp() + interval '1 hour', 'token_limit_exceeded')"
     )
     desk.more(ids[0], 2, model="gpt-4.1")

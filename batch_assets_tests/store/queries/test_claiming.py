@@ -163,18 +163,20 @@ def test_a_resting_model_is_passed_over_until_its_time_is_up(desk: Desk) -> None
     company_id, _ = desk.company(2, model="gpt-4o-mini")
     desk.more(company_id, 1, model="gpt-4.1")
     desk.do(
-        "INSERT INTO batch_assets.model_pause (model, until, reason)"
+        "INSERT INTO batch_assets.model_cooldown (model, until, reason)"
         " VALUES ('gpt-4o-mini', clock_timestamp() + interval '1 hour', 'token_limit_exceeded')"
     )
     assert [batch.model for batch in desk.claim(company_id).batches] == ["gpt-4.1"]
-    desk.do("UPDATE batch_assets.model_pause SET until = clock_timestamp() - interval '1 second'")
+    desk.do(
+        "UPDATE batch_assets.model_cooldown SET until = clock_timestamp() - interval '1 second'"
+    )
     assert [batch.model for batch in desk.claim(company_id).batches] == ["gpt-4o-mini"]
 
 
 def test_requests_of_a_resting_model_are_counted_as_held(desk: Desk) -> None:
     company_id, _ = desk.company(2)
     desk.do(
-        "INSERT INTO batch_assets.model_pause (model, until, reason)"
+        "INSERT INTO batch_assets.model_cooldown (model, until, reason)"
         " VALUES ('gpt-4o-mini', clock_timestamp() + interval '1 hour', 'token_limit_exceeded')"
     )
     claim = desk.claim(company_id)

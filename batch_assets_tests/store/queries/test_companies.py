@@ -98,7 +98,7 @@ def test_each_request_is_counted_in_one_bucket(desk: Desk) -> None:
     assert found.prompt_tokens == USAGE.prompt_tokens
     assert found.completion_tokens == USAGE.completion_tokens
     assert found.cost_eur == pytest.approx(COST.eur)
-    assert found.live_cost_eur == pytest.approx(COST.live_eur)
+    assert found.synchronous_cost_eur == pytest.approx(COST.live_eur)
 
 
 def test_the_largest_company_comes_first_and_none_is_left_out(desk: Desk) -> None:

@@ -298,7 +298,7 @@ def test_a_life_of_every_kind_fits(desk: Desk) -> None:
 
 def test_what_was_finished_long_ago_is_left_to_the_audit(desk: Desk) -> None:
     request_id = open_in_finished(desk)
-    desk.do("UPDATE batch_assets.batch SET settled_at = now() - interval '2 hours'")
+    desk.do("UPDATE batch_assets.batch SET finalized_at = now() - interval '2 hours'")
     of_open, of_all = looks(desk)
     assert kinds(of_open) == {}
     assert of_open.seen["batches"] == 0

@@ -107,7 +107,7 @@ def test_a_requeued_one_waits_and_has_all_its_tries_again(desk: Desk, letters: D
 
     moved = letters.requeue(Criteria(request_ids=ids))
 
-    assert (moved.requeued, moved.foreign, moved.overtaken) == (1, 0, 0)
+    assert (moved.requeued, moved.external, moved.overtaken) == (1, 0, 0)
     row = desk.request(ids[0])
     assert (row.processingStatus, row.batchId, row.completedAt) == ("PENDING_BATCHING", None, None)
     assert desk.intake() == set(ids)
@@ -144,16 +144,16 @@ def test_what_failed_elsewhere_is_moved_only_when_asked(desk: Desk, letters: Dea
     retried, _ = desk.ended(1)
     (other,) = foreign(desk, retried.company_id)
     asked = foreign(desk, company_id, 3)
-    assert letters.requeue(Criteria(company_id=company_id)).foreign == 0
+    assert letters.requeue(Criteria(company_id=company_id)).external == 0
     assert [
         (group.company_id, group.requests)
         for group in letters.external_groups(Criteria(company_id=company_id))
     ] == [(company_id, 3)]
     moved = letters.requeue(Criteria(company_id=company_id), external=True)
-    assert (moved.requeued, moved.foreign) == (0, 3)
+    assert (moved.requeued, moved.external) == (0, 3)
     assert set(asked) <= desk.intake()
     assert desk.request(other).processingStatus == "PROCESSING_FAILED"
-    assert letters.requeue(Criteria(request_ids=[other]), external=True).foreign == 1
+    assert letters.requeue(Criteria(request_ids=[other]), external=True).external == 1
 
 
 def test_sets_are_bounded_and_all_are_moved(
@@ -163,7 +163,7 @@ def test_sets_are_bounded_and_all_are_moved(
     company_id, ids = dead(desk, 5)
     asked = foreign(desk, company_id, 5)
     moved = letters.requeue(Criteria(company_id=company_id), external=True)
-    assert (moved.requeued, moved.foreign) == (5, 5)
+    assert (moved.requeued, moved.external) == (5, 5)
     assert desk.intake() == {*ids, *asked}
 
 

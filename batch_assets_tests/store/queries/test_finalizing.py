@@ -27,7 +27,7 @@ def test_finalizing_lets_the_rest_wait_again(desk: Desk) -> None:
     desk.delete_session(deleted)
     assert desk.finalize(batch.lease) == 1
     ours = desk.batch(batch.id)
-    assert (ours.state, ours.lease_owner, ours.returned) == ("settled", None, 1)
+    assert (ours.state, ours.lease_owner, ours.returned) == ("finalized", None, 1)
     assert desk.livedash_batch(batch.id).status == "PROCESSED"
     assert desk.livedash_batch(batch.id).processedAt is not None
     assert desk.intake() == {left}
@@ -64,12 +64,12 @@ def test_batches_are_settled_together_and_each_keeps_its_own_count(desk: Desk) -
     lost, _ = desk.ended(2)
     desk.write(first.lease, [completed(done)])
     stale = replace(lost.lease, fence=lost.lease.fence - 1)
-    settled = desk.queries.finalize([second.lease, stale, first.lease])
-    assert settled == {first.id: len(left), second.id: 2}
+    finalized = desk.queries.finalize([second.lease, stale, first.lease])
+    assert finalized == {first.id: len(left), second.id: 2}
     assert [desk.batch(batch.id).returned for batch in (first, second, lost)] == [2, 2, 0]
     assert [desk.batch(batch.id).state for batch in (first, second, lost)] == [
-        "settled",
-        "settled",
+        "finalized",
+        "finalized",
         "ended",
     ]
     assert desk.queries.finalize([]) == {}

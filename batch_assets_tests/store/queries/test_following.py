@@ -119,7 +119,7 @@ def test_one_whose_model_was_changed_is_held_by_that_as_soon_as_it_takes_the_pla
     desk.do('DELETE FROM public."Message"')
     desk.do("UPDATE public.\"AIProcessingRequest\" SET model = 'gpt-4.1' WHERE id = :id", id=second)
     desk.do(
-        "INSERT INTO batch_assets.model_pause (model, until, reason)"
+        "INSERT INTO batch_assets.model_cooldown (model, until, reason)"
         " VALUES ('gpt-4.1', clock_timestamp() + interval '1 hour', 'token_limit_exceeded')"
     )
     claim = desk.claim(company_id)

@@ -22,10 +22,10 @@ def test_a_batch_that_was_put_down_is_taken_when_its_time_comes(desk: Desk) -> N
     readings.look_later([look(batch.lease, 600)])
     assert not registry.snapshot().has_ended
     assert desk.queries.take_ended(desk.holder, 10) == []
-    desk.do("UPDATE batch_assets.batch SET look_at = clock_timestamp()")
+    desk.do("UPDATE batch_assets.batch SET poll_at = clock_timestamp()")
     assert registry.snapshot().has_ended
     (again,) = desk.queries.take_ended(desk.holder, 10)
-    assert (again.looks, again.output_bytes, again.error_bytes) == (1, 100, None)
+    assert (again.polls, again.output_bytes, again.error_bytes) == (1, 100, None)
     assert again.incomplete_seconds == pytest.approx(0, abs=5)
     assert batch.incomplete_seconds is None
 
@@ -40,7 +40,7 @@ def test_the_grace_counts_from_the_first_incomplete_reading(desk: Desk) -> None:
     readings.look_later([look(batch.lease)])
     readings.look_later([look(batch.lease, is_incomplete=False)])
     assert desk.batch(batch.id).incomplete_since == first
-    assert desk.batch(batch.id).looks == 4
+    assert desk.batch(batch.id).polls == 4
 
 
 def test_what_the_server_shows_now_is_kept_in_both_rows(desk: Desk) -> None:

@@ -28,8 +28,8 @@ def test_what_runs_has_ended_or_is_held_is_not_taken_over(desk: Desk) -> None:
     desk.claimed()
     desk.submitted()
     desk.ended()
-    settled, _ = desk.ended()
-    desk.finalize(settled.lease)
+    finalized, _ = desk.ended()
+    desk.finalize(finalized.lease)
     released, _ = desk.claimed()
     desk.queries.release([released.lease])
     assert desk.queries.take_unresolved(desk.holder, 10) == []

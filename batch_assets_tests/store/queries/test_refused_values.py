@@ -207,7 +207,7 @@ def test_a_refused_payment_is_kept_with_the_attempt_alone(desk: Desk, check: str
     assert desk.dead_letter(first).code == "refused_by_database"
     assert (desk.request(first).totalTokens, desk.request(first).totalCostEur) == (0, 0)
     assert desk.attempt(first).cost_eur == pytest.approx(COST.eur)
-    assert desk.attempt(first).live_cost_eur == pytest.approx(COST.live_eur)
+    assert desk.attempt(first).synchronous_cost_eur == pytest.approx(COST.live_eur)
     assert written.cost_eur == pytest.approx(COST.eur)
 
 
@@ -227,7 +227,7 @@ def test_a_clock_of_the_servers_that_is_off_costs_no_batch(
         taken = desk.take(batch.id)
         desk.write(taken.lease, [completed(row) for row in ids])
         desk.finalize(taken.lease)
-    assert desk.batch(batch.id).state == "settled"
+    assert desk.batch(batch.id).state == "finalized"
     told = desk.livedash_batch(batch.id)
     assert told.createdAt <= told.completedAt <= told.processedAt
 

@@ -176,16 +176,16 @@ def test_money_and_counts_are_kept_with_the_batch(desk: Desk) -> None:
     assert written.discarded_cost_eur == 0
     assert written.failure_kinds == {FailureKind.TRANSIENT: 1}
     assert written.cost_eur == pytest.approx(2 * COST.eur)
-    assert written.live_cost_eur == pytest.approx(2 * COST.live_eur)
+    assert written.synchronous_cost_eur == pytest.approx(2 * COST.live_eur)
     ours = desk.batch(batch.id)
     assert (ours.completed, ours.failed, ours.returned, ours.refused) == (1, 1, 1, 2)
     assert (ours.prompt_tokens, ours.completion_tokens) == (2_400, 160)
     assert ours.cost_eur == pytest.approx(2 * COST.eur)
-    assert ours.live_cost_eur == pytest.approx(2 * COST.live_eur)
+    assert ours.synchronous_cost_eur == pytest.approx(2 * COST.live_eur)
     attempt = desk.attempt(first)
     assert (attempt.outcome, attempt.counted) == ("completed", True)
     assert attempt.cost_eur == pytest.approx(COST.eur)
-    assert attempt.live_cost_eur == pytest.approx(COST.live_eur)
+    assert attempt.synchronous_cost_eur == pytest.approx(COST.live_eur)
 
 
 def test_a_small_cost_is_not_rounded_away_in_our_sums(desk: Desk) -> None:

@@ -144,7 +144,7 @@ def finalize(desk: Desk) -> Scene:
 
     def judge(answer: Any) -> None:
         assert answer == {batch.id: 3}
-        assert desk.batch(batch.id).state == "settled"
+        assert desk.batch(batch.id).state == "finalized"
         assert desk.livedash_batch(batch.id).status == "PROCESSED"
         assert desk.intake() == set(ids)
 
