@@ -23,7 +23,7 @@ from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.dagster.conftest import RunJob
 from batch_assets_tests.dagster.reading import failure_of, metadata_of
-from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.factories import make_company, make_request, make_requests
 from batch_assets_tests.policies import a_policy
 from batch_assets_tests.stages.support import wait_until
 from batch_assets_tests.store.queries.support import PERMANENT, TRANSIENT, Desk, failed
@@ -134,7 +134,8 @@ def test_requeue(panel: Panel, instance: dg.DagsterInstance) -> None:
     planned = panel.numbers(*which, company=NAME, retries=True)
     assert (planned["dry_run"], planned["chosen"], planned["requeued"]) == (True, 4, 0)
     assert desk.statuses(ids) == {"PROCESSING_FAILED", "BATCHING_IN_PROGRESS"}
-    (elsewhere,) = desk.more(batch.company_id, 1, status="PROCESSING_FAILED")
+    with desk.engine.begin() as connection:
+        elsewhere = make_request(connection, desk.session_id(ids[0]), status="PROCESSING_FAILED")
     for name in ("external", "foreign"):
         given: dict[str, Any] = {"ids": [elsewhere], name: True}
         assert panel.numbers(*which, **given)["chosen"] == 1

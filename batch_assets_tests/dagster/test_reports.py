@@ -47,6 +47,7 @@ def test_pictures_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
             "synchronous_cost_eur": 0,
             "saved_eur": 0,
             "unpriced_answers": 0,
+            "live_cost_eur": 0,
         },
         "query_comparison_report": {"operations": 0, "operations_with_both": 0},
     }

@@ -129,12 +129,12 @@ class TestRests:
     """Of a model and of the account alike."""
 
     def left(self, registry: Registry, what: str) -> float:
-        left = f"SELECT extract(epoch FROM until - now())::float8 FROM batch_assets.{what}_pause"
+        left = f"SELECT extract(epoch FROM until - now())::float8 FROM batch_assets.{what}_cooldown"
         with registry.engine.begin() as connection:
             return float(connection.execute(text(left)).scalar_one())
 
     def let_go_by(self, registry: Registry, what: str, interval: str) -> None:
-        ended = f"UPDATE batch_assets.{what}_pause SET until = now() - interval '{interval}'"
+        ended = f"UPDATE batch_assets.{what}_cooldown SET until = now() - interval '{interval}'"
         with registry.engine.begin() as connection:
             connection.execute(text(ended))
 
