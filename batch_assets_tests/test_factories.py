@@ -48,7 +48,7 @@ def test_many_requests_come_oldest_first_with_a_session_each(engine: Engine) -> 
     assert (sessions, messages) == (50, 150)
 
 
-def test_a_foreign_batch_holds_its_requests_in_livedash_as_it_is(
+def test_an_external_batch_holds_its_requests_in_livedash_as_it_is(
     livedash_database_url: str,
 ) -> None:
     columns = ai_processing_request.c

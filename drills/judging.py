@@ -5,7 +5,7 @@ than one and those after which an attempt that failed, or found no line, asked f
 What a batch
 was billed for that an operator gave up is waste that he was told of, and has to be booked as such.
 Stuck: neither complete nor dead when no more runs are made. Unknown: dead because nobody recorded
-what its live call came to.
+what its synchronous call came to.
 
 Where LiveDash buys beside the runs, what it has bought is its own affair: of such a request it is
 judged only that we have not bought it twice. A request that it makes for a session that has one is
@@ -25,8 +25,8 @@ from drills.story import UNREADABLE, UNSPOILT, Request, Story
 from drills.world import World
 
 _OF_THE_STORY: Final = frozenset({INDETERMINATE, "refused_alone"})
-"""Dead for what the story did: nobody knows what a live call came to, or the server refused a batch
-of one request for no reason, and took others of its model."""
+"""Dead for what the story did: nobody knows what a synchronous call came to, or the server refused a
+batch of one request for no reason, and took others of its model."""
 
 
 @dataclass
@@ -85,11 +85,11 @@ class Bill:
     given_up: Counter[str]
     """Charges of batches that an operator gave up: the double cost was spelled out."""
     unknown: frozenset[str]
-    """Requests with a live call of which nobody recorded what it came to."""
+    """Requests with a synchronous call of which nobody recorded what it came to."""
 
 
 def bill_of(unreadable: Collection[str], world: World, server: Server, verdict: Verdict) -> Bill:
-    """What was billed; live calls are judged at once. `unreadable` leave no line to be read."""
+    """What was billed; synchronous calls are judged at once. `unreadable` leave no line to read."""
     charges: Counter[str] = Counter()
     charged_in: set[tuple[str, str]] = set()
     batches = {row.openai_batch_id: row for row in world.rows("given_up")}
@@ -101,7 +101,7 @@ def bill_of(unreadable: Collection[str], world: World, server: Server, verdict: 
             given_up[entry.custom_id] += entry.batch_id in batches
     _judge_waste(unreadable, batches, charged_in, verdict)
     unknown = set()
-    for live in _judge_live(world, server, verdict):
+    for live in _judge_synchronous(world, server, verdict):
         charges[live.request_id] += live.times
         charged_in.add((live.request_id, live.batch_id))
         if live.is_unknown:
@@ -175,7 +175,7 @@ def _judge_row(
 
 @dataclass(frozen=True)
 class _Live:
-    """A live call that was billed, and whether nobody recorded what it came to."""
+    """A synchronous call that was billed, and whether nobody recorded what it came to."""
 
     request_id: str
     batch_id: str
@@ -183,25 +183,27 @@ class _Live:
     is_unknown: bool
 
 
-def _judge_live(world: World, server: Server, verdict: Verdict) -> Iterator[_Live]:
-    """The live calls that were billed.
+def _judge_synchronous(world: World, server: Server, verdict: Verdict) -> Iterator[_Live]:
+    """The synchronous calls that were billed.
 
     Each is to be billed once and to end complete, unless its outcome is unknown.
     """
     billed = Counter(str(entry.custom_id) for entry in server.ledger().entries(kind="live"))
-    for attempt in world.rows("live_attempts"):
+    for attempt in world.rows("synchronous_attempts"):
         times = billed.pop(call_id(attempt.batch_id, attempt.request_id), 0)
         is_unknown = attempt.code == INDETERMINATE
         verdict.unknown += is_unknown
         if times > 1:
             verdict.billed_twice += 1
-            verdict.details.append(f"{attempt.request_id}: one live call, billed {times} times")
+            verdict.details.append(
+                f"{attempt.request_id}: one synchronous call, billed {times} times"
+            )
         if times and attempt.outcome != "completed" and not is_unknown:
             verdict.lost += 1
             verdict.details.append(f"{attempt.request_id}: answered live, and yet not complete")
         if times:
             yield _Live(attempt.request_id, attempt.openai_batch_id, times, is_unknown)
-    verdict.errors += [f"a live call of no attempt: {name}" for name in billed]
+    verdict.errors += [f"a synchronous call of no attempt: {name}" for name in billed]
 
 
 def _judge_money(request: Request, charges: int, explained: int, verdict: Verdict) -> None:

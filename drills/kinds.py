@@ -43,7 +43,7 @@ _LIVE_POINTS: Final = (
     *("retry:commit:write_results:before", "retry:commit:write_results:after"),
     *("retry:commit:finalize:before", "retry:commit:finalize:after"),
 )
-"""Points around live calls, which few rehearsals reach."""
+"""Points around synchronous calls, which few rehearsals reach."""
 
 
 @dataclass(frozen=True)

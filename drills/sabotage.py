@@ -103,7 +103,7 @@ def _forget_after(queries: type[OptimizedQueries] | type[OriginalQueries]) -> No
 
 
 def forget_to_mark() -> None:
-    """A live call is made without a note of it before."""
+    """A synchronous call is made without a note of it before."""
 
     def mark_called(_self: SynchronousBatches, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
         return {(lease.batch_id, request_id) for lease, request_id in rows}

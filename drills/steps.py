@@ -112,7 +112,7 @@ STAGES: Final[Mapping[str, Callable[[Pipeline, Budget], object]]] = {
     "clean": delete_leftovers,
     "retry": retry_failed,
     "submit": _submit,
-    "strays": lambda pipeline, _budget: find_orphans(pipeline),
+    "orphans": lambda pipeline, _budget: find_orphans(pipeline),
 }
 
 

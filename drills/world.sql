@@ -200,7 +200,7 @@ FROM batch_assets.attempt AS a
 JOIN batch_assets.batch AS b ON b.id = a.batch_id
 WHERE a.outcome IN ('failed', 'unanswered') AND b.openai_batch_id IS NOT NULL;
 
--- name: live_attempts
+-- name: synchronous_attempts
 SELECT a.request_id, a.batch_id, b.openai_batch_id, a.outcome, a.code
 FROM batch_assets.batch AS b
 JOIN batch_assets.attempt AS a ON a.batch_id = b.id

@@ -27,16 +27,16 @@ def status(as_json: AsJson = False) -> None:
         companies = database.queries.statistics()
         held_because = database.held_because
         stopped, under_way = stoppages(database), activity(database)
-        live = SynchronousRequests(database.engine).standing()
+        synchronous = SynchronousRequests(database.engine).standing()
         given_up = Abandoned(database.engine).standing()
         is_on = database.settings.policy().synchronous.is_on
         profile = database.endpoints.profile.name
     if as_json:
         document = _document(companies, held_because)
-        shown_live = {"synchronous": {"is_on": is_on, **asdict(live)}}
-        shown_live["abandoned"] = asdict(given_up)
+        shown_synchronous = {"synchronous": {"is_on": is_on, **asdict(synchronous)}}
+        shown_synchronous["abandoned"] = asdict(given_up)
         document["server_profile"] = profile
-        print_json(document | shown_live | under_way.document() | stopped.document())
+        print_json(document | shown_synchronous | under_way.document() | stopped.document())
         return
     shown = console()
     shown.say(f"The {database.place}; batches go to the {database.server}, profile {profile}.\n")
@@ -54,8 +54,8 @@ def status(as_json: AsJson = False) -> None:
         shown.say(f"Nothing is submitted now. {held_because}")
     if given_up.answers or given_up.looked_for:
         shown.say(_given_up(given_up))
-    if is_on or live.asked or live.today_requests:
-        shown.say(_synchronous(live, is_on=is_on))
+    if is_on or synchronous.asked or synchronous.today_requests:
+        shown.say(_synchronous(synchronous, is_on=is_on))
     for sentence in [*under_way.sentences(), *stopped.sentences()]:
         shown.say(sentence)
 
@@ -107,12 +107,13 @@ def savings(companies: Sequence[CompanyStatistics]) -> str:
     return f"{known} {unknown}".rstrip()
 
 
-def _synchronous(live: Standing, *, is_on: bool) -> str:
+def _synchronous(synchronous: Standing, *, is_on: bool) -> str:
     """One sentence on what is sent synchronously."""
     return (
         f"Synchronous requests are {'on' if is_on else 'off'}: "
-        f"{plural(live.asked, 'request')} asked for, "
-        f"{count(live.today_requests)} claimed today for about {euros(live.today_cost_eur)} EUR."
+        f"{plural(synchronous.asked, 'request')} asked for, "
+        f"{count(synchronous.today_requests)} claimed today for about "
+        f"{euros(synchronous.today_cost_eur)} EUR."
     )
 
 

@@ -49,7 +49,7 @@ class Rates:
 class Price:
     """The rates of a model, in full and in a batch; source: `livedash` or `genai-prices`."""
 
-    live: Rates
+    synchronous: Rates
     batch: Rates
     source: str
 
@@ -60,7 +60,11 @@ class Price:
 
     def in_a_batch(self, factor: float) -> "Price":
         """The same model where a batch costs so much of the full price."""
-        return Price(live=self.live, batch=self.live.discounted(factor), source=self.source)
+        return Price(
+            synchronous=self.synchronous,
+            batch=self.synchronous.discounted(factor),
+            source=self.source,
+        )
 
 
 def can_be_price(prompt: float, completion: float) -> bool:
@@ -73,8 +77,10 @@ def can_be_price(prompt: float, completion: float) -> bool:
 
 def livedash_price(prompt: float, completion: float) -> Price:
     """A price from LiveDash's table, which knows neither cached input nor batches."""
-    live = Rates(prompt, prompt, completion)
-    return Price(live=live, batch=live.discounted(BATCH_DISCOUNT), source="livedash")
+    synchronous = Rates(prompt, prompt, completion)
+    return Price(
+        synchronous=synchronous, batch=synchronous.discounted(BATCH_DISCOUNT), source="livedash"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Cost:
 
     usd: float = 0.0
     eur: float = 0.0
-    live_eur: float = 0.0
+    synchronous_eur: float = 0.0
     """What the same tokens cost by synchronous requests: the difference is what was saved."""
     is_known: bool = True
     """False for an answer of a model without a price, or one whose tokens nobody has counted."""
@@ -99,6 +105,6 @@ def batch_cost(usage: Usage, price: Price | None, usd_to_eur: float) -> Cost:
     return Cost(
         usd=usd,
         eur=usd * usd_to_eur,
-        live_eur=price.live.cost(usage) * usd_to_eur,
+        synchronous_eur=price.synchronous.cost(usage) * usd_to_eur,
         rates=price.batch,
     )

@@ -57,17 +57,17 @@ def published_price(
     none of its own gets its base's, which is a lower bound. Rates are those of short prompts, which
     conversations are. The answer is kept as long as the process lives.
     """
-    live = _rates(model, price_list, {})
-    if live is None:
+    synchronous = _rates(model, price_list, {})
+    if synchronous is None:
         kind, _, base = model.partition(":")
         if kind != "ft" or not base:
             return None
         return published_price(base.partition(":")[0], price_list, factor)
     batch = _rates(model, price_list, _BATCH)
-    if batch is None or batch == live:
-        # Where no variant for batches is published, the package answers with the live rates.
-        batch = live.discounted(factor)
-    return Price(live=live, batch=batch, source="genai-prices")
+    if batch is None or batch == synchronous:
+        # Where no variant for batches is published, the package answers with the full rates.
+        batch = synchronous.discounted(factor)
+    return Price(synchronous=synchronous, batch=batch, source="genai-prices")
 
 
 def _rates(model: str, price_list: str, context: Mapping[str, str]) -> Rates | None:

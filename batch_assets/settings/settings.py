@@ -153,7 +153,7 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
         )
 
     def cooldown_rule(self) -> CooldownRule:
-        """When schedule and sensors rest after failed runs."""
+        """When schedule and sensors are in cooldown after failed runs."""
         return CooldownRule(self.cooldown_after_failed_runs, self.cooldown_minutes)
 
     def alert_limits(self) -> Limits:

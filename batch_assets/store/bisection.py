@@ -139,7 +139,7 @@ def _suspect(connection: Connection, splits: Sequence[Split]) -> None:
     if rows:
         request_ids, groups, of_batches = (list(column) for column in zip(*rows, strict=True))
         which = {"request_ids": request_ids, "groups": groups, "of_batches": of_batches}
-        connection.execute(SQL["suspect"], which)
+        connection.execute(SQL["keep_groups"], which)
     noted = [split.lease.batch_id for split in splits if split.is_suspected]
     if noted:
         connection.execute(SQL["note_split"], {"batch_ids": noted})

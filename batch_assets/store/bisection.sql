@@ -65,7 +65,7 @@ ORDER BY b.id
 FOR UPDATE OF b
 
 -- name: forget_gone
--- What no longer waits is nobody's suspect: deleted with its session, or moved by LiveDash.
+-- What no longer waits is in no group: deleted with its session, or moved by LiveDash.
 DELETE FROM batch_assets.bisection_request AS q
 WHERE NOT EXISTS (
     SELECT
@@ -84,7 +84,7 @@ WHERE b.root_batch_id = ANY(CAST(:root_batch_ids AS text[]))
     AND b.was_split
 GROUP BY b.root_batch_id
 
--- name: suspect
+-- name: keep_groups
 INSERT INTO batch_assets.bisection_request (request_id, company_id, bisection_group, root_batch_id)
 SELECT g.request_id, b.company_id, g.bisection_group, coalesce(b.root_batch_id, b.id)
 FROM unnest(

@@ -32,7 +32,7 @@ def paid_columns(outcome: RowOutcome) -> dict[str, Any]:
         "prompt_token_cost": outcome.cost.rates.prompt,
         "completion_token_cost": outcome.cost.rates.completion,
         "cost_eur": outcome.cost.eur,
-        "synchronous_cost_eur": outcome.cost.live_eur,
+        "synchronous_cost_eur": outcome.cost.synchronous_eur,
     }
 
 
@@ -115,7 +115,7 @@ def add_money(
     written.cost_eur = sum(outcome.cost.eur for outcome in paid)
     written.failed_cost_eur = sum(one.cost.eur for one in kept if one.findings is None)
     written.discarded_cost_eur = sum(outcome.cost.eur for outcome in discarded)
-    written.synchronous_cost_eur = sum(outcome.cost.live_eur for outcome in paid)
+    written.synchronous_cost_eur = sum(outcome.cost.synchronous_eur for outcome in paid)
     written.unpriced = sum(not outcome.cost.is_known for outcome in paid)
 
 

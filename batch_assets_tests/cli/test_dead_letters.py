@@ -33,7 +33,7 @@ class World:
         self.desk.do('UPDATE public."Company" SET name = :name', name=NAME)
         with engine.begin() as connection:
             session_id = make_session(connection, self.company_id)
-            self.foreign = make_request(connection, session_id, status="PROCESSING_FAILED")
+            self.external = make_request(connection, session_id, status="PROCESSING_FAILED")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_requeue(dead_letters: Type, world: World) -> None:
     groups = json.loads(dead_letters("requeue", "--all", "--dry-run", "--json").out)
     assert groups["requests"] == 3
     assert [(one["code"], one["requests"]) for one in groups["would_requeue"]] == [("refused", 3)]
-    assert desk.statuses([*world.ids, world.foreign]) == {"PROCESSING_FAILED"}
+    assert desk.statuses([*world.ids, world.external]) == {"PROCESSING_FAILED"}
 
     one = dead_letters("requeue", world.ids[0])
     assert (one.code, one.err) == (0, "")
@@ -107,13 +107,13 @@ def test_requeue(dead_letters: Type, world: World) -> None:
         "overtaken": 0,
         "foreign": 1,
     }
-    assert desk.intake() == {world.ids[0], world.ids[2], world.foreign}
+    assert desk.intake() == {world.ids[0], world.ids[2], world.external}
 
 
 def test_an_options_former_name_goes_on_working_with_a_warning(
     dead_letters: Type, world: World
 ) -> None:
-    former = dead_letters("requeue", world.foreign, "--foreign", "--json")
+    former = dead_letters("requeue", world.external, "--foreign", "--json")
     assert former.code == 0
     assert former.err == "`--foreign` is called `--external`: type that.\n"
     assert json.loads(former.out)["external"] == 1
@@ -137,7 +137,7 @@ def test_what_was_typed_wrong_is_one_sentence(dead_letters: Type, world: World) 
         (f"requeue {waiting} --code x --external", 2, "--external cannot be chosen by --code"),
         ("requeue nobody", 2, "No request has the id 'nobody'"),
         (f"requeue {waiting} {world.ids[0]}", 1, "is no dead letter: it is PENDING_BATCHING"),
-        (f"requeue {world.foreign}", 1, "--external includes it"),
+        (f"requeue {world.external}", 1, "--external includes it"),
     ):
         assert_one_sentence(dead_letters(*arguments.split()), code, part)
     assert world.desk.statuses(world.ids) == {"PROCESSING_FAILED"}

@@ -97,7 +97,7 @@ def test_what_cannot_be_meant_is_one_sentence(synchronous: Type, world: World) -
         ("", 2, "Which ones?"),
         ("--all --code refused", 2, "--all is all that have failed"),
         ("nobody", 2, "No request has the id 'nobody'"),
-        (f"{world.foreign}", 1, "failed through LiveDash itself"),
+        (f"{world.external}", 1, "failed through LiveDash itself"),
         (f"{world.ids[0]} {in_batch}", 1, "it is BATCHING_IN_PROGRESS"),
     ):
         assert_one_sentence(synchronous(*arguments.split(), "--yes", **ON), code, part)

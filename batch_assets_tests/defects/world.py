@@ -187,7 +187,7 @@ class World:
         ]
 
     def times_paid(self, request_ids: Sequence[str]) -> int:
-        """How often these requests were paid for, in a batch or live; the live calls are theirs."""
+        """How often these requests were paid for, in a batch or at once; those calls are theirs."""
         entries = list(self.lab.server.ledger().entries(since_id=self._last_bill))
         wanted = set(request_ids)
         return sum(entry.kind == "live" or entry.custom_id in wanted for entry in entries)

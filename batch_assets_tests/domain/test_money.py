@@ -4,40 +4,42 @@ import pytest
 
 from batch_assets.domain.money import Cost, Price, Rates, Usage, batch_cost, livedash_price
 
-LIVE = Rates(prompt=4.0, cached_prompt=2.0, completion=10.0)
+SYNCHRONOUS = Rates(prompt=4.0, cached_prompt=2.0, completion=10.0)
 
 
 def test_cached_tokens_are_a_part_of_the_prompt() -> None:
-    assert LIVE.cost(Usage(prompt_tokens=10, completion_tokens=3, cached_tokens=4)) == (
+    assert SYNCHRONOUS.cost(Usage(prompt_tokens=10, completion_tokens=3, cached_tokens=4)) == (
         6 * 4.0 + 4 * 2.0 + 3 * 10.0
     )
 
 
 @pytest.mark.parametrize("cached", [None, 0])
 def test_without_cached_tokens_all_are_fresh(cached: int | None) -> None:
-    assert LIVE.cost(Usage(prompt_tokens=10, completion_tokens=0, cached_tokens=cached)) == 40.0
+    assert (
+        SYNCHRONOUS.cost(Usage(prompt_tokens=10, completion_tokens=0, cached_tokens=cached)) == 40.0
+    )
 
 
 def test_more_cached_than_prompt_tokens_never_make_a_negative_cost() -> None:
-    assert LIVE.cost(Usage(prompt_tokens=3, completion_tokens=0, cached_tokens=100)) == 6.0
+    assert SYNCHRONOUS.cost(Usage(prompt_tokens=3, completion_tokens=0, cached_tokens=100)) == 6.0
 
 
 def test_a_discount_is_of_every_rate() -> None:
-    assert LIVE.discounted(0.5) == Rates(2.0, 1.0, 5.0)
+    assert SYNCHRONOUS.discounted(0.5) == Rates(2.0, 1.0, 5.0)
 
 
 def test_livedash_knows_one_prompt_price_and_a_batch_costs_half() -> None:
     price = livedash_price(4.0, 10.0)
-    assert price.live == Rates(4.0, 4.0, 10.0)
+    assert price.synchronous == Rates(4.0, 4.0, 10.0)
     assert price.batch == Rates(2.0, 2.0, 5.0)
     assert price.source == "livedash"
 
 
 def test_a_cost_is_in_both_currencies_with_what_live_would_have_cost() -> None:
-    price = Price(live=LIVE, batch=Rates(2.0, 2.0, 5.0), source="genai-prices")
+    price = Price(synchronous=SYNCHRONOUS, batch=Rates(2.0, 2.0, 5.0), source="genai-prices")
     usage = Usage(prompt_tokens=10, completion_tokens=2, cached_tokens=5)
     cost = batch_cost(usage, price, usd_to_eur=0.5)
-    assert cost == Cost(usd=30.0, eur=15.0, live_eur=25.0, rates=price.batch)
+    assert cost == Cost(usd=30.0, eur=15.0, synchronous_eur=25.0, rates=price.batch)
 
 
 def test_a_model_without_a_price_costs_nothing_that_is_known() -> None:

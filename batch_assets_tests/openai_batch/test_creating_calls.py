@@ -112,7 +112,7 @@ def test_one_live_post_and_its_meaning(name: str, api: BatchApi, server: Scripte
     reply, kind, code = LIVE_OUTCOMES[name]
     server.answer(reply)
     with pytest.raises(ApiError) as raised:
-        ask_live(api)
+        ask_synchronously(api)
     assert raised.value.failure.kind is kind
     assert raised.value.failure.code in code.split(" or ")
     assert [call.method for call in server.calls] == ["POST"]
@@ -126,7 +126,7 @@ def test_a_live_answer_is_read_like_that_of_a_row(api: BatchApi, server: Scripte
     choice = {"message": message, "finish_reason": "stop"}
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     server.answer(as_json({"id": "chatcmpl-1", "choices": [choice], "usage": usage}))
-    response, failure = ask_live(api)
+    response, failure = ask_synchronously(api)
     assert failure is None
     assert (response.request_id, response.content) == ("chatcmpl-1", "Twelve days.")
     assert response.usage.total_tokens == 10
@@ -134,7 +134,7 @@ def test_a_live_answer_is_read_like_that_of_a_row(api: BatchApi, server: Scripte
     assert call.headers["x-client-request-id"] == "batch/request"
 
 
-def ask_live(api: BatchApi) -> tuple[Response, Failure | None]:
+def ask_synchronously(api: BatchApi) -> tuple[Response, Failure | None]:
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "How many days?"}]}
     return api.complete(body, "batch/request")
 

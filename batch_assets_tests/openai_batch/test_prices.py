@@ -22,7 +22,7 @@ def test_a_model_whose_batch_price_is_published() -> None:
     price = published_price("gpt-4o-mini")
     assert price is not None
     assert price.source == "genai-prices"
-    assert close_to(price.live) == (0.15 / MILLION, 0.075 / MILLION, 0.6 / MILLION)
+    assert close_to(price.synchronous) == (0.15 / MILLION, 0.075 / MILLION, 0.6 / MILLION)
     # Cached input costs as much as fresh input in a batch of this model: discounts do not stack.
     assert close_to(price.batch) == (0.075 / MILLION, 0.075 / MILLION, 0.3 / MILLION)
 
@@ -30,15 +30,15 @@ def test_a_model_whose_batch_price_is_published() -> None:
 def test_a_model_on_which_both_discounts_stack() -> None:
     price = published_price("gpt-5-mini")
     assert price is not None
-    assert close_to(price.live) == (0.25 / MILLION, 0.025 / MILLION, 2 / MILLION)
+    assert close_to(price.synchronous) == (0.25 / MILLION, 0.025 / MILLION, 2 / MILLION)
     assert close_to(price.batch) == (0.125 / MILLION, 0.0125 / MILLION, 1 / MILLION)
 
 
 def test_a_model_whose_batch_price_is_not_published_costs_half() -> None:
     price = published_price("gpt-4o-audio-preview")
     assert price is not None
-    assert price.batch == price.live.discounted(0.5)
-    assert price.live.prompt > 0
+    assert price.batch == price.synchronous.discounted(0.5)
+    assert price.synchronous.prompt > 0
 
 
 def test_a_dated_snapshot_has_its_models_price() -> None:
@@ -50,7 +50,7 @@ def test_fine_tuned_models() -> None:
     base = published_price("gpt-4o-mini")
     assert own is not None
     assert base is not None
-    assert own.live.prompt > base.live.prompt
+    assert own.synchronous.prompt > base.synchronous.prompt
     of_its_base = published_price("ft:gpt-4.1-mini-2025-04-14:acme::abc123")
     assert of_its_base is not None
     assert of_its_base == published_price("gpt-4.1-mini")

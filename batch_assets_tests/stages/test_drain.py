@@ -26,7 +26,7 @@ from batch_assets_tests.factories import make_company, make_external_batch
 from batch_assets_tests.stages import half_made
 from batch_assets_tests.stages.support import Lab, call_rule, plenty, refusal, wait_until
 from batch_assets_tests.stages.synchronous_support import ON, waiting
-from batch_assets_tests.stages.synchronous_support import ask as ask_live
+from batch_assets_tests.stages.synchronous_support import ask as ask_synchronously
 from drills.livedash import Answer, Created, Line, LiveDash, Remote, Request
 
 AT_WORK = {"timing": {"hold_after_rows": 0}}
@@ -105,7 +105,7 @@ def test_nothing_is_claimed_any_more_not_even_by_a_run_that_has_looked_before(la
     with pytest.raises(SubmissionHeldError, match="somebody has stopped submissions"):
         lab.submit()
     live = lab.under(synchronous=ON)
-    ask_live(lab, ids)
+    ask_synchronously(lab, ids)
     assert "drained" in live.retry_failed().synchronous.synchronous_held_because
     assert lab.bucket_counts() == {"waiting": 2}
     assert lift_drain(lab.pipeline.drains).startswith("Submissions go on")
@@ -115,7 +115,7 @@ def test_nothing_is_claimed_any_more_not_even_by_a_run_that_has_looked_before(la
 
 def test_a_live_claim_that_has_looked_before_takes_nothing_either(lab: Lab) -> None:
     ids = waiting(lab, 2)
-    ask_live(lab, ids)
+    ask_synchronously(lab, ids)
     live = lab.under(synchronous=ON)
     live.pipeline.refresh()
     assert live.pipeline.snapshot.installation.hold_reason is None

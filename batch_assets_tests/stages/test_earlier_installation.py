@@ -37,7 +37,7 @@ from batch_assets_tests.stages.half_made import (
 )
 from batch_assets_tests.stages.support import QUICK, Lab, wait_until
 from batch_assets_tests.stages.synchronous_support import ON, waiting
-from batch_assets_tests.stages.synchronous_support import ask as ask_live
+from batch_assets_tests.stages.synchronous_support import ask as ask_synchronously
 from batch_assets_tests.store.queries.support import Desk
 
 _LOSE = text("""
@@ -175,7 +175,7 @@ def test_a_schema_that_is_dropped_with_batches_at_every_stage(
 
 def test_a_live_call_whose_record_is_lost_is_not_made_again(lab: Lab) -> None:
     ids = waiting(lab, 2)
-    ask_live(lab, ids)
+    ask_synchronously(lab, ids)
     live = lab.under(synchronous=ON)
     breaking = Breaking(lab.pipeline.queries, "write_results", 0)
     with pytest.raises(InterruptedHereError):

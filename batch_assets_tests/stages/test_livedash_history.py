@@ -6,7 +6,7 @@ from drills.livedash import Answer, LivePath
 
 
 def history(lab: Lab, *, answered: int, failed: int) -> list[str]:
-    """Rows of live calls, each of a session of its own."""
+    """Rows of synchronous calls, each of a session of its own."""
     with lab.desk.engine.begin() as connection:
         company_id = make_company(connection)
         live_path = LivePath(connection)

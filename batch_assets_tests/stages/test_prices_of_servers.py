@@ -103,8 +103,8 @@ def _finder(lab: Lab, name: str) -> Callable[[str], Price | None]:
 def test_a_price_is_that_of_the_server(lab: Lab, name: str, model: str, factor: float) -> None:
     price = _finder(lab, name)(model)
     assert price is not None
-    assert price.batch.prompt == pytest.approx(factor * price.live.prompt)
-    assert price.batch.completion == pytest.approx(factor * price.live.completion)
+    assert price.batch.prompt == pytest.approx(factor * price.synchronous.prompt)
+    assert price.batch.completion == pytest.approx(factor * price.synchronous.completion)
 
 
 @pytest.mark.parametrize(

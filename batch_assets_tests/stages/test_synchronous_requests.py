@@ -42,7 +42,7 @@ def test_what_a_batch_would_bring_too_late_is_sent_live_at_the_full_price(lab: L
     price = lab.pipeline.price_of("gpt-4o-mini")
     assert price is not None
     row = lab.desk.request(ids[0])
-    assert row.promptTokenCost == pytest.approx(price.live.prompt)
+    assert row.promptTokenCost == pytest.approx(price.synchronous.prompt)
     assert row.openaiRequestId.startswith("chatcmpl-")
     assert lab.desk.session(ids[0]).sentiment == "POSITIVE"
     assert Conservation(lab.desk.engine).all_rows().is_clean

@@ -51,7 +51,7 @@ class Play:
 
 
 euros = st.integers(0, 10**9).map(lambda billionths: billionths / 1e9)
-costs = st.builds(Cost, eur=euros, live_eur=euros, rates=st.just(Rates(5e-7, 2.5e-7, 2e-6)))
+costs = st.builds(Cost, eur=euros, synchronous_eur=euros, rates=st.just(Rates(5e-7, 2.5e-7, 2e-6)))
 kinds = st.sampled_from([TRANSIENT, PERMANENT, CAPACITY])
 found = st.builds(
     Findings,

@@ -82,7 +82,7 @@ class StubApi:
         return [Line(one.id, self.answer(one)) for one in self._batches[name]]
 
     def call(self, request: Request) -> Answer:
-        """Answer one live call."""
+        """Answer one synchronous call."""
         self._be_up()
         self._bill("live", [request])
         return self.answer(request)

@@ -105,7 +105,7 @@ def _open_breaker(faults: Sequence[Fault]) -> str:
 def _backlog_age(_faults: Sequence[Fault]) -> str:
     return (
         "`batch-assets plan --dry-run` says what would be sent now, and what is held and why: a "
-        "cap, BATCH_TOKEN_ALLOWANCE, a resting model, a confirmation. In the newest run, "
+        "cap, BATCH_TOKEN_ALLOWANCE, a model in cooldown, a confirmation. In the newest run, "
         "held_because of submit_batches says the same."
     )
 

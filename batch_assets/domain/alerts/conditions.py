@@ -107,12 +107,12 @@ def backlog_age(recent: Recent, limits: Limits) -> Measure:
 
 
 def schedule_paused(recent: Recent, _limits: Limits) -> Measure:
-    """After how many failed runs in a row the schedule rests."""
+    """After how many failed runs in a row the schedule is in cooldown."""
     failed = recent.paused_after_failed_runs
     sentence = (
-        f"The schedule rests between single runs, since at least {failed:,} in a row have failed."
+        f"The schedule is in cooldown: at least {failed:,} runs in a row have failed."
         if failed
-        else "The schedule is not paused."
+        else "The schedule is not in cooldown."
     )
     return Measure(
         failed, 0, sentence, {"failed_runs": failed, "threshold_runs": 0}, Severity.ERROR

@@ -97,7 +97,7 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     "schedule_paused": Rule(
         "reliability",
-        "The schedule does not rest because of failed runs.",
+        "The schedule is not in cooldown after failed runs.",
         conditions.schedule_paused,
     ),
     "livedash_timers": Rule(

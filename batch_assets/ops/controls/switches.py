@@ -188,7 +188,7 @@ def reset_breakers(
     config: ResetConfig,
     database: DatabaseResource,
 ) -> int:
-    """Close breakers and end the schedule's pause; failures are counted anew from then on."""
+    """Close breakers and end the schedule's cooldown; failures are counted anew from then on."""
     named = [] if config.operation == "all" else [config.operation]
     report = resume(database.engine, named, who(context), dry_run=config.dry_run)
     log_of(context).info(" ".join(report.sentences))

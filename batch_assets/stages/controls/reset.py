@@ -32,7 +32,7 @@ class ResetReport:
     account: bool
     """Whether the account was in cooldown."""
     schedule: bool
-    """Whether the schedule was paused."""
+    """Whether the schedule was in cooldown."""
 
     @property
     def sentences(self) -> list[str]:

@@ -383,7 +383,7 @@ WHERE b.id = g.batch_id
 -- The leases are checked and the rows locked first: whoever took a batch over has raised its fence.
 -- What is left of a batch without an outcome waits again; it is open as before, and so the stages of
 -- its sessions stay in progress. Bisection are cleared that the server took, or that have found their
--- end: what was refused and waits stays suspect. Only now LiveDash sees how the batch has ended. The
+-- end: what was refused and waits stays in its group. Only now LiveDash sees how the batch has ended. The
 -- server's clock may be ahead of the database's: no batch is read before it has ended.
 WITH held AS MATERIALIZED (
     SELECT

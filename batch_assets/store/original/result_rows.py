@@ -151,7 +151,7 @@ def _write_row(
             **paid_columns(shown),
             "shown_cost_eur": shown.cost.eur,
             "cost_eur": outcome.cost.eur,
-            "synchronous_cost_eur": outcome.cost.live_eur,
+            "synchronous_cost_eur": outcome.cost.synchronous_eur,
         }
         row = connection.execute(SQL["fail_row"], which | paid | failure).one()
     else:

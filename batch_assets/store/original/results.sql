@@ -6,7 +6,8 @@ LEFT JOIN public."AIProcessingRequest" AS r ON r.id = a.request_id
 WHERE a.batch_id = :batch_id AND a.request_id = ANY(:request_ids)
 
 -- name: clear_suspects
--- The server took the group, or a row of it has found its end: what was refused and waits stays suspect.
+-- The server took the group, or a row of it has found its end: what was refused and waits stays in its
+-- group.
 DELETE FROM batch_assets.bisection_request AS q
 USING batch_assets.batch AS b, batch_assets.attempt AS a
 WHERE b.id = :batch_id

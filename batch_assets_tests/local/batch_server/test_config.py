@@ -50,7 +50,7 @@ def test_the_document_outlives_the_server(tmp_path: Path) -> None:
         ),
         (
             {"rows": [{"where": "live", "lines": [1], "effect": {"kind": "refusal"}}]},
-            "a live call has no custom_id and no line",
+            "a synchronous call has no custom_id and no line",
         ),
         ({"limits": {"max_requests": -1}}, "limits.max_requests"),
         (

@@ -38,7 +38,7 @@ USAGE = Usage(
     accepted_prediction_tokens=4,
     rejected_prediction_tokens=5,
 )
-COST = Cost(usd=0.002, eur=0.00175, live_eur=0.0035, rates=Rates(5e-7, 2.5e-7, 2e-6))
+COST = Cost(usd=0.002, eur=0.00175, synchronous_eur=0.0035, rates=Rates(5e-7, 2.5e-7, 2e-6))
 RESPONSE = Response(
     request_id="chatcmpl-1",
     model="gpt-4o-mini-2024-07-18",
@@ -175,7 +175,7 @@ class Desk:
         return written.get(lease.batch_id)
 
     def finalize(self, lease: Lease) -> int | None:
-        """Settle one batch; how many rows wait again, `None` if its lease was lost."""
+        """Finalize one batch; how many rows wait again, `None` if its lease was lost."""
         return self.queries.finalize([lease]).get(lease.batch_id)
 
     def lapse(self, batch_id: str) -> None:
@@ -311,7 +311,7 @@ _TABLES = {
     "dead_letter": "SELECT * FROM batch_assets.dead_letter ORDER BY request_id",
     "follower": "SELECT * FROM batch_assets.follower ORDER BY request_id",
     "model_cooldown": "SELECT * FROM batch_assets.model_cooldown ORDER BY model",
-    "suspect": "SELECT * FROM batch_assets.bisection_request ORDER BY request_id",
+    "bisection_request": "SELECT * FROM batch_assets.bisection_request ORDER BY request_id",
 }
 
 

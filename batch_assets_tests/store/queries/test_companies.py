@@ -63,8 +63,11 @@ def test_a_price_counts_while_it_is_in_effect(desk: Desk) -> None:
     price(desk, "present", 1.0, "-2 days", "1 day")
     price(desk, "open", 2.0, "-2 days")
     found = desk.queries.model_prices()
-    assert {model: one.live.prompt for model, one in found.items()} == {"present": 1.0, "open": 2.0}
-    assert found["open"].live.completion == 8.0
+    assert {model: one.synchronous.prompt for model, one in found.items()} == {
+        "present": 1.0,
+        "open": 2.0,
+    }
+    assert found["open"].synchronous.completion == 8.0
     assert found["open"].batch.prompt == 1.0
     assert found["open"].source == "livedash"
 
@@ -73,7 +76,7 @@ def test_of_prices_that_overlap_the_later_one_counts(desk: Desk) -> None:
     price(desk, "m", 3.0, "-1 day")
     price(desk, "m", 1.0, "-3 days")
     price(desk, "m", 2.0, "-2 days")
-    assert desk.queries.model_prices()["m"].live.prompt == 3.0
+    assert desk.queries.model_prices()["m"].synchronous.prompt == 3.0
 
 
 def test_each_request_is_counted_in_one_bucket(desk: Desk) -> None:
@@ -98,7 +101,7 @@ def test_each_request_is_counted_in_one_bucket(desk: Desk) -> None:
     assert found.prompt_tokens == USAGE.prompt_tokens
     assert found.completion_tokens == USAGE.completion_tokens
     assert found.cost_eur == pytest.approx(COST.eur)
-    assert found.synchronous_cost_eur == pytest.approx(COST.live_eur)
+    assert found.synchronous_cost_eur == pytest.approx(COST.synchronous_eur)
 
 
 def test_the_largest_company_comes_first_and_none_is_left_out(desk: Desk) -> None:
@@ -139,7 +142,7 @@ def test_buckets_add_up_when_livedash_resets_what_had_failed(desk: Desk, rounds:
     assert found.retry == 1
 
 
-def test_foreign_batches_count_where_their_requests_are(desk: Desk) -> None:
+def test_external_batches_count_where_their_requests_are(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 3)

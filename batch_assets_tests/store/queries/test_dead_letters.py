@@ -42,7 +42,7 @@ def dead(desk: Desk, count: int = 3) -> tuple[str, list[str]]:
     return batch.company_id, ids
 
 
-def foreign(desk: Desk, company_id: str, count: int = 1) -> list[str]:
+def external(desk: Desk, company_id: str, count: int = 1) -> list[str]:
     """Requests of a company that failed through LiveDash itself."""
     with desk.engine.begin() as connection:
         session_id = make_session(connection, company_id)
@@ -142,8 +142,8 @@ def test_what_livedash_has_changed_loses_only_our_entry(desk: Desk, letters: Dea
 def test_what_failed_elsewhere_is_moved_only_when_asked(desk: Desk, letters: DeadLetters) -> None:
     company_id, _ = dead(desk, 1)
     retried, _ = desk.ended(1)
-    (other,) = foreign(desk, retried.company_id)
-    asked = foreign(desk, company_id, 3)
+    (other,) = external(desk, retried.company_id)
+    asked = external(desk, company_id, 3)
     assert letters.requeue(Criteria(company_id=company_id)).external == 0
     assert [
         (group.company_id, group.requests)
@@ -161,7 +161,7 @@ def test_sets_are_bounded_and_all_are_moved(
 ) -> None:
     monkeypatch.setattr(dead_letters, "ROWS_AT_A_TIME", 2)
     company_id, ids = dead(desk, 5)
-    asked = foreign(desk, company_id, 5)
+    asked = external(desk, company_id, 5)
     moved = letters.requeue(Criteria(company_id=company_id), external=True)
     assert (moved.requeued, moved.external) == (5, 5)
     assert desk.intake() == {*ids, *asked}
@@ -170,7 +170,7 @@ def test_sets_are_bounded_and_all_are_moved(
 def test_wrong_ids_are_told_from_each_other(desk: Desk, letters: DeadLetters) -> None:
     company_id, ids = dead(desk, 1)
     (waiting,) = desk.more(company_id, 1)
-    (outside,) = foreign(desk, company_id)
+    (outside,) = external(desk, company_id)
     batch, (retried,) = desk.ended(1)
     desk.write(batch.lease, [failed(retried)])
     asked = [*ids, waiting, outside, retried, "nobody"]

@@ -75,7 +75,7 @@ def test_a_session_does_not_end_when_nobody_can_say(desk: Desk, moment: str) -> 
 
 
 @pytest.mark.parametrize("moment", TIMES)
-def test_a_foreign_batch_of_any_date_is_as_old_as_can_be(
+def test_an_external_batch_of_any_date_is_as_old_as_can_be(
     desk: Desk, registry: Registry, moment: str
 ) -> None:
     with desk.engine.begin() as connection:

@@ -78,19 +78,19 @@ def test_livedashs_own_batches_are_watched_from_now_on(desk: Desk, status: str) 
 
 
 @pytest.mark.parametrize("status", ["PENDING", "UPLOADING", "PROCESSED", "FAILED", "CANCELLED"])
-def test_foreign_batches_that_do_not_run_are_none_of_ours(desk: Desk, status: str) -> None:
+def test_external_batches_that_do_not_run_are_none_of_ours(desk: Desk, status: str) -> None:
     with desk.engine.begin() as connection:
         make_external_batch(connection, make_company(connection), status=status)
     assert desk.queries.adopt_external() == 0
 
 
-def test_our_own_batches_are_not_foreign(desk: Desk) -> None:
+def test_our_own_batches_are_not_external(desk: Desk) -> None:
     desk.submitted()
     desk.ended()
     assert desk.queries.adopt_external() == 0
 
 
-def test_a_foreign_batch_is_read_to_the_end_but_its_files_stay(desk: Desk) -> None:
+def test_an_external_batch_is_read_to_the_end_but_its_files_stay(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         first, second = make_requests(connection, company_id, 2)
@@ -107,7 +107,7 @@ def test_a_foreign_batch_is_read_to_the_end_but_its_files_stay(desk: Desk) -> No
     assert desk.queries.leftovers(10) == []
 
 
-def test_a_foreign_batch_uses_up_none_of_our_allowances_and_caps(desk: Desk) -> None:
+def test_an_external_batch_uses_up_none_of_our_allowances_and_caps(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         ids = make_requests(connection, company_id, 2)

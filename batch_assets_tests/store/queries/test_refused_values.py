@@ -207,7 +207,7 @@ def test_a_refused_payment_is_kept_with_the_attempt_alone(desk: Desk, check: str
     assert desk.dead_letter(first).code == "refused_by_database"
     assert (desk.request(first).totalTokens, desk.request(first).totalCostEur) == (0, 0)
     assert desk.attempt(first).cost_eur == pytest.approx(COST.eur)
-    assert desk.attempt(first).synchronous_cost_eur == pytest.approx(COST.live_eur)
+    assert desk.attempt(first).synchronous_cost_eur == pytest.approx(COST.synchronous_eur)
     assert written.cost_eur == pytest.approx(COST.eur)
 
 

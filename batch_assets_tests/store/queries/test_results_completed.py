@@ -176,21 +176,21 @@ def test_money_and_counts_are_kept_with_the_batch(desk: Desk) -> None:
     assert written.discarded_cost_eur == 0
     assert written.failure_kinds == {FailureKind.TRANSIENT: 1}
     assert written.cost_eur == pytest.approx(2 * COST.eur)
-    assert written.synchronous_cost_eur == pytest.approx(2 * COST.live_eur)
+    assert written.synchronous_cost_eur == pytest.approx(2 * COST.synchronous_eur)
     ours = desk.batch(batch.id)
     assert (ours.completed, ours.failed, ours.returned, ours.refused) == (1, 1, 1, 2)
     assert (ours.prompt_tokens, ours.completion_tokens) == (2_400, 160)
     assert ours.cost_eur == pytest.approx(2 * COST.eur)
-    assert ours.synchronous_cost_eur == pytest.approx(2 * COST.live_eur)
+    assert ours.synchronous_cost_eur == pytest.approx(2 * COST.synchronous_eur)
     attempt = desk.attempt(first)
     assert (attempt.outcome, attempt.counted) == ("completed", True)
     assert attempt.cost_eur == pytest.approx(COST.eur)
-    assert attempt.synchronous_cost_eur == pytest.approx(COST.live_eur)
+    assert attempt.synchronous_cost_eur == pytest.approx(COST.synchronous_eur)
 
 
 def test_a_small_cost_is_not_rounded_away_in_our_sums(desk: Desk) -> None:
     batch, ids = desk.ended()
-    cost = Cost(eur=1e-9, live_eur=2e-9)
+    cost = Cost(eur=1e-9, synchronous_eur=2e-9)
     desk.write(batch.lease, [completed(row, cost=cost) for row in ids])
     assert desk.batch(batch.id).cost_eur == pytest.approx(3e-9, rel=1e-9)
 

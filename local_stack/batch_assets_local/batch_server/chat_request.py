@@ -1,6 +1,6 @@
 """What a chat completion may ask for: the checks that OpenAI makes, with its messages.
 
-The same checks refuse a live call and a row of a batch; neither is billed then.
+The same checks refuse a synchronous call and a row of a batch; neither is billed then.
 """
 
 from collections.abc import Mapping

@@ -262,5 +262,5 @@ class RowRule(Settings):
         if self.where == "live" and isinstance(self.effect, ErrorLineEffect | LineEffect):
             raise ValueError(f"the effect {self.effect.kind!r} exists in batches only")
         if self.where == "live" and (self.custom_id or self.lines):
-            raise ValueError("a live call has no custom_id and no line")
+            raise ValueError("a synchronous call has no custom_id and no line")
         return self

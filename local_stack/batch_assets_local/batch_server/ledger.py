@@ -45,10 +45,10 @@ FROM ledger
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What is written for one billed request; a live call has no batch.
+    """What is written for one billed request; a synchronous call has no batch.
 
-    A live call's `custom_id` is its X-Client-Request-Id, if it had one. `metadata` is the JSON text
-    of the batch's metadata, or of the live call's.
+    A synchronous call's `custom_id` is its X-Client-Request-Id, if it had one. `metadata` is the JSON
+    text of the batch's metadata, or of the synchronous call's.
     """
 
     kind: Literal["batch", "live"]

@@ -107,7 +107,7 @@ class Rules:
         return None
 
     def for_live_row(self, request_id: str) -> RowEffect | None:
-        """The effect on a live call, or None."""
+        """The effect on a synchronous call, or None."""
         for index, rule in enumerate(self._config.current.rows):
             drawn = fraction("row", rule.seed, index, request_id)
             if rule.where == "live" and drawn < rule.probability:

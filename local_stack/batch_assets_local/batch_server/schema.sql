@@ -76,7 +76,7 @@ CREATE TABLE ledger (
     prompt_tokens     INTEGER NOT NULL,
     cached_tokens     INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
-    metadata          TEXT                          -- JSON object of the batch or the live call
+    metadata          TEXT                          -- JSON object of the batch or the synchronous call
 );
 
 -- How often each rule was asked and struck, so that a restart does not start it anew.
