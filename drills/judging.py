@@ -25,8 +25,8 @@ from drills.story import UNREADABLE, UNSPOILT, Request, Story
 from drills.world import World
 
 _OF_THE_STORY: Final = frozenset({INDETERMINATE, "refused_alone"})
-"""Dead for what the story did: nobody knows what a synchronous call came to, or the server refused a
-batch of one request for no reason, and took others of its model."""
+"""Dead for what the story did: nobody knows what a synchronous call came to, or the server refused
+a batch of one request for no reason, and took others of its model."""
 
 
 @dataclass

@@ -234,4 +234,4 @@ REHEARSED: Final = (
     ),
     Rehearsed(batches=(_incident(lasts=0.7, code="billing_hard_limit_reached"),)),
 )
-"""Worlds in which points are reached: recovery's, refusals', breakers' and synchronous calls' too."""
+"""Worlds in which points are reached: recovery, refusals, breakers and synchronous calls, too."""

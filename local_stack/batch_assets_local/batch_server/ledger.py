@@ -47,8 +47,8 @@ FROM ledger
 class Charge:
     """What is written for one billed request; a synchronous call has no batch.
 
-    A synchronous call's `custom_id` is its X-Client-Request-Id, if it had one. `metadata` is the JSON
-    text of the batch's metadata, or of the synchronous call's.
+    A synchronous call's `custom_id` is its X-Client-Request-Id, if it had one. `metadata` is the
+    JSON text of the batch's metadata, or of the synchronous call's.
     """
 
     kind: Literal["batch", "live"]
