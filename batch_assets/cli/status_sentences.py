@@ -12,7 +12,7 @@ from batch_assets.domain.livedash_timers import Act
 from batch_assets.domain.lookups import LastRun, OpenBatches
 from batch_assets.domain.wording import span
 from batch_assets.stages.controls.query_mode import ModeReport, read_mode
-from batch_assets.store.cooldowns import ModelCooldown, SchedulerCooldown
+from batch_assets.store.breakers import ModelCooldown, SchedulerCooldown
 from batch_assets.store.livedash_acts import LiveDashActs
 from batch_assets.store.lookups import Lookups
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import dagster as dg
 
-from batch_assets.store.cooldowns import Cooldowns, SchedulerCooldown
+from batch_assets.store.breakers import Cooldowns, SchedulerCooldown
 from batch_assets.ticks.evaluator import TickEvaluator
 from batch_assets.ticks.starting import (
     SWITCHED_OFF,

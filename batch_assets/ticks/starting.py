@@ -16,7 +16,7 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.hosts import UNHEARD_SECONDS
 from batch_assets.resources.run_launcher import IN_PROCESS, RunWatch
 from batch_assets.settings import Settings
-from batch_assets.store.cooldowns import Cooldowns
+from batch_assets.store.breakers import Cooldowns
 from batch_assets.ticks.tick_database import TickDatabase
 
 ACTIVE: Final = [dg.DagsterRunStatus.QUEUED, *IN_PROCESS]

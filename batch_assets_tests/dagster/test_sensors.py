@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from batch_assets.definitions import build_definitions
 from batch_assets.settings import load_settings
-from batch_assets.store.cooldowns import Cooldowns
+from batch_assets.store.breakers import Cooldowns
 from batch_assets.ticks.evaluator import TickEvaluator
 from batch_assets.ticks.starting import InstanceRuns, TickContext
 from batch_assets_tests.dagster.test_schedules import run_with

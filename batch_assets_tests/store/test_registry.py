@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.policy import Cooldown
-from batch_assets.store.cooldowns import Cooldowns
+from batch_assets.store.breakers import Cooldowns
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import upgrade
 from batch_assets.store.registry import Registry

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from batch_assets.sensors.failure import evaluate
-from batch_assets.store.cooldowns import Cooldowns
+from batch_assets.store.breakers import Cooldowns
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.ticks.support import (
     ACTIVE_RUN,
