@@ -11,7 +11,7 @@ from batch_assets.domain.states import BATCH_MOVES, REQUEST_MOVES, Move
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.remote_ids import metadata_of
-from batch_assets.store.dead_letters import DeadLetters
+from batch_assets.store.lookups import DeadLetters
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.registry import Registry
 from batch_assets_local.batch_server import ServerConfig, running_server

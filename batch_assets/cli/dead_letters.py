@@ -34,8 +34,7 @@ from batch_assets.domain.lookups import (
 from batch_assets.domain.wording import escaped
 from batch_assets.stages.controls.criteria import Wanted, criteria_of
 from batch_assets.stages.controls.requeue import RequeueReport, requeue
-from batch_assets.store.dead_letters import DeadLetters
-from batch_assets.store.lookups import Lookups
+from batch_assets.store.lookups import DeadLetters, Lookups
 
 OlderThan = Annotated[
     str | None, typer.Option(metavar="AGE", help="Dead for longer: 36h, 7d, or a date (UTC).")

@@ -13,8 +13,7 @@ from batch_assets.domain.errors import AccountRefusedError, ApiError, BatchAsset
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.settings import Settings, load_settings
 from batch_assets.stages.pipeline import Pipeline
-from batch_assets.store.breakers import Breakers
-from batch_assets.store.breakers import Cooldowns
+from batch_assets.store.breakers import Breakers, Cooldowns
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import require_current
 from batch_assets.store.protocol import Queries

@@ -5,17 +5,16 @@ All runs share that state. Each call is one statement.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
 from batch_assets.domain.breakers import Breaker, BreakerState
 from batch_assets.domain.errors import Failure
 from batch_assets.domain.policy import Policy
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 

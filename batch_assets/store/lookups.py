@@ -1,10 +1,28 @@
-"""What people ask for, by a name or an id. Each call is one statement that only reads."""
+"""What people ask for, by a name or an id, and the dead letters, which they may let wait again.
 
-from dataclasses import dataclass
+Companies, batches and the last run are read, with one statement each. Dead letters are listed in
+pages, read with all that was tried, and put back among the waiting.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from batch_assets.domain.batches import BatchRow
-from batch_assets.domain.lookups import BatchRecord, LastRun, NamedCompany, OpenBatches
+from batch_assets.domain.lookups import (
+    Attempt,
+    BatchRecord,
+    Criteria,
+    DeadLetter,
+    Group,
+    LastRun,
+    NamedCompany,
+    OpenBatches,
+    Page,
+    RequestHistory,
+    Requeued,
+)
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
@@ -13,6 +31,8 @@ from batch_assets.store.sql import load
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 _ORDER = list(BatchState)
+ROWS_AT_A_TIME: Final = 1_000
+"""How many rows one transaction moves."""
 
 
 @dataclass(frozen=True)
@@ -58,3 +78,130 @@ class Lookups(EngineQueries):
         with self.autocommit.connect() as connection:
             found = connection.execute(SQL["newest_rows"], {"batches": batches, "rows": rows})
             return [(row.batch_id, row.request_id) for row in found]
+
+
+class DeadLetters(EngineQueries):
+    """Every statement is a transaction of its own."""
+
+    @retry_lost
+    def page(self, criteria: Criteria, limit: int, after: DeadLetter | None = None) -> Page:
+        """At most `limit` of them, newest first, those after `after`; and how many there are."""
+        which = asdict(criteria) | {
+            "before_at": after and after.dead_at,
+            "before_id": after and after.request_id,
+            "limit": limit,
+        }
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["page"], which)
+            letters = [DeadLetter(**row._mapping) for row in rows]
+        total = sum(group.requests for group in self.groups(criteria))
+        return Page(letters, total)
+
+    @retry_lost
+    def groups(self, criteria: Criteria) -> list[Group]:
+        """How many there are by company and code, most first."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["groups"], asdict(criteria))
+            return [Group(**row._mapping) for row in rows]
+
+    @retry_lost
+    def external_groups(self, criteria: Criteria) -> list[Group]:
+        """How many requests failed through LiveDash itself, by company; codes do not apply."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["external_groups"], _without_codes(criteria))
+            return [Group(**row._mapping) for row in rows]
+
+    @retry_lost
+    def retry_groups(self, criteria: Criteria) -> list[Group]:
+        """How many failed requests wait for their retry date, by company and code."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["retry_groups"], asdict(criteria))
+            return [Group(**row._mapping) for row in rows]
+
+    @retry_lost
+    def read(self, request_id: str) -> RequestHistory | None:
+        """A request with all that was tried; `None` if nothing is known of this id."""
+        letters = self.page(Criteria(request_ids=[request_id]), 1).letters
+        with self.autocommit.connect() as connection:
+            known = connection.execute(SQL["requests"], {"request_ids": [request_id]}).one()
+            rows = connection.execute(SQL["attempts"], {"request_id": request_id})
+            attempts = [Attempt(**row._mapping) for row in rows]
+        if known.status is None and not letters and not attempts:
+            return None
+        return RequestHistory(
+            request_id=request_id,
+            status=known.status,
+            company=known.company,
+            follows=known.leader_id,
+            dead_letter=letters[0] if letters else None,
+            attempts=attempts,
+        )
+
+    @retry_lost
+    def not_to_requeue(
+        self, request_ids: Sequence[str], *, external: bool, retries: bool = False
+    ) -> list[tuple[str, str]]:
+        """Which of these ids are neither dead letters nor, with `external`, failed elsewhere, nor,
+        with `retries`, to be retried.
+
+        Each comes with what it is instead: LiveDash's status, `retry`, or empty for no request.
+        """
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["requests"], {"request_ids": list(request_ids)}).all()
+        wrong = []
+        for row in rows:
+            has_failed = row.status == "PROCESSING_FAILED"
+            if row.is_dead or (retries if row.is_retried else has_failed and external):
+                continue
+            state = "retry" if row.is_retried else row.status
+            wrong.append((row.request_id, state or ""))
+        return wrong
+
+    def requeue(self, criteria: Criteria, *, external: bool = False) -> Requeued:
+        """Let them wait again, in transactions of `ROWS_AT_A_TIME`; what was moved.
+
+        With `external` also requests that failed through LiveDash itself. What is locked at that
+        moment is left out. What was moved before an error stays so: asked again, it goes on.
+        """
+        moved = Requeued()
+        after = ""
+        while True:
+            place = {"after": after, "limit": ROWS_AT_A_TIME}
+            done = self._move("requeue", asdict(criteria) | place)
+            moved.requeued += done.moved
+            moved.overtaken += done.taken - done.moved
+            if done.chosen < ROWS_AT_A_TIME:
+                break
+            after = done.last
+        if external:
+            moved.external = self._requeue_external(criteria)
+        return moved
+
+    @retry_lost
+    def hasten(self, criteria: Criteria) -> int:
+        """Let failed requests not wait for their retry date any longer; of how many it was to come.
+
+        Their age is that of their failure.
+        """
+        with self.autocommit.connect() as connection:
+            return connection.execute(SQL["hasten"], asdict(criteria)).rowcount
+
+    def _requeue_external(self, criteria: Criteria) -> int:
+        moved = 0
+        after, after_at = "", None
+        while True:
+            place = {"after": after, "after_at": after_at, "limit": ROWS_AT_A_TIME}
+            done = self._move("requeue_external", _without_codes(criteria) | place)
+            moved += int(done.moved)
+            if done.chosen < ROWS_AT_A_TIME:
+                return moved
+            after, after_at = done.last, done.last_at
+
+    def _move(self, statement: str, which: dict[str, Any]) -> Any:
+        with self.autocommit.connect() as connection:
+            return connection.execute(SQL[statement], which).one()
+
+
+def _without_codes(criteria: Criteria) -> dict[str, Any]:
+    """The criteria that apply to a request of which we have no entry."""
+    return {name: value for name, value in asdict(criteria).items() if name not in {"code", "kind"}}

@@ -10,8 +10,7 @@ from sqlalchemy import Engine
 from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.policy import Cooldown
 from batch_assets.openai_batch.operations import Operation
-from batch_assets.store.breakers import Breakers
-from batch_assets.store.breakers import Cooldowns, SchedulerCooldown
+from batch_assets.store.breakers import Breakers, Cooldowns, SchedulerCooldown
 from batch_assets.store.registry import Registry
 from batch_assets_tests.cli.conftest import KEY, Type
 from batch_assets_tests.policies import a_policy

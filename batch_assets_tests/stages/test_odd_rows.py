@@ -17,7 +17,7 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.dead_letters import DeadLetters
+from batch_assets.store.lookups import DeadLetters
 from batch_assets.store.metrics import ReportData
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import choose_queries

@@ -14,8 +14,7 @@ from batch_assets.stages.controls.criteria import (
     first_wrong,
     require_sense,
 )
-from batch_assets.store.dead_letters import DeadLetters
-from batch_assets.store.lookups import Lookups
+from batch_assets.store.lookups import DeadLetters, Lookups
 
 
 @dataclass(frozen=True)

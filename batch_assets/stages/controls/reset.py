@@ -14,8 +14,7 @@ from batch_assets.domain.breakers import BreakerState
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.wording import plural
 from batch_assets.openai_batch.operations import Operation
-from batch_assets.store.breakers import Breakers
-from batch_assets.store.breakers import Cooldowns
+from batch_assets.store.breakers import Breakers, Cooldowns
 from batch_assets.store.sessions import SESSIONS_AT_A_TIME, SessionStages
 
 ACCOUNT: Final = "account"

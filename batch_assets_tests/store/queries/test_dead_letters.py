@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine
 
 from batch_assets.domain.lookups import Criteria
-from batch_assets.store import dead_letters
+from batch_assets.store import lookups
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.dead_letters import DeadLetters
+from batch_assets.store.lookups import DeadLetters
 from batch_assets.store.protocol import Queries
 from batch_assets_tests.factories import make_request, make_session
 from batch_assets_tests.policies import a_policy
@@ -159,7 +159,7 @@ def test_what_failed_elsewhere_is_moved_only_when_asked(desk: Desk, letters: Dea
 def test_sets_are_bounded_and_all_are_moved(
     desk: Desk, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letters, "ROWS_AT_A_TIME", 2)
+    monkeypatch.setattr(lookups, "ROWS_AT_A_TIME", 2)
     company_id, ids = dead(desk, 5)
     asked = external(desk, company_id, 5)
     moved = letters.requeue(Criteria(company_id=company_id), external=True)
