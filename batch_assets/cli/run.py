@@ -110,6 +110,9 @@ def no_interrupt_dropped() -> Iterator[None]:
     Between ops Dagster keeps an interrupt to itself, and forgets it where no op follows; in a
     finalizer Python prints what is raised, and goes on. So it is the signal that counts here:
     Python writes its number down as it comes, whoever handles it. In the main thread only.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came meanwhile.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -59,7 +59,7 @@ class Stoppages:
         return {
             "breakers": self.breakers,
             "models_in_cooldown": self.models,
-            "schedule_pause": self.schedule,
+            "schedule_cooldown": self.schedule,
             "livedash_acts": self.acts,
         }
 

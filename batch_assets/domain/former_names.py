@@ -23,6 +23,7 @@ FORMER_NAMES: Final[Mapping[str, str]] = {
     "orphans_deleted": "strays_deleted",
     "pending_alerts": "untold_alerts",
     "requeued_external": "requeued_foreign",
+    "schedule_cooldown": "schedule_pause",
     "synchronous": "live",
     "synchronous_batches": "live_batches",
     "synchronous_calls": "live_calls",

@@ -31,6 +31,9 @@ def clear_failures() -> Iterator[None]:
 
     The cause is not kept: a database error may quote the row that it is about, and Dagster stores
     whatever it is told. Retrying the op would not help; the next run carries on.
+
+    Raises:
+        Failure: With the sentence; any other error passes as it is.
     """
     try:
         yield

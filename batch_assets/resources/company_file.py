@@ -79,7 +79,11 @@ class CompanyFile:
         self._path = directory / f"{self._database}.json"
 
     def read(self) -> Answer | None:
-        """The answer, however old it is; `None` if there is none."""
+        """Read the answer, however old it is; `None` if there is none.
+
+        Raises:
+            UnusableFileError: It cannot be read, or somebody else may have written it.
+        """
         try:
             _require_private(self.directory.lstat(), "the directory")
             answer = Answer.model_validate_json(_read_private(self._path))
@@ -95,7 +99,13 @@ class CompanyFile:
         return answer
 
     def write(self, asked_at: Instant, companies: tuple[Company, ...]) -> None:
-        """Put an answer into the place of the one before; only for the holder of the lock."""
+        """Put an answer into the place of the one before; only for the holder of the lock.
+
+        Others read the one or the other, never a part.
+
+        Raises:
+            UnusableFileError: It cannot be written; the one before stays.
+        """
         answer = Answer(database=self._database, asked_at=asked_at, companies=companies)
         beside = self._path.with_suffix(".new")
         try:
@@ -108,7 +118,11 @@ class CompanyFile:
             raise _unusable(error) from None
 
     def forget(self) -> None:
-        """Remove the answer; only for the holder of the lock."""
+        """Remove the answer; only for the holder of the lock.
+
+        Raises:
+            UnusableFileError: It cannot be removed.
+        """
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
@@ -123,7 +137,11 @@ class CompanyFile:
 
     @contextmanager
     def locked(self, wait_seconds: float) -> Iterator[bool]:
-        """Whether this process holds the only lock, for which it waits no longer than that."""
+        """Try to hold the only lock, waiting no longer than that; yields whether it is held.
+
+        Raises:
+            UnusableFileError: The directory cannot be made, is open to others, or holds no lock.
+        """
         # A soft lock would outlive a holder that is killed.
         lock = FileLock(self._path.with_suffix(".lock"), mode=0o600, fallback_to_soft=False)
         try:

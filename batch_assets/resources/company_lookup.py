@@ -116,8 +116,9 @@ class CompanyCache:
     def refresh(self) -> ActiveCompanies:
         """Forget what is remembered, and ask the database now.
 
-        Raises `BatchAssetsError` if the old answer could live on, because the file cannot be
-        changed or another process does not end its own question.
+        Raises:
+            BatchAssetsError: The old answer could go on being used: the file cannot be changed, or
+                another process does not end its own question.
         """
         try:
             with self._file.locked(REFRESH_WAIT_SECONDS) as holding:

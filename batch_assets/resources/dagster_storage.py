@@ -26,7 +26,11 @@ from batch_assets.wiring import connect
 def make_dagster_tables(url: str) -> None:
     """Make what is missing of Dagster's tables, which then belong to whoever migrates.
 
-    Raises as `require_dagster_schema` does, and `MigrationRefusedError`.
+    Raises:
+        DatabaseUnavailableError: The database cannot be reached.
+        MigrationsMissingError: It lacks the schema.
+        RightMissingError: The user may not use it.
+        MigrationRefusedError: Dagster could not make them.
     """
     server_version = require_dagster_schema(url)
     try:
@@ -56,7 +60,11 @@ class WiredPostgresStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, _config_value: Any) -> Self:
-        """The storage, on a database that was seen to answer; raises `SaidByDagsterError`."""
+        """Open the storage, on a database that was seen to answer.
+
+        Raises:
+            SaidByDagsterError: The settings or the database do not suit, in our sentence.
+        """
         try:
             settings = load_settings()
             url = connect(settings).dagster_database_url

@@ -61,8 +61,8 @@ def test_status_as_json_holds_the_same(typed: Type, stopped: dict[str, str]) -> 
         ("upload", "open"),
     ]
     assert [one["model"] for one in document["models_in_cooldown"]] == ["gpt-4o-mini"]
-    assert document["schedule_pause"]["failed_runs"] == 5
-    assert datetime.fromisoformat(document["schedule_pause"]["until"]) > datetime.now(UTC)
+    assert document["schedule_cooldown"]["failed_runs"] == 5
+    assert datetime.fromisoformat(document["schedule_cooldown"]["until"]) > datetime.now(UTC)
 
 
 def test_reset_ends_all_of_it_and_says_so(typed: Type, stopped: dict[str, str]) -> None:
@@ -74,7 +74,7 @@ def test_reset_ends_all_of_it_and_says_so(typed: Type, stopped: dict[str, str]) 
         "Schedule and sensors start runs again.",
     ]
     document = json.loads(typed("status", "--json", **stopped).out)
-    assert (document["breakers"], document["schedule_pause"]) == ([], None)
+    assert (document["breakers"], document["schedule_cooldown"]) == ([], None)
     again = typed("reset", "--all", **stopped)
     assert (again.code, again.out) == (0, "Nothing to do: nothing was stopped.\n")
 
@@ -83,7 +83,7 @@ def test_reset_of_some_leaves_the_others(typed: Type, stopped: dict[str, str]) -
     assert typed("reset", "upload", **stopped).out == "Calls of upload are made again.\n"
     document = json.loads(typed("status", "--json", **stopped).out)
     assert [one["operation"] for one in document["breakers"]] == ["create_batch"]
-    assert document["schedule_pause"] is not None
+    assert document["schedule_cooldown"] is not None
 
 
 def test_reset_knows_the_operations(typed: Type, configured: dict[str, str]) -> None:
