@@ -71,7 +71,7 @@ UPDATE public."Company" SET "status" = CAST(:status AS "CompanyStatus") WHERE "i
 DELETE FROM public."Session" WHERE "id" = :id;
 
 -- name: let_time_pass
--- As if everything that is waited for had come: leases, the grace, dates, rests and breakers.
+-- As if everything that is waited for had come: leases, the grace, dates, cooldowns and breakers.
 WITH retries AS (
     UPDATE batch_assets.retry SET retry_at = clock_timestamp() - interval '1 second'
     RETURNING 1

@@ -1,6 +1,6 @@
 """What is asked of the model and what is made of its answer.
 
-The other rooms use the names below; what lies behind them is in `docs/processing_types.md`.
+The other packages use the names below; what lies behind them is in `docs/processing_types.md`.
 """
 
 from batch_assets.analysis.answer import read_answer, read_partial_answer

@@ -1,4 +1,4 @@
-"""Frozen records that the rooms hand each other. Ids are LiveDash's text ids unless said."""
+"""Frozen records that the packages hand each other. Ids are LiveDash's text ids unless said."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

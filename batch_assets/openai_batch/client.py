@@ -1,6 +1,6 @@
 """The Batch API as the stages see it: records in, records out, and `ApiError` when it fails.
 
-Nothing of the SDK leaves this room. The two creating calls send one POST each, whatever happens:
+Nothing of the SDK leaves this package. The two creating calls send one POST each, whatever happens:
 what became of a lost one is looked up by the caller, by the metadata and the name that it gave. A
 synchronous request is one POST, too, of which nothing can be looked up afterwards. Reading calls
 are tried up to three times unless told otherwise, with the SDK's backoff and the server's

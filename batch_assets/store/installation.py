@@ -63,7 +63,7 @@ class AccountCooldown:
         return (
             f"The API refuses the account ({self.reason}), so it is in cooldown until "
             f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: look at its quota and billing; "
-            "`batch-assets reset account` ends the rest."
+            "`batch-assets reset account` ends its cooldown."
         )
 
 

@@ -18,8 +18,8 @@ def test_defect_01_a_lost_answer_is_not_repeated(world: World, call: str) -> Non
     world.tick()
     world.carry_on()
     assert world.statuses() == {"PROCESSING_COMPLETE": 2}
-    paid, strays = world.times_paid(ids), world.uploads_of_no_batch()
-    assert (paid, strays) == (2, 0), "defect 1: a lost answer was paid for again or left a file"
+    paid, orphans = world.times_paid(ids), world.uploads_of_no_batch()
+    assert (paid, orphans) == (2, 0), "defect 1: a lost answer was paid for again or left a file"
 
 
 @defect(2)

@@ -1,4 +1,4 @@
-"""How long schedule and sensors rest."""
+"""How long schedule and sensors are in cooldown."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -28,9 +28,9 @@ def test_models_rest_for_different_times_and_never_less_than_asked(
 ) -> None:
     jitter = random.Random(1)
     policy = a_policy(model_cooldown_seconds=600)
-    rests = [policy.cooldown("x", jitter, asked).seconds for _ in range(200)]
-    assert all(least <= rest <= most for rest in rests)
-    assert max(rests) - min(rests) > (most - least) / 2, "they are spread"
+    cooldowns = [policy.cooldown("x", jitter, asked).seconds for _ in range(200)]
+    assert all(least <= one <= most for one in cooldowns)
+    assert max(cooldowns) - min(cooldowns) > (most - least) / 2, "they are spread"
 
 
 def test_a_huge_number_of_attempts_does_not_overflow() -> None:

@@ -31,5 +31,5 @@ def test_requests_wait_through_an_hour_of_it_and_are_analysed_after_it(
     clock.run_to_the_end()
     assert lab.bucket_counts() == {"complete": 12}
     assert HOUR < clock.passed < 6 * HOUR
-    assert len(lab.batches()) < 24, "the rest grows"
+    assert len(lab.batches()) < 24, "the cooldown grows"
     assert lab.times_billed(ids) == [1] * 12

@@ -415,7 +415,7 @@ class _CrashError(Exception):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("moment", ["before the settling", "within the groups"])
+@pytest.mark.parametrize("moment", ["before it is finalized", "within the groups"])
 def test_a_crash_leaves_the_same_lots(
     lab: Lab, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,7 +429,7 @@ def test_a_crash_leaves_the_same_lots(
         raise _CrashError
 
     with monkeypatch.context() as patched:
-        if moment == "before the settling":
+        if moment == "before it is finalized":
             patched.setattr(type(lab.pipeline.queries), "finalize", crash, raising=False)
         else:
             patched.setattr("batch_assets.store.bisection._suspect", crash)
@@ -439,7 +439,7 @@ def test_a_crash_leaves_the_same_lots(
         "SELECT request_id, bisection_group FROM batch_assets.bisection_request ORDER BY request_id"
     )
     left = lab.desk.column_pairs(groups)
-    assert len(left) == (4 if moment == "before the settling" else 0)
+    assert len(left) == (4 if moment == "before it is finalized" else 0)
     lab.ingest()
     again = lab.desk.column_pairs(groups)
     assert len(again) == 4

@@ -188,7 +188,7 @@ def test_a_file_that_is_never_processed_is_given_up(lab: Lab) -> None:
         (rest,) = there.desk.column("SELECT reason FROM batch_assets.model_cooldown")
         assert rest == "file_failed"
         assert there.remote_files() == []
-        assert hasty.submit().requests == 0, "the model rests"
+        assert hasty.submit().requests == 0, "the model is in cooldown"
         assert there.times_billed(ids) == [0, 0]
 
 

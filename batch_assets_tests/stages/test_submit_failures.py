@@ -90,7 +90,7 @@ def test_an_address_without_the_api_stops_the_run_and_says_so(
     assert "OPENAI_BASE_URL" in refused.value.sentence("try again")
     assert lab.bucket_counts() == {"waiting": 2}
     lab.configure()
-    assert lab.submit().requests == 2, "its model does not rest"
+    assert lab.submit().requests == 2, "its model is not in cooldown"
     lab.read_to_the_end()
     assert lab.times_billed(ids) == [1, 1]
 
@@ -136,8 +136,8 @@ def test_a_refused_account_stops_the_run_with_everything_given_back(
     lab.configure()
     lab.clean()
     assert len(lab.remote_files()) == sent
-    rests = lab.desk.column("DELETE FROM batch_assets.account_cooldown RETURNING reason")
-    assert rests == (["insufficient_quota"] if failure == "no quota" else [])
+    reasons = lab.desk.column("DELETE FROM batch_assets.account_cooldown RETURNING reason")
+    assert reasons == (["insufficient_quota"] if failure == "no quota" else [])
     lab.finish()
     assert lab.bucket_counts() == {"complete": 3}
 
