@@ -4,12 +4,12 @@ They depend on all ops that do something, and do their work whatever has failed:
 the run if anything has.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import dagster as dg
 
-from batch_assets.domain.alerts.records import CheckOutcome, Severity
+from batch_assets.domain.alerts.records import CheckOutcome, Severity, Verdict
 from batch_assets.domain.report_data import CompanyBacklog
 from batch_assets.ops import sentences
 from batch_assets.ops.check_results import (
@@ -20,8 +20,8 @@ from batch_assets.ops.check_results import (
     conservation_evaluation,
 )
 from batch_assets.ops.failures import attempt, fail_run
-from batch_assets.ops.handing_on import SUMMARY, Value, carry_on
-from batch_assets.ops.reporting import log_check, log_of, materialize, show, tag_run
+from batch_assets.ops.handing_on import SUMMARY, Evaluated, Value, carry_on
+from batch_assets.ops.reporting import log_of, materialize, show, tag_run
 from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.resources.pipeline import PipelineResource, StageRun
 from batch_assets.settings import Settings
@@ -53,14 +53,14 @@ def record_metrics(
     stages: list[Value],
     database: DatabaseResource,
     pipeline: PipelineResource,
-) -> Value:
+) -> Evaluated:
     """Keep what the run did and how things stand after it: a row in `run_metric`, seven assets.
 
     Also after stages that have failed: they have handed on what they had done by then.
     """
-    run = RunState.of_values(stages)
+    run = RunState.of_values(stages, pipeline.run_id)
 
-    def work(_stage: StageRun) -> None:
+    def work(_stage: StageRun) -> Iterable[dg.AssetCheckEvaluation]:
         end = metrics.record_metrics(
             Metrics(database.engine), run, run_id=pipeline.run_id, mode=pipeline.query_mode
         )
@@ -69,8 +69,9 @@ def record_metrics(
             if name == "backlog":
                 entries["companies"] = companies_table(end.companies)
             materialize(context, name, entries)
+        return ()
 
-    return carry_on(context, pipeline, run.summary(), work)
+    yield from carry_on(context, pipeline, run.summary(), work)
 
 
 @dg.op(out=SUMMARY)
@@ -79,21 +80,21 @@ def check_row_conservation(
     recorded: Value,
     database: DatabaseResource,
     pipeline: PipelineResource,
-) -> Value:
+) -> Evaluated:
     """Look whether each open request, and each that the run has moved, is in exactly one bucket.
 
     It also tags the run with what all ops have done.
     """
     run = RunSummary.of_value(recorded)
 
-    def work(stage: StageRun) -> None:
+    def work(stage: StageRun) -> Iterator[dg.AssetCheckEvaluation]:
         look = Conservation(database.engine).open_rows(run.look_back_seconds)
-        log_check(context, conservation_evaluation(OPEN_ROWS, look.violations, look.numbers))
+        yield conservation_evaluation(OPEN_ROWS, look.violations, look.numbers)
         log_of(context).info(sentences.of_conservation(look.violations, look.numbers))
         show(context, look.numbers)
         tag_run(context, _tags(run, stage, pipeline.query_mode))
 
-    return carry_on(context, pipeline, run, work)
+    yield from carry_on(context, pipeline, run, work)
 
 
 @dg.op(out=dg.Out(int, description="How many alerts are raised."))
@@ -102,23 +103,27 @@ def evaluate_checks(
     conserved: Value,
     database: DatabaseResource,
     wiring: WiringResource,
-) -> int:
+) -> Iterator[dg.AssetCheckEvaluation | dg.Output[int]]:
     """Judge the metrics of the recent runs, and deliver what has changed to each receiver.
 
-    As the last op of the run it fails if any op has failed, with the sentences of all that have.
+    As the last op of the run it fails if any op has failed, with the sentences of all that have. It
+    has told what it did before that.
     """
-    raised: list[str] = []
+    evaluated: list[dg.AssetCheckEvaluation] = []
 
     def work() -> None:
-        raised.extend(_evaluated(context, database, wiring.settings))
+        verdicts = _judged(context, database, wiring.settings)
+        # Each run has made the assets anew, and a check that was not evaluated since is open.
+        evaluated.extend(map(alert_evaluation, verdicts))
 
     failures = dict(RunSummary.of_value(conserved).failures)
     failure = attempt(context, work)
+    yield from evaluated
+    yield dg.Output(sum(not one.passed for one in evaluated))
     if failure:
         failures[context.op.name] = failure
     if failures:
         fail_run(failures)
-    return len(raised)
 
 
 def plotted(group: Mapping[str, float | None]) -> dict[str, dg.MetadataValue]:
@@ -163,19 +168,16 @@ def _tags(run: RunSummary, stage: StageRun, mode: str) -> dict[str, object]:
     }
 
 
-def _evaluated(
+def _judged(
     context: dg.OpExecutionContext, database: DatabaseResource, settings: Settings
-) -> list[str]:
-    """Which alerts are raised, after what has changed was delivered."""
+) -> Sequence[Verdict]:
+    """The verdict on each alert, after what has changed was delivered."""
     report = alerting.evaluate(
         Alerts(database.engine),
         settings.alert_limits(),
         outcomes=_outcomes(context.instance),
         audience=_audience(settings, context.run_id),
     )
-    # Each run has made the assets anew, and a check that was not evaluated since counts as open.
-    for verdict in report.verdicts:
-        log_check(context, alert_evaluation(verdict))
     _log(context, report)
     raised = [verdict.name for verdict in report.verdicts if verdict.is_raised]
     show(
@@ -187,7 +189,7 @@ def _evaluated(
             "pending_alerts": report.pending,
         },
     )
-    return raised
+    return report.verdicts
 
 
 def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:

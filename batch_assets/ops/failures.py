@@ -73,6 +73,15 @@ def attempt(context: dg.OpExecutionContext, work: Callable[[], None]) -> str:
     return sentence
 
 
+def fail_op(sentence: str) -> NoReturn:
+    """Fail an op whose failure was handed on.
+
+    Raises:
+        Failure: Always.
+    """
+    raise _failure(sentence)
+
+
 def fail_run(failures: Mapping[str, str]) -> NoReturn:
     """Fail a run: say why which op has failed, each reason once.
 

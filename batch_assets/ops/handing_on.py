@@ -1,21 +1,25 @@
 """How an op of the main job hands its failure on as a value, so that the run is closed anyhow.
 
-Dagster begins no op whose input was not made. So no op before the last one fails: it logs why, says
-it in its output's metadata, and hands the sentence on. The ops after it do nothing and hand that
-on; those that close the run do their work, and the last one fails the run with all sentences.
+Dagster begins no op whose input was not made. So an op that fails logs why, says it in its output's
+metadata, hands the sentence on, and only then fails. The ops after it in its branch do nothing and
+hand that on; those that close the run do their work, and the last one fails with all sentences.
+
+Where Dagster does not go on after an op that fails although its output was made (that is how
+`JobDefinition.execute_in_process` is), the op itself does not fail: the last one does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 import dagster as dg
 
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.ops.failures import NOT_BEGUN_AFTER, attempt, clear_failures
+from batch_assets.ops.failures import NOT_BEGUN_AFTER, attempt, clear_failures, fail_op
 from batch_assets.ops.reporting import log_of, show
 from batch_assets.resources.connections import DatabaseResource
 from batch_assets.resources.pipeline import PipelineResource, StageRun
+from batch_assets.resources.run_executor import goes_on_after_failures
 from batch_assets.stages.run_state import RunSummary, StageState
 from batch_assets.store.runs import RunStates
 
@@ -26,6 +30,12 @@ SUMMARY: Final = dg.Out(dict, description="What the run has come to: see `stages
 Value = dict[str, Any]
 """What ops hand on: every IO manager carries it."""
 
+HandedOn = Iterator[dg.Output[Value]]
+"""What an op of a stage yields."""
+
+Evaluated = Iterator[dg.AssetCheckEvaluation | dg.Output[Value]]
+"""What an op that closes a run yields: what it has evaluated, and then what it hands on."""
+
 
 def carry_out(
     context: dg.OpExecutionContext,
@@ -33,32 +43,53 @@ def carry_out(
     work: Callable[[StageRun], None],
     *,
     after: Value | None = None,
-) -> Value:
-    """Do an op's work, unless the op before it has failed; what it has come to."""
+) -> HandedOn:
+    """Do an op's work, unless the op before it has failed, and hand on what it has come to.
+
+    Raises:
+        Failure: It has failed; once that was handed on.
+    """
     stage = pipeline.begin(context.op.name)
     blocked_by = StageState.of_value(after).stopped_by if after else ""
     if blocked_by:
         log_of(context).warning("Not begun, since %s has failed.", blocked_by)
         show(context, {NOT_BEGUN_AFTER: blocked_by})
-        return stage.state(blocked_by=blocked_by).as_value()
+        yield dg.Output(stage.state(blocked_by=blocked_by).as_value())
+        return
     failure = attempt(context, lambda: work(stage))
-    return stage.state(failure=failure).as_value()
+    yield dg.Output(stage.state(failure=failure).as_value())
+    _show_failure(context, failure)
 
 
 def carry_on(
     context: dg.OpExecutionContext,
     pipeline: PipelineResource,
     run: RunSummary,
-    work: Callable[[StageRun], None],
-) -> Value:
-    """Do an op's work whatever has failed before it; the run up to now, its failure included."""
+    work: Callable[[StageRun], Iterable[dg.AssetCheckEvaluation]],
+) -> Evaluated:
+    """Do an op's work whatever has failed before it: what it has evaluated, and the run up to now.
+
+    Raises:
+        Failure: It has failed; once that was handed on.
+    """
     stage = pipeline.begin(context.op.name)
-    failure = attempt(context, lambda: work(stage))
-    return replace(
-        run,
-        failures={**run.failures, **({context.op.name: failure} if failure else {})},
-        statements=run.statements + stage.statements,
-    ).as_value()
+    evaluated: list[dg.AssetCheckEvaluation] = []
+    failure = attempt(context, lambda: evaluated.extend(work(stage)))
+    yield from evaluated
+    yield dg.Output(
+        replace(
+            run,
+            failures={**run.failures, **({context.op.name: failure} if failure else {})},
+            statements=run.statements + stage.statements,
+        ).as_value()
+    )
+    _show_failure(context, failure)
+
+
+def _show_failure(context: dg.OpExecutionContext, failure: str) -> None:
+    """Fail an op that has failed, where the ops after it are begun all the same."""
+    if failure and goes_on_after_failures(context.job_def):
+        fail_op(failure)
 
 
 class RunStateIOManager(dg.ConfigurableIOManager):

@@ -1,6 +1,6 @@
 """The ops that do the work of a run: one op a stage, in two branches that share nothing.
 
-Each reads its input, calls its stage, and reports. What it returns says what it has come to, its
+Each reads its input, calls its stage, and reports. What it hands on says what it has come to, its
 failure included: see `ops.handing_on`.
 """
 
@@ -13,7 +13,7 @@ from batch_assets.domain.livedash_timers import said_of
 from batch_assets.domain.wording import of_unknown_types
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import api_sentence
-from batch_assets.ops.handing_on import STATE, Value, carry_out
+from batch_assets.ops.handing_on import STATE, HandedOn, Value, carry_out
 from batch_assets.ops.reporting import (
     add_metadata,
     log_failed_companies,
@@ -39,7 +39,7 @@ FIRST: Final = {"dagster/priority": "1"}
 
 
 @dg.op(out=STATE, tags=FIRST)
-def check_batch_statuses(context: dg.OpExecutionContext, pipeline: PipelineResource) -> Value:
+def check_batch_statuses(context: dg.OpExecutionContext, pipeline: PipelineResource) -> HandedOn:
     """Ask the server about each running batch, and resolve what interrupted runs left open.
 
     What cannot be resolved now waits for a later run, and does not keep results from being read.
@@ -60,13 +60,13 @@ def check_batch_statuses(context: dg.OpExecutionContext, pipeline: PipelineResou
         log_of(context).info(sentences.of_polling(polled, recovered))
         add_metadata(context, metadata_of(polled) | metadata_of(recovered), watch)
 
-    return carry_out(context, pipeline, work)
+    yield from carry_out(context, pipeline, work)
 
 
 @dg.op(out=STATE, tags=FIRST)
 def ingest_results(
     context: dg.OpExecutionContext, checked: Value, pipeline: PipelineResource
-) -> Value:
+) -> HandedOn:
     """Read ended batches of every company, write the analyses, and delete the files after that."""
 
     def work(stage: StageRun) -> None:
@@ -82,13 +82,13 @@ def ingest_results(
         deleted = {"batches_with_deleted_files": cleaned}
         add_metadata(context, metadata_of(report) | metadata_of(late) | deleted | links, watch)
 
-    return carry_out(context, pipeline, work, after=checked)
+    yield from carry_out(context, pipeline, work, after=checked)
 
 
 @dg.op(out=STATE, tags=FIRST)
 def retry_failed_requests(
     context: dg.OpExecutionContext, ingested: Value, pipeline: PipelineResource
-) -> Value:
+) -> HandedOn:
     """Let failed requests that are due wait for a batch, or send them at once if allowed."""
 
     def work(stage: StageRun) -> None:
@@ -98,7 +98,7 @@ def retry_failed_requests(
         log_of(context).info(sentences.of_retrying(report))
         add_metadata(context, metadata_of(report), watch)
 
-    return carry_out(context, pipeline, work, after=ingested)
+    yield from carry_out(context, pipeline, work, after=ingested)
 
 
 @dg.op(out=STATE)
@@ -106,7 +106,7 @@ def load_companies(
     context: dg.OpExecutionContext,
     company_lookup: CompanyLookupResource,
     pipeline: PipelineResource,
-) -> Value:
+) -> HandedOn:
     """Look up the active companies: only theirs are submitted.
 
     The answer may be some minutes old. The claim looks at each company again.
@@ -120,13 +120,13 @@ def load_companies(
         show(context, found.numbers)
         stage.companies = {company.id: company.name for company in found.companies}
 
-    return carry_out(context, pipeline, work)
+    yield from carry_out(context, pipeline, work)
 
 
 @dg.op(out=STATE)
 def fetch_pending_requests(
     context: dg.OpExecutionContext, loaded: Value, pipeline: PipelineResource
-) -> Value:
+) -> HandedOn:
     """Take in new requests, and see which companies have enough of them or have waited enough."""
 
     def work(stage: StageRun) -> None:
@@ -153,13 +153,13 @@ def fetch_pending_requests(
         add_metadata(context, waiting, watch)
         stage.due_company_ids = [backlog.company_id for backlog in report.due]
 
-    return carry_out(context, pipeline, work, after=loaded)
+    yield from carry_out(context, pipeline, work, after=loaded)
 
 
 @dg.op(out=STATE)
 def submit_batches(
     context: dg.OpExecutionContext, fetched: Value, pipeline: PipelineResource
-) -> Value:
+) -> HandedOn:
     """Claim the due requests into batches, and upload and create these.
 
     While an operator has not allowed submissions from this database, the requests just wait.
@@ -182,4 +182,4 @@ def submit_batches(
         report.batches_sent = named(report.batches_sent, given.companies)
         add_metadata(context, metadata_of(report) | {"held_because": held_because}, watch)
 
-    return carry_out(context, pipeline, work, after=fetched)
+    yield from carry_out(context, pipeline, work, after=fetched)

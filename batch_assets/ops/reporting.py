@@ -172,11 +172,6 @@ def checked(said: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
     )
 
 
-def log_check(context: dg.OpExecutionContext, said: dg.AssetCheckEvaluation) -> None:
-    """Let a run say how a check has ended."""
-    context.log_event(said)  # type: ignore[arg-type] # Dagster takes it and stores it as a check
-
-
 def who(context: dg.OpExecutionContext) -> str:
     """Who started this, as far as it is known here: for what is kept of it."""
     return f"run {context.run_id[:8]} of {context.job_name}"

@@ -22,8 +22,11 @@ from batch_assets.wiring import PipelineParts, build_pipeline
 class StageRun:
     """One op's stage at work in this process: measured, and told of in the end."""
 
-    def __init__(self, op: str, reports: Reports, strategy: QueryStrategyResource) -> None:
+    def __init__(
+        self, op: str, run_id: str, reports: Reports, strategy: QueryStrategyResource
+    ) -> None:
         self._op = op
+        self._run_id = run_id
         self._reports = reports
         self._strategy = strategy
         self._began_at = time.time()
@@ -55,6 +58,7 @@ class StageRun:
         """What it has come to."""
         return StageState(
             op=self._op,
+            run_id=self._run_id,
             began_at=self._began_at,
             seconds=self._seconds,
             statements=self.statements,
@@ -94,7 +98,7 @@ class PipelineResource(dg.ConfigurableResource[None]):
     def begin(self, op: str) -> StageRun:
         """Begin the stage of an op: what the pipeline's stages note from now on is its own."""
         self._reports.clear()
-        return StageRun(op, self._reports, self.query_strategy)
+        return StageRun(op, self._run_id, self._reports, self.query_strategy)
 
     def _stored_mode(self) -> StoredMode | None:
         """From the snapshot with which a run begins; where there is no pipeline, by a statement.

@@ -1,13 +1,17 @@
-"""How jobs of ours execute: by any executor of Dagster's, whose process lets others see it lives.
+"""How jobs of ours execute: by any executor of Dagster's whose process can be seen to live.
 
 Nothing of a run is kept in a process's memory, so its ops may run in one process, in one each, or
 on other hosts. One process is the default, since starting one for each op takes longer than the ops
 do. A run's tags say that it runs alone, and in which process it began; the UI hides the latter.
+
+An op of ours that fails has handed on what it came to before. So the executor is told that what
+comes after an op needs its output, not its success: the op is shown as failed, and the run is
+closed all the same.
 """
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -55,6 +59,10 @@ def first_process_of(run: dg.DagsterRun) -> RunProcess | None:
         has_ended=False,
     )
 
+_AFTER_AN_OP: Final = "step_dependency_config"
+"""What Dagster's executors call the configuration of what an op needs of those before it."""
+_ITS_OUTPUT: Final = {"require_upstream_step_success": False}
+
 
 class WatchedExecutor(dg.Executor):
     """An executor whose own process has a heartbeat for as long as it executes."""
@@ -84,11 +92,16 @@ class WatchedExecutor(dg.Executor):
             yield from self._inner.execute(plan_context, execution_plan)
 
 
+class WatchedExecutorDefinition(dg.ExecutorDefinition):
+    """The definition of a `WatchedExecutor`, which can be told from Dagster's own."""
+
+
 def watched(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
     """The same executor, whose own process has a heartbeat for as long as it executes.
 
     Raises:
-        BatchAssetsError: It cannot be made by itself, so that nobody would see that a run lives.
+        BatchAssetsError: It cannot be made by itself, so that nobody would see that a run lives; or
+            it begins no op after one that has failed, so that such a run would not be closed.
     """
     make = executor.executor_creation_fn
     if make is None:
@@ -97,13 +110,36 @@ def watched(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
             "Take in_process_executor, multiprocess_executor or another one with "
             "an executor_creation_fn."
         )
-    return dg.ExecutorDefinition(
+    if _AFTER_AN_OP not in _fields_of(executor):
+        raise BatchAssetsError(
+            f"The executor {executor.name} is not supported: it cannot be configured with "
+            f"{_AFTER_AN_OP}, so that it would begin nothing after an op that has failed, and the "
+            "run would neither be counted nor checked. Take in_process_executor or "
+            "multiprocess_executor."
+        )
+
+    def create(context: dg.InitExecutorContext) -> WatchedExecutor:
+        config = {**context.executor_config, _AFTER_AN_OP: _ITS_OUTPUT}
+        return WatchedExecutor(make(context._replace(executor_config=config)))
+
+    return WatchedExecutorDefinition(
         name=executor.name,
         config_schema=executor.config_schema,  # type: ignore[arg-type]
         requirements=executor.get_requirements,
-        executor_creation_fn=lambda context: WatchedExecutor(make(context)),
+        executor_creation_fn=create,
         description=f"{executor.description or executor.name} Its process has a heartbeat.",
     )
+
+
+def goes_on_after_failures(job: dg.JobDefinition) -> bool:
+    """Whether ops are begun whose input was made by an op that has failed after making it."""
+    return isinstance(job.executor_def, WatchedExecutorDefinition)
+
+
+def _fields_of(executor: dg.ExecutorDefinition) -> Collection[str]:
+    """The names of what the executor can be configured with."""
+    config_type = executor.config_schema.config_type if executor.config_schema else None
+    return getattr(config_type, "fields", {}).keys()
 
 
 run_executor: Final = watched(dg.in_process_executor)

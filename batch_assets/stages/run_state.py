@@ -67,6 +67,7 @@ class StageState:
     op: str
     began_at: float
     """By the clock of its host, in seconds since 1970."""
+    run_id: str = ""
     seconds: float = 0.0
     """What the stage has taken, without the time in which its op reported to Dagster."""
     statements: int = 0
@@ -145,9 +146,14 @@ class RunState:
         self._stages = stages
 
     @classmethod
-    def of_values(cls, values: Iterable[Mapping[str, Any]]) -> Self:
-        """Put together what the ops have handed on."""
-        return cls([StageState.of_value(value) for value in values])
+    def of_values(cls, values: Iterable[Mapping[str, Any]], run_id: str = "") -> Self:
+        """Put together what the ops of one run have handed on.
+
+        A run that is executed again from its failure is given what the former one had done, too.
+        That is left out: it was counted there.
+        """
+        stages = map(StageState.of_value, values)
+        return cls([stage for stage in stages if stage.run_id == run_id])
 
     def of(self, kind: type[T]) -> T:
         """The report of this kind, or an empty one if its stage did not come to it."""

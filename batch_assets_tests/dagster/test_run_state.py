@@ -1,7 +1,7 @@
 """Each stage failing, in one process and in one for each op: what the run says of it is the same.
 
 The stage that fails has done its work before. So the metrics of a run that fails are known: they
-are those of all that was done.
+are those of all that was done. Dagster shows the op that failed as failed, and the last one.
 """
 
 import logging
@@ -66,6 +66,10 @@ def breaking(op: str) -> Callable[..., Any]:
     return fail
 
 
+def job_in_one_process() -> dg.JobDefinition:
+    return build_definitions().resolve_job_def("batch_processing_job")
+
+
 def job_in_processes(broken: str, environ: Mapping[str, str]) -> dg.JobDefinition:
     """The job with a process for each op, in which one op is broken.
 
@@ -106,12 +110,20 @@ class Runs:
         self._instance = instance
         self._monkeypatch = monkeypatch
 
-    def in_one_process(self, broken: str) -> "Told":
+    def in_one_process(self, broken: str, *, from_failure_of: str | None = None) -> "Told":
         if broken != NOTHING:
             place, name = PLACES[broken]
             self._monkeypatch.setattr(place, name, breaking(broken))
-        job = build_definitions().resolve_job_def("batch_processing_job")
-        result = job.execute_in_process(instance=self._instance, raise_on_error=False)
+        job = dg.build_reconstructable_job(__name__, job_in_one_process.__name__)
+        anew = from_failure_of and dg.ReexecutionOptions.from_failure(
+            from_failure_of, self._instance
+        )
+        result = dg.execute_job(
+            job,
+            instance=self._instance,
+            raise_on_error=False,
+            reexecution_options=anew or None,
+        )
         return Told(self._instance, result.run_id)
 
     def in_processes(self, broken: str) -> "Told":
@@ -150,13 +162,19 @@ class Told:
         return [str(one.step_key) for one in self.events if one.event_type_value == kind]
 
     @property
-    def failure(self) -> str:
-        """The sentence that the page of the run has."""
-        (event,) = [one for one in self.events if one.event_type_value == "STEP_FAILURE"]
-        assert event.step_key == CLOSING[-1]
-        data = event.step_failure_data.user_failure_data
-        assert data is not None
-        return str(data.description)
+    def failures(self) -> dict[str, str]:
+        """The sentence of each op that Dagster shows as failed."""
+        failed = {
+            str(one.step_key): one.step_failure_data.user_failure_data
+            for one in self.events
+            if one.event_type_value == "STEP_FAILURE"
+        }
+        return {op: str(data.description) for op, data in failed.items() if data is not None}
+
+    def metadata(self, op: str) -> dict[str, Any]:
+        """What is shown of an op's output."""
+        (event,) = [one for one in self.events if one.is_successful_output and one.step_key == op]
+        return {name: entry.value for name, entry in event.step_output_data.metadata.items()}
 
     def evaluated(self) -> dict[str, bool]:
         said = [
@@ -251,8 +269,10 @@ def test_a_run_says_what_was_done_and_what_failed(
         assert told.run.is_success
     else:
         assert told.run.is_failure
-        assert told.failure == f"{broken}: {sentence_of(broken)}"
+        last = {CLOSING[-1]: f"{broken}: {sentence_of(broken)}"}
+        assert told.failures == {broken: sentence_of(broken)} | last
         assert told.errors == [sentence_of(broken)]
+        assert told.metadata(broken)["failure"] == sentence_of(broken)
 
     states = states_of(engine, told.run.run_id)
     assert states == ([*STAGES, *CLOSING[:-1]] if executor == "in_processes" else [])
@@ -271,6 +291,21 @@ def test_a_run_says_what_was_done_and_what_failed(
     assert told.evaluated()["open_rows_conserved"]
     has_judged = len(told.evaluated()) > 5
     assert has_judged is (broken != "evaluate_checks"), "the alerts are judged, too"
+    assert ("told_alerts" in told.metadata("evaluate_checks")) is has_judged, "and that is shown"
+
+
+def test_a_run_that_is_executed_again_from_its_failure_counts_what_it_does_itself(
+    runs: Runs, shared_instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    with pytest.MonkeyPatch.context() as during:
+        failed = Runs(shared_instance, during).in_one_process("submit_batches")
+    again = runs.in_one_process(NOTHING, from_failure_of=failed.run.run_id)
+    assert again.run.is_success
+    assert set(again.steps("STEP_START")) == {"submit_batches", *CLOSING}
+    first, second = (metrics_of(engine, told.run.run_id) for told in (failed, again))
+    assert (first["completed_requests"], first["submitted_requests"]) == (READ, SENT)
+    assert (second["completed_requests"], second["submitted_requests"]) == (0, 0)
+    assert (again.tag("results"), again.tag("requests")) == (0, 0)
 
 
 def test_a_failure_that_nobody_has_foreseen_is_shown_with_its_traceback(
@@ -282,13 +317,10 @@ def test_a_failure_that_nobody_has_foreseen_is_shown_with_its_traceback(
     monkeypatch.setattr(main_path, "find_due", fail)
     told = runs.in_one_process(NOTHING)
     assert told.run.is_failure
-    assert told.failure.startswith("fetch_pending_requests: It ended with ZeroDivisionError")
-    (output,) = [
-        event.step_output_data.metadata
-        for event in told.events
-        if event.is_successful_output and event.step_key == "fetch_pending_requests"
-    ]
-    traceback = output["traceback"].value
+    assert told.failures["evaluate_checks"].startswith(
+        "fetch_pending_requests: It ended with ZeroDivisionError"
+    )
+    traceback = told.metadata("fetch_pending_requests")["traceback"]
     assert isinstance(traceback, list)
     assert "ZeroDivisionError: by" in traceback
     assert told.steps("STEP_START")[-1] == CLOSING[-1]
@@ -306,15 +338,36 @@ def test_an_interruption_is_no_failure_of_a_stage(
     assert not {*told.steps("STEP_START")} & {*CLOSING}, "who ends a run waits for nothing more"
 
 
-def test_an_executor_that_cannot_be_watched_is_refused_when_the_code_is_loaded() -> None:
-    with pytest.raises(BatchAssetsError, match="The executor odd is not supported"):
-        build_definitions(executor=dg.ExecutorDefinition(name="odd"))
+@dg.executor(name="in_containers", config_schema={"image": str})
+def without_a_way_past_failures(_context: dg.InitExecutorContext) -> dg.Executor:
+    raise AssertionError("It is refused before anybody makes it.")
 
 
-def test_a_watched_executor_asks_for_what_the_one_within_asks_for() -> None:
-    executor = watched(dg.multiprocess_executor)
-    assert executor.name == "multiprocess"
-    assert executor.get_requirements({}) == dg.multiprocess_executor.get_requirements({})
+@pytest.mark.parametrize(
+    ("executor", "why"),
+    [
+        (dg.ExecutorDefinition(name="odd"), "it is made by no function of its own"),
+        (without_a_way_past_failures, "it cannot be configured with step_dependency_config"),
+        (dg.multi_or_in_process_executor, "it cannot be configured with step_dependency_config"),
+    ],
+)
+def test_an_executor_that_is_not_supported_is_refused_when_the_code_is_loaded(
+    executor: dg.ExecutorDefinition, why: str
+) -> None:
+    with pytest.raises(BatchAssetsError) as caught:
+        build_definitions(executor=executor)
+    sentence = f"The executor {executor.name} is not supported: {why}"
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("executor", [dg.in_process_executor, dg.multiprocess_executor])
+def test_a_watched_executor_asks_for_what_the_one_within_asks_for(
+    executor: dg.ExecutorDefinition,
+) -> None:
+    ours = watched(executor)
+    assert ours.name == executor.name
+    assert ours.get_requirements({}) == executor.get_requirements({})
+    assert build_definitions(executor=executor).resolve_job_def("batch_processing_job")
 
 
 def test_an_op_whose_input_is_gone_says_so(engine: Engine) -> None:
