@@ -1,7 +1,8 @@
 """`batch-assets …`: what people type.
 
-`app.py` lists the commands; each has its options and its work in the module of its name, which is
-imported by that command alone: Dagster, the SDK and SQLAlchemy take long to import.
+`app.py` lists the commands; each has its options and its work in the module of its name. What
+takes long to import (Dagster, the SDK, SQLAlchemy) is imported by the functions that need it, so
+that help comes at once.
 """
 
 from batch_assets.cli.app import main

@@ -1,8 +1,8 @@
 """The command line: which commands there are, and how an error is shown.
 
 A command's options and work are in the module that `COMMANDS` names. It is loaded when the command
-is typed, and not for the list of them all: Dagster, the SDK and SQLAlchemy take longer to import
-than help may take to come.
+is typed, and not for the list of them all. Dagster, the SDK and SQLAlchemy take longer to import
+than help may take to come: so each function there imports what it needs of them.
 """
 
 import sys
@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from batch_assets.cli.env_file import read_env_file
+from batch_assets.cli.env_file import CommandWithoutSettings, read_env_file
 from batch_assets.cli.screen import errors, settle_streams
 from batch_assets.domain.errors import AccountRefusedError, ApiError, BatchAssetsError, FailureKind
 from batch_assets.domain.hosts import run_out
@@ -126,9 +126,15 @@ def batch_assets(
 ) -> None:
     """LiveDash's conversation analysis through the OpenAI Batch API."""
     is_for_help = any(option in sys.argv for option in HELP)
-    # The demo takes nothing that is configured.
-    if not is_for_help and context.invoked_subcommand != "demo":
+    if not (is_for_help or _is_without_settings(context)):
         read_env_file()
+
+
+def _is_without_settings(context: typer.Context) -> bool:
+    commands = context.command
+    return isinstance(commands, TyperGroup) and isinstance(
+        commands.commands.get(context.invoked_subcommand or ""), CommandWithoutSettings
+    )
 
 
 def main() -> None:
@@ -166,6 +172,6 @@ def _complain(*lines: str) -> None:
 
 def _meant_by(error: Exception) -> BatchAssetsError | None:
     # SQLAlchemy takes long to import, and only who ends with such an error needs it.
-    from batch_assets.store.database_errors import meant_by  # noqa: PLC0415
+    from batch_assets.store.database_errors import meant_by
 
     return meant_by(error)

@@ -8,7 +8,6 @@ from batch_assets.cli.conventions import AsJson, count, plural, print_json
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows
-from batch_assets.store.conservation import Conservation
 
 commands = typer.Typer()
 
@@ -32,6 +31,8 @@ _COLUMNS: Sequence[Column[CompanyRows]] = (
 @commands.command()
 def audit(as_json: AsJson = False) -> None:
     """Prove that each request is in exactly one place; exit 1 if not."""
+    from batch_assets.store.conservation import Conservation
+
     # What LiveDash has done beside us is shown and is no reason to exit with 1.
     with open_database() as database:
         counted = Conservation(database.engine).all_rows()

@@ -22,9 +22,6 @@ from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.screen import console
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.states import ABANDONED, LOST, LOST_AFTER
-from batch_assets.stages.controls.abandon import abandon_batch
-from batch_assets.stages.controls.cancel import cancel_batch, find_batch
-from batch_assets.store.lookups import Lookups
 
 commands = typer.Typer()
 
@@ -37,6 +34,9 @@ _MOMENTS = ("claimed", "submitted", "cancelled", "abandoned", "ended", "finalize
 @commands.command("batch")
 def show(batch: Batch, as_json: AsJson = False) -> None:
     """Show a batch, what came of its requests, and its runs."""
+    from batch_assets.stages.controls.cancel import find_batch
+    from batch_assets.store.lookups import Lookups
+
     with open_database() as database:
         found = find_batch(Lookups(database.engine), batch)
     if as_json:
@@ -50,6 +50,8 @@ def cancel(
     batch: Batch, *, dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False
 ) -> None:
     """Cancel a batch, and keep what has run of it."""
+    from batch_assets.stages.controls.cancel import cancel_batch
+
     with open_database() as database, open_pipeline(database, "cancel") as pipeline:
         registry, api = pipeline.registry, pipeline.api
         report = cancel_batch(registry, api, batch, dry_run=True)
@@ -87,6 +89,8 @@ def abandon(
     as_json: AsJson = False,
 ) -> None:
     """Give up a batch that the server does not know any more, or never ends."""
+    from batch_assets.stages.controls.abandon import abandon_batch
+
     with open_database() as database, open_pipeline(database, "abandon") as pipeline:
         give_up = partial(abandon_batch, pipeline, batch, older_than, option, force=by_force)
         report = give_up(dry_run=True)

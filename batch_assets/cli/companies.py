@@ -1,8 +1,10 @@
 """`batch-assets companies`: which companies runs take for active."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +12,9 @@ from batch_assets.cli.conventions import AsJson, plural, print_json
 from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.records import Company
-from batch_assets.resources.company_lookup import ActiveCompanies, CompanyCache, shared_cache
+
+if TYPE_CHECKING:
+    from batch_assets.resources.company_lookup import ActiveCompanies, CompanyCache
 
 commands = typer.Typer()
 
@@ -40,6 +44,8 @@ def companies(
 
 def company_cache(database: OpenDatabase) -> CompanyCache:
     """What the runs on this host share; what is wrong with it is said on stderr."""
+    from batch_assets.resources.company_lookup import shared_cache
+
     return shared_cache(
         database.endpoints,
         database.settings,

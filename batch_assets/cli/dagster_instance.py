@@ -6,6 +6,8 @@ then keeps what belongs there in a directory that is gone with it: so both get t
 other command has.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import socket
@@ -14,19 +16,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
-import dagster as dg
 import typer
 
 from batch_assets.cli.conventions import Port
 from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.project_files import IS_CLONE, PROJECT_DIR, PROJECT_FILES
-from batch_assets.resources.dagster_storage import SaidByDagsterError
-from batch_assets.resources.run_executor import EXCLUSIVE
-from batch_assets.resources.run_launcher import IN_PROCESS, RunWatch
-from batch_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 WORKSPACE: Final = PROJECT_FILES / "workspace.yaml"
 """What Dagster's programs are told of our code."""
@@ -48,6 +48,8 @@ def dagster_home() -> Path:
     Raises:
         ConfigurationError: It is none, or cannot be made.
     """
+    from batch_assets.settings import load_settings
+
     os.chdir(PROJECT_DIR)
     given = load_settings().dagster_home
     if given is not None:
@@ -77,6 +79,11 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
     Raises:
         BatchAssetsError: With the sentence that Dagster's own commands would print.
     """
+    import dagster as dg
+
+    from batch_assets.resources.dagster_storage import SaidByDagsterError
+    from batch_assets.resources.run_launcher import RunWatch
+
     try:
         opened = dg.DagsterInstance.from_config(str(dagster_home()))
     except SaidByDagsterError as error:
@@ -93,6 +100,11 @@ def active_run(instance: dg.DagsterInstance) -> str | None:
     daemon to take it, and one that comes lets it wait for whatever is started now. Nor does one
     from the future: a session in local time has kept it, before ours were in UTC.
     """
+    import dagster as dg
+
+    from batch_assets.resources.run_executor import EXCLUSIVE
+    from batch_assets.resources.run_launcher import IN_PROCESS
+
     now = datetime.now(UTC)
     for which in (
         dg.RunsFilter(tags=dict(EXCLUSIVE), statuses=list(IN_PROCESS)),

@@ -1,10 +1,12 @@
 """`batch-assets dead-letters`: requests that failed for good, listed, shown and requeued."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,9 +34,10 @@ from batch_assets.domain.lookups import (
     RequestHistory,
 )
 from batch_assets.domain.wording import escaped
-from batch_assets.stages.controls.criteria import Wanted, criteria_of
-from batch_assets.stages.controls.requeue import RequeueReport, requeue
-from batch_assets.store.lookups import DeadLetters, Lookups
+
+if TYPE_CHECKING:
+    from batch_assets.stages.controls.requeue import RequeueReport
+    from batch_assets.store.lookups import DeadLetters
 
 OlderThan = Annotated[
     str | None, typer.Option(metavar="AGE", help="Dead for longer: 36h, 7d, or a date (UTC).")
@@ -61,6 +64,9 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List dead letters, newest first."""
+    from batch_assets.stages.controls.criteria import Wanted, criteria_of
+    from batch_assets.store.lookups import Lookups
+
     wanted = Wanted(
         company=company, code=code, kind=kind, older_than=older_than, newer_than=newer_than
     )
@@ -120,6 +126,9 @@ def requeue_letters(
     as_json: AsJson = False,
 ) -> None:
     """Let dead letters wait for a batch again, with all their tries."""
+    from batch_assets.stages.controls.criteria import Wanted
+    from batch_assets.stages.controls.requeue import requeue
+
     if foreign:
         errors().say("`--foreign` is called `--external`: type that.")
     wanted = Wanted(
@@ -147,6 +156,8 @@ def requeue_letters(
 
 @contextmanager
 def _store() -> Iterator[DeadLetters]:
+    from batch_assets.store.lookups import DeadLetters
+
     with open_database() as database:
         yield DeadLetters(database.engine)
 

@@ -26,8 +26,6 @@ from batch_assets.cli.screen import console
 from batch_assets.domain.errors import BatchAssetsError, LocalStackError
 from batch_assets.local_stack import find_local_stack
 from batch_assets.project_files import PROJECT_DIR
-from batch_assets.settings import load_settings
-from batch_assets.wiring import DEFAULT_STACK, local_environment
 
 HOST = "127.0.0.1"
 NO_ADVICE = "ignore:Function `dev_command` is superseded"
@@ -46,6 +44,8 @@ commands = typer.Typer()
 @commands.command("dev")
 def run_dev(port: Port = 3000) -> None:
     """Open Dagster's UI and start the schedule, until Ctrl-C."""
+    from batch_assets.wiring import local_environment
+
     # Whatever would keep it from working is found first: the port, the settings, the database.
     if BY_MAKE in os.environ:
         end_with_parent()
@@ -126,6 +126,9 @@ def _leave_stack() -> None:
 
 
 def _stack_name() -> str:
+    from batch_assets.settings import load_settings
+    from batch_assets.wiring import DEFAULT_STACK
+
     return load_settings().local_stack or DEFAULT_STACK
 
 

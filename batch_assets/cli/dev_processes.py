@@ -22,7 +22,6 @@ import psutil
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.hosts import ProcessName
 from batch_assets.project_files import PROJECT_DIR
-from batch_assets.resources.heartbeat import lives, this_process
 
 OWNER: Final = "BATCH_ASSETS_DEV"
 """In the environment of everything that `batch-assets dev` starts: which process that was."""
@@ -130,6 +129,8 @@ def end_with_parent() -> None:
 
 def owner() -> str:
     """How this process is named to what it starts."""
+    from batch_assets.resources.heartbeat import this_process
+
     return json.dumps(asdict(this_process()))
 
 
@@ -165,6 +166,8 @@ def end_left_behind() -> int:
 
 
 def _left_behind() -> Iterator[psutil.Process]:
+    from batch_assets.resources.heartbeat import lives
+
     for process in psutil.process_iter():
         try:
             owned_by = process.environ().get(OWNER)

@@ -1,8 +1,10 @@
 """`batch-assets drain`: stops submissions and waits until nothing is under way any more."""
 
+from __future__ import annotations
+
 import time
 from dataclasses import asdict
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -10,16 +12,9 @@ from batch_assets.cli.conventions import AsJson, DryRun, Yes, asked, print_json
 from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline, who
 from batch_assets.cli.screen import console
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.stages.controls.drain import (
-    DrainReport,
-    added,
-    begin_drain,
-    drain_on,
-    foresee_drain,
-    lift_drain,
-)
-from batch_assets.stages.pipeline import Budget
-from batch_assets.store.drains import Drains
+
+if TYPE_CHECKING:
+    from batch_assets.stages.controls.drain import DrainReport
 
 commands = typer.Typer()
 
@@ -43,6 +38,9 @@ def drain(
     as_json: AsJson = False,
 ) -> None:
     """Stop submissions and read what is under way, before the way back."""
+    from batch_assets.stages.controls.drain import begin_drain, foresee_drain, lift_drain
+    from batch_assets.store.drains import Drains
+
     if resume and (hand_over or dry_run):
         raise ConfigurationError("--resume lets submissions go on: leave the other options out.")
     with open_database() as database:
@@ -67,6 +65,9 @@ def drain(
 
 def _wait(database: OpenDatabase, *, hand_over: bool, wait: bool, is_shown: bool) -> DrainReport:
     """Step after step, until nothing is left; each says what is, if that has changed."""
+    from batch_assets.stages.controls.drain import added, drain_on
+    from batch_assets.stages.pipeline import Budget
+
     report, shown = None, ""
     pause = FIRST_PAUSE_SECONDS
     if is_shown:

@@ -1,4 +1,4 @@
-"""The file `.env` in the project's folder: read by every command, as Dagster reads it by itself.
+"""The file `.env` in the project's folder: read by all commands, as Dagster reads it by itself.
 
 Each of Dagster's processes (`dagster dev`, web server, daemon, code server, run) puts the `.env` of
 its working directory, which is the project's folder, into its environment, over what is there. So
@@ -8,8 +8,14 @@ that all go by the same settings, a command does likewise, and refuses what the 
 import os
 from pathlib import Path
 
+from typer.core import TyperCommand
+
 from batch_assets.domain.errors import ConfigurationError, WrongSettingsError
 from batch_assets.project_files import PROJECT_DIR
+
+
+class CommandWithoutSettings(TyperCommand):
+    """A command that takes nothing that is configured, so that no `.env` is read for it."""
 
 
 def read_env_file(folder: Path = PROJECT_DIR) -> None:
@@ -24,9 +30,9 @@ def read_env_file(folder: Path = PROJECT_DIR) -> None:
     if not path.is_file():
         return
     # Imported here: without such a file no command waits for these.
-    from dotenv import dotenv_values  # noqa: PLC0415 (see above)
+    from dotenv import dotenv_values
 
-    from batch_assets.settings import setting_names  # noqa: PLC0415
+    from batch_assets.settings import setting_names
 
     try:
         lines = dotenv_values(path)

@@ -15,8 +15,6 @@ from batch_assets.cli.opening import open_database
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.former_names import with_former_keys, with_former_names
 from batch_assets.domain.wording import escaped_cell, escaped_json
-from batch_assets.stages.controls.criteria import time_argument
-from batch_assets.store.metrics import COMPANY_KEYS, KEYS, MetricHistory
 
 commands = typer.Typer()
 
@@ -41,6 +39,8 @@ def export(
     ] = False,
 ) -> None:
     """Write the metrics of each run, for other programs."""
+    from batch_assets.store.metrics import COMPANY_KEYS, KEYS, MetricHistory
+
     if form not in FORMATS:
         raise ConfigurationError(f"--format is '{form}': it must be json or csv.")
     first, last = _span(since, until)
@@ -56,6 +56,8 @@ def export(
 
 
 def _span(since: str, until: str | None) -> tuple[datetime, datetime]:
+    from batch_assets.stages.controls.criteria import time_argument
+
     first = time_argument("--from", since)
     last = datetime.now(UTC) if until is None else time_argument("--to", until)
     if last <= first:

@@ -1,8 +1,10 @@
 """`batch-assets force`: what waits for a company is sent although it is not due."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +13,9 @@ from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.domain.lookups import BatchSummary
-from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
-from batch_assets.stages.pipeline import Budget
+
+if TYPE_CHECKING:
+    from batch_assets.stages.controls.force import ForceReport
 
 commands = typer.Typer()
 
@@ -37,6 +40,9 @@ def force(
     as_json: AsJson = False,
 ) -> None:
     """Send what waits for a company now, although it is not due."""
+    from batch_assets.stages.controls.force import Demand, force_batch
+    from batch_assets.stages.pipeline import Budget
+
     demand = Demand(company, model, max_requests)
     with open_database() as database, open_pipeline(database, "force") as pipeline:
         budget = Budget.of_op(pipeline.policy)
@@ -62,7 +68,7 @@ def force(
 def _require_turn() -> None:
     """Refuse to submit beside a run that may."""
     # Dagster takes long to import, and only who submits needs it.
-    from batch_assets.cli.dagster_instance import active_run, open_instance  # noqa: PLC0415
+    from batch_assets.cli.dagster_instance import active_run, open_instance
 
     with open_instance() as instance:
         active = active_run(instance)

@@ -1,18 +1,16 @@
 """`batch-assets migrate`: the tables that this version needs, made or taken back."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from batch_assets.cli.screen import console
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.resources.dagster_storage import make_dagster_tables
-from batch_assets.settings import load_settings
-from batch_assets.store import migrate as migrations
-from batch_assets.store.dagster_schema import create_dagster_schema, left_of_dagster
-from batch_assets.store.migrating.grants import grant, require_role
-from batch_assets.store.urls import describe
-from batch_assets.wiring import Endpoints, connect
+
+if TYPE_CHECKING:
+    from batch_assets.wiring import Endpoints
 
 commands = typer.Typer()
 
@@ -37,6 +35,9 @@ def migrate(
     ] = None,
 ) -> None:
     """Make the tables that this version needs, safely beside LiveDash."""
+    from batch_assets.settings import load_settings
+    from batch_assets.wiring import connect
+
     if drop_livedash and downgrade is None:
         raise ConfigurationError("--drop-livedash goes with --downgrade only: leave it out.")
     if grant_to is not None and downgrade is not None:
@@ -52,6 +53,8 @@ class _Report:
     """Shows what was done under the database's name; a refusal says by itself which one it is."""
 
     def __init__(self, url: str) -> None:
+        from batch_assets.store.urls import describe
+
         self._screen = console()
         self._heading = f"The {describe(url)}:"
 
@@ -66,6 +69,11 @@ class _Report:
 
 
 def _bring_up(endpoints: Endpoints, grant_to: str | None) -> None:
+    from batch_assets.resources.dagster_storage import make_dagster_tables
+    from batch_assets.store import migrate as migrations
+    from batch_assets.store.dagster_schema import create_dagster_schema
+    from batch_assets.store.migrating.grants import grant, require_role
+
     url, report = endpoints.database_url, _Report(endpoints.database_url)
     before = migrations.current(url)
     if grant_to is not None:
@@ -80,6 +88,9 @@ def _bring_up(endpoints: Endpoints, grant_to: str | None) -> None:
 
 
 def _take_back(endpoints: Endpoints, revision: str, *, drop_livedash: bool) -> None:
+    from batch_assets.store import migrate as migrations
+    from batch_assets.store.dagster_schema import left_of_dagster
+
     url, report = endpoints.database_url, _Report(endpoints.database_url)
     before = migrations.current(url)
     migrations.downgrade(url, revision, report.step, drop_livedash=drop_livedash)

@@ -1,32 +1,27 @@
 """What most commands begin with: the settings, the endpoints, and a database that is ready."""
 
+from __future__ import annotations
+
 import getpass
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sqlalchemy import Engine
-
 from batch_assets.domain.errors import AccountRefusedError, ApiError, BatchAssetsError, FailureKind
-from batch_assets.openai_batch.client import BatchApi
-from batch_assets.settings import Settings, load_settings
-from batch_assets.stages.pipeline import Pipeline
-from batch_assets.store.breakers import Breakers, Cooldowns
-from batch_assets.store.engine import open_engine
-from batch_assets.store.migrate import require_current
-from batch_assets.store.protocol import Queries
-from batch_assets.store.registry import Registry
-from batch_assets.store.strategy import StoredModes, Strategy
-from batch_assets.store.urls import describe
-from batch_assets.wiring import (
-    Endpoints,
-    PipelineParts,
-    build_pipeline,
-    connect,
-    open_api,
-)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from batch_assets.settings import Settings
+    from batch_assets.stages.pipeline import Pipeline
+    from batch_assets.store.breakers import Breakers, Cooldowns
+    from batch_assets.store.protocol import Queries
+    from batch_assets.store.registry import Registry
+    from batch_assets.store.strategy import StoredModes, Strategy
+    from batch_assets.wiring import Endpoints
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,8 @@ class OpenDatabase:
     @property
     def place(self) -> str:
         """Which database this is, for people; without the password."""
+        from batch_assets.store.urls import describe
+
         if self.endpoints.is_local:
             return "database of the local stack"
         return describe(self.endpoints.database_url)
@@ -60,21 +57,29 @@ class OpenDatabase:
     @property
     def breakers(self) -> Breakers:
         """The breakers of the API's operations."""
+        from batch_assets.store.breakers import Breakers
+
         return Breakers(self.engine)
 
     @property
     def cooldowns(self) -> Cooldowns:
         """The cooldowns of the schedule, the models and the account."""
+        from batch_assets.store.breakers import Cooldowns
+
         return Cooldowns(self.engine)
 
     @property
     def stored_modes(self) -> StoredModes:
         """The choice of an implementation for all runs."""
+        from batch_assets.store.strategy import StoredModes
+
         return StoredModes(self.engine)
 
     @property
     def registry(self) -> Registry:
         """The installation."""
+        from batch_assets.store.registry import Registry
+
         return Registry(self.engine, self.settings.policy().external_quiet_seconds)
 
     @property
@@ -95,6 +100,12 @@ def open_database() -> Iterator[OpenDatabase]:
         MigrationsMissingError: It has not what this version needs.
         LocalStackError: The local stack does not start.
     """
+    from batch_assets.settings import load_settings
+    from batch_assets.store.engine import open_engine
+    from batch_assets.store.migrate import require_current
+    from batch_assets.store.strategy import StoredModes, Strategy
+    from batch_assets.wiring import connect
+
     settings = load_settings()
     endpoints = connect(settings)
     engine = open_engine(endpoints.database_url)
@@ -112,6 +123,8 @@ def open_database() -> Iterator[OpenDatabase]:
 @contextmanager
 def open_pipeline(database: OpenDatabase, purpose: str) -> Iterator[Pipeline]:
     """Open what the stages are given, with a client whose calls the breakers see."""
+    from batch_assets.wiring import PipelineParts, build_pipeline, open_api
+
     endpoints, policy = database.endpoints, database.settings.policy()
     with ExitStack() as stack:
         yield build_pipeline(
@@ -140,6 +153,8 @@ def require_account(endpoints: Endpoints) -> None:
         AccountRefusedError: It refuses the account.
         BatchAssetsError: It does not answer as it should.
     """
+    from batch_assets.openai_batch.client import BatchApi
+
     with BatchApi(endpoints.api_key, endpoints.base_url, profile=endpoints.profile) as api:
         try:
             api.check_account()

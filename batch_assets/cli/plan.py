@@ -1,9 +1,11 @@
 """`batch-assets plan`: what a run would send now."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from itertools import groupby
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +15,9 @@ from batch_assets.cli.screen import Column, console, errors, number
 from batch_assets.cli.status import in_all, left_alone
 from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.wording import of_unknown_types
-from batch_assets.stages.plan import PlannedBatch, PlanPreview, preview
+
+if TYPE_CHECKING:
+    from batch_assets.stages.plan import PlannedBatch, PlanPreview
 
 commands = typer.Typer()
 
@@ -49,6 +53,8 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what would be sent now: requests, tokens and money."""
+    from batch_assets.stages.plan import preview
+
     if not dry_run:
         errors().say(
             "Planning is all that this command does, with or without --dry-run: "

@@ -1,14 +1,18 @@
 """`batch-assets prune`: old history goes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import typer
 
 from batch_assets.cli.conventions import AsJson, DryRun, Yes, asked, plural, print_json
 from batch_assets.cli.dagster_instance import open_instance
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import console
-from batch_assets.resources.history import open_history
-from batch_assets.stages.pipeline import Budget
-from batch_assets.stages.prune import PruneReport, prune
+
+if TYPE_CHECKING:
+    from batch_assets.stages.prune import PruneReport
 
 commands = typer.Typer()
 
@@ -16,6 +20,10 @@ commands = typer.Typer()
 @commands.command("prune")
 def prune_history(dry_run: DryRun = False, as_json: AsJson = False, yes: Yes = False) -> None:
     """Delete old metrics, runs and events; see docs/metrics.md."""
+    from batch_assets.resources.history import open_history
+    from batch_assets.stages.pipeline import Budget
+    from batch_assets.stages.prune import prune
+
     with (
         open_database() as database,
         open_instance() as instance,

@@ -1,28 +1,25 @@
 """`batch-assets run`: the job in this process, as real as any run in Dagster's history."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import dagster as dg
 import typer
 
-from batch_assets.assets import draw_reports
 from batch_assets.cli.dagster_instance import active_run, open_instance
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.hosts import run_out
-from batch_assets.jobs import batch_processing_job, report_job
-from batch_assets.ops.failures import STOPPED
-from batch_assets.resources.heartbeat import this_process
-from batch_assets.resources.pipeline import default_resources
-from batch_assets.resources.run_executor import tags_of
-from batch_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 commands = typer.Typer()
 
@@ -66,12 +63,22 @@ def run_once() -> None:
 
 def job_definition() -> dg.JobDefinition:
     """Build the job with its resources, as the definitions have it; anew for each run."""
+    import dagster as dg
+
+    from batch_assets.jobs import batch_processing_job
+    from batch_assets.settings import load_settings
+
     job = batch_processing_job(load_settings())
     return _resolved(job.name, dg.Definitions(jobs=[job]))
 
 
 def report_definition() -> dg.JobDefinition:
     """Build the job that draws charts of the history, likewise."""
+    import dagster as dg
+
+    from batch_assets.assets import draw_reports
+    from batch_assets.jobs import report_job
+
     return _resolved(report_job.name, dg.Definitions(assets=[draw_reports], jobs=[report_job]))
 
 
@@ -83,6 +90,11 @@ def run_job(
     Raises:
         KeyboardInterrupt: Ctrl-C has ended it before.
     """
+    import dagster as dg
+
+    from batch_assets.resources.heartbeat import this_process
+    from batch_assets.resources.run_executor import tags_of
+
     with no_interrupt_dropped():
         # Not as a context manager: that would open the resources a second time.
         result = dg.execute_job(
@@ -119,7 +131,7 @@ def no_interrupt_dropped() -> Iterator[None]:
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     usual = sys.unraisablehook
 
-    def print_others(unraisable: "sys.UnraisableHookArgs") -> None:
+    def print_others(unraisable: sys.UnraisableHookArgs) -> None:
         if unraisable.exc_type.__name__ != INTERRUPTED:
             usual(unraisable)
 
@@ -155,6 +167,10 @@ _OPS: Sequence[Column[tuple[str, dict[str, float]]]] = (
 
 def _resolved(name: str, definitions: dg.Definitions) -> dg.JobDefinition:
     """A job of some definitions, with its resources."""
+    import dagster as dg
+
+    from batch_assets.resources.pipeline import default_resources
+
     whole = dg.Definitions.merge(definitions, dg.Definitions(resources=default_resources()))
     return whole.resolve_job_def(name)
 
@@ -168,6 +184,8 @@ def _numbers(event: dg.DagsterEvent) -> dict[str, float]:
 
 def _has_done(event: dg.DagsterEvent) -> bool:
     """Whether an op did its work: one that could not hands that on as its output."""
+    from batch_assets.ops.failures import STOPPED
+
     return not STOPPED & event.step_output_data.metadata.keys()
 
 

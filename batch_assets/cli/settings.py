@@ -1,17 +1,21 @@
 """`batch-assets settings`: what each setting is here, what it may be, and what it means."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from batch_assets.cli.conventions import AsJson, print_json
 from batch_assets.cli.screen import Column, console
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.settings import Settings, all_settings, load_settings
-from batch_assets.settings.fields import Declared
+
+if TYPE_CHECKING:
+    from batch_assets.settings import Settings
+    from batch_assets.settings.fields import Declared
 
 commands = typer.Typer()
 
@@ -26,6 +30,8 @@ def settings(
     as_json: AsJson = False,
 ) -> None:
     """Show what each setting is here, what it may be, and what it means."""
+    from batch_assets.settings import load_settings
+
     shown = _asked_for(names or [])
     values = _values(load_settings())
     if as_json:
@@ -41,6 +47,8 @@ def settings(
 
 
 def _asked_for(names: Sequence[str]) -> Sequence[Declared]:
+    from batch_assets.settings import all_settings
+
     known = {one.name: one for one in all_settings()}
     for name in names:
         if name not in known:
@@ -52,6 +60,8 @@ def _asked_for(names: Sequence[str]) -> Sequence[Declared]:
 
 def _values(here: Settings) -> Mapping[str, Any]:
     """What each setting is, or that it is set where that is nobody's business."""
+    from batch_assets.settings import all_settings
+
     found = {one.name: getattr(here, one.attribute) for one in all_settings()}
     secret = {one.name for one in all_settings() if one.is_secret}
     return {

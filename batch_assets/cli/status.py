@@ -1,7 +1,10 @@
 """`batch-assets status`, and the table of companies that the demo ends with."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,8 +14,10 @@ from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.cli.status_sentences import activity, stoppages
 from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.wording import of_unpriced
-from batch_assets.store.readings import Abandoned, AbandonedStanding
-from batch_assets.store.synchronous_requests import Standing, SynchronousRequests
+
+if TYPE_CHECKING:
+    from batch_assets.store.readings import AbandonedStanding
+    from batch_assets.store.synchronous_requests import Standing
 
 _TEXTS = frozenset({"company_id", "name", "status"})
 
@@ -23,6 +28,9 @@ commands = typer.Typer()
 @commands.command()
 def status(as_json: AsJson = False) -> None:
     """Show where each company's requests are and what they cost."""
+    from batch_assets.store.readings import Abandoned
+    from batch_assets.store.synchronous_requests import SynchronousRequests
+
     with open_database() as database:
         companies = database.queries.statistics()
         held_because = database.held_because

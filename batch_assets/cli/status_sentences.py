@@ -1,9 +1,11 @@
 """What is under way and what is stopped for a while, as `batch-assets status` says it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from batch_assets.cli.conventions import moment, plural
 from batch_assets.cli.opening import OpenDatabase
@@ -11,10 +13,10 @@ from batch_assets.domain.breakers import Breaker, BreakerState
 from batch_assets.domain.livedash_timers import Act
 from batch_assets.domain.lookups import LastRun, OpenBatches
 from batch_assets.domain.wording import span
-from batch_assets.stages.controls.query_mode import ModeReport, read_mode
-from batch_assets.store.breakers import ModelCooldown, SchedulerCooldown
-from batch_assets.store.livedash_acts import LiveDashActs
-from batch_assets.store.lookups import Lookups
+
+if TYPE_CHECKING:
+    from batch_assets.stages.controls.query_mode import ModeReport
+    from batch_assets.store.breakers import ModelCooldown, SchedulerCooldown
 
 MOST_ACTS: Final = 10
 ACTS: Final = 10_000
@@ -66,6 +68,8 @@ class Stoppages:
 
 def stoppages(database: OpenDatabase) -> Stoppages:
     """What is stopped at this moment."""
+    from batch_assets.store.livedash_acts import LiveDashActs
+
     cooldown = database.cooldowns.scheduler()
     return Stoppages(
         breakers=[one for one in database.breakers.all() if one.state is not BreakerState.CLOSED],
@@ -117,6 +121,9 @@ class Activity:
 
 def activity(database: OpenDatabase) -> Activity:
     """What is under way at this moment."""
+    from batch_assets.stages.controls.query_mode import read_mode
+    from batch_assets.store.lookups import Lookups
+
     lookups = Lookups(database.engine)
     return Activity(
         batches=lookups.open_batches(),

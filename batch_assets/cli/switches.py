@@ -4,9 +4,11 @@ Whether this database may submit; original or optimized, and how they differ; wh
 others have left is put right.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,15 +25,11 @@ from batch_assets.cli.conventions import (
 from batch_assets.cli.opening import OpenDatabase, open_database, require_account, who
 from batch_assets.cli.screen import Column, console, number
 from batch_assets.domain.errors import ConfigurationError, SubmissionHeldError
-from batch_assets.stages.controls import reset as stage
-from batch_assets.stages.controls.query_mode import (
-    CompareReport,
-    choose_mode,
-    compare_queries,
-    read_mode,
-)
-from batch_assets.store.installation import Installation
-from batch_assets.store.strategy import Compared, CompareLimits
+
+if TYPE_CHECKING:
+    from batch_assets.stages.controls.query_mode import CompareReport
+    from batch_assets.store.installation import Installation
+    from batch_assets.store.strategy import Compared
 
 commands = typer.Typer()
 _COLUMNS: Sequence[Column[Compared]] = (
@@ -115,6 +113,8 @@ def mode(
     as_json: AsJson = False,
 ) -> None:
     """Show or choose how all runs work on the database."""
+    from batch_assets.stages.controls.query_mode import choose_mode, read_mode
+
     with open_database() as database:
         environment = database.settings.toggle().mode
         if wanted is None:
@@ -137,6 +137,9 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare original and optimized on the live data, read-only."""
+    from batch_assets.stages.controls.query_mode import compare_queries
+    from batch_assets.store.strategy import CompareLimits
+
     with open_database() as database:
         limits = CompareLimits(seconds, companies, batches, rows)
         report = compare_queries(database.engine, limits, option)
@@ -197,6 +200,8 @@ def reset_breakers(
     as_json: AsJson = False,
 ) -> None:
     """Let calls and scheduled runs go on now that were stopped after failures."""
+    from batch_assets.stages.controls import reset as stage
+
     if names and every:
         raise ConfigurationError("Give names or say --all, not both.")
     with open_database() as database:
@@ -218,6 +223,8 @@ def reset_breakers(
 @commands.command("reset-stages")
 def reset_stages(dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Set right which stage each session is in, after LiveDash or somebody left one behind."""
+    from batch_assets.stages.controls import reset as stage
+
     with open_database() as database:
         report = stage.correct_stages(database.engine, dry_run=dry_run)
     if as_json:

@@ -1,8 +1,10 @@
 """`batch-assets synchronous`: failed requests are answered at once, at the full price."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -25,10 +27,10 @@ from batch_assets.cli.screen import Column, console, number
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.policy import SynchronousPolicy
-from batch_assets.stages.controls.criteria import Wanted, criteria_of, first_wrong, require_sense
-from batch_assets.stages.synchronous_requests import Offer, Quote, offer_of
-from batch_assets.store.lookups import Lookups
-from batch_assets.store.synchronous_requests import SynchronousRequests
+
+if TYPE_CHECKING:
+    from batch_assets.stages.synchronous_requests import Offer, Quote
+    from batch_assets.store.synchronous_requests import SynchronousRequests
 
 FailedBefore = Annotated[
     str | None, typer.Option(metavar="AGE", help="Failed before: 36h, 7d, or a date (UTC).")
@@ -67,6 +69,10 @@ def synchronous(
     as_json: AsJson = False,
 ) -> None:
     """Ask for failed requests to be sent synchronously, at twice the price."""
+    from batch_assets.stages.controls.criteria import Wanted, criteria_of, require_sense
+    from batch_assets.store.lookups import Lookups
+    from batch_assets.store.synchronous_requests import SynchronousRequests
+
     wanted = Wanted(
         request_ids=request_ids or (),
         company=company,
@@ -107,6 +113,8 @@ def synchronous(
 
 
 def _offer(database: OpenDatabase, store: SynchronousRequests, criteria: Criteria) -> Offer:
+    from batch_assets.stages.synchronous_requests import offer_of
+
     choices = store.choose(criteria, MOST_AT_A_TIME + 1)
     if len(choices) > MOST_AT_A_TIME:
         raise ConfigurationError(
@@ -118,6 +126,8 @@ def _offer(database: OpenDatabase, store: SynchronousRequests, criteria: Criteri
 
 def _require_known(store: SynchronousRequests, criteria: Criteria) -> None:
     """Refuse ids that cannot be sent, before anything is asked for."""
+    from batch_assets.stages.controls.criteria import first_wrong
+
     wrong = store.not_to_send(criteria.request_ids or [])
     if not wrong:
         return

@@ -6,12 +6,13 @@ from typing import Any
 import typer
 
 from batch_assets.cli.conventions import Yes
+from batch_assets.cli.env_file import CommandWithoutSettings
 
 app = typer.Typer()
 group = typer.Typer(no_args_is_help=True, help="Stop or empty the local stack.")
 
 
-@app.command()
+@app.command(cls=CommandWithoutSettings)
 def demo() -> None:
     """See it work: sample conversations through the job, on the local stack."""
     _work("demo").run_demo()
