@@ -291,7 +291,9 @@ def test_a_run_says_what_was_done_and_what_failed(
     assert told.evaluated()["open_rows_conserved"]
     has_judged = len(told.evaluated()) > 5
     assert has_judged is (broken != "evaluate_checks"), "the alerts are judged, too"
-    assert ("delivered_alerts" in told.metadata("evaluate_checks")) is has_judged, "and that is shown"
+    assert ("delivered_alerts" in told.metadata("evaluate_checks")) is has_judged, (
+        "and that is shown"
+    )
 
 
 def test_a_run_that_is_executed_again_from_its_failure_counts_what_it_does_itself(
