@@ -1,8 +1,10 @@
 -- Tables, columns and states under the words of docs/glossary.md.
+SET LOCAL statement_timeout = 0;
 
--- `batch` is written anew once, with its indexes, which takes seconds for a million batches: an UPDATE
--- would leave it twice as large, and take longer. What `live:` begins in LiveDash's column of the
--- server's ids stays: by that a batch is known once our tables are lost.
+-- `batch` is written anew once, with its indexes: a minute or less for a million batches. An UPDATE would
+-- leave it twice as large, and take longer. Only our own runs wait meanwhile, so it may take its time.
+-- What begins with `live:` in LiveDash's columns of the server's ids stays: by that a batch is known once
+-- our tables are lost.
 ALTER TABLE batch_assets.batch RENAME COLUMN live_cost_eur TO synchronous_cost_eur;
 ALTER TABLE batch_assets.batch RENAME COLUMN settled_at TO finalized_at;
 ALTER TABLE batch_assets.batch RENAME COLUMN suspect_of TO root_batch_id;

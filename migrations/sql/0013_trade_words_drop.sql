@@ -1,3 +1,5 @@
+-- As on the way up: `batch` is written anew, which may take its time.
+SET LOCAL statement_timeout = 0;
 ALTER TABLE batch_assets.run_metric
     DROP COLUMN settled_batches,
     DROP COLUMN live_cost_eur,
