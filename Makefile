@@ -35,8 +35,10 @@ demo: setup ## See it work: sample conversations through the job
 dev: setup ## Open Dagster's UI, schedule on, until Ctrl-C (PORT=3000)
 	@exec $(RUN) batch_assets.cli dev --port "$(PORT)"
 
+# Keeps what pytest makes of the tests' assertions, whatever the environment says: half of what it
+# takes each of its processes to collect them.
 test: setup-dev ## Run the tests (ARGS="-k name" for some of them)
-	@$(RUN) pytest -n 3 --dist loadgroup $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(RUN) pytest -n 3 --dist loadgroup $(ARGS)
 
 test-ui: setup-dev ## Run the tests of the UI, in Chromium (ARGS="-k name")
 	@$(RUN) pytest browser $(ARGS)

@@ -16,6 +16,9 @@ from batch_assets.stages.concurrency import run_per_key
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.stages.support import API_KEY, Lab
 
+PATIENCE_SECONDS = 50
+"""Less than a stage may take."""
+MOMENT_SECONDS = 0.05
 ITEMS = [(company, number) for number in range(3) for company in "abcdef"]
 
 
@@ -91,28 +94,36 @@ def test_nothing_to_do_is_done() -> None:
 
 
 class CountingApi(BatchApi):
-    """The real client; counts how many of its calls run at one time."""
+    """The real client; counts how many of its calls run at one time.
 
-    def __init__(self, lab: Lab) -> None:
+    Each waits, however long it takes, until as many are there as are expected, and then a moment
+    for one too many.
+    """
+
+    def __init__(self, lab: Lab, expected: int) -> None:
         super().__init__(API_KEY, lab.server.base_url)
         self.uploads = Inside()
         self.downloads = Inside()
+        self._all_upload = threading.Barrier(expected, timeout=PATIENCE_SECONDS)
+        self._all_download = threading.Barrier(expected, timeout=PATIENCE_SECONDS)
 
     def upload(self, path: Path, name: str) -> str:
         with self.uploads:
-            time.sleep(0.05)
+            self._all_upload.wait()
+            time.sleep(MOMENT_SECONDS)
             return super().upload(path, name)
 
     def download(self, file_id: str):  # type: ignore[no-untyped-def]  # as the real one is typed
         with self.downloads:
-            time.sleep(0.05)
+            self._all_download.wait()
+            time.sleep(MOMENT_SECONDS)
             yield from super().download(file_id)
 
 
 @pytest.mark.parametrize(("at_a_time", "most"), [(1, 1), (3, 3), (50, 6)])
 def test_calls_for_companies_run_side_by_side(lab: Lab, at_a_time: int, most: int) -> None:
     ids = [row for _ in range(6) for row in lab.company(2)[1]]
-    with CountingApi(lab) as api:
+    with CountingApi(lab, most) as api:
         wide = lab.under(concurrent_companies=at_a_time).using(api)
         assert wide.submit().batches == 6
         wide.poll_to_the_end()
