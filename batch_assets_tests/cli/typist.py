@@ -5,6 +5,7 @@ which has imported everything by then: Dagster and the SDK take longer to import
 run.
 """
 
+import gc
 import json
 import os
 import pkgutil
@@ -23,6 +24,9 @@ CODE = "\x1d"
 
 def main() -> None:
     _import_all()
+    # What is there by now stays: a collection in each command would copy all of its pages.
+    gc.collect()
+    gc.freeze()
     _write(READY)
     while line := sys.stdin.readline():
         command = json.loads(line)
