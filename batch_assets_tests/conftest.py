@@ -1,9 +1,10 @@
 """What every test may ask for: databases of its own, and an environment that configures nothing."""
 
+import gc
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -56,6 +57,16 @@ def pytest_configure_node(node: XdistWorker) -> None:
 def pytest_configure() -> None:
     """Let what tests start heed an interrupt, also where a shell has this run ignore them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while tests are collected: there is none, and much to look through."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
