@@ -41,7 +41,13 @@ def _import_all() -> None:
     for module in pkgutil.iter_modules(cli.__path__):
         if module.name != "__main__":
             import_module(f"batch_assets.cli.{module.name}")
-    import_module("batch_assets.openai_batch.connections")  # and with it the SDK
+    # What commands import once they run: Dagster with all a run needs, the SDK, the prices.
+    for name in (
+        "batch_assets.definitions",
+        "batch_assets.openai_batch.connections",
+        "genai_prices",
+    ):
+        import_module(name)
 
 
 def _write(text: str) -> None:
