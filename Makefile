@@ -11,6 +11,8 @@ COMPANIES ?= 25
 REQUESTS ?= 20
 MESSAGES ?= 12
 HISTORY ?= 10000
+LATENCY ?= 0
+AT_A_TIME ?=
 
 N ?= 200
 SEED ?= 1
@@ -48,7 +50,8 @@ screenshots: setup-dev ## Make the pictures of docs/operations.md anew
 
 bench: setup ## Compare original and optimized (COMPANIES= REQUESTS= MESSAGES= HISTORY=)
 	@$(RUN) benchmarks.comparison --companies $(COMPANIES) --requests $(REQUESTS) \
-		--messages $(MESSAGES) --history $(HISTORY) $(ARGS)
+		--messages $(MESSAGES) --history $(HISTORY) --latency $(LATENCY) \
+		$(if $(AT_A_TIME),--at-a-time $(AT_A_TIME)) $(ARGS)
 
 drill: setup ## Kill runs at every point and count what is lost (N=200 SEED=1 KINDS=)
 	@$(RUN) drills --schedules $(N) --seed $(SEED) --workers $(WORKERS) \

@@ -16,7 +16,9 @@ ARGUMENTS = ["--companies", "30", "--requests", "40", "--messages", "3", "--hist
 
 FIELDS = [
     *("stage", "implementation", "companies", "requests", "messages", "history"),
-    *("statements", "rows", "calls", "wall_s", "cpu_s", "peak_mb"),
+    *("delay", "at_a_time"),
+    *("statements", "rows", "calls", "refused", "wall_s", "cpu_s", "server_cpu_s", "peak_mb"),
+    "postgres_cpu_s",
 ]
 STAGES = {"create", "check", "ingest", "idle", "total", "job_busy", "job_idle"}
 EVERYTHING = {(stage, one) for stage in STAGES for one in ("original", "optimized")} | {

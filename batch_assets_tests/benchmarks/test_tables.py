@@ -26,8 +26,8 @@ def measurement(
         stage=stage,
         implementation=implementation,
         size=size,
-        counted=Counted(statements=statements, rows=2_000, bytes=8_192_000),
-        usage=Usage(calls=0, wall_s=wall, cpu_s=0.5, peak_mb=91.3),
+        counted=Counted(statements=statements, rows=2_000, bytes=8_192_000, postgres_cpu_s=0.4),
+        usage=Usage(calls=0, refused=0, wall_s=wall, cpu_s=0.5, server_cpu_s=0.1, peak_mb=91.3),
     )
 
 
@@ -43,9 +43,9 @@ def test_each_pair_is_compared() -> None:
         ]
     )
     assert lines(table) == [
-        "create original 1,500 2,000 0 3.00 0.50 91 8.2",
-        "create optimized 20 2,000 0 1.50 0.50 91 8.2",
-        "create original / optimized 75.0 x 1.0 x 2.0 x 1.0 x 1.0 x 1.0 x",
+        "create original 1,500 2,000 0 3.00 0.50 0.40 0.10 0.33 91 8.2",
+        "create optimized 20 2,000 0 1.50 0.50 0.40 0.10 0.67 91 8.2",
+        "create original / optimized 75.0 x 1.0 x 2.0 x 1.0 x 1.0 x 1.0 x 0.5 x 1.0 x 1.0 x",
     ]
 
 
@@ -59,8 +59,8 @@ def test_the_floor_is_compared_with_what_does_the_same() -> None:
         ]
     )
     assert lines(table)[-2:] == [
-        "create times the floor 3.0 x 1.0 x",
-        "total times the floor 2.0 x 0.5 x",
+        "create times the floor 3.0 x 1.0 x 1.0 x",
+        "total times the floor 2.0 x 0.5 x 0.5 x",
     ]
 
 
@@ -91,12 +91,17 @@ def test_the_results_are_replaced(tmp_path: Path) -> None:
             "requests": 40,
             "messages": 12,
             "history": 1_000,
+            "delay": 0.0,
+            "at_a_time": None,
             "statements": 10,
             "rows": 2_000,
             "calls": 0,
+            "refused": 0,
             "wall_s": 1.0,
             "cpu_s": 0.5,
+            "server_cpu_s": 0.1,
             "peak_mb": 91.3,
+            "postgres_cpu_s": 0.4,
         }
     ]
 

@@ -28,7 +28,7 @@ from batch_assets.stages import metrics as metrics_stage
 from batch_assets.stages.run_state import STAGES
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.factories import make_company, make_requests
-from benchmarks.comparison.waiting import let_batches_end
+from batch_assets_tests.waiting import let_batches_end
 
 READ, SENT = 12, 10
 """Requests whose answers wait to be read, and requests that are due."""

@@ -1,50 +1,58 @@
-"""The local Batch API server in a process of its own, so that its work is not the pipeline's."""
+"""The prepared API in a process of its own, so that its work is not the pipeline's."""
 
-import json
-import sys
-import time
+import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
-from pathlib import Path
+from typing import Any
 
-from batch_assets.domain.errors import LocalStackError
-from batch_assets_local.batch_server.running import serve
+import httpx2
+
 from benchmarks.comparison.own_process import context, end_with_parent
-from benchmarks.comparison.phrases import answer
-from benchmarks.comparison.waiting import HOLDING
+from benchmarks.comparison.prepared_api import PreparedApi, Served
+from benchmarks.comparison.sizes import Size
 
 _HOST = "127.0.0.1"
-_START_SECONDS = 30.0
+_MOST_SECONDS = 600.0
 
 
 @contextmanager
-def api_server(state_dir: Path) -> Iterator[str]:
+def api_server(size: Size) -> Iterator[str]:
     """The base URL of a server that is empty, and runs batches when `let_batches_end` says so."""
-    state_dir.mkdir(mode=0o700)
-    (state_dir / "config.json").write_text(json.dumps(HOLDING), encoding="utf-8")
-    port_file = state_dir / "port"
-    process = context().Process(target=_serve, args=(state_dir, port_file), name="batch-server")
-    process.start()
-    try:
-        yield f"http://{_HOST}:{_port(port_file, process)}/v1"
-    finally:
-        process.terminate()
-        process.join()
-        process.close()
+    with socket.create_server((_HOST, 0), backlog=512) as listening:
+        # An answer is sent in two pieces: else the second waits until the first is acknowledged.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        process = context().Process(target=_serve, args=(listening, size), name="prepared-api")
+        process.start()
+        try:
+            yield f"http://{_HOST}:{listening.getsockname()[1]}/v1"
+        finally:
+            process.terminate()
+            process.join()
+            process.close()
 
 
-def _port(port_file: Path, process: BaseProcess) -> int:
-    give_up_at = time.monotonic() + _START_SECONDS
-    while not port_file.exists():
-        if not process.is_alive() or time.monotonic() > give_up_at:
-            raise LocalStackError("The local Batch API server does not start.")
-        time.sleep(0.01)
-    return int(port_file.read_text(encoding="ascii"))
+def let_batches_end(base_url: str) -> None:
+    """Have the server run every batch that it has, and return when they have ended."""
+    _ask(base_url, "end")
 
 
-def _serve(state_dir: Path, port_file: Path) -> None:
+def served(base_url: str) -> Served:
+    """What has been asked of it up to now."""
+    return Served(**_ask(base_url, "served"))
+
+
+def _ask(base_url: str, what: str) -> dict[str, Any]:
+    url = f"{base_url.removesuffix('/v1')}/_bench/{what}"
+    answer = httpx2.get(url, trust_env=False, timeout=_MOST_SECONDS).raise_for_status()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _serve(listening: socket.socket, size: Size) -> None:
+    import uvicorn  # noqa: PLC0415 (what is measured is forked from the same imports, without it)
+
     end_with_parent()
-    # A thread looks through new input files: it must not keep the one that answers calls waiting.
-    sys.setswitchinterval(0.0005)
-    serve(state_dir, host=_HOST, port=0, port_file=port_file, answerer=answer)
+    app = PreparedApi(size.delay, size.at_a_time)
+    config = uvicorn.Config(app, access_log=False, log_level="error", lifespan="off")
+    asyncio.run(uvicorn.Server(config).serve([listening]))

@@ -88,7 +88,14 @@ def _sizes(options: argparse.Namespace) -> list[Size]:
     if len(options.companies) != len(options.requests):
         raise BatchAssetsError("COMPANIES and REQUESTS must list as many numbers as each other.")
     return [
-        Size(companies, requests, options.messages, options.history)
+        Size(
+            companies,
+            requests,
+            options.messages,
+            options.history,
+            options.latency,
+            options.at_a_time,
+        )
         for companies, requests in zip(options.companies, options.requests, strict=True)
     ]
 
@@ -101,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--messages", type=int, required=True, help="of each waiting request")
     parser.add_argument("--history", type=int, required=True, help="finished requests in all")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds a call to the API")
+    parser.add_argument("--at-a-time", type=int, help="calls that the API takes at one time")
     parser.add_argument(
         "--implementations",
         nargs="+",

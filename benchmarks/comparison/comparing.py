@@ -86,7 +86,7 @@ class Comparison:
         directory = self._new_directory()
         with (
             self._databases.clone(self._size) as clone,
-            api_server(directory / "batch-server") as base_url,
+            api_server(self._size) as base_url,
         ):
             environ = environment(clone, base_url, directory / "spool", implementation)
             yield _World(self._databases, clone, implementation, environ)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psutil
 from sqlalchemy import Engine, NullPool, create_engine, make_url
 
 from batch_assets.domain.errors import BatchAssetsError
@@ -32,6 +33,8 @@ class Counted:
     """Returned, written or copied."""
     bytes: int
     """Of buffers touched, in memory or read: a page that is touched twice counts twice."""
+    postgres_cpu_s: float = 0.0
+    """Processor time of all of PostgreSQL's processes, whoever they worked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +105,31 @@ class Databases:
         counted: list[Counted] = []
         before = self._count()[1]
         self._do("forget")
+        used = self._postgres_cpu_s()
         yield counted
+        used = self._postgres_cpu_s() - used
         asked, forgotten = self._count()
         if forgotten != before:
             raise BatchAssetsError(
                 "PostgreSQL has forgotten statements while it counted: raise "
                 "pg_stat_statements.max."
             )
-        counted.append(asked)
+        counted.append(replace(asked, postgres_cpu_s=round(used, 2)))
 
     def _count(self) -> tuple[Counted, int]:
         with _engine(self._named(self._url.database)) as engine, engine.connect() as connection:
             row = connection.execute(_SQL["counted"]).one()
         return Counted(row.statements, row.rows, row.bytes), row.forgotten
+
+    def _postgres_cpu_s(self) -> float:
+        with _engine(self._named(self._url.database)) as engine, engine.connect() as connection:
+            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            postmaster = psutil.Process(pid).parent()
+            if postmaster is None:
+                raise BatchAssetsError("PostgreSQL's first process is gone.")
+            of_ended = postmaster.cpu_times()
+            ended = of_ended.children_user + of_ended.children_system
+            return ended + sum(map(_cpu_s, [postmaster, *postmaster.children()]))
 
     def _do(self, *names: str) -> None:
         with _engine(self._named(self._url.database)) as engine, engine.connect() as connection:
@@ -137,3 +152,11 @@ def _engine(url: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        used = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(used.user + used.system)

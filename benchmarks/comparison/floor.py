@@ -4,6 +4,7 @@ Nothing that a run needs to be safe is done, so no run can be as quick. Of one m
 """
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
@@ -13,7 +14,7 @@ from typing import Any, Final
 import psycopg
 
 from batch_assets.store.sql import load
-from benchmarks.comparison.phrases import answer
+from benchmarks.comparison.phrases import analysis
 from benchmarks.comparison.sizes import MODEL
 from benchmarks.comparison.usage import Meter, Usage
 
@@ -85,7 +86,8 @@ def _answer_all(inputs: Path, outputs: Path) -> None:
     with inputs.open(encoding="utf-8") as lines, outputs.open("w", encoding="utf-8") as stream:
         for line in lines:
             request = json.loads(line)
-            content = answer(request["body"]["messages"])
+            said = zlib.crc32(request["custom_id"].encode())
+            content = json.dumps(analysis(1 + said % 52, said // 52 % 8))
             body = {
                 "id": f"chatcmpl-{request['custom_id']}",
                 "object": "chat.completion",

@@ -10,9 +10,9 @@ import batch_assets.openai_batch.connections  # noqa: F401 (loads the SDK, which
 from batch_assets.cli import run as command
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.settings import setting_names
+from benchmarks.comparison.api_server import let_batches_end
 from benchmarks.comparison.opening import Environment
 from benchmarks.comparison.usage import Meter, Usage
-from benchmarks.comparison.waiting import let_batches_end
 
 _OVERRIDES: Final[dict[str, Any]] = {
     "storage": {
@@ -37,7 +37,7 @@ def run_job(home: Path, environ: Environment) -> Usage:
     for name in setting_names():
         os.environ.pop(name, None)
     os.environ.update(environ)
-    meter = Meter()
+    meter = Meter(environ["OPENAI_BASE_URL"])
     with dg.instance_for_test(overrides=_OVERRIDES, temp_dir=str(home)) as instance:
         let_batches_end(environ["OPENAI_BASE_URL"])
         with meter.running():

@@ -22,6 +22,12 @@ class Measurement:
     counted: Counted
     usage: Usage
 
+    @property
+    def at_once(self) -> float:
+        """How many processors were busy on average: 1 means that nothing ran at the same time."""
+        used = self.usage.cpu_s + self.usage.server_cpu_s + self.counted.postgres_cpu_s
+        return used / self.usage.wall_s if self.usage.wall_s else 0.0
+
     def as_json(self) -> dict[str, object]:
         """An object of `results.json`; `requests` are those of each company."""
         return {
@@ -31,6 +37,7 @@ class Measurement:
             "statements": self.counted.statements,
             "rows": self.counted.rows,
             **asdict(self.usage),
+            "postgres_cpu_s": self.counted.postgres_cpu_s,
         }
 
 

@@ -1,4 +1,4 @@
-"""How large a benchmark is, and the settings that let one run move all of it."""
+"""How large a benchmark is, how far away its API, and what lets one run move all of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +17,10 @@ class Size:
     """Messages of each waiting request's session."""
     history: int
     """Finished requests, of all companies together."""
+    delay: float = 0.0
+    """Seconds that the API takes before each answer."""
+    at_a_time: int | None = None
+    """Calls that the API takes at one time; it refuses what comes on top of them."""
 
     @property
     def waiting(self) -> int:
@@ -24,9 +28,11 @@ class Size:
         return self.companies * self.requests
 
     def __str__(self) -> str:
+        far = f", {self.delay:g} s a call" if self.delay else ""
+        narrow = "" if self.at_a_time is None else f", {self.at_a_time} calls at a time"
         return (
             f"{self.companies:,} companies x {self.requests:,} requests x {self.messages} "
-            f"messages, {self.history:,} finished requests"
+            f"messages, {self.history:,} finished requests{far}{narrow}"
         )
 
     def settings(self) -> Mapping[str, str]:

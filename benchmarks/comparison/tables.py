@@ -14,6 +14,9 @@ HEADINGS = (
     "calls",
     "wall s",
     "CPU s",
+    "PG CPU s",
+    "API CPU s",
+    "at once",
     "peak MB",
     "buffers MB",
 )
@@ -47,6 +50,9 @@ def figures(measurement: Measurement) -> tuple[float, ...]:
         measurement.usage.calls,
         measurement.usage.wall_s,
         measurement.usage.cpu_s,
+        measurement.counted.postgres_cpu_s,
+        measurement.usage.server_cpu_s,
+        measurement.at_once,
         measurement.usage.peak_mb,
         measurement.counted.bytes / 1e6,
     )
@@ -65,13 +71,18 @@ def _lines(measured: Sequence[Measurement]) -> Iterator[Sequence[str]]:
 
 
 def _line(measurement: Measurement) -> Sequence[str]:
-    statements, rows, calls, wall, cpu, peak, buffers = figures(measurement)
+    statements, rows, calls, wall, cpu, postgres, server, at_once, peak, buffers = figures(
+        measurement
+    )
     return (
         measurement.stage,
         measurement.implementation,
         *(f"{count:,}" for count in (statements, rows, calls)),
         f"{wall:,.2f}",
         f"{cpu:,.2f}",
+        f"{postgres:,.2f}",
+        f"{server:,.2f}",
+        f"{at_once:.2f}",
         f"{peak:,.0f}",
         f"{buffers:,.1f}",
     )
@@ -95,4 +106,7 @@ def _floor_lines(of: dict[tuple[str, str], Measurement]) -> Iterator[Sequence[st
             continue
         wall = _ratio(optimized.usage.wall_s, sum(one.usage.wall_s for one in below))
         cpu = _ratio(optimized.usage.cpu_s, sum(one.usage.cpu_s for one in below))
-        yield (stage, _TIMES_FLOOR, "", "", "", wall, cpu, "", "")
+        postgres = _ratio(
+            optimized.counted.postgres_cpu_s, sum(one.counted.postgres_cpu_s for one in below)
+        )
+        yield (stage, _TIMES_FLOOR, "", "", "", wall, cpu, postgres, "", "", "", "")
