@@ -102,7 +102,8 @@ class Policy:
     rows_per_run: int
     op_seconds: float
     bisection_submissions: int
-    concurrent_companies: int
+    concurrent_companies: int | None
+    """Companies with calls in flight at one time; `None`: as many as the server takes calls."""
     breaker_failures: int
     breaker_seconds: float
     synchronous: SynchronousPolicy

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit, most_in_flight
 from batch_assets.openai_batch.limits import NO_END
 from batch_assets.openai_batch.listings import NO_TIME
 from batch_assets.openai_batch.operations import CallGuard, Timeouts
@@ -43,14 +44,14 @@ class ApiAccount:
         profile: Profile | None,
         timeouts: Timeouts,
         reading_retries: int,
-        max_connections: int,
         guard: CallGuard,
     ) -> None:
         _check_key(api_key)
         self.profile = profile_of(base_url) if profile is None else profile
         _check_url(base_url, self.profile)
         self.timeouts = timeouts
-        self.max_connections = max_connections
+        self.in_flight = ConcurrencyLimit(most_in_flight())
+        """How many calls its server takes at one time, as far as that was met."""
         self._api_key = api_key
         self._base_url = base_url
         self._reading_retries = reading_retries
@@ -127,7 +128,7 @@ class ApiAccount:
                     self.timeouts,
                     profile=self.profile,
                     reading_retries=self._reading_retries,
-                    max_connections=self.max_connections,
+                    limit=self.in_flight,
                     guard=self._guard,
                     stage_ends_at=lambda: self._stage_ends_at,
                 )

@@ -45,7 +45,6 @@ class BatchApi(ApiAccount):
         profile: Profile | None = None,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
         reading_retries: int = 2,
-        max_connections: int = 10,
         window_seconds: float = 0.0,
         guard: CallGuard = _UNGUARDED,
     ) -> None:
@@ -55,7 +54,6 @@ class BatchApi(ApiAccount):
             profile=profile,
             timeouts=timeouts,
             reading_retries=reading_retries,
-            max_connections=max_connections,
             guard=guard,
         )
         self._parameters = BatchParameters(self.profile, window_seconds)

@@ -4,6 +4,8 @@ Importing this module costs most of a second (`import openai`): only `client` do
 for the first time.
 """
 
+import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Protocol, TypeVar
@@ -13,12 +15,20 @@ import openai
 
 from batch_assets.domain.errors import ApiError
 from batch_assets.openai_batch.batch_parameters import OPTIONAL, refused_parameters
+from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.openai_batch.limits import Bounds, bounded, bounds_of, each_within
 from batch_assets.openai_batch.listings import ServerClock
 from batch_assets.openai_batch.operations import CallGuard, Operation, Timeouts
 from batch_assets.openai_batch.profiles import Profile, sdk_client
 from batch_assets.openai_batch.results import read_json, whole_lines
-from batch_assets.openai_batch.sdk_errors import API_ERRORS, classify, date_of, time_is_up
+from batch_assets.openai_batch.sdk_errors import (
+    API_ERRORS,
+    classify,
+    date_of,
+    is_rate_limit,
+    retry_after_seconds,
+    time_is_up,
+)
 from batch_assets.openai_batch.transport import (
     ACCEPTED_ENCODING,
     BoundedTransport,
@@ -29,6 +39,11 @@ from batch_assets.openai_batch.transport import (
 )
 
 _Result = TypeVar("_Result")
+
+_BESIDE_THE_LIMIT = 4
+"""Connections for calls that are made one at a time, and do not wait for a slot."""
+_PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before a call is made again that was refused for those beside it, at most."""
 
 
 class RawAnswer(Protocol):
@@ -54,7 +69,7 @@ class Connections:
         *,
         profile: Profile,
         reading_retries: int,
-        max_connections: int,
+        limit: ConcurrencyLimit,
         guard: CallGuard,
         stage_ends_at: Callable[[], float],
     ) -> None:
@@ -68,12 +83,13 @@ class Connections:
         verify = trusted(base_url)
 
         def client(*, seconds: float, retries: int, follow_redirects: bool) -> openai.OpenAI:
+            connections = limit.most + _BESIDE_THE_LIMIT
             limits = httpx2.Limits(
-                max_connections=max_connections, max_keepalive_connections=max_connections
+                max_connections=connections, max_keepalive_connections=connections
             )
             pool = httpx2.Client(
                 timeout=httpx2.Timeout(seconds, connect=timeouts.connect, pool=timeouts.connect),
-                transport=BoundedTransport(verify=verify, limits=limits, proxy=proxy),
+                transport=BoundedTransport(verify=verify, limits=limits, proxy=proxy, limit=limit),
                 headers={"accept-encoding": ACCEPTED_ENCODING},
                 follow_redirects=follow_redirects,
                 trust_env=False,
@@ -84,6 +100,7 @@ class Connections:
         # A redirect can turn a POST into a GET, or send it a second time.
         self.creating = client(seconds=timeouts.create, retries=0, follow_redirects=False)
         self._guard = guard
+        self._limit = limit
         self.clock = ServerClock()
         self._timeouts = timeouts
         self._stage_ends_at = stage_ends_at
@@ -92,6 +109,7 @@ class Connections:
 
     def upload(self, stream: BinaryIO, name: str) -> RawAnswer:
         """Send an input file, by one POST, to where the server takes them."""
+        stream.seek(0)
         form = {"purpose": self._profile.purpose}
         if self._profile.names_file_apart:
             form["file_name"] = name
@@ -129,7 +147,7 @@ class Connections:
         with self._guard.attempt(operation):
             try:
                 with bounded(bounds):
-                    answer = request()
+                    answer = self._answered(request, bounds)
                 self.clock.note(date_of(answer.headers))
                 text = answer.text
                 return read(read_json(text) if text else None)
@@ -137,6 +155,23 @@ class Connections:
                 failure = self._failure(error, operation, bounds)
             # Raised out here, the error has no cause or context: those may quote a text or the key.
             raise failure
+
+    def _answered(self, request: Callable[[], RawAnswer], bounds: Bounds) -> RawAnswer:
+        """The answer; what was refused for the calls beside it is asked for again, a few times.
+
+        Nothing was made by then: the server says so. Alone, a refusal is what it says.
+        """
+        for pause in _PAUSES:
+            try:
+                return request()
+            except openai.RateLimitError as error:
+                asked = retry_after_seconds(error.response.headers) or 0.0
+                seconds = max(asked, random.uniform(pause / 2, pause))  # noqa: S311 (no secret)
+                is_of_the_rate = is_rate_limit(error) and self._limit.is_shared
+                if not is_of_the_rate or seconds > bounds.seconds_left:
+                    raise
+            time.sleep(seconds)
+        return request()
 
     def lines(self, file_id: str) -> Iterator[bytes]:
         """Iterate over the lines of a file as they arrive.

@@ -99,6 +99,12 @@ def classify(
     return ApiError(operation, _no_answer(error, operation, is_stage_over, proxy_variable))
 
 
+def is_rate_limit(error: openai.RateLimitError) -> bool:
+    """Whether a 429 says that there were too many calls, and nothing of the account or a quota."""
+    details = error_codes.details(error.body) or error_codes.ErrorDetails()
+    return error_codes.kind_of(error.status_code, details) is FailureKind.CAPACITY
+
+
 def time_is_up(operation: Operation) -> ApiError:
     """Make the failure of a call that is not made, since its stage has no time for it."""
     reason = "the time of this stage is up"

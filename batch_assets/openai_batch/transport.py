@@ -8,6 +8,7 @@ libraries would quote a value, which may be a secret.
 import os
 import re
 import ssl
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
@@ -19,6 +20,7 @@ import httpx2
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.hosts import is_loopback
+from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.openai_batch.limits import Bounds, current
 from batch_assets.openai_batch.sdk_errors import retry_after_seconds
 
@@ -27,6 +29,9 @@ ACCEPTED_ENCODING = "gzip"
 
 _MOST_ERROR_BYTES = 1_000_000
 """Of an answer that says what went wrong, also where a file was asked for."""
+
+_TOO_MUCH = frozenset({429, 503})
+"""The server has no room for this call beside the others."""
 
 _UNPACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _PIECE = 64 * 1024
@@ -41,8 +46,15 @@ class BoundedTransport(httpx2.HTTPTransport):
     """Ends a call that takes too long or brings too much, in the middle of whatever it does."""
 
     def __init__(
-        self, *, verify: ssl.SSLContext | bool, limits: httpx2.Limits, proxy: httpx2.Proxy | None
+        self,
+        *,
+        verify: ssl.SSLContext | bool,
+        limits: httpx2.Limits,
+        proxy: httpx2.Proxy | None,
+        limit: ConcurrencyLimit,
     ) -> None:
+        """`limit` is told of each answer whether there was room for the call."""
+        self._limit = limit
         super().__init__(verify=verify, limits=limits, proxy=proxy, trust_env=False)
         # The library takes a backend for its pools, but not for its transports. Only here can it be
         # seen how long an answer's headers take: each wait for a byte of them is another time-out.
@@ -51,7 +63,12 @@ class BoundedTransport(httpx2.HTTPTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; the answer's body comes unpacked, within the bounds of the call."""
+        sent_at = time.monotonic()
         response = super().handle_request(request)
+        if response.status_code in _TOO_MUCH:
+            self._limit.note_refused(sent_at)
+        elif response.status_code < 500:
+            self._limit.note_taken(response.headers)
         bounds = current()
         if bounds is None:
             return response

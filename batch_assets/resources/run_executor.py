@@ -59,6 +59,7 @@ def first_process_of(run: dg.DagsterRun) -> RunProcess | None:
         has_ended=False,
     )
 
+
 _AFTER_AN_OP: Final = "step_dependency_config"
 """What Dagster's executors call the configuration of what an op needs of those before it."""
 _ITS_OUTPUT: Final = {"require_upstream_step_success": False}

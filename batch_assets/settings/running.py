@@ -153,13 +153,15 @@ class Running(Family):
         "ENABLE_PARALLEL_PROCESSING",
         True,
         SWITCH,
-        "Whether several companies' files are sent at one time.",
+        "Whether several calls are in flight at one time.",
     )
-    max_concurrent_companies: int = setting(
+    max_concurrent_companies: int | None = setting(
         "MAX_CONCURRENT_COMPANIES",
-        5,
-        whole(1, 50),
-        "How many companies' files are sent at one time at most.",
+        None,
+        whole(1, 100),
+        "How many companies have calls in flight at one time, their batches one after the other. "
+        "Without it, as many calls are in flight as the server takes, up to 100 "
+        "([servers.md](servers.md#how-many-calls-at-one-time)).",
     )
     op_seconds: float = setting(
         "BATCH_OP_SECONDS",

@@ -1,7 +1,7 @@
 """Claimed batches on their way to the server: write all, upload all, record, create all, record.
 
-Companies are served in parallel, a bounded number at a time; what fails for one of them is no
-other's failure.
+As many calls are in flight as the server takes, or those of a set number of companies; what fails
+for one of them is no other's failure.
 """
 
 import random
@@ -134,11 +134,14 @@ class BatchSubmitter:
         return sum(sent, Counter())
 
     def _each(self, batches: Sequence[ClaimedBatch], call: Callable[[ClaimedBatch], None]) -> None:
+        companies = self._pipeline.policy.concurrent_companies
+        limit = self._pipeline.api.in_flight
         run_per_key(
             batches,
-            lambda batch: batch.company_id,
+            lambda batch: batch.company_id if companies else batch.id,
             call,
-            at_a_time=self._pipeline.policy.concurrent_companies,
+            at_a_time=companies or limit.most,
+            limit=limit,
         )
 
     def _upload(self, batch: ClaimedBatch) -> None:

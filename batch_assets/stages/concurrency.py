@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from batch_assets.domain.records import Lease
+from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.store.protocol import Queries
 
 _Item = TypeVar("_Item")
@@ -19,10 +20,12 @@ def run_per_key(
     work: Callable[[_Item], None],
     *,
     at_a_time: int,
+    limit: ConcurrencyLimit,
 ) -> None:
     """Do `work` on every item: at most `at_a_time` keys at once, the items of one key in turn.
 
-    After an interruption items that were begun are finished and no other is begun.
+    Each waits for a slot of `limit`, in which it makes its calls one after the other. After an
+    interruption items that were begun are finished and no other is begun.
 
     Raises:
         Exception: Whatever `work` raised first. It ends the work for its key alone, and is raised
@@ -34,7 +37,7 @@ def run_per_key(
     interrupted = threading.Event()
     pool = ThreadPoolExecutor(max_workers=at_a_time)
     try:
-        answers = pool.map(lambda queue: _in_turn(queue, work, interrupted), queues.values())
+        answers = pool.map(lambda queue: _in_turn(queue, work, limit, interrupted), queues.values())
         errors = list(filter(None, answers))
     except BaseException:
         interrupted.set()
@@ -46,14 +49,18 @@ def run_per_key(
 
 
 def _in_turn(
-    items: Iterable[_Item], work: Callable[[_Item], None], interrupted: threading.Event
+    items: Iterable[_Item],
+    work: Callable[[_Item], None],
+    limit: ConcurrencyLimit,
+    interrupted: threading.Event,
 ) -> Exception | None:
     """Do `work` on one item after the other; the error that ended it, if any did."""
     try:
         for item in items:
-            if interrupted.is_set():
-                break
-            work(item)
+            with limit.slot(interrupted.is_set):
+                if interrupted.is_set():
+                    break
+                work(item)
     except Exception as error:
         return error
     except BaseException:

@@ -1,6 +1,7 @@
 """Result files from the server to disk, some ahead of whoever reads them."""
 
 import os
+import threading
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -16,6 +17,8 @@ from batch_assets.openai_batch.spool import Spool
 
 _AHEAD = 2
 """Batches that are fetched or lie ready, for each that is fetched at a time."""
+_ROWS_AHEAD = 20_000
+"""Their requests, but for those of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,27 @@ def fetch_results(
     """
     pool = ThreadPoolExecutor(max_workers=at_a_time)
     waiting: list[Future[Fetched]] = []
+    rows = 0
+    is_over = threading.Event()
+
+    def fetch(batch: EndedBatch) -> Fetched:
+        with api.in_flight.slot(is_over.is_set):
+            return _fetch(api, batch, spool)
+
     try:
         for batch in batches:
-            waiting.append(pool.submit(_fetch, api, batch, spool))
-            if len(waiting) >= _AHEAD * at_a_time:
-                yield _first_done(waiting)
+            while waiting and (
+                len(waiting) >= _AHEAD * at_a_time or rows + batch.requests > _ROWS_AHEAD
+            ):
+                fetched = _first_done(waiting)
+                rows -= fetched.batch.requests
+                yield fetched
+            waiting.append(pool.submit(fetch, batch))
+            rows += batch.requests
         while waiting:
             yield _first_done(waiting)
     finally:
+        is_over.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 

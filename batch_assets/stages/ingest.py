@@ -110,7 +110,8 @@ class _Reading:
         """Read batch after batch; the error if the server refuses the account, or if there was no
         room for the files of some."""
         not_kept = None
-        at_a_time = self._pipeline.policy.concurrent_companies
+        api = self._pipeline.api
+        at_a_time = self._pipeline.policy.concurrent_companies or api.in_flight.most
         batches = [
             one
             for one in self._batches
@@ -118,9 +119,7 @@ class _Reading:
         ]
         with (
             Spool(self._pipeline.spool_dir) as spool,
-            closing(
-                fetch_results(self._pipeline.api, batches, spool, at_a_time=at_a_time)
-            ) as results,
+            closing(fetch_results(api, batches, spool, at_a_time=at_a_time)) as results,
         ):
             for fetched in results:
                 self._read(fetched, budget)

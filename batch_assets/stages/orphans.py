@@ -246,7 +246,8 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
             pipeline.queries.leftovers(pipeline.policy.batches_per_poll),
             lambda leftover: leftover.batch_id,
             delete,
-            at_a_time=pipeline.policy.concurrent_companies,
+            at_a_time=pipeline.policy.concurrent_companies or pipeline.api.in_flight.most,
+            limit=pipeline.api.in_flight,
         )
     if deleted:
         pipeline.queries.record_deleted(deleted)

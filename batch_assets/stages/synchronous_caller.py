@@ -25,6 +25,9 @@ INDETERMINATE: Final = "indeterminate_live"
 _STOPPING = frozenset({FailureKind.ACCOUNT, FailureKind.INDETERMINATE, FailureKind.TRANSIENT})
 """The server is not well, or refuses the account: the next call would fare no better."""
 
+_MOST_A_ROUND = 10
+"""Calls whose outcome nobody knows, at most, if the run is killed."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Call:
@@ -72,7 +75,7 @@ class SynchronousCaller:
         try:
             calls = self._prepare()
             api, policy = self._pipeline.api, self._pipeline.policy
-            size = min(policy.concurrent_companies, api.max_connections)
+            size = min(policy.concurrent_companies or _MOST_A_ROUND, api.in_flight.most)
             for start in range(0, len(calls), size):
                 if self.is_over:
                     break
@@ -136,7 +139,8 @@ class SynchronousCaller:
 
         made = [one for one in ready if one.row in marked]
         try:
-            run_per_key(made, lambda one: one.request_id, call, at_a_time=len(calls))
+            limit = self._pipeline.api.in_flight
+            run_per_key(made, lambda one: one.request_id, call, at_a_time=len(calls), limit=limit)
         finally:
             self.calls += sum(line.answered for line in lines.values())
             for (batch_id, _), line in lines.items():

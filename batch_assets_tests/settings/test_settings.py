@@ -37,7 +37,7 @@ def test_the_policy_of_an_empty_environment() -> None:
         ),
         rows_per_run=100_000,
         op_seconds=600,
-        concurrent_companies=5,
+        concurrent_companies=None,
     )
 
 

@@ -12,6 +12,7 @@ from batch_assets import analysis
 from batch_assets.analysis import request_body
 from batch_assets.domain.records import Conversation
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.stages.concurrency import run_per_key
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.stages.support import API_KEY, Lab
@@ -56,7 +57,7 @@ def test_no_more_companies_at_a_time_than_allowed_and_each_in_its_order(at_a_tim
                 together.wait(timeout=10)
             done.append(item)
 
-    run_per_key(ITEMS, company_of, work, at_a_time=at_a_time)
+    run_per_key(ITEMS, company_of, work, at_a_time=at_a_time, limit=ConcurrencyLimit(100))
     assert sorted(done) == sorted(ITEMS)
     assert inside.most == at_a_time
     for company in "abcdef":
@@ -72,7 +73,7 @@ def test_what_fails_for_one_company_is_raised_when_the_others_are_done() -> None
         done[item[0]] += 1
 
     with pytest.raises(LookupError):
-        run_per_key(ITEMS, company_of, work, at_a_time=2)
+        run_per_key(ITEMS, company_of, work, at_a_time=2, limit=ConcurrencyLimit(100))
     assert done == {"a": 3, "b": 1, "c": 3, "d": 3, "e": 3, "f": 3}
 
 
@@ -85,12 +86,12 @@ def test_nothing_more_is_begun_after_an_interruption() -> None:
         done.append(item)
 
     with pytest.raises(KeyboardInterrupt):
-        run_per_key(ITEMS, company_of, work, at_a_time=1)
+        run_per_key(ITEMS, company_of, work, at_a_time=1, limit=ConcurrencyLimit(100))
     assert done == [("a", 0), ("a", 1), ("a", 2)]
 
 
 def test_nothing_to_do_is_done() -> None:
-    run_per_key([], company_of, lambda _: None, at_a_time=3)
+    run_per_key([], company_of, lambda _: None, at_a_time=3, limit=ConcurrencyLimit(100))
 
 
 class CountingApi(BatchApi):
