@@ -11,6 +11,7 @@ from batch_assets.analysis.request import (
     overhead_bytes,
     prompt_tokens,
     request_body,
+    request_json,
     schema_tokens,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "read_answer",
     "read_partial_answer",
     "request_body",
+    "request_json",
     "schema_tokens",
     "shown_if_unknown",
 ]

@@ -1,6 +1,6 @@
 """Frozen records that the packages hand each other. Ids are LiveDash's text ids unless said."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -26,24 +26,21 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One line of a conversation. `time` is UTC, to the second, as `2026-03-12 09:30:05`."""
-
-    time: str
-    role: str
-    content: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Conversation:
-    """A request of a claimed batch with its session's messages, in their order; may be empty."""
+    """A request of a claimed batch with its session's messages, in their order; may be empty.
+
+    `times`, `roles` and `contents` have an entry for each message. A time is UTC, to the second, as
+    `2026-03-12 09:30:05`.
+    """
 
     request_id: str
     session_id: str
     batch_id: str
     model: str
     processing_type: str
-    messages: tuple[Message, ...] = field(repr=False)
+    times: Sequence[str] = ()
+    roles: Sequence[str] = ()
+    contents: Sequence[str] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,10 @@ use, also across containers that share the parent directory.
 
 import fcntl
 import io
-import json
 import os
 import shutil
 import stat
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,12 +18,10 @@ from uuid import uuid4
 
 from batch_assets.domain.custom_ids import custom_id_of
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.json_text import texts_as_json
 from batch_assets.openai_batch.profiles import COMPATIBLE, Profile
 
 _PREFIX = "batch-files-"
-
-_LINE_SEPARATORS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-"""Legal inside a JSON string, but a line break to many a reader of lines: sent escaped."""
 
 
 class Spool:
@@ -92,7 +88,8 @@ class InputFile:
 
     def __init__(self, path: Path, max_bytes: int, max_requests: int, profile: Profile) -> None:
         self.path = path
-        self._where = {"method": "POST", "url": profile.endpoint} if profile.lines_say_where else {}
+        where = b',"method":"POST","url":' + texts_as_json(profile.endpoint)
+        self._between = (where if profile.lines_say_where else b"") + b',"body":'
         self._max_bytes = max_bytes
         self._max_requests = max_requests
         self.requests = 0
@@ -121,13 +118,15 @@ class InputFile:
         if kind is not None:
             self.remove()
 
-    def add(self, request_id: str, body: Mapping[str, object]) -> bool:
+    def add(self, request_id: str, body: bytes) -> bool:
         """Append one request. False: it would exceed a limit, and nothing was written.
 
-        False on an empty file means that this request alone is too large ever to be sent. The
-        caller sees to it that no request comes twice.
+        Its body is JSON as `domain.json_text` writes it. False on an empty file means that this
+        request alone is too large ever to be sent. The caller sees to it that no request comes
+        twice.
         """
-        line = _line({"custom_id": custom_id_of(request_id), **self._where, "body": body})
+        custom_id = texts_as_json(custom_id_of(request_id))
+        line = b"".join((b'{"custom_id":', custom_id, self._between, body, b"}\n"))
         if self.requests >= self._max_requests or self.bytes + len(line) > self._max_bytes:
             return False
         self._file.write(line)
@@ -180,14 +179,6 @@ def _removed(path: Path, newest: float) -> bool:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def _line(request: Mapping[str, object]) -> bytes:
-    text = json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for separator, escaped in _LINE_SEPARATORS.items():
-        text = text.replace(separator, escaped)
-    # Half a surrogate pair is no text: it is sent as a question mark, not allowed to stop a batch.
-    return text.encode("utf-8", "replace") + b"\n"
 
 
 def _private_directory(path: Path) -> None:

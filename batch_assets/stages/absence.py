@@ -131,7 +131,7 @@ def make_anchor(pipeline: Pipeline, installation_id: str, search: Search) -> Non
     try:
         with Spool(pipeline.spool_dir) as spool:
             with spool.input_file() as file:
-                file.add("anchor", {"model": "none", "messages": []})
+                file.add("anchor", b'{"model":"none","messages":[]}')
             pipeline.api.upload(file.path, anchor_name(installation_id, search.account))
     except ApiError as error:
         log.warning("No file can be uploaded to be seen in the server's list: %s", error)

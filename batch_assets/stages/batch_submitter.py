@@ -191,7 +191,7 @@ class BatchSubmitter:
         """Ask with a file that nothing comes of; it carries a name by which it would be cleared."""
         try:
             with self._spool.input_file() as file:
-                file.add("size", {})
+                file.add("size", b"{}")
             name = file_name(self._installation_id, batch.id)
             self._pipeline.api.delete_file(self._pipeline.api.upload(file.path, name))
         except ApiError as error:

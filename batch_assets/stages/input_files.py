@@ -8,11 +8,10 @@ alone can never be sent. Both hold only while the server takes small files.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
 
 from batch_assets import analysis
 from batch_assets.domain.batches import ClaimedBatch
@@ -85,7 +84,7 @@ class InputFiles:
         with spool.input_file(max_bytes=self._pipeline.policy.max_batch_bytes) as file:
             for conversation in conversations:
                 try:
-                    is_in = bool(conversation.messages) and file.add(
+                    is_in = bool(conversation.contents) and file.add(
                         conversation.request_id, self._body_of(conversation)
                     )
                 except (LookupError, TypeError, ValueError) as error:
@@ -100,9 +99,9 @@ class InputFiles:
             self.of_batch[batch_id] = WrittenFile(file, tuple(dropped), unknown_types)
         return None
 
-    def _body_of(self, conversation: Conversation) -> Mapping[str, Any]:
+    def _body_of(self, conversation: Conversation) -> bytes:
         model = self._pipeline.policy.model_of(conversation.model)
-        return analysis.request_body(conversation, model)
+        return analysis.request_json(conversation, model)
 
 
 class UploadSizes:

@@ -102,7 +102,7 @@ class SynchronousCaller:
     def _prepare(self) -> list[_Call]:
         """All that can be written, from one read: no call is made meanwhile."""
         conversations = self._pipeline.queries.conversations(list(self._batches))
-        calls = [self._call_of(one) for one in conversations if one.messages]
+        calls = [self._call_of(one) for one in conversations if one.contents]
         return [call for call in calls if call is not None]
 
     def _call_of(self, conversation: Conversation) -> _Call | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.money import Usage
-from batch_assets.domain.records import Conversation, Message, Response
+from batch_assets.domain.records import Conversation, Response
 
 FULL_ANSWER: dict[str, Any] = {
     "language": "nl",
@@ -37,10 +37,9 @@ def make_conversation() -> Callable[..., Conversation]:
             batch_id="batch-1",
             model=model,
             processing_type=processing_type,
-            messages=tuple(
-                Message(f"2026-03-12 09:{place % 60:02}:05", roles[place % 2], content)
-                for place, content in enumerate(contents)
-            ),
+            times=[f"2026-03-12 09:{place % 60:02}:05" for place in range(len(contents))],
+            roles=[roles[place % 2] for place in range(len(contents))],
+            contents=contents,
         )
 
     return make

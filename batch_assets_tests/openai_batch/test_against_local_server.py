@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.errors import ApiError, FailureKind
+from batch_assets.domain.json_text import value_as_json
 from batch_assets.domain.records import RemoteBatch, ResultLine
 from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.openai_batch.client import BatchApi
@@ -59,7 +60,7 @@ def upload(api: BatchApi, tmp_path: Path, requests: int = 5, name: str = "ours.j
     with Spool(tmp_path / "spool") as spool:
         with spool.input_file() as file:
             for number in range(1, requests + 1):
-                assert file.add(f"r{number}", BODY)
+                assert file.add(f"r{number}", value_as_json(BODY))
         return api.upload(file.path, name)
 
 
@@ -178,8 +179,8 @@ def test_a_batch_that_fails_validation_says_where(serve: Serve, tmp_path: Path) 
     api = serve()
     with Spool(tmp_path / "spool") as spool:
         with spool.input_file() as file:
-            file.add("twice", BODY)
-            file.add("twice", BODY)
+            file.add("twice", value_as_json(BODY))
+            file.add("twice", value_as_json(BODY))
         file_id = api.upload(file.path, "ours.jsonl")
     batch = ended(api, api.create_batch(file_id, {}, MONTH).id)
     assert batch.status == "failed"

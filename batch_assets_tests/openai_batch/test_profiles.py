@@ -228,7 +228,7 @@ def test_lines_are_written_as_the_server_wants_them(
 ) -> None:
     with Spool(tmp_path / "spool", profile_of("", name)) as spool:
         with spool.input_file() as file:
-            assert file.add("request-1", {"model": "gpt-4o-mini"})
+            assert file.add("request-1", b'{"model":"gpt-4o-mini"}')
         line = json.loads(file.path.read_bytes())
     assert list(line) == keys
     assert line.get("url") == url

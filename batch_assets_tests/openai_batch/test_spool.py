@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.json_text import value_as_json
 from batch_assets.openai_batch.spool import Spool, sweep
 
 
@@ -25,8 +26,8 @@ def spool_dir(tmp_path: Path) -> Path:
 def test_what_is_written(spool_dir: Path) -> None:
     with Spool(spool_dir) as spool:
         with spool.input_file() as file:
-            assert file.add("r1", {"model": "m", "messages": [{"content": "Grüezi"}]})
-            assert file.add("r2", {"model": "m"})
+            assert file.add("r1", '{"model":"m","messages":[{"content":"Grüezi"}]}'.encode())
+            assert file.add("r2", b'{"model":"m"}')
         data = file.path.read_bytes()
         assert (file.requests, file.bytes) == (2, len(data))
     assert (
@@ -56,7 +57,7 @@ def test_only_its_owner_can_read_it_and_it_goes(spool_dir: Path) -> None:
 def test_it_goes_after_an_error(spool_dir: Path) -> None:
     with Spool(spool_dir) as spool:
         with pytest.raises(TypeError), spool.input_file() as file:
-            file.add("r1", {"this is no JSON": object()})
+            file.add("r1", value_as_json({"this is no JSON": object()}))
         assert list(spool.path.iterdir()) == []
     with pytest.raises(KeyError), Spool(spool_dir) as spool, spool.input_file():
         raise KeyError
@@ -74,17 +75,17 @@ def test_a_directory_that_is_open_to_others_is_refused_and_left_alone(tmp_path: 
 def test_it_stops_before_a_limit(spool_dir: Path) -> None:
     with Spool(spool_dir) as spool:
         with spool.input_file() as file:
-            file.add("r1", {"text": "x"})
+            file.add("r1", b'{"text":"x"}')
         line = file.bytes
         with spool.input_file(max_bytes=2 * line) as file:
-            assert [file.add("r1", {"text": "x"}) for _ in range(3)] == [True, True, False]
+            assert [file.add("r1", b'{"text":"x"}') for _ in range(3)] == [True, True, False]
         assert (file.requests, file.bytes) == (2, 2 * line)
         assert file.path.stat().st_size == 2 * line
         with spool.input_file(max_bytes=line - 1) as file:
-            assert not file.add("r1", {"text": "x"})
+            assert not file.add("r1", b'{"text":"x"}')
         assert (file.requests, file.bytes) == (0, 0)
         with spool.input_file(max_requests=1) as file:
-            assert [file.add("r1", {}) for _ in range(2)] == [True, False]
+            assert [file.add("r1", b"{}") for _ in range(2)] == [True, False]
 
 
 @settings(deadline=None)
@@ -95,7 +96,7 @@ def test_any_text_is_one_line_and_comes_back(
     spool_dir = tmp_path_factory.getbasetemp() / "texts"
     with Spool(spool_dir) as spool:
         with spool.input_file() as file:
-            assert file.add("r1", {"text": text})
+            assert file.add("r1", value_as_json({"text": text}))
         (line,) = file.path.read_bytes().decode().splitlines()
     sent = text.encode("utf-8", "replace").decode()
     assert json.loads(line)["body"]["text"] == sent
@@ -104,7 +105,7 @@ def test_any_text_is_one_line_and_comes_back(
 def test_no_number_that_json_lacks_is_written(spool_dir: Path) -> None:
     with Spool(spool_dir) as spool, spool.input_file() as file:
         with pytest.raises(ValueError, match="JSON compliant"):
-            file.add("r1", {"temperature": float("nan")})
+            file.add("r1", value_as_json({"temperature": float("nan")}))
         assert (file.requests, file.bytes) == (0, 0)
 
 

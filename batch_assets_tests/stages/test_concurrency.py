@@ -4,12 +4,11 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from batch_assets import analysis
-from batch_assets.analysis import request_body
+from batch_assets.analysis import request_json
 from batch_assets.domain.records import Conversation
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
@@ -140,13 +139,13 @@ def test_a_company_that_cannot_be_written_is_no_other_companys_failure(
     lab.company(2)
     batches = lab.claim()
 
-    def body_of(conversation: Conversation, model: str) -> dict[str, Any]:
+    def body_of(conversation: Conversation, model: str) -> bytes:
         if conversation.request_id == second:
             raise ValueError("this one cannot be written")
-        return request_body(conversation, model)
+        return request_json(conversation, model)
 
     with monkeypatch.context() as patch:
-        patch.setattr(analysis, "request_body", body_of)
+        patch.setattr(analysis, "request_json", body_of)
         submitter = lab.send(batches)
     assert [batch.company_id == broken for batch in submitter.submitted] == [False]
     assert submitter.inputs.broken == {broken: "ValueError"}

@@ -3,6 +3,7 @@
 import pytest
 
 from batch_assets.domain.errors import ApiError
+from batch_assets.domain.json_text import value_as_json
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.orphans import OrphanReport, find_orphans
 from batch_assets.stages.remote_ids import file_name, metadata_of
@@ -21,7 +22,7 @@ def upload(lab: Lab, name: str, request_id: str) -> str:
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
     with Spool(lab.pipeline.spool_dir) as spool:
         with spool.input_file() as file:
-            file.add(request_id, body)
+            file.add(request_id, value_as_json(body))
         return lab.pipeline.api.upload(file.path, name)
 
 

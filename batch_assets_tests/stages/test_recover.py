@@ -204,7 +204,7 @@ def upload(lab: Lab, batch_id: str, name: str) -> str:
     with Spool(lab.pipeline.spool_dir) as spool:
         with spool.input_file() as file:
             for conversation in lab.desk.queries.conversations([batch_id]):
-                file.add(conversation.request_id, analysis.request_body(conversation))
+                file.add(conversation.request_id, analysis.request_json(conversation))
         return lab.pipeline.api.upload(file.path, name)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Row
 
 from batch_assets.domain.lookups import CompanyStatistics
-from batch_assets.domain.records import Conversation, Message
+from batch_assets.domain.records import Conversation
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load
 
@@ -42,7 +42,7 @@ class ReadingQueries(EngineQueries):
                 # Row by row, so that a fetch is not in memory twice.
                 while fetched:
                     found = _conversation(fetched.pop())
-                    characters += sum(len(line.content) for line in found.messages)
+                    characters += sum(map(len, found.contents))
                     yield found
                 if read < wanted:
                     break
@@ -56,12 +56,13 @@ class ReadingQueries(EngineQueries):
 
 
 def _conversation(row: "Row[tuple[object, ...]]") -> Conversation:
-    lines = zip(row.times or (), row.roles or (), row.contents or (), strict=True)
     return Conversation(
         request_id=row.request_id,
         session_id=row.session_id,
         batch_id=row.batch_id,
         model=row.model,
         processing_type=row.processing_type,
-        messages=tuple(Message(*line) for line in lines),
+        times=row.times or (),
+        roles=row.roles or (),
+        contents=row.contents or (),
     )

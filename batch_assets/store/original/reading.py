@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from batch_assets.domain.lookups import CompanyStatistics
-from batch_assets.domain.records import Conversation, Message
+from batch_assets.domain.records import Conversation
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load
 
@@ -44,12 +44,15 @@ class ReadingQueries(EngineQueries):
 
 def _of_batch(connection: Connection, batch_id: str) -> Iterator[Conversation]:
     for head in connection.execute(SQL["conversation_heads"], {"batch_id": batch_id}).all():
-        lines = connection.execute(SQL["messages_of_session"], {"session_id": head.session_id})
+        which = {"session_id": head.session_id}
+        messages = connection.execute(SQL["messages_of_session"], which).all()
         yield Conversation(
             request_id=head.request_id,
             session_id=head.session_id,
             batch_id=batch_id,
             model=head.model,
             processing_type=head.processing_type,
-            messages=tuple(Message(line.time, line.role, line.content) for line in lines),
+            times=[message.time for message in messages],
+            roles=[message.role for message in messages],
+            contents=[message.content for message in messages],
         )

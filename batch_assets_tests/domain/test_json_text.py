@@ -1,0 +1,53 @@
+"""Texts that are written fast are written as Python's own writer does."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_assets.domain.json_text import texts_as_json, value_as_json
+
+PIECES = st.sampled_from(
+    [
+        "\u2028\u2029\x85\r\n",
+        "\ud800",
+        "\udfff",
+        "\x00",
+        "\b\f\t\x1f\x7f",
+        '"\\/',
+        "é請😀",
+        "\\u2028",
+    ]
+)
+TEXTS = st.lists(PIECES | st.text(st.characters(), max_size=9), max_size=5).map("".join)
+
+
+def plain(value: object) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = re.sub("[\x85\u2028\u2029]", lambda end: f"\\u{ord(end[0]):04x}", text)
+    return text.encode("utf-8", "replace")
+
+
+@given(TEXTS | st.lists(TEXTS, max_size=4))
+def test_texts_are_the_plain_forms_bytes(texts: str | list[str]) -> None:
+    written = texts_as_json(texts)
+    assert written == plain(texts) == value_as_json(texts)
+    assert len(written.decode().splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_no_number_that_json_lacks_is_written(number: float) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        value_as_json({"temperature": number})
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(-1e300, 1e300),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    )
+)
+def test_values_are_the_plain_forms_bytes(value: object) -> None:
+    assert value_as_json(value) == plain(value)
