@@ -1,4 +1,4 @@
-"""Claimed batches on their way to the server: write all, upload all, record, create all, record.
+"""Claimed batches on their way to the server: write and upload all, record, create all, record.
 
 As many calls are in flight as the server takes, or those of a set number of companies; what fails
 for one of them is no other's failure.
@@ -6,7 +6,7 @@ for one of them is no other's failure.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -81,12 +81,13 @@ class BatchSubmitter:
     def send(self, batches: Sequence[ClaimedBatch]) -> None:
         """Upload and create all of them, as far as the budget's time allows.
 
+        What is written is uploaded while the others are still written; the read that they are
+        written from waits for no call. Nothing is created before all uploads are on record.
         A company's batches go in their order.
         """
         with self._holding(batches):
             with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as self._spool:
-                self.inputs.write(batches, self._spool)
-                self._each(batches, self._upload)
+                self._each(self.inputs.written(batches, self._spool), self._upload)
             self._record_uploads(batches)
             if self._uploads and not self._is_over:
                 self.meets_another = meets_another(
@@ -133,7 +134,7 @@ class BatchSubmitter:
         sent = (one.unknown_types for one in written if one is not None)
         return sum(sent, Counter())
 
-    def _each(self, batches: Sequence[ClaimedBatch], call: Callable[[ClaimedBatch], None]) -> None:
+    def _each(self, batches: Iterable[ClaimedBatch], call: Callable[[ClaimedBatch], None]) -> None:
         companies = self._pipeline.policy.concurrent_companies
         limit = self._pipeline.api.in_flight
         run_per_key(

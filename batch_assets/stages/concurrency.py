@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections import defaultdict
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
@@ -24,23 +24,26 @@ def run_per_key(
 ) -> None:
     """Do `work` on every item: at most `at_a_time` keys at once, the items of one key in turn.
 
-    Each waits for a slot of `limit`, in which it makes its calls one after the other. After an
-    interruption items that were begun are finished and no other is begun.
+    Each waits for a slot of `limit`, in which it makes its calls one after the other. `items` may
+    be made while the first of them are worked on. After an interruption items that were begun are
+    finished and no other is begun.
 
     Raises:
         Exception: Whatever `work` raised first. It ends the work for its key alone, and is raised
-            when all the others are done.
+            when all the others are done. What `items` raises is raised when what was begun is done.
     """
-    queues: defaultdict[str, list[_Item]] = defaultdict(list)
-    for item in items:
-        queues[key_of(item)].append(item)
-    interrupted = threading.Event()
+    queues = _Queues(work, limit)
     pool = ThreadPoolExecutor(max_workers=at_a_time)
     try:
-        answers = pool.map(lambda queue: _in_turn(queue, work, limit, interrupted), queues.values())
-        errors = list(filter(None, answers))
+        for item in items:
+            if queues.interrupted.is_set():
+                break
+            key = key_of(item)
+            if queues.put(key, item):
+                queues.workers.append(pool.submit(queues.work_on, key))
+        errors = [error for error in (one.result() for one in queues.workers) if error is not None]
     except BaseException:
-        interrupted.set()
+        queues.interrupted.set()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -48,25 +51,52 @@ def run_per_key(
         raise errors[0]
 
 
-def _in_turn(
-    items: Iterable[_Item],
-    work: Callable[[_Item], None],
-    limit: ConcurrencyLimit,
-    interrupted: threading.Event,
-) -> Exception | None:
-    """Do `work` on one item after the other; the error that ended it, if any did."""
-    try:
-        for item in items:
-            with limit.slot(interrupted.is_set):
-                if interrupted.is_set():
-                    break
-                work(item)
-    except Exception as error:
-        return error
-    except BaseException:
-        interrupted.set()
-        raise
-    return None
+class _Queues(Generic[_Item]):
+    """The items of each key that wait; a key that has any has a worker."""
+
+    def __init__(self, work: Callable[[_Item], None], limit: ConcurrencyLimit) -> None:
+        self.workers: list[Future[Exception | None]] = []
+        self.interrupted = threading.Event()
+        self._work = work
+        self._limit = limit
+        self._waiting: dict[str, deque[_Item]] = {}
+        self._ended: set[str] = set()
+        """Keys for which an error has ended the work."""
+        self._lock = threading.Lock()
+
+    def put(self, key: str, item: _Item) -> bool:
+        """Let an item wait for its turn; whether its key needs a worker for that."""
+        with self._lock:
+            if key in self._ended:
+                return False
+            needs_worker = key not in self._waiting
+            self._waiting.setdefault(key, deque()).append(item)
+            return needs_worker
+
+    def work_on(self, key: str) -> Exception | None:
+        """Do the work on one item of a key after the other; the error that ended it, if any did."""
+        try:
+            while (item := self._take(key)) is not None:
+                with self._limit.slot(self.interrupted.is_set):
+                    if self.interrupted.is_set():
+                        break
+                    self._work(item)
+        except Exception as error:
+            with self._lock:
+                self._ended.add(key)
+            return error
+        except BaseException:
+            self.interrupted.set()
+            raise
+        return None
+
+    def _take(self, key: str) -> _Item | None:
+        with self._lock:
+            queue = self._waiting[key]
+            if queue:
+                return queue.popleft()
+            del self._waiting[key]
+            return None
 
 
 class LeaseKeeper:

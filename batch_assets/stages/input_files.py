@@ -8,7 +8,7 @@ alone can never be sent. Both hold only while the server takes small files.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
@@ -57,10 +57,13 @@ class InputFiles:
         """Why some files could not be written: their batches' requests wait again."""
         self._pipeline = pipeline
 
-    def write(self, batches: Sequence[ClaimedBatch], spool: Spool) -> None:
-        """Write every batch's file, all from one read."""
-        company_of = {batch.id: batch.company_id for batch in batches}
-        conversations = self._pipeline.queries.conversations([batch.id for batch in batches])
+    def written(self, batches: Sequence[ClaimedBatch], spool: Spool) -> Iterator[ClaimedBatch]:
+        """Iterate over the batches, as each one's file is written; all come from one read.
+
+        Those that have no file come last.
+        """
+        by_id = {batch.id: batch for batch in batches}
+        conversations = self._pipeline.queries.conversations(list(by_id))
         with RateLimitedLogger(log) as limited_log:
             for batch_id, some in groupby(conversations, key=attrgetter("batch_id")):
                 try:
@@ -72,8 +75,11 @@ class InputFiles:
                     )
                 else:
                     if error is not None:
-                        self.broken[company_of[batch_id]] = error
+                        self.broken[by_id[batch_id].company_id] = error
                         limited_log.warning("Batch %s cannot be written: %s", batch_id, error)
+                if batch_id in self.of_batch:
+                    yield by_id[batch_id]
+        yield from [batch for batch in batches if batch.id not in self.of_batch]
 
     def _write(
         self, batch_id: str, conversations: Iterable[Conversation], spool: Spool

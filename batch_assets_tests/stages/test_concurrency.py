@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,15 +79,50 @@ def test_what_fails_for_one_company_is_raised_when_the_others_are_done() -> None
 
 def test_nothing_more_is_begun_after_an_interruption() -> None:
     done: list[tuple[str, int]] = []
+    all_wait = threading.Event()
+
+    def items() -> Iterator[tuple[str, int]]:
+        yield from ITEMS
+        all_wait.set()
 
     def work(item: tuple[str, int]) -> None:
+        all_wait.wait(timeout=10)
         if item == ("b", 0):
             raise KeyboardInterrupt
         done.append(item)
 
     with pytest.raises(KeyboardInterrupt):
-        run_per_key(ITEMS, company_of, work, at_a_time=1, limit=ConcurrencyLimit(100))
+        run_per_key(items(), company_of, work, at_a_time=1, limit=ConcurrencyLimit(100))
     assert done == [("a", 0), ("a", 1), ("a", 2)]
+
+
+def test_the_first_are_worked_on_while_the_others_are_made() -> None:
+    done: list[tuple[str, int]] = []
+    is_done = threading.Semaphore(0)
+
+    def items() -> Iterator[tuple[str, int]]:
+        for item in ITEMS:
+            yield item
+            assert is_done.acquire(timeout=10)
+
+    def work(item: tuple[str, int]) -> None:
+        done.append(item)
+        is_done.release()
+
+    run_per_key(items(), company_of, work, at_a_time=2, limit=ConcurrencyLimit(100))
+    assert done == ITEMS
+
+
+def test_what_cannot_be_made_is_raised_when_what_was_begun_is_done() -> None:
+    done: list[tuple[str, int]] = []
+
+    def items() -> Iterator[tuple[str, int]]:
+        yield from ITEMS[:3]
+        raise LookupError("the fourth")
+
+    with pytest.raises(LookupError, match="the fourth"):
+        run_per_key(items(), company_of, done.append, at_a_time=3, limit=ConcurrencyLimit(100))
+    assert set(done) <= set(ITEMS[:3])
 
 
 def test_nothing_to_do_is_done() -> None:
