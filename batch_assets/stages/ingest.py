@@ -94,6 +94,7 @@ class _Reading:
             finalized = self._finalize(judged)
             self._rests.begin(self._pipeline)
         except BaseException:
+            self._writer.close()
             self._pipeline.queries.expire([batch.lease for batch in self._batches])
             raise
         finally:

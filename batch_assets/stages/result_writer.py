@@ -1,7 +1,11 @@
-"""Result lines of any number of batches: what each means for its row, written a set at a time."""
+"""Result lines of any number of batches: what each means for its row, written a set at a time.
+
+A set is written by a thread of its own while the lines of the next one are collected.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from batch_assets import analysis
@@ -89,7 +93,9 @@ class Seen:
 class ResultWriter:
     """Collects lines until a set is full, and counts what became of them in the report.
 
-    A batch in `unwritten` has lost its lease, or could not be written: it is not to be finalized.
+    At most one set is being written while another one is collected: what has become of the lines is
+    known after `flush`, and what the writing raised is raised by the next call. A batch in
+    `unwritten` has lost its lease, or could not be written: it is not to be finalized.
     """
 
     def __init__(
@@ -107,13 +113,19 @@ class ResultWriter:
         self._pending: dict[str, _Pending] = {}
         self._size = 0
         self._limited_log = RateLimitedLogger(log)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="result-writer")
+        self._writing: Future[None] | None = None
 
     def close(self) -> None:
-        """Say how many warnings were left out."""
+        """Let the set that is being written come to its end, and say what warnings were left out.
+
+        It may be called twice.
+        """
+        self._thread.shutdown(wait=True)
         self._limited_log.close()
 
     def add(self, batch: EndedBatch, line: ResultLine | BrokenLine) -> None:
-        """Take a line in, and write the set if that made it full."""
+        """Take a line in, and have the set written if that made it full."""
         pending = self._pending.setdefault(batch.id, _Pending(batch))
         if isinstance(line, BrokenLine):
             pending.refused[line.code] += 1
@@ -121,14 +133,26 @@ class ResultWriter:
             pending.lines.append(line)
         self._size += 1
         if self._size >= self._pipeline.policy.rows_per_write:
-            self.flush()
+            self._hand_over()
 
     def flush(self) -> None:
-        """Write what was collected."""
+        """Write what was collected, and return when all of it is written."""
+        self._hand_over()
+        self._await()
+
+    def _hand_over(self) -> None:
+        """Have the set written, once the one before it is."""
+        self._await()
         taken = [one for one in self._pending.values() if self._may_write(one.batch)]
         self._pending = {}
         self._size = 0
-        self._write(self._read(taken))
+        if taken:
+            self._writing = self._thread.submit(lambda: self._write(self._read(taken)))
+
+    def _await(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def fail_rest(self, batches: Sequence[tuple[EndedBatch, Failure]]) -> None:
         """Let the rows of batches that have no outcome yet fail; those of each with its failure."""
