@@ -1,14 +1,17 @@
 """Ingesting: ended batches become rows, whatever their end; what was paid for is kept."""
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from batch_assets.domain.batches import BatchRow
+from batch_assets.domain.batches import BatchRow, EndedBatch
 from batch_assets.domain.errors import ApiError, FailureKind
+from batch_assets.domain.records import ResultLine
 from batch_assets.stages.pipeline import Budget
+from batch_assets.stages.result_writer import ResultWriter
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, refusal
 
@@ -212,3 +215,44 @@ def test_a_lease_is_renewed_while_a_long_file_is_read(lab: Lab) -> None:
     assert slow.ingest().finalized == 1
     assert len(ends) > 2
     assert lab.desk.batch(lab.batches("finalized")[0]).fence == 2
+
+
+def test_lines_are_read_while_the_ones_before_are_written(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(lab)
+    is_third_read = threading.Event()
+    read: list[object] = []
+    queries = type(lab.pipeline.queries)
+    write, add = queries.write_results, ResultWriter.add
+
+    def slow_write(self: Any, *arguments: Any) -> Any:
+        assert is_third_read.wait(10), "nothing is read meanwhile"
+        return write(self, *arguments)
+
+    def noticed_add(self: ResultWriter, batch: EndedBatch, line: ResultLine) -> None:
+        read.append(line)
+        if len(read) == 3:
+            is_third_read.set()
+        add(self, batch, line)
+
+    monkeypatch.setattr(queries, "write_results", slow_write)
+    monkeypatch.setattr(ResultWriter, "add", noticed_add)
+    assert lab.under(rows_per_write=2).ingest().rows.completed == 4
+
+
+def test_what_the_writing_raises_ends_the_reading_and_loses_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ended(lab)
+
+    def broken(*_: Any) -> Any:
+        raise ConnectionError("gone")
+
+    few = lab.under(rows_per_write=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(lab.pipeline.queries), "write_results", broken)
+        with pytest.raises(ConnectionError, match="gone"):
+            few.ingest()
+    assert lab.ingest().rows.completed == 4, "its lease was given up"
+    assert lab.times_billed(ids) == [1] * 4
