@@ -137,7 +137,7 @@ WITH open_attempts AS MATERIALIZED (
         JOIN batch_assets.attempt AS a ON a.request_id = o.id
         JOIN batch_assets.batch AS b ON b.id = a.batch_id AND b.installation_id IS NOT NULL
         WHERE o."sessionId" = r."sessionId"
-            AND o.model = r.model
+            AND coalesce(o.model, '') = r.model
             AND o."processingType" = r."processingType"
             AND a.shares_answer_of IS NULL
             AND coalesce(a.outcome, 'completed') IN ('completed', 'discarded')
@@ -159,7 +159,7 @@ WITH open_attempts AS MATERIALIZED (
             FROM public."AIProcessingRequest" AS o
             JOIN batch_assets.attempt AS a ON a.request_id = o.id AND a.cost_eur > 0
             WHERE o."sessionId" = r.session_id
-                AND o.model = r.model
+                AND coalesce(o.model, '') = r.model
                 AND o."processingType" = r.processing_type
             LIMIT 1
         ), false) AS was_bought

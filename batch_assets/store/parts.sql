@@ -59,10 +59,11 @@ AND (
 )
 
 -- part: asks_the_same
--- o asks what r asks, and follows no other one itself.
+-- o asks what r asks, and follows no other one itself. It is looked for among those of its session, never
+-- among those of its model, which are nearly all that there are.
 o."sessionId" = r."sessionId"
 AND o.id <> r.id
-AND o.model = r.model
+AND coalesce(o.model, '') = r.model
 AND o."processingType" = r."processingType"
 AND NOT coalesce((SELECT true FROM batch_assets.follower AS w WHERE w.request_id = o.id), false)
 

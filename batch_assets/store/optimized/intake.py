@@ -40,6 +40,7 @@ class IntakeQueries(SetQueries):
     def notice_pending(self, limit: int) -> int:
         """See `Queries.notice_pending`; two statements, and one more for each 20,000 new rows.
 
+        Where another run notices at the same moment, it is waited for, with one more for each time.
         If the database refuses a row, the others are noticed row by row.
         """
         try:
@@ -74,6 +75,8 @@ def notice_pending(autocommit: Engine, limit: int, reading: Reading) -> int:
                     "most": min(reading.noticed_rows, limit - noticed),
                 },
             ).one()
+            if row.has_waited:
+                continue
             noticed += row.noticed
             if not row.is_full:
                 break

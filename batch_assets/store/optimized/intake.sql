@@ -71,8 +71,20 @@ WHERE p.checked_id IS DISTINCT FROM excluded.checked_id
 --
 -- What asks the same as another open request follows that one instead of coming in. What has left an
 -- open attempt behind is still in its batch, whatever LiveDash says.
+--
+-- Whoever has waited for another run sees its progress, but neither what it has taken in nor a plan
+-- that knows of it: nothing is read then, and the statement is to be sent again.
 WITH progress AS MATERIALIZED (
-    SELECT p.noticed_until, p.swept_at FROM batch_assets.intake_progress AS p FOR UPDATE
+    SELECT p.noticed_until, p.swept_at, p.xmin AS version
+    FROM batch_assets.intake_progress AS p
+    FOR UPDATE
+), seen AS MATERIALIZED (
+    SELECT coalesce(
+        (SELECT progress.version FROM progress) <> (
+            SELECT p.xmin FROM batch_assets.intake_progress AS p
+        ),
+        false
+    ) AS has_waited
 ), bounds AS MATERIALIZED (
     SELECT
         CAST('PENDING_BATCHING' AS public."AIRequestStatus") AS waiting,
@@ -82,8 +94,9 @@ WITH progress AS MATERIALIZED (
             '-infinity'
         ) AS tail_from,
         coalesce(progress.swept_at, '-infinity') AS swept_until
-    FROM (SELECT) AS nothing
+    FROM seen
     LEFT JOIN progress ON true
+    WHERE NOT seen.has_waited
 ), tail AS MATERIALIZED (
     SELECT r.id, r."sessionId", r.model, r."processingType", r."requestedAt"
     FROM public."AIProcessingRequest" AS r
@@ -233,14 +246,18 @@ WITH progress AS MATERIALIZED (
             WHEN NOT reached.is_swept_whole THEN reached.swept_at
         END
     FROM reached
+    CROSS JOIN seen
+    WHERE NOT seen.has_waited
     ON CONFLICT (only_row) DO UPDATE
     SET noticed_until = excluded.noticed_until, swept_at = excluded.swept_at
 )
 SELECT
     (SELECT count(*) FROM noticed) AS noticed,
     reached.is_full,
-    reached.last_at
+    reached.last_at,
+    seen.has_waited
 FROM reached
+CROSS JOIN seen
 
 -- name: pending_by_company
 SELECT
