@@ -88,7 +88,7 @@ def _rehearsal(number: int, seed: int) -> Story:
         max_batch_requests=random.choice((10, 20, 20)),
         batches_per_claim=random.choice((2, 100)),
         rows_per_write=random.choice((4, 5_000)),
-        concurrent_companies=random.choice((1, 3)),
+        concurrent_companies=random.choice((1, 3, None)),
     )
     policy = replace(policy, **scene.policy)
     requests = requests_of(seed, random, spoilt=True)
