@@ -162,6 +162,7 @@ def open_api(endpoints: Endpoints, policy: Policy, guard: CallGuard) -> BatchApi
         endpoints.base_url,
         profile=endpoints.profile,
         window_seconds=policy.batch_timeout_seconds,
+        input_expires_seconds=policy.output_expires_seconds,
         guard=guard,
     )
 

@@ -121,7 +121,13 @@ def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
     guard = CircuitBreakerGuard(
         Breakers(engine), story.policy, known=lambda: pipeline.snapshot.breakers
     )
-    with BatchApi(API_KEY, scene.base_url, timeouts=TIMEOUTS, guard=guard) as api:
+    with BatchApi(
+        API_KEY,
+        scene.base_url,
+        timeouts=TIMEOUTS,
+        input_expires_seconds=story.policy.output_expires_seconds,
+        guard=guard,
+    ) as api:
         pipeline = Pipeline(
             queries=strategy.queries,
             registry=Registry(engine, story.policy.external_quiet_seconds),

@@ -111,6 +111,7 @@ class Policy:
     first_look_seconds: float = 60
     most_look_seconds: float = 60 * 60
     output_expires_seconds: int = 7 * 24 * 60 * 60
+    """When the server is to delete what nobody has deleted: a batch's files, input and output."""
     file_wait_seconds: float = 60
     """How long batches that are sent together wait in all for the server to process their files."""
     file_patience_seconds: float = 60 * 60

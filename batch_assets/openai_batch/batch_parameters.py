@@ -1,4 +1,4 @@
-"""What a batch is created with: endpoint, completion window, expiry of its files, metadata.
+"""What batches and their input files are made with: endpoint, window, expiry of files, metadata.
 
 Some servers do not take all of it. Which parameter one refuses is known by its answer, and left out
 from then on: a call that is refused for a parameter has made nothing and bought nothing.
@@ -15,6 +15,7 @@ from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.profiles import Profile
 
 EXPIRY: Final = "output_expires_after"
+UPLOAD_EXPIRY: Final = "expires_after"
 METADATA: Final = "metadata"
 OPTIONAL: Final = frozenset({EXPIRY, METADATA})
 
@@ -22,7 +23,7 @@ _QUOTES = "[\"'`]"
 
 
 class BatchParameters:
-    """The parameters of each creation on one server, without those that it has refused."""
+    """The parameters of what is made on one server, without those that it has refused."""
 
     def __init__(self, profile: Profile, window_seconds: float) -> None:
         """`window_seconds`: within which a batch is to be done, as far as that can be asked for."""
@@ -49,6 +50,15 @@ class BatchParameters:
         if self._profile.has_metadata and METADATA not in self._left_out:
             asked[METADATA] = dict(metadata)
         return asked
+
+    def of_upload(self, expires_after_seconds: int | None) -> dict[str, object]:
+        """The fields of one upload's form that the server can do without: when it deletes it."""
+        if expires_after_seconds is None or UPLOAD_EXPIRY in self._left_out:
+            return {}
+        expiry = self._profile.expires_after(expires_after_seconds)
+        if expiry is None:
+            return {}
+        return {UPLOAD_EXPIRY: {"anchor": "created_at", "seconds": expiry}}
 
     def leave_out(self, refused: Set[str]) -> ApiError:
         """Leave these parameters out from now on; the error of the creation that they spoiled."""

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Generator, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile, Response
@@ -22,6 +22,9 @@ from batch_assets.openai_batch.operations import CallGuard, Operation, Timeouts,
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile
 from batch_assets.openai_batch.responses import read_answer
 from batch_assets.openai_batch.spool import TimedFile
+
+if TYPE_CHECKING:
+    from batch_assets.openai_batch.connections import Connections
 
 _DEFAULT_TIMEOUTS = Timeouts()
 _UNGUARDED = Unguarded()
@@ -46,8 +49,13 @@ class BatchApi(ApiAccount):
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
         reading_retries: int = 2,
         window_seconds: float = 0.0,
+        input_expires_seconds: int | None = None,
         guard: CallGuard = _UNGUARDED,
     ) -> None:
+        """`input_expires_seconds`: when the server is to delete an input file, if it can be asked.
+
+        `window_seconds`: within which a batch is to be done, as far as that can be asked for.
+        """
         super().__init__(
             api_key,
             base_url,
@@ -56,6 +64,7 @@ class BatchApi(ApiAccount):
             reading_retries=reading_retries,
             guard=guard,
         )
+        self._input_expires_seconds = input_expires_seconds
         self._parameters = BatchParameters(self.profile, window_seconds)
         self._files_a_page: tuple[int | None, ...] = _FILES_A_PAGE
         """What was not refused yet."""
@@ -65,18 +74,36 @@ class BatchApi(ApiAccount):
     def upload(self, path: Path, name: str) -> str:
         """Upload an input file under `name`, streamed from disk by one POST; its id.
 
+        It is sent again if the server does not take the field by which it would delete the file
+        some day: nothing was kept of it then, and no further one has that field.
+
         Raises:
             OSError: There is no such file; nothing was sent.
             ApiError: It was not taken, or nobody knows whether it was (INDETERMINATE).
         """
         connections = self._connect()
         with TimedFile(path, self.timeouts.upload) as stream:
-            file = connections.call(
-                Operation.UPLOAD, lambda: connections.upload(stream, name), objects.uploaded_file
-            )
+            refused: set[str] = set()
+            try:
+                file = self._upload(connections, stream, name, refused)
+            except ApiError:
+                if not refused:
+                    raise
+                self._parameters.leave_out(refused)
+                file = self._upload(connections, stream, name, set())
         if file.is_pending:
             self._pending.add(file.id)
         return file.id
+
+    def _upload(
+        self, connections: "Connections", stream: TimedFile, name: str, refused: set[str]
+    ) -> objects.UploadedFile:
+        fields = self._parameters.of_upload(self._input_expires_seconds)
+        return connections.call(
+            Operation.UPLOAD,
+            lambda: connections.upload(stream, name, fields, refused),
+            objects.uploaded_file,
+        )
 
     def is_pending(self, file_id: str, *, ask: bool = False) -> bool:
         """Whether the server still processes a file, so that no batch can be made of it yet.

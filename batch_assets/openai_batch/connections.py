@@ -40,6 +40,8 @@ from batch_assets.openai_batch.transport import (
 
 _Result = TypeVar("_Result")
 
+_WRONG = (openai.BadRequestError, openai.UnprocessableEntityError)
+"""What a server says to a parameter that it does not take."""
 _BESIDE_THE_LIMIT = 4
 """Connections for calls that are made one at a time, and do not wait for a slot."""
 _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -107,26 +109,36 @@ class Connections:
         self._proxy = proxy_variable(base_url)
         self._profile = profile
 
-    def upload(self, stream: BinaryIO, name: str) -> RawAnswer:
-        """Send an input file, by one POST, to where the server takes them."""
+    def upload(
+        self, stream: BinaryIO, name: str, fields: Mapping[str, object], refused: set[str]
+    ) -> RawAnswer:
+        """Send an input file, by one POST, to where the server takes them.
+
+        `fields` are those of the form that the server can do without; the ones that it is refused
+        for are added to `refused`.
+        """
         stream.seek(0)
-        form = {"purpose": self._profile.purpose}
+        form = {"purpose": self._profile.purpose, **fields}
         if self._profile.names_file_apart:
             form["file_name"] = name
-        return self.creating.post(
-            self._profile.upload_path,
-            cast_to=httpx2.Response,
-            body=form,
-            files=[("file", (name, stream, "application/jsonl"))],
-            options={"headers": {"Content-Type": "multipart/form-data"}},
-        )
+        try:
+            return self.creating.post(
+                self._profile.upload_path,
+                cast_to=httpx2.Response,
+                body=form,
+                files=[("file", (name, stream, "application/jsonl"))],
+                options={"headers": {"Content-Type": "multipart/form-data"}},
+            )
+        except _WRONG as error:
+            refused |= refused_parameters(error.response.text, fields)
+            raise
 
     def create_batch(self, asked: Mapping[str, Any], refused: set[str]) -> RawAnswer:
         """Create a batch by one POST; parameters that it is refused for are added to `refused`."""
         batches: Any = self.creating.batches.with_raw_response
         try:
             answer: RawAnswer = batches.create(**asked)
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+        except _WRONG as error:
             refused |= refused_parameters(error.response.text, OPTIONAL & asked.keys())
             raise
         return answer

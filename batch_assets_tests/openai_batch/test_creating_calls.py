@@ -191,6 +191,49 @@ def test_what_an_upload_sends(api: BatchApi, server: ScriptedServer, tmp_path: P
     assert call.length == len(call.body)
 
 
+def test_an_upload_asks_for_an_end_of_the_file(
+    base_url: str, server: ScriptedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_bytes(b'{"custom_id": "1"}\n')
+    server.answer(as_json({"id": "file-9", "object": "file"}))
+    with BatchApi("sk-x", base_url, input_expires_seconds=604_800) as api:
+        assert api.upload(path, "ours.jsonl") == "file-9"
+    (call,) = server.calls
+    assert b'name="expires_after[anchor]"\r\n\r\ncreated_at' in call.body
+    assert b'name="expires_after[seconds]"\r\n\r\n604800' in call.body
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_where_no_end_can_be_asked_for_it_is_left_out(
+    status: int, base_url: str, server: ScriptedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_bytes(b'{"custom_id": "1"}\n')
+    said = "Unknown parameter: 'expires_after'."
+    refusal = api_error(status, "unknown_parameter", message=said, param="expires_after")
+    server.answer(refusal, as_json({"id": "file-9", "object": "file"}))
+    with BatchApi("sk-x", base_url, input_expires_seconds=604_800) as api:
+        assert api.upload(path, "ours.jsonl") == "file-9"
+        assert api.upload(path, "ours.jsonl") == "file-9"
+    assert [b"expires_after" in call.body for call in server.calls] == [True, False, False]
+    assert [path.read_bytes() in call.body for call in server.calls] == [True] * 3
+
+
+def test_a_refusal_for_anything_else_is_one_post(
+    base_url: str, server: ScriptedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_bytes(b'{"custom_id": "1"}\n')
+    server.answer(api_error(400, "invalid_value", param="purpose"))
+    with (
+        BatchApi("sk-x", base_url, input_expires_seconds=604_800) as api,
+        pytest.raises(ApiError),
+    ):
+        api.upload(path, "ours.jsonl")
+    assert len(server.calls) == 1
+
+
 def test_what_a_creation_sends(api: BatchApi, server: ScriptedServer) -> None:
     server.answer(as_json({"id": "batch_1", "status": "validating", "metadata": {"intent": "7"}}))
     batch = api.create_batch("file-9", {"intent": "7"}, 86_400)

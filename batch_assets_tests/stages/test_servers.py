@@ -37,7 +37,8 @@ def playing(lab: Lab, name: Server, **parts: Any) -> Iterator[Lab]:
     profile = profile_of(url, name)
     if profile.is_dated:
         url = versioned(url, "2024-10-21")
-    with BatchApi(API_KEY, url, profile=profile) as api:
+    expires = lab.pipeline.policy.output_expires_seconds
+    with BatchApi(API_KEY, url, profile=profile, input_expires_seconds=expires) as api:
         bound = profile.bound(lab.pipeline.policy)
         yield replace(lab, pipeline=replace(lab.pipeline, api=api, policy=bound))
 
@@ -73,7 +74,15 @@ def test_a_lost_answer_to_a_creation_is_looked_up_and_not_bought_again(
         assert there.times_billed(ids) == [1, 1]
 
 
-@pytest.mark.parametrize("names", [("output_expires_after",), ("metadata", "output_expires_after")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("output_expires_after",),
+        ("metadata", "output_expires_after"),
+        ("expires_after",),
+        ("expires_after", "metadata", "output_expires_after"),
+    ],
+)
 def test_a_creation_that_is_refused_for_what_it_can_do_without(
     lab: Lab, names: tuple[str, ...]
 ) -> None:
