@@ -53,7 +53,8 @@ def clear_failures() -> Iterator[None]:
 def attempt(context: dg.OpExecutionContext, work: Callable[[], None]) -> str:
     """Do something that may fail; why it has, in a sentence, or nothing.
 
-    An interruption is no failure: it ends the run.
+    An interruption is no failure: it ends the run. Whoever would end the process does not: the run
+    has to be closed.
     """
     shows: Mapping[str, Any] = {}
     try:
@@ -61,7 +62,7 @@ def attempt(context: dg.OpExecutionContext, work: Callable[[], None]) -> str:
             work()
     except dg.Failure as failure:
         sentence = str(failure.description)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sentence = (
             f"It ended with {type(error).__name__}: the metadata of its output have the traceback."
         )
@@ -128,7 +129,7 @@ def _failure(sentence: str, entries: Mapping[str, str] | None = None) -> dg.Fail
     return dg.Failure(escaped(sentence), metadata=shown(entries or {}), allow_retries=False)
 
 
-def _lines_of(error: Exception) -> list[str]:
+def _lines_of(error: BaseException) -> list[str]:
     return "".join(traceback.format_exception(error)).splitlines()
 
 

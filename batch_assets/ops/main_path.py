@@ -8,7 +8,12 @@ from typing import Final
 
 import dagster as dg
 
-from batch_assets.domain.errors import ApiError, FailureKind, SubmissionHeldError
+from batch_assets.domain.errors import (
+    ApiError,
+    BatchAssetsError,
+    FailureKind,
+    SubmissionHeldError,
+)
 from batch_assets.domain.livedash_timers import said_of
 from batch_assets.domain.wording import of_unknown_types
 from batch_assets.ops import sentences
@@ -81,6 +86,9 @@ def ingest_results(
         links = run_links("sent_by_run", [batch.sent_by_run for batch in report.batches_read])
         deleted = {"batches_with_deleted_files": cleaned}
         add_metadata(context, metadata_of(report) | metadata_of(late) | deleted | links, watch)
+        if report.failed_for_all:
+            stage.is_done = True
+            raise BatchAssetsError(sentences.of_failing_for_all("written", report.failed))
 
     yield from carry_out(context, pipeline, work, after=checked)
 
@@ -181,5 +189,8 @@ def submit_batches(
             log_of(context).warning(of_unknown_types(report.unknown_types))
         report.batches_sent = named(report.batches_sent, given.companies)
         add_metadata(context, metadata_of(report) | {"held_because": held_because}, watch)
+        if report.failed_for_all:
+            stage.is_done = True
+            raise BatchAssetsError(sentences.of_failing_for_all("claimed", report.failed))
 
     yield from carry_out(context, pipeline, work, after=fetched)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from batch_assets.domain.batches import Written
 from batch_assets.domain.conservation import Violations
 from batch_assets.domain.policy import Policy
-from batch_assets.domain.wording import about_cost, of_unpriced, plural, span
+from batch_assets.domain.wording import about_cost, listed, of_unpriced, plural, span
 from batch_assets.resources.company_lookup import ActiveCompanies
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.plan import DueReport
@@ -145,6 +145,16 @@ def of_sending(report: SubmitReport, held_because: str) -> str:
     if report.unresolved:
         said.append(f"Batches that a later run looks up: {report.unresolved:,}.")
     return " ".join(said)
+
+
+def of_failing_for_all(done: str, failed: Mapping[str, str]) -> str:
+    """Why a stage has failed that did its work, and came to nothing for any company."""
+    companies = plural(len(failed), "company", "companies")
+    reasons = listed(sorted({*failed.values()}))
+    return (
+        f"Nothing could be {done} for any company ({companies}: {reasons}): this run's log and the "
+        "database's say more, and the next run tries again."
+    )
 
 
 def of_conservation(violations: Sequence[Violations], numbers: Mapping[str, int]) -> str:

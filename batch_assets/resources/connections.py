@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import CallGuard
+from batch_assets.resources.heartbeat import end_with_run
 from batch_assets.settings import Settings, load_settings
 from batch_assets.store.counting import count_statements
 from batch_assets.store.engine import open_engine
@@ -56,6 +57,11 @@ class DatabaseResource(dg.ConfigurableResource[None]):
     wiring: dg.ResourceDependency[WiringResource]
 
     _engine: Engine | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Work on the database no longer than the run does, whatever process this is."""
+        if context.run:
+            end_with_run(context.run.run_id)
 
     @property
     def engine(self) -> Engine:

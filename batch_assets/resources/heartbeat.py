@@ -35,6 +35,8 @@ END_SECONDS: Final = 5.0
 """How long the end of a run waits for the last word of its heart."""
 
 _log = open_log(__name__)
+_runs_here: Final[set[str]] = set()
+"""The runs of which this process is the first, and not one that was started for an op."""
 
 
 def this_process() -> ProcessName:
@@ -153,13 +155,32 @@ def beating(run_id: str) -> Iterator[None]:
         run_id,
         open_run_processes,
         interrupt=lambda: os.kill(os.getpid(), signal.SIGINT),
-        die=lambda: _die(run_id),
+        die=lambda: _die(run_id, "was not heard of for so long that it was given up"),
     )
+    _runs_here.add(run_id)
     heartbeat.start()
     try:
         yield
     finally:
         heartbeat.stop()
+        _runs_here.discard(run_id)
+
+
+def end_with_run(run_id: str) -> None:
+    """Let a process that was started for an op of a run end as soon as the run's own one has.
+
+    That one has the heartbeat: without it the run counts as dead, and another one takes its place.
+    In the run's own process there is nothing to do.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or run_id in _runs_here:
+        return
+
+    def follow() -> None:
+        parent.join()
+        _die(run_id, "has lost its process")
+
+    threading.Thread(target=follow, name="end with run", daemon=True).start()
 
 
 def open_run_processes() -> RunProcesses:
@@ -167,12 +188,8 @@ def open_run_processes() -> RunProcesses:
     return RunProcesses(open_engine_for_looks(connect(load_settings()).database_url))
 
 
-def _die(run_id: str) -> NoReturn:
-    os.write(
-        2,
-        f"Run {run_id} was not heard of for so long that it was given up: this process ends, and "
-        "the next run carries on.\n".encode(),
-    )
+def _die(run_id: str, why: str) -> NoReturn:
+    os.write(2, f"Run {run_id} {why}: this process ends, and the next run carries on.\n".encode())
     # Of an executor that gives each op a process: they must not outlive their run.
     for process in multiprocessing.active_children():
         process.kill()

@@ -33,6 +33,8 @@ class StageRun:
         self._seconds = 0.0
         self._sent_before = statements_sent()
         self._used_before = strategy.use()
+        self.is_done = False
+        """See `StageState`."""
         self.companies: Mapping[str, str] = {}
         self.due_company_ids: Sequence[str] = []
 
@@ -65,6 +67,7 @@ class StageRun:
             queries=grown(self._used_before, self._strategy.use()),
             reports=values_of(self._reports.all()),
             failure=failure,
+            is_done=self.is_done,
             blocked_by=blocked_by,
             companies=self.companies,
             due_company_ids=self.due_company_ids,

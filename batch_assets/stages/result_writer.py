@@ -52,6 +52,12 @@ class IngestReport:
     batches_read: list[BatchSummary] = field(default_factory=list)
     """The first of those that are finished."""
     company_ids: set[str] = field(default_factory=set, metadata=HIDDEN)
+    written_for: set[str] = field(default_factory=set, metadata=HIDDEN)
+
+    @property
+    def failed_for_all(self) -> bool:
+        """Whether there was something to write, and nothing of any company could be written."""
+        return bool(self.failed) and not self.written_for
 
     def add_read(self, batches: Sequence[EndedBatch]) -> None:
         """Note batches that were read to their end."""
@@ -257,6 +263,7 @@ class ResultWriter:
 
     def _count(self, result: BatchOutcomes, done: Written) -> None:
         seen = self.seen[result.lease.batch_id]
+        self._report.written_for.add(self._company_of[result.lease.batch_id])
         seen.answered += done.completed + done.retry + done.dead + done.discarded
         seen.returned += done.returned
         self._report.rows += done

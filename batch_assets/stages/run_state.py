@@ -77,6 +77,8 @@ class StageState:
     """See `values_of`."""
     failure: str = ""
     """Why it has failed, in a sentence."""
+    is_done: bool = False
+    """Whether it did all its work, and failed for what came of that: those after it do theirs."""
     blocked_by: str = ""
     """The op that has failed before it, so that it did nothing."""
     companies: Mapping[str, str] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class StageState:
     @property
     def stopped_by(self) -> str:
         """The op whose failure keeps those after this one from beginning; empty if they may."""
-        return self.blocked_by or (self.op if self.failure else "")
+        return self.blocked_by or (self.op if self.failure and not self.is_done else "")
 
 
 _STATE: Final = TypeAdapter(StageState)

@@ -51,6 +51,13 @@ class SubmitReport:
     """The first of them."""
     look: LookReport = field(default_factory=LookReport)
     company_ids: set[str] = field(default_factory=set, metadata=HIDDEN)
+    claimed_for: set[str] = field(default_factory=set, metadata=HIDDEN)
+
+    @property
+    def failed_for_all(self) -> bool:
+        """Whether there was something to send, and nothing of any company could be claimed."""
+        others = self.claimed_for - self.failed.keys()
+        return bool(self.failed) and not (others or self.rejected or self.held)
 
     @property
     def cost(self) -> tuple[float, int, int]:
@@ -119,6 +126,7 @@ def _claim_and_send(
         report.rejected.update(claim.rejected)
         report.held.update(claim.held)
         report.failed.update(claim.failed)
+        report.claimed_for.update(batch.company_id for batch in claim.batches)
         requests = sum(batch.requests for batch in claim.batches)
         spent += Spent(requests, sum(batch.cost_eur for batch in claim.batches))
         budget.spend(requests)

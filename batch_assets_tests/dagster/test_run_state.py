@@ -14,11 +14,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from batch_assets.definitions import build_definitions
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.ops import main_path
+from batch_assets.ops import handing_on, main_path
 from batch_assets.ops.handing_on import RunStateIOManager
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.connections import DatabaseResource, WiringResource
@@ -308,6 +308,143 @@ def test_a_run_that_is_executed_again_from_its_failure_counts_what_it_does_itsel
     assert (first["completed_requests"], first["submitted_requests"]) == (READ, SENT)
     assert (second["completed_requests"], second["submitted_requests"]) == (0, 0)
     assert (again.tag("results"), again.tag("requests")) == (0, 0)
+
+
+def refuse(connection: Connection, query: str, company_id: str = "") -> None:
+    """Let the database refuse what a query writes, of one company or of each."""
+    table, event = {"claim": ("batch", "INSERT"), "write_results": ("attempt", "UPDATE")}[query]
+    connection.execute(
+        text(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"IF '{company_id}' IN ('', NEW.company_id) THEN RAISE EXCEPTION 'no'; END IF; "
+            "RETURN NEW; END $$;"
+            f"CREATE TRIGGER refuse BEFORE {event} ON batch_assets.{table} "
+            "FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    )
+
+
+def test_ops_that_are_executed_again_by_their_names_count_what_they_do_themselves(
+    runs: Runs, shared_instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    first = runs.in_one_process(NOTHING)
+    selected = ["submit_batches", *CLOSING]
+    result = dg.execute_job(
+        dg.build_reconstructable_job(__name__, job_in_one_process.__name__),
+        instance=shared_instance,
+        reexecution_options=dg.ReexecutionOptions(first.run.run_id, step_selection=selected),
+    )
+    again = Told(shared_instance, result.run_id)
+    assert again.steps("STEP_START") == selected
+    kept, anew = (metrics_of(engine, told.run.run_id) for told in (first, again))
+    assert (kept["completed_requests"], kept["submitted_requests"]) == (READ, SENT)
+    assert kept["cost_eur"] > 0
+    assert kept["prompt_tokens"] > 0
+    for name in ("completed_requests", "submitted_requests", "cost_eur", "prompt_tokens"):
+        assert anew[name] == 0, name
+    for op, stage in STAGES.items():
+        assert (anew[f"{stage}_seconds"] > 0) is (op in selected), stage
+    assert anew["run_seconds"] < kept["run_seconds"] + 60
+    assert (again.tag("results"), again.tag("requests")) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("selected", "begun"),
+    [
+        (["load_companies", "fetch_pending_requests", "submit_batches"], 3),
+        (["*submit_batches"], 3),
+        (["*submit_batches", "check_batch_statuses"], 4),
+        (["*record_metrics"], 6),
+        (["*check_row_conservation"], 6),
+    ],
+)
+def test_a_run_of_some_ops_alone_is_red_if_one_of_them_has_failed(
+    runs: Runs,
+    shared_instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    selected: list[str],
+    begun: int,
+) -> None:
+    monkeypatch.setattr(*PLACES["submit_batches"], breaking("submit_batches"))
+    result = job_in_one_process().execute_in_process(
+        instance=shared_instance, op_selection=selected, raise_on_error=False
+    )
+    told = Told(shared_instance, result.run_id)
+    assert told.run.is_failure
+    assert told.failures == {"submit_batches": sentence_of("submit_batches")}
+    assert len(told.steps("STEP_START")) == begun
+
+    launched = dg.execute_job(
+        dg.build_reconstructable_job(__name__, job_in_one_process.__name__),
+        instance=shared_instance,
+        op_selection=selected,
+        raise_on_error=False,
+    )
+    told = Told(shared_instance, launched.run_id)
+    assert told.run.is_failure
+    assert "submit_batches" in told.failures
+
+
+def test_the_ops_that_close_a_run_are_those_of_the_job() -> None:
+    assert handing_on.CLOSING == CLOSING
+    assert {*STAGES, *CLOSING} == {node.name for node in job_in_one_process().nodes}
+
+
+@pytest.mark.parametrize(
+    ("query", "op", "done"),
+    [("claim", "submit_batches", "claimed"), ("write_results", "ingest_results", "written")],
+)
+def test_a_run_in_which_nothing_came_of_any_company_is_red(
+    runs: Runs, engine: Engine, query: str, op: str, done: str
+) -> None:
+    with engine.begin() as connection:
+        refuse(connection, query)
+    told = runs.in_one_process(NOTHING)
+    assert told.run.is_failure
+    sentence = (
+        f"Nothing could be {done} for any company (1 company: RaiseException): this run's log and "
+        "the database's say more, and the next run tries again."
+    )
+    assert told.failures[op] == told.metadata(op)["failure"] == sentence
+    assert {*told.steps("STEP_START")} == {*STAGES, *CLOSING}
+    assert told.metadata(op)["failed"]
+    assert "not_begun_after" not in told.metadata("retry_failed_requests"), "it is not kept from it"
+    kept = metrics_of(engine, told.run.run_id)
+    others = {"claim": ("completed_requests", READ), "write_results": ("submitted_requests", SENT)}
+    name, number = others[query]
+    assert kept[name] == number
+    assert kept["failed_companies"] == 1
+    assert told.evaluated()["open_rows_conserved"]
+
+
+@pytest.mark.parametrize("query", ["claim", "write_results"])
+def test_a_run_in_which_some_companies_were_left_out_is_none_that_failed(
+    runs: Runs, engine: Engine, base_url: str, query: str
+) -> None:
+    with engine.begin() as connection:
+        company = make_company(connection)
+        make_requests(connection, company, SENT)
+    if query == "write_results":
+        assert runs.in_one_process(NOTHING).run.is_success
+        let_batches_end(base_url)
+    with engine.begin() as connection:
+        refuse(connection, query, company)
+    told = runs.in_one_process(NOTHING)
+    assert told.run.is_success
+    assert metrics_of(engine, told.run.run_id)["failed_companies"] == 1
+
+
+def test_an_op_that_would_end_its_process_has_failed(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_arguments: Any) -> None:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(main_path, "submit_due", leave)
+    told = runs.in_one_process(NOTHING)
+    assert told.run.is_failure
+    assert told.failures["submit_batches"].startswith("It ended with SystemExit")
+    assert told.steps("STEP_START")[-1] == CLOSING[-1]
 
 
 def test_a_failure_that_nobody_has_foreseen_is_shown_with_its_traceback(

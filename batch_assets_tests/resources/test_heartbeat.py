@@ -1,5 +1,6 @@
 """A run's process says that it lives, and heeds what is wanted of it."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -7,7 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
+from multiprocessing import Queue
+from typing import Literal
 
 import psutil
 import pytest
@@ -15,11 +19,12 @@ from sqlalchemy import Engine, create_engine
 
 from batch_assets.domain.errors import DatabaseUnavailableError
 from batch_assets.domain.hosts import ProcessName
-from batch_assets.resources.heartbeat import Heartbeat, lives, this_process
+from batch_assets.resources.heartbeat import Heartbeat, beating, end_with_run, lives, this_process
 from batch_assets.store.runs import RunProcesses
 
 HERE = this_process()
 SECONDS = 0.02
+StartMethod = Literal["spawn", "forkserver"]
 
 
 @pytest.fixture
@@ -146,6 +151,43 @@ def test_it_goes_on_when_the_database_is_there_again(
     assert [sentence.partition("(")[2].partition(")")[0] for sentence in said] == [
         *("OperationalError", "DatabaseUnavailableError")
     ]
+
+
+def work_as_a_step(told: "Queue[ProcessName]", is_the_runs_own: bool) -> None:
+    with beating("r1") if is_the_runs_own else nullcontext():
+        end_with_run("r1")
+        told.put(this_process())
+        time.sleep(60)
+
+
+def start_a_step(method: StartMethod, told: "Queue[ProcessName]", is_the_runs_own: bool) -> None:
+    context = multiprocessing.get_context(method)
+    context.Process(target=work_as_a_step, args=(told, is_the_runs_own)).start()
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("is_the_runs_own", [False, True])
+def test_a_process_of_an_op_ends_with_that_of_its_run(method: StartMethod, is_the_runs_own: bool) -> None:
+    context = multiprocessing.get_context(method)
+    told: Queue[ProcessName] = context.Queue()
+    parent = context.Process(target=start_a_step, args=(method, told, is_the_runs_own))
+    parent.start()
+    step = told.get(timeout=60)
+    assert lives(step)
+    parent.kill()
+    parent.join()
+    if is_the_runs_own:
+        time.sleep(1)
+        assert lives(step), "a run outlives what has started it"
+        os.kill(step.pid, signal.SIGKILL)
+    wait_until(lambda: lives(step) is False)
+
+
+def test_nothing_is_followed_by_a_process_that_no_other_has_made() -> None:
+    before = threading.active_count()
+    end_with_run("r1")
+    assert threading.active_count() == before
 
 
 def not_yet() -> RunProcesses:
