@@ -9,14 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from batch_assets.domain.alerts.records import AlertState, Severity
 from batch_assets.domain.hosts import is_loopback
 from batch_assets.domain.wording import escaped
-
-if TYPE_CHECKING:
-    import httpx2
 
 _EVENTS: Final = uuid.UUID("6f1f9c1a-6d3e-5a0b-9a52-2f7d9d6f0c11")
 _WORD_JOINER: Final = "\u2060"
@@ -147,7 +144,7 @@ def post_json(
     """
     answers: list[int | str] = []
     call = threading.Thread(
-        target=lambda: answers.append(_post(url, body, timeout_seconds)), daemon=True
+        target=lambda: answers.append(_answer(url, body, timeout_seconds)), daemon=True
     )
     call.start()
     call.join(2 * timeout_seconds)
@@ -158,49 +155,66 @@ def post_json(
     return answer
 
 
-def _post(url: str, body: Mapping[str, object], timeout_seconds: float) -> int | str:
-    """The status, or why there is none."""
+def _answer(url: str, body: Mapping[str, object], timeout_seconds: float) -> int | str:
+    """The status, or why there is none: a class's name, since an error may quote the address."""
     # Imported here: it takes a sixth of a second, and most runs have nothing to deliver.
     import httpx2  # noqa: PLC0415 (see above)
 
     try:
-        with (
-            _unlogged(url),
-            _client(httpx2.URL(url), timeout_seconds) as client,
-            client.stream("POST", url, json=body) as answer,
-        ):
-            return int(answer.status_code)
+        return _post(url, body, timeout_seconds)
     # A host's name that no resolver takes is a UnicodeError.
     except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
         return type(error).__name__
+    # Whatever it is: it is about the way out, and keeps nobody else from being told.
+    except Exception as error:
+        return (
+            f"no call could be made, {type(error).__name__}: see what HTTPS_PROXY, NO_PROXY and "
+            "SSL_CERT_FILE are here"
+        )
 
 
-def _client(url: "httpx2.URL", timeout_seconds: float) -> "httpx2.Client":
+def _post(url: str, body: Mapping[str, object], timeout_seconds: float) -> int:
     import httpx2  # noqa: PLC0415 (see above)
 
-    return httpx2.Client(
-        timeout=timeout_seconds,
-        follow_redirects=False,
-        # A proxy in the environment is for the way out, not for this machine.
-        trust_env=not is_loopback(url.host),
-    )
+    there = httpx2.URL(url)
+    with (
+        httpx2.Client(
+            timeout=timeout_seconds,
+            follow_redirects=False,
+            # A proxy in the environment is for the way out, not for this machine.
+            trust_env=not is_loopback(there.host),
+        ) as client,
+        _unlogged(),
+        client.stream("POST", there, json=body) as answer,
+    ):
+        return int(answer.status_code)
 
 
-class _Without(logging.Filter):
-    def __init__(self, secret: str) -> None:
-        super().__init__()
-        self._secret = secret
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return self._secret not in record.getMessage()
+_CLIENTS: Final = frozenset({"httpx2", "httpcore2"})
+"""The libraries that log what they are asked for: address, headers, and what was answered."""
 
 
 @contextmanager
-def _unlogged(url: str) -> Iterator[None]:
-    """Keep the client from logging what it is asked for, as it does for whoever wants to know."""
-    logger, without = logging.getLogger("httpx2"), _Without(url)
-    logger.addFilter(without)
+def _unlogged() -> Iterator[None]:
+    """Keep the client from logging what this thread asks for, however it spells that.
+
+    It does so for whoever wants to know, and an address may be a secret. A filter at a logger does
+    not see the records of those below it: so each of them has one. They are there with the client.
+    """
+    thread = threading.get_ident()
+
+    def is_of_another(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    logs = [
+        logging.getLogger(name)
+        for name in list(logging.root.manager.loggerDict)
+        if name.partition(".")[0] in _CLIENTS
+    ]
+    for log in logs:
+        log.addFilter(is_of_another)
     try:
         yield
     finally:
-        logger.removeFilter(without)
+        for log in logs:
+            log.removeFilter(is_of_another)

@@ -17,7 +17,7 @@ from batch_assets.settings.fields import (
     Family,
     HostNames,
     SecretWebAddress,
-    matching,
+    WebAddress,
     number,
     setting,
     whole,
@@ -119,16 +119,16 @@ class Alerting(Family):
         "raised, and resolved with it. It is a secret, and is shown nowhere. See "
         "[alerts.md](alerts.md#pagerduty).",
     )
-    alert_pagerduty_url: str = setting(
+    alert_pagerduty_url: WebAddress = setting(
         "BATCH_ALERT_PAGERDUTY_URL",
         EVENTS_URL,
-        matching(WEB_ADDRESS.text, r"^https?://\S+$"),
+        WEB_ADDRESS,
         f"Where these events go; in the EU service region {EU_EVENTS_URL}.",
     )
-    ui_url: str | None = setting(
+    ui_url: WebAddress | None = setting(
         "BATCH_UI_URL",
         None,
-        matching(WEB_ADDRESS.text, r"^https?://\S+$"),
+        WEB_ADDRESS,
         "Where people find Dagster's UI, for links to runs.",
     )
     ui_hosts: HostNames | None = setting(

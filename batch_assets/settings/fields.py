@@ -1,9 +1,11 @@
 """How a setting is declared: name, default, what is allowed and what it means, all in one place."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -143,9 +145,22 @@ def _expand(path: Path) -> Path:
         raise ValueError from None  # there is no such user
 
 
-def _check_web_address(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().lower().startswith(("http://", "https://")):
+def _check_web_address(url: str) -> str:
+    """The same, if it names a host that a client could look up.
+
+    Raises:
+        ValueError: It does not, or holds what no address does.
+    """
+    parts = urlsplit(url)
+    if not re.fullmatch(r"https?://\S+", url, re.IGNORECASE) or not url.isprintable():
         raise ValueError
+    if parts.port == 0 or not (parts.hostname or "").encode("idna"):
+        raise ValueError
+    return url
+
+
+def _check_secret_web_address(url: SecretStr) -> SecretStr:
+    _check_web_address(url.get_secret_value())
     return url
 
 
@@ -162,4 +177,5 @@ TokenAllowances = Annotated[
 AbsolutePath = Annotated[Path, AfterValidator(_check_absolute)]
 HomePath = Annotated[Path, AfterValidator(_expand), AfterValidator(_check_absolute)]
 """Dagster, too, takes a path that begins with `~`, and no other that is not absolute."""
-SecretWebAddress = Annotated[SecretStr, AfterValidator(_check_web_address)]
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+SecretWebAddress = Annotated[SecretStr, AfterValidator(_check_secret_web_address)]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import httpx2
 import pytest
 
 from batch_assets.domain.alerts.records import AlertState, Severity
@@ -97,15 +98,57 @@ def test_an_endless_answer_is_not_read(server: ScriptedServer, url: str) -> None
     assert len(sent) < 1_000
 
 
-def test_the_address_is_in_no_log(
-    server: ScriptedServer, url: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("spelled", "otherwise"),
+    [
+        ("http://", "http://"),
+        ("http://", "HTTP://"),
+        ("127.0.0.1", "LOCALHOST"),
+        ("http://", f"http://user:{TOKEN}@"),
+        ("/services/", "/./x/../serv%69ces/ü/"),
+    ],
+)
+def test_the_address_is_in_no_log_however_it_is_spelled(
+    server: ScriptedServer,
+    url: str,
+    caplog: pytest.LogCaptureFixture,
+    spelled: str,
+    otherwise: str,
 ) -> None:
+    url = url.replace(spelled, otherwise)
     with caplog.at_level(logging.DEBUG):
         Webhook(url).deliver(NOTIFICATION)
-        server.answer(Reply(500))
+        server.answer(Reply(500, headers={"location": url}))
         reason_of(url)
+        assert len(server.calls) == 1
+        server.answer(as_json({}))
+        httpx2.get(url.replace(TOKEN, "public"))
     assert TOKEN not in caplog.text
-    assert TOKEN not in repr(vars(logging.getLogger("httpx2")))
+    assert "public" in caplog.text, "what others ask for is theirs"
+    for log in ("httpx2", "httpcore2.http11", "httpcore2.connection"):
+        assert logging.getLogger(log).filters == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("HTTPS_PROXY", "foo://user:canary-pw@h:1", "ValueError"),
+        ("HTTPS_PROXY", "socks5://user:canary-pw@h:1", "ImportError"),
+        ("SSL_CERT_FILE", "/canary-pw/none.pem", "FileNotFoundError"),
+    ],
+)
+def test_what_keeps_every_call_from_being_made_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    error: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert reason_of(f"https://hooks.example/{TOKEN}") == (
+        f"no call could be made, {error}: see what HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are here"
+    )
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(

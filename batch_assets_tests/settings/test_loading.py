@@ -166,6 +166,33 @@ def test_a_webhook_is_called_by_http_and_https_only_and_never_quoted() -> None:
     assert load_settings({"BATCH_ALERT_WEBHOOK_URL": "HTTPS://a.example"}).alert_webhook_url
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1/canary",
+        "http://",
+        "https:///canary",
+        "http://h:99999/canary",
+        "http://h:port/canary",
+        "http://h:0/canary",
+        "http://user:canary@",
+        "http://a..b/canary",
+        f"http://{'a' * 64}/canary",
+        "http://h/can ary",
+        "http://h/can\tary",
+        "http://h/can\u202eary",
+    ],
+)
+def test_an_address_without_a_host_is_refused_when_it_is_read(url: str) -> None:
+    for name in ("BATCH_ALERT_WEBHOOK_URL", "BATCH_ALERT_PAGERDUTY_URL", "BATCH_UI_URL"):
+        (sentence,) = refusal(**{name: url})
+        assert sentence.startswith(f"{name} is ")
+        assert sentence.endswith(": it must be a URL http://… or https://….")
+        assert "canary" not in sentence
+        assert load_settings({name: "HTTPS://user:p%40w@[::1]:8443/x?y=z#1"})
+        assert load_settings({name: "http://bücher.example"})
+
+
 def test_the_key_of_pagerduty_has_its_form_and_is_never_quoted() -> None:
     for key in ("canary", "e+kd5BWM-NCknhB3XnYg", "x" * 33, "x" * 31 + "-", "x" * 31 + "é"):
         assert refusal(BATCH_ALERT_PAGERDUTY_ROUTING_KEY=key) == [
