@@ -207,10 +207,28 @@ def answers(address: str) -> bool:
 def test_without_a_local_stack_and_a_configuration_one_sentence_says_what_to_do(
     installed: Installed,
 ) -> None:
-    for words in (["status"], ["dev"]):
+    for words in (["status"], ["dev"], ["demo"], ["local", "stop"]):
         ended = installed.type(*words)
         assert ended.returncode == 2
         assert ended.stdout == ""
         assert ended.stderr.count("\n") == 1
         assert "No local stack is installed here" in ended.stderr
     assert "demo" not in installed.type("--help").stdout
+
+
+def test_a_folder_that_is_gone_is_one_sentence_and_help_needs_none(installed: Installed) -> None:
+    def typed(words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            f"mkdir t; cd t; rmdir ../t; exec {installed.programs}/batch-assets {words}",
+            shell=True,
+            cwd=installed.folder,
+            env=installed.environment({}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert "Usage" in typed("--help").stdout
+    ended = typed("status")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "The folder in which this was typed is gone: change to another.\n"

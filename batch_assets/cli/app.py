@@ -17,7 +17,13 @@ from typer.main import get_group
 
 from batch_assets.cli.env_file import CommandWithoutSettings, read_env_file
 from batch_assets.cli.screen import errors, settle_streams
-from batch_assets.domain.errors import AccountRefusedError, ApiError, BatchAssetsError, FailureKind
+from batch_assets.domain.errors import (
+    AccountRefusedError,
+    ApiError,
+    BatchAssetsError,
+    ConfigurationError,
+    FailureKind,
+)
 from batch_assets.domain.hosts import run_out
 
 TRACEBACK: Final = "--traceback"
@@ -73,6 +79,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 """By the name of a command or a group of them: the module that has it, and its line of help."""
 RENAMED: Final[Mapping[str, str]] = {"live": "synchronous"}
 """Names of an earlier version, which go on working with a warning."""
+LOCAL: Final = frozenset({"demo", "local"})
+"""Commands that come with a local stack."""
 EXTENSIONS: Final = "batch_assets.commands"
 """The entry points by which another distribution adds commands: each is a `typer.Typer`."""
 
@@ -91,7 +99,16 @@ class Commands(TyperGroup):
             self.commands.update(get_group(found.load()).commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Find the command that was typed, under its present or an earlier name."""
+        """Find the command that was typed, under its present or an earlier name.
+
+        Raises:
+            ConfigurationError: It comes with a local stack, and none is installed.
+        """
+        if args[0] in LOCAL - self.commands.keys():
+            raise ConfigurationError(
+                f"No local stack is installed here, with which `batch-assets {args[0]}` comes: "
+                "work in a clone of the project, where `make setup` installs one."
+            )
         now = RENAMED.get(args[0])
         if now is not None:
             errors().say(f"`batch-assets {args[0]}` is called `batch-assets {now}`: type that.")

@@ -22,17 +22,19 @@ def read_env_file(folder: Path = PROJECT_DIR) -> None:
     """Put what a folder's `.env` sets into this process's environment; no file sets nothing.
 
     Raises:
-        ConfigurationError: if it cannot be read.
-        WrongSettingsError: with a line for each setting of which the environment says otherwise;
-            nothing is changed then.
+        ConfigurationError: if it cannot be read, or the folder is gone.
+        WrongSettingsError: with a line for each setting of which the environment says otherwise,
+            and for all else that is wrong with the settings; nothing is changed then.
     """
+    if not folder.is_dir():
+        raise ConfigurationError("The folder in which this was typed is gone: change to another.")
     path = folder / ".env"
     if not path.is_file():
         return
     # Imported here: without such a file no command waits for these.
     from dotenv import dotenv_values
 
-    from batch_assets.settings import setting_names
+    from batch_assets.settings import load_settings, setting_names
 
     try:
         lines = dotenv_values(path)
@@ -42,16 +44,24 @@ def read_env_file(folder: Path = PROJECT_DIR) -> None:
             f"{path} cannot be read ({why}): correct it, or take it away."
         ) from None
     given = {name: value for name, value in lines.items() if value is not None}
+    if any("\0" in name + value or "=" in name for name, value in given.items()):
+        raise ConfigurationError(
+            f"{path} cannot be used (it has a NUL character, or a name that cannot be one): "
+            "correct it, or take it away."
+        )
     contradicted = [
         name
         for name, value in given.items()
         if name in setting_names() and os.environ.get(name, value).strip() != value.strip()
     ]
     if contradicted:
-        raise WrongSettingsError(
-            [
-                f"{name} is set in the environment, and otherwise in {path}: leave it out of one."
-                for name in contradicted
-            ]
-        )
+        faults = [
+            f"{name} is set in the environment, and otherwise in {path}: leave it out of one."
+            for name in contradicted
+        ]
+        try:
+            load_settings({**given, **os.environ})
+        except WrongSettingsError as error:
+            faults += error.lines
+        raise WrongSettingsError(faults)
     os.environ.update(given)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
+_SET: Final = "set"
+"""What is shown of a value that is, or may be, a secret."""
 _LINK: Final = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
@@ -61,13 +63,18 @@ def _asked_for(names: Sequence[str]) -> Sequence[Declared]:
 def _values(here: Settings) -> Mapping[str, Any]:
     """What each setting is, or that it is set where that is nobody's business."""
     from batch_assets.settings import all_settings
+    from batch_assets.settings.secrecy import may_be_secret, secrets_in
 
-    found = {one.name: getattr(here, one.attribute) for one in all_settings()}
-    secret = {one.name for one in all_settings() if one.is_secret}
-    return {
-        name: value if value is None or name not in secret else "set"
-        for name, value in found.items()
-    }
+    found = [(one, getattr(here, one.attribute)) for one in all_settings()]
+    declared = [value for one, value in found if one.is_secret and value is not None]
+    secrets = secrets_in(value.get_secret_value() for value in declared)
+
+    def is_shown(one: Declared, value: Any) -> bool:
+        if value is None or value == one.default:
+            return True
+        return not (one.is_secret or may_be_secret(_text(value), secrets))
+
+    return {one.name: value if is_shown(one, value) else _SET for one, value in found}
 
 
 def _document(one: Declared, values: Mapping[str, Any]) -> Mapping[str, Any]:

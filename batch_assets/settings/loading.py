@@ -2,12 +2,10 @@
 
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
-from urllib.parse import unquote
 
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
@@ -15,6 +13,7 @@ from pydantic_settings import EnvSettingsSource
 from batch_assets.domain.errors import WrongSettingsError
 from batch_assets.domain.logs import open_log
 from batch_assets.settings.fields import Declared
+from batch_assets.settings.secrecy import quotable, secrets_in
 from batch_assets.settings.settings import Settings, all_settings, setting_names
 
 LIVEDASH_NAMES: Final = frozenset(
@@ -29,12 +28,6 @@ LIVEDASH_NAMES: Final = frozenset(
 _PREFIX: Final = "BATCH_"
 _OWN_PREFIX: Final = "BATCH_ASSETS_"
 """What programs of this project tell each other."""
-_LONGEST_QUOTED: Final = 40
-_KEY: Final = re.compile(r"\b(sk|gsk|rk|pk)[-_]|[A-Za-z0-9_-]{16,}", re.ASCII)
-"""What keys look like: their prefixes, or a long run of letters and digits."""
-_LED_TO: Final = re.compile("@|://[^/]*/.")
-"""What is before a host, or behind one, may be what lets somebody in."""
-
 _logger = open_log(__name__)
 # At its level DEBUG, and with PYDANTIC_SETTINGS_DEBUG set, it logs every value.
 open_log("pydantic_settings").setLevel(logging.WARNING)
@@ -61,7 +54,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     given = os.environ if environ is None else environ
     values = {name: value.strip() for name, value in given.items() if value.strip()}
     said = {name: value for name, value in values.items() if name in setting_names()}
-    secrets = _secrets(said)
+    secrets = secrets_in(
+        said[one.name] for one in all_settings() if one.is_secret and one.name in said
+    )
     for sentence in (*_former_names(said, secrets), *_unknown_names(values)):
         _warn_once(sentence)
     settings, wrong = _read(said)
@@ -96,39 +91,10 @@ def _sentence(setting: Declared, values: Mapping[str, str], secrets: Sequence[st
     shown = setting.name
     if shown not in values and setting.former:
         shown = setting.former
-    value = None if setting.is_secret else _quotable(values[shown], secrets)
+    value = None if setting.is_secret else quotable(values[shown], secrets)
     if value is None:
         return f"{shown} is wrong: it must be {setting.allowed}."
     return f"{shown} is '{value}': it must be {setting.allowed}."
-
-
-def _quotable(value: str, secrets: Sequence[str]) -> str | None:
-    """The value, unless it may be a secret that was put into a wrong place."""
-    if len(value) > _LONGEST_QUOTED or _LED_TO.search(value) or _looks_like_a_key(value):
-        return None
-    return None if any(secret in value for secret in secrets) else value
-
-
-def _looks_like_a_key(value: str) -> bool:
-    return any(
-        found[1] or (re.search(r"\d", found[0]) and re.search("[A-Za-z]", found[0]))
-        for found in _KEY.finditer(value)
-    )
-
-
-def _secrets(values: Mapping[str, str]) -> Sequence[str]:
-    """The secrets that are set, and the passwords in them."""
-    whole = [values[one.name] for one in all_settings() if one.is_secret and one.name in values]
-    passwords = [password for text in whole for password in _passwords(text)]
-    return [*whole, *passwords, *map(unquote, passwords)]
-
-
-def _passwords(url: str) -> Iterator[str]:
-    """What may be a password in a URL, however malformed."""
-    for separator in ("/", "://"):
-        credentials, _, _ = url.partition("://")[2].rpartition("@")
-        yield from filter(None, [credentials.partition(":")[2].partition(separator)[0]])
-    yield from re.findall(r"[?&]password=([^&#]+)", url)
 
 
 def _former_names(values: Mapping[str, str], secrets: Sequence[str]) -> Iterator[str]:
@@ -142,7 +108,7 @@ def _former_names(values: Mapping[str, str], secrets: Sequence[str]) -> Iterator
         elif values[name].lower() == values[old].lower():
             yield f"{old} is called {name} now, which is set, too: remove the old name."
         else:
-            was, now = (_quotable(values[one], secrets) for one in (old, name))
+            was, now = (quotable(values[one], secrets) for one in (old, name))
             shown = f"'{was}'", f"'{now}'"
             if was is None or now is None:
                 shown = "one thing", "another"

@@ -69,6 +69,37 @@ def test_a_file_that_cannot_be_read_is_one_sentence(folder: Path) -> None:
         read_env_file(folder)
 
 
+@pytest.mark.parametrize("text", ["BATCH_MIN_SIZE=7\0\n", "B\0=7\n", "X=1\n'a=b'=7\n"])
+def test_what_no_environment_takes_is_one_sentence_and_changes_nothing(
+    folder: Path, text: str
+) -> None:
+    write(folder, text)
+    before = dict(os.environ)
+    with pytest.raises(ConfigurationError, match=r"\.env cannot be used \(it has a NUL character"):
+        read_env_file(folder)
+    assert os.environ == before
+
+
+def test_a_folder_that_is_gone_is_one_sentence(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="The folder in which this was typed is gone"):
+        read_env_file(folder / "gone")
+
+
+def test_all_that_is_wrong_is_said_with_what_is_contradicted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCH_MIN_SIZE", "1")
+    monkeypatch.setenv("BATCH_MAX_REQUESTS", "0")
+    write(folder, "BATCH_MIN_SIZE=7\nBATCH_OP_SECONDS=x\n")
+    with pytest.raises(ConfigurationError) as caught:
+        read_env_file(folder)
+    assert [line.partition(" ")[0] for line in caught.value.lines] == [
+        "BATCH_MIN_SIZE",
+        "BATCH_OP_SECONDS",
+        "BATCH_MAX_REQUESTS",
+    ]
+
+
 @pytest.mark.parametrize(
     "program",
     [
