@@ -118,6 +118,7 @@ class Policy:
     """How long a batch waits for its file, over all runs, before its requests wait again."""
     batches_per_claim: int = 500
     rows_per_claim: int = 20_000
+    """With so many a claim takes no further batch; no batch is cut for it, nor for the bytes."""
     bytes_per_claim: int = 500_000_000
     batches_per_poll: int = 5_000
     pages_per_search: int = 50
@@ -137,6 +138,10 @@ class Policy:
     def late_after_seconds(self) -> float:
         """The age at which a failed request would miss its deadline if a batch took it now."""
         return self.batch_timeout_seconds - self.synchronous.lead_seconds
+
+    def rows_of_look(self, models: int = 1) -> int:
+        """How many rows a claim reads at one time: a full batch of each model is among so many."""
+        return max(self.rows_per_look, models * self.max_batch_requests)
 
     def model_of(self, name: str) -> str:
         """The model that a request names, itself or by its deployment."""

@@ -21,6 +21,9 @@ from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.json_text import texts_as_json
 from batch_assets.openai_batch.profiles import COMPATIBLE, Profile
 
+LINE_BYTES = 106
+"""Of a line beside its request's body, with a `custom_id` as LiveDash makes its ids."""
+
 _PREFIX = "batch-files-"
 
 

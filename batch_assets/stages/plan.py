@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from batch_assets import analysis
 from batch_assets.domain.packing import Draft, Parts, Sizes, Terms
 from batch_assets.domain.records import Backlog
+from batch_assets.openai_batch.spool import LINE_BYTES
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.livedash_acts import Noticed
 
@@ -133,7 +134,7 @@ def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
 
 def _sizes_of(processing_type: str, model: str) -> Sizes:
     return Sizes(
-        overhead_bytes=analysis.overhead_bytes(processing_type, model),
+        overhead_bytes=LINE_BYTES + analysis.overhead_bytes(processing_type, model),
         prompt_tokens=analysis.prompt_tokens(processing_type, model),
         schema_tokens=analysis.schema_tokens(processing_type, model),
         completion_tokens=analysis.expected_completion_tokens(processing_type, model),

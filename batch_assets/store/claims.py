@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,14 +147,41 @@ class ClaimSize:
             self.rows += len(draft.candidates)
             self.bytes += draft.bytes
 
+    def within(self, drafts: Iterable[Draft]) -> list[Draft]:
+        """Take of some drafts as many as it needs, in their order, until there is enough."""
+        with_them = replace(self)
+        taken: list[Draft] = []
+        for draft in drafts:
+            if with_them.is_enough:
+                break
+            with_them.add([draft])
+            taken.append(draft)
+        return taken
+
     @property
     def is_enough(self) -> bool:
-        """Whether no other company is to be looked at."""
+        """Whether no other batch is to be claimed."""
         return (
             self.batches >= self.policy.batches_per_claim
             or self.rows >= self.policy.rows_per_claim
             or self.bytes >= self.policy.bytes_per_claim
         )
+
+
+def leave_to_next_look(packing: Packing, size: ClaimSize, *, is_cut: bool) -> bool:
+    """Leave drafts of a company to the next look, in this claim or another; whether any were left.
+
+    With `is_cut` there is more of the company than was read: drafts that are not full wait for
+    that, if others are. What goes beyond the claim's size waits, too.
+    """
+    found = packing.drafts
+    if is_cut and not packing.held:
+        # A cap or an allowance that holds something back lets nothing more into an open draft.
+        found = [draft for draft in found if draft.is_full] or found
+    taken = size.within(found)
+    is_left = len(taken) < len(packing.drafts)
+    packing.drafts = taken
+    return is_left
 
 
 def claim_parameters(

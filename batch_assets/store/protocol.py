@@ -88,7 +88,10 @@ class Queries(Protocol):
         self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
     ) -> Claim:
         """Claim due requests into batches, until `policy.batches_per_claim`, `rows_per_claim` or
-        `bytes_per_claim` is reached or a little exceeded.
+        `bytes_per_claim` is reached or, by the last of them, exceeded.
+
+        A batch ends where the policy's limits on batches, a cap or an allowance end it, or where no
+        more of its company and model waits.
 
         All that is claimed for a company is one transaction: caps, token allowances, cooldowns and
         the company's status are checked in it, under a lock that lets one claim run at a time. Rows

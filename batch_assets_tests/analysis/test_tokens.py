@@ -15,13 +15,21 @@ import toktok  # type: ignore[import-untyped]
 
 from batch_assets.analysis import (
     expected_completion_tokens,
+    overhead_bytes,
     prompt_tokens,
     request_body,
     schema_tokens,
 )
 from batch_assets.analysis.processing_types import TYPES
-from batch_assets.domain.packing import ESTIMATED_BYTES_PER_TOKEN, JSON_BYTES_PER_MESSAGE
+from batch_assets.domain.json_text import value_as_json
+from batch_assets.domain.packing import (
+    ESTIMATED_BYTES_PER_TOKEN,
+    JSON_BYTES_PER_MESSAGE,
+    LINE_BYTES_PER_MESSAGE,
+)
 from batch_assets.domain.records import Conversation
+from batch_assets.openai_batch.profiles import profile_of
+from batch_assets.openai_batch.spool import LINE_BYTES
 from batch_assets_local.answers import answer
 from batch_assets_local.samples import SampleSession, sample_sessions
 from batch_assets_tests.local.asking import body_of
@@ -95,6 +103,22 @@ def test_the_estimate_of_a_conversation_is_close_and_not_below(
         size += JSON_BYTES_PER_MESSAGE * len(session.messages)
         sent = tokens(body["messages"][1]["content"])
         assert 0.9 * sent <= size / ESTIMATED_BYTES_PER_TOKEN <= 2 * sent
+
+
+def test_the_estimate_of_a_line_is_a_few_per_cent_above_it_and_never_below(
+    bodies: list[tuple[SampleSession, dict[str, Any]]],
+) -> None:
+    profile = profile_of("https://api.openai.com/v1")
+    overhead = LINE_BYTES + overhead_bytes("session_analysis", "gpt-4o-mini")
+    estimated, sent = [], []
+    for session, body in bodies:
+        size = sum(len(one.content.encode()) for one in session.messages)
+        estimated.append(size + LINE_BYTES_PER_MESSAGE * len(session.messages) + overhead)
+        where = {"method": "POST", "url": profile.endpoint}
+        line = {"custom_id": "1" * 36, **where, "body": body}
+        sent.append(len(value_as_json(line)) + 1)
+    assert all(line <= most <= 1.05 * line for line, most in zip(sent, estimated, strict=True))
+    assert sum(sent) / sum(estimated) > 0.97
 
 
 def test_the_expected_answer_is_what_answers_have(

@@ -12,7 +12,7 @@ from batch_assets.domain.policy import Caps, Policy
 from batch_assets_tests.policies import a_policy
 
 PRICE = livedash_price(0.01, 0.02)
-OVERHEAD = 100
+OVERHEAD = 104
 PROMPT_TOKENS, SCHEMA_TOKENS = 13, 20
 ANSWER_TOKENS = 50
 
@@ -89,6 +89,7 @@ def test_a_draft_ends_at_its_bytes(candidate: MakeCandidate) -> None:
         ["r5"],
     ]
     assert [draft.bytes for draft in packing.drafts] == [400, 400, 200]
+    assert [draft.is_full for draft in packing.drafts] == [True, True, False]
 
 
 def test_a_draft_may_fill_its_bytes_exactly(candidate: MakeCandidate) -> None:
@@ -119,7 +120,7 @@ def test_each_lot_of_suspects_has_drafts_of_its_own(candidate: MakeCandidate) ->
 
 def test_the_estimate_counts_text_messages_prompt_and_answer(candidate: MakeCandidate) -> None:
     (draft,) = pack([candidate(message_count=2, content_bytes=304)], terms(), Quota()).drafts
-    assert draft.bytes == 304 + 2 * 32 + OVERHEAD
+    assert draft.bytes == 304 + 2 * 28 + OVERHEAD
     conversation = 123
     assert draft.parts == Parts(PROMPT_TOKENS, SCHEMA_TOKENS, conversation, ANSWER_TOKENS)
     assert draft.tokens == 156, "a third of the conversation's bytes, rounded up, and the rest"

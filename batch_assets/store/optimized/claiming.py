@@ -30,6 +30,7 @@ from batch_assets.store.claims import (
     claim_parameters,
     end_rejected,
     is_used_up,
+    leave_to_next_look,
 )
 from batch_assets.store.database_errors import refuses_value
 from batch_assets.store.protocol import Holder, Spent
@@ -140,24 +141,32 @@ class _Claiming:
     def _read(self) -> tuple[Mapping[str, Sequence[Candidate]], Sequence[str], bool]:
         """Candidates by company, and the companies that were read to their end.
 
-        Or the first company alone, if it has more than can be read at one time, and True.
+        Or the first company alone, if it has more than is read at one time, and True.
         """
-        limit = self._terms.policy.rows_per_look
+        limit = self._terms.policy.rows_of_look()
+        while True:
+            found = self._candidates(limit)
+            by_company = {
+                company_id: list(some)
+                for company_id, some in groupby(found, attrgetter("company_id"))
+            }
+            if len(found) < limit:
+                return by_company, self.queue, False
+            whole = self.queue[: self.queue.index(found[-1].company_id)]
+            models = len({candidate.model for candidate in found})
+            enough = self._terms.policy.rows_of_look(models)
+            if whole or limit >= enough:
+                return by_company, whole or self.queue[:1], not whole
+            limit = enough
+
+    def _candidates(self, limit: int) -> list[Candidate]:
         which = {
             "company_ids": self.queue,
             "models_in_cooldown": list(self._quotas.models_in_cooldown),
             "only_model": self._terms.only_model,
             "limit": limit,
         }
-        rows = self._connection.execute(SQL["candidates"], which)
-        found = [_candidate(row) for row in rows]
-        by_company = {
-            company_id: list(some) for company_id, some in groupby(found, attrgetter("company_id"))
-        }
-        if len(found) < limit:
-            return by_company, self.queue, False
-        whole = self.queue[: self.queue.index(found[-1].company_id)]
-        return by_company, whole or self.queue[:1], not whole
+        return [_candidate(row) for row in self._connection.execute(SQL["candidates"], which)]
 
     def _pack(self, company_id: str, found: Sequence[Candidate], *, is_cut: bool) -> Packing:
         """Pack what was found for the first company in the queue; it stays there if that is not all
@@ -166,12 +175,13 @@ class _Claiming:
         candidates = [candidate for candidate in found if candidate.model not in passed_over]
         quota = self._quotas.of(company_id, {candidate.model for candidate in candidates})
         packing = pack(candidates, self._terms, quota)
+        is_left = leave_to_next_look(packing, self.size, is_cut=is_cut)
         self._quotas.take(packing.drafts, quota)
         self.size.add(packing.drafts)
-        is_end = is_used_up(quota, packing)
+        is_end = not is_left and is_used_up(quota, packing)
         cools_more = len(quota.models_in_cooldown) > len(passed_over)
         has_moved = packing.drafts or packing.rejections or packing.followers or cools_more
-        if is_end or not (is_cut and has_moved):
+        if is_end or not ((is_cut or is_left) and has_moved):
             self.held += packing.held
             self._passed_over[company_id] = passed_over
             self.queue = [] if is_end else self.queue[1:]

@@ -46,7 +46,7 @@ class ClaimQueries(EngineQueries):
         failed: dict[str, str] = {}
         queue = list(company_ids)
         size = ClaimSize(terms.policy)
-        progress = ClaimProgress(countable=terms.policy.rows_per_look)
+        progress = ClaimProgress(terms.policy.rows_per_look, size)
         while queue and not size.is_enough:
             try:
                 done, batches = self._claim_for(queue[0], terms, holder, spent, progress)
@@ -90,7 +90,7 @@ class ClaimQueries(EngineQueries):
         """See `Queries.preview`: the claim's own steps in transactions that are rolled back."""
         packings: list[Packing] = []
         foreseen: list[Draft] = []
-        progress = ClaimProgress(countable=terms.policy.rows_per_look)
+        progress = ClaimProgress(terms.policy.rows_per_look, ClaimSize(terms.policy))
         queue = list(company_ids)
         with self.engine.connect() as connection:
             while queue:

@@ -18,7 +18,7 @@ from batch_assets.domain.packing import (
     pack,
 )
 from batch_assets.domain.policy import Policy
-from batch_assets.store.claims import is_used_up, quota_within, total
+from batch_assets.store.claims import ClaimSize, is_used_up, leave_to_next_look, quota_within, total
 from batch_assets.store.protocol import Spent
 from batch_assets.store.sql import load
 
@@ -31,6 +31,8 @@ class ClaimProgress:
 
     countable: int
     """How many requests of models in a cooldown may still be counted."""
+    size: ClaimSize
+    """What it has in hand; a pass only reads it."""
     cooling: Mapping[str, str] = field(default_factory=dict)
     """Models whose quota has turned out to be used up, for whatever company, with the reason."""
 
@@ -66,21 +68,18 @@ def pass_company(
     quota = _quota(connection, company_id, terms.policy, spent, foreseen)
     quota.models_in_cooldown.update(progress.cooling)
     passed_over = dict(quota.models_in_cooldown)
-    limit = terms.policy.rows_per_look
-    which: dict[str, Any] = {"company_id": company_id, "models_in_cooldown": list(passed_over)}
-    which |= {"only_model": terms.only_model, "limit": limit}
-    rows = connection.execute(SQL["candidates"], which).all()
-    candidates = [Candidate(**row._mapping) for row in rows]
+    candidates, is_cut = _candidates(connection, company_id, terms, list(passed_over))
     for candidate in candidates:
         quota.model_tokens.setdefault(
             candidate.model, terms.policy.token_allowance(candidate.model)
         )
     packing = pack(candidates, terms, quota)
+    is_left = leave_to_next_look(packing, progress.size, is_cut=is_cut)
     cools_more = len(quota.models_in_cooldown) > len(passed_over)
     has_moved = packing.drafts or packing.rejections or packing.followers or cools_more
-    is_end = is_used_up(quota, packing)
-    is_last = is_end or not (has_moved and len(rows) == limit)
-    after = ClaimProgress(progress.countable, quota.models_in_cooldown)
+    is_end = not is_left and is_used_up(quota, packing)
+    is_last = is_end or not (has_moved and (is_cut or is_left))
+    after = replace(progress, cooling=quota.models_in_cooldown)
     return CompanyPass(packing, passed_over, after, is_last, is_end)
 
 
@@ -100,6 +99,21 @@ def count_passed_over(connection: Connection, company_id: str, done: CompanyPass
     done.packing.held += held
     countable = done.progress.countable - held.total()
     return replace(done, progress=replace(done.progress, countable=countable))
+
+
+def _candidates(
+    connection: Connection, company_id: str, terms: Terms, passed_over: list[str]
+) -> tuple[list[Candidate], bool]:
+    """The oldest that wait, and whether more do: a full batch of each model is among them then."""
+    which: dict[str, Any] = {"company_id": company_id, "models_in_cooldown": passed_over}
+    limit = terms.policy.rows_of_look()
+    while True:
+        bounds = {"only_model": terms.only_model, "limit": limit}
+        rows = connection.execute(SQL["candidates"], which | bounds).all()
+        enough = terms.policy.rows_of_look(len({row.model for row in rows}))
+        if len(rows) < limit or limit >= enough:
+            return [Candidate(**row._mapping) for row in rows], len(rows) == limit
+        limit = enough
 
 
 def _quota(

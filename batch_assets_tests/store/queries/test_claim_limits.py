@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from batch_assets.domain.packing import LINE_BYTES_PER_MESSAGE
 from batch_assets.domain.policy import Policy
 from batch_assets.store.counting import Tally, count_statements, counted_into
 from batch_assets.store.original import OriginalQueries
@@ -53,7 +54,7 @@ def test_a_claim_stops_when_it_has_enough(desk: Desk, policy: Policy, companies:
 def test_a_claim_that_has_enough_leaves_the_rest_of_a_company_to_the_next(desk: Desk) -> None:
     company_id, _ = desk.company(7)
     other, _ = desk.company(2)
-    policy = a_policy(rows_per_look=3, rows_per_claim=5)
+    policy = a_policy(max_batch_requests=3, rows_per_look=3, rows_per_claim=5)
     claim = desk.claim(company_id, other, policy=policy)
     assert [batch.requests for batch in claim.batches] == [3, 3]
     assert claim.remaining == (company_id, other)
@@ -63,6 +64,61 @@ def test_a_claim_that_has_enough_leaves_the_rest_of_a_company_to_the_next(desk: 
         (other, 2),
     ]
     assert rest.remaining == ()
+
+
+def test_no_look_and_no_claim_cuts_a_batch(desk: Desk) -> None:
+    company_id, _ = desk.company(17)
+    policy = a_policy(max_batch_requests=7, rows_per_look=3, rows_per_claim=5)
+    sent = []
+    while True:
+        claim = desk.claim(company_id, policy=policy)
+        sent.append([batch.requests for batch in claim.batches])
+        if not claim.remaining:
+            break
+    assert sent == [[7], [7], [3]]
+
+
+def test_a_look_that_reads_no_further_than_a_batch_leaves_open_ones_to_the_next(
+    desk: Desk,
+) -> None:
+    company_id, _ = desk.company(11)
+    policy = a_policy(max_batch_requests=4, rows_per_look=6)
+    claim = desk.claim(company_id, policy=policy)
+    assert [batch.requests for batch in claim.batches] == [4, 4, 3]
+    assert claim.remaining == ()
+
+
+def test_each_of_several_models_fills_its_batches(desk: Desk) -> None:
+    company_id, _ = desk.company(0)
+    for _ in range(7):
+        desk.more(company_id, 1)
+        desk.more(company_id, 1, model="gpt-4.1")
+        desk.more(company_id, 1, model="gpt-4.1-mini")
+    claim = desk.claim(company_id, policy=a_policy(max_batch_requests=5, rows_per_look=5))
+    assert sorted((batch.model, batch.requests) for batch in claim.batches) == [
+        ("gpt-4.1", 2),
+        ("gpt-4.1", 5),
+        ("gpt-4.1-mini", 2),
+        ("gpt-4.1-mini", 5),
+        ("gpt-4o-mini", 2),
+        ("gpt-4o-mini", 5),
+    ]
+
+
+def test_batches_that_end_at_their_bytes_are_filled_from_look_to_look(desk: Desk) -> None:
+    company_id, _ = desk.company(20, messages=[("user", "x" * 872)])
+    in_file = 872 + LINE_BYTES_PER_MESSAGE + terms().sizes_of("", "").overhead_bytes
+    policy = a_policy(max_batch_requests=6, max_batch_bytes=4 * in_file, rows_per_look=1)
+    claim = desk.claim(company_id, policy=policy)
+    assert [batch.requests for batch in claim.batches] == [4] * 5
+
+
+def test_what_exceeds_a_claim_is_left_to_the_next(desk: Desk) -> None:
+    company_id, _ = desk.company(9)
+    policy = a_policy(max_batch_requests=2, rows_per_claim=3)
+    claim = desk.claim(company_id, policy=policy)
+    assert [batch.requests for batch in claim.batches] == [2, 2]
+    assert claim.remaining == (company_id,)
 
 
 def test_a_model_whose_allowance_is_used_up_rests_for_all_that_follow(desk: Desk) -> None:
@@ -129,7 +185,10 @@ def statements(desk: Desk, *company_ids: str, policy: Policy) -> int:
     return tally.statements
 
 
-@pytest.mark.parametrize(("looks", "policy"), [(1, a_policy()), (3, a_policy(rows_per_look=13))])
+IN_THREE_LOOKS = a_policy(rows_per_look=13, max_batch_requests=10)
+
+
+@pytest.mark.parametrize(("looks", "policy"), [(1, a_policy()), (3, IN_THREE_LOOKS)])
 def test_a_claim_for_all_at_once_sends_two_statements_a_look(
     engine: Engine, looks: int, policy: Policy
 ) -> None:
@@ -149,4 +208,4 @@ def test_what_rests_is_counted_once_in_a_claim_for_all_at_once(engine: Engine) -
         " VALUES ('gpt-4.1', clock_timestamp() + interval '1 hour', 'token_limit_exceeded')"
     )
     desk.more(ids[0], 2, model="gpt-4.1")
-    assert statements(desk, *ids, policy=a_policy(rows_per_look=13)) == 4 + 2 * 3 + 1
+    assert statements(desk, *ids, policy=IN_THREE_LOOKS) == 4 + 2 * 3 + 1
