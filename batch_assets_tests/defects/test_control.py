@@ -99,7 +99,7 @@ def test_defect_21_a_poisoned_request_is_paid_for_a_few_times_only(world: World)
 
 @defect(22)
 def test_defect_22_a_large_backlog_is_not_read_at_once(world: World) -> None:
-    world.instead(BulkSystem).under(rows_per_claim=20, rows_per_look=20)
+    world.instead(BulkSystem).under(rows_per_claim=20, rows_per_look=20, max_batch_requests=20)
     world.lab.configure(timing={"hold_after_rows": 0})
     for _ in range(5):
         world.lab.company(20, messages=1)

@@ -226,7 +226,7 @@ def test_a_claim_that_passes_over_a_model(desk: Desk) -> None:
 
 def test_a_claim_for_a_company_with_a_long_backlog(desk: Desk) -> None:
     claims: list[Claim] = []
-    policy = replace(ROOMY, rows_per_claim=4_000)
+    policy = replace(ROOMY, rows_per_claim=4_001)
     status = "UPDATE public.\"Company\" SET status = '{}' WHERE id = 'suspended'"
     desk.do(status.format("ACTIVE"))
     try:
