@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from batch_assets.analysis import processing_types
 from batch_assets.analysis.processing_types import ProcessingType, type_of
 from batch_assets.domain.errors import Failure, FailureKind
+from batch_assets.domain.json_text import json_value
 from batch_assets.domain.records import Findings, Response
 
 _FENCE = "```"
@@ -87,7 +88,7 @@ def _parsed(
     if not text:
         return EMPTY
     try:
-        return findings(json.loads(text))
+        return findings(json_value(text))
     except (ValueError, RecursionError):  # ValueError: also an integer of thousands of digits
         found = None if is_cut else _only_object(text)
     return NOT_JSON if found is None else findings(found)

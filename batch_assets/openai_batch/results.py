@@ -5,13 +5,13 @@ order of the lines is not that of the input, and a line may be missing, come twi
 request that was never sent: the caller compares with what it knows.
 """
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from batch_assets.domain.custom_ids import request_id_of
 from batch_assets.domain.errors import ApiError, Failure, FailureKind
+from batch_assets.domain.json_text import json_value
 from batch_assets.domain.records import ResultLine
 from batch_assets.openai_batch import error_codes, limits
 from batch_assets.openai_batch.error_codes import ErrorDetails, details, never_ran, row_failure
@@ -53,7 +53,7 @@ def read_json(text: str) -> object:
     if sum(text.count(mark) for mark in ",[{") > limits.MAX_JSON_VALUES:
         raise ValueError("too many values")
     try:
-        return json.loads(text, parse_int=_whole_number)
+        return json_value(text, parse_int=_whole_number)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

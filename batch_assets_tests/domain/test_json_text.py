@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_assets.domain.json_text import texts_as_json, value_as_json
+from batch_assets.domain.json_text import json_value, texts_as_json, value_as_json
 
 PIECES = st.sampled_from(
     [
@@ -51,3 +51,51 @@ def test_no_number_that_json_lacks_is_written(number: float) -> None:
 )
 def test_values_are_the_plain_forms_bytes(value: object) -> None:
     assert value_as_json(value) == plain(value)
+
+
+WITHIN = st.integers(-(2**63), 2**64 - 1)
+VALUES = st.recursive(
+    st.none() | st.booleans() | WITHIN | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.booleans())
+def test_what_is_written_is_read_as_pythons_own_reader_does(value: object, escapes: bool) -> None:
+    text = json.dumps(value, ensure_ascii=escapes)
+    assert repr(json_value(text)) == repr(json.loads(text))
+
+
+BROKEN = ["", "{", '{"a":1,}', "[1]]", "\ufeff{}", "\x00", '"\x01"', "01", "tru", "[" * 100_000]
+ODD = [
+    '{"a":1,"a":2}',
+    '"\\u0000"',
+    '"\\ud83d\\ude00"',
+    '"\\ud800"',
+    "-0",
+    "1e999",
+    "NaN",
+    "[-Infinity, 1E2, 1.50]",
+    " [1]\n",
+    '"\u2028\x7f"',
+]
+
+
+@pytest.mark.parametrize("text", ODD, ids=ascii)
+def test_odd_texts_are_read_as_pythons_own_reader_does(text: str) -> None:
+    assert repr(json_value(text)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=lambda text: ascii(text[:9]))
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        json_value(text)
+
+
+@pytest.mark.parametrize("digits", ["9" * 21, "-" + "9" * 30, "9" * 5_000])
+def test_a_number_of_any_length_is_read(digits: str) -> None:
+    found = json_value(f"[{digits}]", parse_int=float)
+    assert isinstance(found, list)
+    assert isinstance(found[0], float)
+    assert abs(found[0]) >= 1e20
