@@ -37,7 +37,7 @@ def send(size):
     with Spool(pathlib.Path(sys.argv[2])) as spool:
         with spool.input_file() as file:
             for number in range(10 if size == "small" else 5_000):
-                file.add(str(number), {"text": "x" * 10_000})
+                file.add(str(number), b'{"text":"%s"}' % (b"x" * 10_000))
         api.upload(file.path, "input.jsonl")
         return file.bytes
 
