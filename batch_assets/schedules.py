@@ -1,7 +1,8 @@
 """The schedules: when the jobs run by themselves, and when a tick is skipped.
 
 Each is in UTC and switched on from the start, and its tick never ends as an error. What the sensors
-have left is taken up by `batch_processing_schedule`, whatever waits.
+have left is taken up by `batch_processing_schedule`, which starts a run as long as there is work,
+and now and then while there is none.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,8 @@ import dagster as dg
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.ticks.evaluator import TickEvaluator
-from batch_assets.ticks.starting import TickContext, why_no_run, why_none_beside
+from batch_assets.ticks.starting import TickContext, standing, why_none_beside
+from batch_assets.ticks.work import nothing_to_do, why_start
 
 AUDIT_CRON: Final = "17 3 * * *"
 PRUNE_CRON: Final = "47 3 * * *"
@@ -19,9 +21,16 @@ REPORT_CRON: Final = "7 * * * *"
 
 
 def evaluate_processing(tick: TickContext) -> dg.RunRequest | dg.SkipReason:
-    """Start a run, unless that is switched off, one is active, or too many have failed."""
-    reason = why_no_run(tick)
-    return dg.RunRequest() if reason is None else dg.SkipReason(reason)
+    """Start a run, unless that is switched off, one is active, too many have failed, or there is
+    nothing to do and the last one ended not long ago.
+    """
+    stands = standing(tick)
+    if stands.why_not is not None:
+        return dg.SkipReason(stands.why_not)
+    why = why_start(tick, stands.last)
+    if why is None:
+        return dg.SkipReason(nothing_to_do(tick, stands.last))
+    return dg.RunRequest(tags={"batch_assets/reason": why})
 
 
 def evaluate_upkeep(tick: TickContext) -> dg.RunRequest | dg.SkipReason:
@@ -49,7 +58,8 @@ def batch_processing_schedule(job_name: str, evaluator: TickEvaluator) -> dg.Sch
             name="batch_processing_schedule",
             cron=evaluator.settings.schedule,
             description=(
-                "Starts batch_processing_job unless a run of it is active or too many have failed."
+                "Starts batch_processing_job if there is anything to do, and else every "
+                "BATCH_IDLE_RUN_MINUTES, unless a run of it is active or too many have failed."
             ),
         )
     except dg.DagsterInvalidDefinitionError:

@@ -112,7 +112,15 @@ class Running(Family):
         matching(
             "a cron expression with five fields, such as */2 * * * *", r"^((\S+\s+){4}\S+|@[a-z]+)$"
         ),
-        "When the job runs, in UTC. A tick is skipped while a run is active.",
+        "When the job runs, in UTC. A tick is skipped while a run is active, or there is nothing "
+        "to do.",
+    )
+    idle_run_minutes: float = setting(
+        "BATCH_IDLE_RUN_MINUTES",
+        30,
+        number(0, 1_440),
+        "How long after a run the schedule starts none while there is nothing to do; with 0 each "
+        "tick starts one. See [schedules_and_sensors.md](schedules_and_sensors.md).",
     )
     backlog_check_seconds: int = setting(
         "BATCH_BACKLOG_CHECK_SECONDS",

@@ -144,7 +144,13 @@ CROSS JOIN LATERAL (
             r.query_fallbacks,
             r.open_breakers,
             r.lookup_hits,
-            r.lookup_misses
+            -- After a pause each run has to ask, as `looked_up` of metrics.sql has it.
+            CASE
+                WHEN r.recorded_at - lag(r.recorded_at) OVER (ORDER BY r.recorded_at)
+                    > interval '5 minutes'
+                THEN 0
+                ELSE r.lookup_misses
+            END AS lookup_misses
         FROM batch_assets.run_metric AS r
         WHERE r.recorded_at > statement_timestamp() - interval '1 day'
     ) AS m

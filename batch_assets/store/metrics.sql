@@ -120,11 +120,26 @@ WITH recounted AS MATERIALIZED (
     ) AS known
     WHERE known.ratio > 0
 ), looked_up AS (
+    -- A run that comes after a pause has to ask: its answer could have been remembered by no other.
     SELECT
-        coalesce(sum(m.lookup_hits), 0) + :own_lookup_hits AS hits,
-        coalesce(sum(m.lookup_misses), 0) + :own_lookup_misses AS misses
-    FROM batch_assets.run_metric AS m
-    WHERE m.recorded_at > statement_timestamp() - interval '1 day' AND m.run_id <> :own_run_id
+        coalesce(sum(m.hits), 0) + :own_lookup_hits AS hits,
+        coalesce(sum(m.misses), 0) + CASE
+            WHEN max(m.recorded_at) < statement_timestamp() - interval '5 minutes' THEN 0
+            ELSE :own_lookup_misses
+        END AS misses
+    FROM (
+        SELECT
+            r.recorded_at,
+            r.lookup_hits AS hits,
+            CASE
+                WHEN r.recorded_at - lag(r.recorded_at) OVER (ORDER BY r.recorded_at)
+                    > interval '5 minutes'
+                THEN 0
+                ELSE r.lookup_misses
+            END AS misses
+        FROM batch_assets.run_metric AS r
+        WHERE r.recorded_at > statement_timestamp() - interval '1 day' AND r.run_id <> :own_run_id
+    ) AS m
 ), retrying AS MATERIALIZED (
     SELECT f.company_id, count(*) AS requests
     FROM batch_assets.retry AS f

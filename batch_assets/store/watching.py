@@ -1,10 +1,10 @@
-"""What sensors ask of the database: one statement each, which changes nothing.
+"""What schedule and sensors ask of the database: one statement each, which changes nothing.
 
 What they cost depends on what is new and on how many companies wait, not on the history and not on
 how much waits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,17 +12,19 @@ from typing import Final
 
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.due_rule import DueRule
+from batch_assets.store.alerts import NEWS_SECONDS
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 
-SQL = load(Path(__file__).with_suffix(".sql"))
+SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[Path(__file__).with_name("alerts.sql")])
 
 OVERLAP_SECONDS: Final = 10 * 60
 """A request may be committed so much later than its date."""
 NEWEST_ROWS: Final = 5_000
-"""How many of the newest waiting requests are read, or as many as make a company due."""
+"""How many of the newest waiting requests are read, or as many as make a company due; and of the
+oldest as many, where these are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,19 @@ class NewlyDue:
     models_in_cooldown: tuple[str, ...] = ()
     """Models in a cooldown: their requests do not count."""
     cooling_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftToDo:
+    """What a run would do now, beside what the work snapshot shows."""
+
+    is_due: bool = False
+    """Requests of an active company are to be sent, whether a run has left them or nobody has
+    noticed them yet."""
+    has_put_off: bool = False
+    """Failed requests wait for their retry date, out of LiveDash's reach as long as runs look."""
+    has_alerts: bool = False
+    """An alert is raised, or a change is not delivered yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,24 @@ class Watching(EngineQueries):
         return NewlyDue(
             **{**row._mapping, "models_in_cooldown": tuple(row.models_in_cooldown or ())}
         )
+
+    @retry_lost
+    def left_to_do(self, rule: DueRule, now: datetime, receivers: Mapping[str, str]) -> LeftToDo:
+        """Say what is left for a run; `receivers` are the fingerprints, by name, of those for whom
+        changes of alerts may be pending.
+        """
+        parameters = {
+            "now": now,
+            "wait_seconds": rule.max_wait_seconds,
+            "min_requests": rule.min_requests,
+            "rows": max(NEWEST_ROWS, rule.min_requests),
+            "receivers": list(receivers),
+            "fingerprints": list(receivers.values()),
+            "news_seconds": NEWS_SECONDS,
+        }
+        with self.autocommit.connect() as connection:
+            row = connection.execute(SQL["left_to_do"], parameters).one()
+        return LeftToDo(row.is_due, row.has_put_off, row.has_alerts)
 
     @retry_lost
     def in_flight(self) -> InFlight:

@@ -1,13 +1,62 @@
+-- part: cooling_models
+SELECT m.model, m.until FROM batch_assets.model_cooldown AS m WHERE m.until > :now
+
+-- part: oldest_of_each
+-- Of the intake the oldest entry of each company and model, found by steps from one pair to the next,
+-- so that a backlog costs no more than the pairs in it. The query around it calls itself `step`.
+(
+    SELECT i.company_id, i.model, i.requested_at
+    FROM batch_assets.intake AS i
+    ORDER BY i.company_id, i.model, i.requested_at
+    LIMIT 1
+)
+UNION ALL
+SELECT n.company_id, n.model, n.requested_at
+FROM step
+CROSS JOIN LATERAL (
+    SELECT i.company_id, i.model, i.requested_at
+    FROM batch_assets.intake AS i
+    WHERE (i.company_id, i.model) > (step.company_id, step.model)
+    ORDER BY i.company_id, i.model, i.requested_at
+    LIMIT 1
+) AS n
+
+-- part: as_noticed
+-- The date of a waiting row (n), as the intake will say it: nothing was asked for after it was noticed.
+CASE
+    WHEN n."requestedAt"
+        BETWEEN '0001-01-02 00:00+00' AND CAST(:now AS timestamptz) + interval '1 day'
+    THEN n."requestedAt"
+    ELSE :now
+END
+
+-- part: is_of_active
+(
+    SELECT CAST(c.status AS text) FROM public."Company" AS c WHERE c.id = w.company_id
+) = 'ACTIVE'
+
+-- part: few_noticed
+-- How many entries of a company (w) count, as far as it matters.
+(
+    SELECT count(*)
+    FROM (
+        SELECT
+        FROM batch_assets.intake AS i
+        WHERE i.company_id = w.company_id
+            AND i.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
+        LIMIT :min_requests
+    ) AS few
+)
+
 -- name: newly_due
 -- Which companies have become due since a run last looked, by what nobody has noticed yet or by the
 -- clock. What was due when a run looked, and is still there, that run has left: it does not count. The
 -- rule is that of `domain/due_rule.py`, to which a property test holds this.
 --
--- Of the intake the oldest entry of each company and model is found by steps from one pair to the
--- next, so that a backlog costs no more than the pairs in it. Of LiveDash's rows the newest that wait
--- are read, back to a little before the last reading, and no more than a bound: what is late, or put
--- back among the waiting, is for a run to find. Each row is looked up by its key; what is asked of it
--- stands where no index offers it, since statistics of what waits are always wrong.
+-- Of LiveDash's rows the newest that wait are read, back to a little before the last reading, and no
+-- more than a bound: what is late, or put back among the waiting, is for others to find. Each row is
+-- looked up by its key; what is asked of it stands where no index offers it, since statistics of what
+-- waits are always wrong.
 WITH RECURSIVE bounds AS MATERIALIZED (
     SELECT
         CAST('PENDING_BATCHING' AS public."AIRequestStatus") AS waiting,
@@ -18,24 +67,9 @@ WITH RECURSIVE bounds AS MATERIALIZED (
     FROM (SELECT) AS nothing
     LEFT JOIN batch_assets.intake_progress AS p ON true
 ), cooling AS MATERIALIZED (
-    SELECT m.model, m.until FROM batch_assets.model_cooldown AS m WHERE m.until > :now
+    -- here: cooling_models
 ), step AS (
-    (
-        SELECT i.company_id, i.model, i.requested_at
-        FROM batch_assets.intake AS i
-        ORDER BY i.company_id, i.model, i.requested_at
-        LIMIT 1
-    )
-    UNION ALL
-    SELECT n.company_id, n.model, n.requested_at
-    FROM step
-    CROSS JOIN LATERAL (
-        SELECT i.company_id, i.model, i.requested_at
-        FROM batch_assets.intake AS i
-        WHERE (i.company_id, i.model) > (step.company_id, step.model)
-        ORDER BY i.company_id, i.model, i.requested_at
-        LIMIT 1
-    ) AS n
+    -- here: oldest_of_each
 ), newest AS MATERIALIZED (
     SELECT r.id, r."sessionId", r.model, r."requestedAt"
     FROM public."AIProcessingRequest" AS r
@@ -50,13 +84,8 @@ WITH RECURSIVE bounds AS MATERIALIZED (
         (
             SELECT s."companyId" FROM public."Session" AS s WHERE s.id = n."sessionId"
         ) AS company_id,
-        -- As the intake will say: nothing was asked for after it was noticed.
-        CASE
-            WHEN n."requestedAt"
-                BETWEEN '0001-01-02 00:00+00' AND CAST(:now AS timestamptz) + interval '1 day'
-            THEN n."requestedAt"
-            ELSE :now
-        END AS requested_at
+        -- here: as_noticed
+        AS requested_at
     FROM newest AS n
     WHERE NOT coalesce(
             (SELECT true FROM batch_assets.intake AS i WHERE i.request_id = n.id), false
@@ -79,16 +108,8 @@ WITH RECURSIVE bounds AS MATERIALIZED (
     SELECT
         w.company_id, w.noticed_oldest, w.fresh_oldest, w.fresh_requests, w.dates,
         CASE
-            WHEN w.fresh_requests > 0 THEN (
-                SELECT count(*)
-                FROM (
-                    SELECT
-                    FROM batch_assets.intake AS i
-                    WHERE i.company_id = w.company_id
-                        AND i.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
-                    LIMIT :min_requests
-                ) AS few
-            )
+            WHEN w.fresh_requests > 0 THEN
+                -- here: few_noticed
             ELSE 0
         END AS noticed_requests
     FROM (
@@ -101,9 +122,8 @@ WITH RECURSIVE bounds AS MATERIALIZED (
         FROM noticed AS o
         FULL JOIN fresh AS f USING (company_id)
     ) AS w
-    WHERE (
-        SELECT CAST(c.status AS text) FROM public."Company" AS c WHERE c.id = w.company_id
-    ) = 'ACTIVE'
+    WHERE
+        -- here: is_of_active
 ), judged AS MATERIALIZED (
     SELECT
         w.company_id,
@@ -147,6 +167,106 @@ SELECT
     ) AS next_due_at,
     (SELECT array_agg(m.model ORDER BY m.model) FROM cooling AS m) AS models_in_cooldown,
     (SELECT max(m.until) FROM cooling AS m) AS cooling_until
+
+-- name: left_to_do
+-- What else a run would do now, beside what the work snapshot shows. A company is due by the rule of
+-- `domain/due_rule.py`, to which a property test holds this: by what was noticed and left alone, which
+-- takes a few rows of each company and model, or with what nobody has noticed yet. Of that the newest
+-- rows and the oldest are read, whatever their date, and no more than a bound of each; more new ones
+-- than that are work in any case. What has an end is for a run to judge: it may be of the history.
+--
+-- Each part is read only if those before it have found nothing.
+WITH RECURSIVE bounds AS MATERIALIZED (
+    SELECT
+        CAST('PENDING_BATCHING' AS public."AIRequestStatus") AS waiting,
+        CAST(:now AS timestamptz) - make_interval(secs => :wait_seconds) AS too_old
+), cooling AS MATERIALIZED (
+    -- here: cooling_models
+), step AS (
+    -- here: oldest_of_each
+), newest AS MATERIALIZED (
+    SELECT
+        r.id, r."sessionId", r.model, r."requestedAt",
+        r.success OR r."completedAt" IS NOT NULL AS has_end
+    FROM public."AIProcessingRequest" AS r
+    WHERE r."processingStatus" = ANY(ARRAY(SELECT b.waiting FROM bounds AS b))
+        AND NOT coalesce(r."batchId", '') > ''
+    ORDER BY r."processingStatus" DESC, r."requestedAt" DESC
+    LIMIT :rows
+), oldest AS MATERIALIZED (
+    SELECT
+        r.id, r."sessionId", r.model, r."requestedAt",
+        r.success OR r."completedAt" IS NOT NULL AS has_end
+    FROM public."AIProcessingRequest" AS r
+    WHERE r."processingStatus" = ANY(ARRAY(SELECT b.waiting FROM bounds AS b))
+        AND NOT coalesce(r."batchId", '') > ''
+    ORDER BY r."processingStatus", r."requestedAt"
+    LIMIT :rows
+), seen AS MATERIALIZED (
+    SELECT n.id, n."sessionId", n.model, n."requestedAt" FROM newest AS n WHERE NOT n.has_end
+    UNION
+    SELECT o.id, o."sessionId", o.model, o."requestedAt" FROM oldest AS o WHERE NOT o.has_end
+), unnoticed AS MATERIALIZED (
+    SELECT
+        (
+            SELECT s."companyId" FROM public."Session" AS s WHERE s.id = n."sessionId"
+        ) AS company_id,
+        -- here: as_noticed
+        AS requested_at
+    FROM seen AS n
+    WHERE NOT coalesce(
+            (SELECT true FROM batch_assets.intake AS i WHERE i.request_id = n.id), false
+        )
+        AND n.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
+), fresh AS MATERIALIZED (
+    SELECT u.company_id, count(*) AS requests, min(u.requested_at) AS oldest
+    FROM unnoticed AS u
+    GROUP BY u.company_id
+)
+SELECT
+    EXISTS (
+        SELECT
+        FROM step AS w
+        CROSS JOIN bounds AS b
+        WHERE w.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
+            AND
+            -- here: is_of_active
+            AND (
+                w.requested_at <= b.too_old
+                OR
+                -- here: few_noticed
+                >= :min_requests
+            )
+    )
+    OR (SELECT count(*) FROM unnoticed) >= :rows
+    OR EXISTS (
+        SELECT
+        FROM fresh AS w
+        CROSS JOIN bounds AS b
+        WHERE
+            -- here: is_of_active
+            AND (
+                w.oldest <= b.too_old
+                OR w.requests >= :min_requests -
+                -- here: few_noticed
+            )
+    ) AS is_due,
+    EXISTS (SELECT FROM batch_assets.retry AS f) AS has_put_off,
+    EXISTS (
+        SELECT
+        FROM batch_assets.alert AS a
+        WHERE a.is_raised
+            OR EXISTS (
+                SELECT
+                FROM unnest(
+                    CAST(:receivers AS text[]), CAST(:fingerprints AS text[])
+                ) AS r (name, fingerprint)
+                LEFT JOIN batch_assets.alert_delivery AS d
+                    ON d.receiver = r.name AND d.alert = a.name
+                WHERE
+                    -- here: is_pending
+            )
+    ) AS has_alerts
 
 -- name: in_flight
 -- What the server is asked about, and whether it is let alone.

@@ -185,20 +185,35 @@ def why_none_beside(tick: TickContext) -> str | None:
     return None if active is None else str(active)
 
 
-def why_no_run(tick: TickContext) -> str | None:
-    """Why no run is to be started now, whatever there is to do; `None` if one may be."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the runs of a job say about starting another one now, whatever there is to do."""
+
+    why_not: str | None
+    """Why none is to be started; `None` if one may be."""
+    last: DecidedRun | None = None
+    """The last one that has ended, where one may be started."""
+
+
+def standing(tick: TickContext) -> Standing:
+    """Say whether a run may be started now, and which was the last one."""
     reason = why_none_beside(tick)
     if reason is not None:
-        return reason
+        return Standing(reason)
     judged = judge(tick)
     if judged.cooldown is None or tick.now >= judged.cooldown.until + TRIAL_GRACE:
-        return None
+        return Standing(None, judged.runs[0] if judged.runs else None)
     if tick.now >= judged.cooldown.until:
-        return (
+        return Standing(
             f"{judged.cooldown.reason}, and the cooldown is over: failure_sensor starts a single "
             "run on trial."
         )
-    return cooldown_sentence(judged.cooldown, judged.unread)
+    return Standing(cooldown_sentence(judged.cooldown, judged.unread))
+
+
+def why_no_run(tick: TickContext) -> str | None:
+    """Why no run is to be started now, whatever there is to do; `None` if one may be."""
+    return standing(tick).why_not
 
 
 def cooldown_sentence(cooldown: ScheduleCooldown, unread: str | None) -> str:

@@ -116,6 +116,16 @@ def test_sums_are_over_the_window_and_gauges_are_the_newest_runs(
     assert (recent.lookup_hit_rate_percent, recent.day_cost_eur) == (98.5, 1.25)
 
 
+def test_runs_far_apart_say_nothing_of_the_lookup(alerts: Alerts, engine: Engine) -> None:
+    for minutes in range(720, 0, -30):
+        record(engine, minutes, lookup_misses=1)
+    # Nobody knows of the first one whether another came before it.
+    assert alerts.recent(HOUR).day_lookups == 1
+    record(engine, 28, lookup_hits=1)
+    record(engine, 26, lookup_misses=1)
+    assert alerts.recent(HOUR).day_lookups == 3
+
+
 def test_what_the_newest_run_knew_too_long_ago_is_unknown(alerts: Alerts, engine: Engine) -> None:
     record(engine, 61, waiting_requests=5, dead_letters=5, day_cost_eur=5.0, open_breakers=1)
     recent = alerts.recent(HOUR)

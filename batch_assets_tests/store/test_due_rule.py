@@ -1,4 +1,4 @@
-"""The sensor's statement finds due what `DueRule` does, whatever waits and since when."""
+"""Both statements find due what `DueRule` does, whatever waits and since when."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -118,7 +118,8 @@ class World:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def worlds(draw: st.DrawFn, *, late: bool = False) -> World:
+    """Whatever may wait; `late`: also what has come much later than its date says."""
     wait = draw(st.sampled_from([0, 60, 1_800]))
     rule = DueRule(draw(st.integers(1, 5)), max_wait_seconds=wait)
     looked = draw(st.sampled_from([0, 30, 60, 1_000, 1_800, 4_000]))
@@ -142,7 +143,9 @@ def worlds(draw: st.DrawFn) -> World:
             f"c{number}",
             is_active=draw(st.sampled_from([True, True, True, False])),
             noticed=draw(requests([age for age in ages if age >= since])),
-            fresh=draw(requests([age for age in ages if timedelta(0) <= age <= at_most])),
+            fresh=draw(
+                requests([age for age in ages if timedelta(0) <= age and (late or age <= at_most)])
+            ),
         )
         for number in range(draw(st.integers(1, 3)))
     ]
@@ -168,6 +171,15 @@ def test_what_has_become_due_is_what_the_rule_says(module_engine: Engine, world:
         assert found.companies == len(due)
 
 
+@settings(max_examples=300, deadline=None)
+@given(world=worlds(late=True))
+def test_whether_anything_is_due_is_what_the_rule_says(module_engine: Engine, world: World) -> None:
+    make(module_engine, world)
+    left = Watching(module_engine).left_to_do(world.rule, NOW, {})
+    assert left.is_due == any(world.rule.is_due(one.all(NOW)) for one in world.active)
+    event(f"something is due: {left.is_due}")
+
+
 @settings(max_examples=150, deadline=None)
 @given(world=worlds())
 def test_the_next_is_due_by_its_age_at_that_moment_and_not_before(
@@ -186,7 +198,13 @@ def test_the_next_is_due_by_its_age_at_that_moment_and_not_before(
 
 
 def found_in(engine: Engine, world: World) -> NewlyDue:
-    """What the statement finds in such a world, made from nothing."""
+    """What the sensor's statement finds in such a world."""
+    make(engine, world)
+    return Watching(engine).newly_due(world.rule, NOW)
+
+
+def make(engine: Engine, world: World) -> None:
+    """Make such a world from nothing."""
     empty(engine)
     companies = [
         {"id": one.company_id, "status": "ACTIVE" if one.is_active else "TRIAL", "now": NOW}
@@ -203,7 +221,6 @@ def found_in(engine: Engine, world: World) -> NewlyDue:
             connection.execute(_NOTICED, noticed)
         connection.execute(_LOOKED, {"at": world.looked_at})
         connection.execute(_COOLDOWN, {"model": COOLING, "now": NOW})
-    return Watching(engine).newly_due(world.rule, NOW)
 
 
 def _rows(company_id: str, kind: str, requests: Sequence[Request]) -> list[dict[str, object]]:

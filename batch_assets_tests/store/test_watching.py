@@ -1,4 +1,4 @@
-"""What sensors see of the database: what has become due since a run looked, what is in flight."""
+"""What ticks see of the database: what is due, newly or still, and what is in flight."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.strategy import choose_queries
-from batch_assets.store.watching import InFlight, NewlyDue, Watching
+from batch_assets.store.watching import InFlight, LeftToDo, NewlyDue, Watching
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import Desk
@@ -28,6 +28,11 @@ def desk(emptied_engine: Engine) -> Desk:
 
 def see(desk: Desk, later: timedelta = timedelta(0)) -> NewlyDue:
     return Watching(desk.engine).newly_due(POLICY.due_rule, datetime.now(UTC) + later)
+
+
+def left(desk: Desk, later: timedelta = timedelta(0), **receivers: str) -> LeftToDo:
+    now = datetime.now(UTC) + later
+    return Watching(desk.engine).left_to_do(POLICY.due_rule, now, receivers)
 
 
 def arrive(desk: Desk, count: int, company_id: str | None = None, **options: object) -> str:
@@ -161,6 +166,95 @@ def test_no_more_than_the_newest_rows_are_read(desk: Desk, monkeypatch: pytest.M
     monkeypatch.setattr("batch_assets.store.watching.NEWEST_ROWS", 5)
     arrive(desk, 30, age=YOUNG)
     assert see(desk).requests == 10
+
+
+def test_nothing_is_left_to_do(desk: Desk) -> None:
+    assert left(desk) == LeftToDo()
+    arrive(desk, 9, age=YOUNG)
+    assert left(desk) == LeftToDo()
+    notice(desk)
+    assert left(desk) == LeftToDo()
+    assert left(desk, later=timedelta(minutes=29)).is_due
+
+
+def test_what_is_due_is_left_until_it_is_sent(desk: Desk) -> None:
+    company_id = arrive(desk, 6, age=YOUNG)
+    notice(desk)
+    arrive(desk, 4, company_id)
+    assert left(desk).is_due
+    notice(desk)
+    # It is not newly due any more.
+    assert left(desk).is_due
+    desk.claim(company_id)
+    assert not left(desk).is_due
+
+
+def test_what_is_late_or_put_back_is_seen_whatever_its_date(desk: Desk) -> None:
+    notice(desk)
+    arrive(desk, 1, age=timedelta(days=40))
+    assert see(desk).companies == 0
+    assert left(desk).is_due
+
+
+@pytest.mark.parametrize("date", ["infinity", "-infinity", "20000-01-01", "4000-01-01 BC"])
+def test_such_a_date_does_not_keep_a_tick_from_looking(desk: Desk, date: str) -> None:
+    arrive(desk, 9)
+    desk.do(f'UPDATE public."AIProcessingRequest" SET "requestedAt" = \'{date}\'')
+    assert not left(desk).is_due
+    arrive(desk, 1, desk.column('SELECT id FROM public."Company"')[0])
+    assert left(desk).is_due
+
+
+def test_neither_a_suspended_company_nor_a_cooldown_is_work(desk: Desk) -> None:
+    arrive(desk, 20, age=OLD)
+    desk.do("UPDATE public.\"Company\" SET status = 'SUSPENDED'")
+    arrive(desk, 20, model="gpt-4.1", age=OLD)
+    desk.do(
+        "INSERT INTO batch_assets.model_cooldown (model, until, reason)"
+        " VALUES ('gpt-4.1', clock_timestamp() + interval '5 minutes', 'full')"
+    )
+    assert not left(desk).is_due
+    notice(desk)
+    assert not left(desk).is_due
+    assert left(desk, later=timedelta(minutes=6)).is_due
+
+
+def test_what_livedash_has_answered_itself_is_not_work(desk: Desk) -> None:
+    arrive(desk, 20, age=OLD)
+    desk.do('UPDATE public."AIProcessingRequest" SET "completedAt" = now()')
+    assert left(desk) == LeftToDo()
+
+
+def test_more_that_is_new_than_is_read_is_work(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batch_assets.store.watching.NEWEST_ROWS", 10)
+    for _ in range(2):
+        arrive(desk, 5, age=YOUNG)
+    assert left(desk).is_due
+    notice(desk)
+    assert not left(desk).is_due
+
+
+def test_what_is_put_off_and_what_somebody_is_to_hear_is_work(desk: Desk) -> None:
+    desk.do(
+        "INSERT INTO batch_assets.retry"
+        " (request_id, company_id, attempts, failure_kind, code, reason, failed_at, retry_at)"
+        " VALUES ('r', 'c', 1, 'transient', 'timeout', 'r', now(), now() + interval '1 hour')"
+    )
+    assert left(desk) == LeftToDo(has_put_off=True)
+    desk.do("DELETE FROM batch_assets.retry")
+    desk.do(
+        "INSERT INTO batch_assets.alert (name, is_raised, severity, summary, since)"
+        " VALUES ('error_rate', true, 'ERROR', 's', now())"
+    )
+    assert left(desk) == LeftToDo(has_alerts=True)
+    desk.do("UPDATE batch_assets.alert SET is_raised = false, since = now()")
+    assert left(desk) == LeftToDo()
+    assert left(desk, webhook="f") == LeftToDo(has_alerts=True)
+    desk.do(
+        "INSERT INTO batch_assets.alert_delivery (receiver, alert, since, delivered_at)"
+        " SELECT 'webhook', a.name, a.since, now() FROM batch_assets.alert AS a"
+    )
+    assert left(desk, webhook="f") == LeftToDo()
 
 
 def test_batches_in_flight_and_the_breakers(desk: Desk) -> None:

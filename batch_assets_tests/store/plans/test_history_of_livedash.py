@@ -55,13 +55,15 @@ def bytes_read(desk: Desk) -> int:
 
 
 def tick(desk: Desk) -> int:
-    """What a run and a sensor ask where there is nothing to do; how many requests were new."""
+    """What a run and the ticks ask where there is nothing to do; how many requests were new."""
     Registry(desk.engine, QUIET_SECONDS).snapshot()
     LiveDashActs(desk.engine).notice(QUIET_SECONDS)
     noticed = desk.queries.notice_pending(100_000)
     desk.queries.pending_by_company(COMPANIES)
     Conservation(desk.engine).open_rows(60)
-    Watching(desk.engine).newly_due(a_policy().due_rule, datetime.now(UTC))
+    watching = Watching(desk.engine)
+    watching.newly_due(a_policy().due_rule, datetime.now(UTC))
+    watching.left_to_do(a_policy().due_rule, datetime.now(UTC), {"webhook": "f"})
     return noticed
 
 

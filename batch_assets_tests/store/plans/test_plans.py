@@ -32,7 +32,7 @@ from batch_assets.store.readings import NextLook, Readings
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy.records import HAVE_TWO
 from batch_assets.store.synchronous_requests import SynchronousBatches, SynchronousRequests
-from batch_assets.store.watching import NewlyDue, Watching
+from batch_assets.store.watching import NEWEST_ROWS, LeftToDo, NewlyDue, Watching
 from batch_assets_tests.factories import make_external_batch, make_requests, make_run_metrics
 from batch_assets_tests.policies import a_policy, a_synchronous_policy
 from batch_assets_tests.store.plans.explain import plans_of
@@ -123,6 +123,42 @@ def test_a_look_for_companies_with_many_new_requests(
     )
     assert found[0].waiting_companies >= len(desk.queries.pending_by_company(COMPANIES))
     desk.queries.notice_pending(100_000)
+
+
+def test_a_look_for_what_is_left_to_do_ends_with_the_first_that_is_due(desk: Desk) -> None:
+    left: list[LeftToDo] = []
+    watching = Watching(desk.engine)
+    plans = plans_of(
+        desk,
+        lambda: left.append(
+            watching.left_to_do(ROOMY.due_rule, datetime.now(UTC), {"webhook": "f"})
+        ),
+        touching=ROWS,
+    )
+    assert left[0].is_due
+    assert "intake_company_id_model_requested_at_idx" in plans.indexes
+
+
+def test_a_look_where_much_waits_and_nothing_is_due(desk: Desk) -> None:
+    left: list[LeftToDo] = []
+    watching = Watching(desk.engine)
+    desk.do(
+        "INSERT INTO batch_assets.model_cooldown (model, until, reason)"
+        " SELECT DISTINCT model, now() + interval '1 hour', 'full' FROM batch_assets.intake"
+    )
+    plans = plans_of(
+        desk,
+        lambda: left.append(watching.left_to_do(ROOMY.due_rule, datetime.now(UTC), {})),
+        # The newest rows and the oldest, each looked for in the intake, and a step a company.
+        touching=2 * 2 * NEWEST_ROWS + 10 * len(COMPANIES),
+    )
+    desk.do("DELETE FROM batch_assets.model_cooldown")
+    assert not left[0].is_due
+    assert plans.indexes >= {
+        "AIProcessingRequest_processingStatus_requestedAt_idx",
+        "intake_company_id_model_requested_at_idx",
+        "intake_pkey",
+    }
 
 
 def test_a_look_at_what_is_in_flight(desk: Desk) -> None:

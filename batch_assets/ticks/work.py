@@ -1,0 +1,91 @@
+"""Whether there is anything that a run would do now: the schedule starts one only then.
+
+What a run does with nothing else to do may wait for an idle run, which comes now and then all the
+same: figures, checks, and a look at what LiveDash has done. `docs/schedules_and_sensors.md` lists
+both. What cannot be seen counts as work.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Engine
+
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.store.registry import Registry, WorkSnapshot
+from batch_assets.store.watching import LeftToDo, Watching
+from batch_assets.ticks.starting import DecidedRun, TickContext, clock_time
+
+UNSEEN: Final = "what there is to do could not be seen"
+
+
+def why_start(tick: TickContext, last: DecidedRun | None) -> str | None:
+    """Why a run is to be started after the last one, in a clause; `None`: there is nothing to do.
+
+    The database is asked only if the last run succeeded not long ago: one statement, and one more
+    if that finds nothing.
+    """
+    if last is not None and last.has_failed:
+        return "the last run has failed"
+    if tick.now >= _idle_until(tick, last):
+        return "no run has ended for a while"
+    try:
+        return tick.database.read(lambda engine: _work(tick, engine))
+    except BatchAssetsError:
+        # The run says best what is wrong.
+        return UNSEEN
+
+
+def nothing_to_do(tick: TickContext, last: DecidedRun | None) -> str:
+    """Why no run is started: what was looked at, and when one comes all the same."""
+    return (
+        "Nothing to do: nothing is in flight, to be read, to be tried again or to be deleted, no "
+        "company is due, and no alert is raised. Unless that changes, the next run starts after "
+        f"{clock_time(_idle_until(tick, last))} (BATCH_IDLE_RUN_MINUTES)."
+    )
+
+
+def _idle_until(tick: TickContext, last: DecidedRun | None) -> datetime:
+    """Until when no run is started after this one while there is nothing to do."""
+    if last is None:
+        return tick.now
+    return last.ended_at + timedelta(minutes=tick.settings.idle_run_minutes)
+
+
+def _work(tick: TickContext, engine: Engine) -> str | None:
+    policy = tick.settings.policy()
+    seen = Registry(engine, policy.external_quiet_seconds).snapshot()
+    found = _in_tables(seen)
+    if not found:
+        receivers = {one.name: one.fingerprint for one in tick.settings.receivers()}
+        found = _left(Watching(engine).left_to_do(policy.due_rule, tick.now, receivers))
+    return "; ".join(found) or None
+
+
+def _in_tables(seen: WorkSnapshot) -> list[str]:
+    """What the work snapshot shows of a run's work, a clause each."""
+    found = {
+        "LiveDash's tables lack what a run needs": bool(seen.livedash_lacks),
+        "batches are in flight": seen.has_in_flight,
+        "results are to be read": seen.has_ended,
+        "a submission was cut short": seen.has_unresolved,
+        "the server processes input files": seen.has_pending_files,
+        "a file was uploaded only to be seen": seen.has_anchor,
+        "files of finished batches are to be deleted": seen.has_leftovers,
+        "batches that were given up are to be looked at": seen.has_abandoned,
+        "failed requests are to be tried again": seen.has_due_retries,
+        "requests are to be sent synchronously": seen.has_synchronous_requests,
+        "requests follow others": seen.has_followers,
+        "LiveDash has batches that are not watched": seen.has_unwatched,
+        "LiveDash's own batch timers run": bool(seen.installation.external_batches),
+        "an earlier installation has left something": seen.has_earlier_installation,
+    }
+    return [clause for clause, is_so in found.items() if is_so]
+
+
+def _left(left: LeftToDo) -> list[str]:
+    found = {
+        "a company is due": left.is_due,
+        "failed requests wait for their retry date": left.has_put_off,
+        "an alert is raised or not delivered": left.has_alerts,
+    }
+    return [clause for clause, is_so in found.items() if is_so]

@@ -1,0 +1,179 @@
+"""What the schedule starts a run for, and what it says when there is nothing to do."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from batch_assets import schedules
+from batch_assets.settings import load_settings
+from batch_assets_tests.factories import make_company, make_external_batch, make_requests
+from batch_assets_tests.store.queries.support import Desk
+from batch_assets_tests.ticks.support import (
+    Answer,
+    CountingDatabase,
+    History,
+    skipped,
+    started,
+    tick_at,
+)
+
+REASON = "batch_assets/reason"
+RETRY = """
+    INSERT INTO batch_assets.retry
+        (request_id, company_id, attempts, failure_kind, code, reason, failed_at, retry_at)
+    VALUES ('r', 'c', 1, 'transient', 'timeout', 'r', now(), now() + CAST(:put_off AS interval))
+"""
+ALERT = """
+    INSERT INTO batch_assets.alert (name, is_raised, severity, summary, since)
+    VALUES ('error_rate', :is_raised, 'ERROR', 's', now())
+"""
+
+
+def tick(ago: timedelta = timedelta(minutes=2), *, failed: bool = False) -> Answer:
+    """The schedule's tick so long after the last run."""
+    now = datetime.now(UTC)
+    history = History()
+    history.end(failed=failed, at=now - ago)
+    return schedules.evaluate_processing(tick_at(now, history))
+
+
+def claimed(desk: Desk) -> None:
+    desk.claimed()
+    desk.do("UPDATE batch_assets.batch SET lease_expires_at = now() - interval '1 s'")
+
+
+def in_flight(desk: Desk) -> None:
+    desk.submitted()
+
+
+def ended(desk: Desk) -> None:
+    batch, _ = desk.submitted()
+    desk.end(batch)
+
+
+def with_files(desk: Desk) -> None:
+    desk.submitted()
+    desk.do(
+        "UPDATE batch_assets.batch SET state = 'finalized', finalized_at = now(), ended_at = now(),"
+        " input_file_id = 'file-1'"
+    )
+
+
+def put_off(desk: Desk) -> None:
+    desk.do(RETRY, put_off="1 hour")
+
+
+def retry_due(desk: Desk) -> None:
+    desk.do(RETRY, put_off="-1 second")
+
+
+def alert(desk: Desk) -> None:
+    desk.do(ALERT, is_raised=True)
+
+
+def livedash_batch(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        make_external_batch(connection, make_company(connection))
+
+
+def due(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        make_requests(connection, make_company(connection), 10)
+
+
+def left_due(desk: Desk) -> None:
+    due(desk)
+    desk.queries.notice_pending(100)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (claimed, "a submission was cut short"),
+        (in_flight, "batches are in flight"),
+        (ended, "results are to be read"),
+        (with_files, "files of finished batches are to be deleted"),
+        (put_off, "failed requests wait for their retry date"),
+        (retry_due, "failed requests are to be tried again"),
+        (alert, "an alert is raised or not delivered"),
+        (
+            livedash_batch,
+            "LiveDash has batches that are not watched; LiveDash's own batch timers run",
+        ),
+        (due, "a company is due"),
+        (left_due, "a company is due"),
+    ],
+)
+def test_what_a_run_would_do_now_starts_one(
+    desk: Desk, make: Callable[[Desk], None], why: str
+) -> None:
+    make(desk)
+    assert started(tick()).tags[REASON] == why
+
+
+def test_an_alert_that_is_over_is_work_until_it_is_delivered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.do(ALERT, is_raised=False)
+    skipped(tick())
+    monkeypatch.setenv("BATCH_ALERT_WEBHOOK_URL", "https://example.com/hook")
+    assert started(tick()).tags[REASON] == "an alert is raised or not delivered"
+
+
+def test_with_nothing_to_do_it_says_what_was_looked_at_and_when_the_next_run_comes(
+    desk: Desk,
+) -> None:
+    with desk.engine.begin() as connection:
+        make_requests(connection, make_company(connection), 9)
+    soon = datetime.now(UTC) + timedelta(minutes=28)
+    assert skipped(tick()).startswith(
+        "Nothing to do: nothing is in flight, to be read, to be tried again or to be deleted, no "
+        "company is due, and no alert is raised. Unless that changes, the next run starts after "
+        f"{soon:%Y-%m-%d %H:%M}:"
+    )
+
+
+def test_dead_letters_alone_can_wait(desk: Desk) -> None:
+    desk.do(
+        "INSERT INTO batch_assets.dead_letter"
+        " (request_id, company_id, attempts, failure_kind, code, reason, dead_at)"
+        " VALUES ('r', 'c', 1, 'permanent', 'x', 'r', now())"
+    )
+    skipped(tick())
+
+
+def test_now_and_then_a_run_is_started_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipped(tick(timedelta(minutes=29)))
+    assert started(tick(timedelta(minutes=30))).tags[REASON] == "no run has ended for a while"
+    monkeypatch.setenv("BATCH_IDLE_RUN_MINUTES", "5")
+    skipped(tick(timedelta(minutes=4)))
+    started(tick(timedelta(minutes=5)))
+    monkeypatch.setenv("BATCH_IDLE_RUN_MINUTES", "0")
+    started(tick(timedelta(0)))
+
+
+def test_what_a_failed_run_has_left_is_not_known(desk: Desk) -> None:
+    assert started(tick(failed=True)).tags[REASON] == "the last run has failed"
+
+
+def test_what_cannot_be_seen_is_not_taken_for_nothing(desk: Desk, unreachable: str) -> None:
+    answer = started(tick())
+    assert answer.tags[REASON] == "what there is to do could not be seen"
+    assert unreachable not in str(answer)
+
+
+@pytest.mark.parametrize(("make", "statements"), [(None, 2), (due, 2), (in_flight, 1)])
+def test_it_asks_two_statements_at_most(
+    desk: Desk, make: Callable[[Desk], None] | None, statements: int
+) -> None:
+    if make is not None:
+        make(desk)
+    now = datetime.now(UTC)
+    history = History()
+    history.end(failed=False, at=now - timedelta(minutes=2))
+    database = CountingDatabase(load_settings(), desk.engine)
+    schedules.evaluate_processing(tick_at(now, history, database))
+    assert database.tally.statements == statements
