@@ -88,6 +88,8 @@ class Activity:
     batches: list[OpenBatches]
     mode: ModeReport
     last_run: LastRun | None
+    idle_run_minutes: float
+    """After so long a run is started although there is nothing to do."""
 
     def sentences(self) -> Iterable[str]:
         """One for each."""
@@ -107,7 +109,12 @@ class Activity:
         yield self.mode.sentence
         if self.last_run is not None:
             seconds = (datetime.now(UTC) - self.last_run.ended_at).total_seconds()
-            yield f"The last run, {self.last_run.run_id[:8]}, ended {span(seconds)} ago."
+            idle = self.idle_run_minutes * 60
+            then = f"; with nothing to do, the next one starts {span(idle)} after that"
+            yield (
+                f"The last run, {self.last_run.run_id[:8]}, ended {span(seconds)} ago"
+                f"{then if idle else ''}."
+            )
 
     def document(self) -> dict[str, object]:
         """The same for `--json`."""
@@ -129,6 +136,7 @@ def activity(database: OpenDatabase) -> Activity:
         batches=lookups.open_batches(),
         mode=read_mode(database.stored_modes, database.settings.toggle().mode),
         last_run=lookups.last_run(),
+        idle_run_minutes=database.settings.idle_run_minutes,
     )
 
 
