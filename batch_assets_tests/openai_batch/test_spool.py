@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.json_text import value_as_json
-from batch_assets.openai_batch.spool import Spool, sweep
+from batch_assets.openai_batch.spool import LINE_BYTES, Spool, sweep
 
 
 @pytest.fixture
@@ -38,6 +38,13 @@ def test_what_is_written(spool_dir: Path) -> None:
             '{"custom_id":"r2","method":"POST","url":"/v1/chat/completions","body":{"model":"m"}}\n'
         ).encode()
     )
+
+
+def test_a_line_is_as_much_longer_than_its_body_as_is_estimated(spool_dir: Path) -> None:
+    with Spool(spool_dir) as spool:
+        with spool.input_file() as file:
+            assert file.add("01234567-89ab-cdef-0123-456789abcdef", b"{}")
+        assert file.bytes == LINE_BYTES + len(b"{}")
 
 
 def test_only_its_owner_can_read_it_and_it_goes(spool_dir: Path) -> None:

@@ -87,3 +87,26 @@ def test_a_cap_is_not_used_up_by_what_was_refused(lab: Lab) -> None:
     assert capped.submit().requests == 12
     lab.read_to_the_end()
     assert lab.times_billed(ids) == [1] * 12
+
+
+def test_batches_are_as_large_as_the_settings_say_whatever_is_read_at_one_time(lab: Lab) -> None:
+    _, ids = lab.company(30, messages=2)
+    large = lab.under(max_batch_requests=12, rows_per_look=5, rows_per_claim=4)
+    assert large.submit().batches == 3
+    sent = "SELECT requests FROM batch_assets.batch ORDER BY claimed_at, requests DESC"
+    assert lab.desk.column(sent) == [12, 12, 6]
+    lab.read_to_the_end()
+    assert lab.bucket_counts() == {"complete": 30}
+    assert lab.times_billed(ids) == [1] * 30
+
+
+def test_files_that_end_at_their_bytes_are_full_to_a_twentieth_and_whole(lab: Lab) -> None:
+    _, ids = lab.company(120, messages=[("user", "word " * 16 + '5"\n')] * 24)
+    large = lab.under(max_batch_requests=120, max_batch_bytes=200_000, rows_per_look=5)
+    large.submit()
+    sent = "SELECT input_bytes FROM batch_assets.batch ORDER BY claimed_at, requests DESC"
+    *full, _ = lab.desk.column(sent)
+    assert len(full) >= 2
+    assert all(190_000 < size <= 200_000 for size in full)
+    lab.read_to_the_end()
+    assert lab.times_billed(ids) == [1] * 120
