@@ -280,7 +280,8 @@ WAYS: Final[dict[str, Callable[[str], str]]] = {
     "An event for PagerDuty": pagerduty,
 }
 """By the name that the document has for each."""
-TO_RECEIVERS = ("The body of a webhook", "An event for PagerDuty")
+RECEIVERS: Final = {"webhook": "The body of a webhook", "pagerduty": "An event for PagerDuty"}
+"""What each module of `receivers/` sends, among the ways."""
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -288,7 +289,7 @@ def test_whatever_a_name_holds_nothing_steers_or_hides(way: str) -> None:
     for bad, name in HOSTILE.items():
         text = WAYS[way](name)
         assert hidden_in(text) == [], bad
-        if name.isascii() and name.isprintable() and way not in TO_RECEIVERS:
+        if name.isascii() and name.isprintable() and way not in RECEIVERS.values():
             assert name in text or json.dumps(name)[1:-1] in text, f"{bad} is shown as it is"
 
 
@@ -304,6 +305,12 @@ def test_a_chart_shows_a_name_as_text() -> None:
 def test_there_is_one_place_for_each_way_out(name: str) -> None:
     found = {place for place, used in _uses() if used == name or used.endswith(f".{name}")}
     assert found == ONLY_IN[name]
+
+
+def test_what_each_receiver_sends_is_among_the_ways() -> None:
+    modules = {path.stem for path in (PACKAGE / "receivers").glob("*.py")}
+    assert set(RECEIVERS) == modules - {"__init__", "receiver"}
+    assert set(RECEIVERS.values()) <= set(WAYS)
 
 
 def test_every_tick_goes_through_the_evaluator() -> None:
