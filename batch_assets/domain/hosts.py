@@ -12,12 +12,12 @@ from typing import Final
 
 _LATER: Final = "Nothing is lost, and the next run goes on."
 _NO_DESCRIPTORS: Final = (
-    "This process may open no more files and connections: raise its limit (`ulimit -n`), or lower "
-    f"MAX_CONCURRENT_COMPANIES. {_LATER}"
+    "This process may open no more files and connections: raise its limit (`ulimit -n`), or set "
+    f"MAX_CONCURRENT_COMPANIES, or lower it. {_LATER}"
 )
 _NO_MEMORY: Final = (
     "This process has no memory left: give it more, or let it do less at a time "
-    f"(MAX_CONCURRENT_COMPANIES, BATCH_MAX_REQUESTS). {_LATER}"
+    f"(set or lower MAX_CONCURRENT_COMPANIES, lower BATCH_MAX_REQUESTS). {_LATER}"
 )
 _NO_ROOM: Final = (
     "A disk of this host has no room left: make room where BATCH_SPOOL_DIR, DAGSTER_HOME and the "

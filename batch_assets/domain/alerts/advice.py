@@ -57,8 +57,8 @@ def _throughput_too_low(_faults: Sequence[Fault]) -> str:
     return (
         "Compare fetch, submit and ingest seconds in the plots of the asset `throughput`, and "
         "database_seconds in those of `queries`: if the database is slow, look for locks and a "
-        "missing VACUUM; if it is not, the API is, and MAX_CONCURRENT_COMPANIES lets more files "
-        "be sent at one time."
+        "missing VACUUM; if it is not, the API is. Where MAX_CONCURRENT_COMPANIES is set, a higher "
+        "one, or none, lets more files be sent at one time."
     )
 
 
