@@ -339,6 +339,20 @@ def test_the_documentation_has_every_alert_with_its_asset_and_what_to_do() -> No
     assert set(RULES) <= set(advised)
 
 
+def test_the_tour_has_a_case_for_every_alert() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text("utf-8")
+    table = page.partition("## What the checks mean\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| .+ \| \[.+\]\(#([\w-]+)\) \|$", table, re.MULTILINE)
+    assert {name: asset for name, asset, _ in rows} == {
+        **{name: rule.asset for name, rule in RULES.items()},
+        "open_rows_conserved": "row_conservation",
+        "all_rows_conserved": "row_conservation",
+    }
+    headings = re.findall(r"^### (.+)$", page, re.MULTILINE)
+    cases = {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+    assert {case for _, _, case in rows} <= cases
+
+
 def test_the_documentation_has_every_key_of_the_webhooks_body() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
