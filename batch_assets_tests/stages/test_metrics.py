@@ -8,9 +8,17 @@ from datetime import UTC, datetime
 import pytest
 
 from batch_assets.domain.batches import Written
-from batch_assets.domain.metrics import QueryUse
+from batch_assets.domain.metrics import (
+    LookupUse,
+    Money,
+    QueryUse,
+    Reliability,
+    Throughput,
+    metric_types,
+)
 from batch_assets.domain.records import Backlog
 from batch_assets.domain.report_data import Waiting
+from batch_assets.resources.company_lookup import ActiveCompanies
 from batch_assets.stages.copies import LookReport
 from batch_assets.stages.metrics import known_metrics, known_waiting
 from batch_assets.stages.plan import DueReport
@@ -20,6 +28,8 @@ from batch_assets.stages.retry import RetryReport
 from batch_assets.stages.run_state import STAGES, RunState, StageState, added_up, grown, values_of
 from batch_assets.stages.submit import SubmitReport
 from batch_assets.store.livedash_acts import Noticed
+from batch_assets.store.metrics import SEEN
+from batch_assets.store.strategy.track import query_use
 
 LARGE, SMALL = Backlog("large", 40, 90.0), Backlog("small", 3, 60.0)
 
@@ -131,6 +141,31 @@ def test_what_went_wrong_is_added_up_over_the_stages() -> None:
         "failed_companies": 2,
     }
     assert {key: found[key] for key in expected} == expected
+
+
+def test_every_metric_is_given_by_the_run_or_by_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that nobody gives would be plotted as a zero for ever."""
+    given: list[str] = []
+
+    def note(group: type) -> None:
+        made = group.__init__
+
+        def noting(self: object, **known: object) -> None:
+            given.extend(known)
+            made(self, **known)
+
+        monkeypatch.setattr(group, "__init__", noting)
+
+    for group in (Throughput, Money, Reliability):
+        note(group)
+    known_metrics(RunState([]), run_id="", mode="")
+    for group in (QueryUse, LookupUse):
+        note(group)
+    query_use({}, {})
+    assert ActiveCompanies(()).use.lookup_hits == 0
+    assert sorted([*given, *SEEN]) == sorted(metric_types())
 
 
 def test_requests_a_second_are_those_of_the_stages_that_moved_any() -> None:
