@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,10 +106,22 @@ def test_the_readme_has_every_exit_code() -> None:
     assert written == {kind.exit_code for kind in kinds}
 
 
-def test_every_room_is_in_the_architecture() -> None:
+def test_every_package_is_in_the_architecture() -> None:
     named = set(re.findall(r"^\| `(\w+)/`", read("docs/architecture.md"), re.MULTILINE))
-    rooms = {path.parent.name for path in (PROJECT / "batch_assets").glob("*/__init__.py")}
-    assert named == rooms | {"local_stack"}
+    packages = {path.parent.name for path in (PROJECT / "batch_assets").glob("*/__init__.py")}
+    assert named == packages | {"local_stack"}
+
+
+def test_the_layers_in_the_architecture_are_those_of_the_contract() -> None:
+    page = read("docs/architecture.md")
+    written = dict(re.findall(r"^\| `(\w+)(?:/|\.py)` \| (\d+) \|", page, re.MULTILINE))
+    contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    (layers,) = (one["layers"] for one in contracts if one["type"] == "layers")
+    assert written == {
+        name.removeprefix("batch_assets."): str(number)
+        for number, layer in enumerate(layers, 1)
+        for name in layer.split(" | ")
+    }
 
 
 def test_the_links_lead_somewhere() -> None:
