@@ -175,8 +175,8 @@ class Failing(Family):
         number(0.01, 720),
         "How long a batch of ours may run on the server. Then it is cancelled: what ran is read, "
         "the rest is sent again. The server is asked for the longest completion window that it "
-        "offers within that, and for its shortest if none is; OpenAI's is 24 hours. With synchronous retries also how soon after it was made a "
-        "request is to be answered.",
+        "offers within that, and for its shortest if none is; OpenAI's is 24 hours. With "
+        "synchronous retries also how soon after it was made a request is to be answered.",
     )
     longest_wait_days: float = setting(
         "BATCH_LONGEST_WAIT_DAYS",

@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -149,7 +150,7 @@ def test_every_metric_is_given_by_the_run_or_by_the_database(
     """One that nobody gives would be plotted as a zero for ever."""
     given: list[str] = []
 
-    def note(group: type) -> None:
+    def note(group: Any) -> None:
         made = group.__init__
 
         def noting(self: object, **known: object) -> None:
@@ -161,8 +162,8 @@ def test_every_metric_is_given_by_the_run_or_by_the_database(
     for group in (Throughput, Money, Reliability):
         note(group)
     known_metrics(RunState([]), run_id="", mode="")
-    for group in (QueryUse, LookupUse):
-        note(group)
+    for other in (QueryUse, LookupUse):
+        note(other)
     query_use({}, {})
     assert ActiveCompanies(()).use.lookup_hits == 0
     assert sorted([*given, *SEEN]) == sorted(metric_types())
