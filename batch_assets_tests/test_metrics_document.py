@@ -33,5 +33,5 @@ def test_its_queries_give_rows(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("asset", ["turnaround_report", "cost_report", "query_comparison_report"])
-def test_every_picture_stands_in_it(asset: str) -> None:
+def test_every_chart_stands_in_it(asset: str) -> None:
     assert f"| `{asset}` |" in DOCUMENT

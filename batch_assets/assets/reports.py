@@ -26,7 +26,7 @@ MOST_COMPANIES: Final = 8
 
 
 def _report(key: dg.AssetKey, drawn_from: dg.AssetKey, description: str) -> dg.AssetSpec:
-    """Declare one asset a chart: `picture` is Markdown that shows it."""
+    """Declare one asset a chart: `chart` is Markdown that shows it."""
     return dg.AssetSpec(
         key=key,
         deps=[drawn_from],
@@ -117,9 +117,9 @@ def _comparison(data: ReportData) -> dict[str, Any]:
 def _entries(key: dg.AssetKey, numbers: Mapping[str, float | None], png: bytes) -> dict[str, Any]:
     """The numbers that are known, and the chart in the one form that the UI shows inline."""
     title = key.to_user_string().replace("_", " ")
-    picture = f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
+    chart = f"![{title}](data:image/png;base64,{b64encode(png).decode()})"
     known = {name: round(number, 9) for name, number in numbers.items() if number is not None}
-    return {"picture": dg.MetadataValue.md(picture), **known}
+    return {"chart": dg.MetadataValue.md(chart), **known}
 
 
 _DRAWN: Final[Mapping[dg.AssetKey, Callable[[ReportData], dict[str, Any]]]] = {

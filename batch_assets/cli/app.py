@@ -59,7 +59,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "batch": ("batches", "Show a batch, what came of its requests, and its runs."),
     "mode": ("switches", "Show or choose how all runs work on the database."),
-    "compare": ("switches", "Compare original and optimized on the live data, read-only."),
+    "compare": ("switches", "Compare original and optimized on the present data, read-only."),
     "reset": (
         "switches",
         "Let calls and scheduled runs go on now that were stopped after failures.",

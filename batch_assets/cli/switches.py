@@ -136,7 +136,7 @@ def compare(
     rows: Annotated[int, typer.Option(metavar="N", help="Rows of these.")] = 2_000,
     as_json: AsJson = False,
 ) -> None:
-    """Compare original and optimized on the live data, read-only."""
+    """Compare original and optimized on the present data, read-only."""
     from batch_assets.stages.controls.query_mode import compare_queries
     from batch_assets.store.strategy import CompareLimits
 

@@ -195,7 +195,7 @@ class ResultWriter:
         reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy.usd_to_eur)
         ours = [line for line in pending.lines if (batch.id, line.request_id) in types]
         left = self._left(batch, pending.lines, types) if batch.is_of_earlier_installation else []
-        pending.refused["foreign"] += len(pending.lines) - len(ours) - len(left)
+        pending.refused["not_in_batch"] += len(pending.lines) - len(ours) - len(left)
         seen = self.seen[batch.id]
         seen.files.update(line.in_error_file for line in [*ours, *left])
         seen.answered += sum(line.answered for line in left)

@@ -64,7 +64,7 @@ SELECT
             SELECT p.failed_runs FROM batch_assets.schedule_cooldown AS p WHERE p.until IS NOT NULL
         ),
         0
-    ) AS paused_after_failed_runs,
+    ) AS in_cooldown_after_failed_runs,
     (
         SELECT coalesce(json_object_agg(t.timer, t.acts), '{}')
         FROM (

@@ -179,7 +179,7 @@ class Queries(Protocol):
         ...
 
     def leftovers(self, limit: int) -> list[Leftover]:
-        """Settled and released batches of ours whose files may be on the server, oldest first."""
+        """Finalized and released batches of ours whose files may be on the server, oldest first."""
         ...
 
     def record_deleted(self, batch_ids: Sequence[str]) -> None:

@@ -26,18 +26,19 @@ def run(run_job: RunJob, database_url: str, api: RunningServer) -> Run:
 
 
 def reported(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]:
-    """What a run of `report_job` has reported, by asset; each with a picture that decodes."""
+    """What a run of `report_job` has reported, by asset; each with a chart that decodes."""
     found: dict[str, dict[str, object]] = {}
     for event in result.asset_materializations_for_node("draw_reports"):
         numbers: dict[str, object] = {key: entry.value for key, entry in event.metadata.items()}
-        picture = str(numbers.pop("picture"))
-        encoded = picture.partition(BEGINS)[2].removesuffix(")")
+        chart = str(numbers.pop("chart"))
+        assert numbers.pop("picture") == chart, "its former name"
+        encoded = chart.partition(BEGINS)[2].removesuffix(")")
         assert base64.b64decode(encoded, validate=True).startswith(b"\x89PNG")
         found[event.asset_key.to_user_string()] = numbers
     return found
 
 
-def test_pictures_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
+def test_charts_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
     nothing = run(job_name="report_job")
     assert nothing.success
     assert reported(nothing) == {

@@ -42,13 +42,14 @@ def test_of_reading() -> None:
         finalized=1,
         postponed=2,
         rows=Written(completed=5, retry=2, dead=1, cost_eur=0.5, synchronous_cost_eur=1.0),
-        refused=Counter(foreign=1),
+        refused=Counter(not_in_batch=1),
         failures=Counter(server_error=2, refused=1),
     )
     assert sentences.of_reading(report, AbandonedReport()) == (
         "Read 1 batch to the end: 5 complete, 2 to be retried, 1 dead letters (failures: 2 "
-        "server_error, 1 refused). They cost 0.5000 EUR, 0.5000 less than live. Lines that were "
-        "not applied: 1 foreign. 2 batches are read again by a later run."
+        "server_error, 1 refused). They cost 0.5000 EUR, 0.5000 less than synchronous "
+        "requests would have. Lines that were not applied: 1 not_in_batch. 2 batches are read "
+        "again by a later run."
     )
     late = AbandonedReport(late_answers=3, wasted_abandoned_eur=0.25)
     assert sentences.of_reading(IngestReport(), late) == (

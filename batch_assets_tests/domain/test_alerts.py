@@ -123,7 +123,7 @@ def test_what_nobody_knows_raises_none_and_says_so() -> None:
         ("unresolved_submission", "WARN", {"unresolved_seconds": 2.1 * HOUR}),
         ("open_breaker", "ERROR", {"open_breakers": 1}),
         ("backlog_age", "ERROR", {"oldest_wait_seconds": 1.51 * HOUR}),
-        ("schedule_paused", "ERROR", {"paused_after_failed_runs": 5}),
+        ("schedule_paused", "ERROR", {"in_cooldown_after_failed_runs": 5}),
     ],
 )
 def test_each_alert_is_raised_beyond_its_limit(

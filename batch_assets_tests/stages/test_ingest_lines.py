@@ -42,7 +42,7 @@ UNCOUNTED = {"HTTP 401", "expired", "cancelled"}
 PAID = {"not JSON", "a wrong shape", "a wrong category", "a refusal", "cut off", "an empty answer"}
 REFUSED_LINES = {
     "a doubled line": {"duplicate": 1},
-    "a stranger's line": {"foreign": 1},
+    "a stranger's line": {"not_in_batch": 1},
     "a broken line": {"invalid_json": 1},
 }
 

@@ -114,7 +114,7 @@ def test_what_went_wrong_is_added_up_over_the_stages() -> None:
                 returned=10,
                 failure_kinds=Counter(transient=1, capacity=1, permanent=1),
             ),
-            refused=Counter(foreign=2, duplicate=1),
+            refused=Counter(not_in_batch=2, duplicate=1),
             failed={"large": "DataError"},
         ),
         submit=SubmitReport(

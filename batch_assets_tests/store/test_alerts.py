@@ -164,9 +164,9 @@ def test_new_dead_letters_and_a_pause_are_read_where_they_are_kept(
     )
     do(engine, pause.format("NULL"))
     recent = alerts.recent(HOUR)
-    assert (recent.new_dead_letters, recent.paused_after_failed_runs) == (2, 0)
+    assert (recent.new_dead_letters, recent.in_cooldown_after_failed_runs) == (2, 0)
     do(engine, pause.format("clock_timestamp()"))
-    assert alerts.recent(HOUR).paused_after_failed_runs == 5
+    assert alerts.recent(HOUR).in_cooldown_after_failed_runs == 5
 
 
 def test_who_is_behind_each_alert(alerts: Alerts, engine: Engine) -> None:

@@ -108,7 +108,7 @@ def backlog_age(recent: Recent, limits: Limits) -> Measure:
 
 def schedule_paused(recent: Recent, _limits: Limits) -> Measure:
     """After how many failed runs in a row the schedule is in cooldown."""
-    failed = recent.paused_after_failed_runs
+    failed = recent.in_cooldown_after_failed_runs
     sentence = (
         f"The schedule is in cooldown: at least {failed:,} runs in a row have failed."
         if failed

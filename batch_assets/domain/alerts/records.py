@@ -112,7 +112,7 @@ class Recent:
     """Answers of this UTC day whose cost is not known, and not in it."""
     new_dead_letters: int = 0
     """Counted in the table itself, up to 10,000."""
-    paused_after_failed_runs: int = 0
+    in_cooldown_after_failed_runs: int = 0
     """After how many the schedule is in cooldown, or was when this run was tried."""
     livedash_acts: Mapping[str, int] = field(default_factory=dict)
     """What LiveDash's own timers were seen to do lately: how many acts of each."""

@@ -1,4 +1,4 @@
-"""Original against optimized on live data: what differs, what has changed, what takes too long."""
+"""Original against optimized on present data: what differs, has changed, takes too long."""
 
 import itertools
 
