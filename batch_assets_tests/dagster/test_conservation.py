@@ -101,6 +101,7 @@ def test_the_audit_counts_every_row(run: Run, engine: Engine, instance: dg.Dagst
     (event,) = result.asset_materializations_for_node("clear_orphans")
     looked = {name: entry.value for name, entry in event.metadata.items()}
     assert (looked["duplicates"], looked["orphans_deleted"], looked["unknown"]) == (0, 0, 0)
+    assert looked["strays_deleted"] == 0, "for one version, under its former name"
     assert (looked["query_statements"], looked["query_fallbacks"]) == (0, 0)
     (materialized,) = result.asset_materializations_for_node("audit_rows")
     companies = records(materialized.metadata["companies"])
