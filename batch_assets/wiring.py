@@ -124,7 +124,7 @@ class PipelineParts:
     run_id: str = ""
     reports: Reports = field(default_factory=Reports)
     known_breakers: Callable[[], Sequence[Breaker]] | None = None
-    """Reads the breakers before the first call; without it, they are those of the work snapshot."""
+    """See `CircuitBreakerGuard`."""
 
 
 def build_pipeline(parts: PipelineParts) -> Pipeline:
@@ -134,21 +134,17 @@ def build_pipeline(parts: PipelineParts) -> Pipeline:
         ConfigurationError: The key or the address cannot be those of an API.
     """
     policy = parts.endpoints.profile.bound(parts.policy)
-
-    def known() -> Sequence[Breaker]:
-        return (parts.known_breakers or (lambda: pipeline.snapshot.breakers))()
-
-    pipeline = Pipeline(
+    guard = CircuitBreakerGuard(Breakers(parts.engine), policy, parts.known_breakers)
+    return Pipeline(
         queries=parts.queries,
         registry=Registry(parts.engine, policy.external_quiet_seconds),
-        api=parts.open_api(CircuitBreakerGuard(Breakers(parts.engine), policy, known=known)),
+        api=parts.open_api(guard),
         policy=policy,
         spool_dir=parts.endpoints.spool_dir,
         owner=f"{socket.gethostname()}:{os.getpid()}:{parts.purpose}",
         run_id=parts.run_id,
         reports=parts.reports,
     )
-    return pipeline
 
 
 def open_api(endpoints: Endpoints, policy: Policy, guard: CallGuard) -> BatchApi:

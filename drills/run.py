@@ -118,9 +118,7 @@ def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
     """What the stages of one run are given."""
     engine = open_engine(scene.world.url)
     strategy = Strategy(engine, Toggle(mode=QueryMode(story.mode)))
-    guard = CircuitBreakerGuard(
-        Breakers(engine), story.policy, known=lambda: pipeline.snapshot.breakers
-    )
+    guard = CircuitBreakerGuard(Breakers(engine), story.policy)
     with BatchApi(
         API_KEY,
         scene.base_url,
@@ -166,31 +164,33 @@ def _operate(pipeline: Pipeline, points: Points, world: World) -> None:
     points.stage = "audit"
     budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
     with suppress(*STORY_ENDS):
-        read_abandoned(pipeline, budget, whenever=True)
+        read_abandoned(pipeline, pipeline.read_snapshot(), budget, whenever=True)
 
 
 def _read(pipeline: Pipeline, points: Points) -> None:
     budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
     points.stage = "check"
-    check_statuses(pipeline, budget)
+    _, seen = check_statuses(pipeline, pipeline.read_snapshot(), budget)
     points.stage = "recover"
     try:
-        recover(pipeline, budget)
+        _, seen = recover(pipeline, seen, budget)
     except ApiError as error:
         if error.failure.kind is FailureKind.ACCOUNT:
             raise
+        seen = pipeline.read_snapshot()
     points.stage = "ingest"
-    ingest_results(pipeline, budget)
+    _, seen = ingest_results(pipeline, seen, budget)
     points.stage = "clean"
-    delete_leftovers(pipeline, budget)
+    _, seen = delete_leftovers(pipeline, seen, budget)
     points.stage = "retry"
-    retry_failed(pipeline, budget)
+    retry_failed(pipeline, seen, budget)
 
 
 def _send(pipeline: Pipeline, points: Points) -> None:
     points.stage = "find"
     companies = [company.id for company in pipeline.queries.active_companies()]
-    due = find_due(pipeline, companies).due
+    seen = pipeline.read_snapshot()
+    due = find_due(pipeline, seen, companies).due
     points.stage = "submit"
     budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
-    submit_due(pipeline, [backlog.company_id for backlog in due], budget)
+    submit_due(pipeline, seen, [backlog.company_id for backlog in due], budget)

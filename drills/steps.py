@@ -37,6 +37,7 @@ from batch_assets.stages.poll import check_statuses
 from batch_assets.stages.recover import recover
 from batch_assets.stages.retry import retry_failed
 from batch_assets.stages.submit import submit_due
+from batch_assets.store.registry import WorkSnapshot
 from batch_assets_local.batch_server import RunningServer, running_server
 from drills import probes
 from drills.command import databases
@@ -99,20 +100,20 @@ class Trap(Points):
         raise BrokenOffError(f"{self.stage}:{effect}")
 
 
-def _submit(pipeline: Pipeline, budget: Budget) -> None:
+def _submit(pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget) -> None:
     companies = [company.id for company in pipeline.queries.active_companies()]
-    due = find_due(pipeline, companies).due
-    submit_due(pipeline, [backlog.company_id for backlog in due], budget)
+    due = find_due(pipeline, snapshot, companies).due
+    submit_due(pipeline, snapshot, [backlog.company_id for backlog in due], budget)
 
 
-STAGES: Final[Mapping[str, Callable[[Pipeline, Budget], object]]] = {
+STAGES: Final[Mapping[str, Callable[[Pipeline, WorkSnapshot, Budget], object]]] = {
     "check": check_statuses,
     "recover": recover,
     "ingest": ingest_results,
     "clean": delete_leftovers,
     "retry": retry_failed,
     "submit": _submit,
-    "orphans": lambda pipeline, _budget: find_orphans(pipeline),
+    "orphans": lambda pipeline, snapshot, _budget: find_orphans(pipeline, snapshot),
 }
 
 
@@ -135,7 +136,7 @@ class Place:
             with opened(replace(self.story, mode=mode), scene) as pipeline:
                 budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
                 self.trap.set(points)
-                STAGES[stage](pipeline, budget)
+                STAGES[stage](pipeline, pipeline.read_snapshot(), budget)
         except STORY_ENDS:
             self.counts["ended_early"] += 1
         except BrokenOffError:

@@ -102,8 +102,10 @@ def clear_orphans(
     """Look once at everything that the server lists."""
     with clear_failures():
         watch = pipeline.watch_queries()
-        report = find_orphans(pipeline.pipeline)
-        late = read_abandoned(pipeline.pipeline, pipeline.budget(), whenever=True)
+        report = find_orphans(pipeline.pipeline, pipeline.read_snapshot())
+        late = read_abandoned(
+            pipeline.pipeline, pipeline.read_snapshot(), pipeline.budget(), whenever=True
+        )
         queries = queries_since(context, watch)
     return materialized(SERVER_ORPHANS, metadata_of(report) | metadata_of(late) | queries)
 

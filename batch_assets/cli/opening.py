@@ -135,8 +135,6 @@ def open_pipeline(database: OpenDatabase, purpose: str) -> Iterator[Pipeline]:
                 queries=database.queries,
                 open_api=lambda guard: stack.enter_context(open_api(endpoints, policy, guard)),
                 purpose=purpose,
-                # A command may do what it does although LiveDash has changed.
-                known_breakers=database.breakers.all,
             )
         )
 

@@ -63,7 +63,7 @@ def plan(
     with open_database() as database:
         companies = {company.id: company.name for company in database.queries.active_companies()}
         with open_pipeline(database, "plan") as pipeline:
-            planned = preview(pipeline, list(companies))
+            planned = preview(pipeline, pipeline.read_snapshot(), list(companies))
         lines = list(_lines(planned.batches, companies))
         held_because = database.held_because
         statistics = database.queries.statistics()

@@ -121,7 +121,7 @@ def _offer(database: OpenDatabase, store: SynchronousRequests, criteria: Criteri
             f"These are more than {count(MOST_AT_A_TIME)} requests: choose fewer at a time."
         )
     with open_pipeline(database, "synchronous") as pipeline:
-        return offer_of(pipeline, choices)
+        return offer_of(pipeline, pipeline.read_snapshot(), choices)
 
 
 def _require_known(store: SynchronousRequests, criteria: Criteria) -> None:

@@ -54,9 +54,10 @@ def check_batch_statuses(context: dg.OpExecutionContext, pipeline: PipelineResou
         budget = pipeline.budget()
         watch = pipeline.watch_queries()
         with stage.timed():
-            polled = check_statuses(pipeline.pipeline, budget)
+            seen = pipeline.read_snapshot()
+            polled, seen = check_statuses(pipeline.pipeline, seen, budget)
             try:
-                recovered = recover(pipeline.pipeline, budget)
+                recovered, stage.snapshot = recover(pipeline.pipeline, seen, budget)
             except ApiError as error:
                 if error.failure.kind is FailureKind.ACCOUNT:
                     raise
@@ -78,9 +79,10 @@ def ingest_results(
         budget = pipeline.budget()
         watch = pipeline.watch_queries()
         with stage.timed():
-            report = ingest.ingest_results(pipeline.pipeline, budget)
-            late = read_abandoned(pipeline.pipeline, budget)
-            cleaned = orphans.delete_leftovers(pipeline.pipeline, budget)
+            seen = pipeline.snapshot_after(StageState.of_value(checked))
+            report, seen = ingest.ingest_results(pipeline.pipeline, seen, budget)
+            late = read_abandoned(pipeline.pipeline, seen, budget)
+            cleaned, stage.snapshot = orphans.delete_leftovers(pipeline.pipeline, seen, budget)
         log_failed_companies(context, report.failed)
         log_of(context).info(sentences.of_reading(report, late))
         links = run_links("sent_by_run", [batch.sent_by_run for batch in report.batches_read])
@@ -102,7 +104,8 @@ def retry_failed_requests(
     def work(stage: StageRun) -> None:
         watch = pipeline.watch_queries()
         with stage.timed():
-            report = retry_failed(pipeline.pipeline, pipeline.budget())
+            seen = pipeline.snapshot_after(StageState.of_value(ingested))
+            report = retry_failed(pipeline.pipeline, seen, pipeline.budget())
         log_of(context).info(sentences.of_retrying(report))
         add_metadata(context, metadata_of(report), watch)
 
@@ -141,7 +144,8 @@ def fetch_pending_requests(
         watch = pipeline.watch_queries()
         stage.companies = StageState.of_value(loaded).companies
         with stage.timed():
-            report = find_due(pipeline.pipeline, list(stage.companies))
+            seen = stage.snapshot = pipeline.read_snapshot()
+            report = find_due(pipeline.pipeline, seen, list(stage.companies))
         waiting = {
             "due_companies": len(report.due),
             "due_requests": sum(backlog.requests for backlog in report.due),
@@ -179,7 +183,10 @@ def submit_batches(
         held_because = ""
         try:
             with stage.timed():
-                report = submit_due(pipeline.pipeline, given.due_company_ids, pipeline.budget())
+                seen = pipeline.snapshot_after(given)
+                report = submit_due(
+                    pipeline.pipeline, seen, given.due_company_ids, pipeline.budget()
+                )
         except SubmissionHeldError as error:
             held_because, report = str(error), SubmitReport()
             log_of(context).warning(held_because)

@@ -8,13 +8,16 @@ from functools import cached_property
 import dagster as dg
 from pydantic import PrivateAttr
 
+from batch_assets.domain.breakers import Breaker
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.connections import DatabaseResource, OpenAIResource, WiringResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.reports import Reports
 from batch_assets.stages.run_state import StageState, grown, values_of
+from batch_assets.store.breakers import Breakers
 from batch_assets.store.counting import statements_sent
+from batch_assets.store.registry import WorkSnapshot
 from batch_assets.store.strategy import StoredMode, StoredModes, Watch
 from batch_assets.wiring import PipelineParts, build_pipeline
 
@@ -37,6 +40,7 @@ class StageRun:
         """See `StageState`."""
         self.companies: Mapping[str, str] = {}
         self.due_company_ids: Sequence[str] = []
+        self.snapshot: WorkSnapshot | None = None
 
     def note(self, report: object) -> None:
         """Keep a report that is no stage's own."""
@@ -71,6 +75,7 @@ class StageRun:
             blocked_by=blocked_by,
             companies=self.companies,
             due_company_ids=self.due_company_ids,
+            snapshot=self.snapshot,
         )
 
 
@@ -87,9 +92,11 @@ class PipelineResource(dg.ConfigurableResource[None]):
 
     _run_id: str = PrivateAttr(default="")
     _reports: Reports = PrivateAttr(default_factory=Reports)
+    _first: WorkSnapshot | None = PrivateAttr(default=None)
+    """The first snapshot that an op of this process was given; there is none before that."""
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Know which run this is, and read the stored mode with what a run begins with."""
+        """Know which run this is, and have the stored mode taken from the first snapshot."""
         self._run_id = context.run.run_id if context.run else ""
         self.query_strategy.learn_stored_mode(self._stored_mode)
 
@@ -103,14 +110,45 @@ class PipelineResource(dg.ConfigurableResource[None]):
         self._reports.clear()
         return StageRun(op, self._run_id, self._reports, self.query_strategy)
 
-    def _stored_mode(self) -> StoredMode | None:
-        """From the snapshot with which a run begins; where there is no pipeline, by a statement.
+    def read_snapshot(self) -> WorkSnapshot:
+        """See what there is to do at this moment, for the stages that an op runs; one statement.
 
-        What needs the database alone goes on without a key that can be used.
+        The first one that this process has also says what is known of the circuit breakers, and in
+        which mode the run works, without a statement for either.
+
+        Raises:
+            LiveDashChangedError: LiveDash's tables lack what a run needs.
         """
-        if "pipeline" in self.__dict__:
-            return self.pipeline.snapshot.stored_mode
-        return StoredModes(self.database.engine).read()
+        return self._begin_with(self.pipeline.read_snapshot())
+
+    def snapshot_after(self, before: StageState) -> WorkSnapshot:
+        """What the op before has handed on of what there is to do, or what there is now.
+
+        A run that is executed again from its failure is given what the former one has seen, which
+        nothing goes by.
+
+        Raises:
+            LiveDashChangedError: LiveDash's tables lack what a run needs.
+        """
+        if before.snapshot is None or before.run_id != self._run_id:
+            return self.read_snapshot()
+        return self._begin_with(before.snapshot)
+
+    def _begin_with(self, snapshot: WorkSnapshot) -> WorkSnapshot:
+        self._first = self._first or snapshot
+        return snapshot
+
+    def _stored_mode(self) -> StoredMode | None:
+        """As a snapshot has shown it; in a process that was given none, by a statement."""
+        if self._first is None:
+            return StoredModes(self.database.engine).read()
+        return self._first.stored_mode
+
+    def _known_breakers(self) -> Sequence[Breaker]:
+        """The same of the breakers."""
+        if self._first is None:
+            return Breakers(self.database.engine).all()
+        return self._first.breakers
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -125,6 +163,7 @@ class PipelineResource(dg.ConfigurableResource[None]):
                 purpose=self.run_id,
                 run_id=self.run_id,
                 reports=self._reports,
+                known_breakers=self._known_breakers,
             )
         )
 

@@ -17,9 +17,11 @@ from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.prices import price_of_answer
 from batch_assets.openai_batch.results import read_results
-from batch_assets.stages.copies import may_read, may_touch
+from batch_assets.stages.copies import settle_doubt
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
+from batch_assets.store.installation import Installation
 from batch_assets.store.readings import LOOKED_FOR_DAYS, AbandonedBatch, Late
+from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
 
@@ -43,17 +45,20 @@ class AbandonedReport:
 
 @within_budget
 def read_abandoned(
-    pipeline: Pipeline, budget: Budget, *, whenever: bool = False
+    pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget, *, whenever: bool = False
 ) -> AbandonedReport:
     """Look at batches that were given up and are due, or `whenever` they are, and book their cost.
 
     What the server does not tell now is asked for again after a pause.
     """
     report = pipeline.reports.note(AbandonedReport())
-    if not (whenever or pipeline.snapshot.has_abandoned) or not may_read(pipeline):
+    if not (whenever or snapshot.has_abandoned):
+        return report
+    installation = settle_doubt(pipeline, snapshot).installation
+    if not installation.may_read:
         return report
     with RateLimitedLogger(log) as limited_log:
-        reading = _Reading(pipeline, report, limited_log)
+        reading = _Reading(pipeline, installation, report, limited_log)
         for batch in pipeline.abandoned.take(_LOOKS_A_RUN, whenever=whenever):
             if budget.is_spent:
                 break
@@ -70,12 +75,16 @@ class _Reading:
     """Looks at one abandoned batch after the other."""
 
     def __init__(
-        self, pipeline: Pipeline, report: AbandonedReport, limited_log: RateLimitedLogger
+        self,
+        pipeline: Pipeline,
+        installation: Installation,
+        report: AbandonedReport,
+        limited_log: RateLimitedLogger,
     ) -> None:
         self._pipeline = pipeline
         self._report = report
         self._limited_log = limited_log
-        self._may_touch = may_touch(pipeline) and pipeline.snapshot.installation.is_confirmed
+        self._may_touch = installation.may_touch and installation.is_confirmed
 
     def look(self, batch: AbandonedBatch) -> None:
         """Read the batch if it has ended, and see that it ends if it has not."""

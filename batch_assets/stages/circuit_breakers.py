@@ -71,12 +71,18 @@ class CircuitBreakerGuard:
     """
 
     def __init__(
-        self, breakers: Breakers, policy: Policy, known: Callable[[], Sequence[Breaker]]
+        self,
+        breakers: Breakers,
+        policy: Policy,
+        known: Callable[[], Sequence[Breaker]] | None = None,
     ) -> None:
-        """`known` gives the breakers as they are when the first call is made."""
+        """`known` gives the breakers where another statement has read them for this run.
+
+        It is asked when the first call is made; without it they are read then, by one of their own.
+        """
         self._breakers = breakers
         self._policy = policy
-        self._known = known
+        self._known = known or breakers.all
         self._seen: dict[str, _Seen] | None = None
         self._lock = threading.Lock()
         self._turns: defaultdict[Operation, threading.Lock] = defaultdict(threading.Lock)

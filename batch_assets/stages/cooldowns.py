@@ -32,7 +32,6 @@ def cool_down(pipeline: Pipeline, models: Mapping[str, str], account: str | None
         pipeline.registry.cool_model(model, pipeline.policy.cooldown(code, jitter))
     if account is not None:
         pipeline.registry.cool_account(pipeline.policy.cooldown(account, jitter))
-        pipeline.refresh()
 
 
 def cool_down_unpaid(pipeline: Pipeline, stopped_by: ApiError) -> None:

@@ -32,8 +32,9 @@ from batch_assets.stages.remote_ids import (
     lists_no_files,
     named_of,
 )
-from batch_assets.store.installation import Doubt, Installation
+from batch_assets.store.installation import Doubt
 from batch_assets.store.intents import Named
+from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
 
@@ -50,25 +51,24 @@ class Asked:
     incarnation: str
 
 
-def may_read(pipeline: Pipeline) -> bool:
-    """Whether results on the server are this database's to read; asks the lists if it has to."""
-    installation = pipeline.snapshot.installation
+def settle_doubt(pipeline: Pipeline, snapshot: WorkSnapshot) -> WorkSnapshot:
+    """Ask the lists about an incarnation that is doubted; what is known of it after that.
+
+    Its installation says whether results on the server are this database's to read, and whether
+    what is there under our name may be cancelled or deleted. It is the same snapshot where nothing
+    was doubted, or only an operator can decide.
+    """
+    installation = snapshot.installation
     if installation.may_read or not installation.is_at_home or installation.unknown_batches:
-        return installation.may_read
+        return snapshot
     asked = pipeline.looks.found(Asked)
     if asked is None or asked.incarnation != installation.incarnation:
         pipeline.looks.note(Asked(installation.incarnation))
-        _ask(pipeline, installation)
-        pipeline.refresh()
-    return pipeline.snapshot.installation.may_read
+        _ask(pipeline, snapshot)
+    return pipeline.read_snapshot()
 
 
-def may_touch(pipeline: Pipeline) -> bool:
-    """Whether what is on the server under our name may be cancelled or deleted from here."""
-    return may_read(pipeline) and pipeline.snapshot.installation.may_touch
-
-
-def _ask(pipeline: Pipeline, installation: Installation) -> None:
+def _ask(pipeline: Pipeline, snapshot: WorkSnapshot) -> None:
     """Read the lists, and keep what they say of this incarnation."""
     log.info(
         "This database was copied, put back, promoted or started anew since a run last looked: the "
@@ -76,7 +76,7 @@ def _ask(pipeline: Pipeline, installation: Installation) -> None:
     )
     try:
         with pipeline.api.within(pipeline.policy.op_seconds):
-            lists = _Lists(pipeline, installation)
+            lists = _Lists(pipeline, snapshot)
     except ApiError as error:
         log.warning("Whether another database like this one is at work is not known: %s", error)
         pipeline.registry.note_doubt(Doubt.UNREAD)
@@ -86,7 +86,7 @@ def _ask(pipeline: Pipeline, installation: Installation) -> None:
         return
     doubt = lists.doubt(pipeline.intents.recorded([one.id for one in lists.batches]))
     if doubt is None:
-        pipeline.registry.know_incarnation(installation.incarnation)
+        pipeline.registry.know_incarnation(snapshot.installation.incarnation)
     else:
         pipeline.registry.note_doubt(doubt)
 
@@ -97,12 +97,13 @@ class _Lists:
     That is since the newest batch that this database knows: it knows all that was made before.
     """
 
-    def __init__(self, pipeline: Pipeline, installation: Installation) -> None:
+    def __init__(self, pipeline: Pipeline, snapshot: WorkSnapshot) -> None:
         """Read them; ApiError if that cannot be done to their end."""
         self._pipeline = pipeline
-        self._installation = installation
+        self._snapshot = snapshot
+        self._installation = snapshot.installation
         self._now = datetime.now(UTC)
-        known_at = pipeline.snapshot.newest_at or installation.known_since
+        known_at = snapshot.newest_at or snapshot.installation.known_since
         since = known_at - CLOCK_MARGIN if known_at else self._now - _LOOK_BACK
         try:
             files = list(pipeline.api.list_files(created_after=since))
@@ -121,7 +122,7 @@ class _Lists:
 
     def doubt(self, recorded: Collection[str]) -> Doubt | None:
         """Why they do not tell, or `None`; `recorded` are those that this database knows by id."""
-        snapshot = self._pipeline.snapshot
+        snapshot = self._snapshot
         if (
             not recorded
             and snapshot.newest_at is not None
@@ -168,18 +169,18 @@ class LookReport:
     """When the newest batch that this database knew was claimed."""
 
 
-def look_for_others(pipeline: Pipeline) -> LookReport:
+def look_for_others(pipeline: Pipeline, snapshot: WorkSnapshot) -> LookReport:
     """Look back to the newest batch that this database knows to be there, a few pages at most.
 
     One page as a rule, one of the files, and one statement if anything of ours is on them; what is
-    found is kept, and holds submissions. A list that cannot be read says nothing and holds nothing:
-    that is logged.
+    found is kept, and holds submissions: a snapshot that is read after that says so. A list that
+    cannot be read says nothing and holds nothing: that is logged.
 
     Raises:
         ApiError: The account is refused.
     """
-    report = LookReport(newest_at=pipeline.snapshot.newest_at)
-    installation_id = pipeline.snapshot.installation.id
+    report = LookReport(newest_at=snapshot.newest_at)
+    installation_id = snapshot.installation.id
     try:
         newest = _newest(pipeline, report.newest_at)
     except ApiError as error:
@@ -194,8 +195,6 @@ def look_for_others(pipeline: Pipeline) -> LookReport:
     if found:
         # Read after the list: what has made a batch of this database has committed it before.
         report.unknown_seen = pipeline.intents.note_unknown(found)
-    if report.unknown_seen:
-        pipeline.refresh()
     return report
 
 
@@ -217,10 +216,7 @@ def meets_another(
     }
     look.files_seen.update(files)
     found = named_of(installation_id, (), others, pipeline.api.clock_ahead)
-    if not (found and pipeline.intents.note_unknown(found)):
-        return False
-    pipeline.refresh()
-    return True
+    return bool(found and pipeline.intents.note_unknown(found))
 
 
 def _newest(pipeline: Pipeline, newest_at: datetime | None) -> list[RemoteBatch]:

@@ -18,12 +18,13 @@ from batch_assets.openai_batch.results import read_results
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.completeness import Judged, ReadBatch, judge_readings
 from batch_assets.stages.cooldowns import Cooldowns, NoRoom
-from batch_assets.stages.copies import may_read
+from batch_assets.stages.copies import settle_doubt
 from batch_assets.stages.downloads import Fetched, fetch_results
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.refused_batches import bisect
 from batch_assets.stages.result_writer import IngestReport, ResultWriter
 from batch_assets.stages.synchronous_caller import give_up_called
+from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
 
@@ -36,22 +37,25 @@ _NO_LINE = Failure(
 
 
 @within_budget
-def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
+def ingest_results(
+    pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget
+) -> tuple[IngestReport, WorkSnapshot]:
     """Read ended batches, oldest first, until none is left or the budget is spent.
 
-    None from what may be a copy: whose they are is decided first.
+    None from what may be a copy: whose they are is decided first. Returns what there is to do then,
+    too.
 
     Raises:
         ApiError: The server refuses the account, or, in the end, there was no room for some files;
             what was read by then stays.
     """
     report = pipeline.reports.note(IngestReport())
-    snapshot = pipeline.snapshot
     if not snapshot.has_ended:
-        return report
-    if not may_read(pipeline):
-        log.warning("No result is read. %s", pipeline.snapshot.installation.hold_reason)
-        return report
+        return report, snapshot
+    snapshot = settle_doubt(pipeline, snapshot)
+    if not snapshot.installation.may_read:
+        log.warning("No result is read. %s", snapshot.installation.hold_reason)
+        return report, snapshot
     holder = pipeline.holder(snapshot.installation.id)
     most = pipeline.policy.batches_per_read
     postponed: list[Lease] = []
@@ -64,8 +68,7 @@ def ingest_results(pipeline: Pipeline, budget: Budget) -> IngestReport:
     finally:
         if postponed:
             pipeline.queries.expire(postponed)
-    pipeline.refresh()
-    return report
+    return report, pipeline.read_snapshot()
 
 
 class _Reading:

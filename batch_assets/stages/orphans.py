@@ -18,7 +18,7 @@ from batch_assets.domain.records import RemoteBatch, RemoteFile
 from batch_assets.domain.states import BEYOND_CANCELLING, UNRESOLVED_BATCH_STATES
 from batch_assets.openai_batch.error_codes import UNSUPPORTED
 from batch_assets.stages.concurrency import run_per_key
-from batch_assets.stages.copies import look_for_others, may_read, may_touch
+from batch_assets.stages.copies import look_for_others, settle_doubt
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.remote_ids import (
     Batches,
@@ -30,6 +30,7 @@ from batch_assets.stages.remote_ids import (
 )
 from batch_assets.store.installation import Installation
 from batch_assets.store.intents import Duplicate, Intent
+from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
 
@@ -50,7 +51,7 @@ class OrphanReport:
     """Batches and files with an id that this database does not know; left alone."""
 
 
-def find_orphans(pipeline: Pipeline) -> OrphanReport:
+def find_orphans(pipeline: Pipeline, snapshot: WorkSnapshot) -> OrphanReport:
     """Look through the server's lists of the last seven days, whatever is unresolved here.
 
     A list without an order is read to its end for that. Nothing is asked or touched while this
@@ -59,10 +60,10 @@ def find_orphans(pipeline: Pipeline) -> OrphanReport:
     Raises:
         ApiError: The lists cannot be read; nothing has changed then.
     """
-    installation = pipeline.snapshot.installation
+    installation = snapshot.installation
     if not (installation.is_at_home and installation.is_confirmed):
         return OrphanReport()
-    may_read(pipeline)
+    settle_doubt(pipeline, snapshot)
     with pipeline.api.within(pipeline.policy.op_seconds):
         return _find(pipeline, installation)
 
@@ -99,7 +100,7 @@ def note_unknown(
     """Keep and name what carries an id that this database does not know, and leave it alone.
 
     True if anything is kept that no operator knows of: then nothing may be touched from here, and
-    nothing is submitted.
+    nothing is submitted. That is read after what was found is kept.
     """
     ahead = pipeline.api.clock_ahead
     found = {
@@ -116,9 +117,9 @@ def note_unknown(
                     kind,
                     one.remote_id,
                 )
-    if unknown and pipeline.intents.note_unknown(unknown):
-        pipeline.refresh()
-    return not pipeline.snapshot.installation.may_touch
+    if unknown:
+        pipeline.intents.note_unknown(unknown)
+    return not pipeline.read_snapshot().installation.may_touch
 
 
 def clear_orphans(
@@ -217,16 +218,34 @@ class _Clearing:
 
 
 @within_budget
-def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
-    """Delete the files of batches that are finalized, and count these batches.
+def delete_leftovers(
+    pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget
+) -> tuple[int, WorkSnapshot]:
+    """Delete the files of batches that are finalized; of how many, and what is known then.
 
     Only files of our own batches, and only from the database that made them: a copy that is at work
     elsewhere may still need them, so that is looked for first. A file that cannot be deleted now is
     left for a later run; the server's own expiry is the backstop. On a server that deletes none
     there is nothing that a later run could do: its files count as seen to.
     """
-    if not (pipeline.snapshot.has_leftovers and _may_delete(pipeline)):
-        return 0
+    if not snapshot.has_leftovers:
+        return 0, snapshot
+    snapshot = _look_around(pipeline, snapshot)
+    deleted = _delete_files(pipeline, budget) if snapshot.installation.may_touch else 0
+    return deleted, snapshot
+
+
+def _look_around(pipeline: Pipeline, snapshot: WorkSnapshot) -> WorkSnapshot:
+    """See whether this database is alone, before anything is deleted; what is known then."""
+    snapshot = settle_doubt(pipeline, snapshot)
+    if not snapshot.installation.may_touch:
+        return snapshot
+    look = pipeline.looks.note(look_for_others(pipeline, snapshot))
+    return pipeline.read_snapshot() if look.unknown_seen else snapshot
+
+
+def _delete_files(pipeline: Pipeline, budget: Budget) -> int:
+    """Delete what finished batches have left, as far as the budget allows; of how many."""
     deleted: list[str] = []
 
     def delete(leftover: Leftover) -> None:
@@ -252,10 +271,3 @@ def delete_leftovers(pipeline: Pipeline, budget: Budget) -> int:
     if deleted:
         pipeline.queries.record_deleted(deleted)
     return len(deleted)
-
-
-def _may_delete(pipeline: Pipeline) -> bool:
-    if not may_touch(pipeline):
-        return False
-    pipeline.looks.note(look_for_others(pipeline))
-    return pipeline.snapshot.installation.may_touch

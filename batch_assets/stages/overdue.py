@@ -19,8 +19,9 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED, BatchState
 from batch_assets.domain.wording import span
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.stages.copies import may_touch
+from batch_assets.stages.copies import settle_doubt
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
 
@@ -41,6 +42,7 @@ class OverdueReport:
 
 def cancel_overdue(
     pipeline: Pipeline,
+    snapshot: WorkSnapshot,
     seen: Iterable[tuple[InFlightBatch, RemoteBatch]],
     unseen: Sequence[InFlightBatch],
     budget: Budget,
@@ -67,7 +69,7 @@ def cancel_overdue(
                 batch.id,
             )
     report.stuck = _name_stuck(pipeline, running)
-    if not (late and may_touch(pipeline)):
+    if not (late and settle_doubt(pipeline, snapshot).installation.may_touch):
         return report
     with RateLimitedLogger(log) as limited_log:
         cancelled = [

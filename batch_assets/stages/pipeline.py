@@ -49,12 +49,15 @@ class Pipeline:
     looks: Reports = field(default_factory=Reports)
     """What this process has asked the server's lists, so that no other stage of it asks again."""
 
-    @cached_property
-    def snapshot(self) -> WorkSnapshot:
-        """What there is to do, as it was when this was first asked for: one statement a run.
+    def read_snapshot(self) -> WorkSnapshot:
+        """See what there is to do at this moment; one statement.
 
-        A stage that makes work for another one says `refresh`. Raises LiveDashChangedError while
-        LiveDash's tables lack what a run needs: nothing is sent whose answer could not be written.
+        Whoever runs a stage passes it one. A stage that has changed what it shows returns a newer
+        one, or reads one itself.
+
+        Raises:
+            LiveDashChangedError: LiveDash's tables lack what a run needs: nothing is sent whose
+                answer could not be written.
         """
         seen = self.registry.snapshot()
         if seen.livedash_lacks:
@@ -116,10 +119,6 @@ class Pipeline:
         """What LiveDash's own timers do beside us."""
         return LiveDashActs(self.registry.engine)
 
-    def refresh(self) -> None:
-        """Let the next `snapshot` be a new one."""
-        self.__dict__.pop("snapshot", None)
-
     @cached_property
     def price_of(self) -> Callable[[str], Price | None]:
         """What a model costs; read when first asked for, since most runs need no price."""
@@ -174,19 +173,20 @@ class Budget:
 
 
 def within_budget(
-    stage: Callable[Concatenate[Pipeline, Budget, _Arguments], _Report],
-) -> Callable[Concatenate[Pipeline, Budget, _Arguments], _Report]:
+    stage: Callable[Concatenate[Pipeline, WorkSnapshot, Budget, _Arguments], _Report],
+) -> Callable[Concatenate[Pipeline, WorkSnapshot, Budget, _Arguments], _Report]:
     """Let the calls that a stage makes end soon after its budget, however slow the server is."""
 
     @wraps(stage)
     def bounded(
         pipeline: Pipeline,
+        snapshot: WorkSnapshot,
         budget: Budget,
         /,
         *arguments: _Arguments.args,
         **named: _Arguments.kwargs,
     ) -> _Report:
         with pipeline.api.within(budget.seconds_left):
-            return stage(pipeline, budget, *arguments, **named)
+            return stage(pipeline, snapshot, budget, *arguments, **named)
 
     return bounded

@@ -10,6 +10,7 @@ from batch_assets.domain.records import Backlog
 from batch_assets.openai_batch.spool import LINE_BYTES
 from batch_assets.stages.pipeline import Pipeline
 from batch_assets.store.livedash_acts import Noticed
+from batch_assets.store.registry import WorkSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,13 @@ class PlanPreview:
     """Requests that would share the answer of another one instead."""
 
 
-def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
+def find_due(pipeline: Pipeline, snapshot: WorkSnapshot, company_ids: Sequence[str]) -> DueReport:
     """See what LiveDash has done beside us, bring the intake up to date, and say which of these
     companies are due.
 
     What LiveDash has put back among the waiting goes back to where it was before it could be taken
     for new.
     """
-    snapshot = pipeline.snapshot
     beside = Noticed()
     if snapshot.has_any_to_lose or snapshot.installation.external_batches:
         beside = pipeline.livedash_acts.notice(pipeline.policy.external_quiet_seconds)
@@ -84,10 +84,15 @@ def find_due(pipeline: Pipeline, company_ids: Sequence[str]) -> DueReport:
 
 
 def preview(
-    pipeline: Pipeline, company_ids: Sequence[str], *, only_model: str | None = None
+    pipeline: Pipeline,
+    snapshot: WorkSnapshot,
+    company_ids: Sequence[str],
+    *,
+    only_model: str | None = None,
 ) -> PlanPreview:
     """Foresee what a run would claim now for these companies; changes nothing."""
-    packings = pipeline.queries.preview(company_ids, claim_terms(pipeline, only_model))
+    terms = claim_terms(pipeline, snapshot, only_model)
+    packings = pipeline.queries.preview(company_ids, terms)
     rejected: Counter[str] = Counter()
     held: Counter[str] = Counter()
     unknown_types: Counter[str] = Counter()
@@ -119,7 +124,7 @@ def _unknown_types(draft: Draft) -> Counter[str]:
     return Counter(name for name in shown if name is not None)
 
 
-def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
+def claim_terms(pipeline: Pipeline, snapshot: WorkSnapshot, only_model: str | None = None) -> Terms:
     """Collect what packing has to know of policy, prices and processing types."""
     return Terms(
         policy=pipeline.policy,
@@ -128,7 +133,7 @@ def claim_terms(pipeline: Pipeline, only_model: str | None = None) -> Terms:
             processing_type, pipeline.policy.model_of(name)
         ),
         only_model=only_model,
-        upload_bytes=pipeline.snapshot.upload_bytes,
+        upload_bytes=snapshot.upload_bytes,
     )
 
 

@@ -7,7 +7,7 @@ then, and what it does not say is asked for.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from batch_assets.domain.batches import InFlightBatch
@@ -23,6 +23,7 @@ from batch_assets.stages.cooldowns import cool_down
 from batch_assets.stages.overdue import OverdueReport, cancel_overdue
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.remote_ids import CLOCK_MARGIN
+from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
 
@@ -59,14 +60,16 @@ class PollReport:
 
 
 @within_budget
-def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
-    """Ask the server for all batches in flight and keep what it says.
+def check_statuses(
+    pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget
+) -> tuple[PollReport, WorkSnapshot]:
+    """Ask the server for all batches in flight and keep what it says; what there is to do now.
 
     Raises:
         ApiError: The server refuses the account, or could not be asked about any batch.
     """
-    if not pipeline.snapshot.has_in_flight:
-        return PollReport()
+    if not snapshot.has_in_flight:
+        return PollReport(), snapshot
     batches = pipeline.queries.batches_in_flight(pipeline.policy.batches_per_poll)
     asked = Asked(pipeline.api, budget)
     asked.ask(batches)
@@ -80,14 +83,15 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
     changed = pipeline.queries.record_statuses(pairs, ended)
     if len(batches) > SINGLE_CALLS and asked.looked_at:
         pipeline.registry.note_retrieved(asked.looked_at)
-    if ended:
-        pipeline.refresh()
-    _cool_down(pipeline, pairs)
+    if _cool_down(pipeline, pairs):
+        snapshot = pipeline.read_snapshot()
+    elif ended:
+        snapshot = replace(snapshot, has_ended=True)
     unseen = [batch for batch in batches if batch.openai_batch_id not in asked.seen]
-    late = cancel_overdue(pipeline, pairs, unseen, budget)
+    late = cancel_overdue(pipeline, snapshot, pairs, unseen, budget)
     if asked.error is not None and (not pairs or asked.error.failure.kind is FailureKind.ACCOUNT):
         raise asked.error
-    return PollReport(
+    report = PollReport(
         in_flight=len(batches) - len(ended),
         oldest_batch_seconds=max(
             (batch.age_seconds for batch in batches if batch.id not in ended), default=0.0
@@ -98,10 +102,11 @@ def check_statuses(pipeline: Pipeline, budget: Budget) -> PollReport:
         unknown=asked.unknown,
         late=late,
     )
+    return report, snapshot
 
 
-def _cool_down(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]) -> None:
-    """Begin cooldowns of what the server refused batches for: models, or the account."""
+def _cool_down(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]) -> bool:
+    """Begin cooldowns of what the server refused batches for; whether the account has one."""
     models: dict[str, str] = {}
     account = None
     for batch, remote in pairs:
@@ -114,6 +119,7 @@ def _cool_down(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBa
             ):
                 models[batch.model] = error.code
     cool_down(pipeline, models, account)
+    return account is not None
 
 
 class Asked:

@@ -23,12 +23,13 @@ from batch_assets.stages.absence import (
     make_anchor,
     why_unproved,
 )
-from batch_assets.stages.copies import may_touch
+from batch_assets.stages.copies import settle_doubt
 from batch_assets.stages.orphans import OrphanReport, clear_orphans, note_unknown
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.remote_ids import best_first
 from batch_assets.stages.server_lists import ServerLists
 from batch_assets.store.installation import Adopted
+from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
 
@@ -62,8 +63,10 @@ class RecoverReport:
 
 
 @within_budget
-def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
-    """Resolve what was left open, as far as the server's lists allow.
+def recover(
+    pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget
+) -> tuple[RecoverReport, WorkSnapshot]:
+    """Resolve what was left open, as far as the server's lists allow; what there is to do then.
 
     On a copy of the database nothing is touched.
 
@@ -71,36 +74,44 @@ def recover(pipeline: Pipeline, budget: Budget) -> RecoverReport:
         ApiError: The lists cannot be read: nothing has changed then, and the batches are looked up
             by a later run. Or files of an absent batch could not be deleted; all else is done then.
     """
-    snapshot = pipeline.snapshot
     report = pipeline.reports.note(RecoverReport())
     if snapshot.has_unwatched:
         report.external = pipeline.queries.adopt_external()
-    has_work = snapshot.has_unresolved or snapshot.has_anchor or snapshot.has_earlier_installation
-    if not (has_work and may_touch(pipeline)):
-        return report
-    report.earlier = adopt_earlier_installation(pipeline)
-    snapshot = pipeline.snapshot
-    installation = snapshot.installation
+    if not (snapshot.has_unresolved or snapshot.has_anchor or snapshot.has_earlier_installation):
+        return report, snapshot
+    snapshot = settle_doubt(pipeline, snapshot)
+    if snapshot.installation.may_touch:
+        snapshot = _resolve(pipeline, snapshot, budget, report)
+    return report, snapshot
+
+
+def _resolve(
+    pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget, report: RecoverReport
+) -> WorkSnapshot:
+    """Take over what is unresolved and see what the lists say; what there is to do then."""
+    if snapshot.has_earlier_installation and snapshot.installation.is_confirmed:
+        report.earlier = adopt_earlier_installation(pipeline)
+        snapshot = pipeline.read_snapshot()
+    installation_id = snapshot.installation.id
     if not snapshot.has_unresolved:
         if snapshot.has_anchor:
-            clear_anchors(pipeline, installation.id)
-        return report
+            clear_anchors(pipeline, installation_id)
+        return snapshot
     unresolved = pipeline.queries.take_unresolved(
-        pipeline.holder(installation.id), pipeline.policy.batches_per_claim
+        pipeline.holder(installation_id), pipeline.policy.batches_per_claim
     )
     if not unresolved:
-        return report
+        return snapshot
     report.taken_over = len(unresolved)
-    pipeline.refresh()
     budget.spend(len(unresolved))
-    recovery = _Recovery(pipeline, installation.id, unresolved, report)
+    recovery = _Recovery(pipeline, installation_id, unresolved, report)
     try:
         recovery.look(budget)
     finally:
         recovery.leave()
     if snapshot.has_anchor and not (report.absent or report.awaited or report.unproved):
-        clear_anchors(pipeline, installation.id)
-    return report
+        clear_anchors(pipeline, installation_id)
+    return pipeline.read_snapshot()
 
 
 def adopt_earlier_installation(pipeline: Pipeline) -> Adopted:
@@ -109,11 +120,8 @@ def adopt_earlier_installation(pipeline: Pipeline) -> Adopted:
     Its batches carry an id that nobody knows any more; but LiveDash's rows of them are here, and
     name them. They are looked for and read like any other, and never cancelled: whether the
     database that made them lives on elsewhere cannot be told from here. So that waits for an
-    operator's word, too. Two statements if there is any.
+    operator's word, too. One statement.
     """
-    snapshot = pipeline.snapshot
-    if not (snapshot.has_earlier_installation and snapshot.installation.is_confirmed):
-        return Adopted()
     adopted = pipeline.earlier_installation.adopt()
     if adopted.orphaned_batches or adopted.orphaned_requests:
         log.warning(
@@ -122,7 +130,6 @@ def adopt_earlier_installation(pipeline: Pipeline) -> Adopted:
             plural(adopted.orphaned_batches, "half-made batch", "half-made batches"),
             plural(adopted.orphaned_requests, "request"),
         )
-    pipeline.refresh()
     return adopted
 
 

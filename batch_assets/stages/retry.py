@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 from batch_assets.domain.errors import ApiError
 from batch_assets.domain.logs import RateLimitedLogger, open_log
-from batch_assets.stages.copies import may_touch
+from batch_assets.stages.copies import settle_doubt
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.synchronous_requests import SynchronousReport, send_synchronously
+from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
 
@@ -19,7 +20,7 @@ class RetryReport:
     synchronous: SynchronousReport = field(default_factory=SynchronousReport)
 
 
-def retry_failed(pipeline: Pipeline, budget: Budget) -> RetryReport:
+def retry_failed(pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget) -> RetryReport:
     """Send synchronously what must not wait, in half of the time, and requeue what else is due.
 
     Raises:
@@ -27,23 +28,23 @@ def retry_failed(pipeline: Pipeline, budget: Budget) -> RetryReport:
     """
     sent = SynchronousReport()
     try:
-        send_synchronously(pipeline, Budget(budget.seconds / 2, budget.rows), sent)
+        send_synchronously(pipeline, snapshot, Budget(budget.seconds / 2, budget.rows), sent)
     finally:
-        report = requeue_due(pipeline, budget)
+        report = requeue_due(pipeline, snapshot, budget)
     report.synchronous = sent
     return report
 
 
-def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
+def requeue_due(pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget) -> RetryReport:
     """Requeue what is due, in bounded steps, until nothing is left or the budget is spent.
 
     While it is drained, all that waits here is sent back at once.
     """
     report = pipeline.reports.note(RetryReport())
-    if pipeline.snapshot.installation.drain is not None:
-        report.requeued = send_back(pipeline)
+    if snapshot.installation.drain is not None:
+        report.requeued = send_back(pipeline, snapshot)
         return report
-    if not pipeline.snapshot.has_due_retries:
+    if not snapshot.has_due_retries:
         return report
     while not budget.is_spent:
         most = min(pipeline.policy.rows_per_write, budget.rows)
@@ -55,22 +56,23 @@ def requeue_due(pipeline: Pipeline, budget: Budget) -> RetryReport:
     return report
 
 
-def send_back(pipeline: Pipeline) -> int:
+def send_back(pipeline: Pipeline, snapshot: WorkSnapshot) -> int:
     """Let requests wait for a batch that are in none, or in one that was never asked for; how many.
 
     For while it is drained: nothing is claimed any more, so what is put off, follows another
     request or waits for its input file to be processed would wait for good. One statement, if no
     batch waits for its file.
     """
-    returned = _release_pending(pipeline) if pipeline.snapshot.has_pending_files else 0
+    returned = _release_pending(pipeline, snapshot) if snapshot.has_pending_files else 0
     return returned + pipeline.drains.send_back()
 
 
-def _release_pending(pipeline: Pipeline) -> int:
+def _release_pending(pipeline: Pipeline, snapshot: WorkSnapshot) -> int:
     """No batch was made of these files, and none will be."""
-    if not may_touch(pipeline):
+    installation = settle_doubt(pipeline, snapshot).installation
+    if not installation.may_touch:
         return 0
-    holder = pipeline.holder(pipeline.snapshot.installation.id)
+    holder = pipeline.holder(installation.id)
     pending = pipeline.pending_files.take(holder, pipeline.policy.batches_per_claim)
     with RateLimitedLogger(log) as limited_log:
         for one in pending:
@@ -80,5 +82,4 @@ def _release_pending(pipeline: Pipeline) -> int:
                 limited_log.warning(
                     "The input file of batch %s is deleted later: %s", one.batch.id, error
                 )
-    pipeline.refresh()
     return pipeline.queries.release([one.batch.lease for one in pending])

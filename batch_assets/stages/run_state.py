@@ -21,6 +21,7 @@ from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport
 from batch_assets.stages.submit import SubmitReport
 from batch_assets.stages.synchronous_requests import SynchronousRows
+from batch_assets.store.registry import WorkSnapshot
 
 STAGES: Final[Mapping[str, str]] = {
     "check_batch_statuses": "check",
@@ -85,10 +86,13 @@ class StageState:
     """The names of the active companies by their ids, for the ops after it."""
     due_company_ids: Sequence[str] = field(default_factory=list)
     """The companies whose requests are due, for the op after it."""
+    snapshot: WorkSnapshot | None = None
+    """What there was to do when it had done its work, for the op after it in the same run."""
 
     def as_value(self) -> dict[str, Any]:
         """The same as what ops hand on."""
-        return asdict(self)
+        found: dict[str, Any] = _STATE.dump_python(self, mode="json")
+        return found
 
     @classmethod
     def of_value(cls, value: Mapping[str, Any]) -> "StageState":

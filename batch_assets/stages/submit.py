@@ -15,10 +15,11 @@ from batch_assets.domain.packing import Terms
 from batch_assets.openai_batch.spool import Spool, not_kept, sweep
 from batch_assets.stages.batch_submitter import BatchSubmitter
 from batch_assets.stages.circuit_breakers import submission_held_by
-from batch_assets.stages.copies import LookReport, look_for_others, may_read
+from batch_assets.stages.copies import LookReport, look_for_others, settle_doubt
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms
-from batch_assets.store.protocol import Spent
+from batch_assets.store.protocol import Holder, Spent
+from batch_assets.store.registry import WorkSnapshot
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class SubmitReport:
 
 def submit_due(
     pipeline: Pipeline,
+    snapshot: WorkSnapshot,
     company_ids: Sequence[str],
     budget: Budget,
     *,
@@ -74,7 +76,8 @@ def submit_due(
 ) -> SubmitReport:
     """Submit what these companies have waiting (of one model), until the budget is spent.
 
-    What was claimed and not sent waits again, or is looked up by the next run.
+    What was claimed and not sent waits again, or is looked up by the next run. The snapshot only
+    says whether there is anything to do: what is spent is decided by one that is read for that.
 
     Raises:
         SubmissionHeldError: Submission is not allowed, or a breaker would refuse its calls: nothing
@@ -84,12 +87,11 @@ def submit_due(
         BatchAssetsError: There was no room on the disk for some files; everything else was sent.
     """
     report = pipeline.reports.note(SubmitReport())
-    if not (company_ids or pipeline.snapshot.has_pending_files):
+    if not (company_ids or snapshot.has_pending_files):
         return report
-    pipeline.refresh()
     with pipeline.api.within(budget.seconds_left):
-        may_read(pipeline)
-    why_not = submission_held_by(pipeline.api.profile, pipeline.snapshot)
+        snapshot = settle_doubt(pipeline, pipeline.read_snapshot())
+    why_not = submission_held_by(pipeline.api.profile, snapshot)
     if why_not is not None:
         raise SubmissionHeldError(why_not)
     # Whatever would keep every file or call from being made is found before anything is claimed.
@@ -97,79 +99,78 @@ def submit_due(
         pipeline.api.prepare()
     with pipeline.api.within(budget.seconds_left):
         # One look a run: what was looked at before files were deleted need not be again.
-        report.look = pipeline.looks.take(LookReport) or look_for_others(pipeline)
-    reason = pipeline.snapshot.installation.hold_reason
+        report.look = pipeline.looks.take(LookReport) or look_for_others(pipeline, snapshot)
+    if report.look.unknown_seen:
+        snapshot = pipeline.read_snapshot()
+    reason = snapshot.installation.hold_reason
     if reason is not None:
         raise SubmissionHeldError(reason)
     sweep(pipeline.spool_dir, older_than_seconds=pipeline.policy.lease_seconds)
-    terms = claim_terms(pipeline, only_model)
+    terms = claim_terms(pipeline, snapshot, only_model)
+    sending = _Sending(pipeline, pipeline.holder(snapshot.installation.id), budget, report)
     with pipeline.api.within(budget.seconds_left):
-        if pipeline.snapshot.has_pending_files:
-            _go_on(pipeline, budget, report)
-        _claim_and_send(pipeline, company_ids, budget, terms, report)
+        if snapshot.has_pending_files:
+            sending.go_on()
+        sending.claim_and_send(company_ids, terms)
     return report
 
 
-def _claim_and_send(
-    pipeline: Pipeline,
-    company_ids: Sequence[str],
-    budget: Budget,
-    terms: Terms,
-    report: SubmitReport,
-) -> None:
-    installation_id = pipeline.snapshot.installation.id
-    spent = Spent()
-    remaining = tuple(company_ids)
-    while remaining and not budget.is_spent:
-        claim = pipeline.queries.claim(remaining, terms, pipeline.holder(installation_id), spent)
-        remaining = claim.remaining
-        report.rejected.update(claim.rejected)
-        report.held.update(claim.held)
-        report.failed.update(claim.failed)
-        report.claimed_for.update(batch.company_id for batch in claim.batches)
-        requests = sum(batch.requests for batch in claim.batches)
-        spent += Spent(requests, sum(batch.cost_eur for batch in claim.batches))
-        budget.spend(requests)
-        if not claim.batches:
-            continue
-        submitter = BatchSubmitter(pipeline, installation_id, budget, report.look)
-        pipeline.refresh()
-        _carry_out(partial(submitter.send, claim.batches), submitter, report, pipeline.run_id)
-        if submitter.meets_another:
-            raise SubmissionHeldError(pipeline.snapshot.installation.hold_reason or "")
-        if submitter.inputs.unwritten is not None:
-            raise BatchAssetsError(not_kept(pipeline.spool_dir, submitter.inputs.unwritten))
-        if submitter.sizes.refused:
-            terms = submitter.sizes.applied_to(terms)
-            if terms.upload_bytes is not None:
-                pipeline.registry.note_upload_bytes(terms.upload_bytes)
-            spent -= submitter.sizes.spent
-            again = dict.fromkeys(batch.company_id for batch in submitter.sizes.refused)
-            remaining = tuple(dict.fromkeys([*again, *remaining]))
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """Sends what is claimed, and what earlier runs have put off."""
 
+    pipeline: Pipeline
+    holder: Holder
+    budget: Budget
+    report: SubmitReport
 
-def _go_on(pipeline: Pipeline, budget: Budget, report: SubmitReport) -> None:
-    """Create the batches that earlier runs have put off, as far as their files are processed."""
-    installation_id = pipeline.snapshot.installation.id
-    pending = pipeline.pending_files.take(
-        pipeline.holder(installation_id), pipeline.policy.batches_per_claim
-    )
-    pipeline.refresh()
-    if pending:
-        submitter = BatchSubmitter(pipeline, installation_id, budget)
-        _carry_out(partial(submitter.go_on, pending), submitter, report, pipeline.run_id)
+    def claim_and_send(self, company_ids: Sequence[str], terms: Terms) -> None:
+        """Claim what waits for these companies, and send it, until the budget is spent."""
+        pipeline, budget, report = self.pipeline, self.budget, self.report
+        spent = Spent()
+        remaining = tuple(company_ids)
+        while remaining and not budget.is_spent:
+            claim = pipeline.queries.claim(remaining, terms, self.holder, spent)
+            remaining = claim.remaining
+            report.rejected.update(claim.rejected)
+            report.held.update(claim.held)
+            report.failed.update(claim.failed)
+            report.claimed_for.update(batch.company_id for batch in claim.batches)
+            requests = sum(batch.requests for batch in claim.batches)
+            spent += Spent(requests, sum(batch.cost_eur for batch in claim.batches))
+            budget.spend(requests)
+            if not claim.batches:
+                continue
+            submitter = BatchSubmitter(pipeline, self.holder.installation_id, budget, report.look)
+            self._carry_out(partial(submitter.send, claim.batches), submitter)
+            if submitter.meets_another:
+                raise SubmissionHeldError(pipeline.read_snapshot().installation.hold_reason or "")
+            if submitter.inputs.unwritten is not None:
+                raise BatchAssetsError(not_kept(pipeline.spool_dir, submitter.inputs.unwritten))
+            if submitter.sizes.refused:
+                terms = submitter.sizes.applied_to(terms)
+                if terms.upload_bytes is not None:
+                    pipeline.registry.note_upload_bytes(terms.upload_bytes)
+                spent -= submitter.sizes.spent
+                again = dict.fromkeys(batch.company_id for batch in submitter.sizes.refused)
+                remaining = tuple(dict.fromkeys([*again, *remaining]))
 
+    def go_on(self) -> None:
+        """Create the batches that earlier runs have put off, as far as the files are processed."""
+        most = self.pipeline.policy.batches_per_claim
+        pending = self.pipeline.pending_files.take(self.holder, most)
+        if pending:
+            submitter = BatchSubmitter(self.pipeline, self.holder.installation_id, self.budget)
+            self._carry_out(partial(submitter.go_on, pending), submitter)
 
-def _carry_out(
-    work: Callable[[], None], submitter: BatchSubmitter, report: SubmitReport, run_id: str
-) -> None:
-    """Do what a submitter is for, and count it; raise what stopped it."""
-    try:
-        work()
-    finally:
-        _count(report, submitter, run_id)
-    if submitter.stopped_by is not None:
-        raise submitter.stopped_by
+    def _carry_out(self, work: Callable[[], None], submitter: BatchSubmitter) -> None:
+        """Do what a submitter is for, and count it; raise what stopped it."""
+        try:
+            work()
+        finally:
+            _count(self.report, submitter, self.pipeline.run_id)
+        if submitter.stopped_by is not None:
+            raise submitter.stopped_by
 
 
 def _count(report: SubmitReport, submitter: BatchSubmitter, run_id: str) -> None:

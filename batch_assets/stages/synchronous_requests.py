@@ -16,11 +16,12 @@ from batch_assets.domain.money import Price
 from batch_assets.domain.packing import Candidate, Quota, Terms, pack
 from batch_assets.stages.circuit_breakers import synchronous_held_by
 from batch_assets.stages.cooldowns import cool_down_unpaid
-from batch_assets.stages.copies import may_read
+from batch_assets.stages.copies import settle_doubt
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms
 from batch_assets.stages.synchronous_caller import INDETERMINATE, SynchronousCaller
 from batch_assets.store.protocol import Spent
+from batch_assets.store.registry import WorkSnapshot
 from batch_assets.store.synchronous_requests import Choice
 
 
@@ -62,7 +63,9 @@ class SynchronousRows:
     rows: Written = field(default_factory=Written)
 
 
-def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousReport) -> None:
+def send_synchronously(
+    pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget, report: SynchronousReport
+) -> None:
     """Send what an operator has asked for, and what the next batch would bring home too late.
 
     Nothing while synchronous requests are off.
@@ -70,16 +73,16 @@ def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousRe
     Raises:
         ApiError: The server refuses the account; what was claimed by then is finalized.
     """
-    if not (pipeline.policy.synchronous.is_on and _may_have_any(pipeline)):
+    may_have_any = snapshot.has_synchronous_requests or snapshot.has_due_retries
+    if not (pipeline.policy.synchronous.is_on and may_have_any):
         return
-    may_read(pipeline)
-    snapshot = pipeline.snapshot
+    snapshot = settle_doubt(pipeline, snapshot)
     why_not = snapshot.installation.hold_reason or synchronous_held_by(snapshot.breakers)
     if why_not is not None:
         report.synchronous_held_because = why_not
         return
     answered = pipeline.reports.note(SynchronousRows())
-    terms = synchronous_terms(pipeline)
+    terms = synchronous_terms(pipeline, snapshot)
     holder = pipeline.holder(snapshot.installation.id)
     spent = Spent()
     is_over = False
@@ -103,18 +106,14 @@ def send_synchronously(pipeline: Pipeline, budget: Budget, report: SynchronousRe
         is_over = caller.is_over or bool(caller.full_models)
 
 
-def synchronous_terms(pipeline: Pipeline) -> Terms:
+def synchronous_terms(pipeline: Pipeline, snapshot: WorkSnapshot) -> Terms:
     """Collect what packing has to know, with the full prices."""
 
     def price_of(model: str) -> Price | None:
         price = pipeline.price_of(model)
         return None if price is None else price.undiscounted
 
-    return replace(claim_terms(pipeline), price_of=price_of)
-
-
-def _may_have_any(pipeline: Pipeline) -> bool:
-    return pipeline.snapshot.has_synchronous_requests or pipeline.snapshot.has_due_retries
+    return replace(claim_terms(pipeline, snapshot), price_of=price_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +147,10 @@ class Offer:
         return sum(quote.batch_cost_eur for quote in self.quotes)
 
 
-def offer_of(pipeline: Pipeline, choices: Sequence[Choice]) -> Offer:
+def offer_of(pipeline: Pipeline, snapshot: WorkSnapshot, choices: Sequence[Choice]) -> Offer:
     """Estimate what sending these would cost; `choices` are in the order of company and code."""
     offer = Offer()
-    at_once, batched = synchronous_terms(pipeline), claim_terms(pipeline)
+    at_once, batched = synchronous_terms(pipeline, snapshot), claim_terms(pipeline, snapshot)
     keyed = groupby(choices, key=lambda one: (one.candidate.company_id, one.company, one.code))
     for (company_id, company, code), some in keyed:
         candidates = []

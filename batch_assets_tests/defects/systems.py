@@ -39,8 +39,9 @@ class OurSystem:
         self._run(self.lab.submit)
 
     def create_for(self, company_id: str) -> None:
-        find_due(self.lab.pipeline, [company_id])
-        self._run(lambda: submit_due(self.lab.pipeline, [company_id], plenty()))
+        seen = self.lab.pipeline.read_snapshot()
+        find_due(self.lab.pipeline, seen, [company_id])
+        self._run(lambda: submit_due(self.lab.pipeline, seen, [company_id], plenty()))
 
     def check(self) -> None:
         self._run(self.lab.poll)

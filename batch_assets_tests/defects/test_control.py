@@ -41,10 +41,7 @@ def test_defect_18_what_was_measured_outlives_its_process(world: World) -> None:
 def breakers(world: World) -> Iterator[None]:
     """Our runs ask the breakers before each call, as those of the job do."""
     lab = world.lab
-    policy, registry = lab.pipeline.policy, lab.pipeline.registry
-    guard = CircuitBreakerGuard(
-        Breakers(lab.desk.engine), policy, lambda: registry.snapshot().breakers
-    )
+    guard = CircuitBreakerGuard(Breakers(lab.desk.engine), lab.pipeline.policy)
     with BatchApi(API_KEY, lab.server.base_url, guard=guard) as api:
         world.lab = lab.using(api)
         world.system = world.new_process()

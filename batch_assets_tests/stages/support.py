@@ -27,6 +27,7 @@ from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport, requeue_due, retry_failed
 from batch_assets.stages.submit import SubmitReport, submit_due
 from batch_assets.store.protocol import Queries, Spent
+from batch_assets.store.registry import WorkSnapshot
 from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.factories import make_company, make_requests
@@ -115,17 +116,18 @@ class Lab:
 
     def submit(self, budget: Budget | None = None) -> SubmitReport:
         """Find what is due for all active companies, and submit it."""
-        self.pipeline.refresh()
+        seen = self.pipeline.read_snapshot()
         companies = [company.id for company in self.pipeline.queries.active_companies()]
-        due = find_due(self.pipeline, companies).due
+        due = find_due(self.pipeline, seen, companies).due
         company_ids = [backlog.company_id for backlog in due]
-        return submit_due(self.pipeline, company_ids, budget or plenty())
+        return submit_due(self.pipeline, seen, company_ids, budget or plenty())
 
-    def claim(self) -> Sequence[ClaimedBatch]:
-        """Claim for all active companies, and go no further."""
+    def claim(self, snapshot: WorkSnapshot | None = None) -> Sequence[ClaimedBatch]:
+        """Claim for all active companies, and go no further; by what was seen before, if given."""
+        seen = snapshot or self.pipeline.read_snapshot()
         companies = [company.id for company in self.pipeline.queries.active_companies()]
-        find_due(self.pipeline, companies)
-        terms = claim_terms(self.pipeline)
+        find_due(self.pipeline, seen, companies)
+        terms = claim_terms(self.pipeline, seen)
         installation_id = self.pipeline.registry.installation().id
         holder = self.pipeline.holder(installation_id)
         return self.pipeline.queries.claim(companies, terms, holder, Spent()).batches
@@ -139,35 +141,31 @@ class Lab:
         return submitter
 
     def poll(self) -> PollReport:
-        self.pipeline.refresh()
-        return check_statuses(self.pipeline, plenty())
+        return check_statuses(self.pipeline, self.pipeline.read_snapshot(), plenty())[0]
 
     def ingest(self, budget: Budget | None = None) -> IngestReport:
-        self.pipeline.refresh()
-        return ingest_results(self.pipeline, budget or plenty())
+        seen = self.pipeline.read_snapshot()
+        return ingest_results(self.pipeline, seen, budget or plenty())[0]
 
     def recover(self) -> RecoverReport:
-        self.pipeline.refresh()
-        return recover_batches(self.pipeline, plenty())
+        return recover_batches(self.pipeline, self.pipeline.read_snapshot(), plenty())[0]
 
     def retry(self) -> RetryReport:
-        self.pipeline.refresh()
-        return requeue_due(self.pipeline, plenty())
+        return requeue_due(self.pipeline, self.pipeline.read_snapshot(), plenty())
 
     def retry_failed(self) -> RetryReport:
         """Send live what must not wait, if that is on, and requeue what else is due."""
-        self.pipeline.refresh()
-        return retry_failed(self.pipeline, plenty())
+        return retry_failed(self.pipeline, self.pipeline.read_snapshot(), plenty())
 
     def clean(self, budget: Budget | None = None) -> int:
         """Delete the files of finished batches on the server; of how many."""
-        self.pipeline.refresh()
-        return delete_leftovers(self.pipeline, budget or plenty())
+        seen = self.pipeline.read_snapshot()
+        return delete_leftovers(self.pipeline, seen, budget or plenty())[0]
 
     def read_abandoned(self, *, whenever: bool = False) -> AbandonedReport:
         """Look at batches that were given up, those that are due or all."""
-        self.pipeline.refresh()
-        return read_abandoned(self.pipeline, plenty(), whenever=whenever)
+        seen = self.pipeline.read_snapshot()
+        return read_abandoned(self.pipeline, seen, plenty(), whenever=whenever)
 
     def poll_to_the_end(self) -> PollReport:
         """Poll until no batch is in flight; the last report, with all that ended counted."""

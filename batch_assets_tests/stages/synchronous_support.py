@@ -52,7 +52,7 @@ def dead_twins(lab: Lab, count: int = 2) -> list[str]:
 def waiting(lab: Lab, count: int, **options: Any) -> list[str]:
     """Requests of a company of their own that were noticed and wait."""
     company_id, ids = lab.company(count, **options)
-    find_due(lab.pipeline, [company_id])
+    find_due(lab.pipeline, lab.pipeline.read_snapshot(), [company_id])
     return ids
 
 

@@ -186,15 +186,14 @@ def test_a_dump_that_is_put_back_under_its_name_holds_until_somebody_says_what_i
             lab.submit()
         assert lab.recover().taken_over == 0
         assert lab.ingest().finalized == 0
-        assert find_orphans(lab.pipeline).orphans_deleted == 0
+        assert find_orphans(lab.pipeline, lab.pipeline.read_snapshot()).orphans_deleted == 0
         assert lab.all_file_ids() == before
 
         lab.pipeline.registry.make_home("me", as_copy=False)
         assert lab.recover().adopted == 1, "what was under way at the dump is found"
         assert lab.submit().requests == 3
         assert lab.times_billed(lost) == [1, 1]
-        lab.pipeline.refresh()
-        assert find_orphans(lab.pipeline).unknown >= 1
+        assert find_orphans(lab.pipeline, lab.pipeline.read_snapshot()).unknown >= 1
         assert lab.pipeline.registry.installation().hold_reason is None, "it is acknowledged"
     databases.drop(url)
 

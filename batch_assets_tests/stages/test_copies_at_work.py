@@ -70,7 +70,8 @@ def test_a_run_that_submits_makes_one_call_and_one_statement_more(lab: Lab) -> N
         assert api.pages == [None]
         tally = Tally()
         with counted_engine(lab) as engine, counted_into(tally):
-            look_for_others(replace(counted.pipeline, registry=Registry(engine, 900)))
+            pipeline = replace(counted.pipeline, registry=Registry(engine, 900))
+            look_for_others(pipeline, pipeline.read_snapshot())
         assert tally.statements == 2, "a snapshot and what is known"
         api.pages.clear()
         counted.submit()
@@ -97,15 +98,14 @@ def test_it_looks_back_to_the_newest_that_is_known_and_no_further_than_it_may(la
     with CountedApi(lab.server.base_url) as api:
         counted = lab.using(api)
         lab.configure(quirks=of_others(1_000))
-        look_for_others(counted.pipeline)
+        look_for_others(counted.pipeline, counted.pipeline.read_snapshot())
         assert len(api.pages) == lab.pipeline.policy.pages_per_look
         lab.company(1)
         counted.submit()
         lab.desk.do("UPDATE batch_assets.batch SET claimed_at = now() - interval '1 hour'")
         lab.configure(quirks=of_others(1_000, int(datetime.now(UTC).timestamp()) - 7_200))
-        lab.pipeline.refresh()
         api.pages.clear()
-        look_for_others(counted.pipeline)
+        look_for_others(counted.pipeline, counted.pipeline.read_snapshot())
         assert api.pages == [None]
 
 
@@ -170,7 +170,7 @@ def test_an_intent_that_is_committed_after_the_list_was_read_is_not_unknown(lab:
     (batch,) = lab.claim()
     lab.configure(timing={"hold_after_rows": 0})
     create(lab, batch.id, upload(lab, "any.jsonl", "request-1"))
-    assert look_for_others(lab.pipeline).unknown_seen == 0
+    assert look_for_others(lab.pipeline, lab.pipeline.read_snapshot()).unknown_seen == 0
 
 
 @pytest.mark.parametrize("oldest_first", [True, False])

@@ -79,8 +79,7 @@ def test_another_host_on_the_same_database_raises_no_doubt(lab: Lab, tmp_path: P
         there, pipeline=replace(there.pipeline, owner="pod-7:1", spool_dir=tmp_path / "pod-7")
     )
     for one in (lab, there, run_of(lab), there):
-        one.pipeline.refresh()
-        assert not one.pipeline.snapshot.installation.is_doubted
+        assert not one.pipeline.read_snapshot().installation.is_doubted
     assert there.read_to_the_end().finalized == 1
 
 
@@ -107,7 +106,7 @@ def test_what_is_not_known_holds_before_anything_is_submitted_read_or_deleted(
         lambda one: one.clean(),
         lambda one: one.recover(),
         lambda one: one.read_abandoned(whenever=True),
-        lambda one: find_orphans(one.pipeline),
+        lambda one: find_orphans(one.pipeline, one.pipeline.read_snapshot()),
     ]
     for stage in stages:
         lab.desk.do("DELETE FROM batch_assets.unknown_batch")
@@ -197,7 +196,7 @@ def test_what_a_copy_may_have_been_left_to_read_stays_for_an_hour(lab: Lab) -> N
     assert run_of(lab).clean() == 1
     assert lab.desk.batch(shared).files_deleted_at is None
     assert lab.desk.batch(own).files_deleted_at is not None
-    assert not run_of(lab).pipeline.snapshot.has_leftovers, "nobody looks for an hour"
+    assert not run_of(lab).pipeline.read_snapshot().has_leftovers, "nobody looks for an hour"
     lab.desk.do("UPDATE batch_assets.batch SET finalized_at = finalized_at - interval '61 minutes'")
     assert run_of(lab).clean() == 1
 

@@ -98,10 +98,10 @@ def test_while_anything_is_under_way_the_tables_stay_and_then_it_is_drained(
 
 def test_nothing_is_claimed_any_more_not_even_by_a_run_that_has_looked_before(lab: Lab) -> None:
     _, ids = lab.company(2)
-    before = lab.pipeline.snapshot
+    before = lab.pipeline.read_snapshot()
     begin_drain(lab.pipeline.drains, "somebody")
     assert before.installation.drain is None
-    assert lab.claim() == ()
+    assert lab.claim(before) == ()
     with pytest.raises(SubmissionHeldError, match="somebody has stopped submissions"):
         lab.submit()
     live = lab.under(synchronous=ON)
@@ -117,10 +117,10 @@ def test_a_live_claim_that_has_looked_before_takes_nothing_either(lab: Lab) -> N
     ids = waiting(lab, 2)
     ask_synchronously(lab, ids)
     live = lab.under(synchronous=ON)
-    live.pipeline.refresh()
-    assert live.pipeline.snapshot.installation.hold_reason is None
+    before = live.pipeline.read_snapshot()
+    assert before.installation.hold_reason is None
     begin_drain(lab.pipeline.drains, "somebody")
-    assert retry_failed(live.pipeline, plenty()).synchronous.synchronous_calls == 0
+    assert retry_failed(live.pipeline, before, plenty()).synchronous.synchronous_calls == 0
     assert lab.times_billed(ids) == [0, 0]
 
 

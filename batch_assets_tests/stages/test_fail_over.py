@@ -98,7 +98,7 @@ def test_a_clean_fail_over_goes_on_unasked_and_buys_nothing_twice(
             primary.stop()
             with opened(promoted(standby)) as engine:
                 after = lab_on(engine, "b")
-                assert after.pipeline.snapshot.installation.is_doubted
+                assert after.pipeline.read_snapshot().installation.is_doubted
                 assert after.submit().batches == 1
                 assert after.read_to_the_end().finalized == 3
                 assert after.bucket_counts() == {"complete": 3}

@@ -56,9 +56,8 @@ api.prepare()
 longest = 0.0
 for stage in (check_statuses, ingest_results, delete_leftovers):
     began = time.monotonic()
-    pipeline.refresh()
     try:
-        stage(pipeline, Budget(6, 10**6))
+        stage(pipeline, pipeline.read_snapshot(), Budget(6, 10**6))
     except ApiError as error:
         print(stage.__name__, error.failure.code, file=sys.stderr)
     longest = max(longest, time.monotonic() - began)

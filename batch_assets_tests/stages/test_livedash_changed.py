@@ -114,5 +114,5 @@ def test_the_alert_and_the_sensors_name_it(lab: Lab) -> None:
 
 
 def test_every_column_that_a_run_needs_is_there(lab: Lab) -> None:
-    assert lab.pipeline.snapshot.livedash_lacks == ()
+    assert lab.pipeline.read_snapshot().livedash_lacks == ()
     assert len(NEEDS["needed_tables"]) == len(NEEDS["needed_columns"]) > 70

@@ -44,13 +44,14 @@ def budget():
     return Budget(300, 10**6)
 
 def send(company):
-    find_due(pipeline, [company])
-    return submit_due(pipeline, [company], budget()).requests
+    seen = pipeline.read_snapshot()
+    find_due(pipeline, seen, [company])
+    return submit_due(pipeline, seen, [company], budget()).requests
 
 def read():
-    while check_statuses(pipeline, budget()).in_flight:
+    while check_statuses(pipeline, pipeline.read_snapshot(), budget())[0].in_flight:
         time.sleep(0.05)
-    return ingest_results(pipeline, budget()).rows.completed
+    return ingest_results(pipeline, pipeline.read_snapshot(), budget())[0].rows.completed
 
 def growth_of(work, *arguments):
     process, done, sizes = psutil.Process(), threading.Event(), []

@@ -13,8 +13,7 @@ HELD = {"hold_after_rows": 0}
 
 
 def find(lab: Lab) -> OrphanReport:
-    lab.pipeline.refresh()
-    return find_orphans(lab.pipeline)
+    return find_orphans(lab.pipeline, lab.pipeline.read_snapshot())
 
 
 def upload(lab: Lab, name: str, request_id: str) -> str:

@@ -17,16 +17,16 @@ def test_the_survey_notices_and_says_who_is_due(lab: Lab) -> None:
     few, _ = lab.company(2, age=timedelta(minutes=29))
     old, _ = lab.company(1, age=timedelta(minutes=31))
     none, _ = lab.company(0)
-    report = find_due(lab.pipeline, [many, few, old, none])
+    report = find_due(lab.pipeline, lab.pipeline.read_snapshot(), [many, few, old, none])
     assert [backlog.company_id for backlog in report.due] == [old, many]
     assert (report.noticed, report.waiting_requests, report.waiting_companies) == (6, 6, 3)
     assert report.oldest_wait_seconds == pytest.approx(31 * 60, abs=60)
-    again = find_due(lab.pipeline, [many, few, old, none])
+    again = find_due(lab.pipeline, lab.pipeline.read_snapshot(), [many, few, old, none])
     assert (again.noticed, again.waiting_requests) == (0, 6)
 
 
 def test_nothing_waits_for_nobody(lab: Lab) -> None:
-    report = find_due(lab.pipeline, [])
+    report = find_due(lab.pipeline, lab.pipeline.read_snapshot(), [])
     assert (report.due, report.oldest_wait_seconds) == ((), 0.0)
 
 
@@ -37,7 +37,8 @@ def test_a_preview_shows_batches_money_and_reasons_and_changes_nothing(lab: Lab)
     lab.more(company_id, 2, model="gpt-4.1")
     lab.pipeline.registry.cool_model("gpt-4.1", Cooldown(600, 600, "token_limit_exceeded"))
     before = lab.desk.everything()
-    shown = preview(lab.under(max_batch_requests=2).pipeline, [company_id])
+    small = lab.under(max_batch_requests=2).pipeline
+    shown = preview(small, small.read_snapshot(), [company_id])
     assert lab.desk.everything() == before
     assert [(one.company_id, one.model, one.requests) for one in shown.batches] == [
         (company_id, "gpt-4o-mini", 2),
@@ -53,7 +54,7 @@ def test_a_preview_shows_batches_money_and_reasons_and_changes_nothing(lab: Lab)
 
 def test_the_estimate_is_near_what_is_sent_and_not_below_it(lab: Lab) -> None:
     company_id, _ = lab.company(5)
-    (planned,) = preview(lab.pipeline, [company_id]).batches
+    (planned,) = preview(lab.pipeline, lab.pipeline.read_snapshot(), [company_id]).batches
     lab.submit()
     lab.read_to_the_end()
     (batch_id,) = lab.batches()

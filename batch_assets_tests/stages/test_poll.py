@@ -257,7 +257,9 @@ def test_polling_ends_when_its_time_is_up(lab: Lab) -> None:
     lab.configure(calls=[call_rule("batches.retrieve", {"kind": "delay", "seconds": 0.2})])
     began = time.monotonic()
     with BatchApi(API_KEY, lab.server.base_url, timeouts=Timeouts()) as api:
-        report = check_statuses(lab.using(api).pipeline, Budget(seconds=0.1, rows=1))
+        pipeline = lab.using(api).pipeline
+        brief = Budget(seconds=0.1, rows=1)
+        report, _ = check_statuses(pipeline, pipeline.read_snapshot(), brief)
     assert (report.ended, report.unseen) == (1, 2)
     assert time.monotonic() - began < 1
 

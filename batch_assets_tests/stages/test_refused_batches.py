@@ -423,7 +423,7 @@ def test_a_crash_leaves_the_same_lots(
     refuse(lab, ids[3])
     lab.submit()
     lab.poll_to_the_end()
-    lab.pipeline.refresh()
+    seen = lab.pipeline.read_snapshot()
 
     def crash(*_: object) -> object:
         raise _CrashError
@@ -434,7 +434,7 @@ def test_a_crash_leaves_the_same_lots(
         else:
             patched.setattr("batch_assets.store.bisection._suspect", crash)
         with pytest.raises(_CrashError):
-            ingest_results(lab.pipeline, plenty())
+            ingest_results(lab.pipeline, seen, plenty())
     groups = (
         "SELECT request_id, bisection_group FROM batch_assets.bisection_request ORDER BY request_id"
     )

@@ -42,9 +42,10 @@ def test_everything_that_is_due_is_requeued_in_steps(lab: Lab) -> None:
 
 def test_a_budget_bounds_the_rows_and_the_time(lab: Lab) -> None:
     failed(lab, 5)
-    assert requeue_due(lab.pipeline, Budget(seconds=60, rows=2)).requeued == 2
-    assert requeue_due(lab.pipeline, Budget(seconds=0, rows=100)).requeued == 0
-    assert requeue_due(lab.pipeline, Budget(seconds=60, rows=100)).requeued == 3
+    seen = lab.pipeline.read_snapshot()
+    assert requeue_due(lab.pipeline, seen, Budget(seconds=60, rows=2)).requeued == 2
+    assert requeue_due(lab.pipeline, seen, Budget(seconds=0, rows=100)).requeued == 0
+    assert requeue_due(lab.pipeline, seen, Budget(seconds=60, rows=100)).requeued == 3
 
 
 def test_what_livedash_moved_does_not_end_the_requeueing_early(lab: Lab) -> None:

@@ -130,7 +130,7 @@ def test_nothing_is_claimed_while_submission_is_held(lab: Lab, reason: str) -> N
     assert lab.bucket_counts() == {"waiting": 2}
     assert lab.batches() == []
     assert lab.remote_files() == []
-    assert submit_due(lab.pipeline, [], plenty()).batches == 0
+    assert submit_due(lab.pipeline, lab.pipeline.read_snapshot(), [], plenty()).batches == 0
 
 
 def test_what_can_never_be_sent_is_given_up_and_not_sent(lab: Lab) -> None:
@@ -299,7 +299,8 @@ def test_a_batch_that_was_taken_over_during_its_upload_is_not_created(lab: Lab) 
 def test_a_cap_of_a_run_counts_all_its_claims(lab: Lab, kind: str) -> None:
     for _ in range(4):
         lab.company(1)
-    one = preview(lab.pipeline, [lab.company(1)[0]]).batches[0].cost_eur
+    planned = preview(lab.pipeline, lab.pipeline.read_snapshot(), [lab.company(1)[0]])
+    one = planned.batches[0].cost_eur
     caps = Caps(run_requests=2) if kind == "requests" else Caps(run_cost_eur=2.5 * one)
     assert lab.under(batches_per_claim=1, caps=caps).submit().batches == 2
 

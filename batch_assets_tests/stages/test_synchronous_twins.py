@@ -24,7 +24,6 @@ def synchronous_calls(lab: Lab, ids: list[str]) -> int:
 
 
 def run(lab: Lab, live: SynchronousPolicy = ON) -> int:
-    lab.pipeline.refresh()
     return lab.under(synchronous=live).retry_failed().synchronous.synchronous_calls
 
 

@@ -16,19 +16,20 @@ Step = Callable[[Pipeline, Budget], None]
 
 def _create(pipeline: Pipeline, budget: Budget) -> None:
     companies = [company.id for company in pipeline.queries.active_companies()]
-    due = find_due(pipeline, companies).due
-    submit_due(pipeline, [backlog.company_id for backlog in due], budget)
+    seen = pipeline.read_snapshot()
+    due = find_due(pipeline, seen, companies).due
+    submit_due(pipeline, seen, [backlog.company_id for backlog in due], budget)
 
 
 def _check(pipeline: Pipeline, budget: Budget) -> None:
-    check_statuses(pipeline, budget)
-    recover(pipeline, budget)
+    _, seen = check_statuses(pipeline, pipeline.read_snapshot(), budget)
+    recover(pipeline, seen, budget)
 
 
 def _ingest(pipeline: Pipeline, budget: Budget) -> None:
-    ingest_results(pipeline, budget)
-    delete_leftovers(pipeline, budget)
-    requeue_due(pipeline, budget)
+    _, seen = ingest_results(pipeline, pipeline.read_snapshot(), budget)
+    _, seen = delete_leftovers(pipeline, seen, budget)
+    requeue_due(pipeline, seen, budget)
 
 
 STEPS: Mapping[str, tuple[Step, ...]] = {

@@ -13,7 +13,6 @@ def run_stage(stage: str, environ: Environment) -> Usage:
     with open_pipeline(environ) as (pipeline, budget):
         for step in STEPS[stage]:
             let_batches_end(environ["OPENAI_BASE_URL"])
-            pipeline.refresh()  # as the run that makes this step would
             with meter.running():
                 step(pipeline, budget)
     return meter.usage()

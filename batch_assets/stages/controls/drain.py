@@ -15,6 +15,7 @@ from batch_assets.stages.poll import check_statuses
 from batch_assets.stages.recover import recover
 from batch_assets.stages.retry import send_back
 from batch_assets.store.drains import Drains, HandedOver, Standing
+from batch_assets.store.registry import WorkSnapshot
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,6 @@ def drain_on(pipeline: Pipeline, budget: Budget, *, hand_over: bool) -> DrainRep
     Raises:
         ApiError: The server refuses the account; what needs no server is done by then.
     """
-    pipeline.refresh()
     errors = [
         error
         for error in (
@@ -121,8 +121,7 @@ def drain_on(pipeline: Pipeline, budget: Budget, *, hand_over: bool) -> DrainRep
         if error is not None
     ]
     given = pipeline.drains.hand_over() if hand_over else HandedOver()
-    returned = send_back(pipeline)
-    pipeline.refresh()
+    returned = send_back(pipeline, pipeline.read_snapshot())
     _tried(delete_leftovers, pipeline, budget)
     report = DrainReport(
         dry_run=False,
@@ -153,10 +152,11 @@ def added(before: DrainReport | None, now: DrainReport) -> DrainReport:
 
 
 def _tried(
-    stage: Callable[[Pipeline, Budget], object], pipeline: Pipeline, budget: Budget
+    stage: Callable[[Pipeline, WorkSnapshot, Budget], object], pipeline: Pipeline, budget: Budget
 ) -> ApiError | None:
+    """Run a stage on what there is to do at this moment; why it has failed, if it has."""
     try:
-        stage(pipeline, budget)
+        stage(pipeline, pipeline.read_snapshot(), budget)
     except ApiError as error:
         return error
     return None

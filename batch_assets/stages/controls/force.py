@@ -16,6 +16,7 @@ from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import PlannedBatch, preview
 from batch_assets.stages.submit import SubmitReport, submit_due
 from batch_assets.store.lookups import Lookups
+from batch_assets.store.registry import WorkSnapshot
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,11 @@ def force_batch(
             "makes it ACTIVE."
         )
     ours = _without_waiting(pipeline, demand)
+    snapshot = pipeline.read_snapshot()
     if dry_run:
-        return _foresee(ours, company, demand)
+        return _foresee(ours, snapshot, company, demand)
     pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
-    sent = submit_due(ours, [company.id], budget, only_model=demand.model)
+    sent = submit_due(ours, snapshot, [company.id], budget, only_model=demand.model)
     sent.batches_sent = [replace(one, company=company.name) for one in sent.batches_sent]
     return ForceReport(company, dry_run, sent=sent, rejected=sent.rejected, held=sent.held)
 
@@ -118,13 +120,15 @@ def _without_waiting(pipeline: Pipeline, demand: Demand) -> Pipeline:
     return replace(pipeline, policy=policy)
 
 
-def _foresee(pipeline: Pipeline, company: NamedCompany, demand: Demand) -> ForceReport:
-    plan = preview(pipeline, [company.id], only_model=demand.model)
+def _foresee(
+    pipeline: Pipeline, snapshot: WorkSnapshot, company: NamedCompany, demand: Demand
+) -> ForceReport:
+    plan = preview(pipeline, snapshot, [company.id], only_model=demand.model)
     return ForceReport(
         company,
         dry_run=True,
         planned=plan.batches,
         rejected=plan.rejected,
         held=plan.held,
-        held_because=submission_held_by(pipeline.api.profile, pipeline.snapshot),
+        held_because=submission_held_by(pipeline.api.profile, snapshot),
     )
