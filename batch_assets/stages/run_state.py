@@ -2,8 +2,8 @@
 
 Nothing of it is kept in a process's memory: each op may run in a process of its own, on a host of
 its own. What is handed on are plain values (`dict`, `list`, `str`, numbers) that every IO manager
-of Dagster's can carry. They are for metrics, tags and sentences alone: what is sent, read or
-deleted is decided by the database.
+of Dagster's can carry. They are for metrics, tags and sentences, and say how little there is to do:
+what is sent, read or deleted is decided by the database.
 """
 
 import time
