@@ -68,7 +68,7 @@ def counts(environ: Mapping[str, str]) -> dict[str, int]:
 def test_too_few_descriptors_are_said_and_64_and_little_memory_will_do(
     environ: Mapping[str, str], api: RunningServer
 ) -> None:
-    few = run(environ, "-n 17")
+    few = run(environ, "-n 16")
     assert few.returncode == 1
     assert "ulimit -n" in few.stderr
     assert "Traceback" not in few.stderr
