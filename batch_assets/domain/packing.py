@@ -3,7 +3,7 @@
 Requests are grouped by model and taken oldest first; those of a refused batch go by the groups of
 its bisection, apart from all others. A batch ends where the next request would exceed its request
 count or its bytes. Packing passes over what a cap, the model's token allowance or its cooldown
-forbids; that waits, with its reason counted.
+or the account's batches of the hour forbid; that waits, with its reason counted.
 """
 
 from collections import Counter
@@ -27,6 +27,8 @@ turns out a few per cent smaller than estimated, and not larger."""
 
 CAP_ON_REQUESTS = "cap on requests"
 CAP_ON_COST = "cap on estimated cost"
+LONGER_THAN_ALLOWED = "longer than its model's token allowance"
+HOURLY_BATCHES = "the account's batches of this hour are used up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class Terms:
     """Requests of other models are passed over; `None`: they are all wanted."""
     upload_bytes: int | None = None
     """What the server has turned out to take in one file; one request alone may be more."""
+    account: str | None = None
+    """The account whose allowances count, as `Holder` has it."""
     unsendable: frozenset[str] = frozenset()
     """Requests that the server has refused for their size, each alone in a file."""
 
@@ -100,6 +104,10 @@ class Quota:
     cost_eur: dict[str, float | None] = field(default_factory=dict)
     model_tokens: dict[str, int] = field(default_factory=dict)
     """Prompt tokens that may still be enqueued, for each model that has been looked up."""
+    model_allowances: dict[str, int] = field(default_factory=dict)
+    """Prompt tokens that may be enqueued of a model if none are; a longer request waits alone."""
+    batches: int | None = None
+    """Batches that the server may still be asked for in this hour."""
     models_in_cooldown: dict[str, str] = field(default_factory=dict)
     """Models of which nothing more may be sent now, with the reason; packing adds to them."""
 
@@ -214,6 +222,9 @@ def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing
         if draft is not None and not _fits(draft, size, terms):
             draft.is_full = True
         if draft is None or draft.is_full:
+            if quota.batches is not None and quota.batches < 1:
+                packing.held[HOURLY_BATCHES] += 1
+                continue
             draft = Draft(
                 candidate.company_id,
                 candidate.model,
@@ -222,6 +233,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing
             )
             drafts[together] = draft
             packing.drafts.append(draft)
+            quota.batches = None if quota.batches is None else quota.batches - 1
         draft.add(candidate, size)
         draft.is_full = len(draft.candidates) == terms.policy.max_batch_requests
         quota.take(candidate.model, size)
@@ -265,7 +277,7 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
     )
     tokens = parts.input
     policy = terms.policy
-    if size > policy.max_batch_bytes or tokens > policy.token_allowance(candidate.model):
+    if size > policy.max_batch_bytes or tokens > policy.longest_request(candidate.model):
         return Rejection(
             candidate, "too_large", f"The conversation is too long to be sent (~{tokens} tokens)."
         )
@@ -277,6 +289,8 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
 
 def _hold(candidate: Candidate, size: Estimate, terms: Terms, quota: Quota) -> str | None:
     """Why a request has to wait although it could be sent, or `None`."""
+    if quota.model_allowances.get(candidate.model, size.tokens) < size.tokens:
+        return LONGER_THAN_ALLOWED
     if candidate.model not in quota.models_in_cooldown:
         reason = _why_cooling(candidate.model, size, terms, quota)
         if reason is not None:

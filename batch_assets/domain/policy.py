@@ -85,6 +85,8 @@ class Policy:
     max_batch_bytes: int
     default_token_allowance: int
     token_allowances: Mapping[str, int]
+    hourly_batches: int
+    """Batches that are created in an hour at most."""
     deployments: Mapping[str, str]
     """The model that runs under each name which is none of a model."""
     caps: Caps
@@ -116,6 +118,9 @@ class Policy:
     """How long batches that are sent together wait in all for the server to process their files."""
     file_patience_seconds: float = 60 * 60
     """How long a batch waits for its file, over all runs, before its requests wait again."""
+    least_hourly_batches: int = 50
+    """A creation that is refused after fewer in an hour is not refused for the hour's."""
+    longest_request_tokens: int = 2_000_000
     batches_per_claim: int = 500
     rows_per_claim: int = 20_000
     """With so many a claim takes no further batch; no batch is cut for it, nor for the bytes."""
@@ -148,8 +153,12 @@ class Policy:
         return self.deployments.get(name, name)
 
     def token_allowance(self, model: str) -> int:
-        """Prompt tokens that may be enqueued for a model at one time, all its batches together."""
+        """Prompt tokens that may be enqueued for a model at one time, as far as settings say."""
         return self.token_allowances.get(model, self.default_token_allowance)
+
+    def longest_request(self, model: str) -> int:
+        """Prompt tokens of one request at most; no model reads more than the default."""
+        return min(self.token_allowance(model), self.longest_request_tokens)
 
     def look_again_seconds(self, looks: int) -> float:
         """Seconds until incomplete results are looked at again that were so often before."""

@@ -27,6 +27,8 @@ TRUNCATED = "truncated_download"
 TIMEOUT = "timeout"
 UNREADABLE = "unreadable_answer"
 NOT_KEPT = "not_kept"
+TOKEN_LIMIT = "token_limit_exceeded"  # noqa: S105
+"""Too many tokens of the model are enqueued."""
 UPLOAD_TOO_LARGE = "upload_too_large"
 INCORRECT_HOSTNAME = "incorrect_hostname"
 PARAMETER_REFUSED = "parameter_refused"
@@ -61,7 +63,7 @@ _BY_NAME: tuple[tuple[FailureKind, frozenset[str]], ...] = (
     ),
     (
         FailureKind.CAPACITY,
-        frozenset({"rate_limit_error", "rate_limit_exceeded", "token_limit_exceeded"}),
+        frozenset({"rate_limit_error", "rate_limit_exceeded", TOKEN_LIMIT}),
     ),
     (
         FailureKind.TRANSIENT,

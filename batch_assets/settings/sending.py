@@ -17,6 +17,9 @@ from batch_assets.settings.fields import (
     whole,
 )
 
+UNBOUNDED_TOKENS: Final = 100_000_000_000
+"""More than any account may enqueue: only the server bounds them."""
+
 LONGEST_CALL_SECONDS: Final = Timeouts().longest_creating_call
 
 
@@ -49,16 +52,24 @@ class Sending(Family):
     )
     default_token_allowance: int = setting(
         "BATCH_TOKEN_ALLOWANCE",
-        2_000_000,
-        whole(1, 100_000_000_000),
+        UNBOUNDED_TOKENS,
+        whole(1, UNBOUNDED_TOKENS),
         "Prompt tokens of one model that may be enqueued at one time, in all its batches. The "
-        "account's tier says how many.",
+        "account's tier says how many; whatever this is, no more are enqueued than the server was "
+        "seen to take, see [operations.md](operations.md). A longer request is not sent.",
     )
     token_allowances: TokenAllowances = setting(
         "BATCH_TOKEN_ALLOWANCES",
         {},
         Allowed("pairs such as gpt-4o-mini=2000000,gpt-4.1=900000"),
         "The same as `BATCH_TOKEN_ALLOWANCE`, for single models.",
+    )
+    hourly_batches: int = setting(
+        "BATCH_HOURLY_BATCHES",
+        2_000,
+        whole(1, 1_000_000),
+        "Batches that are created in an hour at most, by all runs with one account together; no "
+        "more than the server was seen to take.",
     )
     model_cooldown_seconds: float = setting(
         "BATCH_MODEL_COOLDOWN_SECONDS",

@@ -117,6 +117,7 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
             max_batch_bytes=self.max_batch_bytes,
             default_token_allowance=self.default_token_allowance,
             token_allowances=self.token_allowances,
+            hourly_batches=self.hourly_batches,
             deployments=self.deployments,
             caps=Caps(
                 run_requests=self.run_max_requests,

@@ -69,6 +69,10 @@ class BatchSubmitter:
         self._look = look or LookReport()
         self._full_models: set[str] = set()
         """Models for which the server has no room."""
+        self._beyond_tokens: list[str] = []
+        """Batches of them for whose tokens it has none."""
+        self._is_hour_full = False
+        """Whether it has refused to create a batch, for whatever else."""
         self._cooldowns: dict[str, Cooldown] = {}
         """Models that are not to be used for a while."""
         self._uploads: dict[str, UploadedBatch] = {}
@@ -267,6 +271,7 @@ class BatchSubmitter:
             queries.expire(self.unresolved)
         if self.put_off:
             self._pipeline.pending_files.put_off(self.put_off)
+        self._keep_allowances()
         for model, cooldown in self._cooldowns.items():
             self._pipeline.registry.cool_model(model, cooldown)
         if self.stopped_by is not None:
@@ -284,11 +289,27 @@ class BatchSubmitter:
         else:
             if failure.kind is FailureKind.CAPACITY:
                 self._full_models.add(batch.model)
+                self._learn(batch, error)
             cooldown = self._pipeline.policy.cooldown(
                 failure.code, random.SystemRandom(), failure.retry_after_seconds
             )
             self._cooldowns.setdefault(batch.model, cooldown)
         self._release(batch.lease, input_file_id)
+
+    def _learn(self, batch: ClaimedBatch, error: ApiError) -> None:
+        if error.failure.code == error_codes.TOKEN_LIMIT:
+            self._beyond_tokens.append(batch.id)
+        elif error.operation == Operation.CREATE_BATCH:
+            self._is_hour_full = True
+
+    def _keep_allowances(self) -> None:
+        """Keep what the server was seen to take; nothing if it has refused nothing."""
+        registry = self._pipeline.registry
+        if self._beyond_tokens:
+            registry.note_tokens_refused(self._beyond_tokens)
+        if self._is_hour_full:
+            least = self._pipeline.policy.least_hourly_batches
+            registry.note_creation_refused(self._pipeline.api.account, least)
 
     @property
     def _is_over(self) -> bool:

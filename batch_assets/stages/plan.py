@@ -134,6 +134,7 @@ def claim_terms(pipeline: Pipeline, snapshot: WorkSnapshot, only_model: str | No
         ),
         only_model=only_model,
         upload_bytes=snapshot.upload_bytes,
+        account=pipeline.api.account,
     )
 
 

@@ -18,7 +18,7 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.openai_batch.error_codes import MODEL_NOT_FOUND, Refusal, refusal
+from batch_assets.openai_batch.error_codes import MODEL_NOT_FOUND, TOKEN_LIMIT, Refusal, refusal
 from batch_assets.stages.cooldowns import cool_down
 from batch_assets.stages.overdue import OverdueReport, cancel_overdue
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
@@ -106,9 +106,13 @@ def check_statuses(
 
 
 def _cool_down(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBatch]]) -> bool:
-    """Begin cooldowns of what the server refused batches for; whether the account has one."""
+    """Begin cooldowns of what the server refused batches for; whether the account has one.
+
+    What it takes of a model's tokens is kept, so that no more is sent afterwards.
+    """
     models: dict[str, str] = {}
     account = None
+    beyond_tokens = []
     for batch, remote in pairs:
         for error in remote.errors if batch.is_ours else ():
             meaning = refusal(error)
@@ -118,6 +122,10 @@ def _cool_down(pipeline: Pipeline, pairs: Iterable[tuple[InFlightBatch, RemoteBa
                 meaning is Refusal.NO_ROOM or error.code == MODEL_NOT_FOUND
             ):
                 models[batch.model] = error.code
+                if error.code == TOKEN_LIMIT:
+                    beyond_tokens.append(batch.id)
+    if beyond_tokens:
+        pipeline.registry.note_tokens_refused(beyond_tokens)
     cool_down(pipeline, models, account)
     return account is not None
 

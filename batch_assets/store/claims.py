@@ -9,13 +9,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from batch_assets.domain.allowances import read_allowances
 from batch_assets.domain.packing import (
     CAP_ON_COST,
     CAP_ON_REQUESTS,
+    HOURLY_BATCHES,
     Draft,
     Packing,
     Quota,
     Rejection,
+    Terms,
 )
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.store.protocol import Holder, Spent
@@ -29,6 +32,8 @@ class Quotas:
     """The quota of each company, read once; with all that was drafted so far counted in."""
 
     def __init__(self, used: "Row[tuple[object, ...]]", policy: Policy, spent: Spent) -> None:
+        self._allowances = read_allowances(policy, used.allowances)
+        self._created: int = used.created
         today: Mapping[str, Sequence[float]] = used.today
         self._policy = policy
         self._run = spent
@@ -46,15 +51,15 @@ class Quotas:
 
     def of(self, company_id: str, models: Iterable[str]) -> Quota:
         """What may still be sent for a company, of these models without those in a cooldown."""
+        allowed = {model: self._allowances.tokens(model) for model in models}
         return quota_within(
             self._policy.caps,
             run=self._run,
             day=self._day,
             company=self._companies.get(company_id, Spent()),
-            model_tokens={
-                model: self._policy.token_allowance(model) - self._enqueued[model]
-                for model in models
-            },
+            model_tokens={model: most - self._enqueued[model] for model, most in allowed.items()},
+            model_allowances=allowed,
+            batches=self._allowances.hourly_batches - self._created,
             models_in_cooldown=dict(self.models_in_cooldown),
         )
 
@@ -68,12 +73,14 @@ class Quotas:
             own = self._companies.get(draft.company_id, Spent())
             self._companies[draft.company_id] = own + more
             self._enqueued[draft.model] += draft.tokens
+        self._created += len(drafts)
 
 
-def begin_claim(connection: Connection, policy: Policy, spent: Spent) -> Quotas:
+def begin_claim(connection: Connection, terms: Terms, spent: Spent) -> Quotas:
     """Let no other transaction claim until this one ends, and read what is left of the quotas."""
     connection.execute(SQL["begin_claim"])
-    return Quotas(connection.execute(SQL["used"]).one(), policy, spent)
+    used = connection.execute(SQL["used"], {"account": terms.account}).one()
+    return Quotas(used, terms.policy, spent)
 
 
 def quota_within(
@@ -83,6 +90,8 @@ def quota_within(
     day: Spent,
     company: Spent,
     model_tokens: dict[str, int],
+    model_allowances: dict[str, int],
+    batches: int,
     models_in_cooldown: dict[str, str],
 ) -> Quota:
     """The quota that the caps leave after what the run, the day and the company have spent."""
@@ -98,6 +107,8 @@ def quota_within(
             "company": _left(caps.company_day_cost_eur, company.cost_eur),
         },
         model_tokens=model_tokens,
+        model_allowances=model_allowances,
+        batches=batches,
         models_in_cooldown=models_in_cooldown,
     )
 
@@ -107,12 +118,12 @@ def _left(cap: float | None, used: float) -> float | None:
 
 
 def is_used_up(quota: Quota, packing: Packing) -> bool:
-    """Whether something was held by a cap that leaves no more to any other company.
+    """Whether something was held by a cap, or for the hour's batches, and no company has more left.
 
     That it was held is enough: nobody looks through a whole backlog for a request that is cheap
     enough to fit in after all.
     """
-    return any(
+    return bool(packing.held[HOURLY_BATCHES]) or any(
         packing.held[reason] and _tightest(left) != "company"
         for reason, left in ((CAP_ON_REQUESTS, quota.requests), (CAP_ON_COST, quota.cost_eur))
     )

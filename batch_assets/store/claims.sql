@@ -37,4 +37,6 @@ SELECT
         SELECT coalesce(json_object_agg(p.model, p.reason), '{}')
         FROM batch_assets.model_cooldown AS p
         WHERE p.until > clock_timestamp()
-    ) AS cooling
+    ) AS cooling,
+    -- here: created_this_hour
+    -- here: allowances

@@ -58,6 +58,39 @@ AND (
     )
 )
 
+-- part: created_this_hour
+-- Batches that the account's server was asked for within the last hour, and those that it will be asked
+-- for. No batch is created more than an hour after it was claimed but one that waited for its file.
+(
+    SELECT count(*)
+    FROM batch_assets.batch AS b
+    WHERE b.claimed_at > clock_timestamp() - interval '2 hours'
+        AND b.account = :account
+        AND b.kind = 'batch'
+        AND b.installation_id IS NOT NULL
+        AND (
+            b.state IN ('claimed', 'uploaded')
+            OR b.submitted_at > clock_timestamp() - interval '1 hour'
+        )
+) AS created,
+
+-- part: allowances
+-- By model, and by '' for batches an hour: what was seen to be taken, how often more was refused, and
+-- how many seconds ago.
+(
+    SELECT coalesce(
+        json_object_agg(
+            a.model,
+            json_build_array(
+                a.most, a.refusals, extract(epoch FROM clock_timestamp() - a.refused_at)
+            )
+        ),
+        '{}'
+    )
+    FROM batch_assets.allowance AS a
+    WHERE a.account = :account
+) AS allowances
+
 -- part: asks_the_same
 -- o asks what r asks, and follows no other one itself. It is looked for among those of its session, never
 -- among those of its model, which are nearly all that there are.

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batch_assets.domain.allowances import TRIAL_SECONDS
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.policy import Cooldown
@@ -209,6 +210,26 @@ class Registry(EngineQueries):
         """Use a model for nothing for a while; a longer cooldown that is under way stays."""
         with self.autocommit.connect() as connection:
             connection.execute(SQL["cool_model"], {"model": model, **asdict(cooldown)})
+
+    @retry_lost
+    def note_creation_refused(self, account: str, least: int) -> None:
+        """Keep how many batches the server takes in an hour: those that it has just taken.
+
+        Fewer than `least` say nothing of the hour. One statement.
+        """
+        which = {"account": account, "least": least, "trial_seconds": TRIAL_SECONDS}
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["note_creation_refused"], which)
+
+    @retry_lost
+    def note_tokens_refused(self, batch_ids: Sequence[str]) -> None:
+        """Keep how many tokens the server takes of the models of batches that it had no room for.
+
+        One statement.
+        """
+        which = {"batch_ids": list(batch_ids), "trial_seconds": TRIAL_SECONDS}
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["note_tokens_refused"], which)
 
     @retry_lost
     def cool_account(self, cooldown: Cooldown) -> None:

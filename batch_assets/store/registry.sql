@@ -352,6 +352,65 @@ SET (cooldowns, until, reason) = (
     ) AS n
 )
 
+-- part: refused_again
+-- Of several refusals of one trial only the first counts as one.
+ON CONFLICT (account, model) DO UPDATE
+SET most = excluded.most,
+    refusals = CASE
+        WHEN p.refused_at > clock_timestamp() - make_interval(secs => :trial_seconds)
+        THEN p.refusals
+        WHEN excluded.most > 1.5 * p.most OR p.refused_at < clock_timestamp() - interval '1 day'
+        THEN 1
+        ELSE p.refusals + 1
+    END,
+    refused_at = excluded.refused_at
+
+-- name: note_creation_refused
+-- The server takes what it has taken within the hour, unless that is too little to be the reason.
+INSERT INTO batch_assets.allowance AS p (account, model, most, refused_at)
+SELECT CAST(:account AS text), '', c.batches, clock_timestamp()
+FROM (
+    SELECT count(*) AS batches
+    FROM batch_assets.batch AS b
+    WHERE b.claimed_at > clock_timestamp() - interval '2 hours'
+        AND b.submitted_at > clock_timestamp() - interval '1 hour'
+        AND b.account = :account
+        AND b.kind = 'batch'
+        AND b.installation_id IS NOT NULL
+) AS c
+WHERE c.batches >= :least
+-- here: refused_again
+
+-- name: note_tokens_refused
+-- The server takes what it has now without the batches that it refused, or half of the smallest of
+-- these if that is more.
+INSERT INTO batch_assets.allowance AS p (account, model, most, refused_at)
+SELECT
+    r.account,
+    r.model,
+    greatest(
+        r.tokens / 2,
+        (
+            SELECT coalesce(sum(b.estimated_tokens), 0)
+            FROM batch_assets.batch AS b
+            WHERE b.state = 'submitted'
+                AND b.model = r.model
+                AND b.account = r.account
+                AND b.id <> ALL(CAST(:batch_ids AS text[]))
+        )
+    ),
+    clock_timestamp()
+FROM (
+    SELECT b.account, b.model, min(b.estimated_tokens) AS tokens
+    FROM batch_assets.batch AS b
+    WHERE b.id = ANY(CAST(:batch_ids AS text[]))
+        AND b.account IS NOT NULL
+        AND b.model IS NOT NULL
+        AND b.estimated_tokens > 0
+    GROUP BY b.account, b.model
+) AS r
+-- here: refused_again
+
 -- name: cool_model
 INSERT INTO batch_assets.model_cooldown AS p (model, until, reason)
 VALUES (:model, clock_timestamp() + make_interval(secs => :seconds), :reason)

@@ -34,6 +34,7 @@ OWN_RIGHTS: Final = {
     "alembic_version": "SELECT",
     "alert": "SELECT INSERT UPDATE",
     "alert_delivery": "SELECT INSERT UPDATE",
+    "allowance": "SELECT INSERT UPDATE",
     "attempt": "SELECT INSERT UPDATE",
     "batch": "SELECT INSERT UPDATE DELETE",
     "bisection_request": "SELECT INSERT UPDATE DELETE",

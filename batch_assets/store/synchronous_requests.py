@@ -43,7 +43,7 @@ class SynchronousBatches(EngineQueries):
         """
         budgets = terms.policy.synchronous
         with self.engine.begin() as connection:
-            quotas = begin_claim(connection, terms.policy, spent)
+            quotas = begin_claim(connection, terms, spent)
             used = connection.execute(SQL["today"]).one()
             day = Spent(used.requests, used.cost_eur)
             connection.execute(SQL["forget_moot"])
@@ -53,6 +53,7 @@ class SynchronousBatches(EngineQueries):
             held.update(held_by_cooldown(one.model, "it has no price") for one in unpriced)
             for company_id, candidates in _by_company(priced):
                 quota = quotas.of(company_id, ())
+                quota.batches = None  # None of these is one for the server.
                 _narrow(quota, budgets, run=spent + total(drafts), day=day + total(drafts))
                 packing = pack(candidates, terms, quota)
                 quotas.take(packing.drafts, Quota())

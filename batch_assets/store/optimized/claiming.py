@@ -65,7 +65,7 @@ class ClaimQueries(SetQueries):
         self, company_ids: Sequence[str], terms: Terms, holder: Holder, spent: Spent
     ) -> Claim:
         with self.engine.begin() as connection:
-            quotas = begin_claim(connection, terms.policy, spent)
+            quotas = begin_claim(connection, terms, spent)
             claiming = _Claiming(connection, company_ids, terms, holder, quotas)
             while not claiming.is_over:
                 claiming.look()

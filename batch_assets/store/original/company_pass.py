@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from batch_assets.domain.allowances import Allowances, read_allowances
 from batch_assets.domain.packing import (
     Candidate,
     Draft,
@@ -17,7 +18,6 @@ from batch_assets.domain.packing import (
     held_by_cooldown,
     pack,
 )
-from batch_assets.domain.policy import Policy
 from batch_assets.store.claims import ClaimSize, is_used_up, leave_to_next_look, quota_within, total
 from batch_assets.store.protocol import Spent
 from batch_assets.store.sql import load
@@ -65,14 +65,15 @@ def pass_company(
 
     `foreseen` drafts are not in the database yet but count as if they were.
     """
-    quota = _quota(connection, company_id, terms.policy, spent, foreseen)
+    quota, allowances = _quota(connection, company_id, terms, spent, foreseen)
     quota.models_in_cooldown.update(progress.cooling)
     passed_over = dict(quota.models_in_cooldown)
     candidates, is_cut = _candidates(connection, company_id, terms, list(passed_over))
     for candidate in candidates:
-        quota.model_tokens.setdefault(
-            candidate.model, terms.policy.token_allowance(candidate.model)
+        allowed = quota.model_allowances.setdefault(
+            candidate.model, allowances.tokens(candidate.model)
         )
+        quota.model_tokens.setdefault(candidate.model, allowed)
     packing = pack(candidates, terms, quota)
     is_left = leave_to_next_look(packing, progress.size, is_cut=is_cut)
     cools_more = len(quota.models_in_cooldown) > len(passed_over)
@@ -119,12 +120,14 @@ def _candidates(
 def _quota(
     connection: Connection,
     company_id: str,
-    policy: Policy,
+    terms: Terms,
     spent: Spent,
     foreseen: Sequence[Draft],
-) -> Quota:
-    """What the caps and allowances leave for one company at this moment."""
-    used = connection.execute(SQL["claimed_today"], {"company_id": company_id}).one()
+) -> tuple[Quota, Allowances]:
+    """What caps and allowances leave for one company at this moment, and the allowances."""
+    which = {"company_id": company_id, "account": terms.account}
+    used = connection.execute(SQL["claimed_today"], which).one()
+    allowances = read_allowances(terms.policy, used.allowances)
     today = total(foreseen)
     own = total([draft for draft in foreseen if draft.company_id == company_id])
     enqueued = Counter(
@@ -133,13 +136,16 @@ def _quota(
     for draft in foreseen:
         enqueued[draft.model] += draft.tokens
     cooling = {row.model: row.reason for row in connection.execute(SQL["models_in_cooldown"])}
-    return quota_within(
-        policy.caps,
+    quota = quota_within(
+        terms.policy.caps,
         run=spent,
         day=Spent(used.day_requests, used.day_cost_eur) + today,
         company=Spent(used.company_day_requests, used.company_day_cost_eur) + own,
         model_tokens={
-            model: policy.token_allowance(model) - tokens for model, tokens in enqueued.items()
+            model: allowances.tokens(model) - tokens for model, tokens in enqueued.items()
         },
+        model_allowances={},
+        batches=allowances.hourly_batches - used.created - len(foreseen),
         models_in_cooldown=cooling,
     )
+    return quota, allowances

@@ -6,7 +6,9 @@ SELECT
     coalesce(sum(b.requests) FILTER (WHERE b.company_id = :company_id), 0)::bigint
         AS company_day_requests,
     coalesce(sum(b.estimated_cost_eur) FILTER (WHERE b.company_id = :company_id), 0)
-        AS company_day_cost_eur
+        AS company_day_cost_eur,
+    -- here: created_this_hour
+    -- here: allowances
 FROM batch_assets.batch AS b
 WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC')
     AND b.state <> 'released'

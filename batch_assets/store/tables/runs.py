@@ -175,6 +175,17 @@ account_cooldown = Table(
     schema=OWN_SCHEMA,
 )
 
+allowance = Table(
+    "allowance",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("most", BigInteger, nullable=False),
+    Column("refusals", Integer, nullable=False, server_default=text("1")),
+    Column("refused_at", DateTime(timezone=True), nullable=False),
+    schema=OWN_SCHEMA,
+)
+
 model_cooldown = Table(
     "model_cooldown",
     metadata,

@@ -1,0 +1,126 @@
+"""No work for nothing: what the server will refuse is not uploaded, and what it takes is learnt."""
+
+from typing import Any
+
+from batch_assets.domain.packing import HOURLY_BATCHES, LONGER_THAN_ALLOWED
+from batch_assets.stages.plan import preview
+from batch_assets_tests.stages.support import Lab, wait_until
+
+MODEL = "gpt-4o-mini"
+
+
+def learnt(lab: Lab, model: str) -> list[tuple[Any, Any]]:
+    return lab.desk.column_pairs(
+        f"SELECT most, refusals FROM batch_assets.allowance WHERE model = '{model}'"
+    )
+
+
+def later(lab: Lab, minutes: int) -> None:
+    """Let time go by for what was learnt and for cooldowns; the server's hour stays as it is."""
+    lab.desk.do("DELETE FROM batch_assets.model_cooldown")
+    lab.desk.do(
+        "UPDATE batch_assets.allowance SET refused_at = refused_at - make_interval(mins => :n)",
+        n=minutes,
+    )
+
+
+def uploads(lab: Lab) -> int:
+    """Input files that were uploaded for batches, whatever became of them."""
+    return int(
+        lab.desk.value("SELECT count(*) FROM batch_assets.batch WHERE input_file_id IS NOT NULL")
+    )
+
+
+def companies(lab: Lab, count: int) -> list[str]:
+    """Companies of one batch each."""
+    return [lab.company(1)[0] for _ in range(count)]
+
+
+def validate(lab: Lab, status: str, count: int) -> None:
+    """Wait until the server has looked at so many batches, with this end."""
+    wait_until(lambda: sum(one.status == status for one in lab.remote_batches()) == count)
+
+
+def test_no_file_is_uploaded_for_a_batch_that_the_hour_has_no_room_for(lab: Lab) -> None:
+    lab.configure(limits={"batches_per_hour": 5})
+    lab = lab.under(least_hourly_batches=5)
+    companies(lab, 12)
+    assert lab.submit().batches == 5
+    assert learnt(lab, "") == [(5, 1)]
+    before = uploads(lab)
+    for _ in range(3):
+        later(lab, 0)
+        report = lab.submit()
+        assert (report.batches, report.released, report.held[HOURLY_BATCHES]) == (0, 0, 1)
+    assert uploads(lab) == before
+    later(lab, 11)
+    assert lab.submit().released == 1
+    assert (uploads(lab) - before, learnt(lab, "")) == (1, [(5, 2)])
+
+
+def test_the_hour_that_settings_name_is_never_exceeded(lab: Lab) -> None:
+    lab.configure(limits={"batches_per_hour": 4})
+    lab = lab.under(hourly_batches=4)
+    ids = companies(lab, 9)
+    report = lab.submit()
+    assert (report.batches, report.released, report.held[HOURLY_BATCHES]) == (4, 0, 1)
+    assert uploads(lab) == 4
+    assert preview(lab.pipeline, lab.pipeline.read_snapshot(), ids).held[HOURLY_BATCHES] == 1
+    lab.desk.do(
+        "UPDATE batch_assets.batch SET submitted_at = submitted_at - interval '61 minutes',"
+        " claimed_at = claimed_at - interval '61 minutes'"
+    )
+    assert lab.submit().released == 4
+    assert learnt(lab, "") == []
+
+
+def test_other_accounts_batches_do_not_count(lab: Lab) -> None:
+    lab = lab.under(hourly_batches=2)
+    companies(lab, 4)
+    assert lab.submit().batches == 2
+    lab.desk.do("UPDATE batch_assets.batch SET account = 'another'")
+    assert lab.submit().batches == 2
+
+
+def test_a_refusal_after_few_batches_says_nothing_of_the_hour(lab: Lab) -> None:
+    lab.configure(limits={"batches_per_hour": 2})
+    companies(lab, 4)
+    assert lab.submit().batches == 2
+    assert learnt(lab, "") == []
+
+
+def test_a_request_that_is_longer_than_what_was_learnt_holds_no_other(lab: Lab) -> None:
+    lab.company(1, messages=400)
+    companies(lab, 2)
+    lab.desk.do(
+        "INSERT INTO batch_assets.allowance (account, model, most, refused_at)"
+        " VALUES (:account, :model, 1000, clock_timestamp())",
+        account=lab.pipeline.api.account,
+        model=MODEL,
+    )
+    report = lab.submit()
+    assert (report.batches, dict(report.held)) == (2, {LONGER_THAN_ALLOWED: 1})
+
+
+def test_a_server_without_room_for_tokens_is_sent_what_it_takes(lab: Lab) -> None:
+    lab.configure(timing={"validation_seconds": 0, "processing_seconds": 3_600})
+    companies(lab, 3)
+    assert lab.submit().batches == 3
+    validate(lab, "in_progress", 3)
+    lab.configure(limits={"enqueued_tokens": {"*": 1}}, timing={"processing_seconds": 3_600})
+    companies(lab, 3)
+    assert lab.submit().batches == 3
+    validate(lab, "failed", 3)
+    lab.poll()
+    taken = lab.desk.value(
+        "SELECT sum(estimated_tokens) FROM batch_assets.batch WHERE state = 'submitted'"
+    )
+    assert learnt(lab, MODEL) == [(taken, 1)]
+    lab.ingest()
+    before = uploads(lab)
+    later(lab, 0)
+    report = lab.submit()
+    assert (report.batches, uploads(lab)) == (0, before)
+    assert list(report.held) == [f"model {MODEL} is in cooldown: its token allowance is used up"]
+    later(lab, 60)
+    assert lab.submit().batches == 1
