@@ -179,9 +179,9 @@ def metadata_of_a_check(name: str) -> str:
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
         description=name,
-        entries={"behind_it": name},
+        entries={"behind": name},
     )
-    assert said.metadata["behind_it"].value == said.description
+    assert said.metadata["behind"].value == said.description
     return str(said.description)
 
 

@@ -16,6 +16,7 @@ from batch_assets.cli.dagster_instance import active_run, open_instance
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.screen import Column, console, errors
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.former_names import FORMER_NAMES
 from batch_assets.domain.hosts import run_out
 
 if TYPE_CHECKING:
@@ -176,8 +177,10 @@ def _resolved(name: str, definitions: dg.Definitions) -> dg.JobDefinition:
 
 
 def _numbers(event: dg.DagsterEvent) -> dict[str, float]:
+    entries = event.step_output_data.metadata
+    former = {was for now, was in FORMER_NAMES.items() if now in entries}
     values = {
-        name: entry.value for name, entry in event.step_output_data.metadata.items() if entry.value
+        name: entry.value for name, entry in entries.items() if entry.value and name not in former
     }
     return {name: value for name, value in values.items() if isinstance(value, int | float)}
 

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 V = TypeVar("V")
 
 FORMER_NAMES: Final[Mapping[str, str]] = {
+    "behind": "behind_it",
     "chart": "picture",
     "delivered_alerts": "told_alerts",
     "duplicate_cost_eur": "double_cost_eur",

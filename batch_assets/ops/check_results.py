@@ -76,7 +76,7 @@ def alert_evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
         entries={
             **{name: _rounded(number) for name, number in verdict.numbers.items()},
             "what_to_do": verdict.advice or "Nothing.",
-            "behind_it": " ".join(verdict.faults)
+            "behind": " ".join(verdict.faults)
             or ("Not known." if verdict.is_raised else "Nothing."),
         },
     )

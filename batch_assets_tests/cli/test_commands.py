@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
+from batch_assets.domain.former_names import FORMER_NAMES
 from batch_assets.store.urls import application_url
 from batch_assets_local import stack
 from batch_assets_local.batch_server import RunningServer
@@ -46,11 +47,19 @@ def migrated(typed: Type, configured: dict[str, str]) -> None:
 
 
 def finish(typed: Type, configured: dict[str, str]) -> dict[str, int]:
-    """Run the job until nothing of the active company is under way; the totals then."""
+    """Run the job until nothing of the active company is under way; the totals then.
+
+    What a run shows of its ops has each number once, by its present name.
+    """
+    names: set[str] = set()
     for _ in range(30):
-        assert typed("run", **configured).code == 0
+        ran = typed("run", **configured)
+        assert ran.code == 0
+        names |= set(re.findall(r"(\w+) [\d.,]+", ran.out))
         company = json.loads(typed("status", "--json", **configured).out)["companies"][0]
         if not company["waiting"] + company["in_batch"]:
+            assert "finalized" in names
+            assert not names & set(FORMER_NAMES.values())
             return dict(company)
     raise AssertionError(f"still under way: {company}")
 

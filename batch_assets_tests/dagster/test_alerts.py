@@ -77,7 +77,8 @@ def test_every_check_is_evaluated_and_a_change_is_delivered(
     }
     assert receiver.calls == []
     calm = {name: entry.value for name, entry in said["error_rate"].metadata.items()}
-    assert (calm["what_to_do"], calm["behind_it"]) == ("Nothing.", "Nothing.")
+    assert (calm["what_to_do"], calm["behind"]) == ("Nothing.", "Nothing.")
+    assert calm["behind_it"] == calm["behind"], "its former name"
 
     record(engine, completed_requests=10, failed_requests=90)
     second = run()
