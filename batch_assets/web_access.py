@@ -1,4 +1,4 @@
-"""The door of a web server that has no login: pages of other origins do not get in.
+"""The origin check of a web server that has no login: pages of other origins do not get in.
 
 Whoever has the UI open in one window may have anything else open in another one. What such a page
 can have the browser send looks like the person's own requests, but for what no page can choose:
@@ -42,7 +42,7 @@ _HEADERS: Final = {
 """Keep pages of other origins from showing an answer in a frame, and from loading it as a part."""
 
 
-class Door:
+class OriginCheck:
     """Refuses a foreign `Host`, and whatever a page of another origin asks for but the UI itself.
 
     A link from elsewhere to one of the UI's pages goes on to work, one to data does not.

@@ -1,4 +1,4 @@
-"""Who is let in by the door: a table of what browsers send, and programs that are none."""
+"""Who is let in by the origin check: a table of what browsers send, and programs that are none."""
 
 import re
 from collections.abc import Coroutine
@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from batch_assets.project_files import PROJECT_DIR
-from batch_assets.web_access import Door
+from batch_assets.web_access import OriginCheck
 
 PAGE: Final = PROJECT_DIR / "docs" / "ui_access.md"
 JSON: Final = {"content-type": "application/json"}
@@ -36,7 +36,7 @@ async def _nothing() -> Message:
 
 
 def ask(call: Coroutine[Any, Any, None]) -> None:
-    """Run a call of the door to its end: it waits for nothing here, and needs no event loop."""
+    """Run a call of the origin check to its end: it waits for nothing, and needs no event loop."""
     with pytest.raises(StopIteration):
         call.send(None)
 
@@ -58,7 +58,7 @@ def answers(path: str = "/", kind: str = "http", **given: Any) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    ask(Door(_ui, ["dagster.example.com"])(scope, _nothing, send))
+    ask(OriginCheck(_ui, ["dagster.example.com"])(scope, _nothing, send))
     return sent
 
 
@@ -106,7 +106,7 @@ def test_exactly_one_name_is_given(number: int) -> None:
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b""}
     scope["headers"] = [(b"host", b"localhost")] * number
-    ask(Door(_ui)(scope, _nothing, send))
+    ask(OriginCheck(_ui)(scope, _nothing, send))
     assert sent[0]["status"] == 403
 
 
@@ -236,7 +236,7 @@ TRIES: Final = [
     ("OPTIONS", "cors", "empty"),
     ("PUT", "cors", "empty"),
 ]
-"""What pages had Chromium send in `browser/test_door.py`: method, mode and destination."""
+"""What pages had Chromium send in `browser/test_origin_check.py`: method, mode and destination."""
 
 
 @pytest.mark.parametrize(("method", "mode", "destination"), TRIES)
@@ -306,12 +306,12 @@ def test_a_probe_may_name_nobody_at_all() -> None:
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/server_info", "query_string": b""}
     scope["headers"] = []
-    ask(Door(_ui)(scope, _nothing, send))
+    ask(OriginCheck(_ui)(scope, _nothing, send))
     assert sent[0]["status"] == IN
 
 
 def test_what_dagster_has_beside_its_pages_is_reached_by_no_link() -> None:
-    """Neither through the door nor through the documented proxy, which has the same list."""
+    """Neither through the origin check nor through the documented proxy: both have one list."""
     proxy = re.search(r"~(/\(graphql\S+) 0;", PAGE.read_text(encoding="utf-8"))
     assert proxy is not None
     webserver = object.__new__(DagsterWebserver)

@@ -1,4 +1,4 @@
-"""However the web server is started it has the door, and the UI works behind it."""
+"""However the web server is started it has the origin check, and the UI works behind it."""
 
 import sys
 from collections.abc import Iterator, Mapping

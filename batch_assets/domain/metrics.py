@@ -31,7 +31,7 @@ def _amount(meaning: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
+class WholeBacklog:
     """What is still to be done at the end of the run, for all companies together."""
 
     waiting_requests: int | None = _unknown(
@@ -195,7 +195,7 @@ class RunMetrics:
     recorded_at: datetime
     mode: str
     """`true`, `false` or `optimized`; runs of the first version said `auto` and `original`."""
-    backlog: Backlog = field(default_factory=Backlog)
+    backlog: WholeBacklog = field(default_factory=WholeBacklog)
     throughput: Throughput = field(default_factory=Throughput)
     queries: QueryUse = field(default_factory=QueryUse)
     company_lookup: LookupUse = field(default_factory=LookupUse)
@@ -214,7 +214,7 @@ class RunMetrics:
 
 
 GROUPS = {
-    "backlog": Backlog,
+    "backlog": WholeBacklog,
     "throughput": Throughput,
     "queries": QueryUse,
     "company_lookup": LookupUse,

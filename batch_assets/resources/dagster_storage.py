@@ -3,7 +3,7 @@
 A file cannot choose between a configured database and the local stack, and an unset variable in
 it is an error: so the class chooses. The database's URL, with its password, is thus in no file,
 process argument or page of Dagster. The web server, too, opens its storage before anything else,
-and is given its door then: whoever starts it, and by whichever command.
+and is given its origin check then: whoever starts it, and by whichever command.
 """
 
 import sys

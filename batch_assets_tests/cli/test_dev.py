@@ -46,7 +46,7 @@ def ask(port: int) -> dict[str, object]:
 
 
 def refused(port: int, path: str, method: str = "GET", **headers: str) -> bool:
-    """Whether the UI's door refuses this; a header's name is written with _ for -."""
+    """Whether the UI's origin check refuses this; a header's name is written with _ for -."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     connection.request(method, path, headers=named)

@@ -1,6 +1,6 @@
 """Whatever was written is shown as text: in a terminal, a spreadsheet and a document.
 
-And sentences that several rooms say.
+And sentences that several packages say.
 """
 
 import io

@@ -1,7 +1,7 @@
 """Other people's pages, in the browser in which the UI is open, too: they start and read nothing.
 
-Without the door they do, which is tried first. `batch_assets_tests/test_web_access.py` has what the
-door says to each request that they make here.
+Without the origin check they do, which is tried first. `batch_assets_tests/test_web_access.py` has
+what the check says to each request that they make here.
 """
 
 import sys
@@ -28,7 +28,7 @@ resource.guard_webserver = lambda hosts: None
 from dagster_webserver.cli import main
 main()
 """
-"""Dagster's web server as it is, without the door."""
+"""Dagster's web server as it is, without the origin check."""
 
 LAUNCH: Final = f"""mutation {{ launchRun(executionParams: {{
     mode: "default", runConfigData: "{{}}", selector: {{
@@ -44,7 +44,7 @@ BY_OTHERS: Final = {
     *("preload", "video", "fetch", "no-cors", "fetch without a type", "no-cors as text/plain"),
     *("form of text/plain", "form of multipart/form-data", "form in a frame", "beacon"),
 }
-"""What starts a run from elsewhere, where there is no door."""
+"""What starts a run from elsewhere, where there is no origin check."""
 
 VISITS: Final = [
     # Another port of this machine.
@@ -83,8 +83,8 @@ def test_without_the_door_other_pages_start_runs_and_read_events(attack: Attack)
     command = [sys.executable, "-c", OPEN, "--workspace", "workspace.yaml"]
     home = {"DAGSTER_HOME": str(dagster_home())}
     with (
-        empty_stack("ui-no-door") as stack,
-        web_server(command, stack, KEPT / "no-door.log", home) as url,
+        empty_stack("ui-unchecked") as stack,
+        web_server(command, stack, KEPT / "unchecked.log", home) as url,
         psycopg.connect(stack.database_url, autocommit=True) as database,
     ):
         launched = httpx2.post(f"{url}/graphql", json={"query": LAUNCH}).json()
