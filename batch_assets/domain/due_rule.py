@@ -1,6 +1,7 @@
 """When what waits for a company is sent: enough requests wait, or the oldest waited long enough.
 
-This is the only place of the rule. The backlog sensor's statement (`newly_due` in
+This is the only place of the rule; its numbers are BATCH_MIN_SIZE and BATCH_MAX_WAIT_MINUTES, whose
+defaults stand in `settings/sending.py`. The backlog sensor's statement (`newly_due` in
 `store/watching.sql`) has to say it once more in SQL, since it reads no rows; a property test holds
 it to this.
 """

@@ -199,7 +199,7 @@ class RequestHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DeadLetterPage:
     """Some dead letters, newest first, and how many there are of that kind in all."""
 
     letters: Sequence[DeadLetter]

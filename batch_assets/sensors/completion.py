@@ -60,7 +60,7 @@ class Cursor(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class BatchPage:
     """A page of the server's list, newest first; `is_last`: there is no other one."""
 
     batches: Sequence[RemoteBatch]
@@ -77,7 +77,7 @@ class Page:
         return None if is_passed else last.id
 
 
-ReadPage = Callable[[Endpoints, str | None], Page]
+ReadPage = Callable[[Endpoints, str | None], BatchPage]
 """Reads the page that begins after a batch, or the first; raises `ApiError`."""
 
 
@@ -91,11 +91,11 @@ class ServerList:
         self._endpoints: Endpoints | None = None
         self._api: BatchApi | None = None
 
-    def page(self, endpoints: Endpoints, after: str | None) -> Page:
+    def page(self, endpoints: Endpoints, after: str | None) -> BatchPage:
         """See `ReadPage`; one call, which is not repeated."""
         api = self._client(endpoints)
         batches, has_more = api.page_of_batches(after)
-        return Page(batches, is_last=not has_more, clock_ahead=api.clock_ahead)
+        return BatchPage(batches, is_last=not has_more, clock_ahead=api.clock_ahead)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -125,7 +125,7 @@ def refusal_of(breakers: Sequence[Breaker]) -> str | None:
     return None
 
 
-def ended_in(page: Page) -> list[str]:
+def ended_in(page: BatchPage) -> list[str]:
     """Which batches of a page can be read; a completed one may lack its files for a while."""
     return [
         batch.id

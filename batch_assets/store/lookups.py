@@ -15,11 +15,11 @@ from batch_assets.domain.lookups import (
     BatchRecord,
     Criteria,
     DeadLetter,
+    DeadLetterPage,
     Group,
     LastRun,
     NamedCompany,
     OpenBatches,
-    Page,
     RequestHistory,
     Requeued,
 )
@@ -84,7 +84,9 @@ class DeadLetters(EngineQueries):
     """Every statement is a transaction of its own."""
 
     @retry_lost
-    def page(self, criteria: Criteria, limit: int, after: DeadLetter | None = None) -> Page:
+    def page(
+        self, criteria: Criteria, limit: int, after: DeadLetter | None = None
+    ) -> DeadLetterPage:
         """At most `limit` of them, newest first, those after `after`; and how many there are."""
         which = asdict(criteria) | {
             "before_at": after and after.dead_at,
@@ -95,7 +97,7 @@ class DeadLetters(EngineQueries):
             rows = connection.execute(SQL["page"], which)
             letters = [DeadLetter(**row._mapping) for row in rows]
         total = sum(group.requests for group in self.groups(criteria))
-        return Page(letters, total)
+        return DeadLetterPage(letters, total)
 
     @retry_lost
     def groups(self, criteria: Criteria) -> list[Group]:

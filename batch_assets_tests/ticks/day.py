@@ -155,7 +155,7 @@ class Day:
         waits = (self.now - dates[0]).total_seconds() if dates else 0.0
         return self.settings.policy().due_rule.is_due(Backlog(company_id, len(dates), waits))
 
-    def _page(self, _endpoints: Endpoints, after: str | None) -> completion.Page:
+    def _page(self, _endpoints: Endpoints, after: str | None) -> completion.BatchPage:
         assert after is None, "all that is in flight fits a page"
         self.server = [
             RemoteBatch(
@@ -167,7 +167,7 @@ class Day:
             )
             for one in self.server
         ]
-        return completion.Page(self.server, is_last=True)
+        return completion.BatchPage(self.server, is_last=True)
 
     def _tick(self, since: timedelta) -> None:
         """Evaluate what is due at this moment; then, and not before, hand its runs to the queue."""

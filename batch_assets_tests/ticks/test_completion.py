@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from batch_assets.domain.batches import InFlightBatch
-from batch_assets.sensors.completion import Cursor, Page, ServerList, decide, evaluate
+from batch_assets.sensors.completion import BatchPage, Cursor, ServerList, decide, evaluate
 from batch_assets_tests.openai_batch.scripted_server import (
     Reply,
     ScriptedServer,
@@ -241,4 +241,4 @@ def test_what_a_tick_leaves_is_short_however_many_batches_there_are() -> None:
 
 
 def test_an_empty_page_is_the_end_of_the_list() -> None:
-    assert Page([], is_last=False).next_after(datetime.now(UTC)) is None
+    assert BatchPage([], is_last=False).next_after(datetime.now(UTC)) is None
