@@ -23,8 +23,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
+from batch_assets.domain.display import escaped
 from batch_assets.domain.report_data import CostReport, OperationPace, TurnaroundReport
-from batch_assets.domain.wording import escaped
 
 _COLOURS: Final = (
     *("#2563a8", "#e07b39", "#3a9a5b", "#b0457b", "#7a5cc0", "#c2a014", "#2f9e9e", "#8c6d4f"),

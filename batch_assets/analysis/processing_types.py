@@ -22,8 +22,8 @@ from batch_assets.analysis.fields import (
     SummaryField,
     shortened,
 )
+from batch_assets.domain.display import escaped
 from batch_assets.domain.records import Findings
-from batch_assets.domain.wording import escaped
 
 SHOWN_CHARACTERS = 40
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from batch_assets.assets.declared import BATCHES, OWNERS, REQUESTS
 from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows
-from batch_assets.domain.wording import plural
+from batch_assets.domain.display import plural
 from batch_assets.ops.check_results import ALL_ROWS, ASSET, conservation_evaluation
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import (

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from batch_assets.cli.screen import errors
+from batch_assets.domain.display import escaped, escaped_json
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.former_names import with_former_names
-from batch_assets.domain.wording import escaped, escaped_json
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

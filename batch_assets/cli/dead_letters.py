@@ -25,6 +25,7 @@ from batch_assets.cli.conventions import (
 )
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, console, errors, number
+from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.lookups import (
     Attempt,
@@ -33,7 +34,6 @@ from batch_assets.domain.lookups import (
     Group,
     RequestHistory,
 )
-from batch_assets.domain.wording import escaped
 
 if TYPE_CHECKING:
     from batch_assets.stages.controls.requeue import RequeueReport

@@ -12,9 +12,9 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from batch_assets.cli.opening import open_database
+from batch_assets.domain.display import escaped_cell, escaped_json
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.former_names import with_former_keys, with_former_names
-from batch_assets.domain.wording import escaped_cell, escaped_json
 
 commands = typer.Typer()
 

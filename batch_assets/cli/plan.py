@@ -13,8 +13,8 @@ from batch_assets.cli.conventions import AsJson, count, euros, plural, print_jso
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.screen import Column, console, errors, number
 from batch_assets.cli.status import in_all, left_alone
+from batch_assets.domain.display import of_unknown_types
 from batch_assets.domain.lookups import CompanyStatistics
-from batch_assets.domain.wording import of_unknown_types
 
 if TYPE_CHECKING:
     from batch_assets.stages.plan import PlannedBatch, PlanPreview

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from batch_assets.domain.wording import escaped
+from batch_assets.domain.display import escaped
 
 Row = TypeVar("Row")
 Thing = TypeVar("Thing")

@@ -12,8 +12,8 @@ from batch_assets.cli.conventions import AsJson, cost, count, euros, plural, pri
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.cli.status_sentences import activity, stoppages
+from batch_assets.domain.display import of_unpriced
 from batch_assets.domain.lookups import CompanyStatistics
-from batch_assets.domain.wording import of_unpriced
 
 if TYPE_CHECKING:
     from batch_assets.store.readings import AbandonedStanding

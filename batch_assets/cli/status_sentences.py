@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from batch_assets.cli.conventions import moment, plural
 from batch_assets.cli.opening import OpenDatabase
 from batch_assets.domain.breakers import Breaker, BreakerState
+from batch_assets.domain.display import span
 from batch_assets.domain.livedash_timers import Act
 from batch_assets.domain.lookups import LastRun, OpenBatches
-from batch_assets.domain.wording import span
 
 if TYPE_CHECKING:
     from batch_assets.stages.controls.query_mode import ModeReport

@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Final, Self
 
-from batch_assets.domain.wording import escaped
+from batch_assets.domain.display import escaped
 
 MOST_OF_A_KIND: Final = 5
 """How many warnings of one kind are logged; every line is an event of the run."""

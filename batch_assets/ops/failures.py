@@ -10,9 +10,9 @@ import dagster as dg
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from batch_assets.domain.display import escaped, listed
 from batch_assets.domain.errors import ApiError, BatchAssetsError
 from batch_assets.domain.hosts import run_out, run_out_by_words
-from batch_assets.domain.wording import escaped, listed
 from batch_assets.ops.reporting import log_of, show, shown
 from batch_assets.store import counting
 from batch_assets.store.connection_failures import is_lost

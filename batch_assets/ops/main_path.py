@@ -8,6 +8,7 @@ from typing import Final
 
 import dagster as dg
 
+from batch_assets.domain.display import of_unknown_types
 from batch_assets.domain.errors import (
     ApiError,
     BatchAssetsError,
@@ -15,7 +16,6 @@ from batch_assets.domain.errors import (
     SubmissionHeldError,
 )
 from batch_assets.domain.livedash_timers import said_of
-from batch_assets.domain.wording import of_unknown_types
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import api_sentence
 from batch_assets.ops.handing_on import STATE, HandedOn, Value, carry_out

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from batch_assets.domain.display import escaped
 from batch_assets.domain.former_names import with_former_names
 from batch_assets.domain.logs import guarded
 from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
-from batch_assets.domain.wording import escaped
 from batch_assets.store.strategy import Watch
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from batch_assets.domain.batches import Written
 from batch_assets.domain.conservation import Violations
+from batch_assets.domain.display import about_cost, listed, of_unpriced, plural, span
 from batch_assets.domain.policy import Policy
-from batch_assets.domain.wording import about_cost, listed, of_unpriced, plural, span
 from batch_assets.resources.company_lookup import ActiveCompanies
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.plan import DueReport

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from batch_assets.domain.alerts.records import AlertState, Severity
+from batch_assets.domain.display import escaped
 from batch_assets.domain.hosts import is_loopback
-from batch_assets.domain.wording import escaped
 
 _EVENTS: Final = uuid.UUID("6f1f9c1a-6d3e-5a0b-9a52-2f7d9d6f0c11")
 _WORD_JOINER: Final = "\u2060"

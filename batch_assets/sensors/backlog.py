@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from batch_assets.domain.wording import plural
+from batch_assets.domain.display import plural
 from batch_assets.stages.circuit_breakers import submission_held_by
 from batch_assets.store.registry import Registry
 from batch_assets.store.watching import NewlyDue, Watching

@@ -19,10 +19,10 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from batch_assets.domain.breakers import Breaker, BreakerState
+from batch_assets.domain.display import plural
 from batch_assets.domain.errors import ApiError
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import SERVER_ENDED
-from batch_assets.domain.wording import plural
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.listings import NO_TIME, is_older
 from batch_assets.openai_batch.operations import Operation, Timeouts

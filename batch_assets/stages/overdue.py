@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from batch_assets.domain.batches import InFlightBatch
+from batch_assets.domain.display import span
 from batch_assets.domain.errors import ApiError, BatchAssetsError, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.domain.states import BEYOND_CANCELLING, SERVER_ENDED, BatchState
-from batch_assets.domain.wording import span
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.copies import settle_doubt
 from batch_assets.stages.pipeline import Budget, Pipeline

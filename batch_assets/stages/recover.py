@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from batch_assets.domain.batches import EARLIER_INSTALLATION, SubmittedBatch, UnresolvedBatch
+from batch_assets.domain.display import plural
 from batch_assets.domain.errors import ApiError
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.records import Lease, RemoteBatch
-from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import error_codes
 from batch_assets.stages.absence import (
     AbsenceProof,

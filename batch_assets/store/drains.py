@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from batch_assets.domain.wording import plural
+from batch_assets.domain.display import plural
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load

@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from batch_assets.domain.display import plural
 from batch_assets.domain.livedash_timers import hold_reason
-from batch_assets.domain.wording import plural
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.drains import Drain

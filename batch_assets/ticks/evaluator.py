@@ -10,8 +10,8 @@ import dagster as dg
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import DBAPIError
 
+from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.wording import escaped
 from batch_assets.settings import Settings
 from batch_assets.ticks.starting import InstanceRuns, TickContext
 from batch_assets.ticks.tick_database import TickDatabase

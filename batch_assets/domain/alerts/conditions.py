@@ -6,8 +6,8 @@ A number that no run has recorded says nothing.
 from typing import Final
 
 from batch_assets.domain.alerts.records import Limits, Measure, Number, Recent, Severity
+from batch_assets.domain.display import duration, plural
 from batch_assets.domain.livedash_timers import said_of
-from batch_assets.domain.wording import duration, plural
 
 USUAL_BATCHES: Final = 20
 """So many batches have to have ended in the last day before they say what is usual."""

@@ -4,7 +4,7 @@ A rate over too few says nothing, and neither does a metric that no run has reco
 """
 
 from batch_assets.domain.alerts.records import Limits, Measure, Number, Recent, Severity
-from batch_assets.domain.wording import duration, plural
+from batch_assets.domain.display import duration, plural
 
 
 def error_rate(recent: Recent, limits: Limits) -> Measure:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
+from batch_assets.domain.display import plural
 from batch_assets.domain.errors import ApiError, BatchAssetsError, FailureKind
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.states import (
@@ -18,7 +19,6 @@ from batch_assets.domain.states import (
     UNRESOLVED_BATCH_STATES,
     BatchState,
 )
-from batch_assets.domain.wording import plural
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.controls.cancel import find_batch

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from batch_assets.domain.display import escaped, plural, span
 from batch_assets.domain.errors import ApiError, BatchAssetsError, ConfigurationError, FailureKind
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.states import SERVER_ENDED, BatchState
-from batch_assets.domain.wording import escaped, plural, span
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages.overdue import ABOUT_TO_END
 from batch_assets.store.installation import Installation

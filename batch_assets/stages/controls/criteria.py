@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import ConfigurationError, FailureKind
 from batch_assets.domain.lookups import Criteria, NamedCompany
-from batch_assets.domain.wording import escaped
 from batch_assets.store.lookups import Lookups
 
 Spelling = Callable[[str], str]

@@ -6,8 +6,8 @@ A drain lasts until it is lifted. The runs go on reading meanwhile, and so does 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from batch_assets.domain.display import plural
 from batch_assets.domain.errors import ApiError, FailureKind
-from batch_assets.domain.wording import plural
 from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.orphans import delete_leftovers
 from batch_assets.stages.pipeline import Budget, Pipeline

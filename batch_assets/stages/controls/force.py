@@ -7,9 +7,9 @@ not used up, breakers closed.
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from batch_assets.domain.display import about_cost, plural
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.lookups import NamedCompany
-from batch_assets.domain.wording import about_cost, plural
 from batch_assets.stages.circuit_breakers import submission_held_by
 from batch_assets.stages.controls.criteria import Spelling, company_of
 from batch_assets.stages.pipeline import Budget, Pipeline

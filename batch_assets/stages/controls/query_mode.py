@@ -8,8 +8,8 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from batch_assets.domain.display import plural
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.domain.wording import plural
 from batch_assets.stages.controls.criteria import Spelling
 from batch_assets.store.engine import open_engine
 from batch_assets.store.strategy import (

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
+from batch_assets.domain.display import plural
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.lookups import Criteria, Group, Requeued
-from batch_assets.domain.wording import plural
 from batch_assets.stages.controls.criteria import (
     Spelling,
     Wanted,

@@ -11,8 +11,8 @@ from typing import Final
 from sqlalchemy import Engine
 
 from batch_assets.domain.breakers import BreakerState
+from batch_assets.domain.display import plural
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets.domain.wording import plural
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.store.breakers import Breakers, Cooldowns
 from batch_assets.store.sessions import SESSIONS_AT_A_TIME, SessionStages

@@ -4,8 +4,8 @@ from psycopg import errors
 from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
+from batch_assets.domain.display import plural
 from batch_assets.domain.errors import ConfigurationError, RightMissingError
-from batch_assets.domain.wording import plural
 from batch_assets.store.connection_failures import reached
 from batch_assets.store.livedash_contract import listed
 from batch_assets.store.migrating.project import Report

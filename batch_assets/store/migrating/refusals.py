@@ -11,9 +11,9 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from sqlalchemy import Connection
 
+from batch_assets.domain.display import plural
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.domain.hosts import SILENT_SECONDS, UNHEARD_SECONDS, WATCHED_TAG
-from batch_assets.domain.wording import plural
 from batch_assets.store.migrating.project import alembic_config
 from batch_assets.store.sql import load
 

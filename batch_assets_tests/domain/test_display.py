@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from batch_assets.domain.wording import escaped, escaped_cell, escaped_json, of_unknown_types
+from batch_assets.domain.display import escaped, escaped_cell, escaped_json, of_unknown_types
 
 
 @pytest.mark.parametrize(
