@@ -144,7 +144,7 @@ def fetch_pending_requests(
         watch = pipeline.watch_queries()
         stage.companies = StageState.of_value(loaded).companies
         with stage.timed():
-            seen = stage.snapshot = pipeline.read_snapshot()
+            seen = stage.snapshot = pipeline.last_snapshot()
             report = find_due(pipeline.pipeline, seen, list(stage.companies))
         waiting = {
             "due_companies": len(report.due),

@@ -94,6 +94,8 @@ class PipelineResource(dg.ConfigurableResource[None]):
     _reports: Reports = PrivateAttr(default_factory=Reports)
     _first: WorkSnapshot | None = PrivateAttr(default=None)
     """The first snapshot that an op of this process was given; there is none before that."""
+    _last: WorkSnapshot | None = PrivateAttr(default=None)
+    """The last one."""
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Know which run this is, and have the stored mode taken from the first snapshot."""
@@ -134,8 +136,20 @@ class PipelineResource(dg.ConfigurableResource[None]):
             return self.read_snapshot()
         return self._begin_with(before.snapshot)
 
+    def last_snapshot(self) -> WorkSnapshot:
+        """What the last op of this process that was given a snapshot went by, or what there is now.
+
+        For an op that none hands one to, and that goes only by what none of those before it in a
+        run changes: a drain, breakers, cooldowns. It saves an idle run a statement.
+
+        Raises:
+            LiveDashChangedError: LiveDash's tables lack what a run needs.
+        """
+        return self.read_snapshot() if self._last is None else self._last
+
     def _begin_with(self, snapshot: WorkSnapshot) -> WorkSnapshot:
         self._first = self._first or snapshot
+        self._last = snapshot
         return snapshot
 
     def _stored_mode(self) -> StoredMode | None:

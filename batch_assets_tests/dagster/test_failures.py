@@ -117,7 +117,7 @@ def test_a_column_of_livedashs_that_is_gone_is_named_in_red(
         make_company(connection, name=CANARY)
         connection.execute(text('ALTER TABLE "Session" RENAME COLUMN "forwardedHr" TO "toHr"'))
     result = run_job(database_url)
-    for op in ("check_batch_statuses", "load_companies"):
+    for op in ("check_batch_statuses", "fetch_pending_requests"):
         assert 'the column "Session"."forwardedHr" is missing' in failure_of(result, op)
     assert "livedash_changed" in raised_alerts(result, instance)
     assert_kept_secret(instance, result)

@@ -385,6 +385,7 @@ def test_a_lot_without_room_waits_and_stays_suspect(lab: Lab) -> None:
     run(lab)
     assert suspects(lab) == sorted(ids)
     lab.desk.do("DELETE FROM batch_assets.model_cooldown")
+    lab.desk.do("DELETE FROM batch_assets.allowance")
     refuse(lab, ids[0])
     run_until_nothing_waits(lab)
     assert lab.bucket_counts() == {"complete": 3, "dead": 1}
