@@ -139,8 +139,8 @@ class PipelineResource(dg.ConfigurableResource[None]):
     def last_snapshot(self) -> WorkSnapshot:
         """What the last op of this process that was given a snapshot went by, or what there is now.
 
-        For an op that none hands one to, and that goes only by what none of those before it in a
-        run changes: a drain, breakers, cooldowns. It saves an idle run a statement.
+        For the first op of a branch that goes by it: in one process the other branch has been gone
+        through by then, and an idle run needs a statement less.
 
         Raises:
             LiveDashChangedError: LiveDash's tables lack what a run needs.
