@@ -33,6 +33,7 @@ policies = st.builds(
     max_batch_requests=st.integers(1, 10),
     max_batch_bytes=st.integers(200, 6_000),
     default_token_allowance=st.integers(50, 3_000),
+    usd_to_eur=st.floats(0.01, 100),
     caps=st.sampled_from([Caps(), Caps(run_cost_eur=1.0)]),
 )
 limits = st.one_of(st.none(), st.integers(-5, 30))
