@@ -68,7 +68,8 @@ def fetch_results(
 
     def fetch(batch: EndedBatch) -> Fetched:
         with api.in_flight.slot(is_over.is_set):
-            return _fetch(api, batch, spool)
+            # Nobody waits for it then, and others may have all slots.
+            return Fetched(batch) if is_over.is_set() else _fetch(api, batch, spool)
 
     try:
         for batch in batches:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from batch_assets.analysis import request_json
 from batch_assets.domain.records import Conversation
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
+from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.concurrency import run_per_key
+from batch_assets.stages.downloads import fetch_results
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.stages.support import API_KEY, Lab
 
@@ -208,3 +211,37 @@ def test_results_that_the_database_refuses_are_no_other_companys_failure(lab: La
     lab.desk.do('ALTER TABLE public."Session" DROP CONSTRAINT refused')
     assert by_batch.ingest().rows.completed == 1
     assert lab.bucket_counts() == {"complete": 4}
+
+
+class ExhaustedApi(BatchApi):
+    """The real client; the first download is told that the account has no call left for a while."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(API_KEY, lab.server.base_url)
+        self.downloads = 0
+
+    def download(self, file_id: str):  # type: ignore[no-untyped-def]  # as the real one is typed
+        self.downloads += 1
+        headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m0s"}
+        self.in_flight.note_taken(headers)
+        yield from super().download(file_id)
+
+
+def test_who_stops_reading_lets_nothing_more_be_fetched(lab: Lab) -> None:
+    for _ in range(3):
+        lab.company(1)
+    lab.submit()
+    lab.poll_to_the_end()
+    installation_id = lab.pipeline.registry.installation().id
+    batches = lab.pipeline.queries.take_ended(lab.pipeline.holder(installation_id), 10)
+    with ExhaustedApi(lab) as api, Spool(lab.pipeline.spool_dir) as spool:
+        # But for one slot all are taken, and after the first download there is none for a minute.
+        with ExitStack() as others:
+            for _ in range(api.in_flight.limit - 1):
+                others.enter_context(api.in_flight.slot())
+            results = fetch_results(api, batches, spool, at_a_time=3)
+            assert len(next(results).files) == 1
+            results.close()
+        assert api.downloads == 1
+    lab.pipeline.queries.expire([batch.lease for batch in batches])
+    assert lab.ingest().rows.completed == 3
