@@ -4,6 +4,23 @@
 -- Held by whoever claims, until its transaction ends; one that begins a drain waits for it, too.
 pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0))
 
+-- part: known_breakers
+-- As `breakers_in` reads them.
+(
+    SELECT json_agg(json_build_object(
+        'operation', k.operation,
+        'state', k.state,
+        'failures', k.failures,
+        'code', k.code,
+        'reason', k.reason,
+        'retry_at', k.retry_at,
+        'changed_at', k.changed_at,
+        'seconds_left',
+        coalesce(extract(epoch FROM k.retry_at - clock_timestamp()), 0)::float8
+    ))
+    FROM batch_assets.breaker AS k
+)
+
 -- part: is_fresh
 -- Nobody has answered or tried it but we: an answer or an end that no attempt and no dead letter of
 -- ours explains is LiveDash's own, and was paid for. They are looked up only where they matter.

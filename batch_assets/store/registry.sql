@@ -171,20 +171,8 @@ SELECT
     OR EXISTS (SELECT FROM batch_assets.retry AS f)
     OR EXISTS (SELECT FROM batch_assets.dead_letter AS d)
     OR EXISTS (SELECT FROM batch_assets.follower AS w) AS has_any_to_lose,
-    (
-        SELECT json_agg(json_build_object(
-            'operation', k.operation,
-            'state', k.state,
-            'failures', k.failures,
-            'code', k.code,
-            'reason', k.reason,
-            'retry_at', k.retry_at,
-            'changed_at', k.changed_at,
-            'seconds_left',
-            coalesce(extract(epoch FROM k.retry_at - clock_timestamp()), 0)::float8
-        ))
-        FROM batch_assets.breaker AS k
-    ) AS breakers,
+    -- here: known_breakers
+    AS breakers,
     (
         SELECT json_build_object(
             'mode', m.mode, 'chosen_by', m.chosen_by, 'chosen_at', m.chosen_at

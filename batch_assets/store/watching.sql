@@ -273,20 +273,8 @@ SELECT
 SELECT
     count(*) AS batches,
     min(b.submitted_at) AS oldest_at,
-    (
-        SELECT json_agg(json_build_object(
-            'operation', k.operation,
-            'state', k.state,
-            'failures', k.failures,
-            'code', k.code,
-            'reason', k.reason,
-            'retry_at', k.retry_at,
-            'changed_at', k.changed_at,
-            'seconds_left',
-            coalesce(extract(epoch FROM k.retry_at - clock_timestamp()), 0)::float8
-        ))
-        FROM batch_assets.breaker AS k
-    ) AS breakers
+    -- here: known_breakers
+    AS breakers
 FROM batch_assets.batch AS b
 WHERE b.state = 'submitted'
 
