@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -26,11 +27,28 @@ import subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "api", "grpc"])
 time.sleep(60)
 """
+WAIT_SECONDS = 20
+
+
+def wait_for(holds: Callable[[], bool], what: str) -> None:
+    give_up = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < give_up, what
+        time.sleep(0.01)
+
+
+def backs_of(front: int) -> list[psutil.Process]:
+    """Its living second halves. A child is none before it runs its own program."""
+    return [
+        child
+        for child in psutil.Process(front).children()
+        if child.status() != psutil.STATUS_ZOMBIE and "grpc" in child.cmdline()
+    ]
 
 
 def ends(process: psutil.Process) -> bool:
     try:
-        process.wait(20)
+        process.wait(WAIT_SECONDS)
     except psutil.TimeoutExpired:
         return False
     return True
@@ -68,13 +86,15 @@ def test_the_half_of_a_code_server_that_is_left_is_killed() -> None:
     command = [sys.executable, "-c", HALVES, "code-server", "start"]
     with subprocess.Popen(command) as front:
         code_servers = CodeServers(psutil.Process().pid)
+        wait_for(lambda: bool(backs_of(front.pid)), "the second half is not started")
         for _ in range(3):
-            time.sleep(0.3)
             code_servers.mend()
         assert front.poll() is None, "it is whole"
-        for back in psutil.Process(front.pid).children():
+        for back in backs_of(front.pid):
             back.kill()
+        # A signal takes its effect later, and nobody reaps what it ends here.
+        wait_for(lambda: not backs_of(front.pid), "the second half is not dead")
         code_servers.mend()
         assert front.poll() is None, "it may be about to start another one"
         code_servers.mend()
-        assert front.wait(20) == -signal.SIGKILL
+        assert front.wait(WAIT_SECONDS) == -signal.SIGKILL
