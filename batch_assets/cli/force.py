@@ -89,7 +89,7 @@ def _document(report: ForceReport) -> dict[str, object]:
         "released": sent.released,
         "unresolved": sent.unresolved,
         "estimated_tokens": sent.estimated_tokens + sum(one.tokens for one in planned),
-        "estimated_cost_eur": sent.estimated_cost_eur + sum(one.cost_eur for one in planned),
+        "estimated_cost_eur": sent.estimated_cost_eur + sum(one.cost_eur or 0.0 for one in planned),
         "refused": dict(report.rejected),
         "held_back": dict(report.held),
         "submission_held_because": report.held_because,

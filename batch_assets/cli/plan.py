@@ -101,8 +101,14 @@ def _lines(batches: Iterable[PlannedBatch], companies: dict[str, str]) -> Iterab
             requests=sum(batch.requests for batch in ones),
             batches=len(ones),
             tokens=sum(batch.tokens for batch in ones),
-            cost_eur=sum(batch.cost_eur for batch in ones) or None,
+            cost_eur=_sum(batch.cost_eur for batch in ones),
         )
+
+
+def _sum(costs: Iterable[float | None]) -> float | None:
+    """The sum of those that are known; `None` if none is."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known else None
 
 
 def _totals(lines: list[Line]) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def _totals(lines: list[Line]) -> dict[str, Any]:
         "requests": sum(line.requests for line in lines),
         "batches": sum(line.batches for line in lines),
         "tokens": sum(line.tokens for line in lines),
-        "cost_eur": sum(line.cost_eur or 0.0 for line in lines) or None,
+        "cost_eur": _sum(line.cost_eur for line in lines),
     }
 
 
@@ -145,7 +151,10 @@ def _show(
         shown.say(_per_request(plan))
         unpriced = sorted({line.model for line in lines if line.cost_eur is None})
         if unpriced:
-            shown.say(f"Without a price, and in no sum above: {', '.join(unpriced)}.")
+            shown.say(
+                f"Without a price, and in no sum above: {', '.join(unpriced)}. While costs are "
+                "capped they are not sent; BATCH_MODEL_PRICES can say what they cost."
+            )
     else:
         shown.say("Nothing: no company has enough requests waiting, or an old enough one.")
     for code, requests in plan.rejected.items():

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from batch_assets.cli.conventions import AsJson, cost, count, euros, plural, print_json
-from batch_assets.cli.opening import open_database
+from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.cli.status_sentences import activity, stoppages
-from batch_assets.domain.display import of_unpriced
+from batch_assets.domain.display import of_unpriced, question_of_free
 from batch_assets.domain.lookups import CompanyStatistics
 
 if TYPE_CHECKING:
@@ -39,24 +39,20 @@ def status(as_json: AsJson = False) -> None:
         given_up = Abandoned(database.engine).standing()
         is_on = database.settings.policy().synchronous.is_on
         profile = database.endpoints.profile.name
+        in_doubt = _in_doubt(database)
     if as_json:
         document = _document(companies, held_because)
         shown_synchronous = {"synchronous": {"is_on": is_on, **asdict(synchronous)}}
         shown_synchronous["abandoned"] = asdict(given_up)
         document["server_profile"] = profile
+        document["models_with_a_price_of_0"] = in_doubt
         print_json(document | shown_synchronous | under_way.document() | stopped.document())
         return
     shown = console()
     shown.say(f"The {database.place}; batches go to the {database.server}, profile {profile}.\n")
     _show_companies(shown, companies, _BUCKETS)
     shown.say(savings(companies))
-    sums = in_all(companies)
-    if sums.failed_elsewhere:
-        shown.say(
-            f"Of the failed, {plural(sums.failed_elsewhere, 'request')} failed before this "
-            "project came or beside it: those are left alone."
-        )
-    for sentence in left_alone(sums.follows, sums.answered_before, sums.failed_before):
+    for sentence in [*map(question_of_free, in_doubt), *_left_alone(in_all(companies))]:
         shown.say(sentence)
     if held_because is not None:
         shown.say(f"Nothing is submitted now. {held_because}")
@@ -66,6 +62,23 @@ def status(as_json: AsJson = False) -> None:
         shown.say(_synchronous(synchronous, is_on=is_on))
     for sentence in [*under_way.sentences(), *stopped.sentences()]:
         shown.say(sentence)
+
+
+def _in_doubt(database: OpenDatabase) -> list[str]:
+    """The models whose price in LiveDash's table is 0, and of which nobody has said so here."""
+    prices = database.queries.model_prices()
+    confirmed = database.settings.model_prices
+    return sorted(model for model in prices if prices[model].is_in_doubt and model not in confirmed)
+
+
+def _left_alone(sums: CompanyStatistics) -> list[str]:
+    said = []
+    if sums.failed_elsewhere:
+        said.append(
+            f"Of the failed, {plural(sums.failed_elsewhere, 'request')} failed before this "
+            "project came or beside it: those are left alone."
+        )
+    return said + left_alone(sums.follows, sums.answered_before, sums.failed_before)
 
 
 def left_alone(follows: int, answered_before: int, failed_before: int) -> list[str]:

@@ -30,6 +30,8 @@ class ClaimedBatch:
     requests: int
     tokens: int
     cost_eur: float
+    is_priced: bool = True
+    """False if nobody knows what its model costs."""
 
     @property
     def id(self) -> str:

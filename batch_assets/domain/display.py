@@ -101,7 +101,18 @@ def of_unpriced(answers: int) -> str:
     """The sentence on answers whose cost is in no sum."""
     return (
         f"What {plural(answers, 'answer')} cost is not known, and in no sum: no price list has "
-        "their model. BATCH_DEPLOYMENTS can name the one that runs under a deployment's name."
+        "their model, or nobody has counted their tokens. BATCH_MODEL_PRICES can say what a model "
+        "costs, BATCH_DEPLOYMENTS which one runs under a deployment's name; a model without a "
+        "price is not sent while costs are capped."
+    )
+
+
+def question_of_free(model: str) -> str:
+    """The question that a price of 0 in LiveDash's table is."""
+    return (
+        f"LiveDash's price of {model} is 0. If it costs nothing, set BATCH_MODEL_PRICES to "
+        f"{model}=free, else put AIModelPricing right: until then the published price counts, "
+        "and without one the cost is not known."
     )
 
 

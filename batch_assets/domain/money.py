@@ -6,6 +6,9 @@ BATCH_DISCOUNT = 0.5
 """What the Batch API charges of a full price, where no price of its own is published."""
 MOST_A_TOKEN = 1_000.0
 """USD that nothing costs: what is above is a mistake, and would not fit into LiveDash's columns."""
+FREE = "free"
+"""What a price says that is meant to be 0."""
+_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class Rates:
         """The same rates, each times `factor`."""
         return Rates(self.prompt * factor, self.cached_prompt * factor, self.completion * factor)
 
+    def cached_as(self, other: "Rates") -> "Rates":
+        """The same rates, where cached input costs the part of fresh input that it does there."""
+        part = other.cached_prompt / other.prompt if other.prompt else 1.0
+        return Rates(self.prompt, self.prompt * part, self.completion)
+
     def cost(self, usage: Usage) -> float:
         """USD for one answer; cached input is a part of the prompt tokens, not beside them."""
         cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
@@ -47,11 +55,19 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The rates of a model, in full and in a batch; source: `livedash` or `genai-prices`."""
+    """The rates of a model, in full and in a batch; source: `setting`, `livedash` or
+    `genai-prices`."""
 
     synchronous: Rates
     batch: Rates
     source: str
+    has_cached_rate: bool = True
+    """False where the source says nothing of cached input, which then counts as fresh."""
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a rate is 0, which somebody has to confirm before anything counts as free."""
+        return not (self.synchronous.prompt and self.synchronous.completion)
 
     @property
     def undiscounted(self) -> "Price":
@@ -63,6 +79,17 @@ class Price:
         return Price(
             synchronous=self.synchronous,
             batch=self.synchronous.discounted(factor),
+            source=self.source,
+            has_cached_rate=self.has_cached_rate,
+        )
+
+    def with_cached_rate_of(self, published: "Price | None") -> "Price":
+        """The same price with the published discount on cached input, unless it says its own."""
+        if self.has_cached_rate or published is None:
+            return self
+        return Price(
+            synchronous=self.synchronous.cached_as(published.synchronous),
+            batch=self.batch.cached_as(published.batch),
             source=self.source,
         )
 
@@ -79,7 +106,38 @@ def livedash_price(prompt: float, completion: float) -> Price:
     """A price from LiveDash's table, which knows neither cached input nor batches."""
     synchronous = Rates(prompt, prompt, completion)
     return Price(
-        synchronous=synchronous, batch=synchronous.discounted(BATCH_DISCOUNT), source="livedash"
+        synchronous=synchronous,
+        batch=synchronous.discounted(BATCH_DISCOUNT),
+        source="livedash",
+        has_cached_rate=False,
+    )
+
+
+def read_price(text: str) -> Price:
+    """Read a full price from USD for a million tokens of input, cached input and output.
+
+    As `0.15/0.075/0.6`; cached input may be left out. What costs nothing is `free`: a 0 may be a
+    slip, and would get past every cap.
+
+    Raises:
+        ValueError: It is neither, or a number is 0, negative, infinite, none, or so large that
+            nothing costs that.
+    """
+    if text == FREE:
+        return _price_of_setting((0.0, 0.0, 0.0))
+    rates = tuple(float(number) / _MILLION for number in text.split("/"))
+    if len(rates) not in (2, 3) or not all(0.0 < rate <= MOST_A_TOKEN for rate in rates):
+        raise ValueError
+    return _price_of_setting(rates)
+
+
+def _price_of_setting(rates: tuple[float, ...]) -> Price:
+    synchronous = Rates(rates[0], rates[-2], rates[-1])
+    return Price(
+        synchronous=synchronous,
+        batch=synchronous.discounted(BATCH_DISCOUNT),
+        source="setting",
+        has_cached_rate=len(rates) == 3,
     )
 
 

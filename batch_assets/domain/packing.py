@@ -175,6 +175,8 @@ class Draft:
     bytes: int = 0
     parts: Parts = field(default_factory=Parts)
     cost_eur: float = 0.0
+    is_priced: bool = True
+    """False if nobody knows what its model costs."""
 
     @property
     def tokens(self) -> int:
@@ -187,6 +189,7 @@ class Draft:
         self.bytes += estimate.bytes
         self.parts += estimate.parts
         self.cost_eur += estimate.cost_eur or 0.0
+        self.is_priced = estimate.cost_eur is not None
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 from batch_assets.domain.due_rule import DueRule
 from batch_assets.domain.errors import Failure, FailureKind
+from batch_assets.domain.money import Price
 
 WAITED_TOO_LONG: Final = "waited_too_long"
 """The code of a request that was put off, uncounted, for as long as the policy allows."""
@@ -91,6 +92,8 @@ class Policy:
     """The model that runs under each name which is none of a model."""
     caps: Caps
     usd_to_eur: float
+    model_prices: Mapping[str, Price]
+    """What somebody has set, by the model's name."""
     max_attempts: int
     retry_base_seconds: float
     retry_max_seconds: float

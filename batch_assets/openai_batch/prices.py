@@ -1,15 +1,19 @@
-"""What a model costs: LiveDash's own price where it has one, else the published one.
+"""What a model costs: what somebody has set, else LiveDash's own price, else the published one.
 
 Published prices are the data inside the package `genai-prices`. Nothing is looked up on the
 network, so such a price is as new as the installed package.
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 
+from batch_assets.domain.display import question_of_free
+from batch_assets.domain.logs import open_log
 from batch_assets.domain.money import BATCH_DISCOUNT, Price, Rates
 from batch_assets.domain.records import Response
 from batch_assets.openai_batch.profiles import Profile
+
+log = open_log(__name__)
 
 _BATCH = {"processing": "batch"}
 
@@ -19,20 +23,26 @@ def price_finder(
 ) -> Callable[[str], Price | None]:
     """Make the function from a model's name to its price on a server; `None`: it is not known.
 
-    `own` are LiveDash's prices by model. `model_of` says which model a name stands for. An answer
-    names a dated snapshot (`gpt-4o-mini-2024-07-18`) where the request named the model: callers ask
-    with the name that was requested, and with the answer's only if they have no other
-    (`price_of_answer`).
+    `own` are the prices by model that somebody has set, and LiveDash's. `model_of` says which model
+    a name stands for. An answer names a dated snapshot (`gpt-4o-mini-2024-07-18`) where the request
+    named the model: callers ask with the name that was requested, and with the answer's only if
+    they have no other (`price_of_answer`). LiveDash's price of 0 counts for nothing until somebody
+    has set it, too: a warning asks for that once. The finder keeps what it was asked for.
     """
 
+    @cache
     def price_of(name: str) -> Price | None:
         model = model_of(name)
+        published = None
+        if profile.price_list is not None:
+            published = published_price(model, profile.price_list, profile.price_factor)
         price = own.get(name) or own.get(model)
-        if price is not None:
-            return price.in_a_batch(profile.price_factor)
-        if profile.price_list is None:
-            return None
-        return published_price(model, profile.price_list, profile.price_factor)
+        if price is None:
+            return published
+        if price.source == "livedash" and price.is_in_doubt:
+            log.warning("%s", question_of_free(name))
+            return published
+        return price.in_a_batch(profile.price_factor).with_cached_rate_of(published)
 
     return price_of
 

@@ -17,6 +17,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from batch_assets.domain.money import read_price
+
 MANY: Final = 100_000_000
 DAY: Final = 24 * 60 * 60
 
@@ -132,6 +134,11 @@ def _names(text: Any) -> Any:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
+def _check_price(text: str) -> str:
+    read_price(text)
+    return text
+
+
 def _check_absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise ValueError
@@ -174,6 +181,10 @@ TokenAllowances = Annotated[
     dict[ModelName, Annotated[int, Field(ge=1)]],
     BeforeValidator(_pairs),
 ]
+ModelPrices = Annotated[
+    dict[ModelName, Annotated[str, AfterValidator(_check_price)]], BeforeValidator(_pairs)
+]
+"""Full prices, as `read_price` reads them."""
 AbsolutePath = Annotated[Path, AfterValidator(_check_absolute)]
 HomePath = Annotated[Path, AfterValidator(_expand), AfterValidator(_check_absolute)]
 """Dagster, too, takes a path that begins with `~`, and no other that is not absolute."""

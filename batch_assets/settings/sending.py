@@ -11,6 +11,7 @@ from batch_assets.settings.fields import (
     SWITCH,
     Allowed,
     Family,
+    ModelPrices,
     TokenAllowances,
     number,
     setting,
@@ -106,6 +107,14 @@ class Sending(Family):
     )
     usd_to_eur: float = setting(
         "USD_TO_EUR_RATE", 0.85, number(0.01, 100), "Euros that a dollar costs."
+    )
+    model_prices: ModelPrices = setting(
+        "BATCH_MODEL_PRICES",
+        {},
+        Allowed("pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free"),
+        "USD for a million tokens of input and output, or of input, cached input and output, at "
+        "the full price; they go before LiveDash's prices and the published ones. What costs "
+        "nothing is `free`; see [servers.md](servers.md#models-without-a-price).",
     )
 
 

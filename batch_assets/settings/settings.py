@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.breakers import CooldownRule
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.money import read_price
 from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, profile_of, versioned
@@ -128,6 +129,7 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
                 company_day_cost_eur=self.company_day_max_cost_eur,
             ),
             usd_to_eur=self.usd_to_eur,
+            model_prices={name: read_price(text) for name, text in self.model_prices.items()},
             max_attempts=self.max_attempts,
             bisection_submissions=self.bisection_submissions,
             retry_base_seconds=self.retry_base_seconds,

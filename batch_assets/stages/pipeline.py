@@ -122,7 +122,8 @@ class Pipeline:
     @cached_property
     def price_of(self) -> Callable[[str], Price | None]:
         """What a model costs; read when first asked for, since most runs need no price."""
-        return price_finder(self.queries.model_prices(), self.api.profile, self.policy.model_of)
+        known = {**self.queries.model_prices(), **self.policy.model_prices}
+        return price_finder(known, self.api.profile, self.policy.model_of)
 
     def holder(self, installation_id: str) -> Holder:
         """Who takes leases in this run."""

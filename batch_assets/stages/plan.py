@@ -30,14 +30,14 @@ class DueReport:
 
 @dataclass(frozen=True, slots=True)
 class PlannedBatch:
-    """A batch that would be sent now. Prompt tokens and cost are estimates."""
+    """A batch that would be sent now. Prompt tokens and cost are estimates; `None`: no price."""
 
     company_id: str
     model: str
     requests: int
     bytes: int
     tokens: int
-    cost_eur: float
+    cost_eur: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def preview(
                 requests=len(draft.candidates),
                 bytes=draft.bytes,
                 tokens=draft.tokens,
-                cost_eur=draft.cost_eur,
+                cost_eur=draft.cost_eur if draft.is_priced else None,
             )
             for draft in packing.drafts
         ]

@@ -178,7 +178,9 @@ def _count(report: SubmitReport, submitter: BatchSubmitter, run_id: str) -> None
     report.requests += sum(batch.requests for batch in submitter.submitted)
     report.estimated_tokens += sum(batch.tokens for batch in submitter.submitted)
     report.estimated_cost_eur += sum(batch.cost_eur for batch in submitter.submitted)
-    report.unpriced_requests += sum(one.requests for one in submitter.submitted if not one.cost_eur)
+    report.unpriced_requests += sum(
+        one.requests for one in submitter.submitted if not one.is_priced
+    )
     report.released += len(submitter.to_release)
     report.returned_requests += submitter.returned_requests
     report.unresolved += len(submitter.unresolved)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.policy import Cooldown
@@ -94,3 +94,30 @@ def test_reset_knows_the_operations(typed: Type, configured: dict[str, str]) -> 
     assert outcome.err.count("\n") == 1
     assert all(operation in outcome.err for operation in Operation)
     assert typed("reset", "upload", "--all", **configured).code == 2
+
+
+def test_status_asks_about_a_price_of_0_until_it_is_answered(
+    typed: Type, configured: dict[str, str], engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                'INSERT INTO public."AIModel" (id, name, provider, "isActive", "updatedAt")'
+                " VALUES ('model', 'ours', 'openai', true, now())"
+            )
+        )
+        connection.execute(
+            text(
+                'INSERT INTO public."AIModelPricing" (id, "aiModelId", "promptTokenCost",'
+                ' "completionTokenCost", "effectiveFrom") VALUES ('
+                "'price', 'model', 0, 0, now() - interval '1 day')"
+            )
+        )
+    asked = "LiveDash's price of ours is 0. If it costs nothing, set BATCH_MODEL_PRICES to"
+    assert asked in " ".join(typed("status", **configured).out.split())
+    document = json.loads(typed("status", "--json", **configured).out)
+    assert document["models_with_a_price_of_0"] == ["ours"]
+    answered = configured | {"BATCH_MODEL_PRICES": "ours=free"}
+    assert "LiveDash's price of" not in typed("status", **answered).out
+    document = json.loads(typed("status", "--json", **answered).out)
+    assert document["models_with_a_price_of_0"] == []

@@ -2,7 +2,15 @@
 
 import pytest
 
-from batch_assets.domain.money import Cost, Price, Rates, Usage, batch_cost, livedash_price
+from batch_assets.domain.money import (
+    Cost,
+    Price,
+    Rates,
+    Usage,
+    batch_cost,
+    livedash_price,
+    read_price,
+)
 
 SYNCHRONOUS = Rates(prompt=4.0, cached_prompt=2.0, completion=10.0)
 
@@ -33,6 +41,49 @@ def test_livedash_knows_one_prompt_price_and_a_batch_costs_half() -> None:
     assert price.synchronous == Rates(4.0, 4.0, 10.0)
     assert price.batch == Rates(2.0, 2.0, 5.0)
     assert price.source == "livedash"
+
+
+def test_livedashs_price_gets_the_published_discount_on_cached_input_of_each_way() -> None:
+    published = Price(Rates(4.0, 1.0, 8.0), Rates(2.0, 2.0, 4.0), "genai-prices")
+    price = livedash_price(40.0, 10.0).with_cached_rate_of(published)
+    assert price.synchronous == Rates(40.0, 10.0, 10.0)
+    assert price.batch == Rates(20.0, 20.0, 5.0)
+
+
+def test_cached_input_counts_as_fresh_where_nobody_publishes_a_discount() -> None:
+    price = livedash_price(4.0, 10.0)
+    assert not price.has_cached_rate
+    assert price.with_cached_rate_of(None) == price
+    free = Price(Rates(0.0, 0.0, 0.0), Rates(0.0, 0.0, 0.0), "genai-prices")
+    assert price.with_cached_rate_of(free).synchronous == price.synchronous
+
+
+def test_a_price_that_is_set_is_usd_for_a_million_tokens() -> None:
+    price = read_price("2/0.5/8")
+    assert price.synchronous == Rates(2e-6, 5e-7, 8e-6)
+    assert price.batch == Rates(1e-6, 2.5e-7, 4e-6)
+    assert (price.source, price.has_cached_rate) == ("setting", True)
+    assert price.with_cached_rate_of(livedash_price(1.0, 1.0)) == price, "it says its own"
+
+
+def test_a_price_that_is_set_may_leave_cached_input_out() -> None:
+    price = read_price("2/8")
+    assert price.synchronous == Rates(2e-6, 2e-6, 8e-6)
+    assert not price.has_cached_rate
+
+
+def test_only_what_is_called_free_costs_nothing() -> None:
+    cost = batch_cost(Usage(prompt_tokens=10, completion_tokens=1), read_price("free"), 0.9)
+    assert cost == Cost(is_known=True)
+    assert livedash_price(0.0, 1.0).is_in_doubt
+    assert livedash_price(1.0, 0.0).is_in_doubt
+    assert not livedash_price(1.0, 1.0).is_in_doubt
+
+
+@pytest.mark.parametrize("text", ["0/1", "1/0", "1/0/1", "nan/1", "1/-1", "1/inf", "1", "", "no"])
+def test_what_is_no_price_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (what is wrong is for the setting to say)
+        read_price(text)
 
 
 def test_a_cost_is_in_both_currencies_with_what_live_would_have_cost() -> None:

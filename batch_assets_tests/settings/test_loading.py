@@ -49,10 +49,59 @@ def test_it_reads_this_process_environment_unless_told_otherwise(
         ),
         ("BATCH_TOKEN_ALLOWANCES", "=5", "pairs such as gpt-4o-mini=2000000,gpt-4.1=900000"),
         ("BATCH_TOKEN_ALLOWANCES", "a=0", "pairs such as gpt-4o-mini=2000000,gpt-4.1=900000"),
+        ("USD_TO_EUR_RATE", "inf", "a number from 0.01 to 100"),
+        ("USD_TO_EUR_RATE", "-1", "a number from 0.01 to 100"),
+        (
+            "BATCH_MODEL_PRICES",
+            "m=0/0.6",
+            "pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free",
+        ),
+        (
+            "BATCH_MODEL_PRICES",
+            "m=0.1/0",
+            "pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free",
+        ),
+        (
+            "BATCH_MODEL_PRICES",
+            "m=nan/1",
+            "pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free",
+        ),
+        (
+            "BATCH_MODEL_PRICES",
+            "m=1/inf",
+            "pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free",
+        ),
+        (
+            "BATCH_MODEL_PRICES",
+            "m=1/2/3/4",
+            "pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free",
+        ),
+        (
+            "BATCH_MODEL_PRICES",
+            "m=cheap",
+            "pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free",
+        ),
+        (
+            "BATCH_MODEL_PRICES",
+            "m=1e12/1",
+            "pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, sentence: str) -> None:
     assert refusal(**{name: value}) == [f"{name} is '{value}': it must be {sentence}."]
+
+
+@pytest.mark.parametrize(
+    "price",
+    ["0/0.6", "0.1/0", "1/0/2", "nan/1", "1/inf", "-1/2", "1", "1/2/3/4", "", "cheap", "1e12/1"],
+)
+def test_what_is_no_price_is_refused(price: str) -> None:
+    allowed = "pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free"
+    value = f"a=1/2,b={price}"
+    assert refusal(BATCH_MODEL_PRICES=value) == [
+        f"BATCH_MODEL_PRICES is '{value}': it must be {allowed}."
+    ]
 
 
 @pytest.fixture

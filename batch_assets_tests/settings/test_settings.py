@@ -1,6 +1,7 @@
 """The settings: their defaults, and what is made of them for others."""
 
 from batch_assets.domain.alerts.records import Limits
+from batch_assets.domain.money import read_price
 from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
 from batch_assets.receivers.pagerduty import EU_EVENTS_URL, PagerDuty
 from batch_assets.settings import load_settings
@@ -20,6 +21,7 @@ def test_the_policy_of_an_empty_environment() -> None:
         deployments={},
         caps=Caps(),
         usd_to_eur=0.85,
+        model_prices={},
         max_attempts=3,
         bisection_submissions=32,
         retry_base_seconds=300,
@@ -78,6 +80,7 @@ def test_every_number_reaches_the_policy() -> None:
         "BATCH_DAY_MAX_COST_EUR": "5.5",
         "BATCH_COMPANY_DAY_MAX_COST_EUR": "6.5",
         "USD_TO_EUR_RATE": "0.9",
+        "BATCH_MODEL_PRICES": "ours=0.15/0.6, theirs=1/0.5/4, nobodys=free",
         "BATCH_MAX_ATTEMPTS": "4",
         "BATCH_RETRY_BASE_SECONDS": "10",
         "BATCH_RETRY_MAX_SECONDS": "20",
@@ -104,6 +107,11 @@ def test_every_number_reaches_the_policy() -> None:
             company_day_cost_eur=6.5,
         ),
         usd_to_eur=0.9,
+        model_prices={
+            "ours": read_price("0.15/0.6"),
+            "theirs": read_price("1/0.5/4"),
+            "nobodys": read_price("free"),
+        },
         max_attempts=4,
         retry_base_seconds=10,
         retry_max_seconds=20,

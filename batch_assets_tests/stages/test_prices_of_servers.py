@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from batch_assets.cli.status import savings
-from batch_assets.domain.money import Price
+from batch_assets.domain.money import Price, read_price
 from batch_assets.domain.policy import Caps
 from batch_assets.openai_batch.prices import price_finder
 from batch_assets.openai_batch.profiles import profile_of
@@ -117,17 +117,83 @@ def test_a_model_that_the_server_has_no_list_for_has_no_price(
     assert _finder(lab, name)(model) is None
 
 
-def test_livedashs_own_price_goes_first_and_is_discounted_as_on_the_server(lab: Lab) -> None:
+def _price_in_livedash(lab: Lab, model: str, prompt: float, completion: float) -> None:
+    """LiveDash's table has this price of a model since yesterday."""
     lab.desk.do(
         'INSERT INTO public."AIModel" (id, name, provider, "isActive", "updatedAt")'
         " VALUES ('model', :name, 'openai', true, now())",
-        name=DEPLOYMENT,
+        name=model,
     )
     lab.desk.do(
         'INSERT INTO public."AIModelPricing" (id, "aiModelId", "promptTokenCost",'
         ' "completionTokenCost", "effectiveFrom")'
-        " VALUES ('price', 'model', 0.001, 0.002, now() - interval '1 day')"
+        " VALUES ('price', 'model', :prompt, :completion, now() - interval '1 day')",
+        prompt=prompt,
+        completion=completion,
     )
+
+
+def test_livedashs_own_price_goes_first_and_is_discounted_as_on_the_server(lab: Lab) -> None:
+    _price_in_livedash(lab, DEPLOYMENT, 0.001, 0.002)
     found = {name: _finder(lab, name)(DEPLOYMENT) for name in ("openai", "together")}
     rates = {name: price.batch.prompt for name, price in found.items() if price is not None}
     assert rates == {"openai": pytest.approx(0.0005), "together": pytest.approx(0.001)}
+
+
+def test_livedashs_price_has_the_published_discount_on_cached_input(lab: Lab) -> None:
+    _price_in_livedash(lab, "gpt-5-mini", 0.001, 0.002)
+    price = _finder(lab, "openai")("gpt-5-mini")
+    assert price is not None
+    assert price.source == "livedash"
+    assert price.synchronous.cached_prompt == pytest.approx(0.0001)
+    assert price.batch.cached_prompt == pytest.approx(0.00005)
+
+
+def test_a_price_of_0_in_livedash_is_asked_about_and_counts_for_nothing(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab.configure(**served(DEPLOYMENT))
+    _price_in_livedash(lab, DEPLOYMENT, 0.0, 0.0)
+    lab.company(2, model=DEPLOYMENT)
+    sent = lab.submit()
+    assert (sent.requests, sent.unpriced_requests) == (2, 2)
+    asked = f"set BATCH_MODEL_PRICES to {DEPLOYMENT}=free"
+    assert [asked in record.message for record in caplog.records].count(True) == 1
+    assert lab.read_to_the_end().rows.unpriced == 2
+
+
+def test_a_price_of_0_does_not_hide_the_published_one(lab: Lab) -> None:
+    _price_in_livedash(lab, "gpt-4o-mini", 0.0, 0.001)
+    price = _finder(lab, "openai")("gpt-4o-mini")
+    assert price is not None
+    assert price.source == "genai-prices"
+
+
+def test_what_is_confirmed_to_be_free_is_known_to_cost_nothing_and_sent_under_a_cap(
+    lab: Lab,
+) -> None:
+    lab.configure(**served(DEPLOYMENT))
+    _price_in_livedash(lab, DEPLOYMENT, 0.0, 0.0)
+    lab.company(2, model=DEPLOYMENT)
+    confirmed = lab.under(
+        model_prices={DEPLOYMENT: read_price("free")}, caps=Caps(day_cost_eur=0.001)
+    )
+    sent = confirmed.submit()
+    assert (sent.requests, sent.unpriced_requests, sent.estimated_cost_eur) == (2, 0, 0)
+    read = confirmed.read_to_the_end()
+    assert (read.rows.completed, read.rows.unpriced, read.rows.cost_eur) == (2, 0, 0)
+
+
+def test_a_price_that_is_set_goes_first_and_counts_against_a_cap(lab: Lab) -> None:
+    lab.configure(**served(DEPLOYMENT))
+    _price_in_livedash(lab, DEPLOYMENT, 1.0, 1.0)
+    _, ids = lab.company(2, model=DEPLOYMENT)
+    priced = lab.under(
+        model_prices={DEPLOYMENT: read_price("2/8")}, caps=Caps(day_cost_eur=1.0), usd_to_eur=0.5
+    )
+    assert priced.submit().requests == 2
+    read = priced.read_to_the_end()
+    assert (read.rows.completed, read.rows.unpriced) == (2, 0)
+    for request in map(lab.desk.request, ids):
+        usd = (request.promptTokens * 2 + request.completionTokens * 8) / 1e6 / 2
+        assert request.totalCostEur == pytest.approx(usd * 0.5)

@@ -300,7 +300,7 @@ def test_a_cap_of_a_run_counts_all_its_claims(lab: Lab, kind: str) -> None:
     for _ in range(4):
         lab.company(1)
     planned = preview(lab.pipeline, lab.pipeline.read_snapshot(), [lab.company(1)[0]])
-    one = planned.batches[0].cost_eur
+    one = planned.batches[0].cost_eur or 0.0
     caps = Caps(run_requests=2) if kind == "requests" else Caps(run_cost_eur=2.5 * one)
     assert lab.under(batches_per_claim=1, caps=caps).submit().batches == 2
 

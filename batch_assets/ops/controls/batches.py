@@ -82,7 +82,7 @@ def _foreseen(report: ForceReport) -> dict[str, object]:
         "requests": sum(batch.requests for batch in report.planned),
         "batches": len(report.planned),
         "estimated_tokens": sum(batch.tokens for batch in report.planned),
-        "estimated_cost_eur": sum(batch.cost_eur for batch in report.planned),
+        "estimated_cost_eur": sum(batch.cost_eur or 0.0 for batch in report.planned),
         "rejected": dg.MetadataValue.json(dict(report.rejected)),
         "held": dg.MetadataValue.json(dict(report.held)),
         "held_because": report.held_because or "",

@@ -72,8 +72,9 @@ class ForceReport:
         batches = len(self.planned) or self.sent.batches
         cost = self.sent.cost
         if self.planned:
-            unpriced = sum(batch.requests for batch in self.planned if not batch.cost_eur)
-            cost = sum(batch.cost_eur for batch in self.planned), self.requests, unpriced
+            unpriced = sum(one.requests for one in self.planned if one.cost_eur is None)
+            known = sum(one.cost_eur or 0.0 for one in self.planned)
+            cost = known, self.requests, unpriced
         return (
             f"{'Would send' if self.dry_run else 'Sent'} {plural(self.requests, 'request')} of "
             f"{self.company.name} in {plural(batches, 'batch', 'batches')}, "

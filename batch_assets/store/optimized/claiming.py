@@ -196,6 +196,7 @@ class _Claiming:
                 requests=len(draft.candidates),
                 tokens=draft.tokens,
                 cost_eur=draft.cost_eur,
+                is_priced=draft.is_priced,
             )
             for draft in drafts
         ]

@@ -232,6 +232,7 @@ def _intend(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatc
         requests=len(draft.candidates),
         tokens=draft.tokens,
         cost_eur=draft.cost_eur,
+        is_priced=draft.is_priced,
     )
 
 
