@@ -20,6 +20,8 @@ SUMMARY_CHARACTERS = (10, 300)
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 """Control characters that are no white space; PostgreSQL refuses the first of them, NUL."""
 
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
+
 ELLIPSIS = "…"
 
 
@@ -58,8 +60,10 @@ def cleaned(text: str) -> str:
 
     Half of a surrogate pair becomes U+FFFD; a run of white space becomes one space.
     """
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return " ".join(_CONTROLS.sub("", whole).split())
+    if not text.isprintable():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = _CONTROLS.sub("", text)
+    return " ".join(text.split())
 
 
 def shortened(text: str, limit: int) -> str:
@@ -113,7 +117,7 @@ def _distinct(questions: list[str]) -> list[str]:
 
 
 def _has_words(text: str) -> bool:
-    return any(character.isalnum() for character in text)
+    return _LETTER_OR_DIGIT.search(text) is not None
 
 
 LanguageField = Annotated[

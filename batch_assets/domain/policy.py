@@ -124,16 +124,19 @@ class Policy:
     least_hourly_batches: int = 50
     """A creation that is refused after fewer in an hour is not refused for the hour's."""
     longest_request_tokens: int = 2_000_000
-    batches_per_claim: int = 500
-    rows_per_claim: int = 20_000
-    """With so many a claim takes no further batch; no batch is cut for it, nor for the bytes."""
+    batches_per_claim: int = 250
+    rows_per_claim: int = 9_000
+    """With so many a claim takes no further batch; no batch is cut for it, nor for the bytes.
+
+    Two looks find about so many, without the companies at which they end.
+    """
     bytes_per_claim: int = 500_000_000
     batches_per_poll: int = 5_000
     pages_per_search: int = 50
     pages_per_look: int = 5
     batches_per_read: int = 500
     rows_per_look: int = 5_000
-    rows_per_write: int = 5_000
+    rows_per_write: int = 2_500
     external_quiet_seconds: float = 15 * 60
     breaker_max_seconds: float = BREAKER_MAX_SECONDS
 

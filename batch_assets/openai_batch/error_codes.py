@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from http import HTTPStatus
 
 from batch_assets.domain.errors import Failure, FailureKind
@@ -161,8 +162,13 @@ def details(error: object) -> ErrorDetails | None:
 
 def identifier(value: object) -> str | None:
     """Take `value` if it looks like an error code; one in camel case as all others spell it."""
-    camel = _plain(_CAMEL_CODE, value)
-    return _plain(_CODE, value) if camel is None else _HUMP.sub("_", camel).lower()
+    return _spelled(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=1_000)
+def _spelled(code: str) -> str | None:
+    camel = _plain(_CAMEL_CODE, code)
+    return _plain(_CODE, code) if camel is None else _HUMP.sub("_", camel).lower()
 
 
 def request_id(value: object) -> str | None:

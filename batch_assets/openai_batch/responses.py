@@ -100,10 +100,12 @@ def _text(content: object) -> tuple[str, bool]:
 
 
 def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else _NOTHING
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def _count(value: object) -> int | None:
+    if type(value) is int and 0 <= value <= _LARGEST_COUNT:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if not math.isfinite(value) or not 0 <= value <= _LARGEST_COUNT or value != int(value):

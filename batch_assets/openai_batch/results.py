@@ -67,7 +67,7 @@ def _read_line(text: str, number: int, *, error_file: bool) -> ResultLine | Brok
         row = read_json(text)
     except ValueError:
         return BrokenLine(number, "invalid_json")
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         return BrokenLine(number, "not_an_object")
     request_id = request_id_of(row.get("custom_id"))
     if request_id is None:
@@ -77,7 +77,7 @@ def _read_line(text: str, number: int, *, error_file: bool) -> ResultLine | Brok
 
 def _read_row(request_id: str, row: Mapping[str, object], *, error_file: bool) -> ResultLine:
     response = row.get("response")
-    if not isinstance(response, Mapping):
+    if not isinstance(response, dict):
         return _failed(request_id, None, details(row.get("error")), error_file=error_file)
     status = _status(response.get("status_code"))
     body = _body(response.get("body"))
@@ -137,7 +137,7 @@ def _body(value: object) -> Mapping[str, object] | None:
             value = read_json(value)
         except ValueError:
             return None
-    return value if isinstance(value, Mapping) else None
+    return value if isinstance(value, dict) else None
 
 
 def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -82,14 +82,16 @@ class BatchSubmitter:
         self._files = FileWaits(pipeline.api, pipeline.policy)
         self._limited_log = RateLimitedLogger(log)
 
-    def send(self, batches: Sequence[ClaimedBatch]) -> None:
+    def send(self, batches: Sequence[ClaimedBatch], claimed_at: float) -> None:
         """Upload and create all of them, as far as the budget's time allows.
+
+        They were claimed at `claimed_at`, of `time.monotonic`.
 
         What is written is uploaded while the others are still written; the read that they are
         written from waits for no call. Nothing is created before all uploads are on record.
         A company's batches go in their order.
         """
-        with self._holding(batches):
+        with self._holding(batches, claimed_at):
             with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as self._spool:
                 self._each(self.inputs.written(batches, self._spool), self._upload)
             self._record_uploads(batches)
@@ -100,26 +102,32 @@ class BatchSubmitter:
             self._each(batches, self._create)
             self._record_submissions(batches)
 
-    def go_on(self, pending: Sequence[PendingFile]) -> None:
-        """Create what was uploaded before, and put off until its files were processed."""
+    def go_on(self, pending: Sequence[PendingFile], taken_at: float) -> None:
+        """Create what was uploaded before, and put off until its files were processed.
+
+        It was taken over at `taken_at`, of `time.monotonic`.
+        """
         batches = [one.batch for one in pending]
         self._pending = {one.batch.id: one for one in pending}
         self._uploads = {
             one.batch.id: UploadedBatch(one.batch.lease, one.input_file_id, input_bytes=0)
             for one in pending
         }
-        with self._holding(batches):
+        with self._holding(batches, taken_at):
             self._each(batches, self._create)
             self._record_submissions(batches)
 
     @contextmanager
-    def _holding(self, batches: Sequence[ClaimedBatch]) -> Generator[None, None, None]:
+    def _holding(
+        self, batches: Sequence[ClaimedBatch], taken_at: float
+    ) -> Generator[None, None, None]:
         """Keep the leases of these batches while something is done with them."""
         leases = [batch.lease for batch in batches]
         self._keeper = LeaseKeeper(
             self._pipeline.queries,
             leases,
             self._pipeline.policy.lease_seconds,
+            taken_at=taken_at,
             longest_call=self._pipeline.api.timeouts.longest_creating_call,
         )
         try:

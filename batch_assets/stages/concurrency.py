@@ -100,7 +100,7 @@ class _Queues(Generic[_Item]):
 
 
 class LeaseKeeper:
-    """Leases that were just taken or renewed; they are renewed together at half of their time.
+    """Leases that are held; they are renewed together at half of their time.
 
     They are renewed sooner if less than `longest_call` seconds would be left, so that no call that
     is made after `holds` outlasts its lease. Time is measured on a clock that runs on while the
@@ -114,14 +114,16 @@ class LeaseKeeper:
         leases: Sequence[Lease],
         seconds: float,
         *,
+        taken_at: float | None = None,
         longest_call: float = 0.0,
     ) -> None:
+        """The leases were taken or renewed at `taken_at`, of `time.monotonic`, or just now."""
         self._queries = queries
         self._leases = list(leases)
         self._seconds = seconds
         self._renew_after = seconds - max(seconds / 2, longest_call)
         self._held = {lease.batch_id for lease in leases}
-        self._renewed_at = time.monotonic()
+        self._renewed_at = time.monotonic() if taken_at is None else taken_at
         self._lock = threading.Lock()
 
     def renewed(self, held: set[str]) -> None:

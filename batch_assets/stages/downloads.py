@@ -3,10 +3,11 @@
 import os
 import threading
 from collections.abc import Generator, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.errors import ApiError, Failure, FailureKind
@@ -62,7 +63,8 @@ def fetch_results(
     them. Close the iterator to stop early.
     """
     pool = ThreadPoolExecutor(max_workers=at_a_time)
-    waiting: list[Future[Fetched]] = []
+    done: SimpleQueue[Future[Fetched]] = SimpleQueue()
+    begun = 0
     rows = 0
     is_over = threading.Event()
 
@@ -73,16 +75,16 @@ def fetch_results(
 
     try:
         for batch in batches:
-            while waiting and (
-                len(waiting) >= _AHEAD * at_a_time or rows + batch.requests > _ROWS_AHEAD
-            ):
-                fetched = _first_done(waiting)
+            while begun and (begun >= _AHEAD * at_a_time or rows + batch.requests > _ROWS_AHEAD):
+                fetched = done.get().result()
+                begun -= 1
                 rows -= fetched.batch.requests
                 yield fetched
-            waiting.append(pool.submit(fetch, batch))
+            pool.submit(fetch, batch).add_done_callback(done.put)
+            begun += 1
             rows += batch.requests
-        while waiting:
-            yield _first_done(waiting)
+        for _ in range(begun):
+            yield done.get().result()
     finally:
         is_over.set()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -98,13 +100,6 @@ def can_download(api: BatchApi, file_id: str | None) -> bool:
         except ApiError:
             return False
     return True
-
-
-def _first_done(waiting: list[Future[Fetched]]) -> Fetched:
-    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-    first = next(one for one in waiting if one in done)
-    waiting.remove(first)
-    return first.result()
 
 
 def _fetch(api: BatchApi, batch: EndedBatch, spool: Spool) -> Fetched:

@@ -1,9 +1,12 @@
 """Result lines of any number of batches: what each means for its row, written a set at a time.
 
-A set is written by a thread of its own while the lines of the next one are collected.
+Sets are written by threads of their own, two where the machine has the cores, while the lines of
+the next one are collected.
 """
 
-from collections import Counter, defaultdict
+import os
+import threading
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -26,6 +29,9 @@ from batch_assets.stages.concurrency import LeaseKeeper
 from batch_assets.stages.pipeline import Pipeline
 
 log = open_log(__name__)
+
+_WRITERS = min(2, os.cpu_count() or 1)
+"""More would wait for the database, and each holds a set in memory."""
 
 _NO_SESSION = Failure(FailureKind.PERMANENT, "session_deleted", "The session was deleted.")
 
@@ -99,9 +105,10 @@ class Seen:
 class ResultWriter:
     """Collects lines until a set is full, and counts what became of them in the report.
 
-    At most one set is being written while another one is collected: what has become of the lines is
-    known after `flush`, and what the writing raised is raised by the next call. A batch in
-    `unwritten` has lost its lease, or could not be written: it is not to be finalized.
+    The lines come batch by batch. A set holds batches to their end, or one batch as far as it was
+    read; of two sets that are written at once none has a batch in common. What has become of the
+    lines is known after `flush`, and what the writing raised is raised by one of the next calls. A
+    batch in `unwritten` has lost its lease, or could not be written: it is not to be finalized.
     """
 
     def __init__(
@@ -119,46 +126,56 @@ class ResultWriter:
         self._pending: dict[str, _Pending] = {}
         self._size = 0
         self._limited_log = RateLimitedLogger(log)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="result-writer")
-        self._writing: Future[None] | None = None
+        self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="result-writer")
+        self._writing: deque[tuple[set[str], Future[None]]] = deque()
+        """The sets that are being written: the ids of their batches."""
+        self._counting = threading.Lock()
+        """Held while the report is changed, and what is known of batches."""
 
     def close(self) -> None:
-        """Let the set that is being written come to its end, and say what warnings were left out.
+        """Let the sets that are being written come to their end, and say what warnings were left
+        out.
 
         It may be called twice.
         """
-        self._thread.shutdown(wait=True)
+        self._threads.shutdown(wait=True)
         self._limited_log.close()
 
     def add(self, batch: EndedBatch, line: ResultLine | BrokenLine) -> None:
         """Take a line in, and have the set written if that made it full."""
-        pending = self._pending.setdefault(batch.id, _Pending(batch))
+        pending = self._pending.get(batch.id)
+        if pending is None:
+            pending = self._pending[batch.id] = _Pending(batch)
         if isinstance(line, BrokenLine):
             pending.refused[line.code] += 1
         else:
             pending.lines.append(line)
         self._size += 1
         if self._size >= self._pipeline.policy.rows_per_write:
-            self._hand_over()
+            self._hand_over(begun=pending if len(self._pending) > 1 else None)
 
     def flush(self) -> None:
         """Write what was collected, and return when all of it is written."""
         self._hand_over()
-        self._await()
+        while self._writing:
+            self._await_first()
 
-    def _hand_over(self) -> None:
-        """Have the set written, once the one before it is."""
-        self._await()
-        taken = [one for one in self._pending.values() if self._may_write(one.batch)]
-        self._pending = {}
-        self._size = 0
+    def _hand_over(self, begun: _Pending | None = None) -> None:
+        """Have the set written, but for the batch that was `begun`: it opens the next one."""
+        collected = [one for one in self._pending.values() if one is not begun]
+        self._pending = {} if begun is None else {begun.batch.id: begun}
+        self._size = 0 if begun is None else len(begun.lines) + begun.refused.total()
+        ids = {one.batch.id for one in collected}
+        while len(self._writing) >= _WRITERS or any(ids & others for others, _ in self._writing):
+            self._await_first()
+        taken = [one for one in collected if self._may_write(one.batch)]
         if taken:
-            self._writing = self._thread.submit(lambda: self._write(self._read(taken)))
+            write = self._threads.submit(lambda: self._write(self._read(taken)))
+            self._writing.append((ids, write))
 
-    def _await(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
+    def _await_first(self) -> None:
+        _, writing = self._writing.popleft()
+        writing.result()
 
     def fail_rest(self, batches: Sequence[tuple[EndedBatch, Failure]]) -> None:
         """Let the rows of batches that have no outcome yet fail; those of each with its failure."""
@@ -211,7 +228,8 @@ class ResultWriter:
             # Nothing of the error goes on but its class: it may quote an answer.
             self._give_up(batch.id, type(error).__name__)
             return None
-        self._report.refused.update(+pending.refused)
+        with self._counting:
+            self._report.refused.update(+pending.refused)
         # The answer to a synchronous request cannot be read again.
         gives_up = batch.is_synchronous or (
             batch.ended_seconds > self._pipeline.policy.batch_timeout_seconds
@@ -242,7 +260,8 @@ class ResultWriter:
             elif done.error:
                 self._give_up(batch_id, done.error)
             else:
-                self._count(result, done)
+                with self._counting:
+                    self._count(result, done)
                 if done.set_aside:
                     self._set_aside(batch_id, done.set_aside)
 

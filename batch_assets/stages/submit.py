@@ -1,21 +1,29 @@
 """From due requests to batches on the server: claim, commit, call, record, some at a time.
 
+The next ones are claimed while the last ones are on their way.
+
 No transaction is open while the API is spoken to, and each creating call is made once. A run that
 is killed anywhere leaves intents that `recover` looks up.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
+from batch_assets.domain.batches import Claim
 from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
 from batch_assets.domain.packing import Terms
+from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.spool import Spool, not_kept, sweep
 from batch_assets.stages.batch_submitter import BatchSubmitter
 from batch_assets.stages.circuit_breakers import submission_held_by
 from batch_assets.stages.copies import LookReport, look_for_others, settle_doubt
+from batch_assets.stages.input_files import UploadSizes
 from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.plan import claim_terms
 from batch_assets.store.protocol import Holder, Spent
@@ -125,43 +133,37 @@ class _Sending:
     report: SubmitReport
 
     def claim_and_send(self, company_ids: Sequence[str], terms: Terms) -> None:
-        """Claim what waits for these companies, and send it, until the budget is spent."""
-        pipeline, budget, report = self.pipeline, self.budget, self.report
-        spent = Spent()
-        remaining = tuple(company_ids)
-        while remaining and not budget.is_spent:
-            claim = pipeline.queries.claim(remaining, terms, self.holder, spent)
-            remaining = claim.remaining
-            report.rejected.update(claim.rejected)
-            report.held.update(claim.held)
-            report.failed.update(claim.failed)
-            report.claimed_for.update(batch.company_id for batch in claim.batches)
-            requests = sum(batch.requests for batch in claim.batches)
-            spent += Spent(requests, sum(batch.cost_eur for batch in claim.batches))
-            budget.spend(requests)
-            if not claim.batches:
-                continue
-            submitter = BatchSubmitter(pipeline, self.holder.installation_id, budget, report.look)
-            self._carry_out(partial(submitter.send, claim.batches), submitter)
-            if submitter.meets_another:
-                raise SubmissionHeldError(pipeline.read_snapshot().installation.hold_reason or "")
-            if submitter.inputs.unwritten is not None:
-                raise BatchAssetsError(not_kept(pipeline.spool_dir, submitter.inputs.unwritten))
-            if submitter.sizes.refused:
-                terms = submitter.sizes.applied_to(terms)
-                if terms.upload_bytes is not None:
-                    pipeline.registry.note_upload_bytes(terms.upload_bytes)
-                spent -= submitter.sizes.spent
-                again = dict.fromkeys(batch.company_id for batch in submitter.sizes.refused)
-                remaining = tuple(dict.fromkeys([*again, *remaining]))
+        """Claim what waits for these companies, and send it, until the budget is spent.
+
+        The next batches are claimed while the last ones are sent.
+        """
+        pipeline = self.pipeline
+        with closing(_ClaimsAhead(self, company_ids, terms)) as claims:
+            while (claimed := claims.next()) is not None:
+                submitter = BatchSubmitter(
+                    pipeline, self.holder.installation_id, self.budget, self.report.look
+                )
+                send = partial(submitter.send, claimed.claim.batches, claimed.at)
+                self._carry_out(send, submitter)
+                if submitter.meets_another:
+                    reason = pipeline.read_snapshot().installation.hold_reason
+                    raise SubmissionHeldError(reason or "")
+                if submitter.inputs.unwritten is not None:
+                    raise BatchAssetsError(not_kept(pipeline.spool_dir, submitter.inputs.unwritten))
+                if submitter.to_release:
+                    # Whatever was refused may say something of what was claimed meanwhile.
+                    claims.give_back()
+                if submitter.sizes.refused:
+                    claims.claim_smaller(submitter.sizes)
 
     def go_on(self) -> None:
         """Create the batches that earlier runs have put off, as far as the files are processed."""
         most = self.pipeline.policy.batches_per_claim
+        taken_at = time.monotonic()
         pending = self.pipeline.pending_files.take(self.holder, most)
         if pending:
             submitter = BatchSubmitter(self.pipeline, self.holder.installation_id, self.budget)
-            self._carry_out(partial(submitter.go_on, pending), submitter)
+            self._carry_out(partial(submitter.go_on, pending, taken_at), submitter)
 
     def _carry_out(self, work: Callable[[], None], submitter: BatchSubmitter) -> None:
         """Do what a submitter is for, and count it; raise what stopped it."""
@@ -171,6 +173,100 @@ class _Sending:
             _count(self.report, submitter, self.pipeline.run_id)
         if submitter.stopped_by is not None:
             raise submitter.stopped_by
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """One claim: when it was begun, and of whom and after what was spent it was."""
+
+    claim: Claim
+    at: float
+    company_ids: tuple[str, ...]
+    spent: Spent
+
+    @property
+    def leases(self) -> list[Lease]:
+        return [batch.lease for batch in self.claim.batches]
+
+
+class _ClaimsAhead:
+    """Claims one after the other, each begun as soon as the one before it is taken to be sent.
+
+    What was claimed and is not to be sent is given back, at the latest by `close`.
+    """
+
+    def __init__(self, sending: _Sending, company_ids: Sequence[str], terms: Terms) -> None:
+        self._sending = sending
+        self._company_ids = tuple(company_ids)
+        self._terms = terms
+        self._spent = Spent()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="claim")
+        self._ahead: Future[_Claimed] | None = None
+
+    def next(self) -> _Claimed | None:
+        """Wait for the next claim that has batches, and begin the one after it; `None`: no more.
+
+        Raises:
+            Exception: Whatever the claim has raised; nothing was claimed.
+        """
+        while True:
+            self._begin()
+            if self._ahead is None:
+                return None
+            ahead, self._ahead = self._ahead, None
+            claimed = ahead.result()
+            self._take(claimed)
+            if claimed.claim.batches:
+                self._begin()
+                return claimed
+
+    def give_back(self) -> None:
+        """Let the requests of the claim that was begun wait again, and its companies come again."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.exception() is not None:
+            # Where it has failed there is nothing to give back, and the next one will say why.
+            return
+        claimed = ahead.result()
+        self._sending.report.rejected.update(claimed.claim.rejected)
+        self._sending.pipeline.queries.release(claimed.leases)
+        self._company_ids, self._spent = claimed.company_ids, claimed.spent
+
+    def claim_smaller(self, sizes: UploadSizes) -> None:
+        """Claim smaller batches from now on, and those first that were refused for their size."""
+        self._terms = sizes.applied_to(self._terms)
+        if self._terms.upload_bytes is not None:
+            self._sending.pipeline.registry.note_upload_bytes(self._terms.upload_bytes)
+        self._spent -= sizes.spent
+        again = [batch.company_id for batch in sizes.refused]
+        self._company_ids = tuple(dict.fromkeys([*again, *self._company_ids]))
+
+    def close(self) -> None:
+        """Give back what was claimed and is sent by nobody."""
+        try:
+            self.give_back()
+        finally:
+            self._thread.shutdown()
+
+    def _begin(self) -> None:
+        if self._ahead is None and self._company_ids and not self._sending.budget.is_spent:
+            self._ahead = self._thread.submit(self._claim)
+
+    def _claim(self) -> _Claimed:
+        at = time.monotonic()
+        sending, company_ids, spent = self._sending, self._company_ids, self._spent
+        claim = sending.pipeline.queries.claim(company_ids, self._terms, sending.holder, spent)
+        return _Claimed(claim, at, company_ids, spent)
+
+    def _take(self, claimed: _Claimed) -> None:
+        claim, report = claimed.claim, self._sending.report
+        self._company_ids = claim.remaining
+        report.rejected.update(claim.rejected)
+        report.held.update(claim.held)
+        report.failed.update(claim.failed)
+        report.claimed_for.update(batch.company_id for batch in claim.batches)
+        requests = sum(batch.requests for batch in claim.batches)
+        self._spent += Spent(requests, sum(batch.cost_eur for batch in claim.batches))
+        self._sending.budget.spend(requests)
 
 
 def _count(report: SubmitReport, submitter: BatchSubmitter, run_id: str) -> None:

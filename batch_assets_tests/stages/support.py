@@ -137,7 +137,7 @@ class Lab:
         submitter = BatchSubmitter(
             self.pipeline, self.pipeline.registry.installation().id, plenty()
         )
-        submitter.send(batches)
+        submitter.send(batches, claimed_at=time.monotonic())
         return submitter
 
     def poll(self) -> PollReport:

@@ -40,7 +40,8 @@ SELECT
 FROM generate_series(0, CAST(:rows AS integer) - 1) AS n
 
 -- name: messages
--- What is said follows from the row's number alone: about 90 bytes, the user and the bot in turn.
+-- What is said follows from the row's number alone: about 90 bytes, the user and the bot in turn. The
+-- messages of a session lie together, since LiveDash's importers write them together.
 INSERT INTO public."Message" ("id", "sessionId", "timestamp", "role", "content", "order")
 SELECT
     CAST(md5(:seed || ' message ' || :wave || ' ' || n || ' ' || m) AS uuid),
@@ -58,6 +59,7 @@ SELECT
     m
 FROM generate_series(0, CAST(:rows AS integer) - 1) AS n
 CROSS JOIN generate_series(0, CAST(:messages AS integer) - 1) AS m
+ORDER BY n, m
 
 -- name: requests
 INSERT INTO public."AIProcessingRequest" (

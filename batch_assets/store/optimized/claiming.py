@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from sys import intern
+from typing import Any
 
 from sqlalchemy import Connection, Row
 from sqlalchemy.exc import DBAPIError
@@ -224,7 +225,7 @@ class _Claiming:
         self.rejected.update(one.code for one in rejections)
 
 
-def _candidate(row: "Row[tuple[object, ...]]") -> Candidate:
+def _candidate(row: "Row[Any]") -> Candidate:
     """A look reads thousands, of few companies and models: these are kept once."""
-    shared = {name: intern(row._mapping[name]) for name in ("company_id", "model")}
-    return Candidate(**{**row._mapping, **shared})
+    company_id, request_id, session_id, model, *others = tuple(row)
+    return Candidate(request_id, session_id, intern(company_id), intern(model), *others)

@@ -24,7 +24,8 @@ SELECT
     b.id,
     set_config('enable_hashjoin', 'off', true),
     set_config('enable_mergejoin', 'off', true),
-    set_config('enable_seqscan', 'off', true)
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_bitmapscan', 'off', true)
 FROM unnest(
     (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[]))
 ) AS g (id, fence)
