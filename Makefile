@@ -19,7 +19,7 @@ SEED ?= 1
 WORKERS ?= 8
 KILLS ?= 20
 
-.PHONY: help setup setup-dev demo dev test test-ui screenshots bench drill drill-steps kills odd-rows \
+.PHONY: help setup setup-dev demo dev test test-ui screenshots bench bench-drain drill drill-steps kills odd-rows \
 	full-disks real-text check format docs lock clean
 
 help: ## List the targets
@@ -52,6 +52,10 @@ bench: setup ## Compare original and optimized (COMPANIES= REQUESTS= MESSAGES= H
 	@$(RUN) benchmarks.comparison --companies $(COMPANIES) --requests $(REQUESTS) \
 		--messages $(MESSAGES) --history $(HISTORY) --latency $(LATENCY) \
 		$(if $(AT_A_TIME),--at-a-time $(AT_A_TIME)) $(ARGS)
+
+bench-drain: setup ## Let runs work off a backlog, and say what each cost (COMPANIES= REQUESTS=)
+	@$(RUN) benchmarks.comparison.drain --companies $(COMPANIES) --requests $(REQUESTS) \
+		--messages $(MESSAGES) --history $(HISTORY) $(ARGS)
 
 drill: setup ## Kill runs at every point and count what is lost (N=200 SEED=1 KINDS=)
 	@$(RUN) drills --schedules $(N) --seed $(SEED) --workers $(WORKERS) \

@@ -52,13 +52,18 @@ class Clone:
         with _engine(self.dagster_url) as engine:
             add_wave(engine, self.size, wave)
 
+    def analysed(self) -> int:
+        """How many requests are analysed that were waiting when they were seeded."""
+        with _engine(self.dagster_url) as engine, engine.connect() as connection:
+            complete: int = connection.execute(_SQL["complete"]).scalar_one()
+        return complete - self.size.history
+
     def require_analysed(self, waves: int) -> None:
         """Raise `BatchAssetsError` unless these waves and no others are analysed to the last row.
 
         What leaves work undone is quick, but nothing to compare with.
         """
-        with _engine(self.dagster_url) as engine, engine.connect() as connection:
-            complete = connection.execute(_SQL["complete"]).scalar_one() - self.size.history
+        complete = self.analysed()
         if complete != waves * self.size.waiting:
             raise BatchAssetsError(
                 f"{complete:,} requests were analysed, and not {waves * self.size.waiting:,}: "

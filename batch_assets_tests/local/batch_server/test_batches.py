@@ -1,6 +1,7 @@
 """Creating, reading, listing and cancelling batches with the openai SDK."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -193,6 +194,27 @@ def test_too_many_batches_an_hour_are_refused(fresh_lab: Lab) -> None:
         fresh_lab.create([row("r2")])
     assert refused.value.code == "rate_limit_exceeded"
     assert refused.value.response.headers["retry-after"] == "60"
+
+
+def test_of_calls_at_one_time_the_hour_takes_no_more_than_it_has_room_for(fresh_lab: Lab) -> None:
+    # The rule lets the server read a long first line between its look and the creation.
+    rule = {"model": "another", "end_as": "failed"}
+    fresh_lab.configure(limits={"batches_per_hour": 3}, batches=[rule])
+    long = row("r1", stop=["x"] * 300_000)
+    file_ids = [fresh_lab.upload([long]).id for _ in range(12)]
+
+    def is_created(file_id: str) -> bool:
+        try:
+            fresh_lab.client.with_options(max_retries=0).batches.create(
+                input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h"
+            )
+        except openai.RateLimitError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(12) as threads:
+        assert sum(threads.map(is_created, file_ids)) == 3
+    assert len(fresh_lab.client.batches.list().data) == 3
 
 
 def test_result_files_expire_when_the_batch_says_so(lab: Lab) -> None:

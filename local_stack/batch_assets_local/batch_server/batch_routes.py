@@ -1,5 +1,6 @@
 """`/v1/batches`: create, retrieve, list, cancel."""
 
+from threading import Lock
 from typing import Any
 
 from starlette.requests import Request
@@ -30,6 +31,8 @@ class BatchRoutes:
         """Serve the service's batches."""
         self._service = service
         self._batches = service.batches
+        self._creating = Lock()
+        """Held from the look at the hour's batches until the new one is among them."""
 
     def routes(self) -> list[Route]:
         """The routes, under `/v1`."""
@@ -56,15 +59,16 @@ class BatchRoutes:
         file_id = wanted["input_file_id"]
         files = self._service.files
         is_there = self._check_input(file_id)
-        self._check_rate()
-        batch_id = new_batch_id()
-        if is_there:
-            files.keep_input(file_id, batch_id)
-        rule = self._service.rules.for_new_batch(
-            wanted["metadata"], lambda: first_model(files.input_path(batch_id))
-        )
-        fate = None if rule is None else rule.model_dump_json()
-        batch = self._batches.add(NewBatch(id=batch_id, fate=fate, **wanted))
+        with self._creating:
+            self._check_rate()
+            batch_id = new_batch_id()
+            if is_there:
+                files.keep_input(file_id, batch_id)
+            rule = self._service.rules.for_new_batch(
+                wanted["metadata"], lambda: first_model(files.input_path(batch_id))
+            )
+            fate = None if rule is None else rule.model_dump_json()
+            batch = self._batches.add(NewBatch(id=batch_id, fate=fate, **wanted))
         self._service.worker.wake()
         return self._shown(batch)
 
