@@ -41,6 +41,8 @@ class Failure:
     """What the server asked for with Retry-After, where it did."""
     advice: str = ""
     """What a person can do about it, where it does not pass by itself."""
+    rate_span: str | None = None
+    """The time that a rate limit is of, where the server says it: `minute`, `hour`."""
 
 
 class ApiError(Exception):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
 from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.records import BatchErrorLine
@@ -42,6 +43,28 @@ _CAMEL_CODE = re.compile(r"(?=.{2,64}$)[A-Za-z][a-z]+(?:[A-Z][a-z]+)*")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,99}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_SPAN = re.compile(
+    r"\bper[ -]?(s|m|h|d)(?:ec(?:ond)?|in(?:ute)?|our|ay)?\b"
+    r"|/ ?(s|m|h|d)(?:ec(?:ond)?|in(?:ute)?|our|ay)?\b"
+    r"|\b[rt]p([smhd])\b",
+    re.IGNORECASE,
+)
+"""What a message of a rate limit says of its time: `per minute`, `request/min`, `RPM`."""
+HOUR: Final = "hour"
+_SPANS: Final = {"s": "second", "m": "minute", "h": HOUR, "d": "day"}
+
+_OF_A_RATE: Final = frozenset(
+    {
+        "http_429",
+        "rate_limit_error",
+        "rate_limit_exceeded",
+        "rate_limited",
+        "requests",
+        "too_many_requests",
+    }
+)
+"""What says no more than that there were too many calls."""
 
 _NEVER_RAN = {
     "batch_expired": "The batch expired before this request ran.",
@@ -137,6 +160,8 @@ class ErrorDetails:
     code: str | None = None
     type: str | None = None
     param: str | None = None
+    span: str | None = None
+    """The time that a rate limit is of, as far as the message says it: `minute`, say."""
 
     @property
     def name(self) -> str | None:
@@ -156,6 +181,7 @@ def details(error: object) -> ErrorDetails | None:
             code=identifier(error.get("code")),
             type=identifier(error.get("type")),
             param=_plain(_PARAMETER, error.get("param")),
+            span=_span(error),
         )
     return ErrorDetails() if error else None
 
@@ -260,6 +286,23 @@ def describe(status: int | None, error: ErrorDetails, call_id: str | None = None
         f"request id {call_id}" if call_id else "",
     )
     return ", ".join(part for part in parts if part)
+
+
+def may_be_of_the_hour(failure: Failure) -> bool:
+    """Whether a creation that found no room may have met the limit of batches an hour.
+
+    Not where the server says another time, or another thing than that there were too many calls.
+    """
+    return failure.code in _OF_A_RATE and failure.rate_span in {None, HOUR}
+
+
+def _span(error: Mapping[str, object]) -> str | None:
+    """The time that a rate limit is of: one of four words, whatever else its message says."""
+    found = _SPAN.search(str(error.get("message") or ""))
+    if found is not None:
+        return _SPANS[next(filter(None, found.groups())).lower()]
+    # There is no other limit of tokens in a time.
+    return "minute" if error.get("type") == "tokens" else None
 
 
 def _plain(pattern: re.Pattern[str], value: object) -> str | None:

@@ -135,7 +135,14 @@ def _refusal(
     known = error_codes.describe(status, details, error_codes.request_id(error.request_id))
     sentence = "the server sends elsewhere" if status < 400 else _STATUS_SENTENCES[kind]
     wait = retry_after_seconds(error.response.headers)
-    return Failure(kind, code, f"{sentence} ({known})", wait, _advice(status, details, operation))
+    return Failure(
+        kind,
+        code,
+        f"{sentence} ({known})",
+        wait,
+        _advice(status, details, operation),
+        details.span if kind is FailureKind.CAPACITY else None,
+    )
 
 
 def _of_a_file(status: int, details: error_codes.ErrorDetails) -> str | None:

@@ -72,7 +72,7 @@ class BatchSubmitter:
         self._beyond_tokens: list[str] = []
         """Batches of them for whose tokens it has none."""
         self._is_hour_full = False
-        """Whether it has refused to create a batch, for whatever else."""
+        """Whether it has refused to create a batch, and not for another limit than the hour's."""
         self._cooldowns: dict[str, Cooldown] = {}
         """Models that are not to be used for a while."""
         self._uploads: dict[str, UploadedBatch] = {}
@@ -307,7 +307,9 @@ class BatchSubmitter:
     def _learn(self, batch: ClaimedBatch, error: ApiError) -> None:
         if error.failure.code == error_codes.TOKEN_LIMIT:
             self._beyond_tokens.append(batch.id)
-        elif error.operation == Operation.CREATE_BATCH:
+        elif error.operation == Operation.CREATE_BATCH and error_codes.may_be_of_the_hour(
+            error.failure
+        ):
             self._is_hour_full = True
 
     def _keep_allowances(self) -> None:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from batch_assets.domain.packing import HOURLY_BATCHES, LONGER_THAN_ALLOWED
 from batch_assets.stages.plan import preview
-from batch_assets_tests.stages.support import Lab, wait_until
+from batch_assets_tests.stages.support import Lab, call_rule, wait_until
 
 MODEL = "gpt-4o-mini"
 
@@ -87,6 +89,46 @@ def test_a_refusal_after_few_batches_says_nothing_of_the_hour(lab: Lab) -> None:
     companies(lab, 4)
     assert lab.submit().batches == 2
     assert learnt(lab, "") == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "rate_limit_exceeded", "type": "requests", "message": "Limit 500 RPM, used 500."},
+        {"code": "rate_limit_exceeded", "message": "You exceeded the 1000 request/min rate limit"},
+        {"code": "rate_limit_exceeded", "message": "requests per day (RPD): Limit 200, Used 200"},
+        {"code": "rate_limit_exceeded", "type": "tokens", "message": "Too many."},
+        {"code": "spend_limit_reached", "message": "The project has spent its budget."},
+        {"code": "batch_limit_exceeded", "message": "10 batches are open."},
+    ],
+)
+def test_a_creation_that_is_refused_for_another_limit_says_nothing_of_the_hour(
+    lab: Lab, error: dict[str, str]
+) -> None:
+    lab = lab.under(least_hourly_batches=2)
+    companies(lab, 4)
+    effect = {"kind": "answer", "status": 429, "error": error}
+    lab.configure(calls=[call_rule("batches.create", effect, after=3)])
+    report = lab.submit()
+    assert (report.batches, report.released) == (3, 1)
+    assert learnt(lab, "") == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "rate_limit_exceeded", "message": "Rate limit reached: 2000 batches per hour."},
+        {"code": "rate_limit_exceeded", "type": "requests", "message": "Try again later."},
+        {"code": None},
+    ],
+)
+def test_one_that_may_be_of_the_hour_does(lab: Lab, error: dict[str, str | None]) -> None:
+    lab = lab.under(least_hourly_batches=2)
+    companies(lab, 4)
+    effect = {"kind": "answer", "status": 429, "error": error}
+    lab.configure(calls=[call_rule("batches.create", effect, after=3)])
+    assert lab.submit().batches == 3
+    assert learnt(lab, "") == [(3, 1)]
 
 
 def test_a_request_that_is_longer_than_what_was_learnt_holds_no_other(lab: Lab) -> None:
