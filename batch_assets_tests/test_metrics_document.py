@@ -24,7 +24,7 @@ def test_every_key_of_every_asset_stands_in_it_as_it_is() -> None:
 
 def test_its_queries_give_rows(engine: Engine) -> None:
     known = RunMetrics(run_id="run-1", recorded_at=datetime.now(UTC), mode="optimized")
-    Metrics(engine).record(known, None, run_seconds=1)
+    Metrics(engine).record(known, None, run_seconds=1, account="an account")
     with engine.begin() as connection:
         connection.execute(text("UPDATE batch_assets.run_metric SET refused_rows = 1"))
         found = [connection.execute(text(query)).all() for query in QUERIES]

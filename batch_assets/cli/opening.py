@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from batch_assets.domain.errors import AccountRefusedError, ApiError, BatchAsset
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from batch_assets.domain.allowances import AllowanceUse
     from batch_assets.settings import Settings
     from batch_assets.stages.pipeline import Pipeline
     from batch_assets.store.breakers import Breakers, Cooldowns
@@ -81,6 +83,17 @@ class OpenDatabase:
         from batch_assets.store.registry import Registry
 
         return Registry(self.engine, self.settings.policy().external_quiet_seconds)
+
+    @property
+    def allowances(self) -> list[AllowanceUse]:
+        """What the account may create and enqueue, and how much of that is in use now."""
+        from batch_assets.domain.allowances import uses
+        from batch_assets.openai_batch.client import BatchApi
+
+        endpoints = self.endpoints
+        api = BatchApi(endpoints.api_key, endpoints.base_url, profile=endpoints.profile)
+        in_use = self.registry.allowances_in_use(api.account)
+        return uses(self.settings.policy(), in_use, datetime.now(UTC))
 
     @property
     def held_because(self) -> str | None:

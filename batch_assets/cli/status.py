@@ -40,12 +40,14 @@ def status(as_json: AsJson = False) -> None:
         is_on = database.settings.policy().synchronous.is_on
         profile = database.endpoints.profile.name
         in_doubt = _in_doubt(database)
+        allowances = database.allowances
     if as_json:
         document = _document(companies, held_because)
         shown_synchronous = {"synchronous": {"is_on": is_on, **asdict(synchronous)}}
         shown_synchronous["abandoned"] = asdict(given_up)
         document["server_profile"] = profile
         document["models_with_a_price_of_0"] = in_doubt
+        document["allowances"] = [asdict(one) for one in allowances]
         print_json(document | shown_synchronous | under_way.document() | stopped.document())
         return
     shown = console()
@@ -60,7 +62,8 @@ def status(as_json: AsJson = False) -> None:
         shown.say(_given_up(given_up))
     if is_on or synchronous.asked or synchronous.today_requests:
         shown.say(_synchronous(synchronous, is_on=is_on))
-    for sentence in [*under_way.sentences(), *stopped.sentences()]:
+    limits = [one.sentence for one in allowances]
+    for sentence in [*under_way.sentences(), *limits, *stopped.sentences()]:
         shown.say(sentence)
 
 

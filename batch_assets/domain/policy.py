@@ -15,6 +15,12 @@ from batch_assets.domain.money import Price
 WAITED_TOO_LONG: Final = "waited_too_long"
 """The code of a request that was put off, uncounted, for as long as the policy allows."""
 
+UNBOUNDED_TOKENS: Final = 100_000_000_000
+"""More than any account may enqueue: only the server bounds them."""
+
+PUBLISHED_HOURLY_BATCHES: Final = 2_000
+"""What OpenAI's documentation says of the batches that an account may create in an hour."""
+
 BREAKER_MAX_SECONDS: Final = 30 * 60
 """The longest that a breaker stays open before the next trial."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from batch_assets.domain.allowances import InUse
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.records import Backlog
 
@@ -44,6 +45,8 @@ class RunEnd:
     metrics: RunMetrics
     companies: Sequence[CompanyBacklog]
     """Those that are furthest behind, the one whose oldest request has waited longest first."""
+    in_use: InUse
+    """What counts against the account's allowances."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 import dagster as dg
 
 from batch_assets.domain.alerts.records import CheckOutcome, Severity, Verdict
+from batch_assets.domain.allowances import uses
 from batch_assets.domain.report_data import CompanyBacklog
 from batch_assets.ops import sentences
 from batch_assets.ops.check_results import (
@@ -21,7 +22,7 @@ from batch_assets.ops.check_results import (
 )
 from batch_assets.ops.failures import attempt, fail_run
 from batch_assets.ops.handing_on import SUMMARY, Evaluated, Value, carry_on
-from batch_assets.ops.reporting import log_of, materialize, show, tag_run
+from batch_assets.ops.reporting import log_of, materialize, show, table_of, tag_run
 from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.resources.pipeline import PipelineResource, StageRun
 from batch_assets.settings import Settings
@@ -61,14 +62,25 @@ def record_metrics(
     run = RunState.of_values(stages, pipeline.run_id)
 
     def work(_stage: StageRun) -> Iterable[dg.AssetCheckEvaluation]:
+        given = pipeline.pipeline
         end = metrics.record_metrics(
-            Metrics(database.engine), run, run_id=pipeline.run_id, mode=pipeline.query_mode
+            Metrics(database.engine),
+            run,
+            run_id=pipeline.run_id,
+            mode=pipeline.query_mode,
+            account=given.api.account,
         )
+        allowances = uses(given.policy, end.in_use, end.metrics.recorded_at)
         for name, group in end.metrics.groups():
             entries = plotted(group)
             if name == "backlog":
                 entries["companies"] = companies_table(end.companies)
+            if name == "reliability":
+                entries["allowances"] = table_of(allowances)
             materialize(context, name, entries)
+        for one in allowances:
+            if one.holds:
+                log_of(context).info(one.sentence)
         return ()
 
     yield from carry_on(context, pipeline, run.summary(), work)

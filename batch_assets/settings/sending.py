@@ -2,7 +2,11 @@
 
 from typing import Final
 
-from batch_assets.domain.policy import BREAKER_MAX_SECONDS
+from batch_assets.domain.policy import (
+    BREAKER_MAX_SECONDS,
+    PUBLISHED_HOURLY_BATCHES,
+    UNBOUNDED_TOKENS,
+)
 from batch_assets.openai_batch import limits
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.settings.fields import (
@@ -17,9 +21,6 @@ from batch_assets.settings.fields import (
     setting,
     whole,
 )
-
-UNBOUNDED_TOKENS: Final = 100_000_000_000
-"""More than any account may enqueue: only the server bounds them."""
 
 LONGEST_CALL_SECONDS: Final = Timeouts().longest_creating_call
 
@@ -67,7 +68,7 @@ class Sending(Family):
     )
     hourly_batches: int = setting(
         "BATCH_HOURLY_BATCHES",
-        2_000,
+        PUBLISHED_HOURLY_BATCHES,
         whole(1, 1_000_000),
         "Batches that are created in an hour at most, by all runs with one account together; no "
         "more than the server was seen to take.",

@@ -24,10 +24,12 @@ from batch_assets.stages.synchronous_requests import SynchronousRows
 from batch_assets.store.metrics import Metrics
 
 
-def record_metrics(metrics: Metrics, run: RunState, *, run_id: str, mode: str) -> RunEnd:
+def record_metrics(
+    metrics: Metrics, run: RunState, *, run_id: str, mode: str, account: str
+) -> RunEnd:
     """Complete what is known of a run by what the database knows, and keep it; one statement."""
     known = known_metrics(run, run_id=run_id, mode=mode)
-    return metrics.record(known, known_waiting(run), run.summary().look_back_seconds)
+    return metrics.record(known, known_waiting(run), run.summary().look_back_seconds, account)
 
 
 def known_metrics(run: RunState, *, run_id: str, mode: str) -> RunMetrics:

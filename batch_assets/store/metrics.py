@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, bindparam, column, select
 from sqlalchemy.dialects.postgresql import insert
 
+from batch_assets.domain.allowances import InUse
 from batch_assets.domain.metrics import GROUPS, RunMetrics, metric_types
 from batch_assets.domain.report_data import (
     CompanyBacklog,
@@ -48,6 +49,9 @@ SEEN: Final = (
 )
 """The metrics that the database knows; all others come from the run."""
 
+_BESIDE: Final = ("companies", "allowances")
+"""What it says beside them, which is not kept."""
+
 KEYS: Final = ("run_id", "recorded_at", "mode", *metric_types())
 """What is kept of each run, in the order of declaration."""
 _COLUMNS: Final = run_metric.columns
@@ -57,20 +61,22 @@ class Metrics(EngineQueries):
     """Writes the rows of `run_metric`, one a run; writing a run's again replaces it."""
 
     @retry_lost
-    def record(self, known: RunMetrics, waiting: Waiting | None, run_seconds: float) -> RunEnd:
+    def record(
+        self, known: RunMetrics, waiting: Waiting | None, run_seconds: float, account: str
+    ) -> RunEnd:
         """Complete and keep the metrics of a run that began so many seconds ago.
 
         Of `known`, what is named in `SEEN` is not looked at. Without `waiting` it is not known what
-        waits. The statement reads what is open and what the last day has finalized, whatever the
-        history.
+        waits. `account` is the one whose allowances are looked at. The statement reads what is open
+        and what the last day has finalized, whatever the history.
         """
         parameters = {name: value for name, value in known.by_key().items() if name not in SEEN}
         which = {"run_id": known.run_id, "mode": known.mode}
-        asked = _asked(known, waiting, run_seconds)
+        asked = {**_asked(known, waiting, run_seconds), "account": account}
         with self.autocommit.connect() as connection:
             row = connection.execute(_RECORD, {**which, **parameters, **asked}).one()
         companies = [CompanyBacklog(**one) for one in row.companies or ()]
-        return RunEnd(_metrics(row._asdict()), companies)
+        return RunEnd(_metrics(row._asdict()), companies, InUse(**row.allowances))
 
 
 def _asked(known: RunMetrics, waiting: Waiting | None, run_seconds: float) -> dict[str, Any]:
@@ -109,7 +115,10 @@ def _record() -> Any:
     """The insert: its columns are those of the table, so that a new metric needs no other list."""
     seen = (
         SQL["seen"]
-        .columns(*(column(name, _COLUMNS[name].type) for name in SEEN), column("companies", JSON))
+        .columns(
+            *(column(name, _COLUMNS[name].type) for name in SEEN),
+            *(column(name, JSON) for name in _BESIDE),
+        )
         .cte("seen")
     )
     given = [name for name in KEYS if name not in {*SEEN, "recorded_at"}]
@@ -119,10 +128,10 @@ def _record() -> Any:
     )
     statement = insert(run_metric).from_select([*given, *SEEN], values)
     replaced = {name: statement.excluded[name] for name in KEYS if name != "run_id"}
-    companies = select(seen.columns.companies).scalar_subquery().label("companies")
+    beside = (select(seen.columns[name]).scalar_subquery().label(name) for name in _BESIDE)
     return statement.on_conflict_do_update(
         index_elements=[_COLUMNS.run_id], set_=replaced
-    ).returning(*(_COLUMNS[name] for name in KEYS), companies)
+    ).returning(*(_COLUMNS[name] for name in KEYS), *beside)
 
 
 _RECORD: Final = _record()

@@ -246,7 +246,9 @@ SELECT
         JOIN public."Company" AS c ON c.id = r.company_id
         LEFT JOIN dead AS d ON d.company_id = r.company_id
         LEFT JOIN paid_today AS p ON p.company_id = r.company_id
-    ) AS companies
+    ) AS companies,
+    -- here: allowances_in_use
+    AS allowances
 FROM turnaround AS t
 
 -- name: companies

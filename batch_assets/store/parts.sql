@@ -91,7 +91,7 @@ AND (
         )
 ) AS created,
 
--- part: allowances
+-- part: learnt_allowances
 -- By model, and by '' for batches an hour: what was seen to be taken, how often more was refused, and
 -- how many seconds ago.
 (
@@ -106,7 +106,54 @@ AND (
     )
     FROM batch_assets.allowance AS a
     WHERE a.account = :account
-) AS allowances
+)
+
+-- part: allowances
+-- here: learnt_allowances
+AS allowances
+
+-- part: allowances_in_use
+-- What counts against an account's allowances, as `domain/allowances.py` reads it. Batches of the hour by
+-- the minute in which they are an hour old; those that are not created yet as if they were just now.
+json_build_object(
+    'rows',
+    -- here: learnt_allowances
+    ,
+    'created',
+    (
+        SELECT coalesce(json_agg(json_build_array(h.seconds, h.batches) ORDER BY h.seconds), '[]')
+        FROM (
+            SELECT
+                60 * ceil(
+                    extract(
+                        epoch FROM coalesce(b.submitted_at, statement_timestamp())
+                        + interval '1 hour' - statement_timestamp()
+                    ) / 60
+                )::integer AS seconds,
+                count(*) AS batches
+            FROM batch_assets.batch AS b
+            WHERE b.claimed_at > statement_timestamp() - interval '2 hours'
+                AND b.account = :account
+                AND b.kind = 'batch'
+                AND b.installation_id IS NOT NULL
+                AND (
+                    b.state IN ('claimed', 'uploaded')
+                    OR b.submitted_at > statement_timestamp() - interval '1 hour'
+                )
+            GROUP BY 1
+        ) AS h
+    ),
+    'enqueued',
+    (
+        SELECT coalesce(json_object_agg(q.model, json_build_array(q.tokens, q.requests)), '{}')
+        FROM (
+            SELECT b.model, sum(b.estimated_tokens) AS tokens, sum(b.requests) AS requests
+            FROM batch_assets.batch AS b
+            WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
+            GROUP BY b.model
+        ) AS q
+    )
+)
 
 -- part: asks_the_same
 -- o asks what r asks, and follows no other one itself. It is looked for among those of its session, never

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from batch_assets.domain.allowances import TRIAL_SECONDS
+from batch_assets.domain.allowances import TRIAL_SECONDS, InUse
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.policy import Cooldown
@@ -210,6 +210,13 @@ class Registry(EngineQueries):
         """Use a model for nothing for a while; a longer cooldown that is under way stays."""
         with self.autocommit.connect() as connection:
             connection.execute(SQL["cool_model"], {"model": model, **asdict(cooldown)})
+
+    @retry_lost
+    def allowances_in_use(self, account: str) -> InUse:
+        """What counts against the allowances of an account now. One statement."""
+        with self.autocommit.connect() as connection:
+            row = connection.execute(SQL["allowances_in_use"], {"account": account}).one()
+        return InUse(**row.in_use)
 
     @retry_lost
     def note_creation_refused(self, account: str, least: int) -> None:

@@ -369,6 +369,11 @@ FROM (
 WHERE c.batches >= :least
 -- here: refused_again
 
+-- name: allowances_in_use
+SELECT
+    -- here: allowances_in_use
+    AS in_use
+
 -- name: note_tokens_refused
 -- The server takes what it has now without the batches that it refused, or half of the smallest of
 -- these if that is more.

@@ -9,11 +9,15 @@ from sqlalchemy import Engine, text
 
 from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.policy import Cooldown
+from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
+from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL
 from batch_assets.store.breakers import Breakers, Cooldowns, SchedulerCooldown
 from batch_assets.store.registry import Registry
+from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.cli.conftest import KEY, Type
 from batch_assets_tests.policies import a_policy
+from batch_assets_tests.store.queries.support import Desk
 
 FAILURE = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
 ONE = a_policy(breaker_failures=1)
@@ -121,3 +125,69 @@ def test_status_asks_about_a_price_of_0_until_it_is_answered(
     assert "LiveDash's price of" not in typed("status", **answered).out
     document = json.loads(typed("status", "--json", **answered).out)
     assert document["models_with_a_price_of_0"] == []
+
+
+@pytest.fixture
+def hour(engine: Engine, configured: dict[str, str]) -> dict[str, str]:
+    """Two batches of this hour, one of them of another account, and a model with tokens."""
+    (account, _) = accounts = (_account(configured), "another")
+    desk = Desk(engine, choose_queries(engine, optimized=True))
+    for one in accounts:
+        batch, _ = desk.claimed(2)
+        desk.do(
+            "UPDATE batch_assets.batch SET account = :account WHERE id = :id",
+            account=one,
+            id=batch.id,
+        )
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO batch_assets.allowance (account, model, most, refused_at)"
+                " VALUES (:account, 'gpt-4o-mini', 1, clock_timestamp() - interval '5 minutes'),"
+                " ('another', '', 1, clock_timestamp())"
+            ),
+            {"account": account},
+        )
+    return configured
+
+
+def _account(configured: dict[str, str]) -> str:
+    return BatchApi(configured["OPENAI_API_KEY"], DEFAULT_BASE_URL).account
+
+
+def test_status_says_what_an_account_may_still_be_asked_for(
+    typed: Type, hour: dict[str, str]
+) -> None:
+    words = " ".join(typed("status", **hour).out.split())
+    assert (
+        "Batches an hour: 1 of 2,000 are created, and 1,999 more may be now. That is a first "
+        "guess: no setting says it, and the server has refused nothing." in words
+    )
+    assert "of 1 are enqueued: what is due of this model waits until batches of it end" in words
+    assert "The server refused more at 20" in words
+
+
+def test_status_says_until_when_the_hour_holds(typed: Type, hour: dict[str, str]) -> None:
+    words = " ".join(typed("status", BATCH_HOURLY_BATCHES="1", **hour).out.split())
+    assert "Batches an hour: 1 of 1 are created: no other batch is created before 20" in words
+    assert "UTC, and what is due waits. BATCH_HOURLY_BATCHES says so." in words
+
+
+def test_status_as_json_holds_the_allowances(typed: Type, hour: dict[str, str]) -> None:
+    document = json.loads(typed("status", "--json", BATCH_HOURLY_BATCHES="1", **hour).out)
+    batches, tokens = document["allowances"]
+    until = datetime.fromisoformat(batches.pop("possible_at")) - datetime.now(UTC)
+    assert timedelta(minutes=58) < until <= timedelta(hours=1)
+    assert batches == {
+        "what": "batches_an_hour",
+        "model": None,
+        "allowed": 1,
+        "in_use": 1,
+        "left": 0,
+        "source": "setting",
+        "refused_at": None,
+        "holds": True,
+    }
+    assert (tokens["model"], tokens["allowed"], tokens["source"]) == ("gpt-4o-mini", 1, "learnt")
+    assert (tokens["left"], tokens["holds"]) == (0, True)
+    assert datetime.fromisoformat(tokens["refused_at"]) < datetime.now(UTC)

@@ -61,6 +61,11 @@ CASES = [
         parts=("DAGSTER_HOME is 'here': it must be an absolute path.",),
         environ={"DAGSTER_HOME": "here"},
     ),
+    Case(
+        "status",
+        parts=("Batches an hour:", "no other batch is created before 20", "BATCH_HOURLY_BATCHES"),
+        environ={"BATCH_HOURLY_BATCHES": "1"},
+    ),
     Case("settings", parts=("BATCH_MIN_SIZE", "a whole number from 1 to 50,000", "none")),
     Case(
         "settings DATABASE_URL BATCH_DEPLOYMENTS",

@@ -24,6 +24,8 @@ Metrics = dict[str, dict[str, Any]]
 
 NONSENSE = "onzin-7c1"
 MAY_BE_UNKNOWN = {key for key, kind in metric_types().items() if kind.may_be_unknown}
+TABLES = {"companies", "allowances"}
+"""What is shown beside the metrics."""
 PATIENCE_SECONDS = 20
 
 
@@ -51,7 +53,7 @@ def metrics_of(result: dg.ExecuteInProcessResult) -> Metrics:
     assert [event.asset_key.to_user_string() for event in events] == list(GROUPS)
     return {
         event.asset_key.to_user_string(): {
-            key: entry.value for key, entry in event.metadata.items() if key != "companies"
+            key: entry.value for key, entry in event.metadata.items() if key not in TABLES
         }
         for event in events
     }
@@ -60,6 +62,17 @@ def metrics_of(result: dg.ExecuteInProcessResult) -> Metrics:
 def companies(result: dg.ExecuteInProcessResult) -> list[Mapping[str, Any]]:
     (backlog, *_) = result.asset_materializations_for_node("record_metrics")
     table = backlog.metadata["companies"]
+    assert isinstance(table, dg.TableMetadataValue)
+    return [record.data for record in table.records]
+
+
+def allowances(result: dg.ExecuteInProcessResult) -> list[Mapping[str, Any]]:
+    (reliability,) = (
+        event
+        for event in result.asset_materializations_for_node("record_metrics")
+        if event.asset_key.to_user_string() == "reliability"
+    )
+    table = reliability.metadata["allowances"]
     assert isinstance(table, dg.TableMetadataValue)
     return [record.data for record in table.records]
 
@@ -163,6 +176,15 @@ def check_submitted(sent: dg.ExecuteInProcessResult) -> None:
     assert (backlog["requests_in_batches"], backlog["batches_in_flight"]) == (14, 1)
     assert backlog["oldest_wait_seconds"] > 0
     table = {one["company"]: one for one in companies(sent)}
+    of_batches, of_tokens = allowances(sent)
+    assert (of_batches["what"], of_batches["in_use"], of_batches["left"]) == (
+        "batches_an_hour",
+        1,
+        1_999,
+    )
+    assert (of_batches["source"], of_batches["possible_at"]) == ("first_guess", None)
+    assert (of_tokens["model"], of_tokens["allowed"]) == ("gpt-4o-mini", None)
+    assert of_tokens["in_use"] > 0
     assert list(table) == ["Small", "Big"]
     assert (table["Small"]["waiting_requests"], table["Big"]["requests_in_batches"]) == (3, 14)
 

@@ -54,7 +54,8 @@ def refused(lab: Lab, batch_id: str, older_than: str = "1h") -> str:
 
 def turnarounds(lab: Lab) -> tuple[int, int | None]:
     """How many batches are taken for having ended, by the picture and by a run's metrics."""
-    end = Metrics(lab.desk.engine).record(RunMetrics("run-2", datetime.now(UTC), "auto"), None, 60)
+    known = RunMetrics("run-2", datetime.now(UTC), "auto")
+    end = Metrics(lab.desk.engine).record(known, None, 60, lab.pipeline.api.account)
     seen = end.metrics.batch_turnaround.turnaround_batches
     return ReportData(lab.desk.engine).turnaround(7).batches, seen
 

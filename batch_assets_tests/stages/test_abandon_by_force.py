@@ -151,7 +151,8 @@ def test_the_waste_is_among_the_metrics_and_counts_for_the_day(lab: Lab) -> None
     wait_until(lambda: [one.status for one in lab.remote_batches()] == ["completed"])
     late = lab.read_abandoned()
     assert (late.abandoned_read, late.late_answers) == (1, 3)
-    end = Metrics(lab.desk.engine).record(RunMetrics("run-2", datetime.now(UTC), "auto"), None, 60)
+    known = RunMetrics("run-2", datetime.now(UTC), "auto")
+    end = Metrics(lab.desk.engine).record(known, None, 60, lab.pipeline.api.account)
     assert end.metrics.money.day_cost_eur == pytest.approx(late.wasted_abandoned_eur)
     assert late.wasted_abandoned_eur > 0
     assert lab.pipeline.abandoned.standing() == AbandonedStanding(0, 3, late.wasted_abandoned_eur)

@@ -484,7 +484,7 @@ def test_the_end_of_a_run(desk: Desk) -> None:
     ends: list[RunEnd] = []
 
     def end(waiting: Waiting) -> None:
-        ends.append(metrics.record(known, waiting, 60))
+        ends.append(metrics.record(known, waiting, 60, "an account"))
 
     for waiting, again in (
         (Waiting(others=backlogs), 0),

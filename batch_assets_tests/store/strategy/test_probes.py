@@ -145,7 +145,7 @@ def test_what_the_original_did_a_part_of_is_compared_by_the_item(
     assert pace.original_seconds == pytest.approx(1)
     assert pace.optimized_seconds == pytest.approx(0.5)
     known = RunMetrics(run_id="now", recorded_at=datetime.now(UTC), mode="true")
-    kept = Metrics(engine).record(known, None, 60).metrics
+    kept = Metrics(engine).record(known, None, 60, "an account").metrics
     assert kept.queries.original_to_optimized_ratio == pytest.approx(2)
 
 
