@@ -94,7 +94,7 @@ def of_batches(hourly: int, **in_use: object) -> AllowanceUse:
 def of_tokens(tokens: int, requests: int, learnt: int | None = None, **limits: int) -> AllowanceUse:
     rows = {} if learnt is None else {"m1": [learnt, 1, 300]}
     in_use = InUse(rows=rows, enqueued={"m1": (tokens, requests)})
-    return uses(a_policy(**limits), in_use, NOW)[1]  # type: ignore[arg-type]
+    return uses(a_policy(**limits), in_use, NOW)[1]
 
 
 def test_what_no_setting_says_is_a_first_guess() -> None:
