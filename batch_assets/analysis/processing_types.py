@@ -7,6 +7,7 @@ One more is a model of its answer, a `ProcessingType`, and its place in `TYPES`;
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
@@ -77,11 +78,15 @@ class ProcessingType:
 
     def written(self, answer: Answer) -> dict[str, Any]:
         """The stored fields that the model gave, as keyword arguments for `Findings`."""
-        values = answer.model_dump(mode="json", include=set(self.writes), exclude_unset=True)
-        return {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
+        given = answer.model_fields_set
+        return {name: _stored(getattr(answer, name)) for name in self.writes if name in given}
+
+
+def _stored(value: Any) -> Any:
+    """As the database takes it: an enumeration's value, a list as what does not change."""
+    if isinstance(value, Enum):
+        return value.value
+    return tuple(value) if isinstance(value, list) else value
 
 
 class Categorization(Answer):

@@ -20,7 +20,7 @@ from batch_assets.stages.completeness import Judged, ReadBatch, judge_readings
 from batch_assets.stages.cooldowns import Cooldowns, NoRoom
 from batch_assets.stages.copies import settle_doubt
 from batch_assets.stages.downloads import Fetched, fetch_results
-from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
+from batch_assets.stages.pipeline import Budget, Pipeline, rare_collections, within_budget
 from batch_assets.stages.refused_batches import bisect
 from batch_assets.stages.result_writer import IngestReport, ResultWriter
 from batch_assets.stages.synchronous_caller import give_up_called
@@ -36,6 +36,7 @@ _NO_LINE = Failure(
 )
 
 
+@rare_collections()
 @within_budget
 def ingest_results(
     pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget

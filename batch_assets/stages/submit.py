@@ -24,7 +24,7 @@ from batch_assets.stages.batch_submitter import BatchSubmitter
 from batch_assets.stages.circuit_breakers import submission_held_by
 from batch_assets.stages.copies import LookReport, look_for_others, settle_doubt
 from batch_assets.stages.input_files import UploadSizes
-from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.stages.pipeline import Budget, Pipeline, rare_collections
 from batch_assets.stages.plan import claim_terms
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.registry import WorkSnapshot
@@ -74,6 +74,7 @@ class SubmitReport:
         return self.estimated_cost_eur, self.requests, self.unpriced_requests
 
 
+@rare_collections()
 def submit_due(
     pipeline: Pipeline,
     snapshot: WorkSnapshot,

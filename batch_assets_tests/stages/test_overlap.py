@@ -1,5 +1,6 @@
 """Claiming goes on while batches are sent, and two sets of results are written at one time."""
 
+import gc
 import threading
 import time
 from collections import Counter
@@ -215,3 +216,26 @@ def test_sets_that_share_sessions_and_questions_are_written_at_one_time(
     assert lab.bucket_counts() == {"complete": 16}
     linked = lab.desk.column('SELECT count(*) FROM public."SessionQuestion"')
     assert linked == [len(session_ids)], "the one question of each"
+
+
+def test_python_looks_for_cycles_less_often_while_rows_are_moved(lab: Lab) -> None:
+    before = gc.get_threshold()
+    during = []
+
+    class Looking(OriginalQueries):
+        def claim(self, *arguments: Any) -> Any:
+            during.append(gc.get_threshold())
+            return super().claim(*arguments)
+
+        def take_ended(self, *arguments: Any) -> Any:
+            during.append(gc.get_threshold())
+            raise RuntimeError("also when it fails")
+
+    lab.company(1)
+    looking = lab.asking(Looking(lab.desk.engine))
+    assert looking.submit().batches == 1
+    lab.poll_to_the_end()
+    with pytest.raises(RuntimeError):
+        looking.ingest()
+    assert [threshold[0] > before[0] for threshold in during] == [True, True]
+    assert gc.get_threshold() == before
