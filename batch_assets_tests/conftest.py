@@ -61,11 +61,15 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect no garbage while tests are collected: there is none, and much to look through."""
+    """Collect no garbage while tests are collected: there is none, and much to look through.
+
+    What is there by then stays to the end: no later collection looks through it again.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
 
 
@@ -139,6 +143,11 @@ def listening_server() -> Iterator[tuple[ScriptedServer, str]]:
 @pytest.fixture(autouse=True)
 def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away whatever the developer's environment configures."""
+    take_configuration_away(monkeypatch)
+
+
+def take_configuration_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for each test; for what is made before the first of several."""
     for name in filter(configures, list(os.environ)):
         monkeypatch.delenv(name)
 

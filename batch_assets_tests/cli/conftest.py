@@ -83,7 +83,8 @@ def project_copy(tmp_path: Path) -> Iterator[Path]:
     for name in PARTS:
         source = PROJECT_DIR / name
         if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # With what the interpreter has made of it, which each program would else make anew.
+            shutil.copytree(source, copy / name)
         else:
             shutil.copy(source, copy / name)
     yield copy

@@ -31,6 +31,11 @@ ANSWER = {
 }
 
 
+def answer(_messages: list[dict[str, Any]], _format: dict[str, Any] | None) -> str:
+    """What the server's model says to every conversation."""
+    return json.dumps(ANSWER)
+
+
 @pytest.fixture(scope="module")
 def instance() -> Iterator[dg.DagsterInstance]:
     """Shared by a module's tests; in memory, since files would take most of a run's time."""
@@ -48,10 +53,6 @@ def instance_in_files() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[RunningServer]:
     """A Batch API server that gives the same analysis for every conversation, at once."""
-
-    def answer(_messages: list[dict[str, Any]], _format: dict[str, Any] | None) -> str:
-        return json.dumps(ANSWER)
-
     with running_server(
         tmp_path / "server", config=ServerConfig.instant(), answerer=answer
     ) as server:

@@ -26,13 +26,20 @@ from batch_assets.resources.run_executor import watched
 from batch_assets.stages import alerting, orphans
 from batch_assets.stages import metrics as metrics_stage
 from batch_assets.stages.run_state import STAGES
-from batch_assets_local.batch_server import RunningServer
+from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
+from batch_assets_tests.conftest import take_configuration_away
+from batch_assets_tests.dagster.conftest import answer
+from batch_assets_tests.databases import TestDatabases, connected
 from batch_assets_tests.factories import make_company, make_requests
+from batch_assets_tests.one_server import ServerState
 from batch_assets_tests.waiting import let_batches_end
 
 READ, SENT = 12, 10
 """Requests whose answers wait to be read, and requests that are due."""
 NOTHING = "nothing"
+
+# One worker prepares the world and starts the process that ops are forked from, not each.
+pytestmark = pytest.mark.xdist_group("run state")
 
 PLACES: dict[str, tuple[Any, str]] = {
     "check_batch_statuses": (main_path, "recover"),
@@ -194,38 +201,75 @@ def shared_instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-@pytest.fixture
-def base_url(
-    database_url: str, api: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> str:
-    """The server's address, which stands in the environment of all processes from here."""
+@pytest.fixture(scope="module")
+def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Shared: each test's database goes by the address of the one that the first run has asked."""
+    state_dir = tmp_path_factory.mktemp("batch-server") / "state"
+    with running_server(state_dir, config=ServerConfig.instant(), answerer=answer) as running:
+        yield running
+
+
+def configure(patch: pytest.MonkeyPatch, database_url: str, base_url: str, spool: Path) -> None:
+    """What stands in the environment of all processes from here."""
     for name, value in {
         "DATABASE_URL": database_url,
         "OPENAI_API_KEY": "sk-test",
-        "OPENAI_BASE_URL": api.base_url,
-        "BATCH_SPOOL_DIR": str(tmp_path / "spool"),
+        "OPENAI_BASE_URL": base_url,
+        "BATCH_SPOOL_DIR": str(spool),
         "COMPANY_CACHE_SECONDS": "0",
     }.items():
-        monkeypatch.setenv(name, value)
-    return api.base_url
+        patch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def prepared(
+    databases: TestDatabases,
+    shared_instance: dg.DagsterInstance,
+    module_server: RunningServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, ServerState]:
+    """A database with something to read and something to send, and what the server has of it."""
+    database_url = databases.clone_migrated()
+    with pytest.MonkeyPatch.context() as patch:
+        take_configuration_away(patch)
+        configure(patch, database_url, module_server.base_url, tmp_path_factory.mktemp("spool"))
+        with connected(database_url) as connection:
+            make_requests(connection, make_company(connection), READ)
+        assert Runs(shared_instance, patch).in_one_process(NOTHING).run.is_success
+        let_batches_end(module_server.base_url)
+        with connected(database_url) as connection:
+            make_requests(connection, make_company(connection), SENT)
+    return database_url, ServerState(module_server)
+
+
+@pytest.fixture
+def database_url(databases: TestDatabases, prepared: tuple[str, ServerState]) -> Iterator[str]:
+    """A copy of what was prepared, on the server, too."""
+    url, on_the_server = prepared
+    on_the_server.put_back()
+    copy = databases.copy(url)
+    yield copy
+    databases.drop(copy)
+
+
+@pytest.fixture
+def base_url(
+    database_url: str,
+    module_server: RunningServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """The server's address."""
+    configure(monkeypatch, database_url, module_server.base_url, tmp_path / "spool")
+    return module_server.base_url
 
 
 @pytest.fixture
 def runs(
-    shared_instance: dg.DagsterInstance,
-    engine: Engine,
-    base_url: str,
-    monkeypatch: pytest.MonkeyPatch,
+    shared_instance: dg.DagsterInstance, base_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Runs:
     """A world with something to read and something to send."""
-    made = Runs(shared_instance, monkeypatch)
-    with engine.begin() as connection:
-        make_requests(connection, make_company(connection), READ)
-    assert made.in_one_process(NOTHING).run.is_success
-    let_batches_end(base_url)
-    with engine.begin() as connection:
-        make_requests(connection, make_company(connection), SENT)
-    return made
+    return Runs(shared_instance, monkeypatch)
 
 
 def not_begun(broken: str) -> set[str]:
