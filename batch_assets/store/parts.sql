@@ -262,11 +262,19 @@ SET company_id = excluded.company_id, model = excluded.model, requested_at = exc
 
 -- part: stage_in_progress
 -- The stage of whose session something is open, whatever it said: LiveDash makes another request
--- for a session whose stage is PENDING.
+-- for a session whose stage is PENDING. A stage that says so already is not locked.
 INSERT INTO public."SessionProcessingStatus" AS p
     (id, "sessionId", stage, status, "startedAt")
 SELECT gen_random_uuid()::text, s.id, 'AI_ANALYSIS', 'IN_PROGRESS', CURRENT_TIMESTAMP
 FROM (SELECT DISTINCT moved."sessionId" AS id FROM moved) AS s
+WHERE coalesce(
+    (
+        SELECT CAST(o.status AS text) <> 'IN_PROGRESS'
+        FROM public."SessionProcessingStatus" AS o
+        WHERE o."sessionId" = s.id AND o.stage = 'AI_ANALYSIS'
+    ),
+    true
+)
 ORDER BY s.id
 ON CONFLICT ("sessionId", stage) DO UPDATE
 SET status = excluded.status,
