@@ -4,12 +4,16 @@ An adaptive concurrency limit by additive increase and multiplicative decrease, 
 control has it (RFC 5681), with a memory of where it was refused, as CUBIC has (RFC 9438): it grows
 with each call that is taken until the server answers 429, falls to half then, comes back to just
 below where that was, and tries one more after many calls only. The server's headers are obeyed.
+
+No more are in flight than are of use: this process makes calls one after the other, and one that is
+answered before the next can be made is all that there is to wait for (Little's law).
 """
 
 import re
 import resource
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -20,6 +24,11 @@ MOST_IN_FLIGHT: Final = 100
 _FIRST: Final = 8
 _TAKEN_PER_TRY: Final = 32
 """So many times the limit have to be taken at the limit, before one more is tried."""
+_SECONDS_A_CALL: Final = 0.001
+"""What a call takes of the processor, about, here and in what is between it and the server."""
+_FEWEST_OF_USE: Final = 2
+_LOOKED_BACK: Final = 8
+"""The quickest of so many calls says how long the server takes."""
 _LONGEST_HOLD_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.25
 
@@ -52,6 +61,9 @@ class ConcurrencyLimit:
         self._taken = 0
         """Calls that were taken since the limit came to the ceiling."""
         self._in_flight = 0
+        self._seconds: deque[float] = deque(maxlen=_LOOKED_BACK)
+        """How long the last calls took."""
+        self._of_use = most
         self._cut_at = -1.0
         self._held_until = 0.0
         self._changed = threading.Condition()
@@ -60,7 +72,7 @@ class ConcurrencyLimit:
     def limit(self) -> int:
         """Calls that may be in flight now."""
         with self._changed:
-            return self._limit
+            return min(self._limit, self._of_use)
 
     @contextmanager
     def slot(self, is_over: Callable[[], bool] = lambda: False) -> Generator[None, None, None]:
@@ -81,11 +93,18 @@ class ConcurrencyLimit:
 
     @property
     def _is_free(self) -> bool:
-        return self._in_flight < self._limit and time.monotonic() >= self._held_until
+        room = min(self._limit, self._of_use)
+        return self._in_flight < room and time.monotonic() >= self._held_until
 
-    def note_taken(self, headers: Mapping[str, str]) -> None:
-        """The server has answered a call; `headers` are looked up in lower case."""
+    def note_taken(self, headers: Mapping[str, str], seconds: float) -> None:
+        """The server has answered a call within so many; `headers` are looked up in lower case."""
         with self._changed:
+            self._seconds.append(seconds)
+            if len(self._seconds) == _LOOKED_BACK:
+                before = self._of_use
+                self._of_use = max(_FEWEST_OF_USE, int(min(self._seconds) / _SECONDS_A_CALL))
+                if self._of_use > before:
+                    self._changed.notify_all()
             if headers.get(_REMAINING) == "0":
                 seconds = min(_span(headers.get(_RESET, "")), _LONGEST_HOLD_SECONDS)
                 self._held_until = max(self._held_until, time.monotonic() + seconds)

@@ -68,7 +68,7 @@ class BoundedTransport(httpx2.HTTPTransport):
         if response.status_code in _TOO_MUCH:
             self._limit.note_refused(sent_at)
         elif response.status_code < 500:
-            self._limit.note_taken(response.headers)
+            self._limit.note_taken(response.headers, time.monotonic() - sent_at)
         bounds = current()
         if bounds is None:
             return response

@@ -28,8 +28,9 @@ MOST = 100
 class Simulation:
     """A server that takes `room` calls at a time, and answers them in the order of their coming."""
 
-    def __init__(self, room: int, limit: ConcurrencyLimit) -> None:
+    def __init__(self, room: int, limit: ConcurrencyLimit, seconds: float = 1.0) -> None:
         self.room = room
+        self.seconds = seconds
         self.refused = 0
         self.most = 0
         self._limit = limit
@@ -41,7 +42,7 @@ class Simulation:
         while left or self._inside:
             while left and len(self._inside) < self._limit.limit:
                 left -= self._begin()
-            self._limit.note_taken({})
+            self._limit.note_taken({}, self.seconds)
             self._inside.popleft().close()
 
     def _begin(self) -> int:
@@ -72,6 +73,19 @@ def test_it_never_exceeds_its_own_bound() -> None:
     server = Simulation(1_000, limit)
     server.make(500)
     assert (server.most, server.refused) == (12, 0)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0005, 2), (0.02, 20), (0.05, 50), (0.3, MOST)])
+def test_no_more_are_in_flight_than_can_be_made_until_the_first_is_answered(
+    seconds: float, most: int
+) -> None:
+    limit = ConcurrencyLimit(MOST)
+    server = Simulation(1_000, limit, seconds)
+    server.make(1_000)
+    assert limit.limit == most
+    server.seconds = 0.1
+    server.make(1_000)
+    assert limit.limit == MOST, "the server has become slow, or something else is asked of it"
 
 
 def test_a_server_with_more_room_than_before_is_used_again() -> None:
@@ -116,7 +130,7 @@ def test_a_server_that_has_no_call_left_is_not_asked_before_it_says(
     headers: Mapping[str, str], is_held: bool
 ) -> None:
     limit = ConcurrencyLimit(MOST)
-    limit.note_taken(headers)
+    limit.note_taken(headers, 1.0)
     began = threading.Event()
     is_over = threading.Event()
 

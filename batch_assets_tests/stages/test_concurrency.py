@@ -12,6 +12,7 @@ import pytest
 from batch_assets import analysis
 from batch_assets.analysis import request_json
 from batch_assets.domain.records import Conversation
+from batch_assets.openai_batch import concurrency_limit
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.openai_batch.spool import Spool
@@ -160,7 +161,11 @@ class CountingApi(BatchApi):
 
 
 @pytest.mark.parametrize(("at_a_time", "most"), [(1, 1), (3, 3), (50, 6)])
-def test_calls_for_companies_run_side_by_side(lab: Lab, at_a_time: int, most: int) -> None:
+def test_calls_for_companies_run_side_by_side(
+    lab: Lab, at_a_time: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the server were far away: of one that answers at once so many would be of no use.
+    monkeypatch.setattr(concurrency_limit, "_SECONDS_A_CALL", 1e-6)
     ids = [row for _ in range(6) for row in lab.company(2)[1]]
     with CountingApi(lab, most) as api:
         wide = lab.under(concurrent_companies=at_a_time).using(api)
@@ -223,7 +228,7 @@ class ExhaustedApi(BatchApi):
     def download(self, file_id: str):  # type: ignore[no-untyped-def]  # as the real one is typed
         self.downloads += 1
         headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m0s"}
-        self.in_flight.note_taken(headers)
+        self.in_flight.note_taken(headers, seconds=1.0)
         yield from super().download(file_id)
 
 
