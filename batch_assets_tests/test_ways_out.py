@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 
 import batch_assets
 import batch_assets_local
-from batch_assets.charts import cost_chart
+from batch_assets.assets.report_charts import cost_chart
 from batch_assets.cli import conventions, export
 from batch_assets.cli.screen import Column, Screen
 from batch_assets.domain.alerts.records import AlertState, Severity
@@ -83,7 +83,7 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "body_of": {"receivers/webhook.py"},
     "event_of": {"receivers/pagerduty.py"},
     "post_json": {"receivers/webhook.py", "receivers/pagerduty.py"},
-    "savefig": {"charts.py"},
+    "savefig": {"assets/report_charts.py"},
 }
 """What leads out, and the one place, or few, that may call it; `context.log` is looked up there."""
 

@@ -78,7 +78,7 @@ def draw_reports(
 
 
 def _turnaround(data: ReportData) -> dict[str, Any]:
-    from batch_assets.charts import turnaround_chart  # noqa: PLC0415 (see above)
+    from batch_assets.assets.report_charts import turnaround_chart  # noqa: PLC0415 (see above)
 
     report = data.turnaround(WEEK_DAYS)
     numbers = {
@@ -91,7 +91,7 @@ def _turnaround(data: ReportData) -> dict[str, Any]:
 
 
 def _cost(data: ReportData) -> dict[str, Any]:
-    from batch_assets.charts import cost_chart  # noqa: PLC0415 (see above)
+    from batch_assets.assets.report_charts import cost_chart  # noqa: PLC0415 (see above)
 
     report = data.cost_by_day(MONTH_DAYS, MOST_COMPANIES)
     numbers = {
@@ -104,7 +104,7 @@ def _cost(data: ReportData) -> dict[str, Any]:
 
 
 def _comparison(data: ReportData) -> dict[str, Any]:
-    from batch_assets.charts import comparison_chart  # noqa: PLC0415 (see above)
+    from batch_assets.assets.report_charts import comparison_chart  # noqa: PLC0415 (see above)
 
     paces = data.pace(WEEK_DAYS)
     numbers = {

@@ -1,4 +1,4 @@
-"""What batches and their input files are made with: endpoint, window, expiry of files, metadata.
+"""What batches are made with: endpoint, completion window, expiry of their files, metadata.
 
 Some servers do not take all of it. Which parameter one refuses is known by its answer, and left out
 from then on: a call that is refused for a parameter has made nothing and bought nothing.
@@ -6,7 +6,7 @@ from then on: a call that is refused for a parameter has made nothing and bought
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final
 
 from batch_assets.domain.errors import ApiError, Failure, FailureKind
@@ -19,6 +19,7 @@ UPLOAD_EXPIRY: Final = "expires_after"
 METADATA: Final = "metadata"
 OPTIONAL: Final = frozenset({EXPIRY, METADATA})
 
+_SECONDS: Final = {"h": 3_600, "d": 86_400}
 _QUOTES = "[\"'`]"
 
 
@@ -42,7 +43,9 @@ class BatchParameters:
         asked: dict[str, object] = {
             "input_file_id": input_file_id,
             "endpoint": self._profile.endpoint,
-            "completion_window": self._profile.window(self._window_seconds),
+            "completion_window": completion_window(
+                self._profile.completion_windows, self._window_seconds
+            ),
         }
         expiry = self._profile.expires_after(output_expires_after_seconds)
         if expiry is not None and EXPIRY not in self._left_out:
@@ -67,6 +70,12 @@ class BatchParameters:
         reason = f"the server does not take {names}, which is left out now"
         failure = Failure(FailureKind.PERMANENT, error_codes.PARAMETER_REFUSED, reason)
         return ApiError(Operation.CREATE_BATCH, failure)
+
+
+def completion_window(offered: Sequence[str], seconds: float) -> str:
+    """Choose of some, shortest first, the longest within so much time, or else the shortest."""
+    fitting = [one for one in offered if int(one[:-1]) * _SECONDS[one[-1]] <= seconds]
+    return fitting[-1] if fitting else offered[0]
 
 
 def refused_parameters(text: str, sent: Iterable[str]) -> frozenset[str]:

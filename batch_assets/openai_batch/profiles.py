@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import httpx2
     import openai
 
-_HOURS: Final = {"h": 1, "d": 24}
-
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 _VERSION = "api-version"
 
@@ -46,7 +44,7 @@ class Profile:
     """Whom the requests of a batch are for: its own `endpoint` and the `url` of its lines."""
     lines_say_where: bool = True
     """Whether a line has `method` and `url` beside its id and its body."""
-    windows: tuple[str, ...] = ("24h",)
+    completion_windows: tuple[str, ...] = ("24h",)
     """The spans within which a batch can be asked to be done, in hours or days, shortest first."""
     max_requests: int = limits.MAX_REQUESTS
     max_file_bytes: int = limits.MAX_FILE_BYTES
@@ -76,11 +74,6 @@ class Profile:
             max_batch_bytes=min(policy.max_batch_bytes, self.max_file_bytes),
         )
 
-    def window(self, seconds: float) -> str:
-        """Choose the longest completion window within so much time, or the shortest there is."""
-        fitting = [window for window in self.windows if _hours(window) * 3_600 <= seconds]
-        return fitting[-1] if fitting else self.windows[0]
-
     def expires_after(self, seconds: int) -> int | None:
         """Bound the seconds until the server deletes what a batch makes; `None`: it does not."""
         if self.output_expires_seconds is None:
@@ -91,10 +84,6 @@ class Profile:
     def is_of(self, host: str, path: str) -> bool:
         """Whether a base URL with this host and path leads to such a server."""
         return _is_one_of(host, self.hosts) and path.rstrip("/").endswith(self.path)
-
-
-def _hours(window: str) -> int:
-    return int(window[:-1]) * _HOURS[window[-1]]
 
 
 def _is_one_of(host: str, names: Iterable[str]) -> bool:
@@ -149,7 +138,7 @@ DASHSCOPE: Final = Profile(
         "dashscope-us.aliyuncs.com",
         "dashscope-finance.aliyuncs.com",
     ),
-    windows=("24h", "48h", "72h", "168h", "336h"),
+    completion_windows=("24h", "48h", "72h", "168h", "336h"),
     max_file_bytes=500_000_000,
     price_list=None,
     output_expires_seconds=None,
@@ -159,7 +148,7 @@ GROQ: Final = Profile(
     name="groq",
     source="Groq: Batch API, and API reference",
     hosts=("api.groq.com",),
-    windows=("24h", "7d"),
+    completion_windows=("24h", "7d"),
     price_list="groq",
     output_expires_seconds=None,
 )

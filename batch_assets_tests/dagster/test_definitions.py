@@ -78,7 +78,7 @@ def test_they_can_be_loaded() -> None:
 def test_they_load_with_an_empty_environment_and_start_nothing() -> None:
     program = (
         "import sys, batch_assets.definitions; "
-        "slow = ('batch_assets_local', 'batch_assets.charts', 'matplotlib'); "
+        "slow = ('batch_assets_local', 'batch_assets.assets.report_charts', 'matplotlib'); "
         "print([name for name in sys.modules if name.startswith(slow)])"
     )
     done = subprocess.run(

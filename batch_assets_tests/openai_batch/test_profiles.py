@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from batch_assets.domain.errors import ApiError, ConfigurationError, FailureKind
+from batch_assets.openai_batch.batch_parameters import completion_window
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import NAMES, PROFILES, profile_of, versioned
 from batch_assets.openai_batch.spool import Spool
@@ -65,7 +66,7 @@ def test_each_profile_has_a_source_and_figures_that_can_be() -> None:
         assert profile.max_requests >= 1_000
         assert profile.max_file_bytes >= 10_000_000
         assert 0 < profile.price_factor <= 1
-        assert profile.window(0) == profile.windows[0]
+        assert completion_window(profile.completion_windows, 0) == profile.completion_windows[0]
 
 
 def test_a_batch_is_no_larger_than_the_server_takes() -> None:
@@ -91,7 +92,8 @@ def test_a_batch_is_no_larger_than_the_server_takes() -> None:
 def test_the_longest_window_within_the_time_out_is_asked_for(
     name: str, hours: float, window: str
 ) -> None:
-    assert profile_of("", name).window(hours * 3_600) == window
+    offered = profile_of("", name).completion_windows
+    assert completion_window(offered, hours * 3_600) == window
 
 
 @pytest.mark.parametrize(

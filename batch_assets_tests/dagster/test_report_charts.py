@@ -8,7 +8,12 @@ from io import BytesIO
 import pytest
 from matplotlib.image import imread
 
-from batch_assets.charts import comparison_chart, cost_chart, duration, turnaround_chart
+from batch_assets.assets.report_charts import (
+    comparison_chart,
+    cost_chart,
+    duration,
+    turnaround_chart,
+)
 from batch_assets.domain.report_data import (
     CostReport,
     DayCost,
