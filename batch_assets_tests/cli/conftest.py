@@ -13,6 +13,7 @@ from batch_assets.cli import main
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local import stack
 from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
+from batch_assets_tests.cli.terminals import Typist
 
 KEY = "sk-canary-key-0123456789"
 PARTS = ["batch_assets", "migrations", "dagster.yaml", "pyproject.toml", "workspace.yaml"]
@@ -48,6 +49,14 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         return Outcome(int(ended.value.code or 0), said.out, said.err)
 
     return type_
+
+
+@pytest.fixture(scope="session")
+def typist() -> Iterator[Typist]:
+    """One for all terminals and pipes: it takes seconds to import what commands need."""
+    opened = Typist()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

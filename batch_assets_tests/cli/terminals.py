@@ -3,14 +3,17 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pexpect
 import pyte
+from pexpect.fdpexpect import fdspawn
 
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets_tests.cli.typist import CODE, READY
@@ -44,21 +47,46 @@ class Seen:
         return shown_on_screen(self.text, self.columns or 10_000)
 
 
-class Typing:
-    """A program on a terminal that types commands."""
+class Typist:
+    """The program that types, started once for any number of terminals and pipes."""
 
-    def __init__(self, columns: int, environ: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
+        self._connection, other_end = socket.socketpair()
+        self._connection.settimeout(PATIENCE_SECONDS)
+        with other_end:
+            end = other_end.fileno()
+            # All three: Python remembers of each whether one can go back in it, as in no terminal.
+            self._program = subprocess.Popen(
+                PROGRAM, cwd=PROJECT_DIR, env=environment({}), stdin=end, stdout=end, stderr=end
+            )
+        said = self._connection.recv(10_000).decode()
+        assert said == READY, said
+
+    def sit_down(self, environ: Mapping[str, str], *ends: int) -> None:
+        """Let it type on a terminal, or from a pipe into another one; both are its own then."""
+        told = json.dumps(environment(environ)).encode()
+        socket.send_fds(self._connection, [told], ends)
+        for end in ends:
+            os.close(end)
+
+    def close(self) -> None:
+        """End the program."""
+        self._connection.close()
+        self._program.wait(PATIENCE_SECONDS)
+
+
+class Typing:
+    """Commands that are typed on a terminal."""
+
+    def __init__(self, typist: Typist, columns: int, environ: Mapping[str, str]) -> None:
         self.columns = columns
-        self._program = pexpect.spawn(
-            PROGRAM[0],
-            PROGRAM[1:],
-            dimensions=(LINES, columns),
-            cwd=str(PROJECT_DIR),
-            env=environment(environ),
-            encoding="utf-8",
-            echo=False,
-            timeout=PATIENCE_SECONDS,
-        )
+        screen, terminal = os.openpty()
+        termios.tcsetwinsize(terminal, (LINES, columns))
+        attributes = termios.tcgetattr(terminal)
+        attributes[3] &= ~termios.ECHO
+        termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+        typist.sit_down(environ, terminal)
+        self._program = fdspawn(screen, encoding="utf-8", timeout=PATIENCE_SECONDS)
         self._program.expect_exact(READY)
 
     def __call__(self, *arguments: str, answer: str = "", environ: Environ = NOTHING) -> Seen:
@@ -77,54 +105,52 @@ class Typing:
         return str(self._program.before)
 
     def close(self) -> None:
-        """End the program, which reads to the end of its input."""
-        self._program.sendeof()
+        """Leave the terminal: who sits there reads to the end of what is typed."""
+        self._program.send("\x04")
         self._program.expect(pexpect.EOF)
         self._program.close()
 
 
 class PipedTyping:
-    """The same program between pipes, where nobody can be asked."""
+    """The same between pipes, where nobody can be asked."""
 
     columns = None
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._program = subprocess.Popen(
-            PROGRAM,
-            cwd=PROJECT_DIR,
-            env=environment(environ),
-            encoding="utf-8",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+    def __init__(self, typist: Typist, environ: Mapping[str, str]) -> None:
+        read, typed = os.pipe()
+        said, written = os.pipe()
+        typist.sit_down(environ, read, written)
+        self._typed = os.fdopen(typed, "w", encoding="utf-8")
+        self._said = os.fdopen(said, encoding="utf-8")
         self._read_to(READY)
 
     def __call__(self, *arguments: str, answer: str = "", environ: Environ = NOTHING) -> Seen:
         """Type a command."""
-        assert self._program.stdin is not None
-        self._program.stdin.write(_command(arguments, environ) + "\n")
-        self._program.stdin.flush()
+        self._typed.write(_command(arguments, environ) + "\n")
+        self._typed.flush()
         said = self._read_to(CODE)
         return seen(said, int(self._read_to(READY)), None)
 
     def _read_to(self, mark: str) -> str:
-        assert self._program.stdout is not None
         read: list[str] = []
-        while (character := self._program.stdout.read(1)) != mark:
+        while (character := self._said.read(1)) != mark:
             assert character, "".join(read)
             read.append(character)
         return "".join(read)
 
     def close(self) -> None:
-        """End the program, which reads to the end of its input."""
-        self._program.communicate(timeout=PATIENCE_SECONDS)
+        """End the input, and wait until nobody writes into the output any more."""
+        self._typed.close()
+        with self._said as said:
+            said.read()
 
 
 @contextmanager
-def typing(columns: int | None, environ: Mapping[str, str]) -> Iterator[Typing | PipedTyping]:
+def typing(
+    typist: Typist, columns: int | None, environ: Mapping[str, str]
+) -> Iterator[Typing | PipedTyping]:
     """Typing on a terminal of that width, or in pipes."""
-    opened = PipedTyping(environ) if columns is None else Typing(columns, environ)
+    opened = PipedTyping(typist, environ) if columns is None else Typing(typist, columns, environ)
     yield opened
     opened.close()
 

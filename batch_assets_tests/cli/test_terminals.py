@@ -17,7 +17,7 @@ from wcwidth import wcswidth
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local.batch_server import ServerConfig, running_server
 from batch_assets_tests.cli.every_command import every_command
-from batch_assets_tests.cli.terminals import Environ, PipedTyping, Seen, Typing, typing
+from batch_assets_tests.cli.terminals import Environ, PipedTyping, Seen, Typing, Typist, typing
 from batch_assets_tests.cli.test_dev import free_port
 from batch_assets_tests.cli.wide_world import (
     COMBINING,
@@ -162,7 +162,9 @@ until it is ended is typed here where it cannot."""
 
 
 @pytest.fixture(scope="module")
-def world(databases: TestDatabases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(
+    databases: TestDatabases, typist: Typist, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
     url = databases.clone_migrated()
     place = tmp_path_factory.mktemp("terminals")
     home = place / "dagster"
@@ -170,13 +172,15 @@ def world(databases: TestDatabases, tmp_path_factory: pytest.TempPathFactory) ->
     text = (PROJECT_DIR / "dagster.yaml").read_text(encoding="utf-8")
     (home / "dagster.yaml").write_text(text.replace(".local/dagster", str(home)), encoding="utf-8")
     with running_server(place / "server", config=ServerConfig.instant()) as api:
-        yield make_world(url, api, str(home), place / "spool")
+        yield make_world(typist, url, api, str(home), place / "spool")
     databases.drop(url)
 
 
 @pytest.fixture(scope="module", params=WIDTHS, ids=["80 columns", "50 columns", "pipe"])
-def type_(request: pytest.FixtureRequest, world: World) -> Iterator[Typing | PipedTyping]:
-    with typing(request.param, world.environ) as opened:
+def type_(
+    request: pytest.FixtureRequest, typist: Typist, world: World
+) -> Iterator[Typing | PipedTyping]:
+    with typing(typist, request.param, world.environ) as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from batch_assets_tests.cli.conftest import KEY
-from batch_assets_tests.cli.terminals import Environ, PipedTyping, Typing, typing
+from batch_assets_tests.cli.terminals import Environ, PipedTyping, Typing, Typist, typing
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.openai_batch import certificates
 from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer, api_error
@@ -79,9 +79,11 @@ def copied(databases: TestDatabases) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", params=[50, None], ids=["50 columns", "pipe"])
-def type_(request: pytest.FixtureRequest, copied: str) -> Iterator[Typing | PipedTyping]:
+def type_(
+    request: pytest.FixtureRequest, typist: Typist, copied: str
+) -> Iterator[Typing | PipedTyping]:
     environ = {"DATABASE_URL": copied, "OPENAI_API_KEY": KEY}
-    with typing(request.param, environ) as opened:
+    with typing(typist, request.param, environ) as opened:
         yield opened
 
 

@@ -1,20 +1,18 @@
 """A database whose names, ids and numbers are longer than terminals are wide, and hostile."""
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import create_engine
 
-from batch_assets.project_files import PROJECT_DIR
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.strategy import choose_queries
 from batch_assets.store.urls import application_url
 from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_local.batch_server.config import Timing
 from batch_assets_tests.cli.conftest import KEY
+from batch_assets_tests.cli.terminals import Typist, typing
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.store.queries.support import PERMANENT, Desk, failed
 
@@ -60,7 +58,9 @@ class World:
         return [*NAMES, *ids, self.batch_id, self.openai_id, *paths]
 
 
-def make_world(database_url: str, api: RunningServer, home: str, spool: Path) -> World:
+def make_world(
+    typist: Typist, database_url: str, api: RunningServer, home: str, spool: Path
+) -> World:
     """Fill a migrated database: dead letters, what waits and is under way, and a violation."""
     world = World(
         {
@@ -93,7 +93,7 @@ def make_world(database_url: str, api: RunningServer, home: str, spool: Path) ->
         )
     timing = Timing.instant().model_copy(update={"hold_after_rows": 0})
     api.set_config(ServerConfig.model_validate({"timing": timing}))
-    _force(world, long_id)
+    _force(typist, world, long_id)
     with engine.begin() as connection:
         make_requests(connection, world.company_ids[SPACED], 14)
     desk.do(
@@ -129,14 +129,9 @@ def _kill(desk: Desk, company_id: str, request_ids: list[str]) -> None:
     desk.finalize(lease)
 
 
-def _force(world: World, company_id: str) -> None:
+def _force(typist: Typist, world: World, company_id: str) -> None:
     """Send a company's requests in a batch, which the server does not begin with."""
-    sent = subprocess.run(
-        [sys.executable, "-m", "batch_assets.cli", "force", company_id, "--yes", "--json"],
-        env=world.environ,
-        cwd=PROJECT_DIR,
-        capture_output=True,
-        check=True,
-    )
-    (batch,) = json.loads(sent.stdout)["batches_sent"]
+    with typing(typist, None, world.environ) as type_:
+        sent = type_("force", company_id, "--yes", "--json")
+    (batch,) = json.loads(sent.text)["batches_sent"]
     world.batch_id, world.openai_id = batch["batch_id"], batch["openai_batch_id"]

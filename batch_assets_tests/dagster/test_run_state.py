@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from batch_assets.stages import metrics as metrics_stage
 from batch_assets.stages.run_state import STAGES
 from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets_tests.conftest import take_configuration_away
+from batch_assets_tests.dagster import prebuilt
 from batch_assets_tests.dagster.conftest import answer
 from batch_assets_tests.databases import TestDatabases, connected
 from batch_assets_tests.factories import make_company, make_requests
@@ -80,21 +81,15 @@ def job_in_one_process() -> dg.JobDefinition:
 def job_in_processes(broken: str, environ: Mapping[str, str]) -> dg.JobDefinition:
     """The job with a process for each op, in which one op is broken.
 
-    Each of them makes it anew, with the environment of the process that runs the job.
+    Each of them has it from the process that they are forked from, and goes by the environment of
+    the process that runs the job: what connects anywhere looks there when it is needed.
     """
     if multiprocessing.parent_process() is not None:
         os.environ.update(environ)
         if broken != NOTHING:
             place, name = PLACES[broken]
             setattr(place, name, breaking(broken))
-    return job_on(environ["DATABASE_URL"])
-
-
-@cache
-def job_on(_database_url: str) -> dg.JobDefinition:
-    """Made once in a process for what it is configured with: Dagster asks more than once."""
-    definitions = build_definitions(executor=dg.multiprocess_executor)
-    return definitions.resolve_job_def("batch_processing_job")
+    return prebuilt.JOB
 
 
 FORK_SERVER = {
@@ -104,6 +99,7 @@ FORK_SERVER = {
             # What the ops import when they need it would else be imported by each of them.
             "batch_assets.openai_batch.connections",
             "genai_prices",
+            prebuilt.__name__,
             __name__,
         ]
     }

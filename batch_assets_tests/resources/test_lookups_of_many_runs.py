@@ -78,7 +78,7 @@ def test_runs_that_miss_at_once_ask_once(
             one.begin()
             wait_until_asked(engine, 1)
             another.begin()
-            time.sleep(0.3)
+            time.sleep(1.0)  # it waits for most of that, however busy this machine is
         found = [one.result(), another.result()]
     assert [run["ids"] for run in found] == [[company_id]] * 2
     assert [run["queries"] for run in found] == [1, 0]

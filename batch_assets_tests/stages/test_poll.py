@@ -255,11 +255,13 @@ def test_polling_ends_when_its_time_is_up(lab: Lab) -> None:
     lab.submit()
     remote_status(lab, "completed")
     lab.configure(calls=[call_rule("batches.retrieve", {"kind": "delay", "seconds": 0.2})])
-    began = time.monotonic()
     with BatchApi(API_KEY, lab.server.base_url, timeouts=Timeouts()) as api:
+        api.prepare()
         pipeline = lab.using(api).pipeline
         brief = Budget(seconds=0.1, rows=1)
-        report, _ = check_statuses(pipeline, pipeline.read_snapshot(), brief)
+        seen = pipeline.read_snapshot()
+        began = time.monotonic()
+        report, _ = check_statuses(pipeline, seen, brief)
     assert (report.ended, report.unseen) == (1, 2)
     assert time.monotonic() - began < 1
 
