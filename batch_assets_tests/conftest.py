@@ -16,6 +16,7 @@ from batch_assets.store.urls import application_url
 from batch_assets_tests.databases import TestDatabases, running_server
 from batch_assets_tests.one_database import empty, one_database
 from batch_assets_tests.openai_batch.scripted_server import ScriptedServer
+from batch_assets_tests.spreading import ModuleScheduling, in_order
 
 RUN = pytest.StashKey[tuple[str, int]]()
 """The URL of the run's server and the run's number."""
@@ -54,9 +55,20 @@ def pytest_configure_node(node: XdistWorker) -> None:
     node.workerinput["databases"] = the_run(node.config)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let what tests start heed an interrupt, also where a shell has this run ignore them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.option.loadscopereorder = False  # the order is ours
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ModuleScheduling:
+    return ModuleScheduling(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = in_order(items)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -39,9 +39,6 @@ READ, SENT = 12, 10
 """Requests whose answers wait to be read, and requests that are due."""
 NOTHING = "nothing"
 
-# One worker prepares the world and starts the process that ops are forked from, not each.
-pytestmark = pytest.mark.xdist_group("run state")
-
 PLACES: dict[str, tuple[Any, str]] = {
     "check_batch_statuses": (main_path, "recover"),
     "ingest_results": (orphans, "delete_leftovers"),

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.xdist_group("drills")
 
 
 def test_work_goes_on_after_processes_were_killed(killing: "subprocess.Popen[str]") -> None:
-    said, errors = killing.communicate(timeout=2 * SECONDS)
+    said, errors = killing.communicate(timeout=SECONDS)
     assert killing.returncode == 0, said + errors
     seconds = json.loads(said)
     assert len(seconds) == 3
