@@ -13,14 +13,16 @@ MESSAGES ?= 12
 HISTORY ?= 10000
 LATENCY ?= 0
 AT_A_TIME ?=
+RUNS ?= 1
+PEER ?=
 
 N ?= 200
 SEED ?= 1
 WORKERS ?= 8
 KILLS ?= 20
 
-.PHONY: help setup setup-dev demo dev test test-ui screenshots bench bench-drain drill drill-steps kills odd-rows \
-	full-disks real-text check format docs lock clean
+.PHONY: help setup setup-dev demo dev test test-ui screenshots bench bench-docs bench-drain drill \
+	drill-steps kills odd-rows full-disks real-text check format docs lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -48,10 +50,13 @@ test-ui: setup-dev ## Run the tests of the UI, in Chromium (ARGS="-k name")
 screenshots: setup-dev ## Make the pictures of docs/operations.md anew
 	@$(RUN) browser.screenshots
 
-bench: setup ## Compare original and optimized (COMPANIES= REQUESTS= MESSAGES= HISTORY=)
+bench: setup ## Compare original and optimized (COMPANIES= REQUESTS= MESSAGES= HISTORY= PEER=batchor)
 	@$(RUN) benchmarks.comparison --companies $(COMPANIES) --requests $(REQUESTS) \
-		--messages $(MESSAGES) --history $(HISTORY) --latency $(LATENCY) \
-		$(if $(AT_A_TIME),--at-a-time $(AT_A_TIME)) $(ARGS)
+		--messages $(MESSAGES) --history $(HISTORY) --latency $(LATENCY) --runs $(RUNS) \
+		$(if $(AT_A_TIME),--at-a-time $(AT_A_TIME)) $(if $(PEER),--peer $(PEER)) $(ARGS)
+
+bench-docs: setup ## Measure all of docs/benchmarks.md and write it anew (PEER=batchor)
+	@$(RUN) benchmarks.comparison --document $(if $(PEER),--peer $(PEER)) $(ARGS)
 
 bench-drain: setup ## Let runs work off a backlog, and say what each cost (COMPANIES= REQUESTS=)
 	@$(RUN) benchmarks.comparison.drain --companies $(COMPANIES) --requests $(REQUESTS) \

@@ -14,6 +14,7 @@ NEEDED = [
     "local_stack/pyproject.toml",
     "requirements.txt",
     "requirements-dev.txt",
+    "requirements-peer.txt",
 ]
 
 
@@ -163,8 +164,10 @@ def check(folder: Path) -> tuple[int, str]:
             ('"uvicorn>=0.54"', '"uvicorn>=99"'),
             "asks for uvicorn>=99",
         ),
+        ("pyproject.toml", ("batchor==0.0.7", "batchor==0.0.8"), "asks for batchor==0.0.8"),
         ("requirements.txt", ("typer==", "typer2=="), "pinned is nothing"),
         ("requirements-dev.txt", ("    # via\n", "-i https://x.example\n"), "names an address"),
+        ("requirements-peer.txt", ("batchor==", "batchor2=="), "asks for batchor==0.0.7"),
     ],
 )
 def test_requirements_that_do_not_fit(

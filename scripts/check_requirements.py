@@ -1,7 +1,7 @@
-"""Checks that requirements.txt and requirements-dev.txt fit each pyproject.toml, offline.
+"""Checks that the three requirements*.txt fit each pyproject.toml, offline.
 
 Each requirement of a pyproject.toml has to be pinned to a version that it allows, every pin has to
-carry hashes, the two files have to agree, and neither may name an address.
+carry hashes, those of run time and of development have to agree, and none may name an address.
 """
 
 import re
@@ -20,13 +20,15 @@ Pins = dict[str, set[str]]
 
 def main() -> int:
     """0 if all fits; else 1, and a line on stderr for each thing that does not."""
-    project, local_stack = (_read(folder) for folder in (PROJECT, PROJECT / "local_stack"))
+    whole = _read(PROJECT)
+    project, local_stack = whole["project"], _read(PROJECT / "local_stack")["project"]
     extras = project["optional-dependencies"]
     others = [one for one in local_stack["dependencies"] if one != project["name"]]
     runtime = [*project["dependencies"], *others, *extras["build"]]
     wanted = {
         "requirements.txt": runtime,
         "requirements-dev.txt": [*runtime, *extras["dev"]],
+        "requirements-peer.txt": whole["dependency-groups"]["peer"],
     }
     texts = {name: (PROJECT / name).read_text(encoding="utf-8") for name in wanted}
     complaints = [
@@ -34,7 +36,7 @@ def main() -> int:
         for name, text in texts.items()
         for complaint in _complaints(text, wanted[name])
     ]
-    pinned, pinned_dev = (_pins(text) for text in texts.values())
+    pinned, pinned_dev = (_pins(text) for text in list(texts.values())[:2])
     complaints += [
         f"{name} is {sorted(versions)} in requirements.txt and {sorted(pinned_dev.get(name, ()))} "
         "in requirements-dev.txt"
@@ -49,10 +51,8 @@ def main() -> int:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """What a `pyproject.toml` says of its project."""
-    text = (folder / "pyproject.toml").read_text(encoding="utf-8")
-    project: dict[str, Any] = tomllib.loads(text)["project"]
-    return project
+    """What a `pyproject.toml` says."""
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def _complaints(text: str, wanted: list[str]) -> Iterator[str]:

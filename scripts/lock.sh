@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compiles requirements.txt and requirements-dev.txt from the pyproject.toml of both packages, for
-# every Python that they allow. Pins that still fit stay; `--upgrade` takes the newest. No registry is named in the files.
+# every Python that they allow, and requirements-peer.txt for what the benchmark measures beside them.
+# Pins that still fit stay; `--upgrade` takes the newest. No registry is named in the files.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,12 +14,15 @@ fi
 
 compile() {
     output=$1
-    shift
-    "$tools/bin/uv" pip compile pyproject.toml local_stack/pyproject.toml --extra build "$@" --output-file "$output" \
-        --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+    python=$2
+    shift 2
+    "$tools/bin/uv" pip compile "$@" --output-file "$output" \
+        --universal --python-version "$python" --generate-hashes --no-header --quiet \
         --no-emit-package batch-assets --no-emit-index-url --no-emit-find-links
 }
 
-compile requirements.txt "$@"
+packages="pyproject.toml local_stack/pyproject.toml --extra build"
+compile requirements.txt 3.11 $packages "$@"
 # The same versions, and the tools on top.
-compile requirements-dev.txt --extra dev --constraint requirements.txt "$@"
+compile requirements-dev.txt 3.11 $packages --extra dev --constraint requirements.txt "$@"
+compile requirements-peer.txt 3.12 --group peer "$@"

@@ -6,19 +6,23 @@ from typing import Any
 
 import pytest
 
+from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local import stack
 from benchmarks.comparison import command
 from benchmarks.comparison.document import BEGIN, END
+from benchmarks.comparison.measurements import commit_of
+from benchmarks.comparison.peer_environment import PEER
+from benchmarks.comparison.scenarios import Scenario
 from benchmarks.comparison.sizes import Size
 
 SIZE = Size(companies=30, requests=40, messages=3, history=400)
-ARGUMENTS = ["--companies", "30", "--requests", "40", "--messages", "3", "--history", "400"]
+SCENARIO = Scenario(SIZE, {"original": 1, "optimized": 1, "floor": 1, PEER: 1})
 
 FIELDS = [
     *("stage", "implementation", "companies", "requests", "messages", "history"),
     *("delay", "at_a_time"),
     *("statements", "rows", "calls", "refused", "wall_s", "cpu_s", "server_cpu_s", "peak_mb"),
-    "postgres_cpu_s",
+    *("postgres_cpu_s", "runs", "commit"),
 ]
 STAGES = {"create", "check", "ingest", "idle", "total", "job_busy", "job_idle"}
 EVERYTHING = {(stage, one) for stage in STAGES for one in ("original", "optimized")} | {
@@ -31,7 +35,11 @@ def test_the_budgets_hold(tmp_path: Path, subtests: pytest.Subtests) -> None:
     results, document = tmp_path / "results.json", tmp_path / "benchmarks.md"
     document.write_text(f"Before.\n{BEGIN}\n{END}\nAfter.\n", encoding="utf-8")
     code = command.main(
-        [*ARGUMENTS, "--document"], project_dir=tmp_path, results=results, document=document
+        ["--document"],
+        project_dir=tmp_path,
+        results=results,
+        document=document,
+        documented=[SCENARIO],
     )
     assert code == 0
     assert not stack.state_dir(tmp_path, command.STACK).exists()
@@ -76,5 +84,13 @@ def test_the_budgets_hold(tmp_path: Path, subtests: pytest.Subtests) -> None:
 
     with subtests.test("the tables stand between the markers"):
         text = document.read_text(encoding="utf-8")
-        assert text.startswith(f"Before.\n{BEGIN}\n### {SIZE}\n")
-        assert text.endswith(f"|\n{END}\nAfter.\n")
+        commit = commit_of(PROJECT_DIR)
+        assert {one["commit"] for one in measured} == {commit}
+        assert text.startswith(f"Before.\n{BEGIN}\nOf commit {commit}, measured on ")
+        assert f"\n\n### {SIZE}\n" in text
+
+    with subtests.test("the peer is not measured unless it is asked for, and the page says so"):
+        assert "| total        | batchor: not measured |" in text
+        assert text.endswith(
+            f"|\n\nbatchor is not measured: `PEER=batchor` adds it.\n{END}\nAfter.\n"
+        )

@@ -1,6 +1,6 @@
 """Runs every stage of every implementation, each on a clone of the same database."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,35 +12,54 @@ from benchmarks.comparison.databases import Clone, Databases
 from benchmarks.comparison.floor import FLOOR, run_floor
 from benchmarks.comparison.job import run_job
 from benchmarks.comparison.measurements import Measurement
-from benchmarks.comparison.opening import IMPLEMENTATIONS, OPTIMIZED, Environment, environment
+from benchmarks.comparison.opening import OPTIMIZED, Environment, environment
 from benchmarks.comparison.own_process import in_own_process
-from benchmarks.comparison.sizes import Size
+from benchmarks.comparison.peer import Prompts, keep_prompts, run_peer
+from benchmarks.comparison.peer_environment import PEER
+from benchmarks.comparison.scenarios import Scenario
 from benchmarks.comparison.usage import Usage
 from benchmarks.comparison.worker import run_stage
 
 
 class Comparison:
-    """Measures on databases that are seeded with `size`; its files are in `directory`."""
+    """Measures on databases that are seeded with the scenario's size; its files are in `directory`.
+
+    The peer needs the interpreter of its environment.
+    """
 
     def __init__(
         self,
         databases: Databases,
-        size: Size,
+        scenario: Scenario,
         directory: Path,
-        implementations: Sequence[str] = tuple(IMPLEMENTATIONS),
+        peer: Path | None = None,
     ) -> None:
         self._databases = databases
-        self._size = size
+        self._scenario = scenario
+        self._size = scenario.size
         self._directory = directory
-        self._implementations = implementations
+        self._peer = peer
+        self._prompts: Prompts | None = None
 
     def everything(self) -> Iterator[Measurement]:
-        """All that is measured at a size, as it comes."""
-        for implementation in self._implementations:
-            yield from self.stages(implementation)
+        """All that is measured at a size, as it comes: round by round, so that what the machine
+        does meanwhile meets all of them."""
+        for number in range(max(self._scenario.runs.values())):
+            for implementation, runs in self._scenario.runs.items():
+                if number < runs:
+                    yield from self._run(implementation)
+
+    def _run(self, implementation: str) -> Iterator[Measurement]:
+        if implementation == "floor":
+            yield from self.floor()
+        elif implementation == PEER:
+            yield from self.peer()
+        else:
+            if not self._scenario.only_total:
+                yield from self.stages(implementation)
             yield from self.total(implementation)
-            yield from self.job(implementation)
-        yield from self.floor()
+            if not self._scenario.only_total:
+                yield from self.job(implementation)
 
     def stages(self, implementation: str) -> Iterator[Measurement]:
         """Each stage in a process of its own, and then a pass with nothing to do."""
@@ -80,6 +99,30 @@ class Comparison:
                     usage = in_own_process(run_floor, stage, clone.url, directory)
                 yield Measurement(stage, "floor", self._size, counted[0], usage)
             clone.require_analysed(waves=1)
+
+    def peer(self) -> Iterator[Measurement]:
+        """The same prompts through the peer, from a file to a file; without its interpreter none.
+
+        It keeps its records in the clone, and changes no row of LiveDash's.
+        """
+        if self._peer is None:
+            return
+        if self._prompts is None:
+            self._prompts = self._prepared_prompts()
+        directory = self._new_directory()
+        with (
+            self._databases.clone(self._size) as clone,
+            api_server(self._size) as base_url,
+        ):
+            with self._databases.counting() as counted:
+                usage = run_peer(self._peer, self._prompts, clone.url, base_url, directory)
+            yield Measurement("total", PEER, self._size, counted[0], usage)
+
+    def _prepared_prompts(self) -> Prompts:
+        with self._world("optimized") as world:
+            world.run("create")
+            path = self._new_directory() / "prompts.jsonl"
+            return keep_prompts(world.environ["OPENAI_BASE_URL"], path)
 
     @contextmanager
     def _world(self, implementation: str) -> Iterator["_World"]:

@@ -1,7 +1,7 @@
 """How large a benchmark is, how far away its API, and what lets one run move all of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MODEL = "gpt-4o-mini"
 
@@ -26,6 +26,10 @@ class Size:
     def waiting(self) -> int:
         """Waiting requests of all companies together."""
         return self.companies * self.requests
+
+    def of_database(self) -> "Size":
+        """The same without what is the API's: sizes that agree in it can share a database."""
+        return replace(self, delay=0.0, at_a_time=None)
 
     def __str__(self) -> str:
         far = f", {self.delay:g} s a call" if self.delay else ""
