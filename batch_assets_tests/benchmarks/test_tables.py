@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,13 @@ from batch_assets.domain.errors import BatchAssetsError
 from benchmarks.comparison import command
 from benchmarks.comparison.databases import Counted
 from benchmarks.comparison.document import BEGIN, DOCUMENT, markdown, write_document
-from benchmarks.comparison.measurements import RESULTS, Measurement, medians, write_results
+from benchmarks.comparison.measurements import (
+    RESULTS,
+    Measurement,
+    commit_of,
+    medians,
+    write_results,
+)
 from benchmarks.comparison.sizes import Size
 from benchmarks.comparison.tables import Table, shapes, tables
 from benchmarks.comparison.usage import Usage
@@ -114,6 +121,43 @@ def test_the_results_are_replaced(tmp_path: Path) -> None:
             "commit": "58166c6",
         }
     ]
+
+
+def test_figures_are_of_a_commit_unless_its_files_were_changed(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        ended = subprocess.run(
+            [
+                "git",
+                "-C",
+                tmp_path,
+                "-c",
+                "user.name=A",
+                "-c",
+                "user.email=a@example.com",
+                *arguments,
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return ended.stdout.strip()
+
+    assert commit_of(tmp_path) == "unknown"
+    made = [tmp_path / "docs" / "benchmarks.md", tmp_path / "benchmarks" / "results.json"]
+    code = tmp_path / "benchmarks" / "code.py"
+    for path in (*made, code):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("before")
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-q", "-m", "all of it")
+    commit = git("rev-parse", "--short", "HEAD")
+    for path in made:
+        path.write_text("made anew")
+    assert commit_of(tmp_path) == commit
+    assert commit_of(code.parent) == commit
+    code.write_text("changed")
+    assert commit_of(tmp_path) == f"{commit}, with changes"
 
 
 def test_each_figure_is_a_median_of_its_own() -> None:

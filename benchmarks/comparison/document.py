@@ -15,7 +15,7 @@ def write_document(origin: str, tables: Sequence[Table], path: Path) -> None:
     """Replace what stands between the markers: where the figures are from, and the tables.
 
     Raises:
-        BatchAssetsError: there are no such markers.
+        BatchAssetsError: There are no such markers.
     """
     text = path.read_text(encoding="utf-8")
     before, begun, rest = text.partition(BEGIN)

@@ -42,7 +42,7 @@ def keep_prompts(base_url: str, path: Path) -> Prompts:
     """Write the prompts of what is uploaded to the server; they differ in the conversation alone.
 
     Raises:
-        BatchAssetsError: nothing is uploaded.
+        BatchAssetsError: Nothing is uploaded.
     """
     bodies: dict[str, int] = {}
     body: dict[str, Any] | None = None
@@ -63,7 +63,7 @@ def run_peer(
     """Send all prompts and write all results, in a process of the peer's interpreter.
 
     Raises:
-        BatchAssetsError: it failed, asked something else, or has not answered every item.
+        BatchAssetsError: It failed, asked something else, or has not answered every item.
     """
     results = directory / "results.jsonl"
     task = {

@@ -39,7 +39,7 @@ def peer_python(project_dir: Path, environ: Mapping[str, str] = os.environ) -> P
     """The interpreter of the peer's environment, which takes a minute to make the first time.
 
     Raises:
-        PeerMissingError: there is no suitable Python, or no index to install from.
+        PeerMissingError: There is no suitable Python, or no index to install from.
     """
     folder = project_dir / ".local" / "bench-peer"
     python, ready = folder / "bin" / "python", folder / "ready"
@@ -58,7 +58,7 @@ def find_python(environ: Mapping[str, str]) -> Path:
     """A Python that the peer runs on: `PEER_PYTHON`, else one on the PATH, else one of pyenv's.
 
     Raises:
-        PeerMissingError: there is none.
+        PeerMissingError: There is none.
     """
     named = environ.get("PEER_PYTHON")
     if named:
