@@ -5,11 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from psycopg.adapt import Transformer
+from psycopg.types.array import ArrayLoader, ListDumper
 from sqlalchemy import Engine, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from batch_assets.store.engine import QuietDialect, open_engine
+from batch_assets.store.engine import QuietDialect, TextsDumper, open_engine
 
 IS_STATEMENT = re.compile(r"\tF\t.*\t(Query|Parse)\t")
 
@@ -46,3 +51,54 @@ def test_sqlalchemys_own_dialect_asks_nine_statements_first(
 ) -> None:
     monkeypatch.setattr(QuietDialect, "initialize", PGDialect_psycopg.initialize)
     assert len(sent()) == 10
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["a1", "b2"],
+        [],
+        [""],
+        ["", ""],
+        ["NULL", "null"],
+        [None, "a"],
+        ["{", "}", ",", " ", "\t\n"],
+        ['"', '","', '""'],
+        ['a","b'],
+        ["\\", '\\"'],
+        ["é", "日本", "\u2028\u3000", "🙂"],
+        [["a", "b"], ["c", 'd"']],
+    ],
+)
+def test_a_list_of_texts_arrives_as_it_was_sent(
+    database_url: str, texts: list[Any], request: pytest.FixtureRequest
+) -> None:
+    engine = open_engine(database_url)
+    request.addfinalizer(engine.dispose)
+    with engine.connect() as connection:
+        sent = {"texts": texts}
+        question = text("SELECT CAST(:texts AS text[])")
+        assert connection.execute(question, sent).scalar_one() == texts
+
+
+class TextArrayLoader(ArrayLoader):
+    base_oid = 25
+
+
+@given(st.lists(st.none() | st.text(st.characters(codec="utf-8")), max_size=8))
+@settings(max_examples=300, deadline=None)
+def test_a_list_is_written_so_that_psycopg_reads_the_same(texts: list[str | None]) -> None:
+    with_nul = any("\0" in one for one in texts if one)
+    written, as_ever = (kind(list, Transformer()) for kind in (TextsDumper, ListDumper))
+    if with_nul:
+        with pytest.raises(psycopg.DataError):
+            written.dump(texts)
+        return
+    read = TextArrayLoader(1009, Transformer()).load
+    assert read(written.dump(texts) or b"") == texts == read(as_ever.dump(texts) or b"")
+
+
+@pytest.mark.parametrize("texts", [["\ud800"], ["a", "b\udfff"]])
+def test_half_of_a_surrogate_pair_is_refused(texts: list[str]) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        TextsDumper(list, Transformer()).dump(texts)
