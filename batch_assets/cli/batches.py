@@ -27,7 +27,7 @@ commands = typer.Typer()
 
 Batch = Annotated[str, typer.Argument(metavar="BATCH", help="Our id, or OpenAI's batch_….")]
 
-_PROSE = frozenset({"State", "Requests", "Tokens", "Cost", "Waste"})
+_PROSE = frozenset({"State", "Requests", "Tokens", "Cost", "Price", "Waste"})
 _MOMENTS = ("claimed", "submitted", "cancelled", "abandoned", "ended", "finalized", "released")
 
 
@@ -128,6 +128,7 @@ def _show(batch: BatchRecord) -> None:
         "Requests": _requests(batch),
         "Tokens": _tokens(batch),
         "Cost": _cost(batch),
+        "Price": _price(batch),
         "Waste": _waste(batch),
     }
     for name in _MOMENTS:
@@ -168,9 +169,24 @@ def _cost(batch: BatchRecord) -> str:
         full = euros(batch.synchronous_cost_eur)
         known = f"{euros(batch.cost_eur)} EUR; at the full price {full} EUR"
         return f"{known}; not known of {without}" if without else known
+    if batch.cost_usd == 0 and batch.prompt_tokens and not without:
+        return "nothing: its model is free"
     if without or not batch.estimated_cost_eur:
         return "not known: no price list has the model"
     return f"about {euros(batch.estimated_cost_eur)} EUR"
+
+
+def _price(batch: BatchRecord) -> str:
+    """What its answers are priced at, and where that is from."""
+    price = batch.price
+    if price is None:
+        return ""
+    rates = price.synchronous if batch.kind == "synchronous" else price.batch
+    million = [f"{rate * 1e6:g}" for rate in (rates.prompt, rates.cached_prompt, rates.completion)]
+    return (
+        f"{'/'.join(million)} USD a million tokens (fresh and cached input, output), from "
+        f"{' '.join(filter(None, [price.source, price.edition]))}"
+    )
 
 
 def _waste(batch: BatchRecord) -> str:

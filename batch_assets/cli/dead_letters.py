@@ -206,6 +206,12 @@ def _outcome(attempt: Attempt) -> str:
     return outcome if attempt.counted or outcome != "failed" else "failed, not counted"
 
 
+def _attempt_cost(attempt: Attempt) -> str:
+    if attempt.is_unpriced:
+        return "unknown"
+    return euros(attempt.cost_eur) if attempt.cost_eur else "-"
+
+
 def _why(attempt: Attempt) -> str:
     return ": ".join(part for part in (attempt.code, attempt.reason) if part)
 
@@ -226,7 +232,7 @@ _ATTEMPT: Sequence[Column[Attempt]] = (
     Column("When (UTC)", lambda one: _minute(one.ended_at or one.claimed_at)),
     Column("Outcome", _outcome),
     Column("Why", _why, is_prose=True),
-    number("EUR", lambda one: euros(one.cost_eur) if one.cost_eur else "-"),
+    number("EUR", _attempt_cost),
 )
 _GROUP: Sequence[Column[Group]] = (
     Column("Company", lambda one: one.company or one.company_id),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from batch_assets.domain.money import Price
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
 from batch_assets.domain.states import GIVEN_UP
 
@@ -138,6 +139,8 @@ class EndedBatch:
     output_bytes: int | None = None
     error_bytes: int | None = None
     """What was received of each file before; `None`: not all of it, or nothing of use."""
+    price: Price | None = None
+    """That of the day on which it was claimed; `None`: it was not known then, or is not ours."""
 
     @property
     def id(self) -> str:
@@ -210,6 +213,8 @@ class BatchOutcomes:
     refused: int = 0
     gives_up: bool = False
     """Whether what LiveDash's database refuses is dead, and not to be read again."""
+    price: Price | None = None
+    """What the answers were priced at; kept with the batch if none was before."""
 
 
 @dataclass(slots=True)
@@ -229,6 +234,7 @@ class Written:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_eur: float = 0.0
+    cost_usd: float = 0.0
     cached_tokens: int = 0
     """Of the prompt tokens those that the server had in its cache."""
     reasoning_tokens: int = 0
@@ -261,6 +267,7 @@ class Written:
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cost_eur=self.cost_eur + other.cost_eur,
+            cost_usd=self.cost_usd + other.cost_usd,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             synchronous_cost_eur=self.synchronous_cost_eur + other.synchronous_cost_eur,
@@ -283,6 +290,8 @@ class SynchronousBatch:
     requests: int
     cost_eur: float
     """The estimate, at the full price."""
+    price: Price | None = None
+    """At the full price, too."""
 
     @property
     def id(self) -> str:
@@ -308,6 +317,7 @@ class SynchronousBatch:
             output_file_id=None,
             error_file_id=None,
             is_synchronous=True,
+            price=self.price,
         )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from batch_assets.domain.money import Price
+
 MOST_LISTED = 20
 """How many batches a report lists; the database has all of them."""
 
@@ -57,6 +59,10 @@ class BatchRecord:
     synchronous_cost_eur: float
     unpriced: int
     """Answers whose cost is not known, and not in these."""
+    cost_usd: float | None
+    """`None`: nothing was read, or before USD were kept."""
+    price: Price | None
+    """What its answers are priced at; `None`: nobody knew when it was claimed."""
     run_id: str
     """The run that has claimed and sent it; empty if none of Dagster's has."""
     read_run_id: str
@@ -179,6 +185,8 @@ class Attempt:
     reason: str | None
     cost_eur: float
     ended_at: datetime | None
+    is_unpriced: bool = False
+    """Whether it was answered, and nobody knows for how much."""
     shares_answer_of: str | None = None
     """The request that was sent instead, and whose answer this one has."""
 

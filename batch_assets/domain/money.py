@@ -1,6 +1,9 @@
 """Tokens and money. Prices are USD a token, costs are USD unless the name says EUR."""
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field, replace
+from typing import Any
 
 BATCH_DISCOUNT = 0.5
 """What the Batch API charges of a full price, where no price of its own is published."""
@@ -63,6 +66,8 @@ class Price:
     source: str
     has_cached_rate: bool = True
     """False where the source says nothing of cached input, which then counts as fresh."""
+    edition: str = ""
+    """Which one of the source's: since when LiveDash's is in effect, or the package's version."""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -76,22 +81,40 @@ class Price:
 
     def in_a_batch(self, factor: float) -> "Price":
         """The same model where a batch costs so much of the full price."""
-        return Price(
-            synchronous=self.synchronous,
-            batch=self.synchronous.discounted(factor),
-            source=self.source,
-            has_cached_rate=self.has_cached_rate,
-        )
+        return replace(self, batch=self.synchronous.discounted(factor))
 
     def with_cached_rate_of(self, published: "Price | None") -> "Price":
         """The same price with the published discount on cached input, unless it says its own."""
         if self.has_cached_rate or published is None:
             return self
-        return Price(
+        return replace(
+            self,
             synchronous=self.synchronous.cached_as(published.synchronous),
             batch=self.batch.cached_as(published.batch),
-            source=self.source,
+            has_cached_rate=True,
         )
+
+    def as_json(self) -> str:
+        """What is kept of the price with each batch; `price_in` reads it."""
+        kept = {
+            "source": self.source,
+            "edition": self.edition,
+            "synchronous": astuple(self.synchronous),
+            "batch": astuple(self.batch),
+        }
+        return json.dumps(kept)
+
+
+def price_in(kept: Mapping[str, Any] | None) -> Price | None:
+    """The price that was kept with a batch; `None` if none was, or it was not known."""
+    if kept is None:
+        return None
+    return Price(
+        synchronous=Rates(*kept["synchronous"]),
+        batch=Rates(*kept["batch"]),
+        source=kept["source"],
+        edition=kept["edition"],
+    )
 
 
 def can_be_price(prompt: float, completion: float) -> bool:
@@ -102,14 +125,18 @@ def can_be_price(prompt: float, completion: float) -> bool:
     return all(0.0 <= rate <= MOST_A_TOKEN for rate in (prompt, completion))
 
 
-def livedash_price(prompt: float, completion: float) -> Price:
-    """A price from LiveDash's table, which knows neither cached input nor batches."""
+def livedash_price(prompt: float, completion: float, since: str = "") -> Price:
+    """A price from LiveDash's table, which knows neither cached input nor batches.
+
+    `since` says when it came into effect.
+    """
     synchronous = Rates(prompt, prompt, completion)
     return Price(
         synchronous=synchronous,
         batch=synchronous.discounted(BATCH_DISCOUNT),
         source="livedash",
         has_cached_rate=False,
+        edition=since,
     )
 
 

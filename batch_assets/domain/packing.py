@@ -175,8 +175,8 @@ class Draft:
     bytes: int = 0
     parts: Parts = field(default_factory=Parts)
     cost_eur: float = 0.0
-    is_priced: bool = True
-    """False if nobody knows what its model costs."""
+    price: Price | None = None
+    """What its model costs; `None`: nobody knows."""
 
     @property
     def tokens(self) -> int:
@@ -189,7 +189,6 @@ class Draft:
         self.bytes += estimate.bytes
         self.parts += estimate.parts
         self.cost_eur += estimate.cost_eur or 0.0
-        self.is_priced = estimate.cost_eur is not None
 
 
 @dataclass(slots=True)
@@ -233,6 +232,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing
                 candidate.model,
                 candidate.root_batch_id,
                 candidate.bisection_group,
+                price=terms.price_of(candidate.model),
             )
             drafts[together] = draft
             packing.drafts.append(draft)

@@ -6,6 +6,8 @@ network, so such a price is as new as the installed package.
 
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
+from importlib.metadata import version
+from typing import Final
 
 from batch_assets.domain.display import question_of_free
 from batch_assets.domain.logs import open_log
@@ -15,6 +17,7 @@ from batch_assets.openai_batch.profiles import Profile
 
 log = open_log(__name__)
 
+PUBLISHED_IN: Final = "genai-prices"
 _BATCH = {"processing": "batch"}
 
 
@@ -77,7 +80,9 @@ def published_price(
     if batch is None or batch == synchronous:
         # Where no variant for batches is published, the package answers with the full rates.
         batch = synchronous.discounted(factor)
-    return Price(synchronous=synchronous, batch=batch, source="genai-prices")
+    return Price(
+        synchronous=synchronous, batch=batch, source=PUBLISHED_IN, edition=version(PUBLISHED_IN)
+    )
 
 
 def _rates(model: str, price_list: str, context: Mapping[str, str]) -> Rates | None:

@@ -115,7 +115,7 @@ class Sending(Family):
         Allowed("pairs such as my-model=0.15/0.6,other=1/0.5/4,ours=free"),
         "USD for a million tokens of input and output, or of input, cached input and output, at "
         "the full price; they go before LiveDash's prices and the published ones. What costs "
-        "nothing is `free`; see [servers.md](servers.md#models-without-a-price).",
+        "nothing is `free`; see [costs.md](costs.md#which-price).",
     )
 
 

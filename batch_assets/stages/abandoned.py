@@ -195,6 +195,8 @@ class _Lines:
         if not self._rows[line.request_id] or line.response is None:
             return
         self._answers += 1
-        price = price_of_answer(line.response, self._batch.model, self._pipeline.price_of)
+        price = self._batch.price
+        if price is None:
+            price = price_of_answer(line.response, self._batch.model, self._pipeline.price_of)
         usd_to_eur = self._pipeline.policy.usd_to_eur
         self._cost_eur += batch_cost(line.response.usage, price, usd_to_eur).eur

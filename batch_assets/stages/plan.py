@@ -111,7 +111,7 @@ def preview(
                 requests=len(draft.candidates),
                 bytes=draft.bytes,
                 tokens=draft.tokens,
-                cost_eur=draft.cost_eur if draft.is_priced else None,
+                cost_eur=None if draft.price is None else draft.cost_eur,
             )
             for draft in packing.drafts
         ]

@@ -234,7 +234,9 @@ class ResultWriter:
         gives_up = batch.is_synchronous or (
             batch.ended_seconds > self._pipeline.policy.batch_timeout_seconds
         )
-        return BatchOutcomes(batch.lease, outcomes, pending.refused.total(), gives_up)
+        return BatchOutcomes(
+            batch.lease, outcomes, pending.refused.total(), gives_up, price=reader.price
+        )
 
     def _left(
         self, batch: EndedBatch, lines: Sequence[ResultLine], types: Mapping[BatchRow, str | None]
@@ -292,13 +294,19 @@ class ResultWriter:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LineReader:
-    """Reads the lines of one batch."""
+    """Reads the lines of one batch.
+
+    An answer costs what was kept with the batch when it was claimed, at the exchange rate of now;
+    what has no price from then is priced as of now.
+    """
 
     batch: EndedBatch
     price_of: Callable[[str], Price | None]
     usd_to_eur: float
+    price: Price | None = None
+    """What the last answer was priced at."""
 
     def outcome(self, line: ResultLine, processing_type: str | None) -> RowOutcome:
         """The outcome of one line of this batch; no type: the session is gone."""
@@ -324,7 +332,10 @@ class LineReader:
     def _cost(self, response: Response | None) -> Cost:
         if response is None:
             return Cost()
-        price = price_of_answer(response, self.batch.model, self.price_of)
+        price = self.batch.price
+        if price is None:
+            price = price_of_answer(response, self.batch.model, self.price_of)
         if price is not None and self.batch.is_synchronous:
             price = price.undiscounted
+        self.price = price or self.price
         return batch_cost(response.usage, price, self.usd_to_eur)

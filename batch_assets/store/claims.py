@@ -214,6 +214,7 @@ def claim_parameters(
         "requests": [len(draft.candidates) for draft in drafts],
         "tokens": [draft.tokens for draft in drafts],
         "costs_eur": [draft.cost_eur for draft in drafts],
+        "prices": [None if one.price is None else one.price.as_json() for one in drafts],
         "installation_id": holder.installation_id,
         "run_id": holder.run_id,
         "owner": holder.owner,

@@ -153,7 +153,7 @@ class PendingFiles(EngineQueries):
                     requests=row.requests,
                     tokens=row.estimated_tokens,
                     cost_eur=row.estimated_cost_eur,
-                    is_priced=row.estimated_cost_eur > 0,
+                    is_priced=row.is_priced,
                 ),
                 input_file_id=row.input_file_id,
                 since=row.file_pending_since,

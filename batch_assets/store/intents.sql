@@ -76,7 +76,7 @@ FROM (
 WHERE b.id = free.id
 RETURNING
     b.id, b.fence, b.company_id, b.model, b.requests, b.estimated_tokens, b.estimated_cost_eur,
-    b.input_file_id, b.claimed_at, free.file_pending_since,
+    b.price IS NOT NULL AS is_priced, b.input_file_id, b.claimed_at, free.file_pending_since,
     extract(epoch FROM clock_timestamp() - free.file_pending_since)::float8 AS pending_seconds
 
 -- name: open

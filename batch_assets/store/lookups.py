@@ -23,6 +23,7 @@ from batch_assets.domain.lookups import (
     RequestHistory,
     Requeued,
 )
+from batch_assets.domain.money import price_in
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
@@ -55,7 +56,12 @@ class Lookups(EngineQueries):
             return None
         given = dict(row._mapping)
         return BatchRecord(
-            **given | {"outcomes": row.outcomes or {}, "server_errors": tuple(row.server_errors)}
+            **given
+            | {
+                "outcomes": row.outcomes or {},
+                "server_errors": tuple(row.server_errors),
+                "price": price_in(row.price),
+            }
         )
 
     @retry_lost

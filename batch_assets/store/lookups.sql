@@ -42,6 +42,8 @@ SELECT
     b.cost_eur,
     b.synchronous_cost_eur,
     b.unpriced,
+    b.cost_usd,
+    b.price,
     b.run_id,
     b.read_run_id,
     b.claimed_at,
@@ -215,6 +217,7 @@ LEFT JOIN public."Company" AS c ON c.id = s."companyId"
 -- name: attempts
 SELECT
     a.batch_id, b.claimed_at, a.outcome, a.counted, a.code, a.reason, a.cost_eur, a.ended_at,
+    a.prompt_tokens IS NOT NULL AND a.cost_usd IS NULL AS is_unpriced,
     a.shares_answer_of
 FROM batch_assets.attempt AS a
 JOIN batch_assets.batch AS b ON b.id = a.batch_id

@@ -12,7 +12,7 @@ from batch_assets.domain.batches import (
     UnresolvedBatch,
 )
 from batch_assets.domain.logs import open_log
-from batch_assets.domain.money import MOST_A_TOKEN, Price, can_be_price, livedash_price
+from batch_assets.domain.money import MOST_A_TOKEN, Price, can_be_price, livedash_price, price_in
 from batch_assets.domain.records import BatchErrorLine, Company, Lease
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.protocol import Holder
@@ -37,7 +37,7 @@ class OneStatementQueries(EngineQueries):
         with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["model_prices"]).all()
         prices = {
-            row.name: livedash_price(row.prompt, row.completion)
+            row.name: livedash_price(row.prompt, row.completion, row.since)
             for row in rows
             if can_be_price(row.prompt, row.completion)
         }
@@ -96,6 +96,7 @@ class OneStatementQueries(EngineQueries):
                 incomplete_seconds=row.incomplete_seconds,
                 output_bytes=row.output_bytes,
                 error_bytes=row.error_bytes,
+                price=price_in(row.price),
             )
             for row in rows
         ]

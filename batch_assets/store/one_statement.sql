@@ -9,7 +9,11 @@ ORDER BY c.id
 SELECT DISTINCT ON (m.name)
     m.name,
     p."promptTokenCost" AS prompt,
-    p."completionTokenCost" AS completion
+    p."completionTokenCost" AS completion,
+    -- Nothing of a moment at infinity.
+    coalesce(
+        to_char(p."effectiveFrom" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), ''
+    ) AS since
 FROM public."AIModel" AS m
 JOIN public."AIModelPricing" AS p ON p."aiModelId" = m.id
 WHERE p."effectiveFrom" <= CURRENT_TIMESTAMP
@@ -65,7 +69,7 @@ RETURNING
     b.returned,
     b.polls,
     extract(epoch FROM clock_timestamp() - b.incomplete_since)::float8 AS incomplete_seconds,
-    b.output_bytes, b.error_bytes
+    b.output_bytes, b.error_bytes, b.price
 
 -- name: leftovers
 -- Only files that we made, or that were made for a batch of ours, are ours to delete. A batch that

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from batch_assets.domain.batches import InFlightBatch, Written
+from batch_assets.domain.batches import BatchOutcomes, InFlightBatch, Written
 from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.money import Usage
 from batch_assets.domain.policy import Policy, Tried
@@ -17,21 +17,25 @@ from batch_assets.domain.records import Findings, RemoteBatch, RowOutcome
 from batch_assets.domain.states import SERVER_ENDED, livedash_status
 
 _USAGE: Final = tuple(field.name for field in fields(Usage))
-_NO_USAGE: Final = Usage()
 _FINDINGS: Final = tuple(field.name for field in fields(Findings) if field.name != "questions")
 
 
 def paid_columns(outcome: RowOutcome) -> dict[str, Any]:
-    """What the server said of an answer and what it cost; zeros and nulls without an answer."""
-    response = outcome.response
+    """What the server said of an answer and what it cost; `None` throughout without an answer, but
+    for EUR, which are 0.
+
+    `cost_usd` is `None` where the cost is not known, too.
+    """
+    response, is_known = outcome.response, outcome.cost.is_known
     return {
         "openai_request_id": response.request_id if response else None,
         "service_tier": response.service_tier if response else None,
         "system_fingerprint": response.system_fingerprint if response else None,
-        **_values(response.usage if response else _NO_USAGE, _USAGE),
-        "prompt_token_cost": outcome.cost.rates.prompt,
-        "completion_token_cost": outcome.cost.rates.completion,
+        **(_values(response.usage, _USAGE) if response else dict.fromkeys(_USAGE)),
+        "prompt_token_cost": outcome.cost.rates.prompt if response else None,
+        "completion_token_cost": outcome.cost.rates.completion if response else None,
         "cost_eur": outcome.cost.eur,
+        "cost_usd": outcome.cost.usd if response and is_known else None,
         "synchronous_cost_eur": outcome.cost.synchronous_eur,
     }
 
@@ -86,19 +90,25 @@ def failure_columns(
     }
 
 
-def batch_columns(written: Written, refused: int) -> dict[str, Any]:
-    """What is added to the batch's counters, `refused` lines that never were a row included."""
+def batch_columns(written: Written, result: BatchOutcomes, usd_to_eur: float) -> dict[str, Any]:
+    """What is added to the batch's counters, lines that never were a row included.
+
+    Beside them the price and the exchange rate at which that was settled.
+    """
     return {
         "completed": written.completed,
         "failed": written.retry + written.dead,
         "returned": written.returned,
         "discarded": written.discarded,
-        "refused": refused + written.refused.total(),
+        "refused": result.refused + written.refused.total(),
         "prompt_tokens": written.prompt_tokens,
         "completion_tokens": written.completion_tokens,
         "cost_eur": written.cost_eur,
+        "cost_usd": written.cost_usd,
         "synchronous_cost_eur": written.synchronous_cost_eur,
         "unpriced": written.unpriced,
+        "price": None if result.price is None else result.price.as_json(),
+        "usd_to_eur": usd_to_eur,
     }
 
 
@@ -113,6 +123,7 @@ def add_money(
     written.cached_tokens = sum(usage.cached_tokens or 0 for usage in usages)
     written.reasoning_tokens = sum(usage.reasoning_tokens or 0 for usage in usages)
     written.cost_eur = sum(outcome.cost.eur for outcome in paid)
+    written.cost_usd = sum(outcome.cost.usd for outcome in paid)
     written.failed_cost_eur = sum(one.cost.eur for one in kept if one.findings is None)
     written.discarded_cost_eur = sum(outcome.cost.eur for outcome in discarded)
     written.synchronous_cost_eur = sum(outcome.cost.synchronous_eur for outcome in paid)

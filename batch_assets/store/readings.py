@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from batch_assets.domain.batches import EndedBatch
+from batch_assets.domain.money import Price, price_in
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, columns_of
 from batch_assets.store.connection_failures import retry_lost
@@ -85,6 +86,8 @@ class AbandonedBatch:
     """False for one that LiveDash made, or the database that this one is a copy of."""
     is_last: bool
     """Whether it is not looked at again after this."""
+    price: Price | None = None
+    """That of the day on which it was claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,8 @@ class Abandoned(EngineQueries):
         which = {"limit": limit, "whenever": whenever, "days": LOOKED_FOR_DAYS}
         with self.autocommit.connect() as connection:
             return [
-                AbandonedBatch(**row._mapping) for row in connection.execute(SQL["take"], which)
+                AbandonedBatch(**{**row._mapping, "price": price_in(row.price)})
+                for row in connection.execute(SQL["take"], which)
             ]
 
     @retry_lost

@@ -82,6 +82,7 @@ SELECT
     b.id AS batch_id,
     b.openai_batch_id,
     b.model,
+    b.price,
     b.installation_id IS NOT DISTINCT FROM (
         SELECT i.id FROM batch_assets.installation AS i
     ) AS is_ours,

@@ -143,6 +143,7 @@ def _claim(
             model=draft.model,
             requests=len(draft.candidates),
             cost_eur=draft.cost_eur,
+            price=draft.price,
         )
         for draft in drafts
     )

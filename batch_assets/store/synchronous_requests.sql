@@ -202,8 +202,9 @@ WITH given AS (
         (SELECT CAST(:models AS text[])),
         (SELECT CAST(:requests AS integer[])),
         (SELECT CAST(:tokens AS bigint[])),
-        (SELECT CAST(:costs_eur AS float8[]))
-    ) AS g (id, company_id, model, requests, tokens, cost_eur)
+        (SELECT CAST(:costs_eur AS float8[])),
+        (SELECT CAST(:prices AS text[]))
+    ) AS g (id, company_id, model, requests, tokens, cost_eur, price)
 ), told AS (
     INSERT INTO public."AIBatchRequest"
         (id, "companyId", "openaiBatchId", "inputFileId", status, "createdAt")
@@ -213,12 +214,13 @@ WITH given AS (
     INSERT INTO batch_assets.batch
         (id, kind, installation_id, company_id, model, state, run_id, lease_owner,
         lease_expires_at, fence, requests, estimated_tokens, estimated_cost_eur, openai_batch_id,
-        server_status, server_status_since, submitted_at, ended_at)
+        server_status, server_status_since, submitted_at, ended_at, price)
     SELECT
         g.id, 'synchronous', :installation_id, g.company_id, g.model, 'ended', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
         1, g.requests, g.tokens, g.cost_eur, 'live:' || g.id,
-        'synchronous', clock_timestamp(), clock_timestamp(), clock_timestamp()
+        'synchronous', clock_timestamp(), clock_timestamp(), clock_timestamp(),
+        CAST(g.price AS jsonb)
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r

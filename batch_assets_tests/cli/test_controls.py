@@ -227,3 +227,23 @@ def test_the_limits_of_a_comparison_are_those_of_its_options() -> None:
     command = load("compare")
     options = {str(one.name): one.default for one in command.params}
     assert asdict(CompareLimits()).items() <= options.items()
+
+
+def test_a_batch_says_what_its_answers_are_priced_at(type_: Type) -> None:
+    environ = {"BATCH_MODEL_PRICES": "gpt-4o-mini=2/0.5/8"}
+    (sent,) = document(type_("force", NAME, "--yes", "--json", **environ))["batches_sent"]
+    words = " ".join(type_("batch", sent["batch_id"]).out.split())
+    assert "1/0.25/4 USD a million tokens (fresh and cached input, output), from setting" in words
+    shown = document(type_("batch", sent["batch_id"], "--json"))
+    assert (shown["price"]["source"], shown["cost_usd"]) == ("setting", None)
+
+
+def test_what_is_free_is_said_to_cost_nothing(type_: Type, api: RunningServer) -> None:
+    api.set_config(ServerConfig.instant())
+    environ = {"BATCH_MODEL_PRICES": "gpt-4o-mini=free"}
+    (sent,) = document(type_("force", NAME, "--yes", "--json", **environ))["batches_sent"]
+    for _ in range(3):
+        assert type_("run", **environ).code == 0
+    assert "nothing: its model is free" in type_("batch", sent["batch_id"]).out
+    totals = document(type_("status", "--json", **environ))["totals"]
+    assert (totals["complete"], totals["unpriced"], totals["cost_eur"]) == (3, 0, 0)

@@ -197,7 +197,7 @@ class _Claiming:
                 requests=len(draft.candidates),
                 tokens=draft.tokens,
                 cost_eur=draft.cost_eur,
-                is_priced=draft.is_priced,
+                is_priced=draft.price is not None,
             )
             for draft in drafts
         ]

@@ -132,8 +132,9 @@ WITH given AS (
         (SELECT CAST(:tokens AS bigint[])),
         (SELECT CAST(:costs_eur AS float8[])),
         (SELECT CAST(:root_batch_id AS text[])),
-        (SELECT CAST(:groups AS text[]))
-    ) AS g (id, company_id, model, requests, tokens, cost_eur, root_batch_id, bisection_group)
+        (SELECT CAST(:groups AS text[])),
+        (SELECT CAST(:prices AS text[]))
+    ) AS g (id, company_id, model, requests, tokens, cost_eur, root_batch_id, bisection_group, price)
 ), told AS (
     INSERT INTO public."AIBatchRequest"
         (id, "companyId", "openaiBatchId", "inputFileId", status, "createdAt")
@@ -144,11 +145,12 @@ WITH given AS (
     INSERT INTO batch_assets.batch
         (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at,
         fence, requests, estimated_tokens, estimated_cost_eur, root_batch_id, bisection_group,
-        account)
+        account, price)
     SELECT
         g.id, :installation_id, g.company_id, g.model, 'claimed', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
-        1, g.requests, g.tokens, g.cost_eur, g.root_batch_id, g.bisection_group, :account
+        1, g.requests, g.tokens, g.cost_eur, g.root_batch_id, g.bisection_group, :account,
+        CAST(g.price AS jsonb)
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r

@@ -141,7 +141,7 @@ def _write(
     written = {result.lease.batch_id: _count(result, exceptions, failures) for result in results}
     counters = [
         {"batch_id": result.lease.batch_id}
-        | batch_columns(written[result.lease.batch_id], result.refused)
+        | batch_columns(written[result.lease.batch_id], result, policy.usd_to_eur)
         for result in results
     ]
     added = connection.execute(SQL["add_to_batches"], {"batches": json.dumps(counters)})

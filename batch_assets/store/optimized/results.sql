@@ -55,7 +55,7 @@ COPY batch_assets.result_staging (
     total_tokens, cached_tokens, audio_tokens_prompt, reasoning_tokens, audio_tokens_completion,
     accepted_prediction_tokens, rejected_prediction_tokens, prompt_token_cost,
     completion_token_cost, cost_eur, synchronous_cost_eur, line, language, sentiment, category, escalated,
-    forwarded_hr, summary, questions
+    forwarded_hr, summary, questions, cost_usd
 ) FROM STDIN
 
 -- part: is_in_batch_of_closed
@@ -91,7 +91,9 @@ END
 -- their ids: two writers that have some in common and took their locks in different orders would
 -- lock each other out. What is said of them is for a statement of its own, which sees all rows of a
 -- session as they are then. What comes back are the rows to which not everything happened, and those
--- that others follow: few.
+-- that others follow: few. LiveDash's report adds up what its rows say: so each row's tokens and cost
+-- are the sums over its attempts, as far as the numbers that stand there can be such, and its rates
+-- those of the last answer.
 WITH taken AS (
     DELETE FROM batch_assets.result_staging AS s
     RETURNING
@@ -101,7 +103,7 @@ WITH taken AS (
         s.audio_tokens_prompt, s.reasoning_tokens, s.audio_tokens_completion,
         s.accepted_prediction_tokens, s.rejected_prediction_tokens, s.prompt_token_cost,
         s.completion_token_cost, s.cost_eur, s.synchronous_cost_eur, s.line, s.language, s.sentiment,
-        s.category, s.escalated, s.forwarded_hr, s.summary, s.questions
+        s.category, s.escalated, s.forwarded_hr, s.summary, s.questions, s.cost_usd
 ), closed AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = g.outcome,
@@ -111,6 +113,12 @@ WITH taken AS (
         reason = g.reason,
         cost_eur = g.cost_eur,
         synchronous_cost_eur = g.synchronous_cost_eur,
+        cost_usd = g.cost_usd,
+        prompt_tokens = g.prompt_tokens,
+        completion_tokens = g.completion_tokens,
+        cached_tokens = g.cached_tokens,
+        reasoning_tokens = g.reasoning_tokens,
+        service_tier = g.service_tier,
         ended_at = CURRENT_TIMESTAMP
     FROM taken AS g
     WHERE a.batch_id = g.batch_id
@@ -142,18 +150,69 @@ WITH taken AS (
         "openaiRequestId" = closed.openai_request_id,
         "serviceTier" = closed.service_tier,
         "systemFingerprint" = closed.system_fingerprint,
-        "promptTokens" = closed.prompt_tokens,
-        "completionTokens" = closed.completion_tokens,
-        "totalTokens" = closed.total_tokens,
-        "cachedTokens" = closed.cached_tokens,
-        "audioTokensPrompt" = closed.audio_tokens_prompt,
-        "reasoningTokens" = closed.reasoning_tokens,
-        "audioTokensCompletion" = closed.audio_tokens_completion,
-        "acceptedPredictionTokens" = closed.accepted_prediction_tokens,
-        "rejectedPredictionTokens" = closed.rejected_prediction_tokens,
-        "promptTokenCost" = closed.prompt_token_cost,
-        "completionTokenCost" = closed.completion_token_cost,
-        "totalCostEur" = closed.cost_eur
+        "promptTokens" = least(
+            greatest(r."promptTokens", 0) + CAST(coalesce(closed.prompt_tokens, 0) AS bigint),
+            2147483647
+        ),
+        "completionTokens" = least(
+            greatest(r."completionTokens", 0) + CAST(coalesce(closed.completion_tokens, 0) AS bigint),
+            2147483647
+        ),
+        "totalTokens" = least(
+            greatest(r."totalTokens", 0) + CAST(coalesce(closed.total_tokens, 0) AS bigint),
+            2147483647
+        ),
+        "cachedTokens" = CASE
+            WHEN closed.cached_tokens IS NULL THEN r."cachedTokens"
+            ELSE least(
+                greatest(r."cachedTokens", 0) + CAST(closed.cached_tokens AS bigint), 2147483647
+            )
+        END,
+        "audioTokensPrompt" = CASE
+            WHEN closed.audio_tokens_prompt IS NULL THEN r."audioTokensPrompt"
+            ELSE least(
+                greatest(r."audioTokensPrompt", 0)
+                + CAST(closed.audio_tokens_prompt AS bigint),
+                2147483647
+            )
+        END,
+        "reasoningTokens" = CASE
+            WHEN closed.reasoning_tokens IS NULL THEN r."reasoningTokens"
+            ELSE least(
+                greatest(r."reasoningTokens", 0)
+                + CAST(closed.reasoning_tokens AS bigint),
+                2147483647
+            )
+        END,
+        "audioTokensCompletion" = CASE
+            WHEN closed.audio_tokens_completion IS NULL THEN r."audioTokensCompletion"
+            ELSE least(
+                greatest(r."audioTokensCompletion", 0)
+                + CAST(closed.audio_tokens_completion AS bigint),
+                2147483647
+            )
+        END,
+        "acceptedPredictionTokens" = CASE
+            WHEN closed.accepted_prediction_tokens IS NULL THEN r."acceptedPredictionTokens"
+            ELSE least(
+                greatest(r."acceptedPredictionTokens", 0)
+                + CAST(closed.accepted_prediction_tokens AS bigint),
+                2147483647
+            )
+        END,
+        "rejectedPredictionTokens" = CASE
+            WHEN closed.rejected_prediction_tokens IS NULL THEN r."rejectedPredictionTokens"
+            ELSE least(
+                greatest(r."rejectedPredictionTokens", 0)
+                + CAST(closed.rejected_prediction_tokens AS bigint),
+                2147483647
+            )
+        END,
+        "promptTokenCost" = coalesce(closed.prompt_token_cost, r."promptTokenCost"),
+        "completionTokenCost" = coalesce(closed.completion_token_cost, r."completionTokenCost"),
+        "totalCostEur" = CASE
+            WHEN r."totalCostEur" BETWEEN 0 AND 1e9 THEN r."totalCostEur" ELSE 0
+        END + closed.cost_eur
     FROM closed
     WHERE closed.outcome <> 'unanswered'
         AND r.id = closed.request_id
@@ -371,12 +430,19 @@ SET completed = b.completed + g.completed,
     prompt_tokens = b.prompt_tokens + g.prompt_tokens,
     completion_tokens = b.completion_tokens + g.completion_tokens,
     cost_eur = b.cost_eur + g.cost_eur,
+    -- Of a batch that was read in part before USD were kept, they stay unknown.
+    cost_usd = CASE
+        WHEN b.cost_usd IS NOT NULL OR b.cost_eur = 0 THEN coalesce(b.cost_usd, 0) + g.cost_usd
+    END,
     synchronous_cost_eur = b.synchronous_cost_eur + g.synchronous_cost_eur,
-    unpriced = b.unpriced + g.unpriced
+    unpriced = b.unpriced + g.unpriced,
+    price = coalesce(b.price, CAST(g.price AS jsonb)),
+    usd_to_eur = g.usd_to_eur
 FROM json_to_recordset(CAST(:batches AS json)) AS g (
     batch_id text, completed bigint, failed bigint, returned bigint, discarded bigint,
     refused bigint, prompt_tokens bigint, completion_tokens bigint, cost_eur float8,
-    synchronous_cost_eur float8, unpriced bigint
+    cost_usd float8, synchronous_cost_eur float8, unpriced bigint, price text,
+    usd_to_eur float8
 )
 WHERE b.id = g.batch_id
 

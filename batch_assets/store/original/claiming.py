@@ -223,6 +223,7 @@ def _intend(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatc
             "requests": len(draft.candidates),
             "tokens": draft.tokens,
             "cost_eur": draft.cost_eur,
+            "price": None if draft.price is None else draft.price.as_json(),
         },
     )
     return ClaimedBatch(
@@ -232,7 +233,7 @@ def _intend(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatc
         requests=len(draft.candidates),
         tokens=draft.tokens,
         cost_eur=draft.cost_eur,
-        is_priced=draft.is_priced,
+        is_priced=draft.price is not None,
     )
 
 

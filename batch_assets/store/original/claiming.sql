@@ -18,11 +18,11 @@ VALUES
 -- name: insert_batch
 INSERT INTO batch_assets.batch
     (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at, fence,
-    requests, estimated_tokens, estimated_cost_eur, root_batch_id, bisection_group, account)
+    requests, estimated_tokens, estimated_cost_eur, root_batch_id, bisection_group, account, price)
 VALUES
     (:batch_id, :installation_id, :company_id, :model, 'claimed', :run_id, :owner,
     clock_timestamp() + make_interval(secs => :lease_seconds), 1,
-    :requests, :tokens, :cost_eur, :root_batch_id, :group, :account)
+    :requests, :tokens, :cost_eur, :root_batch_id, :group, :account, CAST(:price AS jsonb))
 
 -- name: recount
 -- Some of its rows could not be moved: they are not in it.

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -114,7 +114,7 @@ def write_rows(
     written = done.written
     add_money(written, done.kept, done.discarded)
     add_shared(written, done.kept, done.shared)
-    counters = {"batch_id": batch_id} | batch_columns(written, result.refused)
+    counters = {"batch_id": batch_id} | batch_columns(written, result, policy.usd_to_eur)
     connection.execute(SQL["add_to_batch"], counters)
     return written
 
@@ -138,7 +138,7 @@ def _write_row(
             SQL["complete_row"],
             which
             | {"is_measured": extent.is_measured}
-            | paid_columns(outcome)
+            | _paid_columns(outcome, outcome)
             | findings_columns(outcome.findings)
             | stage_columns(described),
         ).one()
@@ -147,12 +147,7 @@ def _write_row(
         failure = failure_columns(outcome.failure, Tried(*tried), policy, batch_id)
         kind = "dead" if failure["delay_seconds"] is None else "retry"
         shown = outcome if extent.is_paid else RowOutcome(outcome.request_id)
-        paid = {
-            **paid_columns(shown),
-            "shown_cost_eur": shown.cost.eur,
-            "cost_eur": outcome.cost.eur,
-            "synchronous_cost_eur": outcome.cost.synchronous_eur,
-        }
+        paid = _paid_columns(outcome, shown)
         row = connection.execute(SQL["fail_row"], which | paid | failure).one()
     else:
         written.returned += return_rows(connection, batch_id, [outcome.request_id], "unanswered")
@@ -173,6 +168,12 @@ def _write_row(
         elif outcome.findings is None and outcome.failure is not None:
             written.failure_kinds[outcome.failure.kind] += 1
     setattr(written, kind, getattr(written, kind) + 1)
+
+
+def _paid_columns(outcome: RowOutcome, shown: RowOutcome) -> dict[str, Any]:
+    """What is kept with the attempt, and what LiveDash's row is given of it."""
+    of_row = {f"shown_{name}": value for name, value in paid_columns(shown).items()}
+    return paid_columns(outcome) | of_row
 
 
 def _write_sessions(

@@ -14,14 +14,89 @@ AND (
     )
 )
 
+-- part: billed
+cost_eur = CAST(:cost_eur AS float8),
+cost_usd = CAST(:cost_usd AS float8),
+synchronous_cost_eur = :synchronous_cost_eur,
+prompt_tokens = CAST(:prompt_tokens AS integer),
+completion_tokens = CAST(:completion_tokens AS integer),
+cached_tokens = CAST(:cached_tokens AS integer),
+reasoning_tokens = CAST(:reasoning_tokens AS integer),
+service_tier = CAST(:service_tier AS text),
+
+-- part: paid_in_all
+-- LiveDash's report adds up what its rows say: so each row's tokens and cost are the sums over its
+-- attempts, as far as the numbers that stand there can be such, and its rates those of the last answer.
+"openaiRequestId" = :shown_openai_request_id,
+"serviceTier" = :shown_service_tier,
+"systemFingerprint" = :shown_system_fingerprint,
+"promptTokens" = least(
+    greatest(r."promptTokens", 0) + coalesce(CAST(:shown_prompt_tokens AS bigint), 0),
+    2147483647
+),
+"completionTokens" = least(
+    greatest(r."completionTokens", 0) + coalesce(CAST(:shown_completion_tokens AS bigint), 0),
+    2147483647
+),
+"totalTokens" = least(
+    greatest(r."totalTokens", 0) + coalesce(CAST(:shown_total_tokens AS bigint), 0),
+    2147483647
+),
+"cachedTokens" = CASE
+    WHEN CAST(:shown_cached_tokens AS bigint) IS NULL THEN r."cachedTokens"
+    ELSE least(
+        greatest(r."cachedTokens", 0) + CAST(:shown_cached_tokens AS bigint), 2147483647
+    )
+END,
+"audioTokensPrompt" = CASE
+    WHEN CAST(:shown_audio_tokens_prompt AS bigint) IS NULL THEN r."audioTokensPrompt"
+    ELSE least(
+        greatest(r."audioTokensPrompt", 0) + CAST(:shown_audio_tokens_prompt AS bigint), 2147483647
+    )
+END,
+"reasoningTokens" = CASE
+    WHEN CAST(:shown_reasoning_tokens AS bigint) IS NULL THEN r."reasoningTokens"
+    ELSE least(
+        greatest(r."reasoningTokens", 0) + CAST(:shown_reasoning_tokens AS bigint), 2147483647
+    )
+END,
+"audioTokensCompletion" = CASE
+    WHEN CAST(:shown_audio_tokens_completion AS bigint) IS NULL THEN r."audioTokensCompletion"
+    ELSE least(
+        greatest(r."audioTokensCompletion", 0)
+        + CAST(:shown_audio_tokens_completion AS bigint),
+        2147483647
+    )
+END,
+"acceptedPredictionTokens" = CASE
+    WHEN CAST(:shown_accepted_prediction_tokens AS bigint) IS NULL THEN r."acceptedPredictionTokens"
+    ELSE least(
+        greatest(r."acceptedPredictionTokens", 0)
+        + CAST(:shown_accepted_prediction_tokens AS bigint),
+        2147483647
+    )
+END,
+"rejectedPredictionTokens" = CASE
+    WHEN CAST(:shown_rejected_prediction_tokens AS bigint) IS NULL THEN r."rejectedPredictionTokens"
+    ELSE least(
+        greatest(r."rejectedPredictionTokens", 0)
+        + CAST(:shown_rejected_prediction_tokens AS bigint),
+        2147483647
+    )
+END,
+"promptTokenCost" = coalesce(CAST(:shown_prompt_token_cost AS float8), r."promptTokenCost"),
+"completionTokenCost" = coalesce(CAST(:shown_completion_token_cost AS float8), r."completionTokenCost"),
+"totalCostEur" = CASE
+    WHEN r."totalCostEur" BETWEEN 0 AND 1e9 THEN r."totalCostEur" ELSE 0
+END + CAST(:shown_cost_eur AS float8)
+
 -- name: complete_row
 -- The attempt is closed first: it is what says that this batch was paid for this row, once.
 WITH ended AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = 'completed',
         counted = true,
-        cost_eur = CAST(:cost_eur AS float8),
-        synchronous_cost_eur = :synchronous_cost_eur,
+        -- here: billed
         ended_at = CURRENT_TIMESTAMP
     WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IS NULL
     RETURNING a.request_id
@@ -32,21 +107,7 @@ WITH ended AS (
         success = true,
         "errorMessage" = NULL,
         "completedAt" = greatest(CURRENT_TIMESTAMP, r."requestedAt"),
-        "openaiRequestId" = :openai_request_id,
-        "serviceTier" = :service_tier,
-        "systemFingerprint" = :system_fingerprint,
-        "promptTokens" = :prompt_tokens,
-        "completionTokens" = :completion_tokens,
-        "totalTokens" = :total_tokens,
-        "cachedTokens" = :cached_tokens,
-        "audioTokensPrompt" = :audio_tokens_prompt,
-        "reasoningTokens" = :reasoning_tokens,
-        "audioTokensCompletion" = :audio_tokens_completion,
-        "acceptedPredictionTokens" = :accepted_prediction_tokens,
-        "rejectedPredictionTokens" = :rejected_prediction_tokens,
-        "promptTokenCost" = :prompt_token_cost,
-        "completionTokenCost" = :completion_token_cost,
-        "totalCostEur" = CAST(:cost_eur AS float8)
+        -- here: paid_in_all
     FROM ended
     WHERE r.id = ended.request_id
         -- here: is_in_batch_or_in_livedashs
@@ -142,8 +203,7 @@ WITH ended AS (
         failure_kind = :failure_kind,
         code = :code,
         reason = :reason,
-        cost_eur = CAST(:cost_eur AS float8),
-        synchronous_cost_eur = :synchronous_cost_eur,
+        -- here: billed
         ended_at = CURRENT_TIMESTAMP
     WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IS NULL
     RETURNING a.request_id, a.company_id
@@ -163,21 +223,7 @@ WITH ended AS (
             WHEN CAST(:delay_seconds AS float8) IS NULL
             THEN greatest(CURRENT_TIMESTAMP, r."requestedAt")
         END,
-        "openaiRequestId" = :openai_request_id,
-        "serviceTier" = :service_tier,
-        "systemFingerprint" = :system_fingerprint,
-        "promptTokens" = :prompt_tokens,
-        "completionTokens" = :completion_tokens,
-        "totalTokens" = :total_tokens,
-        "cachedTokens" = :cached_tokens,
-        "audioTokensPrompt" = :audio_tokens_prompt,
-        "reasoningTokens" = :reasoning_tokens,
-        "audioTokensCompletion" = :audio_tokens_completion,
-        "acceptedPredictionTokens" = :accepted_prediction_tokens,
-        "rejectedPredictionTokens" = :rejected_prediction_tokens,
-        "promptTokenCost" = :prompt_token_cost,
-        "completionTokenCost" = :completion_token_cost,
-        "totalCostEur" = CAST(:shown_cost_eur AS float8)
+        -- here: paid_in_all
     FROM ended
     WHERE r.id = ended.request_id
         -- here: is_in_batch
@@ -241,6 +287,13 @@ SET completed = b.completed + :completed,
     prompt_tokens = b.prompt_tokens + :prompt_tokens,
     completion_tokens = b.completion_tokens + :completion_tokens,
     cost_eur = b.cost_eur + :cost_eur,
+    -- Of a batch that was read in part before USD were kept, they stay unknown.
+    cost_usd = CASE
+        WHEN b.cost_usd IS NOT NULL OR b.cost_eur = 0
+        THEN coalesce(b.cost_usd, 0) + CAST(:cost_usd AS float8)
+    END,
     synchronous_cost_eur = b.synchronous_cost_eur + :synchronous_cost_eur,
-    unpriced = b.unpriced + :unpriced
+    unpriced = b.unpriced + :unpriced,
+    price = coalesce(b.price, CAST(:price AS jsonb)),
+    usd_to_eur = :usd_to_eur
 WHERE b.id = :batch_id

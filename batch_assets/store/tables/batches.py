@@ -111,6 +111,9 @@ batch = Table(
     timestamp("retrieved_at"),
     Column("account", Text),
     timestamp("sought_at"),
+    Column("price", JSONB),
+    Column("cost_usd", Double),
+    Column("usd_to_eur", Double),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'finalized', 'released')",
         name="state",
@@ -189,6 +192,12 @@ attempt = Table(
     timestamp("called_at"),
     Column("shares_answer_of", Text),
     Column("requeued", Boolean, nullable=False, server_default=text("false")),
+    Column("cost_usd", Double),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("cached_tokens", Integer),
+    Column("reasoning_tokens", Integer),
+    Column("service_tier", Text),
     CheckConstraint(
         "outcome IN ('completed', 'failed', 'unanswered', 'released', 'discarded')",
         name="outcome",

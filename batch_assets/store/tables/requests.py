@@ -182,6 +182,7 @@ result_staging = Table(
     Column("synchronous_cost_eur", Double, nullable=False),
     Column("line", Integer, nullable=False),
     *_findings(),
+    Column("cost_usd", Double),
     schema=OWN_SCHEMA,
     prefixes=["UNLOGGED"],
 )
