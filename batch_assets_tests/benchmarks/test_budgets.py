@@ -29,11 +29,14 @@ EVERYTHING = {(stage, one) for stage in STAGES for one in ("original", "optimize
 }
 
 
-def test_the_budgets_hold(tmp_path: Path, subtests: pytest.Subtests) -> None:
+def test_the_budgets_hold(
+    tmp_path: Path, subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PEER_PYTHON", "/no/such/python")
     results, document = tmp_path / "results.json", tmp_path / "benchmarks.md"
     document.write_text(f"Before.\n{BEGIN}\n{END}\nAfter.\n", encoding="utf-8")
     code = command.main(
-        ["--document"],
+        ["--document", "--peer", PEER],
         project_dir=tmp_path,
         results=results,
         document=document,
@@ -86,8 +89,9 @@ def test_the_budgets_hold(tmp_path: Path, subtests: pytest.Subtests) -> None:
         assert text.startswith(f"Before.\n{BEGIN}\nOf commit {commit}, measured on ")
         assert f"\n\n### {SIZE}\n" in text
 
-    with subtests.test("the peer is not measured unless it is asked for, and the page says so"):
+    with subtests.test("where the peer has no Python the rest is measured, and the page says so"):
         assert "| total        | batchor: not measured |" in text
         assert text.endswith(
-            f"|\n\nbatchor is not measured: `PEER=batchor` adds it.\n{END}\nAfter.\n"
+            "|\n\nbatchor is not measured: PEER_PYTHON is '/no/such/python', which is no Python "
+            f"3.12 or newer with a venv module.\n{END}\nAfter.\n"
         )
