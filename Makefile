@@ -59,7 +59,7 @@ bench-docs: setup ## Measure all of docs/benchmarks.md and write it anew (PEER=b
 	@$(RUN) benchmarks.comparison --document $(if $(PEER),--peer $(PEER)) $(ARGS)
 
 bench-drain: setup ## Let runs work off a backlog, and say what each cost (COMPANIES= REQUESTS=)
-	@$(RUN) benchmarks.comparison.drain --companies $(COMPANIES) --requests $(REQUESTS) \
+	@$(RUN) benchmarks.comparison drain --companies $(COMPANIES) --requests $(REQUESTS) \
 		--messages $(MESSAGES) --history $(HISTORY) $(ARGS)
 
 drill: setup ## Kill runs at every point and count what is lost (N=200 SEED=1 KINDS=)

@@ -5,7 +5,6 @@ request, and no more memory, than of twenty thousand.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -148,7 +147,3 @@ def _parser() -> argparse.ArgumentParser:
         "--rows-per-run", type=int, default=100_000, help="as BATCH_ROWS_PER_RUN has it"
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
