@@ -13,7 +13,7 @@ import dagster as dg
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.ticks.evaluator import TickEvaluator
 from batch_assets.ticks.starting import TickContext, standing, why_none_beside
-from batch_assets.ticks.work import nothing_to_do, why_start
+from batch_assets.ticks.work import look_for_work, nothing_to_do
 
 AUDIT_CRON: Final = "17 3 * * *"
 PRUNE_CRON: Final = "47 3 * * *"
@@ -27,10 +27,10 @@ def evaluate_processing(tick: TickContext) -> dg.RunRequest | dg.SkipReason:
     stands = standing(tick)
     if stands.why_not is not None:
         return dg.SkipReason(stands.why_not)
-    why = why_start(tick, stands.last)
-    if why is None:
-        return dg.SkipReason(nothing_to_do(tick, stands.last))
-    return dg.RunRequest(tags={"batch_assets/reason": why})
+    work = look_for_work(tick, stands.last)
+    if work.why is None:
+        return dg.SkipReason(nothing_to_do(tick, stands.last, work.held))
+    return dg.RunRequest(tags={"batch_assets/reason": work.why})
 
 
 def evaluate_upkeep(tick: TickContext) -> dg.RunRequest | dg.SkipReason:

@@ -163,6 +163,11 @@ def open_api(endpoints: Endpoints, policy: Policy, guard: CallGuard) -> BatchApi
     )
 
 
+def account_of(endpoints: Endpoints) -> str:
+    """Name the account that is spoken to there, as batches and allowances are kept by it."""
+    return BatchApi(endpoints.api_key, endpoints.base_url, profile=endpoints.profile).account
+
+
 def local_environment(
     environ: Mapping[str, str] | None = None, *, name: str = DEFAULT_STACK
 ) -> dict[str, str]:

@@ -88,11 +88,9 @@ class OpenDatabase:
     def allowances(self) -> list[AllowanceUse]:
         """What the account may create and enqueue, and how much of that is in use now."""
         from batch_assets.domain.allowances import uses
-        from batch_assets.openai_batch.client import BatchApi
+        from batch_assets.wiring import account_of
 
-        endpoints = self.endpoints
-        api = BatchApi(endpoints.api_key, endpoints.base_url, profile=endpoints.profile)
-        in_use = self.registry.allowances_in_use(api.account)
+        in_use = self.registry.allowances_in_use(account_of(self.endpoints))
         return uses(self.settings.policy(), in_use, datetime.now(UTC))
 
     @property

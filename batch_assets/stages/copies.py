@@ -59,7 +59,7 @@ def settle_doubt(pipeline: Pipeline, snapshot: WorkSnapshot) -> WorkSnapshot:
     was doubted, or only an operator can decide.
     """
     installation = snapshot.installation
-    if installation.may_read or not installation.is_at_home or installation.unknown_batches:
+    if not installation.is_for_a_run_to_settle:
         return snapshot
     asked = pipeline.looks.found(Asked)
     if asked is None or asked.incarnation != installation.incarnation:

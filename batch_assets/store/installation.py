@@ -113,6 +113,11 @@ class Installation:
         return not self.is_at_home or bool(self.unknown_batches) or self.doubt is not None
 
     @property
+    def is_for_a_run_to_settle(self) -> bool:
+        """Whether a run asks the server's lists what this database is, which nobody else does."""
+        return not self.may_read and self.is_at_home and not self.unknown_batches
+
+    @property
     def hold_reason(self) -> str | None:
         """Why nothing may be submitted now and what to do about it, or `None`."""
         undecided = self._undecided

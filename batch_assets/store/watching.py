@@ -5,11 +5,12 @@ how much waits.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from batch_assets.domain.allowances import InUse
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.due_rule import DueRule
 from batch_assets.store.alerts import NEWS_SECONDS
@@ -57,7 +58,9 @@ class LeftToDo:
     has_put_off: bool = False
     """Failed requests wait for their retry date, out of LiveDash's reach as long as runs look."""
     has_alerts: bool = False
-    """An alert is raised, or a change is not delivered yet."""
+    """A change of an alert is not delivered yet."""
+    in_use: InUse = field(default_factory=InUse, compare=False)
+    """What counts against the account's allowances: they may hold what is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,9 @@ class Watching(EngineQueries):
         )
 
     @retry_lost
-    def left_to_do(self, rule: DueRule, now: datetime, receivers: Mapping[str, str]) -> LeftToDo:
+    def left_to_do(
+        self, rule: DueRule, now: datetime, receivers: Mapping[str, str], account: str
+    ) -> LeftToDo:
         """Say what is left for a run; `receivers` are the fingerprints, by name, of those for whom
         changes of alerts may be pending.
         """
@@ -103,10 +108,11 @@ class Watching(EngineQueries):
             "receivers": list(receivers),
             "fingerprints": list(receivers.values()),
             "news_seconds": NEWS_SECONDS,
+            "account": account,
         }
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["left_to_do"], parameters).one()
-        return LeftToDo(row.is_due, row.has_put_off, row.has_alerts)
+        return LeftToDo(row.is_due, row.has_put_off, row.has_alerts, InUse(**row.in_use))
 
     @retry_lost
     def in_flight(self) -> InFlight:

@@ -255,18 +255,16 @@ SELECT
     EXISTS (
         SELECT
         FROM batch_assets.alert AS a
-        WHERE a.is_raised
-            OR EXISTS (
-                SELECT
-                FROM unnest(
-                    CAST(:receivers AS text[]), CAST(:fingerprints AS text[])
-                ) AS r (name, fingerprint)
-                LEFT JOIN batch_assets.alert_delivery AS d
-                    ON d.receiver = r.name AND d.alert = a.name
-                WHERE
-                    -- here: is_pending
-            )
-    ) AS has_alerts
+        CROSS JOIN unnest(
+            CAST(:receivers AS text[]), CAST(:fingerprints AS text[])
+        ) AS r (name, fingerprint)
+        LEFT JOIN batch_assets.alert_delivery AS d
+            ON d.receiver = r.name AND d.alert = a.name
+        WHERE
+            -- here: is_pending
+    ) AS has_alerts,
+    -- here: allowances_in_use
+    AS in_use
 
 -- name: in_flight
 -- What the server is asked about, and whether it is let alone.

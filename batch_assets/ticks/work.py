@@ -5,42 +5,57 @@ same: figures, checks, and a look at what LiveDash has done. `docs/schedules_and
 both. What cannot be seen counts as work.
 """
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Engine
 
+from batch_assets.domain.allowances import uses
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.stages.circuit_breakers import submission_held_by
 from batch_assets.store.registry import Registry, WorkSnapshot
 from batch_assets.store.watching import LeftToDo, Watching
 from batch_assets.ticks.starting import DecidedRun, TickContext, clock_time
+from batch_assets.wiring import account_of
 
 UNSEEN: Final = "what there is to do could not be seen"
 
 
-def why_start(tick: TickContext, last: DecidedRun | None) -> str | None:
-    """Why a run is to be started after the last one, in a clause; `None`: there is nothing to do.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run would do now."""
+
+    why: str | None = None
+    """In a clause; `None`: there is nothing to do."""
+    held: str | None = None
+    """Why a run could send nothing of what is due, in a sentence, where that is all there is."""
+
+
+def look_for_work(tick: TickContext, last: DecidedRun | None) -> Work:
+    """Say why a run is to be started after the last one.
 
     The database is asked only if the last run succeeded not long ago: one statement, and one more
     if that finds nothing.
     """
     if last is not None and last.has_failed:
-        return "the last run has failed"
+        return Work("the last run has failed")
     if tick.now >= _idle_until(tick, last):
-        return "no run has ended for a while"
+        return Work("no run has ended for a while")
     try:
         return tick.database.read(lambda engine: _work(tick, engine))
     except BatchAssetsError:
         # The run says best what is wrong.
-        return UNSEEN
+        return Work(UNSEEN)
 
 
-def nothing_to_do(tick: TickContext, last: DecidedRun | None) -> str:
+def nothing_to_do(tick: TickContext, last: DecidedRun | None, held: str | None) -> str:
     """Why no run is started: what was looked at, and when one comes all the same."""
+    due = "no company is due" if held is None else "what is due can not be sent yet"
     return (
-        "Nothing to do: nothing is in flight, to be read, to be tried again or to be deleted, no "
-        "company is due, and no alert is raised. Unless that changes, the next run starts after "
-        f"{clock_time(_idle_until(tick, last))} (BATCH_IDLE_RUN_MINUTES)."
+        "Nothing to do: nothing is in flight, to be read, to be tried again or to be deleted, "
+        f"{due}, and no alert is to be delivered. {held + ' ' if held else ''}Unless that changes, "
+        f"the next run starts after {clock_time(_idle_until(tick, last))} (BATCH_IDLE_RUN_MINUTES)."
     )
 
 
@@ -51,14 +66,29 @@ def _idle_until(tick: TickContext, last: DecidedRun | None) -> datetime:
     return last.ended_at + timedelta(minutes=tick.settings.idle_run_minutes)
 
 
-def _work(tick: TickContext, engine: Engine) -> str | None:
+def _work(tick: TickContext, engine: Engine) -> Work:
     policy = tick.settings.policy()
+    endpoints = tick.database.endpoints
     seen = Registry(engine, policy.external_quiet_seconds).snapshot()
     found = _in_tables(seen)
+    held = None
     if not found:
         receivers = {one.name: one.fingerprint for one in tick.settings.receivers()}
-        found = _left(Watching(engine).left_to_do(policy.due_rule, tick.now, receivers))
-    return "; ".join(found) or None
+        left = Watching(engine).left_to_do(
+            policy.due_rule, tick.now, receivers, account_of(endpoints)
+        )
+        held = _held_because(tick, seen, left) if left.is_due else None
+        found = _left(left if held is None else replace(left, is_due=False))
+    return Work("; ".join(found) or None, held)
+
+
+def _held_because(tick: TickContext, seen: WorkSnapshot, left: LeftToDo) -> str | None:
+    """Why a run could send nothing now, and would find out nothing by trying, or `None`."""
+    if seen.installation.is_for_a_run_to_settle:
+        return None
+    held = submission_held_by(tick.database.endpoints.profile, seen)
+    of_batches = uses(tick.settings.policy(), left.in_use, tick.now)[0]
+    return of_batches.sentence if held is None and of_batches.holds else held
 
 
 def _in_tables(seen: WorkSnapshot) -> list[str]:
@@ -86,6 +116,6 @@ def _left(left: LeftToDo) -> list[str]:
     found = {
         "a company is due": left.is_due,
         "failed requests wait for their retry date": left.has_put_off,
-        "an alert is raised or not delivered": left.has_alerts,
+        "an alert is to be delivered": left.has_alerts,
     }
     return [clause for clause, is_so in found.items() if is_so]

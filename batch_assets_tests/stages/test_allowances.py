@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from batch_assets.domain.packing import HOURLY_BATCHES, LONGER_THAN_ALLOWED
+from batch_assets.settings import load_settings
 from batch_assets.stages.plan import preview
 from batch_assets_tests.stages.support import Lab, call_rule, wait_until
 
@@ -74,6 +75,21 @@ def test_the_hour_that_settings_name_is_never_exceeded(lab: Lab) -> None:
     )
     assert lab.submit().released == 4
     assert learnt(lab, "") == []
+
+
+def test_a_fresh_installation_is_held_at_no_first_allowance(lab: Lab) -> None:
+    as_installed = load_settings({}).policy()
+    lab = lab.under(
+        default_token_allowance=as_installed.default_token_allowance,
+        token_allowances=as_installed.token_allowances,
+        hourly_batches=as_installed.hourly_batches,
+    )
+    for _ in range(3):
+        lab.company(8, messages=[("user", "word " * 60_000)])
+    report = lab.submit()
+    # More than most accounts may enqueue, which only the server knows.
+    assert report.estimated_tokens > 2_000_000
+    assert (report.requests, report.held, learnt(lab, MODEL)) == (24, {}, [])
 
 
 def test_other_accounts_batches_do_not_count(lab: Lab) -> None:

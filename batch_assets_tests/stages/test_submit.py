@@ -376,3 +376,16 @@ def test_no_call_is_made_with_less_left_of_a_lease_than_it_may_take(lab: Lab) ->
         lab.company(1)
     assert counting.under(lease_seconds=longest).submit().batches == 3
     assert renewed == [3] * 6, "before each upload and each create"
+
+
+def test_all_files_of_a_large_backlog_but_the_last_are_nearly_as_large_as_they_may_be(
+    lab: Lab,
+) -> None:
+    most = 300_000
+    lab = lab.under(max_batch_requests=50_000, max_batch_bytes=most)
+    said = "On my payslip of week 12 the allowance for the late shift is missing. Can you check it?"
+    lab.company(150, messages=[("user", said), ("assistant", said)] * 12)
+    lab.submit()
+    sizes = lab.desk.column("SELECT input_bytes FROM batch_assets.batch ORDER BY requests DESC")
+    assert len(sizes) == 3
+    assert all(0.95 * most < size <= most for size in sizes[:-1])

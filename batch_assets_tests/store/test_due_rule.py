@@ -175,7 +175,7 @@ def test_what_has_become_due_is_what_the_rule_says(module_engine: Engine, world:
 @given(world=worlds(late=True))
 def test_whether_anything_is_due_is_what_the_rule_says(module_engine: Engine, world: World) -> None:
     make(module_engine, world)
-    left = Watching(module_engine).left_to_do(world.rule, NOW, {})
+    left = Watching(module_engine).left_to_do(world.rule, NOW, {}, "an account")
     assert left.is_due == any(world.rule.is_due(one.all(NOW)) for one in world.active)
     event(f"something is due: {left.is_due}")
 

@@ -6,8 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batch_assets import schedules
+from batch_assets.domain.errors import Failure, FailureKind
+from batch_assets.domain.policy import Cooldown
+from batch_assets.openai_batch.operations import Operation
 from batch_assets.settings import load_settings
+from batch_assets.store.breakers import Breakers
+from batch_assets.store.registry import Registry
+from batch_assets.wiring import account_of, connect
 from batch_assets_tests.factories import make_company, make_external_batch, make_requests
+from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.ticks.support import (
     Answer,
@@ -68,10 +75,6 @@ def retry_due(desk: Desk) -> None:
     desk.do(RETRY, put_off="-1 second")
 
 
-def alert(desk: Desk) -> None:
-    desk.do(ALERT, is_raised=True)
-
-
 def livedash_batch(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         make_external_batch(connection, make_company(connection))
@@ -96,7 +99,6 @@ def left_due(desk: Desk) -> None:
         (with_files, "files of finished batches are to be deleted"),
         (put_off, "failed requests wait for their retry date"),
         (retry_due, "failed requests are to be tried again"),
-        (alert, "an alert is raised or not delivered"),
         (
             livedash_batch,
             "LiveDash has batches that are not watched; LiveDash's own batch timers run",
@@ -112,13 +114,82 @@ def test_what_a_run_would_do_now_starts_one(
     assert started(tick()).tags[REASON] == why
 
 
-def test_an_alert_that_is_over_is_work_until_it_is_delivered(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_a_change_of_an_alert_is_work_until_it_is_delivered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, is_raised: bool
 ) -> None:
-    desk.do(ALERT, is_raised=False)
+    desk.do(ALERT, is_raised=is_raised)
     skipped(tick())
     monkeypatch.setenv("BATCH_ALERT_WEBHOOK_URL", "https://example.com/hook")
-    assert started(tick()).tags[REASON] == "an alert is raised or not delivered"
+    assert started(tick()).tags[REASON] == "an alert is to be delivered"
+    desk.do(
+        "INSERT INTO batch_assets.alert_delivery (receiver, alert, since, delivered_at, is_open)"
+        " SELECT 'webhook', a.name, a.since, now(), a.is_raised FROM batch_assets.alert AS a"
+    )
+    skipped(tick())
+
+
+def unconfirmed(desk: Desk) -> str:
+    desk.do("UPDATE batch_assets.installation SET confirmed_at = NULL")
+    return "Nothing has been submitted from this database yet"
+
+
+def cooling(desk: Desk) -> str:
+    Registry(desk.engine, 900).cool_account(Cooldown(600, 600, "insufficient_quota"))
+    return "The API refuses the account (insufficient_quota)"
+
+
+def broken(desk: Desk) -> str:
+    failure = Failure(FailureKind.TRANSIENT, "timeout", "no answer in time")
+    Breakers(desk.engine).count(Operation.UPLOAD, failure, a_policy(breaker_failures=1), None)
+    return "The API is not asked to take files now"
+
+
+def hour_is_full(desk: Desk) -> str:
+    desk.submitted()
+    account = account_of(connect(load_settings()))
+    desk.do(
+        "UPDATE batch_assets.batch"
+        " SET state = 'finalized', finalized_at = now(), ended_at = now(),"
+        " files_deleted_at = now(), account = :account",
+        account=account,
+    )
+    desk.do(
+        "INSERT INTO batch_assets.allowance (account, model, most, refused_at)"
+        " VALUES (:account, '', 1, now())",
+        account=account,
+    )
+    return "Batches an hour: 1 of 1 are created: no other batch is created before 20"
+
+
+@pytest.mark.parametrize("hold", [unconfirmed, cooling, broken, hour_is_full])
+def test_what_is_due_and_cannot_be_sent_is_no_work_until_it_can(
+    desk: Desk, hold: Callable[[Desk], str]
+) -> None:
+    why = hold(desk)
+    left_due(desk)
+    said = skipped(tick())
+    assert "what is due can not be sent yet" in said
+    assert why in said
+    assert started(tick(timedelta(minutes=31))).tags[REASON] == "no run has ended for a while"
+    for table in ("allowance", "breaker", "account_cooldown"):
+        desk.do(f"DELETE FROM batch_assets.{table}")
+    desk.do("UPDATE batch_assets.installation SET confirmed_at = now()")
+    assert started(tick()).tags[REASON] == "a company is due"
+
+
+def test_what_only_a_run_can_settle_is_work(desk: Desk) -> None:
+    left_due(desk)
+    # A database that was started anew after something was submitted from it.
+    batch, _ = desk.submitted()
+    desk.do(
+        "UPDATE batch_assets.batch SET state = 'finalized', finalized_at = now(), ended_at = now(),"
+        " files_deleted_at = now() WHERE id = :id",
+        id=batch.id,
+    )
+    desk.do("UPDATE batch_assets.installation SET incarnation = 'another', doubt = 'unread'")
+    assert Registry(desk.engine, 900).installation().hold_reason is not None
+    assert started(tick()).tags[REASON] == "a company is due"
 
 
 def test_with_nothing_to_do_it_says_what_was_looked_at_and_when_the_next_run_comes(
@@ -129,8 +200,8 @@ def test_with_nothing_to_do_it_says_what_was_looked_at_and_when_the_next_run_com
     soon = datetime.now(UTC) + timedelta(minutes=28)
     assert skipped(tick()).startswith(
         "Nothing to do: nothing is in flight, to be read, to be tried again or to be deleted, no "
-        "company is due, and no alert is raised. Unless that changes, the next run starts after "
-        f"{soon:%Y-%m-%d %H:%M}:"
+        "company is due, and no alert is to be delivered. Unless that changes, the next run starts "
+        f"after {soon:%Y-%m-%d %H:%M}:"
     )
 
 

@@ -47,7 +47,10 @@ def main(arguments: Sequence[str] | None = None, *, project_dir: Path = PROJECT_
             ):
                 _ask_for(clone, options.type)
                 spool = Path(mkdtemp(dir=running.state_dir)) / "spool"
-                environ = environment(clone, base_url, spool, "optimized") | _AS_LARGE_AS_CAN_BE
+                environ = {
+                    **environment(clone, base_url, spool, "optimized"),
+                    **_AS_LARGE_AS_CAN_BE,
+                }
                 for stage in _STAGES:
                     used = in_own_process(run_stage, stage, environ)
                     shown.print(

@@ -63,7 +63,7 @@ def tick(desk: Desk) -> int:
     Conservation(desk.engine).open_rows(60)
     watching = Watching(desk.engine)
     watching.newly_due(a_policy().due_rule, datetime.now(UTC))
-    watching.left_to_do(a_policy().due_rule, datetime.now(UTC), {"webhook": "f"})
+    watching.left_to_do(a_policy().due_rule, datetime.now(UTC), {"webhook": "f"}, "a")
     return noticed
 
 

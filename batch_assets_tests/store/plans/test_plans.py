@@ -131,7 +131,7 @@ def test_a_look_for_what_is_left_to_do_ends_with_the_first_that_is_due(desk: Des
     plans = plans_of(
         desk,
         lambda: left.append(
-            watching.left_to_do(ROOMY.due_rule, datetime.now(UTC), {"webhook": "f"})
+            watching.left_to_do(ROOMY.due_rule, datetime.now(UTC), {"webhook": "f"}, "a")
         ),
         touching=ROWS,
     )
@@ -148,7 +148,7 @@ def test_a_look_where_much_waits_and_nothing_is_due(desk: Desk) -> None:
     )
     plans = plans_of(
         desk,
-        lambda: left.append(watching.left_to_do(ROOMY.due_rule, datetime.now(UTC), {})),
+        lambda: left.append(watching.left_to_do(ROOMY.due_rule, datetime.now(UTC), {}, "a")),
         # The newest rows and the oldest, each looked for in the intake, and a step a company.
         touching=2 * 2 * NEWEST_ROWS + 10 * len(COMPANIES),
     )
