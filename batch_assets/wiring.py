@@ -28,8 +28,6 @@ from batch_assets.stages.pipeline import Pipeline
 from batch_assets.stages.reports import Reports
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.dagster_schema import create_dagster_schema
-from batch_assets.store.migrate import current, upgrade
-from batch_assets.store.migrating.project import head_revision
 from batch_assets.store.protocol import Queries
 from batch_assets.store.registry import Registry
 
@@ -93,6 +91,10 @@ def connect_local(name: str = DEFAULT_STACK, *, spool_dir: Path | None = None) -
     Starts the stack if it does not run, and migrates its database if need be. Raises
     `LocalStackError`, or `ConfigurationError` where no local stack is installed.
     """
+    # Alembic takes nine megabytes, and a process that is told its database migrates nothing.
+    from batch_assets.store.migrate import current, upgrade  # noqa: PLC0415 (see above)
+    from batch_assets.store.migrating.project import head_revision  # noqa: PLC0415 (see above)
+
     stack = find_local_stack().attach(PROJECT_DIR, name=name)
     if current(stack.database_url) != head_revision():
         upgrade(stack.database_url)

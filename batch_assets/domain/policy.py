@@ -142,7 +142,7 @@ class Policy:
     pages_per_look: int = 5
     batches_per_read: int = 500
     rows_per_look: int = 5_000
-    rows_per_write: int = 2_500
+    rows_per_write: int = 3_000
     external_quiet_seconds: float = 15 * 60
     breaker_max_seconds: float = BREAKER_MAX_SECONDS
 

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.settings import load_settings
@@ -14,7 +14,9 @@ from batch_assets.store.engine import open_engine
 from batch_assets.store.registry import Registry
 from batch_assets.store.strategy import Strategy
 from batch_assets.wiring import connect
-from benchmarks.comparison.databases import Clone
+
+if TYPE_CHECKING:
+    from benchmarks.comparison.databases import Clone
 
 API_KEY = "sk-benchmark"
 
@@ -25,7 +27,7 @@ OPTIMIZED: Final = {"ENABLE_BATCH_OPTIMIZATION": "optimized"}
 IMPLEMENTATIONS: Final = {"original": ORIGINAL, "optimized": OPTIMIZED}
 
 
-def environment(clone: Clone, base_url: str, spool_dir: Path, implementation: str) -> Environment:
+def environment(clone: "Clone", base_url: str, spool_dir: Path, implementation: str) -> Environment:
     """The settings of a run on a clone: for the stages and for the job alike."""
     return {
         **clone.size.settings(),

@@ -15,7 +15,7 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 FIRST_FETCH: Final = 200
 MOST_ROWS_A_FETCH: Final = 2_500
-BYTES_A_FETCH: Final = 4_000_000
+BYTES_A_FETCH: Final = 2_000_000
 
 
 class ReadingQueries(EngineQueries):
