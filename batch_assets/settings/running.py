@@ -183,7 +183,8 @@ class Running(Family):
         "BATCH_ROWS_PER_RUN",
         100_000,
         whole(1, MANY),
-        "How many rows each op moves in one run. The next run carries on.",
+        "How many rows each op moves in one run; what waits is looked at as a whole. The next run "
+        "carries on.",
     )
     company_cache_seconds: float = setting(
         "COMPANY_CACHE_SECONDS",

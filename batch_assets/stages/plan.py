@@ -8,7 +8,7 @@ from batch_assets import analysis
 from batch_assets.domain.packing import Draft, Parts, Sizes, Terms
 from batch_assets.domain.records import Backlog
 from batch_assets.openai_batch.spool import LINE_BYTES
-from batch_assets.stages.pipeline import Pipeline
+from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.store.livedash_acts import Noticed
 from batch_assets.store.registry import WorkSnapshot
 
@@ -69,7 +69,7 @@ def find_due(pipeline: Pipeline, snapshot: WorkSnapshot, company_ids: Sequence[s
         pipeline.followers.heal()
     # What is noticed may come to follow another one, for which nobody will buy an answer.
     is_drained = snapshot.installation.drain is not None
-    noticed = 0 if is_drained else pipeline.queries.notice_pending(pipeline.policy.rows_per_run)
+    noticed = 0 if is_drained else _notice(pipeline)
     backlogs = pipeline.queries.pending_by_company(company_ids)
     report = DueReport(
         due=tuple(backlog for backlog in backlogs if pipeline.policy.due_rule.is_due(backlog)),
@@ -81,6 +81,21 @@ def find_due(pipeline: Pipeline, snapshot: WorkSnapshot, company_ids: Sequence[s
         backlogs=tuple(backlogs),
     )
     return pipeline.reports.note(report)
+
+
+def _notice(pipeline: Pipeline) -> int:
+    """Notice all that waits, as far as the time of an op allows; how many requests were new.
+
+    Of a backlog that is longer than what a run sends, only the oldest would else be seen, a few of
+    each company: these would be as many small batches as there are companies.
+    """
+    budget = Budget.of_op(pipeline.policy)
+    most = pipeline.policy.rows_per_run
+    noticed = found = pipeline.queries.notice_pending(most)
+    while found >= most and not budget.is_late:
+        found = pipeline.queries.notice_pending(most)
+        noticed += found
+    return noticed
 
 
 def preview(

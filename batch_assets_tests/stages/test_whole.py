@@ -87,6 +87,17 @@ def test_caps_hold_over_the_runs_of_a_day(lab: Lab) -> None:
     assert lab.bucket_counts() == {"complete": 7, "waiting": 5}
 
 
+def test_a_backlog_longer_than_a_run_is_sent_in_whole_batches(lab: Lab) -> None:
+    lab = lab.under(rows_per_run=6, batches_per_claim=1)
+    companies = [lab.company(1)[0] for _ in range(4)]
+    for _ in range(4):
+        for company_id in companies:
+            lab.more(company_id, 1)
+    lab.submit(Budget.of_op(lab.pipeline.policy))
+    sent = lab.desk.column("SELECT requests FROM batch_assets.batch")
+    assert sent == [5, 5], "as many as the run sends, of two companies and not of all"
+
+
 def test_a_run_stops_at_its_number_of_rows(lab: Lab) -> None:
     for _ in range(4):
         lab.company(3)
