@@ -71,11 +71,13 @@ def test_the_floor_is_compared_with_what_does_the_same() -> None:
             measurement("total", "optimized", wall=6.0),
             measurement("floor_create", "floor", wall=1.0),
             measurement("floor_ingest", "floor", wall=2.0),
+            measurement("floor_rest", "floor", wall=1.0),
         ]
     )
-    assert lines(table)[-2:] == [
+    assert lines(table)[-3:] == [
         "create times the floor 3.0 x 1.0 x 1.0 x",
         "total times the floor 2.0 x 0.5 x 0.5 x",
+        "total times the floor and the rest 1.5 x 0.3 x 0.3 x",
     ]
 
 

@@ -1,6 +1,7 @@
 """The floor: the same rows through bare SQL and JSON, without a server, a guard or a record.
 
-Nothing that a run needs to be safe is done, so no run can be as quick. Of one model and type.
+Nothing that a run needs to be safe is done, so no run can be as quick. Of one model and type. What
+LiveDash's tables are to hold beside requests and sessions is a stage of its own, `floor_rest`.
 """
 
 import json
@@ -22,11 +23,12 @@ _SQL = {
     name: str(statement).encode()
     for name, statement in load(Path(__file__).with_suffix(".sql")).items()
 }
+_REST: Final = ("language", "category", "questions")
 _COLUMNS: Final = ("language", "sentiment", "category", "escalated", "forwarded_hr", "summary")
 
 
 def run_floor(stage: str, url: str, directory: Path) -> Usage:
-    """Run one stage of the floor; the second finds in `directory` what the first left there."""
+    """Run one stage of the floor; the others find in `directory` what the first left there."""
     inputs, outputs = directory / "inputs.jsonl", directory / "outputs.jsonl"
     if stage == "floor_ingest":
         _answer_all(inputs, outputs)
@@ -59,26 +61,42 @@ def _ingest(connection: psycopg.Connection[Any], path: Path) -> None:
     connection.execute(_SQL["write_sessions"])
 
 
+def _write_rest(connection: psycopg.Connection[Any], path: Path) -> None:
+    """Batches, the stages of sessions, and questions with their links, each by one statement."""
+    connection.execute(_SQL["make_findings"])
+    with connection.cursor().copy(_SQL["copy_findings"]) as copy:
+        for request_id, _, content in _answers(path):
+            copy.write_row([request_id, *(content[name] for name in _REST)])
+    for name in ("write_batches", "write_stages", "write_questions", "link_questions"):
+        connection.execute(_SQL[name])
+
+
 FLOOR: Final[Mapping[str, Callable[[psycopg.Connection[Any], Path], None]]] = {
     "floor_create": _create,
     "floor_ingest": _ingest,
+    "floor_rest": _write_rest,
 }
 
 
 def _results(path: Path) -> Iterator[tuple[object, ...]]:
+    for request_id, body, content in _answers(path):
+        usage = body["usage"]
+        yield (
+            request_id,
+            body["id"],
+            usage["prompt_tokens"],
+            usage["completion_tokens"],
+            *(content[column] for column in _COLUMNS),
+        )
+
+
+def _answers(path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Of each line the request's id, the answer's body, and the analysis in it."""
     with path.open(encoding="utf-8") as stream:
         for line in stream:
             result = json.loads(line)
             body = result["response"]["body"]
-            analysis = json.loads(body["choices"][0]["message"]["content"])
-            usage = body["usage"]
-            yield (
-                result["custom_id"],
-                body["id"],
-                usage["prompt_tokens"],
-                usage["completion_tokens"],
-                *(analysis[column] for column in _COLUMNS),
-            )
+            yield result["custom_id"], body, json.loads(body["choices"][0]["message"]["content"])
 
 
 def _answer_all(inputs: Path, outputs: Path) -> None:
