@@ -190,11 +190,15 @@ def _price(batch: BatchRecord) -> str:
 
 
 def _waste(batch: BatchRecord) -> str:
-    """What came after the batch was given up; nothing for any other."""
-    if not batch.late_answers:
-        return ""
-    answers = plural(batch.late_answers, "answer")
-    return f"{answers} after it was given up, {euros(batch.wasted_cost_eur)} EUR"
+    """What was billed and not read, and what came after the batch was given up."""
+    said = []
+    if batch.unattributed_eur:
+        about = "about " if batch.unattributed_is_estimated else ""
+        said.append(f"{about}{euros(batch.unattributed_eur)} EUR billed and not read")
+    if batch.late_answers:
+        answers = plural(batch.late_answers, "answer")
+        said.append(f"{answers} after it was given up, {euros(batch.wasted_cost_eur)} EUR")
+    return "; ".join(said)
 
 
 def _run(run_id: str) -> str:

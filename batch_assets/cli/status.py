@@ -54,7 +54,8 @@ def status(as_json: AsJson = False) -> None:
     shown.say(f"The {database.place}; batches go to the {database.server}, profile {profile}.\n")
     _show_companies(shown, companies, _BUCKETS)
     shown.say(savings(companies))
-    for sentence in [*map(question_of_free, in_doubt), *_left_alone(in_all(companies))]:
+    sums = in_all(companies)
+    for sentence in [*_unattributed(sums), *map(question_of_free, in_doubt), *_left_alone(sums)]:
         shown.say(sentence)
     if held_because is not None:
         shown.say(f"Nothing is submitted now. {held_because}")
@@ -72,6 +73,15 @@ def _in_doubt(database: OpenDatabase) -> list[str]:
     prices = database.queries.model_prices()
     confirmed = database.settings.model_prices
     return sorted(model for model in prices if prices[model].is_in_doubt and model not in confirmed)
+
+
+def _unattributed(sums: CompanyStatistics) -> list[str]:
+    if not sums.unattributed_eur:
+        return []
+    return [
+        f"Billed beside that, and with no answer that could be read: {euros(sums.unattributed_eur)}"
+        " EUR, as the batches' own usage says, or estimated where it says nothing."
+    ]
 
 
 def _left_alone(sums: CompanyStatistics) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from batch_assets.domain.money import Price
+from batch_assets.domain.money import Price, Usage
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
 from batch_assets.domain.states import GIVEN_UP
 
@@ -141,6 +141,8 @@ class EndedBatch:
     """What was received of each file before; `None`: not all of it, or nothing of use."""
     price: Price | None = None
     """That of the day on which it was claimed; `None`: it was not known then, or is not ours."""
+    billed: Usage | None = None
+    """What the server has said since it ended that it has billed; `None`: nothing new."""
 
     @property
     def id(self) -> str:
@@ -169,6 +171,7 @@ class EndedBatch:
             output_bytes=self.output_bytes if output_id == self.output_file_id else None,
             error_bytes=self.error_bytes if error_id == self.error_file_id else None,
             server_answered=max(self.server_answered, remote.completed + remote.failed),
+            billed=remote.billed or self.billed,
         )
 
 

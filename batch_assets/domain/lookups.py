@@ -63,6 +63,10 @@ class BatchRecord:
     """`None`: nothing was read, or before USD were kept."""
     price: Price | None
     """What its answers are priced at; `None`: nobody knew when it was claimed."""
+    unattributed_usd: float
+    unattributed_eur: float
+    """What was billed and no answer was read for; not in `cost_eur`."""
+    unattributed_is_estimated: bool
     run_id: str
     """The run that has claimed and sent it; empty if none of Dagster's has."""
     read_run_id: str
@@ -113,6 +117,8 @@ class CompanyStatistics:
     synchronous_cost_eur: float
     unpriced: int
     """Answers that were paid for and whose cost is not known."""
+    unattributed_eur: float
+    """What was billed and no answer was read for; not in `cost_eur`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,12 +126,16 @@ class Money:
     wasted_abandoned_eur: float = _amount(
         "Answers of batches that were given up, whose requests are bought again; not in cost_eur"
     )
+    wasted_unattributed_eur: float = _amount(
+        "What was billed and no answer was read for, as the batches' own usage says, or estimated "
+        "where it says nothing; not in cost_eur"
+    )
     synchronous_requests: int = _count(
         "Requests that the run sent synchronously, at the full price"
     )
     day_cost_eur: float | None = _unknown(
-        "Cost of the batches read to their end since midnight UTC, of what is read of others, and "
-        "of what abandoned ones have wasted since"
+        "Cost of the batches read to their end since midnight UTC, also of what was not read of "
+        "them, of what is read of others, and of what abandoned ones have wasted since"
     )
 
 

@@ -123,6 +123,8 @@ class RemoteBatch:
     completed: int = 0
     failed: int = 0
     errors: tuple[BatchErrorLine, ...] = ()
+    billed: Usage | None = None
+    """The tokens of all answers together; `None`: the server does not say."""
 
     @property
     def has_files(self) -> bool:

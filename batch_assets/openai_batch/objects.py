@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+from batch_assets.domain.money import Usage
 from batch_assets.domain.records import BatchErrorLine, RemoteBatch, RemoteFile
 from batch_assets.openai_batch.error_codes import validation_code
 
@@ -19,6 +20,7 @@ _Item = TypeVar("_Item")
 _LONGEST_ID = 512
 _LONGEST_STATUS = 64
 _LARGEST_COUNT = 2**31 - 1
+_MOST_TOKENS = 2**53
 
 _STATUSES = {
     "validating": "created initializing new notrunning notstarted pending queued scheduled "
@@ -99,6 +101,7 @@ def remote_batch(data: object) -> RemoteBatch:
         completed=_count(counts.get("completed")),
         failed=_count(counts.get("failed")),
         errors=_errors(data.get("errors")),
+        billed=_billed(_mapping(data.get("usage"))),
     )
 
 
@@ -157,6 +160,27 @@ def items(data: object) -> list[object]:
 def is_deleted(data: object) -> bool:
     """Whether the answer to a deletion says that it was done; an empty one says so, too."""
     return data is None or _object(data).get("deleted") is True
+
+
+def _billed(usage: Mapping[str, object]) -> Usage | None:
+    """What a batch has used; nothing at all is what servers say that do not count."""
+    prompt, completion = _tokens(usage.get("input_tokens")), _tokens(usage.get("output_tokens"))
+    if not (prompt or completion):
+        return None
+    details = _mapping(usage.get("input_tokens_details"))
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        cached_tokens=min(_tokens(details.get("cached_tokens")), prompt),
+    )
+
+
+def _tokens(value: object) -> int:
+    """A count of tokens of a whole batch; what can be none is 0."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return 0
+    return value if 0 <= value < _MOST_TOKENS else 0
 
 
 def _object(data: object) -> Mapping[str, object]:

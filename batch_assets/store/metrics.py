@@ -37,6 +37,7 @@ SEEN: Final = (
     *("batches_in_flight", "batches_to_read", "following_requests", "retry_requests"),
     "dead_letters",
     *("original_to_optimized_ratio", "lookup_hit_rate_percent", "wasted_duplicates_eur"),
+    "wasted_unattributed_eur",
     *("synchronous_requests", "day_cost_eur", "indeterminate_failures", "open_breakers"),
     *(
         "models_in_cooldown",
@@ -140,7 +141,7 @@ _RECORD: Final = _record()
 COMPANY_KEYS: Final = (
     *("company_id", "company", "finalized_batches", "completed_requests", "failed_requests"),
     *("returned_requests", "discarded_requests", "prompt_tokens", "completion_tokens"),
-    *("cost_eur", "synchronous_cost_eur", "saved_eur", "unpriced_answers"),
+    *("cost_eur", "synchronous_cost_eur", "saved_eur", "unpriced_answers", "unattributed_eur"),
 )
 """What is known of each company in a time."""
 

@@ -35,13 +35,13 @@ WITH recounted AS MATERIALIZED (
 ), finalized AS MATERIALIZED (
     SELECT
         b.company_id, b.installation_id, b.kind, b.server_status, b.submitted_at, b.ended_at,
-        b.finalized_at, b.cost_eur
+        b.finalized_at, b.cost_eur, b.unattributed_eur, b.read_run_id, b.run_id
     FROM batch_assets.batch AS b
     WHERE b.finalized_at > statement_timestamp() - interval '1 day'
 ), paid_today AS MATERIALIZED (
     SELECT p.company_id, sum(p.cost_eur) AS cost_eur
     FROM (
-        SELECT s.company_id, s.cost_eur
+        SELECT s.company_id, s.cost_eur + s.unattributed_eur AS cost_eur
         FROM finalized AS s
         WHERE s.finalized_at >= date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')
             AT TIME ZONE 'UTC'
@@ -202,6 +202,12 @@ SELECT
         WHERE d.found_at >= statement_timestamp() - make_interval(secs => :since_seconds)
     )::float8 AS wasted_duplicates_eur,
     (
+        SELECT coalesce(sum(s.unattributed_eur), 0)
+        FROM finalized AS s
+        WHERE s.finalized_at >= statement_timestamp() - make_interval(secs => :since_seconds)
+            AND coalesce(nullif(s.read_run_id, ''), s.run_id) = :own_run_id
+    )::float8 AS wasted_unattributed_eur,
+    (
         SELECT coalesce(sum(b.requests), 0)
         FROM batch_assets.batch AS b
         WHERE b.claimed_at >= statement_timestamp() - make_interval(secs => :since_seconds)
@@ -268,7 +274,8 @@ SELECT
     sum(b.cost_eur) AS cost_eur,
     sum(b.synchronous_cost_eur) AS synchronous_cost_eur,
     sum(b.synchronous_cost_eur - b.cost_eur) AS saved_eur,
-    sum(b.unpriced)::bigint AS unpriced_answers
+    sum(b.unpriced)::bigint AS unpriced_answers,
+    sum(b.unattributed_eur) AS unattributed_eur
 FROM batch_assets.batch AS b
 LEFT JOIN public."Company" AS c ON c.id = b.company_id
 WHERE b.finalized_at >= :since AND b.finalized_at < :until

@@ -151,10 +151,20 @@ def status_columns(batch: InFlightBatch, remote: RemoteBatch, *, has_ended: bool
         "server_errors": [code for code, _ in errors],
         "server_error_lines": [line for _, line in errors],
         "server_answered": remote.completed + remote.failed,
+        **billed_columns(remote.billed),
         "output_file_id": remote.output_file_id,
         "error_file_id": remote.error_file_id,
         "completed_at": remote.completed_at,
         "status": livedash_status(_word_for_livedash(remote), readable=remote.has_files),
+    }
+
+
+def billed_columns(billed: Usage | None) -> dict[str, int | None]:
+    """What the server says that it has billed of a batch."""
+    return {
+        "server_prompt_tokens": None if billed is None else billed.prompt_tokens,
+        "server_cached_tokens": None if billed is None else billed.cached_tokens,
+        "server_completion_tokens": None if billed is None else billed.completion_tokens,
     }
 
 

@@ -346,3 +346,64 @@ AND (
 INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
 SELECT moved.batch_id, moved.id, moved.company_id, moved.position
 FROM moved
+
+-- part: unattributed
+-- What was billed of a batch and is with no attempt: what the server says that all answers together have
+-- used, at the batch's price, less what those that were read have cost. Where it does not say, an
+-- estimate: as many answers as it has counted, or as are missing, at what the others have cost. Nothing of
+-- a batch that was given up: what it brings is booked apart, and later.
+(unattributed_usd, unattributed_eur, unattributed_is_estimated) = (
+    SELECT
+        coalesce(max(
+            CASE WHEN u.is_estimated THEN u.estimate_eur / b.usd_to_eur ELSE u.usd END
+        ), 0),
+        coalesce(max(
+            CASE WHEN u.is_estimated THEN u.estimate_eur ELSE u.usd * b.usd_to_eur END
+        ), 0),
+        coalesce(bool_or(u.is_estimated AND u.estimate_eur > 0), false)
+    FROM (
+        SELECT
+            s.is_estimated,
+            CASE WHEN s.billed_usd - s.read_usd > 1e-9 * s.billed_usd
+                THEN s.billed_usd - s.read_usd ELSE 0
+            END AS usd,
+            coalesce(
+                b.cost_eur / nullif(s.lost_and_paid[2], 0),
+                b.estimated_cost_eur / greatest(b.requests, 1)
+            ) * CASE
+                WHEN b.server_answered > 0
+                THEN greatest(b.server_answered - s.answered + s.lost_and_paid[1] - b.returned, 0)
+                ELSE s.lost_and_paid[1]
+            END AS estimate_eur
+        FROM (
+            SELECT
+                b.server_prompt_tokens IS NULL AS is_estimated,
+                b.completed + b.failed + b.discarded AS answered,
+                coalesce(b.cost_usd, b.cost_eur / b.usd_to_eur, 0) AS read_usd,
+                (b.server_prompt_tokens - b.server_cached_tokens)
+                    * CAST(b.price -> 'batch' ->> 0 AS float8)
+                    + b.server_cached_tokens * CAST(b.price -> 'batch' ->> 1 AS float8)
+                    + b.server_completion_tokens * CAST(b.price -> 'batch' ->> 2 AS float8)
+                AS billed_usd,
+                CASE
+                    WHEN b.server_prompt_tokens IS NULL
+                        AND (
+                            b.failed + b.discarded > 0
+                            OR b.server_answered > b.completed + b.returned
+                        )
+                    THEN (
+                        SELECT ARRAY[
+                            count(*) FILTER (
+                                WHERE a.code IN
+                                    ('missing_result', 'results_lost', 'indeterminate_live')
+                            ),
+                            count(*) FILTER (WHERE a.cost_usd > 0)
+                        ]
+                        FROM batch_assets.attempt AS a
+                        WHERE a.batch_id = b.id AND a.shares_answer_of IS NULL
+                    )
+                END AS lost_and_paid
+            WHERE b.price IS NOT NULL AND b.server_status NOT IN ('lost', 'abandoned')
+        ) AS s
+    ) AS u
+),

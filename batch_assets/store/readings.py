@@ -40,11 +40,15 @@ class Readings(EngineQueries):
 
     @retry_lost
     def see_again(self, batches: Sequence[EndedBatch]) -> None:
-        """Keep which files these batches have, and how many answers, by the server's last word."""
+        """Keep which files these batches have, how many answers and what was billed, by the
+        server's last word."""
         which = columns_of(batch.lease for batch in batches) | {
             "output_file_ids": [batch.output_file_id for batch in batches],
             "error_file_ids": [batch.error_file_id for batch in batches],
             "server_answered": [batch.server_answered for batch in batches],
+            "prompt_tokens": [one.billed and one.billed.prompt_tokens for one in batches],
+            "cached_tokens": [one.billed and one.billed.cached_tokens for one in batches],
+            "completion_tokens": [one.billed and one.billed.completion_tokens for one in batches],
         }
         with self.autocommit.connect() as connection:
             connection.execute(SQL["see_again"], which)

@@ -5,13 +5,20 @@ WITH given AS (
     FROM unnest(
         (SELECT CAST(:batch_ids AS text[])), (SELECT CAST(:fences AS bigint[])),
         (SELECT CAST(:output_file_ids AS text[])), (SELECT CAST(:error_file_ids AS text[])),
-        (SELECT CAST(:server_answered AS bigint[]))
-    ) AS g (id, fence, output_file_id, error_file_id, server_answered)
+        (SELECT CAST(:server_answered AS bigint[])), (SELECT CAST(:prompt_tokens AS bigint[])),
+        (SELECT CAST(:cached_tokens AS bigint[])), (SELECT CAST(:completion_tokens AS bigint[]))
+    ) AS g (
+        id, fence, output_file_id, error_file_id, server_answered, prompt_tokens, cached_tokens,
+        completion_tokens
+    )
 ), moved AS (
     UPDATE batch_assets.batch AS b
     SET output_file_id = g.output_file_id,
         error_file_id = g.error_file_id,
-        server_answered = g.server_answered
+        server_answered = g.server_answered,
+        server_prompt_tokens = coalesce(g.prompt_tokens, b.server_prompt_tokens),
+        server_cached_tokens = coalesce(g.cached_tokens, b.server_cached_tokens),
+        server_completion_tokens = coalesce(g.completion_tokens, b.server_completion_tokens)
     FROM given AS g
     WHERE b.id = g.id AND b.fence = g.fence AND b.state = 'ended'
     RETURNING b.id, b.output_file_id, b.error_file_id

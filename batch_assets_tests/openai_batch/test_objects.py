@@ -8,6 +8,7 @@ import pytest
 
 from batch_assets.domain.breakers import is_unwell
 from batch_assets.domain.errors import ApiError
+from batch_assets.domain.money import Usage
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets_tests.openai_batch.scripted_server import ScriptedServer, as_json
 
@@ -115,3 +116,30 @@ def test_counts_that_no_column_holds_are_not_known(api: BatchApi, server: Script
     server.answer(as_json({"id": "batch_1", "status": "completed", "request_counts": counts}))
     batch = api.retrieve("batch_1")
     assert (batch.total, batch.completed, batch.failed) == (0, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("usage", "billed"),
+    [
+        (
+            {
+                "input_tokens": 5_000_000_000,
+                "input_tokens_details": {"cached_tokens": 4},
+                "output_tokens": 7,
+            },
+            Usage(5_000_000_000, 7, 5_000_000_007, cached_tokens=4),
+        ),
+        ({"input_tokens": 3, "output_tokens": 0}, Usage(3, 0, 3, cached_tokens=0)),
+        ({"input_tokens": 3, "input_tokens_details": {"cached_tokens": 9}}, Usage(3, 0, 3, 3)),
+        ({"input_tokens": 0, "output_tokens": 0}, None),
+        ({"input_tokens": -1, "output_tokens": "many"}, None),
+        ({"input_tokens": True, "output_tokens": 10**30}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_what_a_batch_has_used_is_read_where_the_server_counts(
+    usage: object, billed: Usage | None, api: BatchApi, server: ScriptedServer
+) -> None:
+    server.answer(as_json({"id": "batch_1", "status": "completed", "usage": usage}))
+    assert api.retrieve("batch_1").billed == billed

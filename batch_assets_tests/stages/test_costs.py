@@ -3,11 +3,17 @@
 What is right is calculated from the server's ledger, by the price that the test has set.
 """
 
-import pytest
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
+from sqlalchemy import Row
+
+from batch_assets.domain.metrics import Money, RunMetrics
 from batch_assets.domain.money import read_price
-from batch_assets_tests.stages.support import Lab
-from batch_assets_tests.stages.synchronous_support import ON, ask
+from batch_assets.store.metrics import MetricHistory, Metrics
+from batch_assets_tests.stages.support import Lab, call_rule, refusal
+from batch_assets_tests.stages.synchronous_support import ON, ask, waiting
 
 MODEL = "gpt-4o-mini"
 RATE = 0.5
@@ -213,3 +219,112 @@ def test_numbers_that_can_be_no_sums_keep_no_answer_from_being_written(
     assert request.totalCostEur == pytest.approx(attempt.cost_eur, rel=1e-6)
     before = tokens if sums_tokens else 0
     assert request.cachedTokens == min(before + attempt.cached_tokens, 2_147_483_647)
+
+
+_KINDS = ("missing", "unknown_custom_id", "invalid_json", "without_usage")
+LOST_LINES = [{"lines": [line], "effect": {"kind": kind}} for line, kind in enumerate(_KINDS, 1)]
+"""Rows of a batch that are billed, and whose lines say nothing of it."""
+
+
+def ended_with_lost_lines(lab: Lab, **quirks: Any) -> tuple[Lab, Row[Any]]:
+    """A batch of ten, of which three lines cannot be read and one has no usage; and all billed."""
+    lab = priced(lab)
+    lab.configure(rows=LOST_LINES, quirks=quirks)
+    lab.company(10)
+    lab.submit()
+    read = lab.read_to_the_end()
+    assert (read.finalized, read.rows.completed) == (1, 7)
+    return lab, lab.desk.batch(lab.batches()[0])
+
+
+def all_billed_usd(lab: Lab) -> float:
+    return billed_usd(lab, [""])
+
+
+def test_what_was_billed_and_not_read_is_taken_from_the_batchs_own_usage(lab: Lab) -> None:
+    lab, batch = ended_with_lost_lines(lab)
+    billed = all_billed_usd(lab)
+    assert batch.cost_usd < 0.8 * billed
+    assert batch.cost_usd + batch.unattributed_usd == pytest.approx(billed, rel=1e-9)
+    assert batch.unattributed_eur == pytest.approx(batch.unattributed_usd * RATE, rel=1e-9)
+    assert not batch.unattributed_is_estimated
+    (company,) = (one for one in lab.pipeline.queries.statistics() if one.sessions)
+    assert company.unattributed_eur == batch.unattributed_eur
+
+
+def test_where_the_batch_has_no_usage_it_is_estimated_and_marked_so(lab: Lab) -> None:
+    lab, batch = ended_with_lost_lines(lab, omit_batch_fields=["usage"])
+    assert batch.unattributed_is_estimated
+    each = batch.cost_eur / 6
+    assert batch.unattributed_eur == pytest.approx(3 * each)
+    assert batch.unattributed_usd == pytest.approx(3 * each / RATE)
+
+
+def test_where_it_has_neither_usage_nor_counts_each_missing_answer_is_estimated(lab: Lab) -> None:
+    _, batch = ended_with_lost_lines(lab, omit_batch_fields=["usage", "request_counts"])
+    assert batch.unattributed_is_estimated
+    assert batch.unattributed_eur == pytest.approx(3 * batch.cost_eur / 6)
+
+
+@pytest.mark.parametrize("omitted", [[], ["usage"], ["usage", "request_counts"]])
+@pytest.mark.parametrize("ending", ["completed", "expired", "cancelled"])
+def test_nothing_is_unattributed_where_all_that_was_billed_was_read(
+    lab: Lab, ending: str, omitted: list[str]
+) -> None:
+    lab = priced(lab)
+    rules = [{"end_as": ending, "after_rows": 3, "count": 1}] if ending != "completed" else []
+    rows = [{"lines": [1], "effect": {"kind": "http_error", "status": 400}}]
+    lab.configure(batches=rules, rows=rows, quirks={"omit_batch_fields": omitted})
+    lab.company(5)
+    lab.submit()
+    assert lab.read_to_the_end().finalized == 1
+    batch = lab.desk.batch(lab.batches()[0])
+    assert batch.cost_usd == pytest.approx(all_billed_usd(lab), rel=1e-9)
+    assert (batch.unattributed_usd, batch.unattributed_eur) == (0, 0)
+    assert not batch.unattributed_is_estimated
+
+
+def test_a_call_of_which_nobody_knows_the_outcome_is_estimated(lab: Lab) -> None:
+    lab = priced(lab).under(synchronous=ON)
+    ids = waiting(lab, 1)
+    lab.configure(calls=[call_rule("chat", {"kind": "drop", "work": "done"})])
+    ask(lab, ids)
+    lab.retry_failed()
+    assert lab.desk.attempt(ids[0]).code == "indeterminate_live"
+    batch = lab.desk.batch(lab.batches()[0])
+    assert (batch.kind, batch.state) == ("synchronous", "finalized")
+    assert batch.unattributed_is_estimated
+    assert batch.unattributed_eur == pytest.approx(batch.estimated_cost_eur)
+    assert batch.unattributed_usd == pytest.approx(batch.estimated_cost_eur / RATE)
+    assert all_billed_usd(lab) > 0, "and billed it was"
+    assert lab.desk.request(ids[0]).totalCostEur == 0
+
+
+def test_results_that_are_lost_are_unattributed_altogether(lab: Lab) -> None:
+    lab = priced(lab)
+    lab.configure(calls=[call_rule("files.content", refusal(404, work_done=False))])
+    lab.company(3)
+    lab.submit()
+    lab.read_to_the_end()
+    batch = lab.desk.batch(lab.batches()[0])
+    assert (batch.state, batch.completed) == ("finalized", 0)
+    assert batch.unattributed_usd == pytest.approx(all_billed_usd(lab), rel=1e-9)
+    assert batch.unattributed_eur == pytest.approx(batch.unattributed_usd * RATE, rel=1e-9)
+
+
+def test_a_run_says_what_of_its_batches_was_not_read(lab: Lab) -> None:
+    lab, batch = ended_with_lost_lines(lab)
+    metrics = Metrics(lab.desk.engine)
+
+    def recorded(run_id: str) -> Money:
+        known = RunMetrics(run_id=run_id, recorded_at=datetime.now(UTC), mode="optimized")
+        return metrics.record(known, None, run_seconds=60, account="an account").metrics.money
+
+    money = recorded(lab.pipeline.run_id)
+    assert money.wasted_unattributed_eur == batch.unattributed_eur > 0
+    assert money.day_cost_eur == pytest.approx(batch.cost_eur + batch.unattributed_eur)
+    assert recorded("another").wasted_unattributed_eur == 0
+    day = timedelta(days=1)
+    now = datetime.now(UTC)
+    (company,) = MetricHistory(lab.desk.engine).companies(now - day, now + day)
+    assert company["unattributed_eur"] == batch.unattributed_eur

@@ -106,7 +106,8 @@ LIMIT :limit
 WITH given AS (
     SELECT
         g.batch_id AS id, g.fence, g.ended, g.server_status, g.server_answered, g.output_file_id,
-        g.error_file_id, g.status, g.completed_at,
+        g.error_file_id, g.status, g.completed_at, g.server_prompt_tokens, g.server_cached_tokens,
+        g.server_completion_tokens,
         ARRAY(SELECT json_array_elements_text(g.server_errors)) AS server_errors,
         ARRAY(
             SELECT CAST(json_array_elements_text(g.server_error_lines) AS integer)
@@ -114,7 +115,8 @@ WITH given AS (
     FROM json_to_recordset(CAST(:seen AS json)) AS g (
         batch_id text, fence bigint, ended boolean, server_status text, server_errors json,
         server_error_lines json, server_answered bigint, output_file_id text, error_file_id text,
-        status text, completed_at timestamptz
+        status text, completed_at timestamptz, server_prompt_tokens bigint,
+        server_cached_tokens bigint, server_completion_tokens bigint
     )
 ), moved AS (
     UPDATE batch_assets.batch AS b
@@ -128,6 +130,11 @@ WITH given AS (
         server_errors = g.server_errors,
         server_error_lines = g.server_error_lines,
         server_answered = g.server_answered,
+        server_prompt_tokens = coalesce(g.server_prompt_tokens, b.server_prompt_tokens),
+        server_cached_tokens = coalesce(g.server_cached_tokens, b.server_cached_tokens),
+        server_completion_tokens = coalesce(
+            g.server_completion_tokens, b.server_completion_tokens
+        ),
         output_file_id = g.output_file_id,
         error_file_id = g.error_file_id
     FROM given AS g

@@ -15,7 +15,8 @@ WITH requests AS (
         sum(b.completion_tokens)::bigint AS completion_tokens,
         sum(b.cost_eur) AS cost_eur,
         sum(b.synchronous_cost_eur) AS synchronous_cost_eur,
-        sum(b.unpriced)::bigint AS unpriced
+        sum(b.unpriced)::bigint AS unpriced,
+        sum(b.unattributed_eur) AS unattributed_eur
     FROM batch_assets.batch AS b
     GROUP BY b.company_id
 )
@@ -37,7 +38,8 @@ SELECT
     coalesce(m.completion_tokens, 0) AS completion_tokens,
     coalesce(m.cost_eur, 0) AS cost_eur,
     coalesce(m.synchronous_cost_eur, 0) AS synchronous_cost_eur,
-    coalesce(m.unpriced, 0) AS unpriced
+    coalesce(m.unpriced, 0) AS unpriced,
+    coalesce(m.unattributed_eur, 0) AS unattributed_eur
 FROM public."Company" AS c
 LEFT JOIN requests AS q ON q.company_id = c.id
 LEFT JOIN money AS m ON m.company_id = c.id

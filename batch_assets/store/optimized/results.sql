@@ -504,6 +504,7 @@ WITH held AS MATERIALIZED (
     SET state = 'finalized',
         finalized_at = clock_timestamp(),
         returned = b.returned + counted.returned,
+        -- here: unattributed
         lease_owner = NULL,
         lease_expires_at = NULL
     FROM counted

@@ -113,6 +113,11 @@ SET state = CASE WHEN :ended THEN 'ended' ELSE b.state END,
     server_errors = :server_errors,
     server_error_lines = :server_error_lines,
     server_answered = :server_answered,
+    server_prompt_tokens = coalesce(CAST(:server_prompt_tokens AS bigint), b.server_prompt_tokens),
+    server_cached_tokens = coalesce(CAST(:server_cached_tokens AS bigint), b.server_cached_tokens),
+    server_completion_tokens = coalesce(
+        CAST(:server_completion_tokens AS bigint), b.server_completion_tokens
+    ),
     output_file_id = :output_file_id,
     error_file_id = :error_file_id
 WHERE b.id = :batch_id

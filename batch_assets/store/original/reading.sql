@@ -18,7 +18,8 @@ SELECT
     coalesce(sum(b.completion_tokens), 0)::bigint AS completion_tokens,
     coalesce(sum(b.cost_eur), 0) AS cost_eur,
     coalesce(sum(b.synchronous_cost_eur), 0) AS synchronous_cost_eur,
-    coalesce(sum(b.unpriced), 0)::bigint AS unpriced
+    coalesce(sum(b.unpriced), 0)::bigint AS unpriced,
+    coalesce(sum(b.unattributed_eur), 0) AS unattributed_eur
 FROM batch_assets.batch AS b
 WHERE b.company_id = :company_id
 

@@ -24,6 +24,7 @@ UPDATE batch_assets.batch AS b
 SET state = 'finalized',
     finalized_at = clock_timestamp(),
     returned = b.returned + :returned,
+    -- here: unattributed
     lease_owner = NULL,
     lease_expires_at = NULL
 WHERE b.id = :batch_id

@@ -114,6 +114,12 @@ batch = Table(
     Column("price", JSONB),
     Column("cost_usd", Double),
     Column("usd_to_eur", Double),
+    Column("server_prompt_tokens", BigInteger),
+    Column("server_cached_tokens", BigInteger),
+    Column("server_completion_tokens", BigInteger),
+    _money("unattributed_usd"),
+    _money("unattributed_eur"),
+    Column("unattributed_is_estimated", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'finalized', 'released')",
         name="state",
