@@ -54,5 +54,12 @@ def _serve(listening: socket.socket, size: Size) -> None:
 
     end_with_parent()
     app = PreparedApi(size.delay, size.at_a_time)
-    config = uvicorn.Config(app, access_log=False, log_level="error", lifespan="off")
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="error",
+        lifespan="off",
+        # Longer than the client keeps a connection: what one closes as the other sends is lost.
+        timeout_keep_alive=75,
+    )
     asyncio.run(uvicorn.Server(config).serve([listening]))

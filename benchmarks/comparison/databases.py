@@ -58,6 +58,15 @@ class Clone:
             complete: int = connection.execute(_SQL["complete"]).scalar_one()
         return complete - self.size.history
 
+    def open_batches(self) -> str:
+        """Which batches are not finished, in words."""
+        with _engine(self.dagster_url) as engine, engine.connect() as connection:
+            found = [
+                f"{row.batches:,} {row.state} with {row.requests:,} requests"
+                for row in connection.execute(_SQL["open_batches"])
+            ]
+        return ", ".join(found) or "none"
+
     def require_analysed(self, waves: int) -> None:
         """Raise `BatchAssetsError` unless these waves and no others are analysed to the last row.
 

@@ -43,3 +43,10 @@ WHERE s.userid = to_regrole('benchmark_application')::oid
 -- name: complete
 SELECT count(*) FROM public."AIProcessingRequest" AS r
 WHERE r."processingStatus" = 'PROCESSING_COMPLETE'
+
+-- name: open_batches
+SELECT b.state, count(*) AS batches, sum(b.requests) AS requests
+FROM batch_assets.batch AS b
+WHERE b.state NOT IN ('finalized', 'released')
+GROUP BY b.state
+ORDER BY b.state

@@ -108,7 +108,7 @@ def _runs(
         if moved_nothing > 1:
             raise BatchAssetsError(
                 f"{clone.size.waiting - in_all:,} requests still wait, and two runs in a row have "
-                "analysed none."
+                f"analysed none. Batches that are not finished: {clone.open_batches()}."
             )
 
 
