@@ -116,9 +116,10 @@ class BatchApi(ApiAccount):
         if not (ask or file_id in self._pending):
             return False
         connections = self._connect()
-        files = connections.reading.files.with_raw_response
         file = connections.call(
-            Operation.RETRIEVE_FILE, lambda: files.retrieve(file_id), objects.uploaded_file
+            Operation.RETRIEVE_FILE,
+            lambda: connections.get("files", file_id),
+            objects.uploaded_file,
         )
         if file.has_failed:
             reason = "the server could not process the input file"
@@ -185,18 +186,20 @@ class BatchApi(ApiAccount):
         """Ask for a batch as the server sees it now."""
         _check_id(Operation.RETRIEVE_BATCH, batch_id)
         connections = self._connect()
-        batches = connections.reading.batches.with_raw_response
         return connections.call(
-            Operation.RETRIEVE_BATCH, lambda: batches.retrieve(batch_id), objects.remote_batch
+            Operation.RETRIEVE_BATCH,
+            lambda: connections.get("batches", batch_id),
+            objects.remote_batch,
         )
 
     def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask the server to end a batch; it may run on for ten minutes, and what ran is paid."""
         _check_id(Operation.CANCEL_BATCH, batch_id)
         connections = self._connect()
-        batches = connections.reading.batches.with_raw_response
         return connections.call(
-            Operation.CANCEL_BATCH, lambda: batches.cancel(batch_id), objects.remote_batch
+            Operation.CANCEL_BATCH,
+            lambda: connections.post("batches", batch_id, "cancel"),
+            objects.remote_batch,
         )
 
     def list_batches(self, *, created_after: datetime | None = None) -> Iterator[RemoteBatch]:
@@ -219,10 +222,10 @@ class BatchApi(ApiAccount):
     def batches_page(self, after: str | None = None) -> objects.Page[RemoteBatch]:
         """Read the page of batches that begins after one, or the first, by one call."""
         connections = self._connect()
-        batches = connections.reading.batches.with_raw_response
+        query = {"limit": _BATCHES_A_PAGE, **_cursor(after)}
         return connections.call(
             Operation.LIST_BATCHES,
-            lambda: batches.list(limit=_BATCHES_A_PAGE, extra_query=_cursor(after)),
+            lambda: connections.get("batches", query=query),
             functools.partial(objects.page, objects.remote_batch),
         )
 
@@ -253,13 +256,12 @@ class BatchApi(ApiAccount):
         if not self.profile.has_file_list:
             raise _unsupported(Operation.LIST_FILES)
         connections = self._connect()
-        files = connections.reading.files.with_raw_response
-        purpose, query = self.profile.purpose, _cursor(after)
+        query = {"order": "desc", "purpose": self.profile.purpose, **_cursor(after)}
         if size is not None:
             query["limit"] = str(size)
         return connections.call(
             Operation.LIST_FILES,
-            lambda: files.list(order="desc", purpose=purpose, extra_query=query),
+            lambda: connections.get("files", query=query),
             functools.partial(objects.page, objects.remote_file),
         )
 
@@ -272,10 +274,11 @@ class BatchApi(ApiAccount):
         if not self.profile.has_delete:
             raise _unsupported(Operation.DELETE_FILE)
         connections = self._connect()
-        files = connections.reading.files.with_raw_response
         try:
             deleted = connections.call(
-                Operation.DELETE_FILE, lambda: files.delete(file_id), objects.is_deleted
+                Operation.DELETE_FILE,
+                lambda: connections.delete("files", file_id),
+                objects.is_deleted,
             )
         except ApiError as error:
             if error.failure.code == error_codes.NOT_FOUND:
@@ -291,9 +294,10 @@ class BatchApi(ApiAccount):
     def file_bytes(self, file_id: str) -> int:
         """Ask for the size of a file, by one call; 0 also where the server does not say."""
         connections = self._connect()
-        files = connections.reading.files.with_raw_response
         return connections.call(
-            Operation.RETRIEVE_FILE, lambda: files.retrieve(file_id), objects.remote_file
+            Operation.RETRIEVE_FILE,
+            lambda: connections.get("files", file_id),
+            objects.remote_file,
         ).bytes
 
     def download(self, file_id: str) -> Generator[bytes, None, None]:
@@ -314,8 +318,11 @@ class BatchApi(ApiAccount):
             ApiError: The kind is ACCOUNT if the key is refused.
         """
         connections = self._connect()
-        batches = connections.reading.batches.with_raw_response
-        connections.call(Operation.CHECK_ACCOUNT, lambda: batches.list(limit=1), objects.items)
+        connections.call(
+            Operation.CHECK_ACCOUNT,
+            lambda: connections.get("batches", query={"limit": 1}),
+            objects.items,
+        )
 
 
 def _cursor(after: str | None) -> dict[str, str]:

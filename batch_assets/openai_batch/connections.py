@@ -7,8 +7,9 @@ for the first time.
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import closing
 from typing import Any, BinaryIO, Protocol, TypeVar
+from urllib.parse import quote
 
 import httpx2
 import openai
@@ -19,8 +20,9 @@ from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.openai_batch.limits import Bounds, bounded, bounds_of, each_within
 from batch_assets.openai_batch.listings import ServerClock
 from batch_assets.openai_batch.operations import CallGuard, Operation, Timeouts
-from batch_assets.openai_batch.profiles import Profile, sdk_client
+from batch_assets.openai_batch.profiles import Profile
 from batch_assets.openai_batch.results import read_json, whole_lines
+from batch_assets.openai_batch.sdk_clients import NO_TELEMETRY, sdk_client
 from batch_assets.openai_batch.sdk_errors import (
     API_ERRORS,
     classify,
@@ -48,16 +50,24 @@ _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds before a call is made again that was refused for those beside it, at most."""
 
 
+_IN_A_PATH = "!$&'()*+,;=:@"
+"""What stands for itself in a part of a path, beside letters, digits and `-._~` (RFC 3986)."""
+
+
 class RawAnswer(Protocol):
-    """What the SDK's `with_raw_response` gives: the answer as it was sent."""
+    """An answer as it was sent: the HTTP library's, or the SDK's `with_raw_response`."""
 
     @property
     def headers(self) -> Mapping[str, str]:
         """Looked up whatever the case."""
 
     @property
+    def content(self) -> bytes:
+        """The body, unpacked."""
+
+    @property
     def text(self) -> str:
-        """The body."""
+        """The body in the encoding that the headers name, or else in UTF-8."""
 
 
 class Connections:
@@ -101,6 +111,9 @@ class Connections:
         self.reading = client(seconds=timeouts.read, retries=reading_retries, follow_redirects=True)
         # A redirect can turn a POST into a GET, or send it a second time.
         self.creating = client(seconds=timeouts.create, retries=0, follow_redirects=False)
+        self._root = str(self.reading.base_url)
+        self._options = _options_of(self.reading)
+        self._creating_options = _options_of(self.creating)
         self._guard = guard
         self._limit = limit
         self.clock = ServerClock()
@@ -123,11 +136,11 @@ class Connections:
             form["file_name"] = name
         try:
             return self.creating.post(
-                self._profile.upload_path,
+                self._root + self._profile.upload_path.lstrip("/"),
                 cast_to=httpx2.Response,
                 body=form,
                 files=[("file", (name, stream, "application/jsonl"))],
-                options={"headers": {"Content-Type": "multipart/form-data"}},
+                options=_with(self._creating_options, {"Content-Type": "multipart/form-data"}),
             )
         except _WRONG as error:
             refused |= refused_parameters(error.response.text, fields)
@@ -135,13 +148,41 @@ class Connections:
 
     def create_batch(self, asked: Mapping[str, Any], refused: set[str]) -> RawAnswer:
         """Create a batch by one POST; parameters that it is refused for are added to `refused`."""
-        batches: Any = self.creating.batches.with_raw_response
         try:
-            answer: RawAnswer = batches.create(**asked)
+            return self.creating.post(
+                self._root + "batches",
+                cast_to=httpx2.Response,
+                body=asked,
+                options=self._creating_options,
+            )
         except _WRONG as error:
             refused |= refused_parameters(error.response.text, OPTIONAL & asked.keys())
             raise
-        return answer
+
+    def get(self, *path: str, query: Mapping[str, object] | None = None) -> RawAnswer:
+        """Ask for what is at a path, whose parts are quoted here.
+
+        Raises:
+            ValueError: A part is none that a path can hold.
+        """
+        options: Any = {**self._options, "params": query} if query else self._options
+        return self.reading.get(self._url(path), cast_to=httpx2.Response, options=options)
+
+    def post(self, *path: str) -> RawAnswer:
+        """Ask for a change that may be asked for twice, by a POST without a body; see `get`."""
+        url = self._url(path)
+        return self.reading.post(url, cast_to=httpx2.Response, options=self._options)
+
+    def delete(self, *path: str) -> RawAnswer:
+        """Delete what is at a path; see `get`."""
+        url = self._url(path)
+        return self.reading.delete(url, cast_to=httpx2.Response, options=self._options)
+
+    def _url(self, path: tuple[str, ...]) -> str:
+        """The URL of a path. A whole one is read by the SDK once, a part of one three times."""
+        if not all(part.strip(".") for part in path):
+            raise ValueError("a path cannot hold this")
+        return self._root + "/".join(quote(part, _IN_A_PATH) for part in path)
 
     def call(
         self,
@@ -161,7 +202,9 @@ class Connections:
                 with bounded(bounds):
                     answer = self._answered(request, bounds)
                 self.clock.note(date_of(answer.headers))
-                text = answer.text
+                content = answer.content
+                # Which encoding the headers name is not looked for where it makes no difference.
+                text = content.decode() if content.isascii() else answer.text
                 return read(read_json(text) if text else None)
             except API_ERRORS as error:
                 failure = self._failure(error, operation, bounds)
@@ -195,17 +238,24 @@ class Connections:
         bounds = self._bounds(operation)
         with self._guard.attempt(operation):
             try:
-                with ExitStack() as stack:
-                    with bounded(bounds):
-                        response = stack.enter_context(
-                            self.reading.files.with_streaming_response.content(file_id)
-                        )
+                with bounded(bounds):
+                    response = self._opened("files", file_id, "content")
+                with closing(response):
                     yield from whole_lines(each_within(bounds, response.iter_bytes()))
             except API_ERRORS as error:
                 failure = self._failure(error, operation, bounds)
             else:
                 return
             raise failure
+
+    def _opened(self, *path: str) -> httpx2.Response:
+        """An answer whose body is not read yet."""
+        client: Any = self.reading
+        options = _with(self._options, {"Accept": "application/binary"})
+        response: httpx2.Response = client.get(
+            self._url(path), cast_to=httpx2.Response, stream=True, options=options
+        )
+        return response
 
     def _failure(self, error: Exception, operation: Operation, bounds: Bounds) -> ApiError:
         return classify(
@@ -223,3 +273,18 @@ class Connections:
         """Close all connections."""
         self.reading.close()
         self.creating.close()
+
+
+def _options_of(client: openai.OpenAI) -> Any:
+    """What the SDK would find out or copy for each call anew, if it were not told."""
+    return {
+        "headers": NO_TELEMETRY,
+        "params": {},
+        "max_retries": client.max_retries,
+        "timeout": client.timeout,
+        "security": {"bearer_auth": True},
+    }
+
+
+def _with(options: Any, headers: Mapping[str, str]) -> Any:
+    return {**options, "headers": {**options["headers"], **headers}}

@@ -7,16 +7,12 @@ otherwise than its profile says, the client finds out and goes on with what ther
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch import limits
-
-if TYPE_CHECKING:
-    import httpx2
-    import openai
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 _VERSION = "api-version"
@@ -261,36 +257,3 @@ def version_of(base_url: str) -> str:
             "which needs none."
         )
     return found[0]
-
-
-def sdk_client(
-    profile: Profile, api_key: str, base_url: str, *, retries: int, pool: "httpx2.Client"
-) -> "openai.OpenAI":
-    """Make the SDK's client of the server at this URL, which sends its calls through `pool`.
-
-    Raises:
-        ConfigurationError: The API is dated, and the URL does not say which version is meant.
-    """
-    # The SDK takes most of a second to import, which most commands need not spend.
-    import openai  # noqa: PLC0415 (see above)
-
-    if not profile.is_dated:
-        return openai.OpenAI(
-            api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool
-        )
-    return openai.AzureOpenAI(
-        api_key=api_key,
-        base_url=_resource(base_url),
-        api_version=version_of(base_url),
-        max_retries=retries,
-        http_client=pool,
-    )
-
-
-def _resource(base_url: str) -> str:
-    """Where files and batches are: above all deployments, and without a query."""
-    parts = urlsplit(base_url)
-    path = parts.path.partition("/deployments")[0].rstrip("/")
-    if not path.endswith("/openai"):
-        path += "/openai"
-    return parts._replace(path=path, query="", fragment="").geturl()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import mktime_tz, parsedate_tz
+from functools import lru_cache
 
 import httpx2
 import openai
@@ -292,6 +293,7 @@ def _until(date: str | None) -> float | None:
     return min(max(moment.timestamp() - time.time(), 0.0), _LONGEST_WAIT_SECONDS)
 
 
+@lru_cache(maxsize=16)
 def _moment(date: str | None) -> datetime | None:
     try:
         parsed = parsedate_tz(date or "")

@@ -33,6 +33,7 @@ _MOST_ERROR_BYTES = 1_000_000
 _TOO_MUCH = frozenset({429, 503})
 """The server has no room for this call beside the others."""
 
+_UNCHANGED = "identity"
 _UNPACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _PIECE = 64 * 1024
 _ANY_HEADER = 32 + zlib.MAX_WBITS
@@ -63,6 +64,8 @@ class BoundedTransport(httpx2.HTTPTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; the answer's body comes unpacked, within the bounds of the call."""
+        if not isinstance(request.stream, httpx2.ByteStream):
+            request.stream = _Joined(cast("httpx2.SyncByteStream", request.stream))
         sent_at = time.monotonic()
         response = super().handle_request(request)
         if response.status_code in _TOO_MUCH:
@@ -72,25 +75,45 @@ class BoundedTransport(httpx2.HTTPTransport):
         bounds = current()
         if bounds is None:
             return response
-        headers = response.headers.copy()
-        encoding = headers.pop("content-encoding", "identity").strip().lower()
-        if encoding != "identity":
+        headers = response.headers
+        encoding = headers.pop("content-encoding", _UNCHANGED).strip().lower()
+        if encoding != _UNCHANGED:
             headers.pop("content-length", None)
-        wait = retry_after_seconds(headers)
-        if wait is not None and wait > bounds.seconds_left:
-            # The SDK would sleep for so long, and be cut off then.
-            headers["x-should-retry"] = "false"
-        return httpx2.Response(
-            response.status_code,
-            headers=headers,
-            stream=_BoundedStream(
-                cast("httpx2.SyncByteStream", response.stream),
-                bounds,
-                encoding,
-                most=_MOST_ERROR_BYTES if response.status_code >= 400 else None,
-            ),
-            extensions=response.extensions,
-        )
+        most = None
+        if response.status_code >= 400:
+            most = _MOST_ERROR_BYTES
+            wait = retry_after_seconds(headers)
+            if wait is not None and wait > bounds.seconds_left:
+                # The SDK would sleep for so long, and be cut off then.
+                headers["x-should-retry"] = "false"
+        stream = cast("httpx2.SyncByteStream", response.stream)
+        response.stream = _BoundedStream(stream, bounds, encoding, most=most)
+        return response
+
+
+class _Joined(httpx2.SyncByteStream):
+    """A body that is sent in pieces of some size: each is a call of the system's.
+
+    A form comes in a piece for each boundary, header, field and line break.
+    """
+
+    def __init__(self, stream: httpx2.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        held: list[bytes] = []
+        size = 0
+        for piece in self._stream:
+            held.append(piece)
+            size += len(piece)
+            if size >= _PIECE:
+                yield b"".join(held)
+                held, size = [], 0
+        if held:
+            yield b"".join(held)
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 class _BoundedStream(httpx2.SyncByteStream):
@@ -110,7 +133,7 @@ class _BoundedStream(httpx2.SyncByteStream):
             yield piece
 
     def _pieces(self) -> Iterable[bytes]:
-        if self._encoding == "identity":
+        if self._encoding == _UNCHANGED:
             return self._stream
         if self._encoding in _UNPACKED:
             return _unpacked(self._stream)

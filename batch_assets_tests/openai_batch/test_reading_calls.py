@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import format_datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,6 +18,7 @@ from batch_assets.domain.records import BatchErrorLine
 from batch_assets.openai_batch import listings
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.listings import ServerClock
+from batch_assets_tests.openai_batch.conftest import API_KEY
 from batch_assets_tests.openai_batch.scripted_server import (
     Call,
     Reply,
@@ -340,6 +342,45 @@ def test_cancelling(api: BatchApi, server: ScriptedServer) -> None:
     server.answer(as_json({"id": "batch_1", "status": "cancelling"}))
     assert api.cancel("batch_1").status == "cancelling"
     assert server.methods == ["POST /v1/batches/batch_1/cancel"]
+
+
+def test_an_id_is_one_part_of_a_path(api: BatchApi, server: ScriptedServer) -> None:
+    server.answer(as_json({"id": "file-1", "bytes": 7}))
+    assert api.file_bytes("a/b?c#d%2F:e") == 7
+    assert [call.path for call in server.calls] == ["/v1/files/a%2Fb%3Fc%23d%252F:e"]
+    for none in ("", ".", ".."):
+        with pytest.raises(ApiError):
+            api.file_bytes(none)
+    assert len(server.calls) == 1
+
+
+def test_an_answer_is_read_in_the_encoding_that_it_names(
+    api: BatchApi, server: ScriptedServer
+) -> None:
+    body = '{"id": "batch_1", "status": "failed", "metadata": {"ours": "é"}}'
+    for charset in ("utf-8", "latin-1"):
+        headers = {"content-type": f"application/json; charset={charset}"}
+        server.answer(Reply(200, body.encode(charset), headers))
+        assert api.retrieve("batch_1").metadata == {"ours": "é"}
+
+
+def test_no_call_tells_of_this_machine(
+    api: BatchApi, server: ScriptedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_bytes(b"{}\n")
+    server.answer(as_json({"id": "x", "status": "validating", "deleted": True}))
+    api.upload(path, "ours.jsonl")
+    api.create_batch("file-1", {}, 86_400)
+    api.file_bytes("file-1")
+    api.delete_file("file-1")
+    list(api.download("file-1"))
+    assert len(server.calls) == 5
+    for call in server.calls:
+        headers = {name.lower(): value for name, value in call.headers.items()}
+        assert not {name for name in headers if name.startswith("x-stainless-")}
+        assert headers["authorization"] == f"Bearer {API_KEY}"
+        assert headers["user-agent"].startswith("OpenAI/Python ")
 
 
 def test_check_account_is_one_call(api: BatchApi, server: ScriptedServer) -> None:
