@@ -22,7 +22,7 @@ from batch_assets.openai_batch.listings import ServerClock
 from batch_assets.openai_batch.operations import CallGuard, Operation, Timeouts
 from batch_assets.openai_batch.profiles import Profile
 from batch_assets.openai_batch.results import read_json, whole_lines
-from batch_assets.openai_batch.sdk_clients import NO_TELEMETRY, sdk_client
+from batch_assets.openai_batch.sdk_clients import NO_TELEMETRY, PooledClient, sdk_client
 from batch_assets.openai_batch.sdk_errors import (
     API_ERRORS,
     classify,
@@ -99,7 +99,7 @@ class Connections:
             limits = httpx2.Limits(
                 max_connections=connections, max_keepalive_connections=connections
             )
-            pool = httpx2.Client(
+            pool = PooledClient(
                 timeout=httpx2.Timeout(seconds, connect=timeouts.connect, pool=timeouts.connect),
                 transport=BoundedTransport(verify=verify, limits=limits, proxy=proxy, limit=limit),
                 headers={"accept-encoding": ACCEPTED_ENCODING},

@@ -5,7 +5,8 @@ are made once, without those in which the SDK tells of this machine and of itsel
 """
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -20,6 +21,33 @@ NO_TELEMETRY: Mapping[str, str | openai.Omit] = {
     f"{_TELEMETRY}read-timeout": openai.omit,
 }
 """Headers that leave out those which the SDK adds to a call whatever its client's are."""
+
+
+class PooledClient(httpx2.Client):
+    """The HTTP library's client, whose own headers and time-outs are read once.
+
+    The SDK names each call's URL, headers, body and time-outs: nothing else is merged into them.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        """`settings` are the library's."""
+        super().__init__(**settings)
+        kept = ("accept-encoding", "connection")
+        self._kept = [(name, self.headers[name]) for name in kept]
+        self._urls = lru_cache(maxsize=32)(httpx2.URL)
+
+    def build_request(self, method: str, url: httpx2.URL | str, **given: Any) -> httpx2.Request:
+        """Make the request that is sent, of what the SDK gives."""
+        timeouts = httpx2.Timeout(given.pop("timeout")).as_dict()
+        headers = [*self._kept, *given.pop("headers")]
+        return httpx2.Request(
+            method,
+            self._urls(url),
+            headers=headers,
+            cookies=self.cookies,
+            extensions={"timeout": timeouts},
+            **given,
+        )
 
 
 class OpenAI(openai.OpenAI):

@@ -68,27 +68,33 @@ class BoundedTransport(httpx2.HTTPTransport):
             request.stream = _Joined(cast("httpx2.SyncByteStream", request.stream))
         sent_at = time.monotonic()
         response = super().handle_request(request)
+        self._note(response, sent_at)
+        bounds = current()
+        return response if bounds is None else _bounded(response, bounds)
+
+    def _note(self, response: httpx2.Response, sent_at: float) -> None:
         if response.status_code in _TOO_MUCH:
             self._limit.note_refused(sent_at)
         elif response.status_code < 500:
             self._limit.note_taken(response.headers, time.monotonic() - sent_at)
-        bounds = current()
-        if bounds is None:
-            return response
-        headers = response.headers
-        encoding = headers.pop("content-encoding", _UNCHANGED).strip().lower()
-        if encoding != _UNCHANGED:
-            headers.pop("content-length", None)
-        most = None
-        if response.status_code >= 400:
-            most = _MOST_ERROR_BYTES
-            wait = retry_after_seconds(headers)
-            if wait is not None and wait > bounds.seconds_left:
-                # The SDK would sleep for so long, and be cut off then.
-                headers["x-should-retry"] = "false"
-        stream = cast("httpx2.SyncByteStream", response.stream)
-        response.stream = _BoundedStream(stream, bounds, encoding, most=most)
-        return response
+
+
+def _bounded(response: httpx2.Response, bounds: Bounds) -> httpx2.Response:
+    """Let the body come unpacked, and within the bounds of the call."""
+    headers = response.headers
+    encoding = headers.pop("content-encoding", _UNCHANGED).strip().lower()
+    if encoding != _UNCHANGED:
+        headers.pop("content-length", None)
+    most = None
+    if response.status_code >= 400:
+        most = _MOST_ERROR_BYTES
+        wait = retry_after_seconds(headers)
+        if wait is not None and wait > bounds.seconds_left:
+            # The SDK would sleep for so long, and be cut off then.
+            headers["x-should-retry"] = "false"
+    stream = cast("httpx2.SyncByteStream", response.stream)
+    response.stream = _BoundedStream(stream, bounds, encoding, most=most)
+    return response
 
 
 class _Joined(httpx2.SyncByteStream):
