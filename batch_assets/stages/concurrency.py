@@ -4,14 +4,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.store.protocol import Queries
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def run_per_key(
@@ -32,71 +34,159 @@ def run_per_key(
         Exception: Whatever `work` raised first. It ends the work for its key alone, and is raised
             when all the others are done. What `items` raises is raised when what was begun is done.
     """
-    queues = _Queues(work, limit)
-    pool = ThreadPoolExecutor(max_workers=at_a_time)
+    interrupted = threading.Event()
+    pool = SlotPool(limit, at_a_time, interrupted)
+    queues = _Queues(work, pool, interrupted)
     try:
         for item in items:
-            if queues.interrupted.is_set():
+            if interrupted.is_set():
                 break
-            key = key_of(item)
-            if queues.put(key, item):
-                queues.workers.append(pool.submit(queues.work_on, key))
-        errors = [error for error in (one.result() for one in queues.workers) if error is not None]
+            queues.put(key_of(item), item)
+        # What is worked on adds the next item of its key before it is done.
+        errors = [error for error in (one.result() for one in queues.begun) if error is not None]
     except BaseException:
-        queues.interrupted.set()
+        interrupted.set()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.close()
     if errors:
         raise errors[0]
 
 
 class _Queues(Generic[_Item]):
-    """The items of each key that wait; a key that has any has a worker."""
+    """The items of each key that wait; the first of a key is with the pool."""
 
-    def __init__(self, work: Callable[[_Item], None], limit: ConcurrencyLimit) -> None:
-        self.workers: list[Future[Exception | None]] = []
-        self.interrupted = threading.Event()
+    def __init__(
+        self, work: Callable[[_Item], None], pool: "SlotPool", interrupted: threading.Event
+    ) -> None:
+        self.begun: list[Future[Exception | None]] = []
+        self._interrupted = interrupted
         self._work = work
-        self._limit = limit
+        self._pool = pool
         self._waiting: dict[str, deque[_Item]] = {}
         self._ended: set[str] = set()
         """Keys for which an error has ended the work."""
         self._lock = threading.Lock()
 
-    def put(self, key: str, item: _Item) -> bool:
-        """Let an item wait for its turn; whether its key needs a worker for that."""
+    def put(self, key: str, item: _Item) -> None:
+        """Let an item wait for its turn."""
         with self._lock:
             if key in self._ended:
-                return False
-            needs_worker = key not in self._waiting
+                return
+            is_first = key not in self._waiting
             self._waiting.setdefault(key, deque()).append(item)
-            return needs_worker
+        if is_first:
+            self._begin(key)
 
-    def work_on(self, key: str) -> Exception | None:
-        """Do the work on one item of a key after the other; the error that ended it, if any did."""
+    def _begin(self, key: str, *, next_of_all: bool = False) -> None:
+        task = partial(self._work_on, key)
+        self.begun.append(self._pool.submit(task, next_of_all=next_of_all))
+
+    def _work_on(self, key: str) -> Exception | None:
+        """Do the work on the next item of a key; the error if that ended the work for it."""
+        if self._interrupted.is_set():
+            return None
         try:
-            while (item := self._take(key)) is not None:
-                with self._limit.slot(self.interrupted.is_set):
-                    if self.interrupted.is_set():
-                        break
-                    self._work(item)
+            self._work(self._waiting[key].popleft())
         except Exception as error:
             with self._lock:
                 self._ended.add(key)
             return error
         except BaseException:
-            self.interrupted.set()
+            self._interrupted.set()
             raise
+        with self._lock:
+            if not self._waiting[key]:
+                del self._waiting[key]
+                return None
+        self._begin(key, next_of_all=True)
         return None
 
-    def _take(self, key: str) -> _Item | None:
-        with self._lock:
-            queue = self._waiting[key]
-            if queue:
-                return queue.popleft()
-            del self._waiting[key]
-            return None
+
+class SlotPool:
+    """Threads that each do one task at a time, in a slot of a limit.
+
+    One is begun only when tasks wait and no other thread waits for a task or for a slot: there are
+    no more of them than calls in flight, and one that waits for the next slot.
+    """
+
+    def __init__(self, limit: ConcurrencyLimit, most: int, is_over: threading.Event) -> None:
+        """`most` threads are there at one time, however many slots there are.
+
+        Once `is_over` is set, tasks wait for no slot any more: they make no call.
+        """
+        self._limit = limit
+        self._most = most
+        self._is_over = is_over
+        self._tasks: deque[tuple[Future[Any], Callable[[], object]]] = deque()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        """Threads that wait for a task or for a slot."""
+        self._is_closed = False
+        self._changed = threading.Condition()
+
+    def submit(self, task: Callable[[], _Result], *, next_of_all: bool = False) -> Future[_Result]:
+        """Let a task be done after those that wait, or before them; what it gives or raises."""
+        future: Future[_Result] = Future()
+        with self._changed:
+            if next_of_all:
+                self._tasks.appendleft((future, task))
+            else:
+                self._tasks.append((future, task))
+            self._changed.notify()
+            self._begin_thread()
+        return future
+
+    def close(self) -> None:
+        """Begin no task any more, and wait until those that were begun are done."""
+        self._is_over.set()
+        with self._changed:
+            self._is_closed = True
+            for future, _ in self._tasks:
+                future.cancel()
+            self._tasks.clear()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _begin_thread(self) -> None:
+        if self._tasks and not self._idle and len(self._threads) < self._most:
+            thread = threading.Thread(target=self._work, name=f"slot-{len(self._threads)}")
+            try:
+                thread.start()
+            except RuntimeError:
+                # The system gives no more of them: those that are there do the work.
+                if not self._threads:
+                    raise
+                return
+            self._threads.append(thread)
+            self._idle += 1
+
+    def _work(self) -> None:
+        while self._wait_for_task():
+            with self._limit.slot(self._is_over.is_set):
+                self._do_next()
+            with self._changed:
+                self._idle += 1
+
+    def _wait_for_task(self) -> bool:
+        with self._changed:
+            while not (self._tasks or self._is_closed):
+                self._changed.wait()
+            return not self._is_closed
+
+    def _do_next(self) -> None:
+        with self._changed:
+            self._idle -= 1
+            if not self._tasks:
+                return
+            future, task = self._tasks.popleft()
+            # Only now is it known that there was a slot for this one.
+            self._begin_thread()
+        try:
+            future.set_result(task())
+        except BaseException as error:
+            future.set_exception(error)
 
 
 class LeaseKeeper:

@@ -3,9 +3,10 @@
 import os
 import threading
 from collections.abc import Generator, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -15,6 +16,7 @@ from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import Spool
+from batch_assets.stages.concurrency import SlotPool
 
 _AHEAD = 2
 """Batches that are fetched or lie ready, for each that is fetched at a time."""
@@ -62,16 +64,15 @@ def fetch_results(
     What is fetched ahead is bounded, so that neither the disk nor a lease has to last for all of
     them. Close the iterator to stop early.
     """
-    pool = ThreadPoolExecutor(max_workers=at_a_time)
+    is_over = threading.Event()
+    pool = SlotPool(api.in_flight, at_a_time, is_over)
     done: SimpleQueue[Future[Fetched]] = SimpleQueue()
     begun = 0
     rows = 0
-    is_over = threading.Event()
 
     def fetch(batch: EndedBatch) -> Fetched:
-        with api.in_flight.slot(is_over.is_set):
-            # Nobody waits for it then, and others may have all slots.
-            return Fetched(batch) if is_over.is_set() else _fetch(api, batch, spool)
+        # Nobody waits for it then, and others may have all slots.
+        return Fetched(batch) if is_over.is_set() else _fetch(api, batch, spool)
 
     try:
         for batch in batches:
@@ -80,14 +81,13 @@ def fetch_results(
                 begun -= 1
                 rows -= fetched.batch.requests
                 yield fetched
-            pool.submit(fetch, batch).add_done_callback(done.put)
+            pool.submit(partial(fetch, batch)).add_done_callback(done.put)
             begun += 1
             rows += batch.requests
         for _ in range(begun):
             yield done.get().result()
     finally:
-        is_over.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.close()
 
 
 def can_download(api: BatchApi, file_id: str | None) -> bool:

@@ -129,6 +129,41 @@ def test_what_cannot_be_made_is_raised_when_what_was_begun_is_done() -> None:
     assert set(done) <= set(ITEMS[:3])
 
 
+def test_there_are_no_more_threads_than_slots_and_one_that_waits_for_the_next() -> None:
+    limit = ConcurrencyLimit(100)
+    together = threading.Barrier(limit.limit, timeout=10)
+    threads: set[int] = set()
+
+    def work(number: int) -> None:
+        threads.add(threading.get_ident())
+        if number < limit.limit:
+            together.wait()
+        time.sleep(0.001)
+
+    before = threading.active_count()
+    run_per_key(range(200), str, work, at_a_time=100, limit=limit)
+    assert limit.limit <= len(threads) <= limit.limit + 1
+    assert threading.active_count() == before
+
+
+def test_where_no_more_threads_can_be_begun_those_there_are_do_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(begun) == 2:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    done: list[tuple[str, int]] = []
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    run_per_key(ITEMS, company_of, done.append, at_a_time=6, limit=ConcurrencyLimit(100))
+    assert sorted(done) == sorted(ITEMS)
+
+
 def test_nothing_to_do_is_done() -> None:
     run_per_key([], company_of, lambda _: None, at_a_time=3, limit=ConcurrencyLimit(100))
 
