@@ -16,7 +16,7 @@ import psutil
 
 from batch_assets_local import stack
 
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 180
 REPOSITORY = '{repositoryName: "__repository__", repositoryLocationName: "batch_assets"}'
 QUERY = f"""{{
     schedulesOrError(repositorySelector: {REPOSITORY})

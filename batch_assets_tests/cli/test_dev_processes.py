@@ -27,7 +27,7 @@ import subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "api", "grpc"])
 time.sleep(60)
 """
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 def wait_for(holds: Callable[[], bool], what: str) -> None:

@@ -38,7 +38,7 @@ ORDER = [
     "evaluate_checks",
 ]
 CANARY = "canary-7d41"
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 def add_requests(engine: Engine, count: int, *, status: str = "ACTIVE") -> str:

@@ -26,7 +26,7 @@ NONSENSE = "onzin-7c1"
 MAY_BE_UNKNOWN = {key for key, kind in metric_types().items() if kind.may_be_unknown}
 TABLES = {"companies", "allowances"}
 """What is shown beside the metrics."""
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from batch_assets_tests.dagster.reading import metadata_of
 from batch_assets_tests.factories import make_company, make_requests
 
 Run = Callable[..., dg.ExecuteInProcessResult]
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 BEGINS = "(data:image/png;base64,"
 
 

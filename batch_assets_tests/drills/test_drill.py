@@ -46,22 +46,22 @@ def test_nothing_is_lost_nothing_paid_twice(database_urls: list[str], tmp_path: 
     )
     assert figures is not None, last
     schedules, kills, requests = map(int, figures.groups())
-    assert schedules == len(set(CYCLE)) + 2
+    assert schedules == len(set(CYCLE))
     assert kills >= 4
     assert requests >= 20 * schedules
     assert all(len(line) <= 80 for line in played.stdout.splitlines())
 
 
-def test_any_order_of_steps_keeps_the_accounts(database_urls: list[str], tmp_path: Path) -> None:
-    played = play("steps", database_urls, tmp_path)
+def test_any_order_of_steps_keeps_the_accounts(database_url: str, tmp_path: Path) -> None:
+    played = play("steps", [database_url], tmp_path)
     assert played.returncode == 0, played.stdout + played.stderr
     counts = json.loads(played.stdout)
     assert counts["broken_off"] > 0, counts
     assert counts["requests"] > counts["examples"], counts
 
 
-def test_bugs_that_are_put_in_are_found(database_urls: list[str], tmp_path: Path) -> None:
-    played = play("sabotaged", database_urls, tmp_path)
+def test_bugs_that_are_put_in_are_found(database_url: str, tmp_path: Path) -> None:
+    played = play("sabotaged", [database_url], tmp_path)
     assert played.returncode == 0, played.stdout + played.stderr
     found: dict[tuple[str, bool], dict[str, Any]] = {}
     for line in played.stdout.splitlines():

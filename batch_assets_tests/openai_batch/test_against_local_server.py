@@ -65,7 +65,7 @@ def upload(api: BatchApi, tmp_path: Path, requests: int = 5, name: str = "ours.j
 
 
 def ended(api: BatchApi, batch_id: str) -> RemoteBatch:
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + 60
     while time.monotonic() < give_up_at:
         batch = api.retrieve(batch_id)
         if batch.status in SERVER_ENDED:

@@ -59,7 +59,7 @@ def lookups(database_url: str, directory: Path) -> Iterator[Process]:
             yield Process(popen, popen.stdin, popen.stdout)
         finally:
             popen.stdin.close()
-            popen.wait(timeout=30)
+            popen.wait(timeout=60)
 
 
 def main(database_url: str, directory: str) -> None:

@@ -14,7 +14,7 @@ from batch_assets.resources.company_file import Instant
 from batch_assets_tests.factories import make_company
 from batch_assets_tests.resources.lookups import lookups
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 EVERY_SECONDS = 120
 HOUR_SECONDS = 3600
 

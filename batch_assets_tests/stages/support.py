@@ -256,7 +256,7 @@ class Lab:
             return int(connection.execute(query).scalar_one())
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Return once the condition holds; fail the test if it does not in time."""
     give_up_at = time.monotonic() + seconds
     while not condition():

@@ -58,7 +58,7 @@ def test_no_more_companies_at_a_time_than_allowed_and_each_in_its_order(at_a_tim
     def work(item: tuple[str, int]) -> None:
         with inside:
             if item[1] == 0 and item[0] in "abcd":
-                together.wait(timeout=10)
+                together.wait(timeout=60)
             done.append(item)
 
     run_per_key(ITEMS, company_of, work, at_a_time=at_a_time, limit=ConcurrencyLimit(100))
@@ -90,7 +90,7 @@ def test_nothing_more_is_begun_after_an_interruption() -> None:
         all_wait.set()
 
     def work(item: tuple[str, int]) -> None:
-        all_wait.wait(timeout=10)
+        all_wait.wait(timeout=60)
         if item == ("b", 0):
             raise KeyboardInterrupt
         done.append(item)
@@ -107,7 +107,7 @@ def test_the_first_are_worked_on_while_the_others_are_made() -> None:
     def items() -> Iterator[tuple[str, int]]:
         for item in ITEMS:
             yield item
-            assert is_done.acquire(timeout=10)
+            assert is_done.acquire(timeout=60)
 
     def work(item: tuple[str, int]) -> None:
         done.append(item)

@@ -227,7 +227,7 @@ def test_lines_are_read_while_the_ones_before_are_written(
     write, add = queries.write_results, ResultWriter.add
 
     def slow_write(self: Any, *arguments: Any) -> Any:
-        assert is_third_read.wait(10), "nothing is read meanwhile"
+        assert is_third_read.wait(60), "nothing is read meanwhile"
         return write(self, *arguments)
 
     def noticed_add(self: ResultWriter, batch: EndedBatch, line: ResultLine) -> None:

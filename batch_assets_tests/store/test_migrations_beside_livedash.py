@@ -40,7 +40,7 @@ class Migration(threading.Thread):
             self.failure = error
 
     def wait_until_said(self, part: str) -> None:
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 60
         while not any(part in sentence for sentence in self.said):
             assert time.monotonic() < give_up, f"{part!r} is not in {self.said}"
             time.sleep(0.01)

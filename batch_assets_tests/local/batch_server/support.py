@@ -44,7 +44,7 @@ def jsonl(lines: Sequence[dict[str, Any]]) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Return once the condition holds; fail the test if it does not in time."""
     give_up_at = time.monotonic() + seconds
     while not condition():
@@ -85,7 +85,7 @@ class Lab:
 
     def until(self, batch: Batch, *statuses: str) -> Batch:
         """Poll until the batch has one of the statuses."""
-        give_up_at = time.monotonic() + 10
+        give_up_at = time.monotonic() + 60
         while (batch := self.client.batches.retrieve(batch.id)).status not in statuses:
             assert time.monotonic() < give_up_at, f"the batch is still {batch.status}"
             time.sleep(0.01)

@@ -69,7 +69,7 @@ def test_it_ends_well_on_sigterm_and_keeps_its_state(tmp_path: Path) -> None:
         )
         assert asked.choices[0].message.content, "it answers by itself"
         running.terminate()
-        assert running.wait(timeout=10) == 0
+        assert running.wait(timeout=60) == 0
         assert running.stderr is not None
         assert running.stderr.read() == ""
     with running_server(state_dir, answerer=echo) as server:

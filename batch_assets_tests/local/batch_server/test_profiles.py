@@ -102,7 +102,7 @@ def test_codes_are_in_camel_case_and_nothing_expires(played: httpx2.Client) -> N
     assert refused["error"]["code"] == "invalidValue"
     made = played.post("/batches", json=asked).json()
     assert made["expires_at"] > time.time() + 365 * 86_400
-    give_up_at = time.monotonic() + 10
+    give_up_at = time.monotonic() + 60
     while (batch := played.get(f"/batches/{made['id']}").json())["status"] != "failed":
         assert time.monotonic() < give_up_at
         time.sleep(0.01)
