@@ -169,7 +169,7 @@ def _cost(batch: BatchRecord) -> str:
         full = euros(batch.synchronous_cost_eur)
         known = f"{euros(batch.cost_eur)} EUR; at the full price {full} EUR"
         return f"{known}; not known of {without}" if without else known
-    if batch.cost_usd == 0 and batch.prompt_tokens and not without:
+    if batch.price is not None and batch.price.is_free and not without:
         return "nothing: its model is free"
     if without or not batch.estimated_cost_eur:
         return "not known: no price list has the model"

@@ -75,6 +75,11 @@ class Price:
         return not (self.synchronous.prompt and self.synchronous.completion)
 
     @property
+    def is_free(self) -> bool:
+        """Whether it is known to cost nothing."""
+        return not (self.synchronous.prompt or self.synchronous.completion)
+
+    @property
     def undiscounted(self) -> "Price":
         """The same model where all that is sent costs the full price."""
         return self.in_a_batch(1.0)

@@ -8,6 +8,7 @@ import pytest
 
 from batch_assets.domain.errors import ApiError, BatchAssetsError
 from batch_assets.domain.metrics import RunMetrics
+from batch_assets.domain.money import read_price
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.controls.abandon import AbandonReport, abandon_batch
 from batch_assets.stages.orphans import OrphanReport, find_orphans
@@ -64,11 +65,18 @@ def test_what_is_paid_twice_is_not_known_without_a_price(lab: Lab) -> None:
     batch_id, _ = sent(lab)
     lose(lab)
     assert "paid for twice, for about 0.0" in abandon(lab, batch_id, dry_run=True).sentence
-    lab.desk.do("UPDATE batch_assets.batch SET estimated_cost_eur = 0")
+    lab.desk.do("UPDATE batch_assets.batch SET estimated_cost_eur = 0, price = NULL")
     for dry_run in (True, False):
         said = abandon(lab, batch_id, dry_run=dry_run).sentence
         assert "paid for twice, for an amount that is not known" in said
         assert "EUR" not in said
+
+
+def test_what_is_paid_twice_is_nothing_where_the_model_is_free(lab: Lab) -> None:
+    batch_id, _ = sent(lab.under(model_prices={"gpt-4o-mini": read_price("free")}))
+    lose(lab)
+    said = abandon(lab, batch_id, dry_run=True).sentence
+    assert "paid for twice, for nothing, since their model is free" in said
 
 
 def test_its_requests_wait_again_and_are_sent_again(lab: Lab) -> None:

@@ -10,6 +10,7 @@ from batch_assets.domain.money import Price, read_price
 from batch_assets.domain.policy import Caps
 from batch_assets.openai_batch.prices import price_finder
 from batch_assets.openai_batch.profiles import profile_of
+from batch_assets.ops.controls.batches import entries
 from batch_assets.ops.sentences import of_reading, of_sending
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.store.lookups import Lookups
@@ -197,3 +198,20 @@ def test_a_price_that_is_set_goes_first_and_counts_against_a_cap(lab: Lab) -> No
     for request in map(lab.desk.request, ids):
         usd = (request.promptTokens * 2 + request.completionTokens * 8) / 1e6 / 2
         assert request.totalCostEur == pytest.approx(usd * 0.5)
+
+
+def test_where_no_price_is_known_the_ui_says_unknown(lab: Lab) -> None:
+    lab.configure(**served(OTHERS_NAME))
+    lab.company(1, model=OTHERS_NAME)
+    lab.submit()
+    lookups = Lookups(lab.desk.engine)
+    (batch_id,) = lab.batches()
+    unknown = lookups.batch(batch_id)
+    assert unknown is not None
+    assert entries(unknown)["estimated_cost_eur"] == "unknown"
+    free = lab.under(model_prices={OTHERS_NAME: read_price("free")})
+    lab.company(1, model=OTHERS_NAME)
+    free.submit()
+    known = lookups.batch(free.batches()[-1])
+    assert known is not None
+    assert entries(known)["estimated_cost_eur"] == 0

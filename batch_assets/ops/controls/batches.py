@@ -83,6 +83,7 @@ def _foreseen(report: ForceReport) -> dict[str, object]:
         "batches": len(report.planned),
         "estimated_tokens": sum(batch.tokens for batch in report.planned),
         "estimated_cost_eur": sum(batch.cost_eur or 0.0 for batch in report.planned),
+        "unpriced_requests": sum(one.requests for one in report.planned if one.cost_eur is None),
         "rejected": dg.MetadataValue.json(dict(report.rejected)),
         "held": dg.MetadataValue.json(dict(report.held)),
         "held_because": report.held_because or "",
@@ -206,6 +207,11 @@ def cancel_batch_on_server(
     return report.batch.requests
 
 
+def _estimate(batch: BatchRecord) -> float | str:
+    is_known = batch.price is not None or batch.estimated_cost_eur > 0
+    return batch.estimated_cost_eur if is_known else "unknown"
+
+
 def entries(batch: BatchRecord) -> dict[str, object]:
     """A batch as metadata, with links to its runs."""
     return {
@@ -217,7 +223,7 @@ def entries(batch: BatchRecord) -> dict[str, object]:
         "outcomes": dg.MetadataValue.json(dict(batch.outcomes)),
         "state": batch.state,
         "server_status": batch.server_status or "",
-        "estimated_cost_eur": batch.estimated_cost_eur,
+        "estimated_cost_eur": _estimate(batch),
         **run_links("sent_by_run", [batch.run_id]),
         **run_links("read_by_run", [batch.read_run_id]),
     }

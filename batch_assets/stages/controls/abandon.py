@@ -65,6 +65,9 @@ class AbandonReport:
 
     @property
     def _for_how_much(self) -> str:
+        price = self.batch.price
+        if price is not None and price.is_free:
+            return "for nothing, since their model is free"
         if not self.duplicate_cost_eur:
             return "for an amount that is not known, since no price list has their model"
         return f"for about {self.duplicate_cost_eur:,.4f} EUR"
