@@ -103,8 +103,8 @@ class Source(StrEnum):
     LEARNT = "learnt"
     """The server has refused more."""
     FIRST_GUESS = "first_guess"
-    """No setting says it, and the server has refused nothing: what its documentation says, or no
-    bound at all. No header of an answer has either figure."""
+    """The setting's default, as long as the server has refused nothing: what its documentation
+    says, or no bound at all. No header of an answer has either figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,8 @@ class AllowanceUse:
     left: int | None
     """What may be created or enqueued now."""
     source: Source
+    setting: str
+    """The setting that bounds it, by its name."""
     refused_at: datetime | None
     """When the server has last refused more, if the figure is learnt."""
     holds: bool
@@ -166,9 +168,8 @@ class AllowanceUse:
         if self.source is Source.LEARNT and self.refused_at is not None:
             return f"The server refused more at {self.refused_at:%Y-%m-%d %H:%M} UTC."
         if self.source is Source.SETTING:
-            name = "BATCH_TOKEN_ALLOWANCES" if self.model else "BATCH_HOURLY_BATCHES"
-            return f"{name} says so."
-        return "That is a first guess: no setting says it, and the server has refused nothing."
+            return f"{self.setting} says so."
+        return f"That is a first guess, {self.setting}'s default: the server has refused nothing."
 
 
 def uses(policy: Policy, in_use: InUse, now: datetime) -> list[AllowanceUse]:
@@ -189,7 +190,13 @@ def _of_batches(allowances: Allowances, in_use: InUse, now: datetime) -> Allowan
     seconds = _until_another(allowances, in_use.created)
     return _use(
         allowances,
-        _Figure("batches_an_hour", OF_BATCHES, allowances.policy.hourly_batches, used),
+        _Figure(
+            "batches_an_hour",
+            OF_BATCHES,
+            allowances.policy.hourly_batches,
+            used,
+            "BATCH_HOURLY_BATCHES",
+        ),
         now,
         seconds if used >= allowances.hourly_batches else None,
     )
@@ -200,9 +207,11 @@ def _of_tokens(allowances: Allowances, model: str, in_use: InUse, now: datetime)
     most = allowances.policy.token_allowance(model)
     wanted = tokens + -(-tokens // max(requests, 1))
     holds = tokens > 0 and wanted > allowances.tokens(model)
+    is_single = model in allowances.policy.token_allowances
+    setting = "BATCH_TOKEN_ALLOWANCES" if is_single else "BATCH_TOKEN_ALLOWANCE"
     return _use(
         allowances,
-        _Figure("enqueued_tokens", model, most, tokens),
+        _Figure("enqueued_tokens", model, most, tokens, setting),
         now,
         allowances.seconds_until(model, wanted, most) if holds else None,
     )
@@ -210,16 +219,18 @@ def _of_tokens(allowances: Allowances, model: str, in_use: InUse, now: datetime)
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """An allowance by name, what settings say of it, and what is in use."""
+    """An allowance by name, what is in use of it, and what its setting says."""
 
     what: str
     name: str
     most: int
     in_use: int
 
+    setting: str
+
     @property
     def is_guess(self) -> bool:
-        """Whether no setting says it."""
+        """Whether the setting is as it is by default."""
         guess = UNBOUNDED_TOKENS if self.name else PUBLISHED_HOURLY_BATCHES
         return self.most == guess
 
@@ -244,6 +255,7 @@ def _use(
         in_use=figure.in_use,
         left=max(allowed - figure.in_use, 0) if is_bounded else None,
         source=source,
+        setting=figure.setting,
         refused_at=now - timedelta(seconds=learnt.seconds) if learnt and is_learnt else None,
         holds=held_seconds is not None,
         possible_at=now + timedelta(seconds=held_seconds or 0.0) if is_known else None,

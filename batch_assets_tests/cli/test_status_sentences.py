@@ -161,7 +161,7 @@ def test_status_says_what_an_account_may_still_be_asked_for(
     words = " ".join(typed("status", **hour).out.split())
     assert (
         "Batches an hour: 1 of 2,000 are created, and 1,999 more may be now. That is a first "
-        "guess: no setting says it, and the server has refused nothing." in words
+        "guess, BATCH_HOURLY_BATCHES's default: the server has refused nothing." in words
     )
     assert "of 1 are enqueued: what is due of this model waits until batches of it end" in words
     assert "The server refused more at 20" in words
@@ -185,6 +185,7 @@ def test_status_as_json_holds_the_allowances(typed: Type, hour: dict[str, str]) 
         "in_use": 1,
         "left": 0,
         "source": "setting",
+        "setting": "BATCH_HOURLY_BATCHES",
         "refused_at": None,
         "holds": True,
     }

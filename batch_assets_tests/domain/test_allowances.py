@@ -102,7 +102,7 @@ def test_what_no_setting_says_is_a_first_guess() -> None:
     assert (of_batches(2_000).left, of_batches(2_000).holds) == (2_000, False)
     assert of_batches(2_000).sentence == (
         "Batches an hour: 0 of 2,000 are created, and 2,000 more may be now. That is a first "
-        "guess: no setting says it, and the server has refused nothing."
+        "guess, BATCH_HOURLY_BATCHES's default: the server has refused nothing."
     )
     free = of_tokens(5_000, 10, default_token_allowance=100_000_000_000)
     assert (free.allowed, free.left, free.source) == (None, None, Source.FIRST_GUESS)
@@ -150,7 +150,7 @@ def test_tokens_hold_where_another_request_of_the_usual_length_has_no_room() -> 
     assert (held.left, held.holds, held.possible_at) == (50, True, None)
     assert held.sentence == (
         "Tokens of m1: 1,000 of 1,050 are enqueued: what is due of this model waits until batches "
-        "of it end. BATCH_TOKEN_ALLOWANCES says so."
+        "of it end. BATCH_TOKEN_ALLOWANCE says so."
     )
     assert not of_tokens(1_000, 10, default_token_allowance=1_100).holds
     learnt = of_tokens(1_000, 10, learnt=1_000)
@@ -161,4 +161,9 @@ def test_tokens_hold_where_another_request_of_the_usual_length_has_no_room() -> 
 def test_models_are_those_that_are_enqueued_refused_or_set() -> None:
     policy = a_policy(token_allowances={"set": 10})
     in_use = InUse(rows={"refused": [9, 1, 0], "": [9, 1, 0]}, enqueued={"enqueued": (1, 1)})
-    assert [one.model for one in uses(policy, in_use, NOW)] == [None, "enqueued", "refused", "set"]
+    found = uses(policy, in_use, NOW)
+    assert [one.setting for one in found[-2:]] == [
+        "BATCH_TOKEN_ALLOWANCE",
+        "BATCH_TOKEN_ALLOWANCES",
+    ]
+    assert [one.model for one in found] == [None, "enqueued", "refused", "set"]
