@@ -117,7 +117,8 @@ class Money:
         "What requests would have cost that got the answer of one that asked the same"
     )
     wasted_duplicates_eur: float = _amount(
-        "Second batches of one intent that were found in this run; estimated, not in cost_eur"
+        "Second batches of one intent that were found in this run: what they have cost by the "
+        "server's word, else an estimate; not in cost_eur"
     )
     wasted_retries_eur: float = _amount(
         "Answers that could not be used: their requests are tried again, or dead"

@@ -14,8 +14,13 @@ from typing import Final
 from batch_assets.domain.batches import Leftover
 from batch_assets.domain.errors import ApiError
 from batch_assets.domain.logs import RateLimitedLogger, open_log
+from batch_assets.domain.money import Usage
 from batch_assets.domain.records import RemoteBatch, RemoteFile
-from batch_assets.domain.states import BEYOND_CANCELLING, UNRESOLVED_BATCH_STATES
+from batch_assets.domain.states import (
+    BEYOND_CANCELLING,
+    SERVER_ENDED,
+    UNRESOLVED_BATCH_STATES,
+)
 from batch_assets.openai_batch.error_codes import UNSUPPORTED
 from batch_assets.stages.concurrency import run_per_key
 from batch_assets.stages.copies import look_for_others, settle_doubt
@@ -143,10 +148,19 @@ def clear_orphans(
             for duplicate in clearing.duplicates(batch_id, remotes)
         ]
         if found:
-            pipeline.intents.record_duplicates(found)
+            pipeline.intents.record_duplicates(found, pipeline.policy.usd_to_eur)
             report.duplicates = len(found)
         for batch_id, some in files.items():
             clearing.delete(batch_id, some, batches.get(batch_id, ()))
+
+
+def _billed(duplicate: RemoteBatch) -> Usage | None:
+    """What a second batch has used once it has ended; nothing if none of it was answered."""
+    if duplicate.status not in SERVER_ENDED:
+        return None
+    if duplicate.total and not duplicate.completed:
+        return Usage()
+    return duplicate.billed
 
 
 class _Clearing:
@@ -173,7 +187,7 @@ class _Clearing:
         if intent is None or intent.state in UNRESOLVED_BATCH_STATES:
             return []
         return [
-            Duplicate(remote.id, batch_id, self._cancel(remote))
+            Duplicate(remote.id, batch_id, self._cancel(remote), _billed(remote))
             for remote in remotes
             if remote.id != intent.openai_batch_id and remote.status != "failed"
         ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from batch_assets.domain.batches import ClaimedBatch
+from batch_assets.domain.money import Usage
 from batch_assets.domain.records import Lease
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries, columns_of
@@ -53,6 +54,8 @@ class Duplicate:
     batch_id: str
     is_cancelled: bool
     """Whether it was cancelled now; else it had ended, or could not be cancelled."""
+    billed: Usage | None = None
+    """What it has used in all; `None`: it has not ended, or the server does not say."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,11 @@ class Intents(EngineQueries):
             return len(connection.execute(SQL["note_unknown"], which).all())
 
     @retry_lost
-    def record_duplicates(self, found: Sequence[Duplicate]) -> None:
-        """Keep second batches with what they would have cost; one that is known stays as it is."""
+    def record_duplicates(self, found: Sequence[Duplicate], usd_to_eur: float) -> None:
+        """Keep second batches with what they would have cost, or have cost, as far as is known.
+
+        The price is that of their intent. Of one that is known already only what is new is kept.
+        """
         with self.autocommit.connect() as connection:
             connection.execute(
                 SQL["record_duplicates"],
@@ -109,6 +115,12 @@ class Intents(EngineQueries):
                     "openai_batch_ids": [one.openai_batch_id for one in found],
                     "batch_ids": [one.batch_id for one in found],
                     "are_cancelled": [one.is_cancelled for one in found],
+                    "prompt_tokens": [one.billed and one.billed.prompt_tokens for one in found],
+                    "cached_tokens": [one.billed and one.billed.cached_tokens for one in found],
+                    "completion_tokens": [
+                        one.billed and one.billed.completion_tokens for one in found
+                    ],
+                    "usd_to_eur": usd_to_eur,
                 },
             )
 

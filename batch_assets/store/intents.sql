@@ -5,18 +5,34 @@ FROM batch_assets.batch AS b
 WHERE b.id = ANY(CAST(:batch_ids AS text[])) AND b.installation_id IS NOT NULL
 
 -- name: record_duplicates
--- What a second batch would have cost is what the first was estimated at: they are of one file.
+-- What a second batch would have cost is what the first was estimated at: they are of one file. What it
+-- has cost is what it has used by the end, at the first one's price.
 INSERT INTO batch_assets.duplicate_batch
-    (openai_batch_id, batch_id, estimated_cost_eur, cancelled_at)
+    (openai_batch_id, batch_id, estimated_cost_eur, cancelled_at, cost_usd, cost_eur)
 SELECT
     g.openai_batch_id, b.id, b.estimated_cost_eur,
-    CASE WHEN g.is_cancelled THEN clock_timestamp() END
+    CASE WHEN g.is_cancelled THEN clock_timestamp() END,
+    c.usd, c.usd * CAST(:usd_to_eur AS float8)
 FROM unnest(
-    CAST(:openai_batch_ids AS text[]), CAST(:batch_ids AS text[]), CAST(:are_cancelled AS boolean[])
-) AS g (openai_batch_id, batch_id, is_cancelled)
+    CAST(:openai_batch_ids AS text[]), CAST(:batch_ids AS text[]),
+    CAST(:are_cancelled AS boolean[]), CAST(:prompt_tokens AS bigint[]),
+    CAST(:cached_tokens AS bigint[]), CAST(:completion_tokens AS bigint[])
+) AS g (
+    openai_batch_id, batch_id, is_cancelled, prompt_tokens, cached_tokens, completion_tokens
+)
 JOIN batch_assets.batch AS b ON b.id = g.batch_id
+CROSS JOIN LATERAL (
+    SELECT
+        (g.prompt_tokens - coalesce(g.cached_tokens, 0))
+            * CAST(b.price -> 'batch' ->> 0 AS float8)
+            + coalesce(g.cached_tokens, 0) * CAST(b.price -> 'batch' ->> 1 AS float8)
+            + g.completion_tokens * CAST(b.price -> 'batch' ->> 2 AS float8)
+        AS usd
+) AS c
 ON CONFLICT (openai_batch_id) DO UPDATE
-SET cancelled_at = coalesce(duplicate_batch.cancelled_at, excluded.cancelled_at)
+SET cancelled_at = coalesce(duplicate_batch.cancelled_at, excluded.cancelled_at),
+    cost_usd = coalesce(duplicate_batch.cost_usd, excluded.cost_usd),
+    cost_eur = coalesce(duplicate_batch.cost_eur, excluded.cost_eur)
 
 -- name: accounts_of
 SELECT DISTINCT coalesce(b.account, '')

@@ -197,7 +197,7 @@ SELECT
         SELECT 100.0 * l.hits / nullif(l.hits + l.misses, 0) FROM looked_up AS l
     )::float8 AS lookup_hit_rate_percent,
     (
-        SELECT coalesce(sum(d.estimated_cost_eur), 0)
+        SELECT coalesce(sum(coalesce(d.cost_eur, d.estimated_cost_eur)), 0)
         FROM batch_assets.duplicate_batch AS d
         WHERE d.found_at >= statement_timestamp() - make_interval(secs => :since_seconds)
     )::float8 AS wasted_duplicates_eur,

@@ -1,12 +1,17 @@
 """The daily look at the server: what is there under our name and without need, is cleared."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from batch_assets.domain.errors import ApiError
 from batch_assets.domain.json_text import value_as_json
+from batch_assets.domain.metrics import RunMetrics
+from batch_assets.domain.money import read_price
 from batch_assets.openai_batch.spool import Spool
 from batch_assets.stages.orphans import OrphanReport, find_orphans
 from batch_assets.stages.remote_ids import file_name, metadata_of
+from batch_assets.store.metrics import Metrics
 from batch_assets_tests.stages.support import Lab, call_rule, refusal, wait_until
 
 HELD = {"hold_after_rows": 0}
@@ -67,6 +72,40 @@ def test_a_late_batch_of_an_intent_that_was_given_up_is_cancelled(lab: Lab) -> N
     late = create(lab, given_up.id, upload(lab, "late.jsonl", "request-1"))
     assert find(lab) == OrphanReport(duplicates=1, duplicates_cancelled=1)
     wait_until(lambda: lab.pipeline.api.retrieve(late).status == "cancelled")
+
+
+@pytest.mark.parametrize("omitted", [[], ["usage"]])
+def test_what_a_second_batch_has_cost_replaces_its_estimate(lab: Lab, omitted: list[str]) -> None:
+    lab = lab.under(model_prices={"gpt-4o-mini": read_price("2/0.5/8")}, usd_to_eur=0.5)
+    batch_id = sent(lab)
+    second = create(lab, batch_id, upload(lab, "second.jsonl", "request-2"))
+    lab.configure(quirks={"omit_batch_fields": omitted})
+    wait_until(lambda: lab.pipeline.api.retrieve(second).status == "completed")
+    assert find(lab).duplicates == 1
+    (entry,) = lab.server.ledger().entries(batch_id=second)
+    fresh = entry.prompt_tokens - entry.cached_tokens
+    usd = (fresh * 1 + entry.cached_tokens * 0.25 + entry.completion_tokens * 4) / 1e6
+    (kept,) = lab.desk.rows("SELECT * FROM batch_assets.duplicate_batch")
+    assert kept.estimated_cost_eur > 0
+    if omitted:
+        assert (kept.cost_usd, kept.cost_eur) == (None, None)
+    else:
+        assert kept.cost_usd == pytest.approx(usd, rel=1e-9)
+        assert kept.cost_eur == pytest.approx(usd * 0.5, rel=1e-9)
+    known = RunMetrics("run-2", datetime.now(UTC), "auto")
+    end = Metrics(lab.desk.engine).record(known, None, 60, lab.pipeline.api.account)
+    wasted = end.metrics.money.wasted_duplicates_eur
+    assert wasted == (kept.estimated_cost_eur if omitted else kept.cost_eur)
+
+
+def test_a_second_batch_that_was_cancelled_before_it_began_has_cost_nothing(lab: Lab) -> None:
+    batch_id = sent(lab)
+    second = create(lab, batch_id, upload(lab, "second.jsonl", "request-2"))
+    assert find(lab).duplicates_cancelled == 1
+    wait_until(lambda: lab.pipeline.api.retrieve(second).status == "cancelled")
+    find(lab)
+    (kept,) = lab.desk.rows("SELECT * FROM batch_assets.duplicate_batch")
+    assert (kept.cost_usd, kept.cost_eur) == (0, 0)
 
 
 def test_a_late_batch_that_carries_no_id_is_known_by_its_input_file(lab: Lab) -> None:

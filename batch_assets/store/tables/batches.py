@@ -274,6 +274,8 @@ duplicate_batch = Table(
     Column("estimated_cost_eur", Double, nullable=False),
     timestamp("found_at", required=True),
     timestamp("cancelled_at"),
+    Column("cost_usd", Double),
+    Column("cost_eur", Double),
     Index(None, "batch_id"),
     Index(None, "found_at"),
     schema=OWN_SCHEMA,
