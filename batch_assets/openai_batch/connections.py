@@ -50,6 +50,8 @@ _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds before a call is made again that was refused for those beside it, at most."""
 
 
+_LONGEST_PAUSE = 10.0
+"""Whoever asks for a longer one has no room for the call: it holds a slot, and others wait for it."""
 _IN_A_PATH = "!$&'()*+,;=:@"
 """What stands for itself in a part of a path, beside letters, digits and `-._~` (RFC 3986)."""
 
@@ -223,7 +225,7 @@ class Connections:
                 asked = retry_after_seconds(error.response.headers) or 0.0
                 seconds = max(asked, random.uniform(pause / 2, pause))  # noqa: S311 (no secret)
                 is_of_the_rate = is_rate_limit(error) and self._limit.is_shared
-                if not is_of_the_rate or seconds > bounds.seconds_left:
+                if not is_of_the_rate or seconds > min(bounds.seconds_left, _LONGEST_PAUSE):
                     raise
             time.sleep(seconds)
         return request()

@@ -203,8 +203,9 @@ def test_it_is_not_sent_again_for_ever(
         api_error(400, "token_limit_exceeded"),
         api_error(503),
         api_error(429, "rate_limit_exceeded", retry_after="3600"),
+        api_error(429, "rate_limit_exceeded", retry_after="12"),
     ],
-    ids=["quota", "tokens", "may have acted", "much later"],
+    ids=["quota", "tokens", "may have acted", "much later", "later than anybody waits"],
 )
 def test_what_may_have_acted_or_will_not_pass_soon_is_one_post(
     reply: Reply, api: BatchApi, server: ScriptedServer
