@@ -51,7 +51,7 @@ _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 _LONGEST_PAUSE = 10.0
-"""Whoever asks for a longer one has no room for the call: it holds a slot, and others wait for it."""
+"""Who asks for a longer one has no room for it now: a call holds a slot, and others wait for it."""
 _IN_A_PATH = "!$&'()*+,;=:@"
 """What stands for itself in a part of a path, beside letters, digits and `-._~` (RFC 3986)."""
 
