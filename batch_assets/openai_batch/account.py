@@ -28,6 +28,15 @@ _PROJECT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
 """What the SDK takes from the environment, and what decides whose batches are listed."""
 
 
+def account_of(api_key: str, base_url: str) -> str:
+    """Make a short hash of key, address and project, the same only where the same is spoken to.
+
+    None of them can be told from it. There is one, too, of a key that can be none.
+    """
+    parts = (api_key, base_url, *map(os.environ.get, _PROJECT_VARIABLES))
+    return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:12]
+
+
 class ApiAccount:
     """One account on one server. Connects with the first call; threads may share it.
 
@@ -80,13 +89,12 @@ class ApiAccount:
 
     @property
     def account(self) -> str:
-        """A short hash of key, address and project: the same only where the same is spoken to.
+        """See `account_of`.
 
-        Neither can be told from it. It is kept with each batch, since what one account lists says
-        nothing of another one's batches.
+        It is kept with each batch, since what one account lists says nothing of another one's
+        batches.
         """
-        parts = (self._api_key, self._base_url, *map(os.environ.get, _PROJECT_VARIABLES))
-        return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:12]
+        return account_of(self._api_key, self._base_url)
 
     @property
     def clock_ahead(self) -> timedelta:

@@ -62,15 +62,15 @@ def record_metrics(
     run = RunState.of_values(stages, pipeline.run_id)
 
     def work(_stage: StageRun) -> Iterable[dg.AssetCheckEvaluation]:
-        given = pipeline.pipeline
+        # Without the pipeline itself: a run whose key can be none is kept like any other.
         end = metrics.record_metrics(
             Metrics(database.engine),
             run,
             run_id=pipeline.run_id,
             mode=pipeline.query_mode,
-            account=given.api.account,
+            account=pipeline.account,
         )
-        allowances = uses(given.policy, end.in_use, end.metrics.recorded_at)
+        allowances = uses(pipeline.policy, end.in_use, end.metrics.recorded_at)
         for name, group in end.metrics.groups():
             entries = plotted(group)
             if name == "backlog":

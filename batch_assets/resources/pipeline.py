@@ -9,6 +9,8 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from batch_assets.domain.breakers import Breaker
+from batch_assets.domain.policy import Policy
+from batch_assets.openai_batch.account import account_of
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.connections import DatabaseResource, OpenAIResource, WiringResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
@@ -180,6 +182,17 @@ class PipelineResource(dg.ConfigurableResource[None]):
                 known_breakers=self._known_breakers,
             )
         )
+
+    @property
+    def account(self) -> str:
+        """Whose batches the run makes; there need be no client for it, nor one that can be made."""
+        endpoints = self.wiring.endpoints
+        return account_of(endpoints.api_key, endpoints.base_url)
+
+    @property
+    def policy(self) -> Policy:
+        """That of the run, as its server bounds it."""
+        return self.wiring.endpoints.profile.bound(self.wiring.settings.policy())
 
     @property
     def query_mode(self) -> str:
