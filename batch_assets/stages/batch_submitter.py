@@ -67,6 +67,8 @@ class BatchSubmitter:
         self._installation_id = installation_id
         self._budget = budget
         self._look = look or LookReport()
+        self._seconds_kept = 0.0
+        """Of the budget, for creating what was uploaded."""
         self._full_models: set[str] = set()
         """Models for which the server has no room."""
         self._beyond_tokens: list[str] = []
@@ -88,9 +90,11 @@ class BatchSubmitter:
         They were claimed at `claimed_at`, of `time.monotonic`.
 
         What is written is uploaded while the others are still written; the read that they are
-        written from waits for no call. Nothing is created before all uploads are on record.
-        A company's batches go in their order.
+        written from waits for no call. Nothing is created before all uploads are on record, for
+        which half of the time is kept: what is not uploaded by then waits for another run, and what
+        is would else be for nothing, run after run. A company's batches go in their order.
         """
+        self._seconds_kept = self._budget.seconds_left / 2
         with self._holding(batches, claimed_at):
             with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as self._spool:
                 self._each(self.inputs.written(batches, self._spool), self._upload)
@@ -159,7 +163,8 @@ class BatchSubmitter:
 
     def _upload(self, batch: ClaimedBatch) -> None:
         written = self.inputs.of_batch.get(batch.id)
-        if written is None or self._has_to_wait(batch):
+        is_late = self._budget.seconds_left < self._seconds_kept
+        if written is None or is_late or self._has_to_wait(batch):
             self._release(batch.lease)
             return
         if not self._keeper.holds(batch.lease):

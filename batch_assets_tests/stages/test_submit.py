@@ -254,9 +254,9 @@ def test_a_server_that_hangs_does_not_hold_up_the_run_beyond_its_time(lab: Lab) 
     lab.configure(calls=[call_rule("files.create", {"kind": "delay", "seconds": 0.5})])
     with TickingApi(API_KEY, lab.server.base_url, timeouts=Timeouts(create=0.1)) as api:
         report = lab.using(api).submit(Budget(seconds=3, rows=100_000, clock=api.clock))
-    assert (report.batches, report.unresolved, report.released) == (0, 3, 5)
-    assert len(lab.batches("claimed")) == 3
-    assert len(lab.batches("released")) == 5
+    assert (report.batches, report.unresolved, report.released) == (0, 2, 6)
+    assert len(lab.batches("claimed")) == 2
+    assert len(lab.batches("released")) == 6
     lab.finish()
     assert lab.bucket_counts() == {"complete": 8}
 
@@ -272,6 +272,20 @@ def test_what_was_uploaded_when_time_ran_out_is_given_back_with_its_file(lab: La
     assert lab.clean() == 2
     assert lab.remote_files() == []
     assert lab.bucket_counts() == {"waiting": 2}
+
+
+def test_what_was_uploaded_is_created_in_the_time_that_is_kept_for_it(lab: Lab) -> None:
+    ids = [lab.company(1)[1][0] for _ in range(8)]
+    sent = []
+    for _ in range(3):
+        with TickingApi(API_KEY, lab.server.base_url) as api:
+            report = lab.using(api).submit(Budget(seconds=8, rows=100_000, clock=api.clock))
+        sent.append(report.batches)
+        assert len(lab.remote_files()) == len(lab.remote_batches()), "no file is sent for nothing"
+    assert sent[0] >= 4
+    assert sum(sent) == 8, "each run goes on where the one before has ended"
+    lab.finish()
+    assert lab.times_billed(ids) == [1] * 8
 
 
 def test_a_batch_that_was_taken_over_during_its_upload_is_not_created(lab: Lab) -> None:
