@@ -69,7 +69,9 @@ def job_runner(instance: dg.DagsterInstance, spool_dir: Path) -> RunJob:
     """What runs jobs on that instance.
 
     Unless the settings say otherwise each run asks for the companies, since a test's come and go.
+    Definitions are kept, as the processes of Dagster keep them: what connects is made for each run.
     """
+    made: dict[tuple[object, ...], dg.Definitions] = {}
 
     def run(
         database_url: str,
@@ -90,9 +92,12 @@ def job_runner(instance: dg.DagsterInstance, spool_dir: Path) -> RunJob:
             spool_dir=spool_dir,
             is_local=False,
         )
-        settings = load_settings({"COMPANY_CACHE_SECONDS": "0", **(environ or {})})
-        wiring = given_wiring(settings, endpoints)
-        definitions = build_definitions(wiring)
+        given = {"COMPANY_CACHE_SECONDS": "0", **(environ or {})}
+        place = (endpoints, *sorted(given.items()))
+        if place not in made:
+            wiring = given_wiring(load_settings(given), endpoints)
+            made[place] = build_definitions(wiring)
+        definitions = made[place]
         job = definitions.resolve_job_def(job_name)
         if checks is not None:
             known = definitions.resolve_asset_graph().asset_check_keys
