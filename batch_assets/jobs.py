@@ -32,6 +32,7 @@ from batch_assets.ops.controls.switches import (
 )
 from batch_assets.ops.main_path import (
     check_batch_statuses,
+    delete_batch_files,
     fetch_pending_requests,
     ingest_results,
     load_companies,
@@ -49,9 +50,12 @@ _AUDITED: Final = [*audit_rows.keys, *clear_orphans.keys]
 def batch_processing() -> None:
     """Two branches that share nothing, so that what was paid for is read whatever else fails.
 
-    The first is run first: its ops have the higher priority. Whatever came of both, the last ops
-    keep the run's metrics, prove that no request was lost, and raise the alarm if there is reason.
-    What has failed is handed on to them as a value, and the last one fails the run.
+    The first is run first: its ops have the higher priority. Whatever came of both, three ops close
+    the run: they keep its metrics, prove that no request was lost, and raise the alarm if there is
+    reason. What has failed is handed on to them as a value, and the last of them fails the run.
+
+    Files are deleted when both branches are through, and nothing depends on that: it has the lowest
+    priority.
     """
     checked = check_batch_statuses()
     ingested = ingest_results(checked)
@@ -61,6 +65,7 @@ def batch_processing() -> None:
     submitted = submit_batches(fetched)
     recorded = record_metrics([checked, ingested, retried, loaded, fetched, submitted])
     evaluate_checks(check_row_conservation(recorded))
+    delete_batch_files(retried=retried, submitted=submitted)
 
 
 def batch_processing_job(

@@ -13,7 +13,7 @@ from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.ops import main_path
 from batch_assets.settings import Settings
-from batch_assets.stages import ingest, orphans
+from batch_assets.stages import ingest
 from drills import probes
 from drills.launching import ORDER
 from drills.points import Points, Strike
@@ -26,10 +26,10 @@ _STAGES: Final = (
     (main_path, "check_statuses", "check"),
     (main_path, "recover", "recover"),
     (ingest, "ingest_results", "ingest"),
-    (orphans, "delete_leftovers", "clean"),
     (main_path, "retry_failed", "retry"),
     (main_path, "find_due", "find"),
     (main_path, "submit_due", "submit"),
+    (main_path, "delete_leftovers", "clean"),
 )
 
 

@@ -140,13 +140,13 @@ def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
 
 
 def _run(pipeline: Pipeline, points: Points, world: World) -> None:
-    """Both branches of the job in their order; what ends one does not keep the other back.
+    """Both branches of the job in their order, and the deletions; none keeps the others back.
 
     Then an operator looks after batches that do not end.
     """
-    for branch in (_read, _send):
+    for part in (_read, _send, _clean):
         try:
-            branch(pipeline, points)
+            part(pipeline, points)
         except STORY_ENDS:
             continue
     _operate(pipeline, points, world)
@@ -180,8 +180,6 @@ def _read(pipeline: Pipeline, points: Points) -> None:
         seen = pipeline.read_snapshot()
     points.stage = "ingest"
     _, seen = ingest_results(pipeline, seen, budget)
-    points.stage = "clean"
-    _, seen = delete_leftovers(pipeline, seen, budget)
     points.stage = "retry"
     retry_failed(pipeline, seen, budget)
 
@@ -194,3 +192,9 @@ def _send(pipeline: Pipeline, points: Points) -> None:
     points.stage = "submit"
     budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
     submit_due(pipeline, seen, [backlog.company_id for backlog in due], budget)
+
+
+def _clean(pipeline: Pipeline, points: Points) -> None:
+    points.stage = "clean"
+    budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
+    delete_leftovers(pipeline, pipeline.read_snapshot(), budget)

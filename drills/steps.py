@@ -110,9 +110,9 @@ STAGES: Final[Mapping[str, Callable[[Pipeline, WorkSnapshot, Budget], object]]] 
     "check": check_statuses,
     "recover": recover,
     "ingest": ingest_results,
-    "clean": delete_leftovers,
     "retry": retry_failed,
     "submit": _submit,
+    "clean": delete_leftovers,
     "orphans": lambda pipeline, snapshot, _budget: find_orphans(pipeline, snapshot),
 }
 

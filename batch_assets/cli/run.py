@@ -198,7 +198,7 @@ def _was_interrupted(event: dg.DagsterEvent) -> bool:
 
 
 def sentences_of(event: dg.DagsterEvent) -> list[tuple[str, str]]:
-    """Why ops have failed, by op: the last one of the main job says it of all others.
+    """Why ops have failed, by op: the one that closes the main job says it of all others.
 
     Of an error that is no `Failure` its type alone, as it may hold data.
     """

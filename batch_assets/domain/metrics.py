@@ -61,7 +61,7 @@ class Throughput:
     shared_requests: int = _count("Requests that got the answer of one that asked the same")
     failed_requests: int = _count("Requests whose answer failed: to be retried, or dead")
     check_seconds: float = _amount("Asking how the batches are, and recovering what was cut short")
-    ingest_seconds: float = _amount("Reading results, and deleting files after that")
+    ingest_seconds: float = _amount("Reading results")
     retry_seconds: float = _amount("Synchronous requests, and letting failed requests wait again")
     load_seconds: float = _amount("Finding the active companies")
     fetch_seconds: float = _amount("Noticing new requests, and seeing what is due")

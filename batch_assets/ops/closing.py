@@ -1,7 +1,7 @@
 """The ops that close a run: they keep its metrics, prove that no request was lost, raise alerts.
 
-They depend on all ops that do something, and do their work whatever has failed: the last one fails
-the run if anything has.
+They depend on all ops that read, retry or send, and do their work whatever has failed: the last one
+fails the run if anything has. Only files are deleted after them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -95,7 +95,7 @@ def check_row_conservation(
 ) -> Evaluated:
     """Look whether each open request, and each that the run has moved, is in exactly one bucket.
 
-    It also tags the run with what all ops have done.
+    It also tags the run with what all ops before it have done.
     """
     run = RunSummary.of_value(recorded)
 
@@ -118,8 +118,8 @@ def evaluate_checks(
 ) -> Iterator[dg.AssetCheckEvaluation | dg.Output[int]]:
     """Judge the metrics of the recent runs, and deliver what has changed to each receiver.
 
-    As the last op of the run it fails if any op has failed, with the sentences of all that have. It
-    has told what it did before that.
+    It closes the run: it fails if any op before it has failed, with the sentences of all that have.
+    It has told what it did before that.
     """
     evaluated: list[dg.AssetCheckEvaluation] = []
 

@@ -2,7 +2,7 @@
 
 Dagster begins no op whose input was not made. So an op that fails logs why, says it in its output's
 metadata, hands the sentence on, and only then fails. The ops after it in its branch do nothing and
-hand that on; those that close the run do their work, and the last one fails with all sentences.
+hand that on; those that close the run do their work, and the last of them fails with them all.
 
 Where Dagster does not go on after an op that fails although its output was made (that is how
 `JobDefinition.execute_in_process` is), the op itself does not fail: the last one does. Where the
@@ -56,8 +56,7 @@ def carry_out(
     stage = pipeline.begin(context.op.name)
     blocked_by = StageState.of_value(after).stopped_by if after else ""
     if blocked_by:
-        log_of(context).warning("Not begun, since %s has failed.", blocked_by)
-        show(context, {NOT_BEGUN_AFTER: blocked_by})
+        show_not_begun(context, blocked_by)
         yield dg.Output(stage.state(blocked_by=blocked_by).as_value())
         return
     failure = attempt(context, lambda: work(stage))
@@ -88,6 +87,12 @@ def carry_on(
         ).as_value()
     )
     _show_failure(context, failure)
+
+
+def show_not_begun(context: dg.OpExecutionContext, blocked_by: str) -> None:
+    """Say that an op does nothing since another one has failed."""
+    log_of(context).warning("Not begun, since %s has failed.", blocked_by)
+    show(context, {NOT_BEGUN_AFTER: blocked_by})
 
 
 def _show_failure(context: dg.OpExecutionContext, failure: str) -> None:

@@ -1,9 +1,11 @@
 """The ops that do the work of a run: one op a stage, in two branches that share nothing.
 
 Each reads its input, calls its stage, and reports. What it hands on says what it has come to, its
-failure included: see `ops.handing_on`.
+failure included: see `ops.handing_on`. After both branches, and after all that people wait for, the
+last one deletes files.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import dagster as dg
@@ -17,8 +19,8 @@ from batch_assets.domain.errors import (
 )
 from batch_assets.domain.livedash_timers import said_of
 from batch_assets.ops import sentences
-from batch_assets.ops.failures import api_sentence
-from batch_assets.ops.handing_on import STATE, HandedOn, Value, carry_out
+from batch_assets.ops.failures import api_sentence, attempt, fail_op
+from batch_assets.ops.handing_on import STATE, HandedOn, Value, carry_out, show_not_begun
 from batch_assets.ops.reporting import (
     add_metadata,
     log_failed_companies,
@@ -30,8 +32,9 @@ from batch_assets.ops.reporting import (
 )
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.pipeline import PipelineResource, StageRun
-from batch_assets.stages import ingest, orphans
+from batch_assets.stages import ingest
 from batch_assets.stages.abandoned import read_abandoned
+from batch_assets.stages.orphans import delete_leftovers
 from batch_assets.stages.plan import find_due
 from batch_assets.stages.poll import check_statuses
 from batch_assets.stages.recover import RecoverReport, recover
@@ -41,6 +44,9 @@ from batch_assets.stages.submit import SubmitReport, submit_due
 
 FIRST: Final = {"dagster/priority": "1"}
 """What was paid for is brought home before anything is spent, where one op runs after the other."""
+
+LAST: Final = {"dagster/priority": "-1"}
+"""Nobody waits for it: the ops that close the run come first, where one runs after the other."""
 
 
 @dg.op(out=STATE, tags=FIRST)
@@ -73,7 +79,7 @@ def check_batch_statuses(context: dg.OpExecutionContext, pipeline: PipelineResou
 def ingest_results(
     context: dg.OpExecutionContext, checked: Value, pipeline: PipelineResource
 ) -> HandedOn:
-    """Read ended batches of every company, write the analyses, and delete the files after that."""
+    """Read ended batches of every company, and write the analyses."""
 
     def work(stage: StageRun) -> None:
         budget = pipeline.budget()
@@ -81,13 +87,12 @@ def ingest_results(
         with stage.timed():
             seen = pipeline.snapshot_after(StageState.of_value(checked))
             report, seen = ingest.ingest_results(pipeline.pipeline, seen, budget)
+            stage.snapshot = seen
             late = read_abandoned(pipeline.pipeline, seen, budget)
-            cleaned, stage.snapshot = orphans.delete_leftovers(pipeline.pipeline, seen, budget)
         log_failed_companies(context, report.failed)
         log_of(context).info(sentences.of_reading(report, late))
         links = run_links("sent_by_run", [batch.sent_by_run for batch in report.batches_read])
-        deleted = {"batches_with_deleted_files": cleaned}
-        add_metadata(context, metadata_of(report) | metadata_of(late) | deleted | links, watch)
+        add_metadata(context, metadata_of(report) | metadata_of(late) | links, watch)
         if report.failed_for_all:
             stage.is_done = True
             raise BatchAssetsError(sentences.of_failing_for_all("written", report.failed))
@@ -104,7 +109,7 @@ def retry_failed_requests(
     def work(stage: StageRun) -> None:
         watch = pipeline.watch_queries()
         with stage.timed():
-            seen = pipeline.snapshot_after(StageState.of_value(ingested))
+            seen = stage.snapshot = pipeline.snapshot_after(StageState.of_value(ingested))
             report = retry_failed(pipeline.pipeline, seen, pipeline.budget())
         log_of(context).info(sentences.of_retrying(report))
         add_metadata(context, metadata_of(report), watch)
@@ -201,3 +206,37 @@ def submit_batches(
             raise BatchAssetsError(sentences.of_failing_for_all("claimed", report.failed))
 
     yield from carry_out(context, pipeline, work, after=fetched)
+
+
+@dg.op(
+    ins={"submitted": dg.In(dg.Nothing)},
+    out=dg.Out(int, description="Of how many batches the files were deleted."),
+    tags=LAST,
+)
+def delete_batch_files(
+    context: dg.OpExecutionContext, retried: Value, pipeline: PipelineResource
+) -> Iterator[dg.Output[int]]:
+    """Delete the files of finished batches on the server, once everything else is done.
+
+    Whatever came of submitting. What cannot be deleted now is left to the next run, and is no
+    failure; what no run deletes expires on the server.
+    """
+    deleted = 0
+    given = StageState.of_value(retried)
+    if given.snapshot is None:
+        show_not_begun(context, given.stopped_by)
+        yield dg.Output(deleted)
+        return
+
+    def work() -> None:
+        nonlocal deleted
+        watch = pipeline.watch_queries()
+        seen = pipeline.snapshot_after(given)
+        deleted = delete_leftovers(pipeline.pipeline, seen, pipeline.budget())
+        log_of(context).info(sentences.of_deleting(deleted))
+        add_metadata(context, {"batches_with_deleted_files": deleted}, watch)
+
+    failure = attempt(context, work)
+    yield dg.Output(deleted)
+    if failure:
+        fail_op(failure)

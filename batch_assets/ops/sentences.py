@@ -150,6 +150,13 @@ def of_sending(report: SubmitReport, held_because: str) -> str:
     return " ".join(said)
 
 
+def of_deleting(batches: int) -> str:
+    """Of how many batches the files were deleted on the server."""
+    if not batches:
+        return "No file of a finished batch was deleted on the server."
+    return f"Deleted the files of {plural(batches, 'finished batch', 'finished batches')}."
+
+
 def of_failing_for_all(done: str, failed: Mapping[str, str]) -> str:
     """Why a stage has failed that did its work, and came to nothing for any company."""
     companies = plural(len(failed), "company", "companies")

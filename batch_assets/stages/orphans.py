@@ -7,7 +7,7 @@ finished batches are deleted.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -23,7 +23,7 @@ from batch_assets.domain.states import (
 )
 from batch_assets.openai_batch.error_codes import UNSUPPORTED
 from batch_assets.stages.concurrency import run_per_key
-from batch_assets.stages.copies import look_for_others, settle_doubt
+from batch_assets.stages.copies import LookReport, look_for_others, settle_doubt
 from batch_assets.stages.pipeline import Budget, Pipeline, within_budget
 from batch_assets.stages.remote_ids import (
     Batches,
@@ -232,30 +232,41 @@ class _Clearing:
 
 
 @within_budget
-def delete_leftovers(
-    pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget
-) -> tuple[int, WorkSnapshot]:
-    """Delete the files of batches that are finalized; of how many, and what is known then.
+def delete_leftovers(pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget) -> int:
+    """Delete the files of batches that are finalized; of how many.
+
+    The last stage of a run: what people wait for is done by then. The snapshot only says whether
+    there is anything to do; what may be touched is seen anew, since another stage may have found a
+    copy meanwhile.
 
     Only files of our own batches, and only from the database that made them: a copy that is at work
-    elsewhere may still need them, so that is looked for first. A file that cannot be deleted now is
-    left for a later run; the server's own expiry is the backstop. On a server that deletes none
-    there is nothing that a later run could do: its files count as seen to.
+    elsewhere may still need them, so that is looked for first, unless submitting has looked in this
+    run. A file that cannot be deleted now is left for a later run; the server's own expiry is the
+    backstop. On a server that deletes none there is nothing that a later run could do: its files
+    count as seen to.
+
+    Raises:
+        ApiError: The server refuses the account.
     """
-    if not snapshot.has_leftovers:
-        return 0, snapshot
-    snapshot = _look_around(pipeline, snapshot)
-    deleted = _delete_files(pipeline, budget) if snapshot.installation.may_touch else 0
-    return deleted, snapshot
+    if not snapshot.has_leftovers or not _may_touch(pipeline, snapshot):
+        return 0
+    return _delete_files(pipeline, budget)
 
 
-def _look_around(pipeline: Pipeline, snapshot: WorkSnapshot) -> WorkSnapshot:
-    """See whether this database is alone, before anything is deleted; what is known then."""
-    snapshot = settle_doubt(pipeline, snapshot)
-    if not snapshot.installation.may_touch:
-        return snapshot
-    look = pipeline.looks.note(look_for_others(pipeline, snapshot))
-    return pipeline.read_snapshot() if look.unknown_seen else snapshot
+def _may_touch(pipeline: Pipeline, snapshot: WorkSnapshot) -> bool:
+    """See whether this database is alone, before anything is deleted.
+
+    Looked for are batches since the newest one that was known before this run had made its own:
+    these would hide what a copy has made meanwhile.
+    """
+    now = settle_doubt(pipeline, pipeline.read_snapshot())
+    if not now.installation.may_touch:
+        return False
+    if pipeline.looks.take(LookReport) is None:
+        look = look_for_others(pipeline, replace(now, newest_at=snapshot.newest_at))
+        if look.unknown_seen:
+            now = pipeline.read_snapshot()
+    return now.installation.may_touch
 
 
 def _delete_files(pipeline: Pipeline, budget: Budget) -> int:

@@ -107,8 +107,8 @@ def submit_due(
     with Spool(pipeline.spool_dir):
         pipeline.api.prepare()
     with pipeline.api.within(budget.seconds_left):
-        # One look a run: what was looked at before files were deleted need not be again.
-        report.look = pipeline.looks.take(LookReport) or look_for_others(pipeline, snapshot)
+        # Noted, since there is one look a run: before files are deleted nobody looks again.
+        report.look = pipeline.looks.note(look_for_others(pipeline, snapshot))
     if report.look.unknown_seen:
         snapshot = pipeline.read_snapshot()
     reason = snapshot.installation.hold_reason

@@ -16,6 +16,7 @@ from batch_assets.stages.run_state import STAGES
 OPS = {
     "check_batch_statuses",
     "check_row_conservation",
+    "delete_batch_files",
     "evaluate_checks",
     "fetch_pending_requests",
     "ingest_results",
@@ -147,6 +148,7 @@ def test_the_job_has_two_branches_that_share_nothing(job: dg.JobDefinition) -> N
         "record_metrics": set(STAGES),
         "check_row_conservation": {"record_metrics"},
         "evaluate_checks": {"check_row_conservation"},
+        "delete_batch_files": {"retry_failed_requests", "submit_batches"},
     }
 
 
@@ -187,7 +189,7 @@ def test_the_job_outlasts_the_budgets_of_its_ops(monkeypatch: pytest.MonkeyPatch
     assert job.run_tags == {
         "batch_assets/exclusive": "batch_processing_job",
         ".dagster/batch_assets_watched": "true",
-        "dagster/max_runtime": "1780",
+        "dagster/max_runtime": "1880",
     }
 
 

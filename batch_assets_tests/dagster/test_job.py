@@ -36,6 +36,7 @@ ORDER = [
     "record_metrics",
     "check_row_conservation",
     "evaluate_checks",
+    "delete_batch_files",
 ]
 CANARY = "canary-7d41"
 PATIENCE_SECONDS = 60

@@ -23,7 +23,7 @@ from batch_assets.ops.handing_on import RunStateIOManager
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.resources.run_executor import watched
-from batch_assets.stages import alerting, orphans
+from batch_assets.stages import alerting
 from batch_assets.stages import metrics as metrics_stage
 from batch_assets.stages.run_state import STAGES
 from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
@@ -41,17 +41,20 @@ NOTHING = "nothing"
 
 PLACES: dict[str, tuple[Any, str]] = {
     "check_batch_statuses": (main_path, "recover"),
-    "ingest_results": (orphans, "delete_leftovers"),
+    "ingest_results": (main_path, "read_abandoned"),
     "retry_failed_requests": (main_path, "retry_failed"),
     "load_companies": (CompanyLookupResource, "active"),
     "fetch_pending_requests": (main_path, "find_due"),
     "submit_batches": (main_path, "submit_due"),
     "record_metrics": (metrics_stage, "record_metrics"),
     "evaluate_checks": (alerting, "evaluate"),
+    "delete_batch_files": (main_path, "delete_leftovers"),
 }
 """What is called last in each op's stage."""
 BRANCHES = (tuple(STAGES)[:3], tuple(STAGES)[3:])
 CLOSING = ("record_metrics", "check_row_conservation", "evaluate_checks")
+DELETION = "delete_batch_files"
+"""The op that nobody waits for: neither the ops that close a run nor the stages."""
 
 
 def sentence_of(op: str) -> str:
@@ -267,8 +270,9 @@ def runs(
 
 def not_begun(broken: str) -> set[str]:
     """The ops that do nothing since this one fails before them."""
+    branches = (*BRANCHES, (*BRANCHES[0][:2], DELETION))
     return {
-        op for branch in BRANCHES if broken in branch for op in branch[branch.index(broken) + 1 :]
+        op for branch in branches if broken in branch for op in branch[branch.index(broken) + 1 :]
     }
 
 
@@ -278,6 +282,19 @@ def metrics_of(engine: Engine, run_id: str) -> dict[str, Any]:
             text("SELECT * FROM batch_assets.run_metric WHERE run_id = :run"), {"run": run_id}
         ).one()
     return dict(row._mapping)
+
+
+def left_behind(engine: Engine) -> int:
+    """Of how many batches that were read to their end the files are still on the server."""
+    with engine.connect() as connection:
+        found = connection.execute(
+            text(
+                "SELECT count(*) FILTER (WHERE files_deleted_at IS NULL) FROM batch_assets.batch "
+                "WHERE requests = :read"
+            ),
+            {"read": READ},
+        )
+        return int(found.scalar_one())
 
 
 def states_of(engine: Engine, run_id: str) -> list[str]:
@@ -299,14 +316,22 @@ def test_a_run_says_what_was_done_and_what_failed(
     idle = not_begun(broken)
     has_read, has_sent = "ingest_results" not in idle, "submit_batches" not in idle
     began = told.steps("STEP_START")
-    assert set(began) == {*STAGES, *CLOSING}
+    assert set(began) == {*STAGES, *CLOSING, DELETION}
+    if executor == "in_one_process":
+        assert began[-1] == DELETION, "nobody waits for it"
+    began.remove(DELETION)
     assert tuple(began[-len(CLOSING) :]) == CLOSING, "they depend on what they close"
+
+    has_deleted = DELETION not in idle
+    assert left_behind(engine) == 1 - has_deleted
+    deleted = told.metadata(DELETION).get("batches_with_deleted_files")
+    assert deleted == (1 if has_deleted and broken != DELETION else None)
 
     if broken == NOTHING:
         assert told.run.is_success
     else:
         assert told.run.is_failure
-        last = {CLOSING[-1]: f"{broken}: {sentence_of(broken)}"}
+        last = {CLOSING[-1]: f"{broken}: {sentence_of(broken)}"} if broken != DELETION else {}
         assert told.failures == {broken: sentence_of(broken)} | last
         assert told.errors == [sentence_of(broken)]
         assert told.metadata(broken)["failure"] == sentence_of(broken)
@@ -340,7 +365,7 @@ def test_a_run_that_is_executed_again_from_its_failure_counts_what_it_does_itsel
         failed = Runs(shared_instance, during).in_one_process("submit_batches")
     again = runs.in_one_process(NOTHING, from_failure_of=failed.run.run_id)
     assert again.run.is_success
-    assert set(again.steps("STEP_START")) == {"submit_batches", *CLOSING}
+    assert set(again.steps("STEP_START")) == {"submit_batches", *CLOSING, DELETION}
     first, second = (metrics_of(engine, told.run.run_id) for told in (failed, again))
     assert (first["completed_requests"], first["submitted_requests"]) == (READ, SENT)
     assert (second["completed_requests"], second["submitted_requests"]) == (0, 0)
@@ -393,6 +418,7 @@ def test_ops_that_are_executed_again_by_their_names_count_what_they_do_themselve
         (["*submit_batches", "check_batch_statuses"], 4),
         (["*record_metrics"], 6),
         (["*check_row_conservation"], 6),
+        (["*delete_batch_files"], 6),
     ],
 )
 def test_a_run_of_some_ops_alone_is_red_if_one_of_them_has_failed(
@@ -424,7 +450,7 @@ def test_a_run_of_some_ops_alone_is_red_if_one_of_them_has_failed(
 
 def test_the_ops_that_close_a_run_are_those_of_the_job() -> None:
     assert handing_on.CLOSING == CLOSING
-    assert {*STAGES, *CLOSING} == {node.name for node in job_in_one_process().nodes}
+    assert {*STAGES, *CLOSING, DELETION} == {node.name for node in job_in_one_process().nodes}
 
 
 @pytest.mark.parametrize(
@@ -443,7 +469,7 @@ def test_a_run_in_which_nothing_came_of_any_company_is_red(
         "the database's say more, and the next run tries again."
     )
     assert told.failures[op] == told.metadata(op)["failure"] == sentence
-    assert {*told.steps("STEP_START")} == {*STAGES, *CLOSING}
+    assert {*told.steps("STEP_START")} == {*STAGES, *CLOSING, DELETION}
     assert told.metadata(op)["failed"]
     assert "not_begun_after" not in told.metadata("retry_failed_requests"), "it is not kept from it"
     kept = metrics_of(engine, told.run.run_id)
@@ -481,7 +507,7 @@ def test_an_op_that_would_end_its_process_has_failed(
     told = runs.in_one_process(NOTHING)
     assert told.run.is_failure
     assert told.failures["submit_batches"].startswith("It ended with SystemExit")
-    assert told.steps("STEP_START")[-1] == CLOSING[-1]
+    assert told.steps("STEP_START")[-2:] == [CLOSING[-1], DELETION]
 
 
 def test_a_failure_that_nobody_has_foreseen_is_shown_with_its_traceback(
@@ -499,7 +525,7 @@ def test_a_failure_that_nobody_has_foreseen_is_shown_with_its_traceback(
     traceback = told.metadata("fetch_pending_requests")["traceback"]
     assert isinstance(traceback, list)
     assert "ZeroDivisionError: by" in traceback
-    assert told.steps("STEP_START")[-1] == CLOSING[-1]
+    assert told.steps("STEP_START")[-2:] == [CLOSING[-1], DELETION]
 
 
 def test_an_interruption_is_no_failure_of_a_stage(
@@ -511,7 +537,8 @@ def test_an_interruption_is_no_failure_of_a_stage(
     monkeypatch.setattr(main_path, "find_due", stop)
     told = runs.in_one_process(NOTHING)
     assert told.steps("STEP_FAILURE") == ["fetch_pending_requests"]
-    assert not {*told.steps("STEP_START")} & {*CLOSING}, "who ends a run waits for nothing more"
+    begun = {*told.steps("STEP_START")}
+    assert not begun & {*CLOSING, DELETION}, "who ends a run waits for nothing more"
 
 
 @dg.executor(name="in_containers", config_schema={"image": str})

@@ -159,8 +159,7 @@ class Lab:
 
     def clean(self, budget: Budget | None = None) -> int:
         """Delete the files of finished batches on the server; of how many."""
-        seen = self.pipeline.read_snapshot()
-        return delete_leftovers(self.pipeline, seen, budget or plenty())[0]
+        return delete_leftovers(self.pipeline, self.pipeline.read_snapshot(), budget or plenty())
 
     def read_abandoned(self, *, whenever: bool = False) -> AbandonedReport:
         """Look at batches that were given up, those that are due or all."""

@@ -14,10 +14,19 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.objects import Page
 from batch_assets.stages.copies import look_for_others
+from batch_assets.stages.orphans import delete_leftovers
+from batch_assets.stages.reports import Reports
 from batch_assets.store.counting import Tally, count_statements, counted_into
 from batch_assets.store.engine import open_engine
 from batch_assets.store.registry import Registry
-from batch_assets_tests.stages.support import API_KEY, AT_ONCE, Lab, call_rule, refusal
+from batch_assets_tests.stages.support import (
+    API_KEY,
+    AT_ONCE,
+    Lab,
+    call_rule,
+    plenty,
+    refusal,
+)
 from batch_assets_tests.stages.test_orphans import create, find, upload
 
 
@@ -41,6 +50,11 @@ def of_others(count: int, created_at: object = None) -> dict[str, Any]:
     one = {"object": "batch", "status": "completed", "metadata": None, "created_at": created_at}
     foreign = [one | {"id": f"batch_of_others_{number}"} for number in range(count)]
     return {"lists": {"foreign_batches": foreign}}
+
+
+def run_of(lab: Lab) -> Lab:
+    """What another run sees, or another process of this one."""
+    return replace(lab, pipeline=replace(lab.pipeline, looks=Reports()))
 
 
 def unknown_batch(lab: Lab) -> str:
@@ -79,19 +93,49 @@ def test_a_run_that_submits_makes_one_call_and_one_statement_more(lab: Lab) -> N
         assert api.pages == [], "an idle run asks nothing"
 
 
-def test_a_run_that_deletes_files_and_submits_looks_once(lab: Lab) -> None:
+def test_a_run_that_submits_and_deletes_files_looks_once(lab: Lab) -> None:
     lab.company(1)
     lab.submit()
     lab.read_to_the_end()
     lab.company(1)
     with CountedApi(lab.server.base_url) as api:
-        counted = lab.using(api)
+        counted = run_of(lab).using(api)
+        assert counted.submit().batches == 1
         assert counted.clean() == 1
-        assert counted.submit().batches == 1
         assert api.pages == [None]
-        lab.company(1)
-        assert counted.submit().batches == 1
-        assert api.pages == [None, None], "that was another run's"
+        counted.read_to_the_end()
+        api.pages.clear()
+        assert counted.clean() == 1
+        assert api.pages == [None], "that was another run's"
+
+
+def test_what_a_run_has_made_itself_does_not_hide_a_copy_when_files_are_deleted(lab: Lab) -> None:
+    """Another process of this run has submitted: its looks are not known in this one."""
+    lab.company(1)
+    lab.submit()
+    lab.read_to_the_end()
+    seen = lab.pipeline.read_snapshot()
+    unknown_batch(lab)
+    lab.desk.do("UPDATE batch_assets.batch SET claimed_at = now() + interval '1 hour'")
+    lab.configure(quirks=of_others(150, int(datetime.now(UTC).timestamp())))
+    files = lab.remote_files()
+    assert delete_leftovers(run_of(lab).pipeline, seen, plenty()) == 0
+    assert lab.remote_files() == files
+    assert not lab.pipeline.registry.installation().may_touch
+
+
+def test_a_copy_that_was_found_after_the_snapshot_keeps_the_files(lab: Lab) -> None:
+    lab.company(1)
+    lab.submit()
+    lab.read_to_the_end()
+    this_run = run_of(lab)
+    seen, files = this_run.pipeline.read_snapshot(), lab.all_file_ids()
+    lab.company(1)
+    assert this_run.submit().batches == 1, "it has looked, and seen nobody"
+    unknown_batch(lab)
+    assert find(lab).unknown == 1, "the audit sees it meanwhile"
+    assert delete_leftovers(this_run.pipeline, seen, plenty()) == 0
+    assert files <= lab.all_file_ids()
 
 
 def test_it_looks_back_to_the_newest_that_is_known_and_no_further_than_it_may(lab: Lab) -> None:

@@ -15,20 +15,19 @@ from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.controls.cancel import cancel_batch
 from batch_assets.stages.orphans import find_orphans
-from batch_assets.stages.reports import Reports
 from batch_assets_tests.stages.support import API_KEY, AT_ONCE, Lab, call_rule, refusal
 from batch_assets_tests.stages.test_absence import OTHER_KEY
-from batch_assets_tests.stages.test_copies_at_work import CountedApi, of_others, unknown_batch
+from batch_assets_tests.stages.test_copies_at_work import (
+    CountedApi,
+    of_others,
+    run_of,
+    unknown_batch,
+)
 from batch_assets_tests.stages.test_orphans import upload
 from batch_assets_tests.stages.test_recover import lost_create
 
 FILES_ARE_NOT_LISTED = call_rule("files.list", refusal(405))
 ANOTHER = "UPDATE batch_assets.installation SET incarnation = 'another'"
-
-
-def run_of(lab: Lab) -> Lab:
-    """What another run sees."""
-    return replace(lab, pipeline=replace(lab.pipeline, looks=Reports()))
 
 
 def copied(lab: Lab) -> Lab:

@@ -28,15 +28,18 @@ def _check(pipeline: Pipeline, budget: Budget) -> None:
 
 def _ingest(pipeline: Pipeline, budget: Budget) -> None:
     _, seen = ingest_results(pipeline, pipeline.read_snapshot(), budget)
-    _, seen = delete_leftovers(pipeline, seen, budget)
     requeue_due(pipeline, seen, budget)
+
+
+def _delete(pipeline: Pipeline, budget: Budget) -> None:
+    delete_leftovers(pipeline, pipeline.read_snapshot(), budget)
 
 
 STEPS: Mapping[str, tuple[Step, ...]] = {
     "create": (_create,),
     "check": (_check,),
     "ingest": (_ingest,),
-    "idle": (_check, _ingest, _create),
-    "total": (_create, _check, _ingest),
+    "idle": (_check, _ingest, _create, _delete),
+    "total": (_create, _check, _ingest, _delete),
 }
 """The steps of each stage. Before each one the server has ended what it had."""
