@@ -236,8 +236,8 @@ def delete_leftovers(pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget)
     """Delete the files of batches that are finalized; of how many.
 
     The last stage of a run: what people wait for is done by then. The snapshot only says whether
-    there is anything to do; what may be touched is seen anew, since another stage may have found a
-    copy meanwhile.
+    there is anything to do: once anything unknown is kept, by whichever stage or process, the
+    statement that finds the files finds none.
 
     Only files of our own batches, and only from the database that made them: a copy that is at work
     elsewhere may still need them, so that is looked for first, unless submitting has looked in this
@@ -259,14 +259,13 @@ def _may_touch(pipeline: Pipeline, snapshot: WorkSnapshot) -> bool:
     Looked for are batches since the newest one that was known before this run had made its own:
     these would hide what a copy has made meanwhile.
     """
-    now = settle_doubt(pipeline, pipeline.read_snapshot())
+    now = settle_doubt(pipeline, snapshot)
     if not now.installation.may_touch:
         return False
     if pipeline.looks.take(LookReport) is None:
         look = look_for_others(pipeline, replace(now, newest_at=snapshot.newest_at))
-        if look.unknown_seen:
-            now = pipeline.read_snapshot()
-    return now.installation.may_touch
+        return not look.unknown_seen
+    return True
 
 
 def _delete_files(pipeline: Pipeline, budget: Budget) -> int:

@@ -74,7 +74,8 @@ RETURNING
 -- name: leftovers
 -- Only files that we made, or that were made for a batch of ours, are ours to delete. A batch that
 -- was given back may have left its input file, if that could not be deleted then. Results that are not
--- all accounted for stay until the server's own date.
+-- all accounted for stay until the server's own date. None is while anything unknown is kept: a copy
+-- that still needs the files may be at work.
 SELECT
     b.id AS batch_id,
     b.input_file_id,
@@ -86,6 +87,7 @@ WHERE b.state IN ('finalized', 'released')
     AND b.installation_id IS NOT NULL
     AND b.input_file_id IS NOT NULL
     AND b.files_deleted_at IS NULL
+    AND NOT EXISTS (SELECT FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL)
     -- here: is_read_by_all
 ORDER BY b.claimed_at, b.id
 LIMIT :limit

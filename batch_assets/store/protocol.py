@@ -179,7 +179,10 @@ class Queries(Protocol):
         ...
 
     def leftovers(self, limit: int) -> list[Leftover]:
-        """Finalized and released batches of ours whose files may be on the server, oldest first."""
+        """Finalized and released batches of ours whose files may be on the server, oldest first.
+
+        None while anything is kept that this database does not know: a copy may be at work.
+        """
         ...
 
     def record_deleted(self, batch_ids: Sequence[str]) -> None:

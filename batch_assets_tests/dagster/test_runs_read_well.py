@@ -53,7 +53,7 @@ def test_a_run_says_in_a_line_an_op_what_it_did_and_is_tagged_with_it(
     assert first.success
     said = lines_of(instance, first.run_id)
     assert {len(lines) for lines in said.values()} == {1}
-    assert len(said) == 7, "one line for each op"
+    assert len(said) == 8, "one line for each op"
     assert said["fetch_pending_requests"][0].startswith(
         "15 requests wait for 2 companies, the oldest for "
     )

@@ -64,12 +64,14 @@ class Comparison:
     def stages(self, implementation: str) -> Iterator[Measurement]:
         """Each stage in a process of its own, and then a pass with nothing to do."""
         with self._world(implementation) as world:
-            for stage in ("create", "check", "ingest", "idle"):
+            for stage in ("create", "check", "ingest"):
                 yield world.measure(stage, partial(run_stage, stage))
+            world.run("delete")
+            yield world.measure("idle", partial(run_stage, "idle"))
             world.clone.require_analysed(waves=1)
 
     def total(self, implementation: str) -> Iterator[Measurement]:
-        """Create, check and ingest in one process."""
+        """Create, check, ingest and delete in one process."""
         with self._world(implementation) as world:
             yield world.measure("total", partial(run_stage, "total"))
             world.clone.require_analysed(waves=1)
@@ -87,6 +89,7 @@ class Comparison:
             world.clone.require_analysed(waves=1)
             world.run("check")
             world.run("ingest")
+            world.run("delete")
             yield world.measure("job_idle", partial(run_job, self._new_directory()))
             world.clone.require_analysed(waves=2)
 

@@ -39,6 +39,7 @@ STEPS: Mapping[str, tuple[Step, ...]] = {
     "create": (_create,),
     "check": (_check,),
     "ingest": (_ingest,),
+    "delete": (_delete,),
     "idle": (_check, _ingest, _create, _delete),
     "total": (_create, _check, _ingest, _delete),
 }
