@@ -24,8 +24,13 @@ PROVIDERS = re.compile(
     r"azure|dashscope|aliyun|alibaba|groq|openrouter|together(\.ai|\.xyz|-| AI)",
     re.IGNORECASE,
 )
-KNOW_THEM = ("openai_batch/profiles.py", "batch_assets_local/batch_server/profiles/")
-"""Where the names of providers may stand: what each is like, and what plays it."""
+KNOW_THEM = (
+    "openai_batch/profiles.py",
+    "openai_batch/sdk_clients.py",
+    "batch_assets_local/batch_server/profiles/",
+)
+"""Where the names of providers may stand: what each is like, the class that the SDK has for one, and
+what plays each."""
 
 
 def committed_files() -> Iterator[tuple[str, str]]:

@@ -34,6 +34,8 @@ _LOOK_SECONDS: Final = 0.25
 
 _DESCRIPTORS_KEPT: Final = 40
 """Open files that a process needs for other things than calls."""
+_DESCRIPTORS_A_CALL: Final = 3
+"""Its file, its connection, and one that is kept by the pool for calls of the other kind."""
 
 _REMAINING: Final = "x-ratelimit-remaining-requests"
 _RESET: Final = "x-ratelimit-reset-requests"
@@ -42,11 +44,11 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0}
 
 
 def most_in_flight() -> int:
-    """Calls that this process could make at one time: it needs a descriptor for each."""
+    """Calls that this process could make at one time, by the files that it may open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MOST_IN_FLIGHT
-    return max(1, min(MOST_IN_FLIGHT, soft - _DESCRIPTORS_KEPT))
+    return max(1, min(MOST_IN_FLIGHT, (soft - _DESCRIPTORS_KEPT) // _DESCRIPTORS_A_CALL))
 
 
 class ConcurrencyLimit:

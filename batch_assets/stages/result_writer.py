@@ -108,7 +108,8 @@ class ResultWriter:
     The lines come batch by batch. A set holds batches to their end, or one batch as far as it was
     read; of two sets that are written at once none has a batch in common. What has become of the
     lines is known after `flush`, and what the writing raised is raised by one of the next calls. A
-    batch in `unwritten` has lost its lease, or could not be written: it is not to be finalized.
+    batch in `unwritten` has lost its lease, or could not be written to its last row: it is not to
+    be finalized.
     """
 
     def __init__(
@@ -116,6 +117,8 @@ class ResultWriter:
     ) -> None:
         leases = [batch.lease for batch in batches]
         self.unwritten: set[str] = set()
+        self._given_up: set[str] = set()
+        """Those of them of which nothing more is written; of the others a row was set aside."""
         self.seen: defaultdict[str, Seen] = defaultdict(Seen)
         """By the batch's id."""
         self._pipeline = pipeline
@@ -202,8 +205,12 @@ class ResultWriter:
 
     def _may_write(self, batch: EndedBatch) -> bool:
         if not self._keeper.holds(batch.lease):
-            self.unwritten.add(batch.id)
-        return batch.id not in self.unwritten
+            self._stop_writing(batch.id)
+        return batch.id not in self._given_up
+
+    def _stop_writing(self, batch_id: str) -> None:
+        self.unwritten.add(batch_id)
+        self._given_up.add(batch_id)
 
     def _outcomes(
         self, pending: _Pending, types: Mapping[BatchRow, str | None]
@@ -258,7 +265,7 @@ class ResultWriter:
             batch_id = result.lease.batch_id
             done = written.get(batch_id)
             if done is None:
-                self.unwritten.add(batch_id)
+                self._stop_writing(batch_id)
             elif done.error:
                 self._give_up(batch_id, done.error)
             else:
@@ -279,7 +286,7 @@ class ResultWriter:
 
     def _give_up(self, batch_id: str, error: str) -> None:
         self._limited_log.warning("The results of batch %s cannot be written: %s", batch_id, error)
-        self.unwritten.add(batch_id)
+        self._stop_writing(batch_id)
         self._report.failed[self._company_of[batch_id]] = error
 
     def _count(self, result: BatchOutcomes, done: Written) -> None:

@@ -239,3 +239,19 @@ def test_python_looks_for_cycles_less_often_while_rows_are_moved(lab: Lab) -> No
         looking.ingest()
     assert [threshold[0] > before[0] for threshold in during] == [True, True]
     assert gc.get_threshold() == before
+
+
+def test_a_row_that_the_database_refuses_holds_up_no_other_set_of_its_batch(lab: Lab) -> None:
+    ids = in_flight(lab, 9)
+    lab.desk.do(
+        'ALTER TABLE public."Session" ADD CONSTRAINT refused'
+        f" CHECK (id <> '{lab.desk.session_id(ids[0])}') NOT VALID"
+    )
+    few = lab.under(rows_per_write=2)
+    report = few.ingest()
+    assert (report.rows.completed, report.rows.set_aside) == (8, 1)
+    assert (report.finalized, report.postponed) == (0, 1)
+    lab.desk.do('ALTER TABLE public."Session" DROP CONSTRAINT refused')
+    assert few.ingest().rows.completed == 1
+    assert lab.bucket_counts() == {"complete": 9}
+    assert lab.times_billed(ids) == [1] * 9

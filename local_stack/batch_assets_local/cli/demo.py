@@ -56,7 +56,7 @@ def run_demo(stack: str = DEFAULT_STACK) -> None:
     shown = _screen()
     shown.say("Starting the local stack: a PostgreSQL and a server that speaks the Batch API …")
     # It takes a second or two, and the demo waits for its batches anyway.
-    Thread(target=import_module, args=["batch_assets.charts"], daemon=True).start()
+    Thread(target=import_module, args=["batch_assets.assets.report_charts"], daemon=True).start()
     try:
         with open_database() as database, open_instance() as instance:
             _bring_in_conversations(database, shown)
