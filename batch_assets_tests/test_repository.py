@@ -29,8 +29,8 @@ KNOW_THEM = (
     "openai_batch/sdk_clients.py",
     "batch_assets_local/batch_server/profiles/",
 )
-"""Where the names of providers may stand: what each is like, the class that the SDK has for one, and
-what plays each."""
+"""Where the names of providers may stand: what each is like, the SDK's own class for one, and what
+plays each."""
 
 
 def committed_files() -> Iterator[tuple[str, str]]:
