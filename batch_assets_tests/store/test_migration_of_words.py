@@ -14,6 +14,8 @@ from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.store.queries.support import Desk, completed
 
 BEFORE = "0012"
+WITH_THE_WORDS = "0014"
+"""What has come later is lost on the way down, whatever it is called."""
 
 LEFT = """
     INSERT INTO batch_assets.live_request (request_id, company_id, asked_by) VALUES ('r', 'c', 'x');
@@ -91,6 +93,9 @@ def words(desk: Desk) -> set[str]:
 def test_every_state_is_kept_on_the_way_up_and_down(engine: Engine, url: str) -> None:
     desk = Desk(engine, choose_queries(engine, optimized=True))
     in_every_state(desk)
+    engine.dispose()
+    downgrade(url, WITH_THE_WORDS)
+    upgrade(url)
     here, now = desk.everything(), words(desk)
     assert "synchronous finalized synchronous" in now
     assert len(now) == 7
