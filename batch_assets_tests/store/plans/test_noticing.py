@@ -12,6 +12,7 @@ from batch_assets.store.sql import load
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.one_database import one_database
+from batch_assets_tests.store.plans.world import forget_statements
 from batch_assets_tests.store.queries.support import Desk
 
 SQL = load(Path(__file__).with_name("noticing.sql"))
@@ -25,11 +26,6 @@ READ = text("""
     JOIN pg_catalog.pg_database AS d ON d.oid = s.dbid
     WHERE d.datname = current_database() AND s.query LIKE '%intake%'
 """)
-FORGET = """
-    SELECT public.pg_stat_statements_reset(0, d.oid, 0)
-    FROM pg_catalog.pg_database AS d
-    WHERE d.datname = current_database()
-"""
 # The history is large: one of xdist's workers makes it.
 pytestmark = pytest.mark.xdist_group("noticing")
 
@@ -84,8 +80,7 @@ def pages_read(desk: Desk) -> int:
 
 def pages_of_noticing(desk: Desk, sessions: int) -> int:
     """The pages that so many read which notice at the same moment; all notice each request once."""
-    # What was asked before may be forgotten meanwhile: the server remembers a limited number.
-    desk.do(FORGET)
+    forget_statements(desk.engine)
     ready = threading.Barrier(sessions)
 
     def notice(_: int) -> int:

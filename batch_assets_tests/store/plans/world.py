@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, TextClause
+from sqlalchemy import Connection, Engine, TextClause, text
 
 from batch_assets.store.sql import load
 
@@ -86,3 +86,17 @@ def _build(engine: Engine, definition: str) -> None:
 
 def _run(connection: Connection, statement: str) -> None:
     connection.exec_driver_sql(statement)
+
+
+def forget_statements(engine: Engine) -> None:
+    """Let pg_stat_statements count this database's from here on.
+
+    A sum from before is none to subtract: the server forgets some of what it has summed up.
+    """
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "SELECT public.pg_stat_statements_reset(0, d.oid, 0)"
+                " FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()"
+            )
+        )
