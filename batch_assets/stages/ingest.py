@@ -36,7 +36,7 @@ _NO_LINE = Failure(
 )
 
 
-@rare_collections()
+@rare_collections
 @within_budget
 def ingest_results(
     pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget

@@ -1,9 +1,10 @@
 """What every stage is given: the store, the API, the policy, and a budget for one run."""
 
 import gc
+import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ContextDecorator
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
@@ -178,18 +179,33 @@ class Budget:
         return self.rows <= 0 or self.is_late
 
 
-@contextmanager
-def rare_collections() -> Generator[None, None, None]:
-    """Let Python look for cycles in memory less often, in the whole process.
+class RareCollections(ContextDecorator):
+    """Lets Python look for cycles in memory less often while a stage runs, in the whole process.
 
-    Rows come by the thousands and make none: each look goes through them, and finds nothing.
+    Rows come by the thousands and make none: each look goes through them, and finds nothing. Stages
+    may run in several threads: the last to end leaves everything as the first has found it.
     """
-    usual = gc.get_threshold()
-    gc.set_threshold(_OBJECTS_A_COLLECTION, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._usual = gc.get_threshold()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._running:
+                self._usual = gc.get_threshold()
+                gc.set_threshold(_OBJECTS_A_COLLECTION, *self._usual[1:])
+            self._running += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if not self._running:
+                gc.set_threshold(*self._usual)
+
+
+rare_collections = RareCollections()
 
 
 def within_budget(

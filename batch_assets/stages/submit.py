@@ -74,7 +74,7 @@ class SubmitReport:
         return self.estimated_cost_eur, self.requests, self.unpriced_requests
 
 
-@rare_collections()
+@rare_collections
 def submit_due(
     pipeline: Pipeline,
     snapshot: WorkSnapshot,

@@ -16,6 +16,7 @@ from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages import result_writer
 from batch_assets.stages.concurrency import LeaseKeeper
+from batch_assets.stages.pipeline import RareCollections
 from batch_assets.store.original import OriginalQueries
 from batch_assets_tests.factories import make_request, make_session
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal
@@ -255,3 +256,23 @@ def test_a_row_that_the_database_refuses_holds_up_no_other_set_of_its_batch(lab:
     assert few.ingest().rows.completed == 1
     assert lab.bucket_counts() == {"complete": 9}
     assert lab.times_billed(ids) == [1] * 9
+
+
+def test_stages_that_run_at_once_leave_the_looks_for_cycles_as_they_were() -> None:
+    before = gc.get_threshold()
+    collections = RareCollections()
+    first, second = threading.Event(), threading.Event()
+
+    def one() -> None:
+        with collections:
+            first.set()
+            assert second.wait(WAIT_SECONDS)
+
+    thread = threading.Thread(target=one)
+    thread.start()
+    assert first.wait(WAIT_SECONDS)
+    with collections:
+        second.set()
+        thread.join()
+        assert gc.get_threshold()[0] > before[0], "the other one has ended, and this one has not"
+    assert gc.get_threshold() == before
