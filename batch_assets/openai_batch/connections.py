@@ -48,8 +48,6 @@ _BESIDE_THE_LIMIT = 4
 """Connections for calls that are made one at a time, and do not wait for a slot."""
 _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds before a call is made again that was refused for those beside it, at most."""
-
-
 _LONGEST_PAUSE = 10.0
 """Who asks for a longer one has no room for it now: a call holds a slot, and others wait for it."""
 _IN_A_PATH = "!$&'()*+,;=:@"

@@ -75,20 +75,25 @@ AND (
     )
 )
 
+-- part: is_of_this_hour
+-- The account's server was asked for b within the last hour, or will be. No batch is created more than an
+-- hour after it was claimed but one that waited for its file. The moment is that of the statement, since
+-- the index cannot be asked for one that goes on changing, and would be read as a whole.
+b.claimed_at > statement_timestamp() - interval '2 hours'
+AND b.account = :account
+AND b.kind = 'batch'
+AND b.installation_id IS NOT NULL
+AND (
+    b.state IN ('claimed', 'uploaded')
+    OR b.submitted_at > statement_timestamp() - interval '1 hour'
+)
+
 -- part: created_this_hour
--- Batches that the account's server was asked for within the last hour, and those that it will be asked
--- for. No batch is created more than an hour after it was claimed but one that waited for its file.
 (
     SELECT count(*)
     FROM batch_assets.batch AS b
-    WHERE b.claimed_at > clock_timestamp() - interval '2 hours'
-        AND b.account = :account
-        AND b.kind = 'batch'
-        AND b.installation_id IS NOT NULL
-        AND (
-            b.state IN ('claimed', 'uploaded')
-            OR b.submitted_at > clock_timestamp() - interval '1 hour'
-        )
+    WHERE
+        -- here: is_of_this_hour
 ) AS created,
 
 -- part: learnt_allowances
@@ -132,14 +137,8 @@ json_build_object(
                 )::integer AS seconds,
                 count(*) AS batches
             FROM batch_assets.batch AS b
-            WHERE b.claimed_at > statement_timestamp() - interval '2 hours'
-                AND b.account = :account
-                AND b.kind = 'batch'
-                AND b.installation_id IS NOT NULL
-                AND (
-                    b.state IN ('claimed', 'uploaded')
-                    OR b.submitted_at > statement_timestamp() - interval '1 hour'
-                )
+            WHERE
+                -- here: is_of_this_hour
             GROUP BY 1
         ) AS h
     ),

@@ -363,11 +363,9 @@ SELECT CAST(:account AS text), '', c.batches, clock_timestamp()
 FROM (
     SELECT count(*) AS batches
     FROM batch_assets.batch AS b
-    WHERE b.claimed_at > clock_timestamp() - interval '2 hours'
-        AND b.submitted_at > clock_timestamp() - interval '1 hour'
-        AND b.account = :account
-        AND b.kind = 'batch'
-        AND b.installation_id IS NOT NULL
+    WHERE b.submitted_at > statement_timestamp() - interval '1 hour'
+        AND
+        -- here: is_of_this_hour
 ) AS c
 WHERE c.batches >= :least
 -- here: refused_again

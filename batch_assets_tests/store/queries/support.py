@@ -58,6 +58,7 @@ FINDINGS = Findings(
 )
 TRANSIENT = Failure(FailureKind.TRANSIENT, "server_error", "The server failed on this request.")
 PERMANENT = Failure(FailureKind.PERMANENT, "refused", "The model refused to answer.")
+ACCOUNT = "account-1"
 CAPACITY = Failure(FailureKind.CAPACITY, "rate_limit_exceeded", "The server had no room.")
 
 
@@ -76,6 +77,7 @@ def terms(policy: Policy = POLICY, price: Price | None = PRICE) -> Terms:
         policy=policy,
         price_of=lambda model: price,
         sizes_of=lambda kind, model: Sizes(1_000, 200, 200, 100),
+        account=ACCOUNT,
     )
 
 
@@ -90,7 +92,7 @@ class Desk:
     def holder(self) -> Holder:
         """A run of the installation as it is now."""
         installation_id = str(self.value("SELECT i.id FROM batch_assets.installation AS i"))
-        return Holder("host:1", "run-1", installation_id, lease_seconds=900, account="account-1")
+        return Holder("host:1", "run-1", installation_id, lease_seconds=900, account=ACCOUNT)
 
     def company(self, count: int = 0, **options: Any) -> tuple[str, list[str]]:
         """A company with `count` requests that were noticed; `options` go to `make_requests`."""
