@@ -39,6 +39,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "dagster_instance",
         "Start Dagster's daemon for production: exactly one; options are passed on.",
     ),
+    "exporter": ("exporter", "Serve the metrics of runs to Prometheus at /metrics, until Ctrl-C."),
     "settings": (
         "settings",
         "Show what each setting is here, what it may be, and what it means.",

@@ -13,21 +13,27 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 
-def _metric(meaning: str, default: float | None) -> Any:
-    return field(default=default, metadata={"meaning": meaning})
+def _level(meaning: str, default: float | None) -> Any:
+    """A metric of a moment, or of the run as a whole."""
+    return field(default=default, metadata={"meaning": meaning, "adds_up": False})
 
 
 def _unknown(meaning: str) -> Any:
-    """A metric that some runs cannot know."""
-    return _metric(meaning, None)
+    """A level that some runs cannot know."""
+    return _level(meaning, None)
+
+
+def _added(meaning: str, nothing: float) -> Any:
+    """A metric of which the runs' figures add up to what all of them did."""
+    return field(default=nothing, metadata={"meaning": meaning, "adds_up": True})
 
 
 def _count(meaning: str) -> Any:
-    return _metric(meaning, 0)
+    return _added(meaning, 0)
 
 
 def _amount(meaning: str) -> Any:
-    return _metric(meaning, 0.0)
+    return _added(meaning, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,9 @@ class Throughput:
     fetch_seconds: float = _amount("Noticing new requests, and seeing what is due")
     submit_seconds: float = _amount("Claiming, uploading and creating batches")
     run_seconds: float = _amount("From the run's first moment to this record")
-    requests_per_second: float = _amount(
-        "Submitted, completed and failed requests over the seconds of the stages that moved them"
+    requests_per_second: float = _level(
+        "Submitted, completed and failed requests over the seconds of the stages that moved them",
+        0.0,
     )
 
 
@@ -92,11 +99,11 @@ class QueryUse:
 class LookupUse:
     """How the run came by the active companies."""
 
-    active_companies: int = _count("Companies that the run took for active")
+    active_companies: int = _level("Companies that the run took for active", 0)
     lookup_hits: int = _count("1 if the host's file had an answer that was young enough")
     lookup_misses: int = _count("1 if the database was asked instead")
     lookup_hit_rate_percent: float | None = _unknown("Hits of the last day's runs and this one")
-    lookup_age_seconds: float = _amount("How old the answer was")
+    lookup_age_seconds: float = _level("How old the answer was", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +243,8 @@ class MetricType:
 
     is_whole: bool
     may_be_unknown: bool
+    adds_up: bool
+    """Whether its sum over runs says anything."""
     meaning: str
 
 
@@ -245,6 +254,7 @@ def metric_types() -> dict[str, MetricType]:
         one.name: MetricType(
             is_whole=int in kinds,
             may_be_unknown=NoneType in kinds,
+            adds_up=one.metadata["adds_up"],
             meaning=one.metadata["meaning"],
         )
         for group in GROUPS.values()

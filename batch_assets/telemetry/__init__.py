@@ -1,0 +1,1 @@
+"""What this system says of itself to other programs, in formats of theirs."""
