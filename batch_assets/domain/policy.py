@@ -29,9 +29,10 @@ _MOST_DOUBLINGS = 64
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Limits on what may be sent. `None`: no limit. Cost is the estimate, in EUR.
+    """Limits on what may be sent. `None`: no limit. Cost is in EUR.
 
-    A day is a UTC day, and counts everything that was claimed in it and not released.
+    A day is a UTC day, and counts everything that was claimed in it, whenever it is read: with what
+    it has cost, or as estimated for as long as that is not known.
     """
 
     run_requests: int | None = None
@@ -52,7 +53,7 @@ class Caps:
 class SynchronousPolicy:
     """Whether requests may be sent synchronously, at the full price, and how many a UTC day.
 
-    Cost is the estimate, in EUR. What is claimed to be sent counts, whatever becomes of it.
+    Cost is in EUR. What is claimed to be sent counts, as estimated until it is known what it cost.
     """
 
     is_on: bool

@@ -98,13 +98,17 @@ class Sending(Family):
         "BATCH_RUN_MAX_COST_EUR", None, number(0, MANY), "Estimated cost of one run at most."
     )
     day_max_cost_eur: float | None = setting(
-        "BATCH_DAY_MAX_COST_EUR", None, number(0, MANY), "Estimated cost of one UTC day at most."
+        "BATCH_DAY_MAX_COST_EUR",
+        None,
+        number(0, MANY),
+        "What is submitted in one UTC day may cost so much at most: as billed, and as estimated "
+        "until that is known.",
     )
     company_day_max_cost_eur: float | None = setting(
         "BATCH_COMPANY_DAY_MAX_COST_EUR",
         None,
         number(0, MANY),
-        "Estimated cost of one company in one UTC day at most.",
+        "The same as `BATCH_DAY_MAX_COST_EUR`, for each company.",
     )
     usd_to_eur: float = setting(
         "USD_TO_EUR_RATE", 0.85, number(0.01, 100), "Euros that a dollar costs."
@@ -259,7 +263,7 @@ class Synchronous(Family):
         "BATCH_SYNCHRONOUS_DAY_MAX_COST_EUR",
         5,
         number(0, MANY),
-        "Estimated cost of synchronous requests in one UTC day at most, at the full price.",
+        "Cost of synchronous requests in one UTC day at most, as estimated until it is known.",
         former="BATCH_LIVE_DAY_MAX_COST_EUR",
     )
     synchronous_lead_minutes: float = setting(

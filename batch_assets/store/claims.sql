@@ -16,10 +16,10 @@ SELECT
     (
         SELECT coalesce(json_object_agg(t.company_id, json_build_array(t.requests, t.cost)), '{}')
         FROM (
-            SELECT b.company_id, sum(b.requests) AS requests, sum(b.estimated_cost_eur) AS cost
+            SELECT b.company_id, sum(spent.requests) AS requests, sum(spent.cost_eur) AS cost
             FROM batch_assets.batch AS b
+            -- here: spent
             WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC')
-                AND b.state <> 'released'
                 AND b.installation_id IS NOT NULL
             GROUP BY b.company_id
         ) AS t

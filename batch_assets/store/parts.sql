@@ -406,3 +406,43 @@ FROM moved
         ) AS s
     ) AS u
 ),
+
+-- part: spent
+-- What batch b counts with against caps of the day of its claim: requests that were sent, and EUR. What was
+-- read of it with what it has cost, and once it is over what was billed and not read; with the estimate what
+-- is still open, and answers of which the server says no usage. One that was given up has its estimate for
+-- as long as it is looked for, then what it has brought. Nothing was bought of a released one. The second
+-- batches of its intent come on top, whatever became of it.
+CROSS JOIN LATERAL (
+    SELECT
+        CASE WHEN b.state = 'released' THEN 0 ELSE b.requests END
+            + b.requests * twice.batches AS requests,
+        twice.cost_eur + CASE
+            WHEN b.state = 'released' THEN 0
+            WHEN b.state <> 'finalized' THEN b.cost_eur + b.estimated_cost_eur * (
+                greatest(b.requests - b.completed - b.failed - b.returned - b.discarded, 0)
+                + b.unpriced
+            ) / greatest(b.requests, 1)
+            WHEN b.server_status IN ('lost', 'abandoned') THEN coalesce(
+                (
+                    SELECT CASE
+                        WHEN g.poll_at IS NULL THEN b.cost_eur + g.wasted_cost_eur
+                        ELSE greatest(b.estimated_cost_eur, b.cost_eur + g.wasted_cost_eur)
+                    END
+                    FROM batch_assets.abandoned_batch AS g
+                    WHERE g.batch_id = b.id
+                ),
+                b.cost_eur
+            )
+            WHEN b.server_prompt_tokens IS NULL THEN b.cost_eur + b.unattributed_eur
+                + b.estimated_cost_eur * b.unpriced / greatest(b.requests, 1)
+            ELSE b.cost_eur + b.unattributed_eur
+        END AS cost_eur
+    FROM (
+        SELECT
+            count(*) FILTER (WHERE d.cost_eur IS DISTINCT FROM 0) AS batches,
+            coalesce(sum(coalesce(d.cost_eur, d.estimated_cost_eur)), 0) AS cost_eur
+        FROM batch_assets.duplicate_batch AS d
+        WHERE d.batch_id = b.id
+    ) AS twice
+) AS spent

@@ -2,8 +2,9 @@
 -- What was claimed to be sent synchronously counts for the day, whatever became of it.
 SELECT
     coalesce(sum(b.requests), 0)::bigint AS requests,
-    coalesce(sum(b.estimated_cost_eur), 0) AS cost_eur
+    coalesce(sum(spent.cost_eur), 0) AS cost_eur
 FROM batch_assets.batch AS b
+-- here: spent
 WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = 'synchronous'
 
 -- name: forget_moot
@@ -383,6 +384,7 @@ ON CONFLICT (request_id) DO NOTHING
 SELECT
     (SELECT count(*) FROM batch_assets.synchronous_request AS q) AS asked,
     coalesce(sum(b.requests), 0)::bigint AS today_requests,
-    coalesce(sum(b.estimated_cost_eur), 0) AS today_cost_eur
+    coalesce(sum(spent.cost_eur), 0) AS today_cost_eur
 FROM batch_assets.batch AS b
+-- here: spent
 WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = 'synchronous'

@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import event
 
 from batch_assets.domain.policy import Caps, SynchronousPolicy
+from batch_assets.stages.synchronous_requests import synchronous_terms
 from batch_assets.store.conservation import Conservation
+from batch_assets.store.protocol import Spent
 from batch_assets_tests.policies import a_synchronous_policy
 from batch_assets_tests.stages.support import Lab
 from batch_assets_tests.stages.synchronous_support import ON, ask, calls, failed, only, waiting
@@ -183,11 +185,25 @@ class TestBudgets:
         failed(lab, 3)
         estimates = lab.desk.value("SELECT max(estimated_cost_eur) FROM batch_assets.batch")
         each = 2 * estimates / 3
-        report = lab.under(synchronous=only(day_cost_eur=2.5 * each)).retry_failed()
-        assert (report.synchronous.synchronous_calls, report.requeued) == (2, 1)
-        assert report.synchronous.synchronous_held == {"cap on estimated cost": 1}
+        few = lab.under(synchronous=only(day_cost_eur=2.5 * each)).pipeline
+        seen = few.read_snapshot()
+        terms, holder = synchronous_terms(few, seen), few.holder(seen.installation.id)
+        claim = few.synchronous_batches.claim(terms, holder, Spent())
+        assert sum(batch.requests for batch in claim.batches) == 2
+        assert claim.held == {"cap on estimated cost": 1}
         spent = "SELECT sum(estimated_cost_eur) FROM batch_assets.batch WHERE kind = 'synchronous'"
         assert lab.desk.value(spent) == pytest.approx(2 * each)
+        again = few.synchronous_batches.claim(terms, holder, Spent())
+        assert again.batches == (), "what is open counts as estimated"
+
+    def test_of_a_day_in_euros_counts_what_answers_have_cost(self, lab: Lab) -> None:
+        failed(lab, 3)
+        estimates = lab.desk.value("SELECT max(estimated_cost_eur) FROM batch_assets.batch")
+        most = 2.5 * 2 * estimates / 3
+        report = lab.under(synchronous=only(day_cost_eur=most)).retry_failed()
+        assert (report.synchronous.synchronous_calls, report.requeued) == (3, 0)
+        spent = "SELECT sum(cost_eur) FROM batch_assets.batch WHERE kind = 'synchronous'"
+        assert 0 < lab.desk.value(spent) <= most, "the third one fits in, since the others did"
 
     def test_of_all_that_is_sent(self, lab: Lab) -> None:
         failed(lab, 3)

@@ -1,17 +1,17 @@
 -- name: claimed_today
 -- Batches of LiveDash's own are watched, not claimed: they count for nothing here.
 SELECT
-    coalesce(sum(b.requests), 0)::bigint AS day_requests,
-    coalesce(sum(b.estimated_cost_eur), 0) AS day_cost_eur,
-    coalesce(sum(b.requests) FILTER (WHERE b.company_id = :company_id), 0)::bigint
+    coalesce(sum(spent.requests), 0)::bigint AS day_requests,
+    coalesce(sum(spent.cost_eur), 0) AS day_cost_eur,
+    coalesce(sum(spent.requests) FILTER (WHERE b.company_id = :company_id), 0)::bigint
         AS company_day_requests,
-    coalesce(sum(b.estimated_cost_eur) FILTER (WHERE b.company_id = :company_id), 0)
+    coalesce(sum(spent.cost_eur) FILTER (WHERE b.company_id = :company_id), 0)
         AS company_day_cost_eur,
     -- here: created_this_hour
     -- here: allowances
 FROM batch_assets.batch AS b
+-- here: spent
 WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC')
-    AND b.state <> 'released'
     AND b.installation_id IS NOT NULL
 
 -- name: enqueued_tokens

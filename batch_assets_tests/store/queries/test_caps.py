@@ -1,7 +1,8 @@
-"""Caps on requests and estimated cost, checked in the claim's own transaction."""
+"""Caps on requests and cost, checked in the claim's own transaction."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from batch_assets.domain.batches import Claim
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.store.protocol import Spent
 from batch_assets_tests.policies import a_policy
-from batch_assets_tests.store.queries.support import Desk
+from batch_assets_tests.store.queries.support import COST, Desk, completed
 
 
 def requests(claim: Claim) -> int:
@@ -59,6 +60,91 @@ def test_yesterday_does_not_count(desk: Desk) -> None:
     )
     company_id, _ = desk.company(9)
     assert requests(desk.claim(company_id, policy=capped(day_requests=5))) == 5
+
+
+def taken_under(desk: Desk, cap_eur: float, cap: str = "day_cost_eur") -> int:
+    """How many of many small requests a claim still takes; they are given back."""
+    company_id, _ = desk.company(9)
+    claim = desk.claim(company_id, policy=capped(**{cap: cap_eur}))
+    desk.queries.release([batch.lease for batch in claim.batches])
+    return requests(claim)
+
+
+def test_what_was_read_counts_with_what_it_has_cost(desk: Desk, unit_cost: float) -> None:
+    batch, ids = desk.ended(3)
+    desk.write(batch.lease, [completed(ids[0])])
+    open_ones = 2 * unit_cost
+    assert taken_under(desk, COST.eur + open_ones + 2.5 * unit_cost) == 2
+    desk.write(batch.lease, [completed(ids[1]), completed(ids[2])])
+    desk.finalize(batch.lease)
+    assert taken_under(desk, 3 * COST.eur + 2.5 * unit_cost) == 2
+
+
+def test_what_was_billed_and_not_read_counts(desk: Desk, unit_cost: float) -> None:
+    batch, ids = desk.ended(3)
+    desk.write(batch.lease, [completed(one) for one in ids])
+    desk.finalize(batch.lease)
+    desk.do("UPDATE batch_assets.batch SET unattributed_eur = 7")
+    assert taken_under(desk, 3 * COST.eur + 7 + 3.5 * unit_cost) == 3
+
+
+def test_an_answer_without_a_cost_counts_as_estimated(desk: Desk, unit_cost: float) -> None:
+    batch, ids = desk.ended(3)
+    unknown = replace(COST, usd=0.0, eur=0.0, is_known=False)
+    desk.write(batch.lease, [completed(ids[0]), completed(ids[1], cost=unknown)])
+    assert taken_under(desk, COST.eur + 2 * unit_cost + 1.5 * unit_cost) == 1
+    desk.write(batch.lease, [completed(ids[2])])
+    desk.finalize(batch.lease)
+    assert taken_under(desk, 2 * COST.eur + unit_cost + 1.5 * unit_cost) == 1
+
+
+def test_what_the_server_never_ran_counts_nothing_once_that_is_known(
+    desk: Desk, unit_cost: float
+) -> None:
+    batch, ids = desk.ended(3)
+    desk.write(batch.lease, [completed(ids[0])])
+    desk.finalize(batch.lease)
+    assert taken_under(desk, COST.eur + 2.5 * unit_cost) == 2
+
+
+def test_what_was_given_up_counts_as_estimated_until_it_is_read(
+    desk: Desk, unit_cost: float
+) -> None:
+    batch, _ = desk.ended(3)
+    desk.finalize(batch.lease)
+    desk.do("UPDATE batch_assets.batch SET server_status = 'abandoned'")
+    desk.do(
+        "INSERT INTO batch_assets.abandoned_batch (batch_id, poll_at) VALUES (:id, now())",
+        id=batch.id,
+    )
+    assert taken_under(desk, (3 + 2.5) * unit_cost) == 2
+    desk.do("UPDATE batch_assets.abandoned_batch SET wasted_cost_eur = 5, answers = 1")
+    assert taken_under(desk, 5 + 2.5 * unit_cost) == 2
+    desk.do("UPDATE batch_assets.abandoned_batch SET read_at = now(), poll_at = NULL")
+    assert taken_under(desk, 5 + 1.5 * unit_cost) == 1
+
+
+@pytest.mark.parametrize("is_released", [True, False], ids=["released", "sent"])
+def test_a_second_batch_counts_on_the_day_of_its_intent(
+    desk: Desk, unit_cost: float, *, is_released: bool
+) -> None:
+    batch, _ = desk.claimed(3)
+    if is_released:
+        desk.queries.release([batch.lease])
+    first = 0 if is_released else 3
+    desk.do(
+        "INSERT INTO batch_assets.duplicate_batch (openai_batch_id, batch_id, estimated_cost_eur)"
+        " VALUES ('batch_second', :id, :eur)",
+        id=batch.id,
+        eur=3 * unit_cost,
+    )
+    assert taken_under(desk, (first + 3 + 2.5) * unit_cost) == 2
+    company_id, _ = desk.company(9)
+    assert requests(desk.claim(company_id, policy=capped(day_requests=first + 3 + 1))) == 1
+    desk.do("UPDATE batch_assets.duplicate_batch SET cost_usd = 9, cost_eur = 8")
+    assert taken_under(desk, 8 + (first + 1 + 2.5) * unit_cost) == 2
+    desk.do("UPDATE batch_assets.batch SET claimed_at = claimed_at - interval '1 day'")
+    assert taken_under(desk, 2.5 * unit_cost) == 2
 
 
 def test_each_company_has_a_cap_of_its_own(desk: Desk) -> None:
