@@ -1,14 +1,14 @@
-"""Random worlds with LiveDash beside them, which makes requests between any two of our stages.
+"""Worlds with LiveDash beside them, which makes requests between any two of our stages.
 
+They are random but for one, in which every kind of trouble comes for certain.
 Its four batch timers select, and what they would take is compared with what is ours. In the end
 the server's ledger is looked at by conversation: a session, a processing type and a model.
 """
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final, cast
@@ -43,6 +43,29 @@ _TROUBLE: Final[Sequence[Mapping[str, Any]]] = (
 )
 _ENDINGS: Final = ("expired", "cancelled", "failed")
 _CALLS: Final = ("files.create", "batches.create", "batches.create", "batches.retrieve")
+
+SET: Final = 0
+"""The seed of the world that is set: nothing in it is left to chance that decides what comes."""
+_SET_CONVERSATIONS: Final = (
+    *(("new", fate) for fate in ("answered", "answered", "error500", "error400", "refusal")),
+    ("asked twice", "answered"),
+    ("answered before", "answered"),
+    ("failed before", "answered"),
+)
+"""Kind and fate of those of each of its two companies."""
+_SET_TROUBLE: Final[Mapping[str, Any]] = {
+    "calls": (
+        # The first upload of all, and whichever batch is the third: each is refused or lost once.
+        {"operation": "files.create", "effect": _TROUBLE[2], "count": 1},
+        {"operation": "batches.create", "effect": _TROUBLE[0], "after": 2, "count": 1},
+    ),
+    # The first batch of all expires, and the next one is refused.
+    "batches": (
+        {"end_as": "expired", "after_rows": 0, "count": 1},
+        {"end_as": "failed", "count": 1},
+    ),
+}
+"""What the server does in it, whichever call and batch are the first."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +130,13 @@ class Beside:
     """One world, played to its end."""
 
     def __init__(self, place: Place, seed: int, bug: str | None = None) -> None:
-        self._place = place
+        self._is_set = seed == SET
+        self._place = _with_one_call_at_a_time(place) if self._is_set else place
         self._random = Random(f"beside {seed}")  # noqa: S311 (no secret hangs on it)
         self._bug = bug
-        self._conversations = _conversations(seed, self._random)
+        self._conversations = (
+            _set_conversations() if self._is_set else _conversations(seed, self._random)
+        )
         self._by_session = {one.session_id: one for one in self._conversations}
         self._made: Counter[str] = Counter()
         self._history: set[str] = set()
@@ -126,7 +152,8 @@ class Beside:
         with closing(LiveDash(url, default_model=_MODEL, make_id=self._new_id)) as livedash:
             for number in range(_TROUBLED_ROUNDS if self._bug else _MOST_ROUNDS):
                 is_troubled = number < _TROUBLED_ROUNDS
-                self._configure(is_troubled)
+                if not self._is_set or number in {0, _TROUBLED_ROUNDS}:
+                    self._configure(is_troubled)
                 self._round(livedash, is_troubled)
                 if not is_troubled and not self._left_over():
                     break
@@ -166,16 +193,29 @@ class Beside:
 
     def _round(self, livedash: LiveDash, is_troubled: bool) -> None:
         """The job's stages, some of them broken off, and LiveDash's turn before and after each."""
-        random = self._random
         for stage in STAGES:
             self._look(livedash, f"before {stage}")
-            points = random.randint(1, 20) if is_troubled and random.random() < 0.3 else None
-            self._place.step(stage, random.choice(("optimized", "original")), points)
+            self._step(stage, is_troubled)
             if self._bug is not None:
                 self._place.world.ask(SQL[self._bug])
         self._look(livedash, "after the last")
-        if not is_troubled or random.random() < 0.7:
-            self._place.world.do("let_time_pass", seconds=3_600.0)
+        if not is_troubled or self._random.random() < 0.7:
+            self._let_time_pass()
+
+    def _step(self, stage: str, is_troubled: bool) -> None:
+        random = self._random
+        mode = random.choice(("optimized", "original"))
+        if is_troubled and self._is_set:
+            # Broken off at its first effect, if it has any, and begun again.
+            self._place.step(stage, mode, 1)
+            self._let_time_pass()
+            self._place.step(stage, mode, None)
+            return
+        points = random.randint(1, 20) if is_troubled and random.random() < 0.3 else None
+        self._place.step(stage, mode, points)
+
+    def _let_time_pass(self) -> None:
+        self._place.world.do("let_time_pass", seconds=3_600.0)
 
     def _look(self, livedash: LiveDash, when: str) -> None:
         """LiveDash makes its requests, and its batch timers select."""
@@ -206,7 +246,9 @@ class Beside:
         random = self._random
         timing = {"validation_seconds": 0, "processing_seconds": 0, "finalizing_seconds": 0}
         config: dict[str, Any] = {"timing": timing | {"cancel_seconds": 0}, "rows": row_rules()}
-        if is_troubled:
+        if is_troubled and self._is_set:
+            config |= _SET_TROUBLE
+        elif is_troubled:
             config["batches"] = [
                 {"end_as": end_as, "after_rows": random.randint(0, 3), "after": after, "count": 1}
                 for after, end_as in enumerate(random.sample(_ENDINGS, 3))
@@ -265,6 +307,20 @@ class Beside:
                 self.outcome.find("stage", f"{one.session_id} is {stage}, its requests {statuses}")
 
 
+def _with_one_call_at_a_time(place: Place) -> Place:
+    """The same, where it is known which call is the first."""
+    policy = replace(place.story.policy, concurrent_companies=1)
+    return replace(place, story=replace(place.story, policy=policy))
+
+
+def _set_conversations() -> list[Conversation]:
+    made = []
+    for company_id in ("beside-set-c0", "beside-set-c1"):
+        for number, (kind, fate) in enumerate(_SET_CONVERSATIONS):
+            made.append(Conversation(f"{company_id}-s{number}-{fate}", company_id, kind))
+    return made
+
+
 def _conversations(seed: int, random: Random) -> list[Conversation]:
     """Two or three companies with five to nine sessions each, half of them with a fate."""
     # A file that names nobody's requests is no result: its batch waits for an operator, and here is
@@ -272,7 +328,7 @@ def _conversations(seed: int, random: Random) -> list[Conversation]:
     fates = [fate for fate in FATES if fate != "stranger"]
     made = []
     for company in range(random.choice((2, 3))):
-        company_id = f"beside{os.getpid()}-{seed}-c{company}"
+        company_id = f"beside-{seed}-c{company}"
         for number in range(random.randint(5, 9)):
             kind = random.choice(_KINDS)
             fate = random.choice(fates) if random.random() < 0.5 else "answered"

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import batch_assets.openai_batch.connections  # noqa: F401 (loads the SDK, once for all runs)
 from batch_assets.domain.errors import ApiError, BatchAssetsError, FailureKind
 from batch_assets.openai_batch.client import BatchApi
+from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.abandoned import read_abandoned
 from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.controls.abandon import abandon_batch
@@ -114,7 +115,7 @@ def striker(world: World, server_pid: int) -> Callable[[str], None]:
 
 
 @contextmanager
-def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
+def opened(story: Story, scene: Scene, timeouts: Timeouts = TIMEOUTS) -> Iterator[Pipeline]:
     """What the stages of one run are given."""
     engine = open_engine(scene.world.url)
     strategy = Strategy(engine, Toggle(mode=QueryMode(story.mode)))
@@ -122,7 +123,7 @@ def opened(story: Story, scene: Scene) -> Iterator[Pipeline]:
     with BatchApi(
         API_KEY,
         scene.base_url,
-        timeouts=TIMEOUTS,
+        timeouts=timeouts,
         input_expires_seconds=story.policy.output_expires_seconds,
         guard=guard,
     ) as api:

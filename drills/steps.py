@@ -28,6 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets.stages.ingest import ingest_results
 from batch_assets.stages.orphans import delete_leftovers, find_orphans
@@ -71,6 +72,8 @@ _MODES: Final = st.sampled_from(["optimized", "original"])
 _BUSIEST: Final = st.sampled_from(["submit", "submit", "recover", "check", "ingest", "retry"])
 _STEPS: Final = 20
 _STACK: Final = "drill-steps"
+_TIMEOUTS: Final = Timeouts(connect=5.0, read=10.0, create=10.0, upload=10.0, turn=0.2)
+"""No call is given up for a busy machine; one on trial may be of a stage that was broken off."""
 
 
 class BrokenOffError(BaseException):
@@ -133,7 +136,7 @@ class Place:
         self.trap.stage = stage
         scene = Scene(self.world, self.server.base_url, 0, self.spool_dir)
         try:
-            with opened(replace(self.story, mode=mode), scene) as pipeline:
+            with opened(replace(self.story, mode=mode), scene, _TIMEOUTS) as pipeline:
                 budget = Budget(pipeline.policy.op_seconds, pipeline.policy.rows_per_run)
                 self.trap.set(points)
                 STAGES[stage](pipeline, pipeline.read_snapshot(), budget)
