@@ -22,6 +22,7 @@ from batch_assets_tests.factories import make_request, make_session
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal
 
 WAIT_SECONDS = 20
+MOMENT_SECONDS = 0.1
 
 
 def comes_true(condition: Callable[[], bool]) -> bool:
@@ -143,9 +144,15 @@ def test_leases_that_were_taken_long_ago_are_asked_for_before_a_call(lab: Lab) -
     assert LeaseKeeper(lab.desk.queries, [batch.lease], 60).holds(batch.lease), "as it was taken"
 
 
-def written_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> tuple[int, Counter[str]]:
-    """Read what has ended; how many sets at most, and of each batch, were written at one time."""
-    lock = threading.Lock()
+def written_at_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, expected: int
+) -> tuple[int, Counter[str]]:
+    """Read what has ended; how many sets at most, and of each batch, were written at one time.
+
+    Each set waits, however long it takes, until as many were there as are expected, and then a
+    moment for one too many.
+    """
+    lock, all_there = threading.Lock(), threading.Event()
     writing: Counter[str] = Counter()
     sets, most_sets, most_of = 0, 0, Counter[str]()
     queries = type(lab.pipeline.queries)
@@ -159,7 +166,10 @@ def written_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> tuple[int, Cou
             writing.update(ids)
             most_sets = max(most_sets, sets)
             most_of.update({one: max(0, writing[one] - most_of[one]) for one in ids})
-        time.sleep(0.2)
+            if sets == expected:
+                all_there.set()
+        assert all_there.wait(WAIT_SECONDS)
+        time.sleep(MOMENT_SECONDS)
         try:
             return write(self, results, *more)
         finally:
@@ -184,7 +194,7 @@ def in_flight(lab: Lab, *counts: int) -> list[str]:
 
 def test_two_sets_are_written_at_one_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = in_flight(lab, 3, 3, 3, 3)
-    most_sets, most_of = written_at_once(lab.under(rows_per_write=4), monkeypatch)
+    most_sets, most_of = written_at_once(lab.under(rows_per_write=4), monkeypatch, 2)
     assert most_sets == 2
     assert set(most_of.values()) == {1}
     assert lab.bucket_counts() == {"complete": 12}
@@ -195,7 +205,7 @@ def test_of_one_batch_no_two_sets_are_written_at_one_time(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = in_flight(lab, 9)
-    most_sets, most_of = written_at_once(lab.under(rows_per_write=2), monkeypatch)
+    most_sets, most_of = written_at_once(lab.under(rows_per_write=2), monkeypatch, 1)
     assert (most_sets, set(most_of.values())) == (1, {1})
     assert lab.bucket_counts() == {"complete": 9}
     assert lab.times_billed(ids) == [1] * 9
@@ -212,7 +222,7 @@ def test_sets_that_share_sessions_and_questions_are_written_at_one_time(
                 make_request(connection, session_id, model=model)
     lab.submit()
     lab.poll_to_the_end()
-    most_sets, _ = written_at_once(lab.under(rows_per_write=4), monkeypatch)
+    most_sets, _ = written_at_once(lab.under(rows_per_write=4), monkeypatch, 2)
     assert most_sets == 2
     assert lab.bucket_counts() == {"complete": 16}
     linked = lab.desk.column('SELECT count(*) FROM public."SessionQuestion"')

@@ -1,6 +1,5 @@
 """Polling: the server's word is kept; a call that fails changes nothing."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +11,6 @@ from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch
 from batch_assets.openai_batch import objects
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages import poll
 from batch_assets.stages.controls.cancel import find_batch
 from batch_assets.stages.pipeline import Budget
@@ -254,16 +252,12 @@ def test_polling_ends_when_its_time_is_up(lab: Lab) -> None:
         lab.company(1)
     lab.submit()
     remote_status(lab, "completed")
-    lab.configure(calls=[call_rule("batches.retrieve", {"kind": "delay", "seconds": 0.2})])
-    with BatchApi(API_KEY, lab.server.base_url, timeouts=Timeouts()) as api:
-        api.prepare()
+    with Listing(lab) as api:
         pipeline = lab.using(api).pipeline
-        brief = Budget(seconds=0.1, rows=1)
-        seen = pipeline.read_snapshot()
-        began = time.monotonic()
-        report, _ = check_statuses(pipeline, seen, brief)
-    assert (report.ended, report.unseen) == (1, 2)
-    assert time.monotonic() - began < 1
+        # Each call takes a second of this clock.
+        brief = Budget(seconds=1, rows=1, clock=lambda: float(len(api.retrieved)))
+        report, _ = check_statuses(pipeline, pipeline.read_snapshot(), brief)
+    assert (report.ended, report.unseen, len(api.retrieved)) == (1, 2, 1)
 
 
 class Listing(BatchApi):

@@ -113,7 +113,7 @@ def test_a_lost_answer_makes_the_sdk_buy_twice(fresh_lab: Lab) -> None:
 def test_work_that_happens_later(fresh_lab: Lab) -> None:
     file = fresh_lab.upload([row("r1")])
     fresh_lab.configure(
-        calls=[rule("batches.create", kind="drop", work="later", later_seconds=0.2)]
+        calls=[rule("batches.create", kind="drop", work="later", later_seconds=1.0)]
     )
     with pytest.raises(openai.APIConnectionError):
         create(fresh_lab, file.id)
@@ -124,7 +124,7 @@ def test_work_that_happens_later(fresh_lab: Lab) -> None:
 def test_a_late_create_without_its_file_fails_in_validation(fresh_lab: Lab) -> None:
     file = fresh_lab.upload([row("r1")])
     fresh_lab.configure(
-        calls=[rule("batches.create", kind="drop", work="later", later_seconds=0.1)]
+        calls=[rule("batches.create", kind="drop", work="later", later_seconds=1.0)]
     )
     with pytest.raises(openai.APIConnectionError):
         create(fresh_lab, file.id)
@@ -135,7 +135,7 @@ def test_a_late_create_without_its_file_fails_in_validation(fresh_lab: Lab) -> N
 
 def test_work_after_the_client_gave_up(fresh_lab: Lab) -> None:
     file = fresh_lab.upload([row("r1")])
-    fresh_lab.configure(calls=[rule("batches.create", kind="delay", seconds=0.3)])
+    fresh_lab.configure(calls=[rule("batches.create", kind="delay", seconds=1.0)])
     with pytest.raises(openai.APITimeoutError):
         create(Lab(fresh_lab.server, fresh_lab.client.with_options(timeout=0.1)), file.id)
     assert fresh_lab.client.batches.list().data == []
