@@ -18,6 +18,8 @@ _EMPTY = text("""
     DELETE FROM batch_assets.abandoned_batch;
     DELETE FROM batch_assets.attempt;
     DELETE FROM batch_assets.batch;
+    DELETE FROM batch_assets.daily_cost;
+    DELETE FROM batch_assets.run_reading;
     DELETE FROM batch_assets.intake;
     DELETE FROM batch_assets.intake_progress;
     DELETE FROM batch_assets.retry;

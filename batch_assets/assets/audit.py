@@ -21,6 +21,7 @@ from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.stages.abandoned import read_abandoned
 from batch_assets.stages.orphans import find_orphans
 from batch_assets.store.conservation import Conservation
+from batch_assets.store.daily_costs import DailyCosts
 
 SERVER_ORPHANS = dg.AssetKey("server_orphans")
 
@@ -50,7 +51,8 @@ SERVER_ORPHANS = dg.AssetKey("server_orphans")
             asset=ASSET,
             description=(
                 "Over every row of every company: each is in one bucket, the buckets add up to the "
-                "rows, and everything fits that `open_rows_conserved` looks at."
+                "rows, everything fits that `open_rows_conserved` looks at, and money comes to the "
+                "same by attempt, batch, run, day and LiveDash's row."
             ),
         )
     ],
@@ -59,11 +61,16 @@ SERVER_ORPHANS = dg.AssetKey("server_orphans")
 def audit_rows(
     context: dg.AssetExecutionContext, database: DatabaseResource
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Count once, for the asset and its check or for one of them; no row is changed."""
+    """Count once, for the asset and its check or for one of them.
+
+    No row is changed; what days have cost that are over is kept as sums first.
+    """
     with clear_failures():
+        kept_days = DailyCosts(database.engine).keep()
         audit = Conservation(database.engine).all_rows()
     log_of(context).info(
-        "Counted %s of %s.",
+        "Kept the cost of %s as sums, and counted %s of %s.",
+        plural(kept_days, "day"),
         plural(audit.rows, "request"),
         plural(len(audit.companies), "company", "companies"),
     )
@@ -113,7 +120,7 @@ def clear_orphans(
 def _evaluation(audit: Audit) -> dg.AssetCheckEvaluation:
     """What the check over every row says."""
     return conservation_evaluation(
-        ALL_ROWS, audit.look.violations, audit.numbers, adds_up=audit.adds_up
+        ALL_ROWS, audit.look.violations, audit.numbers, adds_up=audit.adds_up, costs=audit.costs
     )
 
 

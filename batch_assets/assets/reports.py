@@ -53,8 +53,8 @@ def _report(key: dg.AssetKey, drawn_from: dg.AssetKey, description: str) -> dg.A
             COST,
             BATCHES,
             "What each day of the last 30 has cost by company, the eight that cost most and all "
-            "others, beside what synchronous calls would have cost; days are UTC. `cost_eur`, "
-            "`synchronous_cost_eur` and `saved_eur` are the sums.",
+            "others, beside what synchronous calls would have cost, by the UTC day of the "
+            "submission. `cost_eur`, `synchronous_cost_eur` and `saved_eur` are the sums.",
         ),
         _report(
             COMPARISON,
@@ -97,7 +97,7 @@ def _cost(data: ReportData) -> dict[str, Any]:
     numbers = {
         "cost_eur": report.cost_eur,
         "synchronous_cost_eur": report.synchronous_cost_eur,
-        "saved_eur": report.synchronous_cost_eur - report.cost_eur,
+        "saved_eur": report.saved_eur,
         "unpriced_answers": report.unpriced,
     }
     return _entries(COST, numbers, cost_chart(report, MONTH_DAYS))

@@ -50,8 +50,12 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("run", "Run the job once, here and now; the run is in Dagster's history."),
     "status": ("status", "Show where each company's requests are and what they cost."),
     "companies": ("companies", "Show which companies runs take for active."),
-    "audit": ("audit", "Prove that each request is in exactly one place; exit 1 if not."),
-    "export": ("export", "Write the metrics of each run, for other programs."),
+    "audit": (
+        "audit",
+        "Prove that each request is in exactly one place, and that costs add up; exit 1 if not.",
+    ),
+    "export": ("export", "Write the metrics of each run, or what was spent, for other programs."),
+    "reconcile": ("reconcile", "Compare a month's cost with the figure of the provider's invoice."),
     "force": ("force", "Send what waits for a company now, although it is not due."),
     "cancel": ("batches", "Cancel a batch, and keep what has run of it."),
     "abandon": (

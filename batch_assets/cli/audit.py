@@ -8,6 +8,7 @@ from batch_assets.cli.conventions import AsJson, count, plural, print_json
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.domain.conservation import BUCKETS, Audit, CompanyRows
+from batch_assets.domain.cost_audit import ADVICE
 
 commands = typer.Typer()
 
@@ -30,7 +31,7 @@ _COLUMNS: Sequence[Column[CompanyRows]] = (
 
 @commands.command()
 def audit(as_json: AsJson = False) -> None:
-    """Prove that each request is in exactly one place; exit 1 if not."""
+    """Prove that each request is in exactly one place, and that costs add up; exit 1 if not."""
     from batch_assets.store.conservation import Conservation
 
     # What LiveDash has done beside us is shown and is no reason to exit with 1.
@@ -40,7 +41,7 @@ def audit(as_json: AsJson = False) -> None:
         print_json(_document(counted))
     else:
         _show(counted)
-    if not counted.adds_up or counted.look.has_errors:
+    if not counted.adds_up or counted.look.has_errors or counted.costs:
         raise typer.Exit(1)
 
 
@@ -60,6 +61,7 @@ def _document(audit: Audit) -> dict[str, object]:
             }
             for found in audit.look.violations
         ],
+        "cost_differences": audit.costs,
     }
 
 
@@ -85,8 +87,19 @@ def _show(audit: Audit) -> None:
     if audit.totals.rows != audit.rows:
         shown.say(f"There are {audit.rows:,} rows in all, which is another number.")
     _show_violations(shown, audit)
+    for one in audit.costs:
+        shown.say(f"\n{one.comparison}: {one.sentence}")
+        for identifier in one.ids:
+            shown.say(identifier, indent=4)
+        if one.things > len(one.ids) > 0:
+            shown.say(f"and {count(one.things - len(one.ids))} more", indent=4)
+    if audit.costs:
+        shown.say(f"\n{ADVICE}")
     if audit.is_clean:
-        shown.say("Each request is in exactly one bucket, and the buckets add up to the rows.")
+        shown.say(
+            "Each request is in exactly one bucket, and the buckets add up to the rows. Costs come "
+            "to the same by attempt, batch, run, day and LiveDash's row."
+        )
 
 
 def _show_violations(shown: Screen, audit: Audit) -> None:

@@ -48,6 +48,7 @@ def _show(report: PruneReport, days: int) -> None:
     shown.say(f"{verb} what is older than {plural(days, 'day')} ({report.before} UTC):")
     for number, thing in (
         (report.run_metrics, "metrics of runs"),
+        (report.run_readings, "notes of what runs have read of batches"),
         (report.operation_measurements, "measurements of operations"),
         (report.livedash_acts, "acts of LiveDash's timers"),
         (report.dagster_runs, "runs of Dagster's, with their events and files"),
@@ -55,5 +56,7 @@ def _show(report: PruneReport, days: int) -> None:
         (report.events_outside_runs, "events outside any run"),
     ):
         shown.say(f"{number:,} {thing}", indent=2)
+    if report.kept_days:
+        shown.say(f"What {plural(report.kept_days, 'day')} have cost is kept as sums (UTC).")
     if not report.is_complete:
         shown.say("Time was up (BATCH_OP_SECONDS): the rest goes when this is typed again.")

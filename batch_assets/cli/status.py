@@ -136,7 +136,7 @@ def savings(companies: Sequence[CompanyStatistics]) -> str:
     full = sums.synchronous_cost_eur
     known = (
         f"Spent {euros(sums.cost_eur)} EUR; at the full price it would have been "
-        f"{euros(full)} EUR ({1 - sums.cost_eur / full:.0%} saved)."
+        f"{euros(full)} EUR ({sums.saved_eur / full:.0%} saved)."
     )
     return f"{known} {unknown}".rstrip()
 
@@ -166,14 +166,10 @@ def _document(
 ) -> dict[str, object]:
     sums = asdict(in_all(companies))
     return {
-        "companies": [_with_savings(asdict(company)) for company in companies],
-        "totals": _with_savings({name: sums[name] for name in sums if name not in _TEXTS}),
+        "companies": [asdict(company) for company in companies],
+        "totals": {name: sums[name] for name in sums if name not in _TEXTS},
         "submission_held_because": held_because,
     }
-
-
-def _with_savings(numbers: dict[str, float]) -> dict[str, float]:
-    return {**numbers, "saved_eur": numbers["synchronous_cost_eur"] - numbers["cost_eur"]}
 
 
 def _show_companies(
@@ -203,7 +199,7 @@ _COMPANY: Column[CompanyStatistics] = Column("Company", _name)
 _MONEY: Sequence[Column[CompanyStatistics]] = (
     number("Tokens", lambda one: count(one.prompt_tokens + one.completion_tokens)),
     number("EUR", lambda one: cost(one.cost_eur, one.unpriced)),
-    number("Saved\nEUR", lambda one: cost(one.synchronous_cost_eur - one.cost_eur, one.unpriced)),
+    number("Saved\nEUR", lambda one: cost(one.saved_eur, one.unpriced)),
 )
 _BUCKETS: Sequence[Column[CompanyStatistics]] = (
     _COMPANY,

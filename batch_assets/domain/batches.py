@@ -243,6 +243,8 @@ class Written:
     reasoning_tokens: int = 0
     """Of the completion tokens those that are not in the answer."""
     synchronous_cost_eur: float = 0.0
+    saved_eur: float = 0.0
+    """What the answers that could be used have cost less than synchronous requests."""
     unpriced: int = 0
     """Paid answers whose cost is not known: it is in none of the sums."""
     failed_cost_eur: float = 0.0
@@ -274,6 +276,7 @@ class Written:
             cached_tokens=self.cached_tokens + other.cached_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             synchronous_cost_eur=self.synchronous_cost_eur + other.synchronous_cost_eur,
+            saved_eur=self.saved_eur + other.saved_eur,
             unpriced=self.unpriced + other.unpriced,
             failed_cost_eur=self.failed_cost_eur + other.failed_cost_eur,
             discarded_cost_eur=self.discarded_cost_eur + other.discarded_cost_eur,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from batch_assets.domain.cost_audit import CostDifference
+
 
 class Violation(StrEnum):
     """What does not fit. Its ids are those of requests, unless it is about a batch or a stage."""
@@ -225,6 +227,8 @@ class Audit:
     look: Look
     rows: int
     """All requests, counted by themselves."""
+    costs: Sequence[CostDifference] = ()
+    """Money that is not the same from two sides."""
 
     @property
     def totals(self) -> CompanyRows:
@@ -248,12 +252,15 @@ class Audit:
     @property
     def is_clean(self) -> bool:
         """Whether everything adds up and fits."""
-        return self.adds_up and self.look.is_clean
+        return self.adds_up and self.look.is_clean and not self.costs
 
     @property
     def numbers(self) -> dict[str, int]:
         """Rows, buckets, what was seen and violations; every key each time, zeros too."""
         totals = self.totals
         buckets = {name: getattr(totals, name) for name in BUCKETS}
-        off = {"companies_not_adding_up": len(self.not_adding_up)}
+        off = {
+            "companies_not_adding_up": len(self.not_adding_up),
+            "cost_differences": len(self.costs),
+        }
         return {"rows": self.rows, **buckets, **off, **self.look.numbers}

@@ -115,6 +115,8 @@ class CompanyStatistics:
     completion_tokens: int
     cost_eur: float
     synchronous_cost_eur: float
+    saved_eur: float
+    """What the answers that could be used have cost less than synchronous requests."""
     unpriced: int
     """Answers that were paid for and whose cost is not known."""
     unattributed_eur: float

@@ -116,7 +116,7 @@ class Money:
     reasoning_tokens: int = _count("Those of them that were spent on reasoning")
     cost_eur: float = _amount("What the answers cost")
     synchronous_cost_eur: float = _amount("What synchronous requests would have cost")
-    saved_eur: float = _amount("The difference")
+    saved_eur: float = _amount("The difference for the answers that could be used")
     unpriced_answers: int = _count(
         "Answers whose cost is not known, and in no sum: no price list has their model"
     )

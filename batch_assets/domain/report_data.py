@@ -76,7 +76,7 @@ class TurnaroundReport:
 
 @dataclass(frozen=True, slots=True)
 class DayCost:
-    """What one day's finalized batches of a company, or of all smaller ones together, have cost."""
+    """What a company's batches of one day, or all smaller ones' together, have cost."""
 
     day: date
     company: str | None
@@ -85,6 +85,8 @@ class DayCost:
     synchronous_cost_eur: float
     unpriced: int = 0
     """Answers whose cost is not known, and not in these."""
+    saved_eur: float = 0.0
+    """What the answers that could be used have cost less than synchronous requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class CostReport:
     def synchronous_cost_eur(self) -> float:
         """What synchronous requests would have cost, in all."""
         return sum(day.synchronous_cost_eur for day in self.days)
+
+    @property
+    def saved_eur(self) -> float:
+        """What the answers that could be used have cost less, in all."""
+        return sum(day.saved_eur for day in self.days)
 
     @property
     def unpriced(self) -> int:

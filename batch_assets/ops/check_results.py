@@ -10,11 +10,14 @@ import dagster as dg
 from batch_assets.domain.alerts.records import Number, Verdict
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.domain.conservation import Violations
+from batch_assets.domain.cost_audit import ADVICE, CostDifference
 from batch_assets.ops.reporting import evaluation_of
 
 ASSET = dg.AssetKey("row_conservation")
 OPEN_ROWS = "open_rows_conserved"
 ALL_ROWS = "all_rows_conserved"
+MOST_SAID = 20
+"""How many figures that differ are named."""
 
 _VIOLATIONS = dg.TableSchema(
     columns=[
@@ -28,18 +31,24 @@ _VIOLATIONS = dg.TableSchema(
 
 
 def conservation_evaluation(
-    check: str, violations: Sequence[Violations], numbers: dict[str, int], *, adds_up: bool = True
+    check: str,
+    violations: Sequence[Violations],
+    numbers: dict[str, int],
+    *,
+    adds_up: bool = True,
+    costs: Sequence[CostDifference] = (),
 ) -> dg.AssetCheckEvaluation:
     """What a check says: it names what does not fit, and what to do about it.
 
     What LiveDash has done beside us is a warning. Every number is there each time, zeros too.
     """
-    is_error = not adds_up or any(found.meaning.is_error for found in violations)
+    is_off = not adds_up or bool(costs)
+    is_error = is_off or any(found.meaning.is_error for found in violations)
     return evaluation_of(
         dg.AssetCheckKey(ASSET, check),
-        passed=adds_up and not violations,
+        passed=not (is_off or violations),
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
-        description=_sentence(violations, adds_up=adds_up),
+        description=_sentence(violations, costs, adds_up=adds_up),
         entries={**numbers, "violations": _violations_table(violations)},
     )
 
@@ -60,9 +69,16 @@ def _violations_table(violations: Sequence[Violations]) -> dg.TableMetadataValue
     return dg.MetadataValue.table(records, schema=_VIOLATIONS)
 
 
-def _sentence(violations: Sequence[Violations], *, adds_up: bool) -> str:
+def _sentence(
+    violations: Sequence[Violations], costs: Sequence[CostDifference], *, adds_up: bool
+) -> str:
     said = [] if adds_up else ["The buckets do not add up to the rows."]
     said += [f"{found.kind}: {found.count}. {found.meaning.sentence}" for found in violations]
+    said += [one.sentence for one in costs[:MOST_SAID]]
+    if len(costs) > MOST_SAID:
+        said.append(f"And {len(costs) - MOST_SAID} more figures differ.")
+    if costs:
+        said.append(ADVICE)
     return " ".join(said) or "Each request is in exactly one bucket."
 
 

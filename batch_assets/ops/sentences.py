@@ -59,10 +59,9 @@ def _of_reading(report: IngestReport) -> str:
     batches = plural(report.finalized, "batch", "batches")
     said = [f"Read {batches} to the end: {_rows(report.rows, report.failures)}."]
     if report.rows.cost_eur:
-        saved = report.rows.synchronous_cost_eur - report.rows.cost_eur
         said.append(
-            f"They cost {report.rows.cost_eur:.4f} EUR, {saved:.4f} less than synchronous requests "
-            "would have."
+            f"They cost {report.rows.cost_eur:.4f} EUR, {report.rows.saved_eur:.4f} less than "
+            "synchronous requests would have."
         )
     if report.rows.unpriced:
         said.append(of_unpriced(report.rows.unpriced))

@@ -11,6 +11,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from batch_assets.stages.prune import History
+from batch_assets.store.daily_costs import DailyCosts
 from batch_assets.store.engine import open_engine
 from batch_assets.store.retention import DagsterEvents, Measurements
 from batch_assets.wiring import Endpoints
@@ -85,6 +86,7 @@ def open_history(
     try:
         yield History(
             measurements=Measurements(engine),
+            daily_costs=DailyCosts(engine),
             events=DagsterEvents(dagster_engine),
             runs=DagsterRuns(instance),
             spool_dir=endpoints.spool_dir,

@@ -156,11 +156,12 @@ class _Lines:
         self._read: set[str] = set()
         self._answers = 0
         self._cost_eur = 0.0
+        self._cost_usd = 0.0
 
     @property
     def late(self) -> Late:
         """What was read by now and had not been read before the batch was given up."""
-        return Late(self._answers, self._cost_eur)
+        return Late(self._answers, self._cost_eur, self._cost_usd)
 
     def read(self, remote: RemoteBatch) -> ApiError | None:
         """Read both files, a line at a time; why one of them could not be read to its end."""
@@ -199,4 +200,6 @@ class _Lines:
         if price is None:
             price = price_of_answer(line.response, self._batch.model, self._pipeline.price_of)
         usd_to_eur = self._pipeline.policy.usd_to_eur
-        self._cost_eur += batch_cost(line.response.usage, price, usd_to_eur).eur
+        cost = batch_cost(line.response.usage, price, usd_to_eur)
+        self._cost_eur += cost.eur
+        self._cost_usd += cost.usd

@@ -106,7 +106,7 @@ def _money(run: RunState) -> Money:
         reasoning_tokens=rows.reasoning_tokens,
         cost_eur=rows.cost_eur,
         synchronous_cost_eur=rows.synchronous_cost_eur,
-        saved_eur=rows.synchronous_cost_eur - rows.cost_eur,
+        saved_eur=rows.saved_eur,
         unpriced_answers=rows.unpriced,
         saved_by_sharing_eur=rows.shared_saved_eur,
         wasted_retries_eur=rows.failed_cost_eur,

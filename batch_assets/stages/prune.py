@@ -1,7 +1,8 @@
 """Old history goes: metrics, measurements, and what Dagster keeps of runs.
 
-Never what was paid for or is to be done: no conversation, batch, attempt or dead letter. All of it
-in bounded steps, so that nothing is locked for long and a run that is cut short has only done less.
+What days have cost is kept as sums before. Never what was paid for or is to be done: no
+conversation, batch, attempt or dead letter. All of it in bounded steps, so that nothing is locked
+for long and a run that is cut short has only done less.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Final, Protocol
 
 from batch_assets.openai_batch.spool import sweep
 from batch_assets.stages.pipeline import Budget
+from batch_assets.store.daily_costs import DailyCosts
 from batch_assets.store.retention import DagsterEvents, Measurements
 
 ROWS_A_STEP: Final = 5_000
@@ -38,6 +40,7 @@ class History:
     """Everything that grows with each run and is not kept for ever."""
 
     measurements: Measurements
+    daily_costs: DailyCosts
     events: DagsterEvents
     runs: Runs
     spool_dir: Path
@@ -50,7 +53,11 @@ class PruneReport:
     before: str
     """What is older goes; UTC."""
     dry_run: bool
+    kept_days: int = 0
+    """UTC days whose money was kept as sums; a dry run does not look for them."""
     run_metrics: int = 0
+    run_readings: int = 0
+    """What runs without metrics have read of batches."""
     operation_measurements: int = 0
     livedash_acts: int = 0
     dagster_runs: int = 0
@@ -69,14 +76,17 @@ def prune(history: History, budget: Budget, *, days: int, dry_run: bool) -> Prun
     measurements, events, runs = history.measurements, history.events, history.runs
     if dry_run:
         report.run_metrics = measurements.metrics_before(before)
+        report.run_readings = measurements.readings_before(before)
         report.operation_measurements = measurements.operations_before(before)
         report.livedash_acts = measurements.acts_before(before)
         report.dagster_runs = runs.count(before)
         report.check_evaluations = events.count("evaluations", before)
         report.events_outside_runs = events.count("events", before)
         return report
+    report.kept_days = history.daily_costs.keep(lambda: budget.is_late)
     deleting = partial(_until_none, before=before, budget=budget, report=report)
     report.run_metrics = deleting(measurements.delete_metrics, step=ROWS_A_STEP)
+    report.run_readings = deleting(measurements.delete_readings, step=ROWS_A_STEP)
     report.operation_measurements = deleting(measurements.delete_operations, step=ROWS_A_STEP)
     report.livedash_acts = deleting(measurements.delete_acts, step=ROWS_A_STEP)
     report.dagster_runs = deleting(runs.delete, step=RUNS_A_STEP)

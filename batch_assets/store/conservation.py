@@ -9,6 +9,7 @@ from sqlalchemy import Row
 from batch_assets.domain.conservation import Audit, CompanyRows, Look, Violation, Violations
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
+from batch_assets.store.cost_audit import cost_differences
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -31,7 +32,7 @@ class Conservation(EngineQueries):
 
     @retry_lost
     def all_rows(self) -> Audit:
-        """Every row of every company, at one moment; four statements that lock nobody out.
+        """Every row of every company and all money, at one moment; locks nobody out.
 
         What comes back is a row for each company and kind, whatever the number of requests.
         """
@@ -43,12 +44,13 @@ class Conservation(EngineQueries):
             companies = [CompanyRows(**row._mapping) for row in connection.execute(SQL["buckets"])]
             look = _look(connection.execute(SQL["look"], {"seconds": None}))
             counted = connection.execute(SQL["rows_and_leftovers"]).one()
+            costs = cost_differences(connection)
         leftovers = {
             "intake_leftovers": counted.intake_leftovers,
             "entries_of_deleted": counted.entries_of_deleted,
         }
         look = Look({**look.seen, **leftovers}, look.violations)
-        return Audit(companies=companies, look=look, rows=counted.rows)
+        return Audit(companies=companies, look=look, rows=counted.rows, costs=costs)
 
 
 def _look(rows: Iterable[Row[Any]]) -> Look:

@@ -18,6 +18,7 @@ from batch_assets.domain.records import Lease
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries, columns_of
 from batch_assets.store.connection_failures import retry_lost
+from batch_assets.store.daily_costs import keep_again
 from batch_assets.store.protocol import Holder
 from batch_assets.store.sql import load
 
@@ -107,13 +108,15 @@ class Intents(EngineQueries):
         """Keep second batches with what they would have cost, or have cost, as far as is known.
 
         The price is that of their intent. Of one that is known already only what is new is kept.
+        Where the day of the intent is kept as sums, these are written anew in one transaction.
         """
-        with self.autocommit.connect() as connection:
+        batch_ids = [one.batch_id for one in found]
+        with self.engine.begin() as connection:
             connection.execute(
                 SQL["record_duplicates"],
                 {
                     "openai_batch_ids": [one.openai_batch_id for one in found],
-                    "batch_ids": [one.batch_id for one in found],
+                    "batch_ids": batch_ids,
                     "are_cancelled": [one.is_cancelled for one in found],
                     "prompt_tokens": [one.billed and one.billed.prompt_tokens for one in found],
                     "cached_tokens": [one.billed and one.billed.cached_tokens for one in found],
@@ -123,6 +126,7 @@ class Intents(EngineQueries):
                     "usd_to_eur": usd_to_eur,
                 },
             )
+            keep_again(connection, batch_ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,14 @@ from batch_assets.domain.report_data import (
     TurnaroundStep,
     Waiting,
 )
+from batch_assets.store import daily_costs
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 from batch_assets.store.strategy.records import HAVE_TWO
 from batch_assets.store.tables.runs import run_metric
 
-SQL = load(Path(__file__).with_suffix(".sql"))
+SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[daily_costs.SQL_FILE])
 
 MOST_COMPANIES: Final = 50
 """How many companies a run shows by name."""
@@ -154,7 +155,9 @@ class MetricHistory(EngineQueries):
     def runs(self, since: datetime, until: datetime) -> Iterator[Mapping[str, Any]]:
         """The metrics of the runs that ended from `since` on and before `until`, oldest first.
 
-        Streamed in one transaction, so that a year takes no more memory than a day.
+        Streamed in one transaction, so that a year takes no more memory than a day. The last ones
+        are those of runs that were killed before they kept their metrics: of these what they have
+        read is known, and all else is `None`.
         """
         wanted = (
             select(*(_COLUMNS[key] for key in KEYS))
@@ -165,6 +168,10 @@ class MetricHistory(EngineQueries):
             streamed = connection.execution_options(yield_per=_ROWS_A_FETCH)
             for row in streamed.execute(wanted):
                 yield {**row._mapping, "recorded_at": row.recorded_at.astimezone(UTC)}
+            which = {"since": since, "until": until}
+            for row in connection.execute(SQL["unrecorded"], which):
+                at = row.recorded_at.astimezone(UTC)
+                yield {**dict.fromkeys(KEYS), **row._mapping, "recorded_at": at}
 
     @retry_lost
     def companies(self, since: datetime, until: datetime) -> list[Mapping[str, Any]]:
@@ -203,6 +210,7 @@ class ReportData(EngineQueries):
                     cost_eur=row.cost_eur,
                     synchronous_cost_eur=row.synchronous_cost_eur,
                     unpriced=row.unpriced,
+                    saved_eur=row.saved_eur,
                 )
                 for row in rows
             ]

@@ -273,14 +273,50 @@ SELECT
     sum(b.completion_tokens)::bigint AS completion_tokens,
     sum(b.cost_eur) AS cost_eur,
     sum(b.synchronous_cost_eur) AS synchronous_cost_eur,
-    sum(b.synchronous_cost_eur - b.cost_eur) AS saved_eur,
+    coalesce(sum(t.saved_eur), 0) AS saved_eur,
     sum(b.unpriced)::bigint AS unpriced_answers,
     sum(b.unattributed_eur) AS unattributed_eur
 FROM batch_assets.batch AS b
 LEFT JOIN public."Company" AS c ON c.id = b.company_id
+LEFT JOIN LATERAL (
+    SELECT sum(a.synchronous_cost_eur - a.cost_eur) AS saved_eur
+    FROM batch_assets.attempt AS a
+    WHERE a.batch_id = b.id AND a.outcome = 'completed'
+) AS t ON true
 WHERE b.finalized_at >= :since AND b.finalized_at < :until
 GROUP BY b.company_id, c.name
 ORDER BY sum(b.cost_eur) DESC, b.company_id
+
+-- name: unrecorded
+-- What runs have read that have kept no metrics, as they were killed, and that nobody works on.
+SELECT
+    r.run_id,
+    max(r.read_at) AS recorded_at,
+    sum(r.prompt_tokens)::bigint AS prompt_tokens,
+    sum(r.cached_tokens)::bigint AS cached_tokens,
+    sum(r.completion_tokens)::bigint AS completion_tokens,
+    sum(r.reasoning_tokens)::bigint AS reasoning_tokens,
+    sum(r.cost_eur) AS cost_eur,
+    sum(r.synchronous_cost_eur) AS synchronous_cost_eur,
+    sum(r.saved_eur) AS saved_eur,
+    sum(r.unpriced_answers)::bigint AS unpriced_answers,
+    sum(r.unusable_eur) AS wasted_retries_eur,
+    sum(r.discarded_eur) AS wasted_discarded_eur
+FROM batch_assets.run_reading AS r
+WHERE NOT EXISTS (
+        SELECT FROM batch_assets.run_metric AS m WHERE m.run_id = r.run_id
+    )
+    AND NOT EXISTS (
+        SELECT
+        FROM batch_assets.run_process AS p
+        WHERE p.run_id = r.run_id
+            AND p.ended_at IS NULL
+            AND p.given_up_at IS NULL
+            AND p.beat_at > statement_timestamp() - interval '5 minutes'
+    )
+GROUP BY r.run_id
+HAVING max(r.read_at) >= :since AND max(r.read_at) < :until
+ORDER BY max(r.read_at), r.run_id
 
 -- name: turnaround
 -- How many batches of ours took how long, in steps each of which is a quarter longer than the one
@@ -313,17 +349,20 @@ CROSS JOIN percentiles AS p
 ORDER BY g.step
 
 -- name: cost_by_day
--- By the UTC day on which a batch was finalized. Companies beyond those that cost most are one.
-WITH spent AS MATERIALIZED (
+-- By the UTC day on which a batch was claimed. Companies beyond those that cost most are one.
+WITH
+-- here: all_sums
+, spent AS MATERIALIZED (
     SELECT
-        (b.finalized_at AT TIME ZONE 'UTC')::date AS day,
-        b.company_id,
-        sum(b.cost_eur) AS cost_eur,
-        sum(b.synchronous_cost_eur) AS synchronous_cost_eur,
-        sum(b.unpriced)::bigint AS unpriced
-    FROM batch_assets.batch AS b
-    WHERE b.finalized_at > statement_timestamp() - make_interval(days => :days)
-    GROUP BY 1, 2
+        s.day,
+        s.company_id,
+        sum(s.cost_eur) AS cost_eur,
+        sum(s.synchronous_cost_eur) AS synchronous_cost_eur,
+        sum(s.saved_eur) AS saved_eur,
+        sum(s.unpriced_answers)::bigint AS unpriced
+    FROM sums AS s
+    WHERE s.day > CAST(statement_timestamp() AT TIME ZONE 'UTC' AS date) - CAST(:days AS integer)
+    GROUP BY s.day, s.company_id
 ), most AS (
     SELECT s.company_id
     FROM spent AS s
@@ -338,6 +377,7 @@ SELECT
     max(c.name) AS company,
     sum(s.cost_eur) AS cost_eur,
     sum(s.synchronous_cost_eur) AS synchronous_cost_eur,
+    sum(s.saved_eur) AS saved_eur,
     sum(s.unpriced)::bigint AS unpriced
 FROM spent AS s
 LEFT JOIN most AS m ON m.company_id = s.company_id

@@ -93,7 +93,8 @@ def failure_columns(
 def batch_columns(written: Written, result: BatchOutcomes, usd_to_eur: float) -> dict[str, Any]:
     """What is added to the batch's counters, lines that never were a row included.
 
-    Beside them the price and the exchange rate at which that was settled.
+    Beside them the price and the exchange rate at which that was settled, and what is added to what
+    the run has read of the batch.
     """
     return {
         "completed": written.completed,
@@ -107,6 +108,11 @@ def batch_columns(written: Written, result: BatchOutcomes, usd_to_eur: float) ->
         "cost_usd": written.cost_usd,
         "synchronous_cost_eur": written.synchronous_cost_eur,
         "unpriced": written.unpriced,
+        "cached_tokens": written.cached_tokens,
+        "reasoning_tokens": written.reasoning_tokens,
+        "saved_eur": written.saved_eur,
+        "unusable_eur": written.failed_cost_eur,
+        "discarded_eur": written.discarded_cost_eur,
         "price": None if result.price is None else result.price.as_json(),
         "usd_to_eur": usd_to_eur,
     }
@@ -127,6 +133,9 @@ def add_money(
     written.failed_cost_eur = sum(one.cost.eur for one in kept if one.findings is None)
     written.discarded_cost_eur = sum(outcome.cost.eur for outcome in discarded)
     written.synchronous_cost_eur = sum(outcome.cost.synchronous_eur for outcome in paid)
+    written.saved_eur = sum(
+        one.cost.synchronous_eur - one.cost.eur for one in kept if one.findings is not None
+    )
     written.unpriced = sum(not outcome.cost.is_known for outcome in paid)
 
 

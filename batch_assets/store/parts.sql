@@ -446,3 +446,20 @@ CROSS JOIN LATERAL (
         WHERE d.batch_id = b.id
     ) AS twice
 ) AS spent
+
+-- part: added_by_run
+-- What one run has read of a batch, which it may do in several goes.
+ON CONFLICT (batch_id, run_id) DO UPDATE
+SET usable_answers = r.usable_answers + excluded.usable_answers,
+    unpriced_answers = r.unpriced_answers + excluded.unpriced_answers,
+    prompt_tokens = r.prompt_tokens + excluded.prompt_tokens,
+    cached_tokens = r.cached_tokens + excluded.cached_tokens,
+    completion_tokens = r.completion_tokens + excluded.completion_tokens,
+    reasoning_tokens = r.reasoning_tokens + excluded.reasoning_tokens,
+    cost_usd = r.cost_usd + excluded.cost_usd,
+    cost_eur = r.cost_eur + excluded.cost_eur,
+    synchronous_cost_eur = r.synchronous_cost_eur + excluded.synchronous_cost_eur,
+    saved_eur = r.saved_eur + excluded.saved_eur,
+    unusable_eur = r.unusable_eur + excluded.unusable_eur,
+    discarded_eur = r.discarded_eur + excluded.discarded_eur,
+    read_at = excluded.read_at

@@ -6,7 +6,7 @@ call is one statement.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from batch_assets.domain.money import Price, price_in
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, columns_of
 from batch_assets.store.connection_failures import retry_lost
+from batch_assets.store.daily_costs import keep_again
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
@@ -100,6 +101,7 @@ class Late:
 
     answers: int = 0
     cost_eur: float = 0.0
+    cost_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class AbandonedStanding:
 
 @dataclass(frozen=True)
 class Abandoned(EngineQueries):
-    """Reads and books what abandoned batches bring; each call is one statement."""
+    """Reads and books what abandoned batches bring."""
 
     @retry_lost
     def take(self, limit: int, *, whenever: bool) -> list[AbandonedBatch]:
@@ -140,12 +142,16 @@ class Abandoned(EngineQueries):
     def book(self, batch_id: str, late: Late, *, is_read: bool) -> Late:
         """Keep all that could be read of a batch; how much of it is new.
 
-        With `is_read` it is not looked at again.
+        With `is_read` it is not looked at again. Where the day of the batch is kept as sums, these
+        are written anew, in the same transaction.
         """
-        which = {"batch_id": batch_id, "answers": late.answers, "cost_eur": late.cost_eur}
-        with self.autocommit.connect() as connection:
-            row = connection.execute(SQL["book"], which | {"is_read": is_read}).one_or_none()
-        return Late() if row is None else Late(row.answers, row.cost_eur)
+        which = {"batch_id": batch_id, **asdict(late), "is_read": is_read}
+        with self.engine.begin() as connection:
+            row = connection.execute(SQL["book"], which).one_or_none()
+            new = Late() if row is None else Late(row.answers, row.cost_eur, row.cost_usd)
+            if new.answers:
+                keep_again(connection, [batch_id])
+        return new
 
     @retry_lost
     def standing(self) -> AbandonedStanding:

@@ -107,7 +107,7 @@ WHERE a.batch_id = :batch_id AND a.shares_answer_of IS NULL
 -- name: book
 -- Each look counts all that it could read: what an earlier one has booked is among it. How much more.
 WITH before AS MATERIALIZED (
-    SELECT g.batch_id, g.answers, g.wasted_cost_eur
+    SELECT g.batch_id, g.answers, g.wasted_cost_eur, g.wasted_cost_usd
     FROM batch_assets.abandoned_batch AS g
     WHERE g.batch_id = :batch_id AND g.read_at IS NULL
     FOR UPDATE OF g
@@ -115,6 +115,7 @@ WITH before AS MATERIALIZED (
     UPDATE batch_assets.abandoned_batch AS g
     SET answers = greatest(before.answers, :answers),
         wasted_cost_eur = greatest(before.wasted_cost_eur, :cost_eur),
+        wasted_cost_usd = greatest(before.wasted_cost_usd, :cost_usd),
         booked_at = CASE
             WHEN :cost_eur > before.wasted_cost_eur THEN clock_timestamp() ELSE g.booked_at
         END,
@@ -125,7 +126,8 @@ WITH before AS MATERIALIZED (
 )
 SELECT
     greatest(:answers - before.answers, 0) AS answers,
-    greatest(:cost_eur - before.wasted_cost_eur, 0) AS cost_eur
+    greatest(:cost_eur - before.wasted_cost_eur, 0) AS cost_eur,
+    greatest(:cost_usd - coalesce(before.wasted_cost_usd, 0), 0) AS cost_usd
 FROM before
 
 -- name: standing

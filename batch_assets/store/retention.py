@@ -16,7 +16,8 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 
 class Measurements(EngineQueries):
-    """Rows of `run_metric`, `operation_run` and `livedash_act`; each call is one statement."""
+    """Rows of `run_metric`, `run_reading`, `operation_run` and `livedash_act`; each call is one
+    statement."""
 
     @retry_lost
     def metrics_before(self, before: datetime) -> int:
@@ -27,6 +28,17 @@ class Measurements(EngineQueries):
     def delete_metrics(self, before: datetime, limit: int) -> int:
         """Delete at most `limit` of them, the oldest first; how many."""
         return self._delete("delete_metrics", before, limit)
+
+    @retry_lost
+    def readings_before(self, before: datetime) -> int:
+        """How many readings of batches are older, the metrics of whose runs are, too."""
+        return self._count("count_readings", before)
+
+    @retry_lost
+    def delete_readings(self, before: datetime, limit: int) -> int:
+        """Delete the readings of whole batches, at most `limit`, the metrics of whose runs have
+        gone; how many."""
+        return self._delete("delete_readings", before, limit)
 
     @retry_lost
     def operations_before(self, before: datetime) -> int:

@@ -12,6 +12,37 @@ USING (
 ) AS old
 WHERE m.id = old.id
 
+-- name: count_readings
+-- Of whole batches, so that what is left of one is what its answers have cost.
+SELECT count(*)
+FROM batch_assets.run_reading AS r
+WHERE r.read_at < :before
+    AND NOT EXISTS (
+        SELECT
+        FROM batch_assets.run_reading AS o
+        LEFT JOIN batch_assets.run_metric AS m ON m.run_id = o.run_id
+        WHERE o.batch_id = r.batch_id AND (o.read_at >= :before OR m.recorded_at >= :before)
+    )
+
+-- name: delete_readings
+-- A batch's go at once. No run is left with a part of its own as long as it has its metrics.
+DELETE FROM batch_assets.run_reading AS r
+USING (
+    SELECT o.batch_id
+    FROM batch_assets.run_reading AS o
+    LEFT JOIN batch_assets.run_metric AS m ON m.run_id = o.run_id
+    WHERE o.batch_id IN (
+        SELECT s.batch_id
+        FROM batch_assets.run_reading AS s
+        WHERE s.read_at < :before
+    )
+    GROUP BY o.batch_id
+    HAVING max(o.read_at) < :before AND count(m.run_id) = 0
+    ORDER BY max(o.read_at)
+    LIMIT :limit
+) AS old
+WHERE r.batch_id = old.batch_id
+
 -- name: count_operations
 SELECT count(*) FROM batch_assets.operation_run AS r WHERE r.recorded_at < :before
 

@@ -214,7 +214,7 @@ def test_it_goes_in_steps_and_ends_when_time_is_up(
         steps_of(3, monkeypatch),
     ):
         # The clock ticks once for each look at it: at the begin, then before each step.
-        budget = Budget(seconds=4, rows=1, clock=lambda: float(next(moments)))
+        budget = Budget(seconds=5, rows=1, clock=lambda: float(next(moments)))
         first = stage.prune(history, budget, days=30, dry_run=False)
         assert (first.operation_measurements, first.is_complete) == (6, False)
         assert first.dagster_runs == 0

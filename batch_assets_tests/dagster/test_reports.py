@@ -88,7 +88,8 @@ def test_the_smaller_companies_are_one_and_no_company_is_lost(engine: Engine) ->
                     "INSERT INTO batch_assets.batch (id, installation_id, company_id, state,"
                     " requests, openai_batch_id, server_status, server_status_since, claimed_at,"
                     " submitted_at, ended_at, finalized_at, cost_eur, synchronous_cost_eur)"
-                    " SELECT :id, :id, :company, 'finalized', 1, :id, 'completed', now(), now(),"
+                    " SELECT :id, :id, :company, 'finalized', 1, :id, 'completed', now(),"
+                    " now() - make_interval(days => :age),"
                     " now() - interval '1 h', now(), now() - make_interval(days => :age), :cost,"
                     " 2 * :cost"
                 ),

@@ -8,10 +8,11 @@ from sqlalchemy import Row
 
 from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.records import Conversation
+from batch_assets.store import daily_costs
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.sql import load
 
-SQL = load(Path(__file__).with_suffix(".sql"))
+SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[daily_costs.SQL_FILE])
 
 FIRST_FETCH: Final = 200
 MOST_ROWS_A_FETCH: Final = 2_500

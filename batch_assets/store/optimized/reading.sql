@@ -8,17 +8,20 @@ WITH requests AS (
     JOIN public."Session" AS s ON s.id = r."sessionId"
     -- here: entries_of_requests
     GROUP BY s."companyId"
-), money AS (
+),
+-- here: all_sums
+, money AS (
     SELECT
-        b.company_id,
-        sum(b.prompt_tokens)::bigint AS prompt_tokens,
-        sum(b.completion_tokens)::bigint AS completion_tokens,
-        sum(b.cost_eur) AS cost_eur,
-        sum(b.synchronous_cost_eur) AS synchronous_cost_eur,
-        sum(b.unpriced)::bigint AS unpriced,
-        sum(b.unattributed_eur) AS unattributed_eur
-    FROM batch_assets.batch AS b
-    GROUP BY b.company_id
+        s.company_id,
+        sum(s.prompt_tokens)::bigint AS prompt_tokens,
+        sum(s.completion_tokens)::bigint AS completion_tokens,
+        sum(s.cost_eur) AS cost_eur,
+        sum(s.synchronous_cost_eur) AS synchronous_cost_eur,
+        sum(s.saved_eur) AS saved_eur,
+        sum(s.unpriced_answers)::bigint AS unpriced,
+        sum(s.unattributed_eur) AS unattributed_eur
+    FROM sums AS s
+    GROUP BY s.company_id
 )
 SELECT
     c.id AS company_id,
@@ -38,6 +41,7 @@ SELECT
     coalesce(m.completion_tokens, 0) AS completion_tokens,
     coalesce(m.cost_eur, 0) AS cost_eur,
     coalesce(m.synchronous_cost_eur, 0) AS synchronous_cost_eur,
+    coalesce(m.saved_eur, 0) AS saved_eur,
     coalesce(m.unpriced, 0) AS unpriced,
     coalesce(m.unattributed_eur, 0) AS unattributed_eur
 FROM public."Company" AS c

@@ -421,30 +421,48 @@ WHERE a.batch_id = g.batch_id
     AND a.outcome IN ('completed', 'failed')
 
 -- name: add_to_batches
-UPDATE batch_assets.batch AS b
-SET completed = b.completed + g.completed,
-    failed = b.failed + g.failed,
-    returned = b.returned + g.returned,
-    discarded = b.discarded + g.discarded,
-    refused = b.refused + g.refused,
-    prompt_tokens = b.prompt_tokens + g.prompt_tokens,
-    completion_tokens = b.completion_tokens + g.completion_tokens,
-    cost_eur = b.cost_eur + g.cost_eur,
-    -- Of a batch that was read in part before USD were kept, they stay unknown.
-    cost_usd = CASE
-        WHEN b.cost_usd IS NOT NULL OR b.cost_eur = 0 THEN coalesce(b.cost_usd, 0) + g.cost_usd
-    END,
-    synchronous_cost_eur = b.synchronous_cost_eur + g.synchronous_cost_eur,
-    unpriced = b.unpriced + g.unpriced,
-    price = coalesce(b.price, CAST(g.price AS jsonb)),
-    usd_to_eur = g.usd_to_eur
-FROM json_to_recordset(CAST(:batches AS json)) AS g (
-    batch_id text, completed bigint, failed bigint, returned bigint, discarded bigint,
-    refused bigint, prompt_tokens bigint, completion_tokens bigint, cost_eur float8,
-    cost_usd float8, synchronous_cost_eur float8, unpriced bigint, price text,
-    usd_to_eur float8
+WITH given AS MATERIALIZED (
+    SELECT g.*
+    FROM json_to_recordset(CAST(:batches AS json)) AS g (
+        batch_id text, completed bigint, failed bigint, returned bigint, discarded bigint,
+        refused bigint, prompt_tokens bigint, cached_tokens bigint, completion_tokens bigint,
+        reasoning_tokens bigint, cost_eur float8, cost_usd float8, synchronous_cost_eur float8,
+        saved_eur float8, unusable_eur float8, discarded_eur float8, unpriced bigint, price text,
+        usd_to_eur float8
+    )
+), added AS (
+    UPDATE batch_assets.batch AS b
+    SET completed = b.completed + g.completed,
+        failed = b.failed + g.failed,
+        returned = b.returned + g.returned,
+        discarded = b.discarded + g.discarded,
+        refused = b.refused + g.refused,
+        prompt_tokens = b.prompt_tokens + g.prompt_tokens,
+        completion_tokens = b.completion_tokens + g.completion_tokens,
+        cost_eur = b.cost_eur + g.cost_eur,
+        -- Of a batch that was read in part before USD were kept, they stay unknown.
+        cost_usd = CASE
+            WHEN b.cost_usd IS NOT NULL OR b.cost_eur = 0 THEN coalesce(b.cost_usd, 0) + g.cost_usd
+        END,
+        synchronous_cost_eur = b.synchronous_cost_eur + g.synchronous_cost_eur,
+        unpriced = b.unpriced + g.unpriced,
+        price = coalesce(b.price, CAST(g.price AS jsonb)),
+        usd_to_eur = g.usd_to_eur
+    FROM given AS g
+    WHERE b.id = g.batch_id
+    RETURNING b.id, coalesce(nullif(b.read_run_id, ''), b.run_id) AS run_id
 )
-WHERE b.id = g.batch_id
+INSERT INTO batch_assets.run_reading AS r
+    (batch_id, run_id, usable_answers, unpriced_answers, prompt_tokens, cached_tokens,
+    completion_tokens, reasoning_tokens, cost_usd, cost_eur, synchronous_cost_eur, saved_eur,
+    unusable_eur, discarded_eur)
+SELECT
+    a.id, a.run_id, g.completed, g.unpriced, g.prompt_tokens, g.cached_tokens,
+    g.completion_tokens, g.reasoning_tokens, g.cost_usd, g.cost_eur, g.synchronous_cost_eur,
+    g.saved_eur, g.unusable_eur, g.discarded_eur
+FROM added AS a
+JOIN given AS g ON g.batch_id = a.id
+-- here: added_by_run
 
 -- name: finalize
 -- The leases are checked and the rows locked first: whoever took a batch over has raised its fence.

@@ -13,14 +13,21 @@ JOIN public."AIProcessingRequest" AS r ON r."sessionId" = s.id
 WHERE s."companyId" = :company_id
 
 -- name: company_money
+-- What could be used has saved something; all else was paid for in vain.
 SELECT
     coalesce(sum(b.prompt_tokens), 0)::bigint AS prompt_tokens,
     coalesce(sum(b.completion_tokens), 0)::bigint AS completion_tokens,
     coalesce(sum(b.cost_eur), 0) AS cost_eur,
     coalesce(sum(b.synchronous_cost_eur), 0) AS synchronous_cost_eur,
+    coalesce(sum(t.saved_eur), 0) AS saved_eur,
     coalesce(sum(b.unpriced), 0)::bigint AS unpriced,
     coalesce(sum(b.unattributed_eur), 0) AS unattributed_eur
 FROM batch_assets.batch AS b
+LEFT JOIN LATERAL (
+    SELECT sum(a.synchronous_cost_eur - a.cost_eur) AS saved_eur
+    FROM batch_assets.attempt AS a
+    WHERE a.batch_id = b.id AND a.outcome = 'completed'
+) AS t ON true
 WHERE b.company_id = :company_id
 
 -- name: conversation_heads

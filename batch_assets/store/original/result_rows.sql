@@ -278,22 +278,35 @@ FROM discarded
 JOIN public."AIProcessingRequest" AS r ON r.id = discarded.request_id
 
 -- name: add_to_batch
-UPDATE batch_assets.batch AS b
-SET completed = b.completed + :completed,
-    failed = b.failed + :failed,
-    returned = b.returned + :returned,
-    discarded = b.discarded + :discarded,
-    refused = b.refused + :refused,
-    prompt_tokens = b.prompt_tokens + :prompt_tokens,
-    completion_tokens = b.completion_tokens + :completion_tokens,
-    cost_eur = b.cost_eur + :cost_eur,
-    -- Of a batch that was read in part before USD were kept, they stay unknown.
-    cost_usd = CASE
-        WHEN b.cost_usd IS NOT NULL OR b.cost_eur = 0
-        THEN coalesce(b.cost_usd, 0) + CAST(:cost_usd AS float8)
-    END,
-    synchronous_cost_eur = b.synchronous_cost_eur + :synchronous_cost_eur,
-    unpriced = b.unpriced + :unpriced,
-    price = coalesce(b.price, CAST(:price AS jsonb)),
-    usd_to_eur = :usd_to_eur
-WHERE b.id = :batch_id
+WITH added AS (
+    UPDATE batch_assets.batch AS b
+    SET completed = b.completed + :completed,
+        failed = b.failed + :failed,
+        returned = b.returned + :returned,
+        discarded = b.discarded + :discarded,
+        refused = b.refused + :refused,
+        prompt_tokens = b.prompt_tokens + :prompt_tokens,
+        completion_tokens = b.completion_tokens + :completion_tokens,
+        cost_eur = b.cost_eur + :cost_eur,
+        -- Of a batch that was read in part before USD were kept, they stay unknown.
+        cost_usd = CASE
+            WHEN b.cost_usd IS NOT NULL OR b.cost_eur = 0
+            THEN coalesce(b.cost_usd, 0) + CAST(:cost_usd AS float8)
+        END,
+        synchronous_cost_eur = b.synchronous_cost_eur + :synchronous_cost_eur,
+        unpriced = b.unpriced + :unpriced,
+        price = coalesce(b.price, CAST(:price AS jsonb)),
+        usd_to_eur = :usd_to_eur
+    WHERE b.id = :batch_id
+    RETURNING b.id, coalesce(nullif(b.read_run_id, ''), b.run_id) AS run_id
+)
+INSERT INTO batch_assets.run_reading AS r
+    (batch_id, run_id, usable_answers, unpriced_answers, prompt_tokens, cached_tokens,
+    completion_tokens, reasoning_tokens, cost_usd, cost_eur, synchronous_cost_eur, saved_eur,
+    unusable_eur, discarded_eur)
+SELECT
+    a.id, a.run_id, :completed, :unpriced, :prompt_tokens, :cached_tokens,
+    :completion_tokens, :reasoning_tokens, CAST(:cost_usd AS float8), :cost_eur,
+    :synchronous_cost_eur, :saved_eur, :unusable_eur, :discarded_eur
+FROM added AS a
+-- here: added_by_run

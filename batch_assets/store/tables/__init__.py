@@ -3,7 +3,7 @@
 To import the package is to know all of them: they are in `metadata`.
 """
 
-from batch_assets.store.tables import batches, livedash, requests, runs
+from batch_assets.store.tables import batches, costs, livedash, requests, runs
 from batch_assets.store.tables.base import metadata
 
-__all__ = ["batches", "livedash", "metadata", "requests", "runs"]
+__all__ = ["batches", "costs", "livedash", "metadata", "requests", "runs"]

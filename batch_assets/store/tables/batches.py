@@ -120,6 +120,7 @@ batch = Table(
     _money("unattributed_usd"),
     _money("unattributed_eur"),
     Column("unattributed_is_estimated", Boolean, nullable=False, server_default=text("false")),
+    Column("is_kept", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'finalized', 'released')",
         name="state",
@@ -169,6 +170,11 @@ Index(
     "batch_released_at_idx",
     batch.c.released_at,
     postgresql_where=batch.c.released_at.is_not(None),
+)
+Index(
+    "batch_not_kept_idx",
+    batch.c.claimed_at,
+    postgresql_where=text("NOT is_kept"),
 )
 Index(
     "batch_leftover_idx",
@@ -292,6 +298,7 @@ abandoned_batch = Table(
     Column("wasted_cost_eur", Double, nullable=False, server_default=text("0")),
     timestamp("booked_at"),
     timestamp("read_at"),
+    Column("wasted_cost_usd", Double),
     CheckConstraint("read_at IS NULL OR poll_at IS NULL", name="read"),
     Index(
         "abandoned_batch_poll_at_idx",
