@@ -55,7 +55,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Prove that each request is in exactly one place, and that costs add up; exit 1 if not.",
     ),
     "export": ("export", "Write the metrics of each run, or what was spent, for other programs."),
-    "reconcile": ("reconcile", "Compare a month's cost with the figure of the provider's invoice."),
+    "reconcile": (
+        "reconcile",
+        "Compare a month's cost with the provider's invoice; exit 1 if they differ by more.",
+    ),
     "force": ("force", "Send what waits for a company now, although it is not due."),
     "cancel": ("batches", "Cancel a batch, and keep what has run of it."),
     "abandon": (

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
@@ -72,7 +73,7 @@ def export(
     first, last = _span(since or "1d", until)
     with open_database() as database, _opened(output) as file:
         history = MetricHistory(database.engine)
-        runs = history.runs(first, last)
+        runs = chain(history.runs(first, last), history.killed_runs(first, last))
         if form == "json":
             _write_json(file, runs, history.companies(first, last) if companies else None)
         elif companies:

@@ -155,9 +155,7 @@ class MetricHistory(EngineQueries):
     def runs(self, since: datetime, until: datetime) -> Iterator[Mapping[str, Any]]:
         """The metrics of the runs that ended from `since` on and before `until`, oldest first.
 
-        Streamed in one transaction, so that a year takes no more memory than a day. The last ones
-        are those of runs that were killed before they kept their metrics: of these what they have
-        read is known, and all else is `None`.
+        Streamed in one transaction, so that a year takes no more memory than a day.
         """
         wanted = (
             select(*(_COLUMNS[key] for key in KEYS))
@@ -168,10 +166,23 @@ class MetricHistory(EngineQueries):
             streamed = connection.execution_options(yield_per=_ROWS_A_FETCH)
             for row in streamed.execute(wanted):
                 yield {**row._mapping, "recorded_at": row.recorded_at.astimezone(UTC)}
-            which = {"since": since, "until": until}
-            for row in connection.execute(SQL["unrecorded"], which):
-                at = row.recorded_at.astimezone(UTC)
-                yield {**dict.fromkeys(KEYS), **row._mapping, "recorded_at": at}
+
+    @retry_lost
+    def killed_runs(self, since: datetime, until: datetime) -> list[Mapping[str, Any]]:
+        """Runs that were killed before they kept metrics, and have read something in this time.
+
+        With the same keys: of what they have read the money is known, and all else is `None`.
+        """
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["killed_runs"], {"since": since, "until": until})
+            return [
+                {
+                    **dict.fromkeys(KEYS),
+                    **row._mapping,
+                    "recorded_at": row.recorded_at.astimezone(UTC),
+                }
+                for row in rows
+            ]
 
     @retry_lost
     def companies(self, since: datetime, until: datetime) -> list[Mapping[str, Any]]:

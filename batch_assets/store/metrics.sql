@@ -287,7 +287,7 @@ WHERE b.finalized_at >= :since AND b.finalized_at < :until
 GROUP BY b.company_id, c.name
 ORDER BY sum(b.cost_eur) DESC, b.company_id
 
--- name: unrecorded
+-- name: killed_runs
 -- What runs have read that have kept no metrics, as they were killed, and that nobody works on.
 SELECT
     r.run_id,

@@ -54,3 +54,28 @@ def test_what_livedash_has_done_is_a_warning(typed: Type, database_url: str) -> 
     assert said.code == 0
     assert "dead_overtaken: 1 (a warning)" in said.out
     assert "Each request is in exactly one bucket" not in said.out
+
+
+def test_costs_that_differ_are_named_and_end_with_1(typed: Type, database_url: str) -> None:
+    configured = {"DATABASE_URL": database_url, "OPENAI_API_KEY": KEY}
+    with connected(database_url) as connection:
+        company_id = make_company(connection, name=NAME)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO batch_assets.batch (id, installation_id, company_id, model, state,"
+            " requests, openai_batch_id, server_status, server_status_since, claimed_at,"
+            " submitted_at, ended_at, finalized_at, cost_eur)"
+            " SELECT 'b1', 'i', %s, 'gpt-4o-mini', 'finalized', 0, 'b1', 'completed', now(),"
+            " '2026-11-03 12:00+00', now(), now(), now(), 0.25",
+            [company_id],
+        )
+    broken = typed("audit", **configured)
+    assert (broken.code, broken.err) == (1, "")
+    where = f"2026-11-03, company {company_id}, model gpt-4o-mini"
+    assert f"cost_eur of {where}: the batches say 0.25, their attempts 0." in broken.out
+    assert "If nobody changed rows" in broken.out
+    document = json.loads(typed("audit", "--json", **configured).out)
+    (found,) = document["cost_differences"]
+    assert (found["comparison"], found["figure"]) == ("batches_and_attempts", "cost_eur")
+    assert (found["first"], found["second"], found["ids"]) == (0.25, 0, ["b1"])
+    assert document["totals"]["cost_differences"] == 1

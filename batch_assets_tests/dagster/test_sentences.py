@@ -41,7 +41,7 @@ def test_of_reading() -> None:
     report = IngestReport(
         finalized=1,
         postponed=2,
-        rows=Written(completed=5, retry=2, dead=1, cost_eur=0.5, synchronous_cost_eur=1.0),
+        rows=Written(completed=5, retry=2, dead=1, cost_eur=0.5, saved_eur=0.5),
         refused=Counter(not_in_batch=1),
         failures=Counter(server_error=2, refused=1),
     )

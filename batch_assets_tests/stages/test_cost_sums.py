@@ -203,7 +203,8 @@ def sides(lab: Lab, figure: str) -> dict[str, float]:
         "chart": getattr(ReportData(lab.desk.engine).cost_by_day(30, 4), figure),
     }
     if lab.desk.value("SELECT count(*) FROM batch_assets.run_metric"):
-        found["export of runs"] = sum(one[figure] for one in history.runs(now - year, now))
+        runs = [*history.runs(now - year, now), *history.killed_runs(now - year, now)]
+        found["export of runs"] = sum(one[figure] for one in runs)
     return found
 
 
