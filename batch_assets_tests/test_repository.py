@@ -98,8 +98,11 @@ def test_the_readme_begins_with_the_demo_and_the_tests() -> None:
     assert commands[1] in read(".ci/run").splitlines()
 
 
+GENERAL_OPTIONS = {"--traceback", "--help", "--version", "--install-completion"}
+
+
 def test_the_commands_that_are_written_of_exist() -> None:
-    known = {*typer.main.get_group(app).commands, *RENAMED, "--traceback"}
+    known = {*typer.main.get_group(app).commands, *RENAMED, *GENERAL_OPTIONS}
     written = set(re.findall(r"`batch-assets ([a-z-]+)", documents()))
     assert {"confirm", "migrate", "plan", "run", "status"} <= written
     assert written <= known

@@ -134,7 +134,7 @@ def json_document(name: str) -> str:
 
 def csv_cell(name: str) -> str:
     file = StringIO()
-    export._write_csv(file, ["company", "cost"], [{"company": name, "cost": -1.5}])
+    export.write_csv(file, ["company", "cost"], [{"company": name, "cost": -1.5}])
     _, (cell, cost) = csv.reader(StringIO(file.getvalue()))
     assert cost == "-1.5"
     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))

@@ -8,15 +8,16 @@ than help may take to come: so each function there imports what it needs of them
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Annotated, Any, Final
+from importlib.metadata import entry_points, version
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from batch_assets.cli.conventions import print_json
 from batch_assets.cli.env_file import CommandWithoutSettings, read_env_file
-from batch_assets.cli.screen import errors, settle_streams
+from batch_assets.cli.screen import console, errors, settle_streams
 from batch_assets.domain.errors import (
     AccountRefusedError,
     ApiError,
@@ -28,6 +29,7 @@ from batch_assets.domain.hosts import run_out
 
 TRACEBACK: Final = "--traceback"
 HELP: Final = ["-h", "--help"]
+AS_JSON: Final = "--json"
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dev": ("dev", "Open Dagster's UI and start the schedule, until Ctrl-C."),
@@ -44,12 +46,26 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "settings",
         "Show what each setting is here, what it may be, and what it means.",
     ),
+    "doctor": (
+        "doctor",
+        "Look for what is wrong before money is spent; exit 10 or 11 if anything is.",
+    ),
     "migrate": ("migrate", "Make the tables that this version needs, safely beside LiveDash."),
     "plan": ("plan", "Show what would be sent now: requests, tokens and money."),
     "confirm": ("switches", "Allow the job to submit from this database."),
     "run": ("run", "Run the job once, here and now; the run is in Dagster's history."),
-    "status": ("status", "Show where each company's requests are and what they cost."),
-    "companies": ("companies", "Show which companies runs take for active."),
+    "status": (
+        "status",
+        "Show whether all is well and why not, where requests are, and what they cost.",
+    ),
+    "companies": (
+        "companies",
+        "Show which companies runs take for active, or those that are asked for.",
+    ),
+    "batches": ("lists", "List batches, newest first."),
+    "runs": ("runs", "List runs of all jobs, newest first, and why they failed."),
+    "logs": ("runs", "Show what a run has said, from its ops' sentences to why it failed."),
+    "alerts": ("lists", "List alerts, those that are raised first, with what to do about them."),
     "audit": (
         "audit",
         "Prove that each request is in exactly one place, and that costs add up; exit 1 if not.",
@@ -85,8 +101,25 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dead-letters": ("dead_letters", "List, read and requeue requests that failed for good."),
 }
 """By the name of a command or a group of them: the module that has it, and its line of help."""
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Set up and run": (
+        *("doctor", "settings", "migrate", "confirm", "run"),
+        *("webserver", "daemon", "exporter", "dev", "demo", "local"),
+    ),
+    "See": (
+        *("status", "plan", "companies", "batches", "batch", "runs", "logs", "alerts"),
+        *("audit", "compare", "export", "reconcile"),
+    ),
+    "Steer": (
+        *("force", "cancel", "abandon", "reset", "reset-stages", "drain", "mode"),
+        *("dead-letters", "synchronous", "prune"),
+    ),
+}
+"""Under which heading help lists each command, as the README does."""
 RENAMED: Final[Mapping[str, str]] = {"live": "synchronous"}
 """Names of an earlier version, which go on working with a warning."""
+READS_ENV_ITSELF: Final = frozenset({"doctor"})
+"""Commands that say themselves what is wrong with `.env`."""
 LOCAL: Final = frozenset({"demo", "local"})
 """Commands that come with a local stack."""
 EXTENSIONS: Final = "batch_assets.commands"
@@ -102,9 +135,16 @@ class Commands(TyperGroup):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         for name, (_, line) in COMMANDS.items():
-            self.add_command(TyperCommand(name, help=line))
+            kind = CommandWithoutSettings if name in READS_ENV_ITSELF else TyperCommand
+            self.add_command(kind(name, help=line))
         for found in entry_points(group=EXTENSIONS):
             self.commands.update(get_group(found.load()).commands)
+        for heading, names in GROUPS.items():
+            for name in names:
+                if name in self.commands:
+                    self.commands[name].rich_help_panel = heading  # type: ignore[attr-defined]
+        ordered = [name for names in GROUPS.values() for name in names if name in self.commands]
+        self.commands = {name: self.commands[name] for name in [*ordered, *self.commands]}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that was typed, under its present or an earlier name.
@@ -135,11 +175,17 @@ def load(name: str) -> Any:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": HELP},
     epilog="Settings come from the environment and from .env: `batch-assets settings` shows them.",
 )
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        console().say(f"batch-assets {version('batch-assets')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -147,6 +193,10 @@ def batch_assets(
     context: typer.Context,
     _traceback: Annotated[  # main() looks for it by itself, since anything may fail
         bool, typer.Option(TRACEBACK, help="Show where an unexpected error came from.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
     ] = False,
 ) -> None:
     """LiveDash's conversation analysis through the OpenAI Batch API."""
@@ -163,36 +213,47 @@ def _is_without_settings(context: typer.Context) -> bool:
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is one sentence on stderr and an exit code."""
+    """Run the command line; what goes wrong is one sentence on stderr and an exit code.
+
+    With --json it is one document on stdout, too.
+    """
     settle_streams()
+    as_json = AS_JSON in sys.argv
     try:
-        app(prog_name="batch-assets")
+        # Otherwise a wrong option would be shown, and this process ended, before it gets here.
+        code = app(prog_name="batch-assets", standalone_mode=not as_json)
     except BatchAssetsError as error:
-        _complain(*error.lines)
-        sys.exit(error.exit_code)
+        _fail(error.exit_code, *error.lines)
     except ApiError as error:
-        _complain(error.sentence("try again"))
         is_refused = error.failure.kind is FailureKind.ACCOUNT
-        sys.exit(AccountRefusedError.exit_code if is_refused else BatchAssetsError.exit_code)
+        kind = AccountRefusedError if is_refused else BatchAssetsError
+        _fail(kind.exit_code, error.sentence("try again"))
+    except typer.TyperException as error:
+        _fail(error.exit_code, error.format_message())
+    except typer.Abort:
+        _fail(1, "Aborted.")
     except Exception as error:
         if TRACEBACK in sys.argv:
             raise
         own = run_out(error)
         meant = BatchAssetsError(own) if own else _meant_by(error)
         if meant is not None:
-            _complain(*meant.lines)
-            sys.exit(meant.exit_code)
+            _fail(meant.exit_code, *meant.lines)
         # Its own text is not shown: a database error, say, may quote a row.
-        _complain(
+        _fail(
+            1,
             f"An unexpected error ended the command ({type(error).__name__}): type "
-            f"`batch-assets {TRACEBACK} …` to see where it came from."
+            f"`batch-assets {TRACEBACK} …` to see where it came from.",
         )
-        sys.exit(1)
+    sys.exit(code)
 
 
-def _complain(*lines: str) -> None:
+def _fail(code: int, *lines: str) -> NoReturn:
     for line in lines:
         errors().say(line)
+    if AS_JSON in sys.argv:
+        print_json({"error": {"exit_code": code, "sentences": lines}})
+    sys.exit(code)
 
 
 def _meant_by(error: Exception) -> BatchAssetsError | None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 WORKSPACE: Final = PROJECT_FILES / "workspace.yaml"
 """What Dagster's programs are told of our code."""
+DEFAULT_HOME: Final = PROJECT_DIR / ".local" / "dagster"
+"""Where Dagster keeps its files while DAGSTER_HOME is not set."""
 # From a clone's `.local/dagster`, so that the clone may be moved.
 _SOURCE: Final = Path("..", "..", "dagster.yaml") if IS_CLONE else PROJECT_FILES / "dagster.yaml"
 _QUEUE_PATIENCE: Final = timedelta(minutes=1)
@@ -53,13 +55,9 @@ def dagster_home() -> Path:
     os.chdir(PROJECT_DIR)
     given = load_settings().dagster_home
     if given is not None:
-        if not (given / "dagster.yaml").is_file():
-            raise ConfigurationError(
-                f"DAGSTER_HOME is '{given}', where there is no dagster.yaml: copy the project's "
-                "there, or leave DAGSTER_HOME unset."
-            )
+        require_dagster_yaml(given)
         return given
-    home = PROJECT_DIR / ".local" / "dagster"
+    home = DEFAULT_HOME
     try:
         home.parent.mkdir(mode=0o700, exist_ok=True)
         home.mkdir(exist_ok=True)
@@ -70,6 +68,19 @@ def dagster_home() -> Path:
             "set DAGSTER_HOME to a directory with a copy of dagster.yaml in it."
         ) from None
     return home
+
+
+def require_dagster_yaml(home: Path) -> None:
+    """See that a DAGSTER_HOME has what Dagster looks for there.
+
+    Raises:
+        ConfigurationError: It has not.
+    """
+    if not (home / "dagster.yaml").is_file():
+        raise ConfigurationError(
+            f"DAGSTER_HOME is '{home}', where there is no dagster.yaml: copy the project's "
+            "there, or leave DAGSTER_HOME unset."
+        )
 
 
 @contextmanager

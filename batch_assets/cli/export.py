@@ -78,9 +78,9 @@ def export(
             _write_json(file, runs, history.companies(first, last) if companies else None)
         elif companies:
             sums = map(_plain, history.companies(first, last))
-            _write_csv(file, with_former_keys(COMPANY_KEYS), sums)
+            write_csv(file, with_former_keys(COMPANY_KEYS), sums)
         else:
-            _write_csv(file, with_former_keys(KEYS), map(_plain, runs))
+            write_csv(file, with_former_keys(KEYS), map(_plain, runs))
 
 
 def _dimensions(by: str) -> Sequence[str]:
@@ -118,7 +118,7 @@ def _export_spent(
         total = reports.sums(since=first, until=last)
         rows = [_spent(row, [*keys, *SUMS]) for row in found]
         if form == "csv":
-            _write_csv(file, [*keys, *SUMS], rows)
+            write_csv(file, [*keys, *SUMS], rows)
             return
         document = {
             "by": list(by),
@@ -199,7 +199,7 @@ def _write_json(
     file.write("}\n")
 
 
-def _write_csv(file: TextIO, keys: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
+def write_csv(file: TextIO, keys: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A line a row under a line of keys; what is not known is empty. Numbers stay numbers."""
     writer = csv.DictWriter(file, fieldnames=list(keys), lineterminator="\n")
     writer.writeheader()

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -47,9 +47,7 @@ class OpenDatabase:
     @property
     def server(self) -> str:
         """Which server this one's batches go to, for people; without what may be secret."""
-        if self.endpoints.is_local:
-            return "server of the local stack"
-        return f"API at {_address(self.endpoints.base_url)}"
+        return server_of(self.endpoints)
 
     @property
     def queries(self) -> Queries:
@@ -92,6 +90,15 @@ class OpenDatabase:
 
         in_use = self.registry.allowances_in_use(account_of(self.endpoints))
         return uses(self.settings.policy(), in_use, datetime.now(UTC))
+
+    @property
+    def prices_in_doubt(self) -> list[str]:
+        """The models whose price in LiveDash's table is 0, and of which nobody has said so here."""
+        prices = self.queries.model_prices()
+        confirmed = self.settings.model_prices
+        return sorted(
+            model for model in prices if prices[model].is_in_doubt and model not in confirmed
+        )
 
     @property
     def held_because(self) -> str | None:
@@ -155,8 +162,17 @@ def who() -> str:
     return f"{getpass.getuser()} on {socket.gethostname()}"
 
 
-def require_account(endpoints: Endpoints) -> None:
-    """See that the API takes the key; one call.
+def server_of(endpoints: Endpoints) -> str:
+    """Name the server that batches go to, for people; without what may be secret."""
+    if endpoints.is_local:
+        return "server of the local stack"
+    return f"API at {_address(endpoints.base_url)}"
+
+
+def require_account(endpoints: Endpoints) -> timedelta:
+    """See that the API takes the key, by one call that costs nothing.
+
+    Returns the time that the server's clock is ahead of ours.
 
     Raises:
         AccountRefusedError: It refuses the account.
@@ -175,6 +191,7 @@ def require_account(endpoints: Endpoints) -> None:
                 f"The API at {_address(endpoints.base_url)} does not answer as it should "
                 f"({error.failure.reason}): {advice}."
             ) from None
+        return api.clock_ahead
 
 
 def _address(url: str) -> str:

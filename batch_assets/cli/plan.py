@@ -11,7 +11,7 @@ import typer
 
 from batch_assets.cli.conventions import AsJson, count, euros, plural, print_json
 from batch_assets.cli.opening import open_database, open_pipeline
-from batch_assets.cli.screen import Column, console, errors, number
+from batch_assets.cli.screen import Column, console, number
 from batch_assets.cli.status import in_all, left_alone
 from batch_assets.domain.display import of_unknown_types
 from batch_assets.domain.lookups import CompanyStatistics
@@ -47,19 +47,14 @@ _COLUMNS: Sequence[Column[Line]] = (
 
 @commands.command()
 def plan(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say so: planning never submits anything.")
+    _dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Changes nothing: planning never submits anything.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what would be sent now: requests, tokens and money."""
     from batch_assets.stages.plan import preview
 
-    if not dry_run:
-        errors().say(
-            "Planning is all that this command does, with or without --dry-run: "
-            "the job submits (`batch-assets run`, or the schedule)."
-        )
     with open_database() as database:
         companies = {company.id: company.name for company in database.queries.active_companies()}
         with open_pipeline(database, "plan") as pipeline:

@@ -15,7 +15,7 @@ import typer
 from batch_assets.cli.dagster_instance import active_run, open_instance
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.screen import Column, console, errors
-from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
 from batch_assets.domain.former_names import FORMER_NAMES
 from batch_assets.domain.hosts import run_out
 
@@ -60,6 +60,8 @@ def run_once() -> None:
     shown.say(f"Run {run.id} {'failed' if run.failures else 'succeeded'}.")
     if run.failures:
         raise typer.Exit(1)
+    if held is not None:
+        raise typer.Exit(SubmissionHeldError.exit_code)
 
 
 def job_definition() -> dg.JobDefinition:

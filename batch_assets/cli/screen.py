@@ -85,6 +85,10 @@ class Screen:
             self.console.print(Text(part, style), soft_wrap=True)
         self._skip(len(text) - len(text.rstrip("\n")))
 
+    def clear(self) -> None:
+        """Begin anew at the top of a terminal; in a pipe nothing can be taken back."""
+        self.console.clear()
+
     def _skip(self, lines: int) -> None:
         for _ in range(lines):
             self.console.print()

@@ -53,11 +53,11 @@ def _asked_for(names: Sequence[str]) -> Sequence[Declared]:
 
     known = {one.name: one for one in all_settings()}
     for name in names:
-        if name not in known:
-            nearest = get_close_matches(name, known, n=1)
+        if name.upper() not in known:
+            nearest = get_close_matches(name.upper(), known, n=1)
             meant = f": the nearest one is {nearest[0]}" if nearest else ""
             raise ConfigurationError(f"There is no setting '{name}'{meant}.")
-    return [known[name] for name in names] or list(known.values())
+    return [known[name.upper()] for name in names] or list(known.values())
 
 
 def _values(here: Settings) -> Mapping[str, Any]:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from batch_assets.cli.conventions import AsJson, cost, count, euros, plural, print_json
-from batch_assets.cli.opening import OpenDatabase, open_database
-from batch_assets.cli.screen import Column, Screen, console, number
+from batch_assets.cli.opening import open_database
+from batch_assets.cli.screen import Column, Screen, console, errors, number
 from batch_assets.cli.status_sentences import activity, stoppages
+from batch_assets.cli.status_verdict import overview
 from batch_assets.domain.display import of_unpriced, question_of_free
+from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.health import Health
 from batch_assets.domain.lookups import CompanyStatistics
 
 if TYPE_CHECKING:
     from batch_assets.store.readings import AbandonedStanding
     from batch_assets.store.synchronous_requests import Standing
 
+WATCH_SECONDS: Final = 5.0
+"""After so long --watch looks again."""
 _TEXTS = frozenset({"company_id", "name", "status"})
 
 
@@ -26,8 +33,64 @@ commands = typer.Typer()
 
 
 @commands.command()
-def status(as_json: AsJson = False) -> None:
-    """Show where each company's requests are and what they cost."""
+def status(
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew every few seconds, until Ctrl-C.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 10 if it asks for attention, 11 if not well.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show whether all is well and why not, where requests are, and what they cost."""
+    if watch and check:
+        raise ConfigurationError("--check ends with what it has seen, and --watch never does.")
+    if watch:
+        _watch(as_json=as_json)
+        return
+    try:
+        health = _look(as_json=as_json)
+    except BatchAssetsError as error:
+        if not check:
+            raise
+        # A probe is told whether it is well, and not which kind of error keeps it from being so.
+        raise NotWellError(error.lines) from None
+    if check and health is not Health.WELL:
+        raise typer.Exit(health.exit_code)
+
+
+class NotWellError(BatchAssetsError):
+    """It could not be looked at, and so is not well."""
+
+    exit_code = Health.NOT_WELL.exit_code
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__("\n".join(sentences))
+        self._sentences = tuple(sentences)
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The sentences of the error that kept it from being looked at."""
+        return self._sentences
+
+
+def _watch(*, as_json: bool) -> None:
+    """Look again and again; what keeps it from being seen may pass."""
+    shown = console()
+    with suppress(KeyboardInterrupt):
+        while True:
+            shown.clear()
+            try:
+                _look(as_json=as_json)
+            except BatchAssetsError as error:
+                for line in error.lines:
+                    errors().say(line)
+            time.sleep(WATCH_SECONDS)
+
+
+def _look(*, as_json: bool) -> Health:
+    """Show it once; how it is."""
     from batch_assets.store.readings import Abandoned
     from batch_assets.store.synchronous_requests import SynchronousRequests
 
@@ -35,11 +98,12 @@ def status(as_json: AsJson = False) -> None:
         companies = database.queries.statistics()
         held_because = database.held_because
         stopped, under_way = stoppages(database), activity(database)
+        seen = overview(database, stopped)
         synchronous = SynchronousRequests(database.engine).standing()
         given_up = Abandoned(database.engine).standing()
         is_on = database.settings.policy().synchronous.is_on
         profile = database.endpoints.profile.name
-        in_doubt = _in_doubt(database)
+        in_doubt = database.prices_in_doubt
         allowances = database.allowances
     if as_json:
         document = _document(companies, held_because)
@@ -48,31 +112,26 @@ def status(as_json: AsJson = False) -> None:
         document["server_profile"] = profile
         document["models_with_a_price_of_0"] = in_doubt
         document["allowances"] = [asdict(one) for one in allowances]
-        print_json(document | shown_synchronous | under_way.document() | stopped.document())
-        return
+        whole = document | shown_synchronous | under_way.document() | stopped.document()
+        print_json(seen.document() | whole)
+        return seen.health
     shown = console()
+    seen.show(shown)
     shown.say(f"The {database.place}; batches go to the {database.server}, profile {profile}.\n")
     _show_companies(shown, companies, _BUCKETS)
     shown.say(savings(companies))
     sums = in_all(companies)
     for sentence in [*_unattributed(sums), *map(question_of_free, in_doubt), *_left_alone(sums)]:
         shown.say(sentence)
-    if held_because is not None:
-        shown.say(f"Nothing is submitted now. {held_because}")
     if given_up.answers or given_up.looked_for:
         shown.say(_given_up(given_up))
     if is_on or synchronous.asked or synchronous.today_requests:
         shown.say(_synchronous(synchronous, is_on=is_on))
     limits = [one.sentence for one in allowances]
-    for sentence in [*under_way.sentences(), *limits, *stopped.sentences()]:
+    sentences = [*seen.sentences(), *under_way.sentences(), *limits, *stopped.acts_of_livedash()]
+    for sentence in sentences:
         shown.say(sentence)
-
-
-def _in_doubt(database: OpenDatabase) -> list[str]:
-    """The models whose price in LiveDash's table is 0, and of which nobody has said so here."""
-    prices = database.queries.model_prices()
-    confirmed = database.settings.model_prices
-    return sorted(model for model in prices if prices[model].is_in_doubt and model not in confirmed)
+    return seen.health
 
 
 def _unattributed(sums: CompanyStatistics) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from batch_assets.cli.conventions import moment, plural
@@ -34,8 +33,8 @@ class Stoppages:
     acts: list[Act]
     """What LiveDash's own timers were seen to do a short while ago, newest first."""
 
-    def sentences(self) -> Iterable[str]:
-        """One for each, with what to do where anything can be done."""
+    def halts(self) -> Iterable[str]:
+        """One for each breaker and cooldown, with what to do where anything can be done."""
         if self.schedule is not None:
             yield (
                 f"Schedule and sensors are in cooldown until {moment(self.schedule.until)}: "
@@ -51,6 +50,9 @@ class Stoppages:
                 f"{model.model} is in cooldown until {moment(model.until)} ({model.reason}): none "
                 "of its requests is sent before."
             )
+
+    def acts_of_livedash(self) -> Iterable[str]:
+        """One for each act of LiveDash's own timers."""
         for act in self.acts[:MOST_ACTS]:
             yield _of_act(act)
         if len(self.acts) > MOST_ACTS:
@@ -107,14 +109,9 @@ class Activity:
                 "says for how long."
             )
         yield self.mode.sentence
-        if self.last_run is not None:
-            seconds = (datetime.now(UTC) - self.last_run.ended_at).total_seconds()
-            idle = self.idle_run_minutes * 60
-            then = f"; with nothing to do, the next one starts {span(idle)} after that"
-            yield (
-                f"The last run, {self.last_run.run_id[:8]}, ended {span(seconds)} ago"
-                f"{then if idle else ''}."
-            )
+        idle = self.idle_run_minutes * 60
+        if idle:
+            yield f"While there is nothing to do, a run starts {span(idle)} after the last one."
 
     def document(self) -> dict[str, object]:
         """The same for `--json`."""

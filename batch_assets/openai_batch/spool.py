@@ -5,6 +5,7 @@ that lock with the process, however it ends, so `sweep` can tell what is left ov
 use, also across containers that share the parent directory.
 """
 
+import errno
 import fcntl
 import io
 import os
@@ -184,8 +185,30 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
+def require_usable(spool_dir: Path) -> None:
+    """See that files can be kept in a directory, which need not be there yet; nothing is made.
+
+    Raises:
+        ConfigurationError: They cannot, or others could read them.
+    """
+    nearest = next(one for one in (spool_dir, *spool_dir.parents) if one.exists())
+    if nearest == spool_dir and spool_dir.is_dir():
+        _require_private(spool_dir)
+    why = 0
+    if not nearest.is_dir():
+        why = errno.ENOTDIR
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        why = errno.EACCES
+    if why:
+        raise ConfigurationError(not_kept(spool_dir, OSError(why, os.strerror(why))))
+
+
 def _private_directory(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_private(path)
+
+
+def _require_private(path: Path) -> None:
     found = path.stat()
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise ConfigurationError(

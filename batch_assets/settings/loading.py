@@ -51,13 +51,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         WrongSettingsError: with a line for each value that is not allowed and for each pair that
             does not fit together. A value that may be a secret is not in it.
     """
-    given = os.environ if environ is None else environ
-    values = {name: value.strip() for name, value in given.items() if value.strip()}
-    said = {name: value for name, value in values.items() if name in setting_names()}
-    secrets = secrets_in(
-        said[one.name] for one in all_settings() if one.is_secret and one.name in said
-    )
-    for sentence in (*_former_names(said, secrets), *_unknown_names(values)):
+    said, secrets = _said(environ)
+    for sentence in name_warnings(environ):
         _warn_once(sentence)
     settings, wrong = _read(said)
     faults = [_sentence(setting, said, secrets) for setting in wrong]
@@ -68,6 +63,27 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if faults:
         raise WrongSettingsError(faults)
     return settings
+
+
+def name_warnings(environ: Mapping[str, str] | None = None) -> list[str]:
+    """The sentences of which `load_settings` warns: former names, and names that nothing reads."""
+    said, secrets = _said(environ)
+    return [*_former_names(said, secrets), *_unknown_names(_set_in(environ))]
+
+
+def _set_in(environ: Mapping[str, str] | None) -> dict[str, str]:
+    given = os.environ if environ is None else environ
+    return {name: value.strip() for name, value in given.items() if value.strip()}
+
+
+def _said(environ: Mapping[str, str] | None) -> tuple[dict[str, str], Sequence[str]]:
+    """What an environment says of our settings, and the secrets in that."""
+    values = _set_in(environ)
+    said = {name: value for name, value in values.items() if name in setting_names()}
+    secrets = secrets_in(
+        said[one.name] for one in all_settings() if one.is_secret and one.name in said
+    )
+    return said, secrets
 
 
 def _read(values: Mapping[str, str]) -> tuple[Settings, Sequence[Declared]]:

@@ -132,6 +132,11 @@ class Installation:
             return self.drain.hold_reason
         if self.account_cooldown is not None:
             return self.account_cooldown.hold_reason
+        return self.timers_reason
+
+    @property
+    def timers_reason(self) -> str | None:
+        """Why nothing may be submitted because of LiveDash's own timers, or `None`."""
         acts = dict(self.livedash_acts)
         if self.external_batches:
             acts["create"] = max(self.external_batches, acts.get("create", 0))

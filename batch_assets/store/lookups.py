@@ -42,10 +42,20 @@ class Lookups(EngineQueries):
 
     @retry_lost
     def companies(self, wanted: str) -> list[NamedCompany]:
-        """Companies with this id or name; at most two, since one is wanted."""
+        """Companies with this id or name; at most two, since one is wanted.
+
+        Those whose name is so but for capitals only where nobody is called exactly so.
+        """
         with self.autocommit.connect() as connection:
-            rows = connection.execute(SQL["companies"], {"wanted": wanted})
-            return [NamedCompany(**row._mapping) for row in rows]
+            rows = connection.execute(SQL["companies"], {"wanted": wanted}).all()
+        exact = [row for row in rows if row.is_exact]
+        return [NamedCompany(row.id, row.name, row.status) for row in exact or rows]
+
+    @retry_lost
+    def company_names(self, limit: int) -> list[str]:
+        """The names of at most so many companies."""
+        with self.autocommit.connect() as connection:
+            return list(connection.execute(SQL["company_names"], {"limit": limit}).scalars())
 
     @retry_lost
     def batch(self, wanted: str) -> BatchRecord | None:

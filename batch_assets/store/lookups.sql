@@ -1,9 +1,17 @@
 -- name: companies
-SELECT c.id, c.name, CAST(c.status AS text) AS status
+-- Names may be written in any case; who is called exactly so goes first.
+SELECT
+    c.id, c.name, CAST(c.status AS text) AS status, c.id = :wanted OR c.name = :wanted AS is_exact
 FROM public."Company" AS c
-WHERE c.id = :wanted OR c.name = :wanted
-ORDER BY c.id
+WHERE c.id = :wanted OR lower(c.name) = lower(CAST(:wanted AS text))
+ORDER BY c.id = :wanted OR c.name = :wanted DESC, c.id
 LIMIT 2
+
+-- name: company_names
+SELECT c.name
+FROM public."Company" AS c
+ORDER BY c.name
+LIMIT :limit
 
 -- name: batch
 SELECT

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Final
 
 from batch_assets.domain.display import escaped
@@ -18,6 +19,8 @@ from batch_assets.store.lookups import Lookups
 Spelling = Callable[[str], str]
 """How a field is called where it was given: `older_than` in a config, `--older-than` in a shell."""
 
+NAMES_COMPARED: Final = 10_000
+"""With so many names a wrong one is compared at most."""
 _AGE: Final = re.compile(r"(\d{1,5})([mhd])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -101,15 +104,19 @@ def first_wrong(wrong: Sequence[tuple[str, str]]) -> tuple[str, str]:
 
 
 def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
-    """Look up the one company with this id or name.
+    """Look up the one company with this id or name, whatever is written in capitals.
 
     Raises:
-        ConfigurationError: There is none, or several have the name.
+        ConfigurationError: There is none, or several have the name; it names the nearest.
     """
     found = lookups.companies(wanted)
     if not found:
+        names = {name.lower(): name for name in lookups.company_names(NAMES_COMPARED)}
+        nearest = get_close_matches(wanted.lower(), names, n=1)
+        meant = f"the nearest name is '{names[nearest[0]]}'; " if nearest else ""
         raise ConfigurationError(
-            f"No company has the id or the name '{wanted}': `batch-assets status --json` has all."
+            f"No company has the id or the name '{wanted}': {meant}`batch-assets status --json` "
+            "has all."
         )
     if len(found) > 1:
         raise ConfigurationError(

@@ -1,0 +1,317 @@
+"""Whether it is well, and why not: what `batch-assets status` says first, and tells a probe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from batch_assets.cli.conventions import euros, plural
+from batch_assets.cli.doctor_server import of_daemon
+from batch_assets.cli.lists import ListedAlert, alerts_of
+from batch_assets.cli.opening import OpenDatabase
+from batch_assets.cli.runs import open_history, reasons
+from batch_assets.cli.screen import Screen
+from batch_assets.cli.status_sentences import Stoppages
+from batch_assets.domain.display import listed, span
+from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.health import Finding, Health, found_wrong, worst
+
+if TYPE_CHECKING:
+    from batch_assets.store.dagster_history import DagsterHistory, KeptRun
+    from batch_assets.store.lists import WaitingCompany
+
+JOB: Final = "batch_processing_job"
+DECIDED: Final = ("SUCCESS", "FAILURE", "CANCELED")
+UNDER_WAY: Final = ("STARTING", "STARTED", "CANCELING")
+NAMED: Final = 3
+"""So many companies that are behind are named."""
+STYLES: Final = {Health.WELL: "bold green", Health.ATTENTION: "yellow", Health.NOT_WELL: "bold red"}
+
+
+@dataclass(frozen=True)
+class RunsSeen:
+    """What is known of the job's runs, and of what starts them."""
+
+    last: KeptRun | None = None
+    """The last one that has ended."""
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Why it has failed, by op."""
+    under_way: KeptRun | None = None
+    findings: Sequence[Finding] = ()
+    """What is wrong with it, or with what starts runs."""
+
+    @property
+    def sentence(self) -> str:
+        """How the last run has ended."""
+        if self.last is None:
+            return "No run has ended yet."
+        ended_at = self.last.ended_at or self.last.began_at
+        ago = span((datetime.now(UTC) - ended_at).total_seconds())
+        how = _ENDED[self.last.status]
+        why = f": {' '.join(self.why.values())}" if self.why else "."
+        return f"The last run, {self.last.run_id[:8]}, {how} {ago} ago{why}"
+
+
+_ENDED: Final = {"SUCCESS": "succeeded", "FAILURE": "failed", "CANCELED": "was canceled"}
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All that a person wants to know first."""
+
+    runs: RunsSeen
+    alerts: Sequence[ListedAlert]
+    """Those that are raised."""
+    behind: Sequence[WaitingCompany]
+    """The companies whose oldest request has waited longest."""
+    spent: Mapping[str, Money]
+    """Of the `day` and of the `month`."""
+    findings: Sequence[Finding]
+
+    @property
+    def health(self) -> Health:
+        """How all of it is."""
+        return worst(self.findings)
+
+    def show(self, shown: Screen) -> None:
+        """Print the verdict, what is wrong with what to do, and the sentences on all of it."""
+        wrong = [one for one in self.findings if one.health is not Health.WELL]
+        wrong.sort(key=lambda one: list(Health).index(one.health), reverse=True)
+        said = f": {plural(len(wrong), 'thing')} to look at." if wrong else "."
+        shown.say(f"{str(self.health).capitalize()}{said}", style=STYLES[self.health])
+        for one in wrong:
+            shown.say(f"- {one.said}", style=STYLES[one.health])
+            if one.remedy:
+                shown.say(f"To do: {one.remedy}", indent=2)
+        shown.say()
+
+    def sentences(self) -> Iterator[str]:
+        """One each on the last run, on who waits, and on the money of day and month."""
+        yield self.runs.sentence
+        if self.runs.under_way is not None:
+            began = span((datetime.now(UTC) - self.runs.under_way.began_at).total_seconds())
+            yield f"Run {self.runs.under_way.run_id[:8]} is under way, for {began}."
+        if self.behind:
+            yield f"The oldest requests wait for {listed([_waits(one) for one in self.behind])}."
+        yield self.spent["day"].sentence("Today")
+        yield self.spent["month"].sentence("This month")
+
+    def document(self) -> dict[str, Any]:
+        """The same for `--json`."""
+        last = self.runs.last
+        return {
+            "health": self.health,
+            "findings": [asdict(one) for one in self.findings],
+            "last_ended_run": None if last is None else {**asdict(last), "why": self.runs.why},
+            "run_under_way": None if self.runs.under_way is None else asdict(self.runs.under_way),
+            "alerts_raised": [asdict(one) for one in self.alerts],
+            "companies_behind": [asdict(one) for one in self.behind],
+            "money": {name: asdict(one) for name, one in self.spent.items()},
+        }
+
+
+def overview(database: OpenDatabase, stopped: Stoppages) -> Overview:
+    """Read all of it."""
+    from batch_assets.store.lists import Lists, Span
+
+    alerts = [one for one in alerts_of(database, Span()) if one.is_raised]
+    behind = Lists(database.engine).behind(NAMED)
+    seen = _runs(database)
+    findings = [
+        *seen.findings,
+        *map(_of_alert, alerts),
+        *_holds(database),
+        *_stopped(stopped),
+        *_late(database, alerts, behind),
+    ]
+    return Overview(seen, alerts, behind, _spent(database), findings)
+
+
+def _runs(database: OpenDatabase) -> RunsSeen:
+    from sqlalchemy.exc import DBAPIError
+
+    from batch_assets.store.connection_failures import database_unavailable, is_connection_failure
+
+    with open_history(database.endpoints) as history:
+        try:
+            return _seen(database, history)
+        except BatchAssetsError as error:
+            return RunsSeen(findings=found_wrong("runs", error))
+        except DBAPIError as error:
+            if not is_connection_failure(error):
+                raise
+            unavailable = database_unavailable(error, history.engine.url)
+            return RunsSeen(findings=found_wrong("runs", unavailable))
+
+
+def _seen(database: OpenDatabase, history: DagsterHistory) -> RunsSeen:
+    from batch_assets.store.dagster_history import RunFilter
+
+    if not history.is_there():
+        return RunsSeen(findings=[_NO_RUN])
+    last = history.runs(RunFilter(jobs=[JOB], statuses=DECIDED), 1)
+    under_way = history.runs(RunFilter(jobs=[JOB], statuses=UNDER_WAY), 1)
+    why = reasons(history, last)
+    seen = RunsSeen(
+        last=last[0] if last else None,
+        why=why.get(last[0].run_id, {}) if last else {},
+        under_way=under_way[0] if under_way else None,
+    )
+    findings = [
+        _of_last_run(seen),
+        of_daemon(history.daemons(), is_local=database.endpoints.is_local),
+    ]
+    off = [name for name in history.switched_off() if name in _STARTING]
+    if off:
+        findings.append(
+            Finding.attention(
+                "schedules",
+                f"Somebody has switched off {listed(off)}.",
+                "Switch it on again in the UI, under Automation, if runs are to start by it.",
+            )
+        )
+    if not database.settings.schedules_enabled:
+        findings.append(
+            Finding.attention(
+                "schedules",
+                "BATCH_SCHEDULES_ENABLED is false, so that no run starts by itself.",
+                "Leave it out once runs are to start by themselves again.",
+            )
+        )
+    return RunsSeen(seen.last, seen.why, seen.under_way, findings)
+
+
+_STARTING: Final = ("batch_processing_schedule", "backlog_sensor", "completion_sensor")
+"""What starts runs of the job."""
+_NO_RUN: Final = Finding.attention(
+    "last run",
+    "No run has ended yet.",
+    "Start one with `batch-assets run`, or let the daemon: `batch-assets daemon`.",
+)
+
+
+def _of_last_run(seen: RunsSeen) -> Finding:
+    if seen.last is None:
+        return _NO_RUN
+    if seen.last.status == "SUCCESS":
+        return Finding.well("last run", seen.sentence)
+    is_failed = seen.last.status == "FAILURE"
+    return Finding(
+        "last run",
+        Health.NOT_WELL if is_failed else Health.ATTENTION,
+        seen.sentence,
+        f"`batch-assets logs {seen.last.run_id}` has all that it said.",
+    )
+
+
+def _of_alert(alert: ListedAlert) -> Finding:
+    is_error = alert.severity == "ERROR"
+    # What was behind it when it was raised stands in the summary.
+    said = f"{alert.name}, since {span(_since(alert))}: {alert.summary}"
+    health = Health.NOT_WELL if is_error else Health.ATTENTION
+    return Finding("alerts", health, said, alert.what_to_do)
+
+
+def _since(alert: ListedAlert) -> float:
+    return (datetime.now(UTC) - alert.since).total_seconds()
+
+
+def _holds(database: OpenDatabase) -> Iterator[Finding]:
+    """Why nothing is submitted; the sentence says what to do."""
+    reason = database.held_because
+    if reason is None:
+        return
+    installation = database.registry.installation()
+    waits_for_a_person = not installation.needs_decision and reason == installation.hold_reason
+    is_mild = waits_for_a_person and reason != installation.timers_reason
+    health = Health.ATTENTION if is_mild else Health.NOT_WELL
+    yield Finding("holds", health, f"Nothing is submitted now. {reason}")
+
+
+def _stopped(stopped: Stoppages) -> Iterable[Finding]:
+    """What is in a cooldown; each sentence says what to do."""
+    return [Finding("cooldowns", Health.ATTENTION, said) for said in stopped.halts()]
+
+
+def _late(
+    database: OpenDatabase, alerts: Sequence[ListedAlert], behind: Sequence[WaitingCompany]
+) -> Iterator[Finding]:
+    """Who waits for much longer than it takes to be due, unless an alert says so."""
+    from batch_assets.domain.alerts.advice import advise
+
+    limits = database.settings.alert_limits()
+    patience = limits.max_wait_seconds + limits.overdue_seconds
+    late = [one for one in behind if one.oldest_wait_seconds > patience]
+    if late and not any(one.name == "backlog_age" for one in alerts):
+        yield Finding.attention(
+            "backlog",
+            f"Overdue: {listed([_waits(one) for one in late])}.",
+            advise("backlog_age", ()),
+        )
+
+
+def _waits(company: WaitingCompany) -> str:
+    requests = plural(company.requests, "request")
+    return f"{company.company} ({requests}, the oldest for {span(company.oldest_wait_seconds)})"
+
+
+@dataclass(frozen=True)
+class Money:
+    """What a UTC day, or a month of such days, has cost so far: what was sent in it."""
+
+    spent_eur: float
+    """All that was billed, as far as it is known."""
+    saved_eur: float
+    """What synchronous requests would have cost more."""
+    wasted_eur: float
+    """Of what was spent: what brought no answer of use."""
+    open_batches: int
+    """Their cost is to come."""
+    unpriced_answers: int
+    """Answers whose cost is not known, and in none of these."""
+
+    def sentence(self, when: str) -> str:
+        """What it comes to."""
+        beside = []
+        if self.open_batches:
+            beside.append(f"of {plural(self.open_batches, 'open batch', 'open batches')} to come")
+        if self.unpriced_answers:
+            beside.append(f"of {plural(self.unpriced_answers, 'answer')} not known")
+        more = f" (and the cost {' and '.join(beside)})" if beside else ""
+        return (
+            f"{when} (UTC): {euros(self.spent_eur)} EUR spent{more}, {euros(self.saved_eur)} "
+            f"saved, {euros(self.wasted_eur)} wasted."
+        )
+
+
+_WASTED: Final = (
+    *("unusable_eur", "discarded_eur", "unattributed_eur", "duplicates_eur", "abandoned_eur"),
+)
+
+
+def money_of(rows: Iterable[Mapping[str, Any]]) -> Money:
+    """Add up the costs of some days."""
+    sums: Counter[str] = Counter()
+    for row in rows:
+        numbers = {key: value or 0 for key, value in row.items() if isinstance(value, int | float)}
+        sums.update(numbers)
+    return Money(
+        spent_eur=float(sums["billed_eur"]),
+        saved_eur=float(sums["saved_eur"]),
+        wasted_eur=float(sum(sums[name] for name in _WASTED)),
+        open_batches=sums["open_batches"],
+        unpriced_answers=sums["unpriced_answers"],
+    )
+
+
+def _spent(database: OpenDatabase) -> dict[str, Money]:
+    """What the day and the month that are under way have cost."""
+    from batch_assets.store.daily_costs import CostReports
+
+    today = datetime.now(UTC).date()
+    days = CostReports(database.engine).sums(period="day", since=today.replace(day=1))
+    of_today = [one for one in days if str(one["period"]) == today.isoformat()]
+    return {"day": money_of(of_today), "month": money_of(days)}

@@ -1,0 +1,240 @@
+"""Every command that shows something, on a healthy and on a sick system: all is there, and fits."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+from wcwidth import wcswidth
+
+from batch_assets.domain.health import Health
+from batch_assets.project_files import PROJECT_DIR
+from batch_assets.resources.dagster_storage import make_dagster_tables
+from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets.store.urls import application_url
+from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
+from batch_assets_tests.cli.conftest import KEY
+from batch_assets_tests.cli.terminals import PipedTyping, Typing, Typist, typing
+from batch_assets_tests.cli.test_terminals import EXCEPTION, WIDTHS, is_read_in
+from batch_assets_tests.databases import TestDatabases
+from batch_assets_tests.factories import make_company, make_requests
+
+pytestmark = pytest.mark.xdist_group("terminals")
+
+NAME = "Zorggroep [bold]Oost"
+BATCH = "b" * 36
+HEARD = """
+    INSERT INTO dagster.daemon_heartbeats (daemon_type, daemon_id, timestamp, body)
+    SELECT k.name, 'one', clock_timestamp() AT TIME ZONE 'UTC', '{"errors": []}'
+    FROM unnest(ARRAY['SCHEDULER', 'SENSOR', 'QUEUED_RUN_COORDINATOR']) AS k (name)
+"""
+SICKNESS = """
+    UPDATE dagster.daemon_heartbeats SET timestamp = timestamp - interval '2 hours';
+    INSERT INTO batch_assets.alert (name, is_raised, severity, summary, since)
+    VALUES ('open_breaker', true, 'ERROR', 'create_batch was refused.', now() - interval '1 hour'),
+        ('dead_letters', false, 'WARN', 'There are few.', now() - interval '2 days');
+    INSERT INTO batch_assets.breaker
+    (operation, state, failures, code, reason, retry_at, changed_at)
+    VALUES ('create_batch', 'open', 5, 'timeout', '', now() + interval '1 hour', now());
+    INSERT INTO batch_assets.livedash_act (id, timer, is_purchase, is_duplicate, noticed_at)
+    VALUES ('a', 'retry', true, false, now());
+    UPDATE batch_assets.intake SET requested_at = now() - interval '9 hours';
+"""
+
+
+@dataclass
+class System:
+    """A database and a server; `run` is what ran there last."""
+
+    environ: dict[str, str]
+    run: str = ""
+    is_sick: bool = False
+
+
+def _made(typist: Typist, url: str, server: RunningServer, place: Path, *, is_sick: bool) -> System:
+    home = place / "dagster"
+    home.mkdir()
+    text = (PROJECT_DIR / "dagster.yaml").read_text(encoding="utf-8")
+    (home / "dagster.yaml").write_text(text.replace(".local/dagster", str(home)), encoding="utf-8")
+    system = System(
+        {
+            "DATABASE_URL": url,
+            "OPENAI_API_KEY": KEY,
+            "OPENAI_BASE_URL": server.base_url,
+            "DAGSTER_HOME": str(home),
+            "BATCH_SPOOL_DIR": str(place / "spool"),
+        },
+        is_sick=is_sick,
+    )
+    create_dagster_schema(url)
+    make_dagster_tables(url)
+    engine = create_engine(application_url(url))
+    with engine.begin() as connection:
+        company_id = make_company(connection, name=NAME)
+        make_requests(connection, company_id, 12)
+    engine.dispose()
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE batch_assets.installation SET confirmed_at = now()")
+        connection.execute(HEARD.encode())
+    if is_sick:
+        refused = {"operation": "files.create", "effect": {"kind": "answer", "status": 401}}
+        server.set_config({"calls": [refused]})
+    with typing(typist, None, system.environ) as type_:
+        ran = type_("run")
+        if not is_sick:
+            type_("run")
+    assert ran.code == int(is_sick), ran.text
+    with psycopg.connect(url) as connection:
+        if is_sick:
+            connection.execute(SICKNESS.encode())
+        (system.run,) = connection.execute(
+            "SELECT run_id FROM dagster.runs ORDER BY id DESC LIMIT 1"
+        ).fetchone() or ("",)
+    return system
+
+
+@pytest.fixture(scope="module")
+def systems(
+    databases: TestDatabases, typist: Typist, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[bool, System]]:
+    """Both, by whether they are sick."""
+    with ExitStack() as stack:
+        made = {}
+        for is_sick in (False, True):
+            url = databases.clone_migrated()
+            stack.callback(databases.drop, url)
+            place = tmp_path_factory.mktemp("system")
+            server = stack.enter_context(
+                running_server(place / "server", config=ServerConfig.instant())
+            )
+            made[is_sick] = _made(typist, url, server, place, is_sick=is_sick)
+        yield made
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["healthy", "sick"])
+def system(request: pytest.FixtureRequest, systems: dict[bool, System]) -> System:
+    return systems[request.param]
+
+
+@pytest.fixture(scope="module", params=WIDTHS, ids=["80 columns", "50 columns", "pipe"])
+def type_(
+    request: pytest.FixtureRequest, typist: Typist, system: System
+) -> Iterator[Typing | PipedTyping]:
+    with typing(typist, request.param, system.environ) as opened:
+        yield opened
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, and what has to be read and which code it has on a healthy and a sick system."""
+
+    command: str
+    healthy: tuple[str, ...] = ()
+    sick: tuple[str, ...] = ()
+    codes: tuple[int, int] = (0, 0)
+
+
+FAILED = "The last run,"
+REFUSED = "The API refuses the account"
+TIMERS = "LiveDash's own batch timers run beside this project"
+CASES = [
+    Case(
+        "status",
+        ("Well.", NAME, "succeeded", "Today (UTC):", "This month (UTC):"),
+        ("Not well:", FAILED, REFUSED, "open_breaker", "was not heard of for 2 h", TIMERS, NAME),
+    ),
+    Case("status --check", ("Well.",), ("Not well:",), (0, 11)),
+    Case(
+        "doctor",
+        ("Well. Nothing is wrong.",),
+        ("Not well.", "daemon: not well", TIMERS, "No create_batch"),
+        (0, 11),
+    ),
+    Case("plan", ("What a run of the job would send now",), ("But nothing is submitted now.",)),
+    Case("companies", (NAME, "1 company is active"), (NAME,)),
+    Case("companies --state active", (NAME, "1 company."), (NAME,)),
+    Case("companies --state activ", ("ACTIVE",), ("ACTIVE",), (2, 2)),
+    Case("batches", ("finalized", "1 batch.", NAME), ("released", NAME)),
+    Case("batches --state finalised", ("finalized.",), ("finalized.",), (2, 2)),
+    Case("batches --company zorggroep_oost", ("the nearest name is",), (NAME,), (2, 2)),
+    Case("runs", ("success", "{run}", "batch_processing_job"), ("failure", "{run}", REFUSED)),
+    Case("logs {run}", ("ingest_results", "check_row_conservation"), (REFUSED, "submit_batches")),
+    Case("logs 00000000-none", ("batch-assets runs",), ("batch-assets runs",), (2, 2)),
+    Case("alerts", ("0 alerts are raised.",), ("open_breaker", "see its status page", "resolved")),
+    Case("alerts --state raised", ("0 alerts",), ("1 alert is raised.",)),
+    Case("audit", ("Each request is in exactly one bucket",), ("Each request is in",)),
+    Case("compare", ("Nothing was changed.",), ("Nothing was changed.",)),
+    Case("mode", ("optimized",), ("optimized",)),
+    Case("reset --dry-run", ("Nothing to do",), ("create_batch",)),
+    Case("reset-stages --dry-run", ("Nothing to do",), ("Nothing to do",)),
+    Case("drain --dry-run", ("Submissions would be stopped",), ("Submissions would be stopped",)),
+    Case("dead-letters list", ("0 of 0 dead letters",), ("0 of 0 dead letters",)),
+    Case("synchronous --all --dry-run", ("Synchronous requests are off",), ("are off",)),
+    Case("prune --dry-run", ("Would delete",), ("Would delete",)),
+    Case("confirm", ("are allowed already",), ("are allowed already",)),
+    Case("migrate", ("Nothing to do",), ("Nothing to do",)),
+    Case("settings batch_min_size", ("BATCH_MIN_SIZE",), ("BATCH_MIN_SIZE",)),
+    Case("export --from 1h", ('"metrics"',), ('"metrics"',)),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.command)
+def test_what_a_command_says(type_: Typing | PipedTyping, system: System, case: Case) -> None:
+    seen = type_(*case.command.format(run=system.run).split())
+    assert seen.code == case.codes[system.is_sick], seen.text
+    for part in case.sick if system.is_sick else case.healthy:
+        assert is_read_in(part.format(run=system.run), seen), (part, seen.text)
+    for word in EXCEPTION:
+        assert word not in seen.text
+    if type_.columns is not None and not case.command.startswith("export"):
+        wide = [line for line in seen.lines if wcswidth(line) > type_.columns]
+        assert all(" " not in line.strip() for line in wide), wide
+
+
+@pytest.mark.parametrize("command", ["batches", "runs", "alerts", "companies", "logs {run}"])
+def test_lists_for_other_programs(
+    type_: Typing | PipedTyping, system: System, command: str
+) -> None:
+    words = command.format(run=system.run).split()
+    document = json.loads(type_(*words, "--json").text)
+    (listed,) = [value for value in document.values() if isinstance(value, list)]
+    table = type_(*words, "--format", "csv").text.splitlines()
+    assert len(table) >= len(listed) + 1
+    assert all(name in table[0] for one in listed[:1] for name in one)
+    assert type_(*words, "--json", "--format", "csv").code == 2
+
+
+def test_status_has_all_of_it_for_other_programs(
+    type_: Typing | PipedTyping, system: System
+) -> None:
+    document = json.loads(type_("status", "--json").text)
+    assert document["health"] == (Health.NOT_WELL if system.is_sick else Health.WELL)
+    assert document["last_ended_run"]["status"] == ("FAILURE" if system.is_sick else "SUCCESS")
+    assert bool(document["last_ended_run"]["why"]) is system.is_sick
+    assert [one["name"] for one in document["alerts_raised"]] == ["open_breaker"] * system.is_sick
+    assert [one["company"] for one in document["companies_behind"]] == [NAME] * system.is_sick
+    assert set(document["money"]) == {"day", "month"}
+    day = document["money"]["day"]
+    assert (day["spent_eur"] > 0) is (not system.is_sick)
+    assert day["saved_eur"] == pytest.approx(day["spent_eur"])
+
+
+def test_a_probe_is_told_that_nothing_answers(type_: Typing | PipedTyping) -> None:
+    nowhere = {"DATABASE_URL": "postgresql://u@127.0.0.1:9/livedash"}
+    seen = type_("status", "--check", environ=nowhere)
+    assert seen.code == Health.NOT_WELL.exit_code
+    assert is_read_in("does not answer: start the server", seen)
+
+
+def test_errors_are_documents_for_other_programs(type_: Typing | PipedTyping) -> None:
+    seen = type_("batches", "--json", "--company", "nobody")
+    document = json.loads(seen.text[seen.text.index("{\n") :])
+    assert document["error"]["exit_code"] == seen.code == 2
+    assert "No company has the id or the name 'nobody'" in document["error"]["sentences"][0]
+    wrong = type_("batches", "--json", "--companies")
+    assert '"No such option: --companies' in wrong.text
+    assert wrong.code == 2
