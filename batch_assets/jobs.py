@@ -242,14 +242,15 @@ audit_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*_AUDITED).without_checks()
     | dg.AssetSelection.checks(*audit_rows.check_keys),
     description=(
-        "Proves over every row that each request is in exactly one bucket, and clears the "
-        "server of batches and files of ours that nothing needs."
+        "Proves over every row that each request is in exactly one bucket and that costs add up, "
+        "keeps what days have cost that are over, and clears the server of batches and files of "
+        "ours that nothing needs."
     ),
     executor_def=run_executor,
     # Its statements give up after half an hour each.
     tags={**WATCHED, "dagster/max_runtime": "7200"},
 )
-"""Counts every row of every company, changing none, and looks for orphans on the server."""
+"""Counts every row, keeps the sums of days that are over, and looks for orphans on the server."""
 
 report_job = dg.define_asset_job(
     "report_job",

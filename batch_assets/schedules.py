@@ -70,7 +70,7 @@ def batch_processing_schedule(job_name: str, evaluator: TickEvaluator) -> dg.Sch
 
 
 def audit_schedule(job_name: str, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
-    """Declare the audit's schedule: it changes no row, and clears orphans on the server."""
+    """Declare the audit's schedule: it counts rows, keeps sums, and clears orphans."""
     return _schedule(
         job_name,
         evaluator,

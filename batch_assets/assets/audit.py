@@ -28,7 +28,10 @@ SERVER_ORPHANS = dg.AssetKey("server_orphans")
 
 @dg.multi_asset(
     name="audit_rows",
-    description="Count every request of every company by bucket, and look whether everything fits.",
+    description=(
+        "Count every request of every company by bucket, keep what days have cost that are over, "
+        "and look whether everything fits and adds up."
+    ),
     specs=[
         dg.AssetSpec(
             key=ASSET,
@@ -63,7 +66,7 @@ def audit_rows(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Count once, for the asset and its check or for one of them.
 
-    No row is changed; what days have cost that are over is kept as sums first.
+    No row of a request is changed; what days have cost that are over is kept as sums first.
     """
     with clear_failures():
         kept_days = DailyCosts(database.engine).keep()

@@ -55,8 +55,8 @@ def export(
         typer.Option(
             "--by",
             metavar="WHAT",
-            help="What was spent instead, by month or day, company and model: some of "
-            "month,company,model.",
+            help="What was spent instead: by some of month (or day), company and model, with "
+            "commas between them.",
         ),
     ] = None,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,11 +24,11 @@ commands = typer.Typer()
 
 _COLUMNS: Sequence[Column[ModelCost]] = (
     Column("Model", lambda one: one.model or "(LiveDash's own)"),
-    number("Answers\nUSD", lambda one: dollars(one.cost_usd)),
+    number("Answers\nUSD", lambda one: _known(one.cost_usd or 0.0, one)),
     number("Unat-\ntributed", lambda one: dollars(one.unattributed_usd)),
     number("Dupli-\ncates", lambda one: dollars(one.duplicates_usd)),
     number("Given\nup", lambda one: dollars(one.abandoned_usd), "Given up"),
-    number("Billed\nUSD", lambda one: dollars(one.billed_usd)),
+    number("Billed\nUSD", lambda one: _known(one.billed_usd, one)),
     number("Of it\nestimated", lambda one: dollars(one.estimated_usd)),
     number("Un-\npriced", lambda one: f"{one.unpriced_answers:,}", only_if_any=True),
 )
@@ -38,17 +39,19 @@ def reconcile(
     *,
     month: Annotated[str, typer.Option(metavar="YYYY-MM", help="Of this month (UTC).")],
     usd: Annotated[
-        float, typer.Option(min=0, metavar="AMOUNT", help="What the invoice says, in USD, untaxed.")
+        float, typer.Option(metavar="AMOUNT", help="What the invoice says, in USD, untaxed.")
     ],
-    tolerance: Annotated[
-        float, typer.Option(min=0, max=100, metavar="PERCENT", help="What may differ, in percent.")
+    within: Annotated[
+        float, typer.Option(metavar="PERCENT", help="By how much they may differ.")
     ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Compare a month's cost with the provider's invoice; exit 1 if they differ by more."""
     since = _month(month)
+    _check("--usd", usd, math.inf)
+    _check("--within", within, 100.0)
     with open_database() as database:
-        found = _compared(database, since, usd, tolerance)
+        found = _compared(database, since, usd, within)
     if as_json:
         print_json(_document(month, found))
     else:
@@ -64,6 +67,12 @@ def _month(given: str) -> date:
         raise ConfigurationError(
             f"--month is '{given}': it must be a month such as 2026-01."
         ) from None
+
+
+def _check(option: str, given: float, most: float) -> None:
+    if not 0.0 <= given <= most or math.isinf(given):
+        upto = "" if math.isinf(most) else f" to {most:g}"
+        raise ConfigurationError(f"{option} is {given}: it must be a number from 0{upto}.")
 
 
 def _compared(database: OpenDatabase, since: date, usd: float, tolerance: float) -> Reconciliation:
@@ -85,7 +94,7 @@ def _compared(database: OpenDatabase, since: date, usd: float, tolerance: float)
 def _of_model(row: Mapping[str, Any]) -> ModelCost:
     return ModelCost(
         model=row["model"],
-        cost_usd=row["cost_usd"],
+        cost_usd=None if row["unpriced_answers"] and not row["cost_usd"] else row["cost_usd"],
         cost_eur=row["cost_eur"],
         unattributed_usd=row["unattributed_usd"],
         duplicates_usd=row["duplicates_usd"],
@@ -128,7 +137,7 @@ def _document(month: str, found: Reconciliation) -> dict[str, object]:
 def _show(month: str, found: Reconciliation) -> None:
     shown: Screen = console()
     if found.models:
-        shown.show(_COLUMNS, found.models)
+        shown.show(_COLUMNS, found.models, [column.cell(found.total) for column in _COLUMNS])
     else:
         shown.say(f"Nothing was sent in {month}.\n")
     shown.say(
@@ -140,8 +149,12 @@ def _show(month: str, found: Reconciliation) -> None:
         shown.say(f"- {sentence}")
 
 
-def dollars(amount: float | None) -> str:
+def _known(amount: float, one: ModelCost) -> str:
+    if one.cost_usd is not None and not one.unpriced_answers:
+        return dollars(amount)
+    return f"{dollars(amount)} + ?" if amount else "unknown"
+
+
+def dollars(amount: float) -> str:
     """An amount in USD to the cent, smaller ones with as many digits as it takes to see them."""
-    if amount is None:
-        return "unknown"
     return f"{amount:,.2f}" if abs(amount) >= 1 or amount == 0 else f"{amount:.4f}"

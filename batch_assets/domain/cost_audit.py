@@ -70,4 +70,6 @@ class CostDifference:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.8g}"
+    if value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:,.4f}" if abs(value) >= 1 else f"{value:.8g}"

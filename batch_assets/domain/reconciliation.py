@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from batch_assets.domain.display import plural
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
@@ -11,7 +13,7 @@ class ModelCost:
     model: str
     """Empty where LiveDash made the batches."""
     cost_usd: float | None
-    """Of the answers; `None` where not all USD are known."""
+    """Of the answers; `None` where not all USD are known, or of no answer."""
     cost_eur: float
     unattributed_usd: float
     duplicates_usd: float
@@ -65,6 +67,22 @@ class Reconciliation:
         return min((self.invoice_usd - one for one in sums), key=abs)
 
     @property
+    def total(self) -> ModelCost:
+        """The sums over all models, as one that is called Total."""
+        known = [one.cost_usd for one in self.models if one.cost_usd is not None]
+        return ModelCost(
+            model="Total",
+            cost_usd=sum(known) if len(known) == len(self.models) else None,
+            cost_eur=sum(one.cost_eur for one in self.models),
+            unattributed_usd=sum(one.unattributed_usd for one in self.models),
+            duplicates_usd=sum(one.duplicates_usd for one in self.models),
+            abandoned_usd=sum(one.abandoned_usd for one in self.models),
+            estimated_usd=sum(one.estimated_usd for one in self.models),
+            unpriced_answers=sum(one.unpriced_answers for one in self.models),
+            open_batches=sum(one.open_batches for one in self.models),
+        )
+
+    @property
     def agrees(self) -> bool:
         """Whether they differ by no more than the tolerance, of the invoice."""
         return abs(self.difference_usd) <= self.invoice_usd * self.tolerance_percent / 100 + 1e-9
@@ -83,25 +101,26 @@ class Reconciliation:
     def explanations(self) -> list[str]:
         """A sentence on each thing that may lie between them, with its size where it is known."""
         said = []
-        unpriced = sum(one.unpriced_answers for one in self.models)
-        if unpriced:
+        total = self.total
+        if total.unpriced_answers:
             said.append(
-                f"The cost of {unpriced:,} answers is not known, and in no sum: their models have "
-                "no price (BATCH_MODEL_PRICES gives them one), or the server counted no tokens."
+                f"The cost of {plural(total.unpriced_answers, 'answer')} is not known, and in no "
+                "sum: there is no price for the model (BATCH_MODEL_PRICES gives it one), or the "
+                "server counted no tokens."
             )
         euros = sum(one.cost_eur for one in self.models if one.cost_usd is None)
         if euros:
             said.append(
                 f"Of {euros:,.4f} EUR not all USD are known: they were read before USD were kept."
             )
-        estimated = sum(one.estimated_usd for one in self.models)
-        if estimated:
+        if total.estimated_usd:
             said.append(
-                f"{estimated:,.4f} USD are an estimate: the server has not said what it has billed."
+                f"{total.estimated_usd:,.4f} USD are an estimate: the server has not said what it "
+                "has billed."
             )
-        still_open = sum(one.open_batches for one in self.models)
-        if still_open:
-            said.append(f"{still_open:,} batches of the month are open: their cost is to come.")
+        if total.open_batches:
+            batches = plural(total.open_batches, "open batch", "open batches")
+            said.append(f"The cost of {batches} of the month is to come.")
         if self.ended_after_usd or self.sent_before_usd:
             said.append(
                 "At the month's borders (UTC): the provider counts work by the day on which it was "

@@ -67,12 +67,13 @@ def test_one_that_is_not_exits_with_1_and_what_may_explain_it(
     for said in (
         "They differ: the invoice has 39.5000 USD (26.33%) more than what is known here",
         "The cost of 4 answers is not known",
+        "20.00 + ?",
         "0.5000 USD are an estimate",
         "11.0000 USD were sent in the month and ended after it, 3.0000 USD were sent before",
         "other programs",
     ):
         assert said in shown.out
-    assert typed(*asked("150", "--tolerance", "30"), **configured).code == 0
+    assert typed(*asked("150", "--within", "30"), **configured).code == 0
     less = typed(*asked("50"), **configured)
     assert less.code == 1
     assert "52.5000 USD (105.00%) less" in less.out
@@ -93,3 +94,10 @@ def test_a_month_of_nothing_and_one_that_is_none(typed: Type, configured: dict[s
     wrong = typed("reconcile", "--month", "2026-13", "--usd", "1", **configured)
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err.startswith("--month is '2026-13': it must be a month such as 2026-01.")
+    for usd in ("nan", "inf"):
+        wrong = typed(*asked(usd), **configured)
+        assert (wrong.code, wrong.out) == (2, "")
+        assert wrong.err == f"--usd is {usd}: it must be a number from 0.\n"
+    wrong = typed(*asked("1", "--within", "101"), **configured)
+    assert (wrong.code, wrong.out) == (2, "")
+    assert wrong.err == "--within is 101.0: it must be a number from 0 to 100.\n"

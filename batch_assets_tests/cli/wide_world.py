@@ -49,6 +49,8 @@ class World:
     batch_id: str = ""
     """On the server, of the company with the long name."""
     openai_id: str = ""
+    month: str = ""
+    """In which that was sent."""
 
     @property
     def words(self) -> list[str]:
@@ -107,6 +109,11 @@ def make_world(
         " cancelled_at = clock_timestamp() - interval '50 hours'"
         " WHERE id = :id",
         tokens=TOKENS,
+        id=world.batch_id,
+    )
+    world.month = desk.value(
+        "SELECT to_char(b.claimed_at AT TIME ZONE 'UTC', 'YYYY-MM') FROM batch_assets.batch AS b"
+        " WHERE b.id = :id",
         id=world.batch_id,
     )
     engine.dispose()
