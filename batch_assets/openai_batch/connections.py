@@ -31,6 +31,7 @@ from batch_assets.openai_batch.sdk_errors import (
     retry_after_seconds,
     time_is_up,
 )
+from batch_assets.openai_batch.spans import call_span
 from batch_assets.openai_batch.transport import (
     ACCEPTED_ENCODING,
     BoundedTransport,
@@ -197,7 +198,7 @@ class Connections:
                 be made.
         """
         bounds = self._bounds(operation)
-        with self._guard.attempt(operation):
+        with self._guard.attempt(operation), call_span(operation):
             try:
                 with bounded(bounds):
                     answer = self._answered(request, bounds)
@@ -236,7 +237,7 @@ class Connections:
         """
         operation = Operation.DOWNLOAD_FILE
         bounds = self._bounds(operation)
-        with self._guard.attempt(operation):
+        with self._guard.attempt(operation), call_span(operation):
             try:
                 with bounded(bounds):
                     response = self._opened("files", file_id, "content")

@@ -23,6 +23,7 @@ from batch_assets.resources.pipeline import PipelineResource, StageRun
 from batch_assets.resources.run_executor import goes_on_after_failures
 from batch_assets.stages.run_state import RunSummary, StageState
 from batch_assets.store.runs import RunStates
+from batch_assets.telemetry.tracing import mark_failed, stage_span
 
 STATE: Final = dg.Out(dict, description="What the stage has come to: see `stages.run_state`.")
 
@@ -59,7 +60,9 @@ def carry_out(
         show_not_begun(context, blocked_by)
         yield dg.Output(stage.state(blocked_by=blocked_by).as_value())
         return
-    failure = attempt(context, lambda: work(stage))
+    with stage_span(context.op.name, context.run_id) as span:
+        failure = attempt(context, lambda: work(stage))
+        mark_failed(span, failure)
     yield dg.Output(stage.state(failure=failure).as_value())
     _show_failure(context, failure)
 
@@ -77,7 +80,9 @@ def carry_on(
     """
     stage = pipeline.begin(context.op.name)
     evaluated: list[dg.AssetCheckEvaluation] = []
-    failure = attempt(context, lambda: evaluated.extend(work(stage)))
+    with stage_span(context.op.name, context.run_id) as span:
+        failure = attempt(context, lambda: evaluated.extend(work(stage)))
+        mark_failed(span, failure)
     yield from evaluated
     yield dg.Output(
         replace(

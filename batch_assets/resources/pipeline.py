@@ -21,6 +21,7 @@ from batch_assets.store.breakers import Breakers
 from batch_assets.store.counting import statements_sent
 from batch_assets.store.registry import WorkSnapshot
 from batch_assets.store.strategy import StoredMode, StoredModes, Watch
+from batch_assets.telemetry.tracing import flush_traces, start_tracing
 from batch_assets.wiring import PipelineParts, build_pipeline
 
 
@@ -103,6 +104,11 @@ class PipelineResource(dg.ConfigurableResource[None]):
         """Know which run this is, and have the stored mode taken from the first snapshot."""
         self._run_id = context.run.run_id if context.run else ""
         self.query_strategy.learn_stored_mode(self._stored_mode)
+        start_tracing()
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Deliver the spans that this process has still got, if it has any."""
+        flush_traces()
 
     @property
     def run_id(self) -> str:

@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from opentelemetry import context as contexts
+
 from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.store.protocol import Queries
@@ -124,6 +126,8 @@ class SlotPool:
         """Threads that wait for a task or for a slot."""
         self._is_closed = False
         self._changed = threading.Condition()
+        self._span_context = contexts.get_current()
+        """Whose spans those of the calls belong to."""
 
     def submit(self, task: Callable[[], _Result], *, next_of_all: bool = False) -> Future[_Result]:
         """Let a task be done after those that wait, or before them; what it gives or raises."""
@@ -163,6 +167,7 @@ class SlotPool:
             self._idle += 1
 
     def _work(self) -> None:
+        contexts.attach(self._span_context)
         while self._wait_for_task():
             with self._limit.slot(self._is_over.is_set):
                 self._do_next()
