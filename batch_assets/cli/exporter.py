@@ -29,13 +29,12 @@ def serve_metrics(
     """Serve the metrics of runs to Prometheus at /metrics, until Ctrl-C."""
     from prometheus_client import CollectorRegistry, start_http_server
 
-    from batch_assets.store.metrics import MetricHistory
     from batch_assets.telemetry.prometheus import RunCollector
 
     require_port(host, port)
     with open_database() as database, StopSignals() as signals:
         registry = CollectorRegistry()
-        registry.register(RunCollector(MetricHistory(database.engine), datetime.now(UTC)))
+        registry.register(RunCollector(database.engine, datetime.now(UTC)))
         server, thread = start_http_server(port, host, registry)
         shown = f"[{host}]" if ":" in host else host
         console().say(f"Metrics are at http://{shown}:{port}/metrics — Ctrl-C ends the exporter.")

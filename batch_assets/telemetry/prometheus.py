@@ -6,18 +6,21 @@ is the key there with a prefix, `_total` on counters, and a ratio in place of a 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from batch_assets.domain.alerts.records import AlertState
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.metrics import MetricType, metric_types
+from batch_assets.store.lists import Lists
 from batch_assets.store.metrics import MetricHistory
 
 log = open_log(__name__)
@@ -31,11 +34,12 @@ _PERCENT: Final = "_percent"
 
 
 class RunCollector(Collector):
-    """Collects from `run_metric`, one statement a scrape; threads may share it."""
+    """Collects from `run_metric` and `alert`, a statement each; threads may share it."""
 
-    def __init__(self, history: MetricHistory, began_at: datetime) -> None:
+    def __init__(self, engine: Engine, began_at: datetime) -> None:
         """Runs that were recorded from `began_at` on are counted."""
-        self._history = history
+        self._history = MetricHistory(engine)
+        self._lists = Lists(engine)
         self._began_at = began_at
         self._types = metric_types()
         self._sums: Counter[str] = Counter()
@@ -43,6 +47,7 @@ class RunCollector(Collector):
         self._counted: dict[str, datetime] = {}
         """The runs that are in the sums and may be read again, by id."""
         self._last: Mapping[str, Any] | None = None
+        self._alerts: Sequence[AlertState] = ()
         self._is_up = True
         self._lock = Lock()
 
@@ -58,6 +63,7 @@ class RunCollector(Collector):
             if not self._is_up:
                 return
             yield from self._counters()
+            yield self._raised()
             if self._last is not None:
                 yield from self._gauges(self._last)
 
@@ -73,6 +79,7 @@ class RunCollector(Collector):
             self._is_up = True
 
     def _take_in(self, now: datetime) -> None:
+        self._alerts = self._lists.alerts()
         since = now - _FIRST_LOOK if self._last is None else self._last["recorded_at"] - _LATE
         for run in self._history.runs(since, now + _LATE):
             self._last = run
@@ -95,6 +102,16 @@ class RunCollector(Collector):
         for key, kind in self._types.items():
             if kind.adds_up:
                 yield CounterMetricFamily(f"{PREFIX}{key}", kind.meaning, self._sums[key])
+
+    def _raised(self) -> Metric:
+        raised = GaugeMetricFamily(
+            f"{PREFIX}alert",
+            "1 while an alert is raised, 0 once it is resolved; there if it was ever raised",
+            labels=("name", "severity"),
+        )
+        for alert in self._alerts:
+            raised.add_metric((alert.name, alert.severity), float(alert.is_raised))
+        return raised
 
     def _gauges(self, last: Mapping[str, Any]) -> Iterator[Metric]:
         yield _gauge(

@@ -1,6 +1,7 @@
 """What Prometheus reads: parsed by its own client library, from runs in a real database."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +10,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
+from batch_assets.domain.alerts.records import Change, Severity
 from batch_assets.domain.metrics import RunMetrics, metric_types
+from batch_assets.store.alerts import Alerts
 from batch_assets.store.engine import open_engine
-from batch_assets.store.metrics import MetricHistory
 from batch_assets.store.tables.runs import run_metric
 from batch_assets.telemetry.prometheus import PREFIX, RunCollector
 
@@ -25,7 +27,7 @@ class Scraped:
 
     def __init__(self, engine: Engine) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(RunCollector(MetricHistory(engine), NOW))
+        self._registry.register(RunCollector(engine, NOW))
 
     def __call__(self) -> dict[str, float]:
         """Every sample without its prefix, a label's value behind the name."""
@@ -85,6 +87,15 @@ def test_what_the_last_run_could_not_know_is_missing_and_never_zero(
     assert "waiting_requests" not in scraped()
 
 
+def test_an_alert_is_there_with_its_state(scraped: Scraped, module_engine: Engine) -> None:
+    change = Change("queue_age", True, Severity.ERROR, "The oldest has waited 4 h.")
+    alerts = Alerts(module_engine)
+    alerts.change([change], NOW)
+    assert scraped()["alert queue_age ERROR"] == 1
+    alerts.change([replace(change, is_raised=False)], NOW + timedelta(minutes=1))
+    assert scraped()["alert queue_age ERROR"] == 0
+
+
 def test_every_metric_has_its_meaning_and_its_type(module_engine: Engine, scraped: Scraped) -> None:
     known = dict.fromkeys(LEVELS, 1)
     record(module_engine, "last", -2, **known)
@@ -92,7 +103,7 @@ def test_every_metric_has_its_meaning_and_its_type(module_engine: Engine, scrape
     assert {f"{key}_total" for key in SUMS} <= found.keys()
     assert {key.replace("_percent", "_ratio") for key in LEVELS} <= found.keys()
     registry = CollectorRegistry()
-    registry.register(RunCollector(MetricHistory(module_engine), NOW))
+    registry.register(RunCollector(module_engine, NOW))
     written = generate_latest(registry).decode()
     families = {one.name: one for one in text_string_to_metric_families(written)}
     for key, kind in metric_types().items():
