@@ -120,6 +120,7 @@ RENAMED: Final[Mapping[str, str]] = {"live": "synchronous"}
 """Names of an earlier version, which go on working with a warning."""
 READS_ENV_ITSELF: Final = frozenset({"doctor"})
 """Commands that say themselves what is wrong with `.env`."""
+COMPLETION: Final = frozenset({"install_completion", "show_completion"})
 LOCAL: Final = frozenset({"demo", "local"})
 """Commands that come with a local stack."""
 EXTENSIONS: Final = "batch_assets.commands"
@@ -145,6 +146,13 @@ class Commands(TyperGroup):
                     self.commands[name].rich_help_panel = heading  # type: ignore[attr-defined]
         ordered = [name for names in GROUPS.values() for name in names if name in self.commands]
         self.commands = {name: self.commands[name] for name in [*ordered, *self.commands]}
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Keep the options that complete commands out of the list: the help's last line has one."""
+        params: list[Any] = super().get_params(ctx)
+        for one in params:
+            one.hidden = one.hidden or one.name in COMPLETION
+        return params
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that was typed, under its present or an earlier name.
@@ -178,7 +186,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": HELP},
-    epilog="Settings come from the environment and from .env: `batch-assets settings` shows them.",
+    epilog="Settings come from the environment and from .env: `batch-assets settings` shows them. "
+    "`batch-assets --install-completion` lets bash, zsh or fish complete commands.",
 )
 
 

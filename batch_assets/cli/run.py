@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +29,10 @@ INTERRUPTED: Final = "DagsterExecutionInterruptedError"
 """What Dagster raises in an op when Ctrl-C comes."""
 # Dagster shows a run under its job when it knows from which code location it came.
 _LOCATION = {".dagster/repository": "__repository__@batch_assets"}
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+QUIET: Final[Mapping[str, object]] = {"console": {"config": {"log_level": "CRITICAL"}}}
+"""The configuration of Dagster's own logger, which says nothing then."""
+ALOUD: Final[Mapping[str, object]] = {"aloud": {}}
+"""That of the one of `spoken_definition`."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,10 @@ def run_once() -> None:
         require_account(database.endpoints)
         shown = console()
         shown.say(f"Running the job on the {database.place} …")
-        run = run_job(instance)
+        run = run_job(instance, spoken_definition, loggers=ALOUD)
         held = database.held_because
-    shown.show(_OPS, run.numbers.items())
+    shown.say()
+    shown.show(_OPS, [entry for entry in run.numbers.items() if entry[1]])
     if held is not None:
         shown.say(f"Nothing was submitted. {held}")
     show_failures(run)
@@ -75,6 +80,35 @@ def job_definition() -> dg.JobDefinition:
     return _resolved(job.name, dg.Definitions(jobs=[job]))
 
 
+def spoken_definition() -> dg.JobDefinition:
+    """Build the same job, whose ops' sentences are shown on stdout as they come."""
+    import dagster as dg
+
+    from batch_assets.jobs import batch_processing_job
+    from batch_assets.settings import load_settings
+
+    job = batch_processing_job(load_settings())
+    aloud = dg.LoggerDefinition(logger_fn=lambda _: _speaking())
+    return _resolved(job.name, dg.Definitions(jobs=[job], loggers={"aloud": aloud}))
+
+
+class _Aloud(logging.Handler):
+    """Says what an op says of itself; why ops have failed is shown once all have ended."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one record, if it is an op's own."""
+        meta: dict[str, Any] = getattr(record, "dagster_meta", {})
+        op, said = meta.get("step_key"), meta.get("orig_message")
+        if op and said and record.levelno < logging.ERROR:
+            console().say(f"{op}: {said}")
+
+
+def _speaking() -> logging.Logger:
+    logger = logging.Logger("aloud", logging.INFO)
+    logger.addHandler(_Aloud())
+    return logger
+
+
 def report_definition() -> dg.JobDefinition:
     """Build the job that draws charts of the history, likewise."""
     import dagster as dg
@@ -86,9 +120,12 @@ def report_definition() -> dg.JobDefinition:
 
 
 def run_job(
-    instance: dg.DagsterInstance, definition: Callable[[], dg.JobDefinition] = job_definition
+    instance: dg.DagsterInstance,
+    definition: Callable[[], dg.JobDefinition] = job_definition,
+    *,
+    loggers: Mapping[str, object] = QUIET,
 ) -> Run:
-    """Run a job to its end.
+    """Run a job to its end; `loggers` are those that the definition has, with their configuration.
 
     Raises:
         KeyboardInterrupt: Ctrl-C has ended it before.
@@ -104,7 +141,7 @@ def run_job(
             dg.reconstructable(definition),
             instance=instance,
             tags={**_LOCATION, **tags_of(this_process())},
-            run_config=_QUIET,
+            run_config={"loggers": dict(loggers)},
             raise_on_error=False,
         )
     outputs = result.filter_events(lambda event: event.is_successful_output and _has_done(event))
@@ -158,8 +195,7 @@ def show_failures(run: Run) -> None:
 
 
 def _did(entry: tuple[str, dict[str, float]]) -> str:
-    said = ", ".join(f"{name} {value:,g}" for name, value in entry[1].items())
-    return said or "nothing to report"
+    return ", ".join(f"{name} {value:,g}" for name, value in entry[1].items())
 
 
 _OPS: Sequence[Column[tuple[str, dict[str, float]]]] = (

@@ -108,7 +108,7 @@ class Lists(EngineQueries):
 
     @retry_lost
     def behind(self, limit: int) -> list[WaitingCompany]:
-        """The companies whose oldest request has waited longest, at most so many."""
+        """The active companies whose oldest request has waited longest, at most so many."""
         with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["behind"], {"limit": limit})
             return [WaitingCompany(**row._mapping) for row in rows]

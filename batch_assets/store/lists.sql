@@ -56,18 +56,19 @@ FROM batch_assets.alert AS a
 ORDER BY a.is_raised DESC, a.since DESC, a.name
 
 -- name: behind
--- The companies whose oldest request has waited longest, of what runs have noticed.
+-- The active companies whose oldest request has waited longest, of what runs have noticed.
 SELECT
     w.company_id,
-    coalesce(c.name, w.company_id) AS company,
+    w.company,
     w.requests,
     extract(epoch FROM clock_timestamp() - w.oldest_at)::float8 AS oldest_wait_seconds
 FROM (
-    SELECT i.company_id, count(*) AS requests, min(i.requested_at) AS oldest_at
+    SELECT c.id AS company_id, c.name AS company, count(*) AS requests, min(i.requested_at) AS oldest_at
     FROM batch_assets.intake AS i
-    GROUP BY i.company_id
-    ORDER BY min(i.requested_at), i.company_id
+    JOIN public."Company" AS c ON c.id = i.company_id
+    WHERE CAST(c.status AS text) = 'ACTIVE'
+    GROUP BY c.id, c.name
+    ORDER BY min(i.requested_at), c.id
     LIMIT :limit
 ) AS w
-LEFT JOIN public."Company" AS c ON c.id = w.company_id
 ORDER BY w.oldest_at, w.company_id

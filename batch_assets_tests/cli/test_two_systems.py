@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -76,6 +77,8 @@ def _made(typist: Typist, url: str, server: RunningServer, place: Path, *, is_si
     with engine.begin() as connection:
         company_id = make_company(connection, name=NAME)
         make_requests(connection, company_id, 12)
+        suspended = make_company(connection, name="Zorg West", status="SUSPENDED")
+        make_requests(connection, suspended, 3, age=timedelta(days=9))
     engine.dispose()
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE batch_assets.installation SET confirmed_at = now()")
