@@ -93,14 +93,21 @@ def spoken_definition() -> dg.JobDefinition:
 
 
 class _Aloud(logging.Handler):
-    """Says what an op says of itself; why ops have failed is shown once all have ended."""
+    """Says what an op says of itself; why ops have failed is shown once all have ended.
+
+    On the terminal as it is when a run begins: within an op Dagster has its hands on stdout.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._screen = console()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record, if it is an op's own."""
         meta: dict[str, Any] = getattr(record, "dagster_meta", {})
         op, said = meta.get("step_key"), meta.get("orig_message")
         if op and said and record.levelno < logging.ERROR:
-            console().say(f"{op}: {said}")
+            self._screen.say(f"{op}: {said}")
 
 
 def _speaking() -> logging.Logger:

@@ -153,6 +153,7 @@ CASES = [
     Case("local stop", parts=(f"The local stack {STACK} is stopped",), environ=LOCAL),
     Case("local reset", parts=(f"There is no local stack {STACK}",), environ=LOCAL),
     Case("dev --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
+    Case("exporter --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
     Case("webserver --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
     Case("webserver --host fe80::1", 2, parts=("'fe80::1' is no address of this machine",)),
     Case(
