@@ -1,9 +1,10 @@
 """What a history has cost, from whichever side it is asked, is what the server has billed.
 
-Two models, one of which reasons; six companies; answers that cannot be used, lines that are lost,
-broken or another's, answers without usage, batches that expire or are cancelled, sessions that are
-deleted meanwhile, synchronous requests, a second batch of one intent, and a run that is killed
-after it has written some answers. What is right is calculated from the ledger.
+Two models, one of which reasons, and has several prices of LiveDash's in effect, and one that has
+no price; six companies; answers that cannot be used, lines that are lost, broken or another's,
+answers without usage, batches that expire or are cancelled, sessions that are deleted meanwhile,
+synchronous requests, a second batch of one intent, and a run that is killed after it has written
+some answers. What is right is calculated from the ledger.
 """
 
 import time
@@ -32,7 +33,9 @@ from batch_assets_tests.stages.synchronous_support import ON, ask
 from batch_assets_tests.stages.test_orphans import create, find, upload
 
 PRICES = {"gpt-4o-mini": (2.0, 0.5, 8.0), "gpt-5-mini": (3.0, 0.3, 20.0)}
-"""USD for a million tokens, at the full price; a batch costs half."""
+"""USD for a million tokens, at the full price; a batch costs half. The second is LiveDash's, which
+says nothing of cached input: a tenth of the price, as is published."""
+UNPRICED = "ours"
 RATE = 0.8
 DAYS = 20
 """Over so many days the history is spread once it is over."""
@@ -100,6 +103,15 @@ def run(lab: Lab, run_id: str, *, asks: bool = False) -> None:
     )
 
 
+def serve(lab: Lab, **parts: Any) -> None:
+    lab.configure(models=[{"id": UNPRICED}], **parts)
+
+
+def priced_entries(lab: Lab) -> list[Any]:
+    """What the server has billed whose price is known."""
+    return [entry for entry in lab.server.ledger().entries() if entry.model != UNPRICED]
+
+
 def full_price(entry: Any) -> float:
     (price,) = (price for model, price in PRICES.items() if entry.model.startswith(model))
     fresh = entry.prompt_tokens - entry.cached_tokens
@@ -111,7 +123,7 @@ def full_price(entry: Any) -> float:
 def billed_by_batch(lab: Lab) -> Mapping[str | None, float]:
     """USD that the server has billed, by its id of the batch; `None`: synchronous requests."""
     usd: defaultdict[str | None, float] = defaultdict(float)
-    for entry in lab.server.ledger().entries():
+    for entry in priced_entries(lab):
         usd[entry.batch_id] += full_price(entry) / (1 if entry.kind == "live" else 2)
     return usd
 
@@ -132,7 +144,7 @@ def billed_by_company_and_model(lab: Lab) -> Mapping[tuple[str, str], float]:
         for row in lab.desk.rows("SELECT request_id, company_id FROM batch_assets.attempt")
     }
     usd: defaultdict[tuple[str, str], float] = defaultdict(float)
-    for entry in lab.server.ledger().entries():
+    for entry in priced_entries(lab):
         (model,) = (model for model in PRICES if entry.model.startswith(model))
         if entry.kind == "live":
             company_id = of_request[str(entry.custom_id).rpartition("/")[2]]
@@ -145,15 +157,31 @@ def billed_by_company_and_model(lab: Lab) -> Mapping[tuple[str, str], float]:
 @pytest.fixture
 def history(lab: Lab) -> Lab:
     """A lab with such a history behind it, nothing of which is under way any more."""
-    texts = {name: read_price("/".join(map(str, price))) for name, price in PRICES.items()}
-    lab = lab.under(
-        model_prices=texts, usd_to_eur=RATE, synchronous=ON, max_attempts=5, rows_per_write=10
+    lab.desk.do(
+        'INSERT INTO public."AIModel" (id, name, provider, "isActive", "updatedAt")'
+        " VALUES ('model', 'gpt-5-mini', 'openai', true, now())"
     )
-    lab.configure(rows=FAULTS, batches=ENDINGS)
+    lab.desk.do(
+        'INSERT INTO public."AIModelPricing" (id, "aiModelId", "promptTokenCost",'
+        ' "completionTokenCost", "effectiveFrom", "effectiveUntil") VALUES'
+        " ('first', 'model', 1e-6, 1e-6, '2026-01-01 12:00+00', NULL),"
+        " ('later', 'model', 3e-6, 20e-6, '2026-03-01 12:00+00', NULL),"
+        " ('over', 'model', 5e-6, 5e-6, '2026-05-01 12:00+00', '2026-05-02 12:00+00')"
+    )
+    lab = lab.under(
+        model_prices={"gpt-4o-mini": read_price("2/0.5/8")},
+        usd_to_eur=RATE,
+        synchronous=ON,
+        max_attempts=5,
+        rows_per_write=10,
+    )
+    serve(lab, rows=FAULTS, batches=ENDINGS)
     ids = []
     for number in range(6):
         model = list(PRICES)[number % 2]
-        ids += lab.company(12, model=model)[1]
+        company_id, some = lab.company(12, model=model)
+        ids += some
+    lab.more(company_id, 3, model=UNPRICED)
     lab.submit()
     lab.poll_to_the_end()
     intent = lab.desk.column("SELECT id FROM batch_assets.batch WHERE model = 'gpt-4o-mini'")[0]
@@ -165,9 +193,9 @@ def history(lab: Lab) -> Lab:
     killed = replace(lab, pipeline=replace(lab.pipeline, run_id="killed", queries=dying))
     with pytest.raises(Killed):
         killed.ingest()
-    lab.configure(rows=[{"lines": [1], "effect": UNUSABLE}])
+    serve(lab, rows=[{"lines": [1], "effect": UNUSABLE}])
     run(lab, "run-1")
-    lab.configure()
+    serve(lab)
     run(lab, "run-2", asks=True)
     assert find(lab).duplicates == 1
     numbers = iter(range(3, 100))
@@ -226,6 +254,9 @@ def assert_every_side_says_the_same(lab: Lab) -> None:
     assert total["billed_eur"] == pytest.approx(in_all * RATE, rel=1e-3)
     parts = reports.sums(by_company=True, by_model=True)
     by_part = {(one["company_id"], one["model"]): one["billed_usd"] for one in parts}
+    (unpriced,) = (one for one in parts if one["model"] == UNPRICED)
+    assert (unpriced["unpriced_answers"] > 0, unpriced["cost_eur"]) == (True, 0)
+    assert by_part.pop((unpriced["company_id"], UNPRICED)) == 0
     assert by_part == pytest.approx(dict(billed_by_company_and_model(lab)), rel=1e-3)
     with lab.desk.engine.connect() as connection:
         assert cost_differences(connection) == []
