@@ -301,8 +301,13 @@ SELECT
     sum(r.saved_eur) AS saved_eur,
     sum(r.unpriced_answers)::bigint AS unpriced_answers,
     sum(r.unusable_eur) AS wasted_retries_eur,
-    sum(r.discarded_eur) AS wasted_discarded_eur
+    sum(r.discarded_eur) AS wasted_discarded_eur,
+    coalesce(sum(b.unattributed_eur), 0) AS wasted_unattributed_eur
 FROM batch_assets.run_reading AS r
+LEFT JOIN batch_assets.batch AS b
+    ON b.id = r.batch_id
+    AND b.state = 'finalized'
+    AND coalesce(nullif(b.read_run_id, ''), b.run_id) = r.run_id
 WHERE NOT EXISTS (
         SELECT FROM batch_assets.run_metric AS m WHERE m.run_id = r.run_id
     )

@@ -217,6 +217,13 @@ def spread(lab: Lab) -> None:
     )
 
 
+def runs_of(lab: Lab) -> list[Mapping[str, Any]]:
+    """All runs, those that were killed as well; none once they are pruned."""
+    history, now = MetricHistory(lab.desk.engine), datetime.now(UTC)
+    span = (now - timedelta(days=365), now)
+    return [*history.runs(*span), *history.killed_runs(*span)]
+
+
 def sides(lab: Lab, figure: str) -> dict[str, float]:
     """A sum from each side that knows it."""
     now, year = datetime.now(UTC), timedelta(days=365)
@@ -230,8 +237,7 @@ def sides(lab: Lab, figure: str) -> dict[str, float]:
         "export in all": reports.sums()[0][figure],
         "chart": getattr(ReportData(lab.desk.engine).cost_by_day(30, 4), figure),
     }
-    if lab.desk.value("SELECT count(*) FROM batch_assets.run_metric"):
-        runs = [*history.runs(now - year, now), *history.killed_runs(now - year, now)]
+    if runs := runs_of(lab):
         found["export of runs"] = sum(one[figure] for one in runs)
     return found
 
@@ -247,6 +253,10 @@ def assert_every_side_says_the_same(lab: Lab) -> None:
     assert saved > 0
     for side, said in sides(lab, "saved_eur").items():
         assert said == pytest.approx(saved, rel=1e-9), side
+    if runs := runs_of(lab):
+        unattributed = lab.desk.value("SELECT sum(unattributed_eur) FROM batch_assets.batch")
+        by_run = sum(one["wasted_unattributed_eur"] for one in runs)
+        assert by_run == pytest.approx(unattributed, rel=1e-9)
     reports = CostReports(lab.desk.engine)
     (total,) = reports.sums()
     in_all = sum(billed_by_batch(lab).values())
