@@ -39,8 +39,8 @@ WITH tried AS MATERIALIZED (
         count(*) FILTER (WHERE a.prompt_tokens IS NOT NULL AND a.cost_usd IS NULL) AS unpriced,
         count(*) FILTER (WHERE a.outcome = 'completed' AND a.shares_answer_of IS NULL)
             AS usable_answers,
-        sum(a.synchronous_cost_eur - a.cost_eur) FILTER (WHERE a.outcome = 'completed')
-            AS saved_eur,
+        -- here: saved_eur
+        AS saved_eur,
         sum(a.cost_eur) FILTER (WHERE a.outcome = 'failed') AS unusable_eur,
         sum(a.cost_eur) FILTER (WHERE a.outcome = 'discarded') AS discarded_eur,
         min(a.ended_at) FILTER (

@@ -46,8 +46,8 @@ LEFT JOIN LATERAL (
     SELECT
         sum(a.cached_tokens) AS cached_tokens,
         sum(a.reasoning_tokens) AS reasoning_tokens,
-        sum(a.synchronous_cost_eur - a.cost_eur) FILTER (WHERE a.outcome = 'completed')
-            AS saved_eur,
+        -- here: saved_eur
+        AS saved_eur,
         sum(a.cost_eur) FILTER (WHERE a.outcome = 'failed') AS unusable_eur,
         sum(a.cost_eur) FILTER (WHERE a.outcome = 'discarded') AS discarded_eur
     FROM batch_assets.attempt AS a

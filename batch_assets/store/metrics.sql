@@ -279,9 +279,11 @@ SELECT
 FROM batch_assets.batch AS b
 LEFT JOIN public."Company" AS c ON c.id = b.company_id
 LEFT JOIN LATERAL (
-    SELECT sum(a.synchronous_cost_eur - a.cost_eur) AS saved_eur
+    SELECT
+        -- here: saved_eur
+        AS saved_eur
     FROM batch_assets.attempt AS a
-    WHERE a.batch_id = b.id AND a.outcome = 'completed'
+    WHERE a.batch_id = b.id
 ) AS t ON true
 WHERE b.finalized_at >= :since AND b.finalized_at < :until
 GROUP BY b.company_id, c.name

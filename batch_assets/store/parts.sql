@@ -447,6 +447,13 @@ CROSS JOIN LATERAL (
     ) AS twice
 ) AS spent
 
+-- part: saved_eur
+-- Of attempts a: only what could be used has saved something. Of some that were put back after the schema
+-- was lost it is not known what a synchronous request would have cost.
+coalesce(sum(a.synchronous_cost_eur - a.cost_eur) FILTER (
+    WHERE a.outcome = 'completed' AND a.synchronous_cost_eur > 0
+), 0)
+
 -- part: added_by_run
 -- What one run has read of a batch, which it may do in several goes.
 ON CONFLICT (batch_id, run_id) DO UPDATE

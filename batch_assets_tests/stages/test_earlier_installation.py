@@ -43,6 +43,8 @@ from batch_assets_tests.store.queries.support import Desk
 _LOSE = text("""
     DELETE FROM batch_assets.attempt;
     DELETE FROM batch_assets.batch;
+    DELETE FROM batch_assets.daily_cost;
+    DELETE FROM batch_assets.run_reading;
     DELETE FROM batch_assets.intake;
     DELETE FROM batch_assets.retry;
     DELETE FROM batch_assets.follower;

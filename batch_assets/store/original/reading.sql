@@ -24,9 +24,11 @@ SELECT
     coalesce(sum(b.unattributed_eur), 0) AS unattributed_eur
 FROM batch_assets.batch AS b
 LEFT JOIN LATERAL (
-    SELECT sum(a.synchronous_cost_eur - a.cost_eur) AS saved_eur
+    SELECT
+        -- here: saved_eur
+        AS saved_eur
     FROM batch_assets.attempt AS a
-    WHERE a.batch_id = b.id AND a.outcome = 'completed'
+    WHERE a.batch_id = b.id
 ) AS t ON true
 WHERE b.company_id = :company_id
 
