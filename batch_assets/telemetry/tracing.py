@@ -15,6 +15,7 @@ from uuid import UUID
 from opentelemetry import context as contexts
 from opentelemetry import trace
 
+from batch_assets.domain.display import escaped
 from batch_assets.domain.logs import open_log
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def stage_span(stage: str, run_id: str) -> Iterator[trace.Span]:
 def mark_failed(span: trace.Span, failure: str) -> None:
     """Say of a stage's span that it has failed, and why, if it has."""
     if failure:
-        span.set_status(trace.StatusCode.ERROR, failure)
+        span.set_status(trace.StatusCode.ERROR, escaped(failure))
 
 
 def _of_run(run_id: str) -> contexts.Context | None:
