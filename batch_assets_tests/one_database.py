@@ -25,6 +25,7 @@ _EMPTY = text("""
     DELETE FROM batch_assets.retry;
     DELETE FROM batch_assets.dead_letter;
     DELETE FROM batch_assets.allowance;
+    DELETE FROM batch_assets.learnt_usage;
     DELETE FROM batch_assets.model_cooldown;
     DELETE FROM batch_assets.account_cooldown;
     DELETE FROM batch_assets.follower;

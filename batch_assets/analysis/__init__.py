@@ -4,7 +4,7 @@ The other packages use the names below; what lies behind them is in `docs/proces
 """
 
 from batch_assets.analysis.answer import read_answer, read_partial_answer
-from batch_assets.analysis.processing_types import is_known, shown_if_unknown
+from batch_assets.analysis.processing_types import is_known, known_type, shown_if_unknown
 from batch_assets.analysis.request import (
     MESSAGE_OVERHEAD_BYTES,
     expected_completion_tokens,
@@ -19,6 +19,7 @@ __all__ = [
     "MESSAGE_OVERHEAD_BYTES",
     "expected_completion_tokens",
     "is_known",
+    "known_type",
     "overhead_bytes",
     "prompt_tokens",
     "read_answer",

@@ -29,8 +29,6 @@ class Parameters:
     """`None`: the model refuses the parameter, or may."""
     reasoning_room: int = 8_000
     """Tokens allowed beyond the answer's; what is not used costs nothing."""
-    expected_reasoning_tokens: int = 700
-    """What a reasoning model usually spends on one conversation: they are paid like output."""
     response_format: ResponseFormat = ResponseFormat.STRICT_SCHEMA
 
     @property
@@ -40,7 +38,7 @@ class Parameters:
 
 
 REASONING = Parameters()
-ORDINARY = Parameters(temperature=0.1, reasoning_room=0, expected_reasoning_tokens=0)
+ORDINARY = Parameters(temperature=0.1, reasoning_room=0)
 WITHOUT_SCHEMA = replace(ORDINARY, response_format=ResponseFormat.JSON_OBJECT)
 WITHOUT_JSON = replace(ORDINARY, response_format=ResponseFormat.TEXT)
 UNKNOWN = REASONING

@@ -180,6 +180,11 @@ def type_of(processing_type: str) -> ProcessingType:
     return TYPES.get(processing_type, FULL_ANALYSIS)
 
 
+def known_type(processing_type: str) -> str:
+    """The name of the type that is asked for a request of this type: one of few."""
+    return type_of(processing_type).name
+
+
 def shown_if_unknown(processing_type: str) -> str | None:
     """The name of a type that is not known, safe to show and not long; `None` of one that is."""
     if is_known(processing_type):

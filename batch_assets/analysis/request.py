@@ -106,9 +106,14 @@ def schema_tokens(processing_type: str, model: str) -> int:
 
 
 def expected_completion_tokens(processing_type: str, model: str | None = None) -> int:
-    """Tokens that an answer usually has, for estimates; with `model`, its reasoning included."""
-    reasoning = parameters_of(model).expected_reasoning_tokens if model is not None else 0
-    return type_of(processing_type).expected_tokens + reasoning
+    """Tokens to estimate an answer at before any was seen: what it usually has.
+
+    Of a `model` that may reason, all that it is allowed: how much it reasons nobody knows.
+    """
+    parameters = None if model is None else parameters_of(model)
+    if parameters is not None and parameters.reasoning_room:
+        return parameters.max_completion_tokens
+    return type_of(processing_type).expected_tokens
 
 
 def _empty(processing_type: str, model: str) -> Conversation:

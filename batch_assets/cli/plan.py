@@ -14,10 +14,11 @@ from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.screen import Column, console, number
 from batch_assets.cli.status import in_all, left_alone
 from batch_assets.domain.display import of_unknown_types
+from batch_assets.domain.estimates import ENOUGH
 from batch_assets.domain.lookups import CompanyStatistics
 
 if TYPE_CHECKING:
-    from batch_assets.stages.plan import PlannedBatch, PlanPreview
+    from batch_assets.stages.plan import EstimateBasis, PlannedBatch, PlanPreview
 
 commands = typer.Typer()
 
@@ -126,6 +127,7 @@ def _document(
         **others,
         "unknown_types": dict(plan.unknown_types),
         "tokens_by_part": asdict(plan.parts),
+        "estimates": [asdict(one) for one in plan.estimates],
         "submission_held_because": held_because,
     }
 
@@ -143,7 +145,7 @@ def _show(
         total = Line("Total", "", **_totals(lines))
         shown.show(_COLUMNS, lines, [column.cell(total) for column in _COLUMNS])
         shown.say("Prompt tokens and cost (batch prices) are estimates.")
-        shown.say(_per_request(plan))
+        shown.say("\n".join([_per_request(plan), *_bases(plan.estimates)]))
         unpriced = sorted({line.model for line in lines if line.cost_eur is None})
         if unpriced:
             shown.say(
@@ -162,6 +164,24 @@ def _show(
         shown.say(of_unknown_types(plan.unknown_types))
     if held_because is not None:
         shown.say(f"\nBut nothing is submitted now. {held_because}")
+
+
+def _bases(estimates: Iterable[EstimateBasis]) -> Iterable[str]:
+    """What the costs are estimated by, a sentence for each model and processing type."""
+    for one in estimates:
+        what = f"{one.model}, {one.processing_type}"
+        if not one.is_learnt:
+            yield (
+                f"{what}: the cost is assumed, since {plural(one.answers, 'answer')} of "
+                f"{ENOUGH} that it takes to go by were read."
+            )
+        elif one.error_percent is None:
+            yield f"{what}: the cost is estimated by {plural(one.answers, 'answer')}."
+        else:
+            yield (
+                f"{what}: the cost is estimated by {plural(one.answers, 'answer')}; lately such "
+                f"estimates were off by {one.error_percent:.1f} %."
+            )
 
 
 def _per_request(plan: PlanPreview) -> str:

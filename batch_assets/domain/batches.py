@@ -218,6 +218,8 @@ class BatchOutcomes:
     """Whether what LiveDash's database refuses is dead, and not to be read again."""
     price: Price | None = None
     """What the answers were priced at; kept with the batch if none was before."""
+    model: str | None = None
+    """The model that was asked for; `None`: estimates learn nothing of it."""
 
 
 @dataclass(slots=True)

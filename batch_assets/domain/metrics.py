@@ -138,6 +138,10 @@ class Money:
         "What was billed and no answer was read for, as the batches' own usage says, or estimated "
         "where it says nothing; not in cost_eur"
     )
+    estimate_error_percent: float | None = _unknown(
+        "How far off the estimates of batches were, above or below, for the last answers: the "
+        "newest 100 of each model and processing type count half, the others less"
+    )
     synchronous_requests: int = _count(
         "Requests that the run sent synchronously, at the full price"
     )

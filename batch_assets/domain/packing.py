@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from batch_assets.domain.custom_ids import can_be_matched
+from batch_assets.domain.estimates import LearntUsage
 from batch_assets.domain.money import Price, Usage
 from batch_assets.domain.policy import Policy
 
@@ -73,6 +74,9 @@ class Sizes:
     schema_tokens: int
     """Of the schema that is sent beside them; 0: none is."""
     completion_tokens: int
+    """What is assumed of an answer as long as too little was learnt."""
+    learnt: LearntUsage | None = None
+    """What answers to others have used; `None`: there were none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +151,15 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A request before it is sent: bytes of its line, tokens, EUR (`None`: no price)."""
+    """A request before it is sent: bytes of its line, tokens, EUR (`None`: no price).
+
+    Input tokens err on the safe side, since the server's limits count by them; the cost is what
+    such requests have cost, once enough of them were answered.
+    """
 
     bytes: int
+    text_bytes: int
+    """Of its conversation, with what each message adds: what estimates learn by."""
     parts: Parts
     cost_eur: float | None
 
@@ -171,6 +181,8 @@ class Draft:
     root_batch_id: str | None = None
     bisection_group: str | None = None
     candidates: list[Candidate] = field(default_factory=list)
+    estimates: list[Estimate] = field(default_factory=list)
+    """Of each of them."""
     is_full: bool = False
     """Whether the next request did not go in, or could not."""
     bytes: int = 0
@@ -187,6 +199,7 @@ class Draft:
     def add(self, candidate: Candidate, estimate: Estimate) -> None:
         """Take one request in."""
         self.candidates.append(candidate)
+        self.estimates.append(estimate)
         self.bytes += estimate.bytes
         self.parts += estimate.parts
         self.cost_eur += estimate.cost_eur or 0.0
@@ -273,11 +286,12 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
     text = candidate.content_bytes + JSON_BYTES_PER_MESSAGE * candidate.message_count
     line = candidate.content_bytes + LINE_BYTES_PER_MESSAGE * candidate.message_count
     size = line + sizes.overhead_bytes
+    usage = _expected(sizes, text)
     parts = Parts(
         prompt=sizes.prompt_tokens,
         schema=sizes.schema_tokens,
-        conversation=-(-text // ESTIMATED_BYTES_PER_TOKEN),
-        answer=sizes.completion_tokens,
+        conversation=_most_tokens(text),
+        answer=usage.completion_tokens,
     )
     tokens = parts.input
     policy = terms.policy
@@ -286,9 +300,23 @@ def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
             candidate, "too_large", f"The conversation is too long to be sent (~{tokens} tokens)."
         )
     price = terms.price_of(candidate.model)
-    usage = Usage(prompt_tokens=tokens, completion_tokens=parts.answer)
     cost = None if price is None else price.batch.cost(usage) * policy.usd_to_eur
-    return Estimate(bytes=size, parts=parts, cost_eur=cost)
+    return Estimate(bytes=size, text_bytes=text, parts=parts, cost_eur=cost)
+
+
+def _most_tokens(text_bytes: int) -> int:
+    return -(-text_bytes // ESTIMATED_BYTES_PER_TOKEN)
+
+
+def _expected(sizes: Sizes, text_bytes: int) -> Usage:
+    """What a request is expected to use: by what others have used, or by what is assumed."""
+    constant = sizes.prompt_tokens + sizes.schema_tokens
+    if sizes.learnt is not None and sizes.learnt.is_enough:
+        return sizes.learnt.expected(text_bytes, constant)
+    return Usage(
+        prompt_tokens=constant + _most_tokens(text_bytes),
+        completion_tokens=sizes.completion_tokens,
+    )
 
 
 def _hold(candidate: Candidate, size: Estimate, terms: Terms, quota: Quota) -> str | None:

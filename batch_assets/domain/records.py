@@ -97,6 +97,8 @@ class RowOutcome:
     cost: Cost = field(default_factory=Cost)
     findings: Findings | None = None
     failure: Failure | None = None
+    processing_type: str | None = None
+    """As what estimates learn from its usage; `None`: they do not."""
 
 
 @dataclass(frozen=True, slots=True)

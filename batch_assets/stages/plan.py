@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from batch_assets import analysis
-from batch_assets.domain.packing import Draft, Parts, Sizes, Terms
+from batch_assets.domain.estimates import LearntUsage
+from batch_assets.domain.packing import Draft, Packing, Parts, Sizes, Terms
 from batch_assets.domain.records import Backlog
 from batch_assets.openai_batch.spool import LINE_BYTES
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -41,6 +42,20 @@ class PlannedBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class EstimateBasis:
+    """What the cost of requests of one model and processing type is estimated by."""
+
+    model: str
+    processing_type: str
+    answers: int
+    """Answers to others that were read."""
+    is_learnt: bool
+    """Whether they are enough to go by; else the cost is assumed."""
+    error_percent: float | None
+    """How far off the estimates of batches were lately; `None` without any."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlanPreview:
     """What a run would send now, what it would refuse for good, and what it would hold back."""
 
@@ -53,6 +68,8 @@ class PlanPreview:
     """Where the tokens of the batches go."""
     follows: int = 0
     """Requests that would share the answer of another one instead."""
+    estimates: tuple[EstimateBasis, ...] = ()
+    """Of the requests in batches, by model and processing type."""
 
 
 def find_due(pipeline: Pipeline, snapshot: WorkSnapshot, company_ids: Sequence[str]) -> DueReport:
@@ -131,7 +148,20 @@ def preview(
             for draft in packing.drafts
         ]
     follows = sum(len(packing.followers) for packing in packings)
-    return PlanPreview(tuple(batches), rejected, held, unknown_types, parts, follows)
+    estimates = _bases(packings, snapshot)
+    return PlanPreview(tuple(batches), rejected, held, unknown_types, parts, follows, estimates)
+
+
+def _bases(packings: Sequence[Packing], snapshot: WorkSnapshot) -> tuple[EstimateBasis, ...]:
+    candidates = (
+        one for packing in packings for draft in packing.drafts for one in draft.candidates
+    )
+    keys = {(one.model, analysis.known_type(one.processing_type)) for one in candidates}
+    return tuple(
+        EstimateBasis(model, name, learnt.answers, learnt.is_enough, learnt.error_percent)
+        for model, name in sorted(keys)
+        for learnt in [snapshot.learnt_usage.get((model, name), LearntUsage())]
+    )
 
 
 def _unknown_types(draft: Draft) -> Counter[str]:
@@ -145,7 +175,9 @@ def claim_terms(pipeline: Pipeline, snapshot: WorkSnapshot, only_model: str | No
         policy=pipeline.policy,
         price_of=pipeline.price_of,
         sizes_of=lambda processing_type, name: _sizes_of(
-            processing_type, pipeline.policy.model_of(name)
+            processing_type,
+            pipeline.policy.model_of(name),
+            snapshot.learnt_usage.get((name, analysis.known_type(processing_type))),
         ),
         only_model=only_model,
         upload_bytes=snapshot.upload_bytes,
@@ -153,10 +185,11 @@ def claim_terms(pipeline: Pipeline, snapshot: WorkSnapshot, only_model: str | No
     )
 
 
-def _sizes_of(processing_type: str, model: str) -> Sizes:
+def _sizes_of(processing_type: str, model: str, learnt: LearntUsage | None) -> Sizes:
     return Sizes(
         overhead_bytes=LINE_BYTES + analysis.overhead_bytes(processing_type, model),
         prompt_tokens=analysis.prompt_tokens(processing_type, model),
         schema_tokens=analysis.schema_tokens(processing_type, model),
         completion_tokens=analysis.expected_completion_tokens(processing_type, model),
+        learnt=learnt,
     )

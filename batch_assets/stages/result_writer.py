@@ -242,7 +242,12 @@ class ResultWriter:
             batch.ended_seconds > self._pipeline.policy.batch_timeout_seconds
         )
         return BatchOutcomes(
-            batch.lease, outcomes, pending.refused.total(), gives_up, price=reader.price
+            batch.lease,
+            outcomes,
+            pending.refused.total(),
+            gives_up,
+            price=reader.price,
+            model=batch.model,
         )
 
     def _left(
@@ -324,17 +329,20 @@ class LineReader:
             return RowOutcome(line.request_id, None, cost, failure=line.failure)
         # What was read of the text is in the findings: nobody needs it any more.
         billed = replace(line.response, content=None)
-        if line.failure is not None:
-            return RowOutcome(line.request_id, billed, cost, failure=line.failure)
         if processing_type is None:
-            return RowOutcome(line.request_id, billed, cost, failure=_NO_SESSION)
+            failure = line.failure or _NO_SESSION
+            return RowOutcome(line.request_id, billed, cost, failure=failure)
+        asked = analysis.known_type(processing_type)
+        outcome = RowOutcome(line.request_id, billed, cost, processing_type=asked)
+        if line.failure is not None:
+            return replace(outcome, failure=line.failure)
         # LiveDash asks in words of its own: of its answers we take what we understand.
         is_asked_so = self.batch.is_ours or self.batch.is_of_earlier_installation
         read = analysis.read_answer if is_asked_so else analysis.read_partial_answer
         answer = read(processing_type, line.response)
         if isinstance(answer, Failure):
-            return RowOutcome(line.request_id, billed, cost, failure=answer)
-        return RowOutcome(line.request_id, billed, cost, findings=answer)
+            return replace(outcome, failure=answer)
+        return replace(outcome, findings=answer)
 
     def _cost(self, response: Response | None) -> Cost:
         if response is None:

@@ -200,11 +200,13 @@ def claim_parameters(
 ) -> dict[str, Any]:
     """Batches of these ids with their rows, as columns: one batch a draft, under a lease."""
     rows = [
-        (candidate.request_id, batch_id, draft.company_id, position)
+        (candidate.request_id, batch_id, draft.company_id, position, one.text_bytes, one.cost_eur)
         for batch_id, draft in zip(batch_ids, drafts, strict=True)
-        for position, candidate in enumerate(draft.candidates, start=1)
+        for position, (candidate, one) in enumerate(
+            zip(draft.candidates, draft.estimates, strict=True), start=1
+        )
     ]
-    request_ids, of_batches, of_companies, positions = (
+    request_ids, of_batches, of_companies, positions, texts_bytes, costs_eur = (
         list(column) for column in zip(*rows, strict=True)
     )
     return {
@@ -224,6 +226,8 @@ def claim_parameters(
         "of_batches": of_batches,
         "of_companies": of_companies,
         "positions": positions,
+        "texts_bytes": texts_bytes,
+        "row_costs_eur": costs_eur,
     }
 
 

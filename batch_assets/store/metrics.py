@@ -38,7 +38,7 @@ SEEN: Final = (
     *("batches_in_flight", "batches_to_read", "following_requests", "retry_requests"),
     "dead_letters",
     *("original_to_optimized_ratio", "lookup_hit_rate_percent", "wasted_duplicates_eur"),
-    "wasted_unattributed_eur",
+    *("wasted_unattributed_eur", "estimate_error_percent"),
     *("synchronous_requests", "day_cost_eur", "indeterminate_failures", "open_breakers"),
     *(
         "models_in_cooldown",

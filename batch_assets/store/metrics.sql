@@ -208,6 +208,11 @@ SELECT
             AND coalesce(nullif(s.read_run_id, ''), s.run_id) = :own_run_id
     )::float8 AS wasted_unattributed_eur,
     (
+        SELECT 100 * sum(l.off_eur) / nullif(sum(l.billed_eur), 0)
+        FROM batch_assets.learnt_usage AS l
+        WHERE l.billed_eur > 1e-9
+    ) AS estimate_error_percent,
+    (
         SELECT coalesce(sum(b.requests), 0)
         FROM batch_assets.batch AS b
         WHERE b.claimed_at >= statement_timestamp() - make_interval(secs => :since_seconds)

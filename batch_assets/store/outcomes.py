@@ -5,12 +5,13 @@ Both implementations read it from here.
 
 import json
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from typing import Any, Final
 
 from batch_assets.domain.batches import BatchOutcomes, InFlightBatch, Written
 from batch_assets.domain.errors import Failure, FailureKind
+from batch_assets.domain.estimates import LearntUsage
 from batch_assets.domain.money import Usage
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Findings, RemoteBatch, RowOutcome
@@ -137,6 +138,50 @@ def add_money(
         one.cost.synchronous_eur - one.cost.eur for one in kept if one.findings is not None
     )
     written.unpriced = sum(not outcome.cost.is_known for outcome in paid)
+
+
+def learnt_of(
+    outcome: RowOutcome, text_bytes: int | None, estimated_eur: float | None
+) -> LearntUsage | None:
+    """What one answer has used, of a request that was estimated when it was claimed."""
+    usage = None if outcome.response is None else outcome.response.usage
+    if usage is None or not usage.prompt_tokens or text_bytes is None:
+        return None
+    is_compared = estimated_eur is not None and outcome.cost.is_known
+    return LearntUsage(
+        answers=1,
+        text_bytes=text_bytes,
+        text_bytes_squared=float(text_bytes) * text_bytes,
+        text_bytes_by_prompt_tokens=float(text_bytes) * usage.prompt_tokens,
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens or 0,
+        completion_tokens=usage.completion_tokens,
+        completion_tokens_squared=float(usage.completion_tokens) * usage.completion_tokens,
+        estimated_eur=(estimated_eur or 0.0) if is_compared else 0.0,
+        billed_eur=outcome.cost.eur if is_compared else 0.0,
+    )
+
+
+def learnt_columns(
+    of_batches: Iterable[tuple[str | None, Mapping[str, LearntUsage]]],
+) -> list[dict[str, Any]]:
+    """What batches add to what was learnt: by model, in their order, and processing type.
+
+    What was learnt of one batch are plain sums; how far off its estimate was is told here.
+    """
+    learnt: dict[tuple[str, str], LearntUsage] = {}
+    for model, by_type in of_batches:
+        for name, used in by_type.items():
+            if model is None:
+                continue
+            off = abs(used.estimated_eur - used.billed_eur)
+            one = replace(used, weight=float(used.answers), off_eur=off)
+            before = learnt.get((model, name))
+            learnt[model, name] = one if before is None else one.after(before)
+    return [
+        {"model": model, "processing_type": name, **asdict(used)}
+        for (model, name), used in learnt.items()
+    ]
 
 
 def add_shared(written: Written, kept: Sequence[RowOutcome], shared: Mapping[str, int]) -> None:

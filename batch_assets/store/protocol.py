@@ -100,7 +100,9 @@ class Queries(Protocol):
         ...
 
     def preview(self, company_ids: Sequence[str], terms: Terms) -> list[Packing]:
-        """What `claim` would do for each company in turn; changes nothing."""
+        """What a run would claim for those of the companies that are due, in its order: where a
+        request has waited longest first. Changes nothing.
+        """
         ...
 
     def conversations(self, batch_ids: Sequence[str]) -> Iterator[Conversation]:

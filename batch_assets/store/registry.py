@@ -1,13 +1,15 @@
 """Which installation this is, and what keeps it from acting; this has one implementation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from batch_assets.domain.allowances import TRIAL_SECONDS, InUse
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.errors import BatchAssetsError
+from batch_assets.domain.estimates import LearntUsage
 from batch_assets.domain.policy import Cooldown
 from batch_assets.domain.states import BatchState
 from batch_assets.store.base import EngineQueries, return_rows
@@ -21,6 +23,8 @@ from batch_assets.store.strategy.history import stored_mode_in
 from batch_assets.store.strategy.records import StoredMode
 
 SQL = load(Path(__file__).with_suffix(".sql"))
+
+_LEARNT: Final = tuple(one.name for one in fields(LearntUsage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class WorkSnapshot:
     """What the server has turned out to take in one file lately."""
     livedash_lacks: tuple[str, ...] = ()
     """Tables and columns that a run needs and that LiveDash does not have any more."""
+    learnt_usage: Mapping[tuple[str, str], LearntUsage] = field(default_factory=dict)
+    """What answers have used, by model and processing type."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,12 @@ class Registry(EngineQueries):
             stored_mode=stored_mode_in(row.stored_mode) if row.stored_mode else None,
             upload_bytes=row.upload_bytes,
             livedash_lacks=tuple(named(row.livedash_lacks)),
+            learnt_usage={
+                (one["model"], one["processing_type"]): LearntUsage(
+                    **{name: one[name] for name in _LEARNT}
+                )
+                for one in row.learnt_usage
+            },
         )
 
     @retry_lost

@@ -179,7 +179,8 @@ SELECT
         )
         FROM batch_assets.query_mode AS m
     ) AS stored_mode,
-    CASE WHEN i.upload_bytes_until > clock_timestamp() THEN i.upload_bytes END AS upload_bytes
+    CASE WHEN i.upload_bytes_until > clock_timestamp() THEN i.upload_bytes END AS upload_bytes,
+    (SELECT coalesce(json_agg(to_json(u)), '[]') FROM batch_assets.learnt_usage AS u) AS learnt_usage
 FROM batch_assets.installation AS i
 
 -- name: note_upload_bytes

@@ -47,6 +47,7 @@ OWN_RIGHTS: Final = {
     "installation": "SELECT UPDATE",
     "intake": "SELECT INSERT UPDATE DELETE",
     "intake_progress": "SELECT INSERT UPDATE",
+    "learnt_usage": "SELECT INSERT UPDATE",
     "livedash_act": "SELECT INSERT DELETE",
     "livedash_watch": "SELECT INSERT UPDATE",
     "model_cooldown": "SELECT INSERT UPDATE",

@@ -233,8 +233,10 @@ WITH given AS (
         (SELECT CAST(:request_ids AS text[])),
         (SELECT CAST(:of_batches AS text[])),
         (SELECT CAST(:of_companies AS text[])),
-        (SELECT CAST(:positions AS integer[]))
-    ) AS w (request_id, batch_id, company_id, position)
+        (SELECT CAST(:positions AS integer[])),
+        (SELECT CAST(:texts_bytes AS integer[])),
+        (SELECT CAST(:row_costs_eur AS float8[]))
+    ) AS w (request_id, batch_id, company_id, position, text_bytes, estimated_cost_eur)
     WHERE r.id = w.request_id
         AND (
             CAST(r."processingStatus" AS text) IN ('PENDING_BATCHING', 'PROCESSING_FAILED')
@@ -243,7 +245,9 @@ WITH given AS (
                 AND coalesce(r."batchId", '') = ''
             )
         )
-    RETURNING r.id, r."sessionId", w.batch_id, w.company_id, w.position
+    RETURNING
+        r.id, r."sessionId", w.batch_id, w.company_id, w.position, w.text_bytes,
+        w.estimated_cost_eur
 -- here: moved_into_attempts
 
 -- name: forget

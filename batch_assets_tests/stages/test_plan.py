@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from batch_assets.analysis import expected_completion_tokens
-from batch_assets.domain.policy import Cooldown
+from batch_assets.domain.policy import Caps, Cooldown
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.plan import find_due, preview
 from batch_assets_tests.stages.support import Lab
@@ -62,6 +62,39 @@ def test_the_estimate_is_near_what_is_sent_and_not_below_it(lab: Lab) -> None:
     assert planned.bytes == pytest.approx(sent.input_bytes, rel=0.1)
     assert sent.prompt_tokens <= planned.tokens <= 2 * sent.prompt_tokens
     assert sent.cost_eur <= planned.cost_eur <= 3 * sent.cost_eur
+
+
+@pytest.mark.parametrize(
+    "cap",
+    [
+        {"run_requests": 8},
+        {"day_requests": 8},
+        {"company_day_requests": 3},
+        {"run_cost_eur": 8.5},
+        {"day_cost_eur": 8.5},
+        {"company_day_cost_eur": 3.5},
+    ],
+    ids=lambda cap: next(iter(cap)),
+)
+def test_a_plan_chooses_what_a_run_sends_under_each_cap(lab: Lab, cap: dict[str, float]) -> None:
+    companies = [lab.company(4, age=timedelta(hours=hours))[0] for hours in (2, 9, 1, 5)]
+    small = lab.under(max_batch_requests=3)
+    (each,) = {
+        round(one.cost_eur / one.requests, 12)
+        for one in preview(small.pipeline, small.pipeline.read_snapshot(), companies).batches
+        if one.cost_eur is not None
+    }
+    limits = {name: most * each if name.endswith("eur") else most for name, most in cap.items()}
+    capped = small.under(caps=Caps(**limits))  # type: ignore[arg-type] # counts and costs
+    for company_ids in (companies, companies[::-1]):
+        shown = preview(capped.pipeline, capped.pipeline.read_snapshot(), company_ids)
+        assert sum(shown.held.values()) > 0
+    capped.submit()
+    sent = lab.desk.rows(
+        "SELECT company_id, model, requests FROM batch_assets.batch ORDER BY claimed_at, id"
+    )
+    planned = [(one.company_id, one.model, one.requests) for one in shown.batches]
+    assert sorted(planned) == sorted(tuple(one) for one in sent)
 
 
 def test_a_budget_ends_with_its_rows_or_its_time() -> None:

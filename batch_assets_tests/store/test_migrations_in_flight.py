@@ -46,6 +46,8 @@ def test_it_is_moved_over_and_back_and_over(engine: Engine) -> None:
         follower = make_request(connection, desk.session_id(in_batch))
     desk.queries.notice_pending(10)
     assert Conservation(engine).all_rows().is_clean
+    # What an earlier version does not know goes with its columns.
+    desk.do("UPDATE batch_assets.attempt SET text_bytes = NULL, estimated_cost_eur = NULL")
     here = desk.everything()
 
     engine.dispose()

@@ -271,4 +271,4 @@ CROSS JOIN LATERAL (
     WHERE i.company_id = c.company_id
 ) AS w
 WHERE w.requests > 0
-ORDER BY w.oldest
+ORDER BY w.oldest, c.company_id

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
+from batch_assets.domain.estimates import LearntUsage
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Lease, RowOutcome
 from batch_assets.store.base import SetQueries, columns_of, expect
@@ -21,6 +22,7 @@ from batch_assets.store.outcomes import (
     batch_columns,
     failure_columns,
     findings_columns,
+    learnt_columns,
     paid_columns,
 )
 from batch_assets.store.sessions import end_followers, restage
@@ -106,7 +108,7 @@ def _pair_columns(rows: Iterable[BatchRow]) -> dict[str, list[str]]:
 
 @dataclass(slots=True)
 class _Exceptions:
-    """The rows of a set to which not everything happened."""
+    """The rows of a set to which not everything happened, and what was learnt of the others."""
 
     unclosed: set[BatchRow] = field(default_factory=set)
     """Those whose attempt had ended before: another line closed it."""
@@ -114,8 +116,16 @@ class _Exceptions:
     """Those whose attempt ended now, and which had left the batch before."""
     followed: set[BatchRow] = field(default_factory=set)
     """Those that others follow, which ask the same."""
+    learnt: dict[str, dict[str, LearntUsage]] = field(default_factory=dict)
+    """What the answers of each batch have used, by processing type."""
     shared: Mapping[str, int] = field(default_factory=dict)
     """How many of those have got the answer of each, by the id of the one that was answered."""
+
+    def add_learnt(self, batch_id: str, sums: dict[str, Any]) -> None:
+        """Note what the answers of a batch to one processing type have used."""
+        del sums["batch_id"]
+        name = sums.pop("processing_type")
+        self.learnt.setdefault(batch_id, {})[name] = LearntUsage(**sums)
 
     def discarded(self, firsts: Iterable[tuple[BatchRow, RowOutcome]]) -> list[BatchRow]:
         """Those that were answered and had left the batch before."""
@@ -144,7 +154,11 @@ def _write(
         | batch_columns(written[result.lease.batch_id], result, policy.usd_to_eur)
         for result in results
     ]
-    added = connection.execute(SQL["add_to_batches"], {"batches": json.dumps(counters)})
+    learnt = learnt_columns(
+        (result.model, exceptions.learnt.get(result.lease.batch_id, {})) for result in results
+    )
+    which = {"batches": json.dumps(counters), "learnt": json.dumps(learnt)}
+    added = connection.execute(SQL["add_to_batches"], which)
     expect(added, len(results), "add_to_batches")
     return written
 
@@ -198,7 +212,10 @@ def _write_rows(
         ),
     )
     for step in connection.execute(SQL["write_rows"]):
-        getattr(exceptions, step.step).add((step.batch_id, step.request_id))
+        if step.learnt is None:
+            getattr(exceptions, step.step).add((step.batch_id, step.request_id))
+        else:
+            exceptions.add_learnt(step.batch_id, json.loads(step.learnt))
     if exceptions.followed:
         followed = sorted({request_id for _, request_id in exceptions.followed})
         exceptions.shared = end_followers(connection, followed).shared
@@ -229,7 +246,11 @@ def _row_columns(
     row: BatchRow, outcome: RowOutcome, failure: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     batch_id, request_id = row
-    columns: dict[str, Any] = {"batch_id": batch_id, "request_id": request_id}
+    columns: dict[str, Any] = {
+        "batch_id": batch_id,
+        "request_id": request_id,
+        "processing_type": outcome.processing_type,
+    }
     if outcome.findings is not None:
         columns |= findings_columns(outcome.findings) | paid_columns(outcome)
         questions = outcome.findings.questions

@@ -55,7 +55,7 @@ COPY batch_assets.result_staging (
     total_tokens, cached_tokens, audio_tokens_prompt, reasoning_tokens, audio_tokens_completion,
     accepted_prediction_tokens, rejected_prediction_tokens, prompt_token_cost,
     completion_token_cost, cost_eur, synchronous_cost_eur, line, language, sentiment, category, escalated,
-    forwarded_hr, summary, questions, cost_usd
+    forwarded_hr, summary, questions, cost_usd, processing_type
 ) FROM STDIN
 
 -- part: is_in_batch_of_closed
@@ -83,6 +83,34 @@ AND CASE CAST(r."processingStatus" AS text)
     ELSE false
 END
 
+-- part: learnt_of_closed
+-- What answers have used whose requests were estimated when they were claimed; costs only where both are
+-- known.
+SELECT
+    closed.batch_id,
+    closed.processing_type,
+    count(*) AS answers,
+    sum(CAST(closed.text_bytes AS float8)) AS text_bytes,
+    sum(CAST(closed.text_bytes AS float8) * closed.text_bytes) AS text_bytes_squared,
+    sum(CAST(closed.text_bytes AS float8) * closed.prompt_tokens) AS text_bytes_by_prompt_tokens,
+    sum(closed.prompt_tokens) AS prompt_tokens,
+    sum(coalesce(closed.cached_tokens, 0)) AS cached_tokens,
+    sum(closed.completion_tokens) AS completion_tokens,
+    sum(CAST(closed.completion_tokens AS float8) * closed.completion_tokens)
+        AS completion_tokens_squared,
+    coalesce(sum(closed.estimated_cost_eur) FILTER (WHERE closed.cost_usd IS NOT NULL), 0)
+        AS estimated_eur,
+    coalesce(
+        sum(closed.cost_eur)
+            FILTER (WHERE closed.estimated_cost_eur IS NOT NULL AND closed.cost_usd IS NOT NULL),
+        0
+    ) AS billed_eur
+FROM closed
+WHERE closed.processing_type IS NOT NULL
+    AND closed.text_bytes IS NOT NULL
+    AND closed.prompt_tokens > 0
+GROUP BY closed.batch_id, closed.processing_type
+
 -- name: write_rows
 -- The attempts are closed first: they are what says that this batch was paid for a row, once, and
 -- what they give back decides what moves. Rows of one set are distinct, and all that is visible of
@@ -91,7 +119,7 @@ END
 -- their ids: two writers that have some in common and took their locks in different orders would
 -- lock each other out. What is said of them is for a statement of its own, which sees all rows of a
 -- session as they are then. What comes back are the rows to which not everything happened, and those
--- that others follow: few. LiveDash's report adds up what its rows say: so each row's tokens and cost
+-- that others follow, and what estimates learn of each batch: few. LiveDash's report adds up what its rows say: so each row's tokens and cost
 -- are the sums over its attempts, as far as the numbers that stand there can be such, and its rates
 -- those of the last answer.
 WITH taken AS (
@@ -103,7 +131,8 @@ WITH taken AS (
         s.audio_tokens_prompt, s.reasoning_tokens, s.audio_tokens_completion,
         s.accepted_prediction_tokens, s.rejected_prediction_tokens, s.prompt_token_cost,
         s.completion_token_cost, s.cost_eur, s.synchronous_cost_eur, s.line, s.language, s.sentiment,
-        s.category, s.escalated, s.forwarded_hr, s.summary, s.questions, s.cost_usd
+        s.category, s.escalated, s.forwarded_hr, s.summary, s.questions, s.cost_usd,
+        s.processing_type
 ), closed AS (
     UPDATE batch_assets.attempt AS a
     SET outcome = g.outcome,
@@ -126,7 +155,8 @@ WITH taken AS (
         AND coalesce(a.outcome, '') = ''
     RETURNING
         a.batch_id, a.request_id, a.company_id, a.outcome, a.failure_kind, a.code, a.reason,
-        a.cost_eur, g.attempts, g.delay_seconds,
+        a.cost_eur, a.cost_usd, a.text_bytes, a.estimated_cost_eur, g.processing_type,
+        g.attempts, g.delay_seconds,
         g.openai_request_id, g.service_tier, g.system_fingerprint,
         g.prompt_tokens, g.completion_tokens, g.total_tokens, g.cached_tokens,
         g.audio_tokens_prompt, g.reasoning_tokens, g.audio_tokens_completion,
@@ -313,14 +343,21 @@ WITH taken AS (
     FROM locked
 )
 (
-    SELECT 'unclosed' AS step, taken.batch_id, taken.request_id FROM taken
+    SELECT
+        'unclosed' AS step, taken.batch_id, taken.request_id, CAST(NULL AS text) AS learnt
+    FROM taken
     EXCEPT
-    SELECT 'unclosed', closed.batch_id, closed.request_id FROM closed
+    SELECT 'unclosed', closed.batch_id, closed.request_id, NULL FROM closed
 )
 UNION ALL
-SELECT 'unmoved', unmoved.batch_id, unmoved.request_id FROM unmoved
+SELECT 'unmoved', unmoved.batch_id, unmoved.request_id, NULL FROM unmoved
 UNION ALL
-SELECT 'followed', led.batch_id, led.id
+SELECT 'learnt', learnt.batch_id, NULL, CAST(to_json(learnt) AS text)
+FROM (
+    -- here: learnt_of_closed
+) AS learnt
+UNION ALL
+SELECT 'followed', led.batch_id, led.id, NULL
 FROM (
     SELECT answered.batch_id, answered.id FROM answered
     UNION ALL
@@ -451,6 +488,8 @@ WITH given AS MATERIALIZED (
     FROM given AS g
     WHERE b.id = g.batch_id
     RETURNING b.id, coalesce(nullif(b.read_run_id, ''), b.run_id) AS run_id
+), learnt AS (
+    -- here: learn
 )
 INSERT INTO batch_assets.run_reading AS r
     (batch_id, run_id, usable_answers, unpriced_answers, prompt_tokens, cached_tokens,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import Claim, ClaimedBatch
-from batch_assets.domain.packing import Candidate, Draft, Packing, Rejection, Terms
+from batch_assets.domain.packing import Candidate, Draft, Estimate, Packing, Rejection, Terms
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, expect
 from batch_assets.store.claims import ClaimSize, end_rejected, total
@@ -22,7 +22,7 @@ from batch_assets.store.original.company_pass import (
     count_passed_over,
     pass_company,
 )
-from batch_assets.store.original.intake import backlog_of, forget_gone, notice
+from batch_assets.store.original.intake import backlog_of, forget_gone, notice, oldest_first
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sessions import follow
 from batch_assets.store.sql import load
@@ -31,6 +31,10 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 
 REFUSED: Final = "LiveDash's database refuses to change them"
 """Why requests are held that a CHECK or a type of LiveDash's, or an index, does not let move."""
+
+
+_Row = tuple[Candidate, Estimate]
+"""A request of a draft."""
 
 
 class ClaimQueries(EngineQueries):
@@ -91,22 +95,27 @@ class ClaimQueries(EngineQueries):
         packings: list[Packing] = []
         foreseen: list[Draft] = []
         progress = ClaimProgress(terms.policy.rows_per_look, ClaimSize(terms.policy))
-        queue = list(company_ids)
+        most = terms.policy.rows_per_run
         with self.engine.connect() as connection:
-            while queue:
-                # One for each company, so that nobody waits long for what is locked here.
+            # A transaction for each company, so that nobody waits long for what is locked in it.
+            # Each is noticed twice, since what has waited longest comes first under a cap.
+            found = []
+            for company_id in company_ids:
                 with connection.begin() as transaction:
-                    company_id = queue.pop(0)
-                    forget_gone(connection, company_id)
-                    following = _foresee_noticing(connection, company_id, terms.policy.rows_per_run)
-                    if terms.policy.due_rule.is_due(backlog_of(connection, company_id)):
-                        done = _foresee(connection, company_id, terms, progress, foreseen)
-                        foreseen += done.packing.drafts
-                        done.packing.followers += following
-                        packings.append(done.packing)
-                        progress = done.progress
-                        queue = [] if done.is_end else queue
+                    _foresee_noticing(connection, company_id, most)
+                    found.append(backlog_of(connection, company_id))
                     transaction.rollback()
+            for backlog in filter(terms.policy.due_rule.is_due, oldest_first(found)):
+                with connection.begin() as transaction:
+                    following = _foresee_noticing(connection, backlog.company_id, most)
+                    done = _foresee(connection, backlog.company_id, terms, progress, foreseen)
+                    transaction.rollback()
+                foreseen += done.packing.drafts
+                done.packing.followers += following
+                packings.append(done.packing)
+                progress = done.progress
+                if done.is_end:
+                    break
         return packings
 
 
@@ -148,6 +157,7 @@ def _foresee(
 
 def _foresee_noticing(connection: Connection, company_id: str, limit: int) -> Sequence[Candidate]:
     """Let what waits come in, unless the database refuses some of it; who would follow another."""
+    forget_gone(connection, company_id)
     following: list[Candidate] = []
 
     def come_in(company_id: str) -> None:
@@ -161,8 +171,10 @@ def _claim_packed(connection: Connection, packing: Packing, holder: Holder) -> l
     batches = []
     for draft in packing.drafts:
         batch = _intend(connection, draft, holder)
-        for position, candidate in enumerate(draft.candidates, start=1):
-            _claim_row(connection, batch, candidate, position)
+        for position, row in enumerate(
+            zip(draft.candidates, draft.estimates, strict=True), start=1
+        ):
+            _claim_row(connection, batch, row, position)
         batches.append(batch)
     if packing.followers:
         follow(connection, packing.followers)
@@ -178,15 +190,14 @@ def _claim_apart(connection: Connection, packing: Packing, holder: Holder) -> li
     refused = 0
     for draft in packing.drafts:
         batch = _intend(connection, draft, holder)
-        taken: list[Candidate] = []
+        rows = list(zip(draft.candidates, draft.estimates, strict=True))
+        taken: list[_Row] = []
 
-        def take(
-            one: Candidate, batch: ClaimedBatch = batch, taken: list[Candidate] = taken
-        ) -> None:
+        def take(one: _Row, batch: ClaimedBatch = batch, taken: list[_Row] = taken) -> None:
             _claim_row(connection, batch, one, len(taken) + 1)
             taken.append(one)
 
-        refused += len(refused_of(connection, draft.candidates, take))
+        refused += len(refused_of(connection, rows, take))
         which = {"batch_id": batch.id, "requests": len(taken)}
         if taken:
             connection.execute(SQL["recount"], which)
@@ -237,16 +248,17 @@ def _intend(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatc
     )
 
 
-def _claim_row(
-    connection: Connection, batch: ClaimedBatch, candidate: Candidate, position: int
-) -> None:
-    row = {
+def _claim_row(connection: Connection, batch: ClaimedBatch, row: _Row, position: int) -> None:
+    candidate, estimate = row
+    columns = {
         "batch_id": batch.id,
         "company_id": batch.company_id,
         "request_id": candidate.request_id,
         "position": position,
+        "text_bytes": estimate.text_bytes,
+        "estimated_cost_eur": estimate.cost_eur,
     }
-    expect(connection.execute(SQL["claim_row"], row), 1, "claim_row")
+    expect(connection.execute(SQL["claim_row"], columns), 1, "claim_row")
 
 
 def _reject(connection: Connection, rejection: Rejection) -> None:

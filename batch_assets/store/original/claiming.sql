@@ -51,8 +51,9 @@ WITH moved AS (
 ), staged AS (
     -- here: stage_in_progress
 )
-INSERT INTO batch_assets.attempt (batch_id, request_id, company_id, position)
-SELECT :batch_id, moved.id, :company_id, :position
+INSERT INTO batch_assets.attempt
+    (batch_id, request_id, company_id, position, text_bytes, estimated_cost_eur)
+SELECT :batch_id, moved.id, :company_id, :position, :text_bytes, :estimated_cost_eur
 FROM moved
 
 -- name: reject_row

@@ -1,6 +1,6 @@
 """The intake, a company at a time: what waits is noticed there, and forgotten with its row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -37,9 +37,7 @@ class IntakeQueries(EngineQueries):
     def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
         """See `Queries.pending_by_company`."""
         with self.autocommit.connect() as connection:
-            found = [backlog_of(connection, company_id) for company_id in company_ids]
-        waiting = [backlog for backlog in found if backlog.requests]
-        return sorted(waiting, key=lambda backlog: -backlog.oldest_wait_seconds)
+            return oldest_first(backlog_of(connection, company_id) for company_id in company_ids)
 
 
 def forget_gone(connection: Connection, company_id: str) -> None:
@@ -100,7 +98,13 @@ def _take_in(connection: Connection, request_ids: Sequence[str]) -> int:
     return connection.execute(SQL["notice_pending"], {"request_ids": request_ids}).rowcount
 
 
-def backlog_of(connection: Connection, company_id: str) -> Backlog:
-    """What waits in the intake for a company."""
+def backlog_of(connection: Connection, company_id: str) -> tuple[float, Backlog]:
+    """What waits in the intake for a company, after the moment of the oldest, by which they go."""
     row = connection.execute(SQL["pending_of_company"], {"company_id": company_id}).one()
-    return Backlog(company_id, row.requests, row.oldest_wait_seconds)
+    return row.oldest, Backlog(company_id, row.requests, row.oldest_wait_seconds)
+
+
+def oldest_first(backlogs: Iterable[tuple[float, Backlog]]) -> list[Backlog]:
+    """The companies that have anything waiting, in the order in which a run claims for them."""
+    waiting = [(oldest, one.company_id, one) for oldest, one in backlogs if one.requests]
+    return [backlog for _, _, backlog in sorted(waiting, key=lambda one: one[:2])]

@@ -74,6 +74,7 @@ WITH moved AS (
 SELECT
     count(*) AS requests,
     coalesce(extract(epoch FROM clock_timestamp() - min(i.requested_at)), 0)::float8
-        AS oldest_wait_seconds
+        AS oldest_wait_seconds,
+    coalesce(extract(epoch FROM min(i.requested_at)), 0)::float8 AS oldest
 FROM batch_assets.intake AS i
 WHERE i.company_id = :company_id

@@ -1,5 +1,6 @@
 """How the outcomes of one batch are written: row by row, and around what the database refuses."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import BatchOutcomes, Written
+from batch_assets.domain.estimates import LearntUsage
 from batch_assets.domain.policy import Policy, Tried
 from batch_assets.domain.records import Findings, RowOutcome
 from batch_assets.store.database_errors import REFUSED_BY_DATABASE, refuses_value
@@ -20,6 +22,8 @@ from batch_assets.store.outcomes import (
     batch_columns,
     failure_columns,
     findings_columns,
+    learnt_columns,
+    learnt_of,
     paid_columns,
     stage_columns,
 )
@@ -81,6 +85,8 @@ class _Done:
     """The sessions of rows that have ended, or that had left the batch before."""
     asked: dict[str, Sequence[str]] = field(default_factory=dict)
     """The questions of sessions for which they were looked for."""
+    learnt: dict[str, LearntUsage] = field(default_factory=dict)
+    """What the answers have used, by processing type."""
     shared: Counter[str] = field(default_factory=Counter)
     """How many others have got the answer of each, by the id of the one that was answered."""
 
@@ -90,6 +96,13 @@ class _Done:
         self.kept += other.kept
         self.discarded += other.discarded
         self.shared += other.shared
+        for name, used in other.learnt.items():
+            self.add_learnt(name, used)
+
+    def add_learnt(self, processing_type: str, used: LearntUsage) -> None:
+        """Add what one or more answers have used."""
+        before = self.learnt.get(processing_type, LearntUsage())
+        self.learnt[processing_type] = before.plus(used)
 
 
 def write_rows(
@@ -115,7 +128,8 @@ def write_rows(
     add_money(written, done.kept, done.discarded)
     add_shared(written, done.kept, done.shared)
     counters = {"batch_id": batch_id} | batch_columns(written, result, policy.usd_to_eur)
-    connection.execute(SQL["add_to_batch"], counters)
+    learnt = {"learnt": json.dumps(learnt_columns([(result.model, done.learnt)]))}
+    connection.execute(SQL["add_to_batch"], counters | learnt)
     return written
 
 
@@ -155,6 +169,9 @@ def _write_row(
     if row.ended == 0:
         written.refused["duplicate"] += 1
         return
+    learnt = learnt_of(outcome, row.text_bytes, row.estimated_cost_eur)
+    if learnt is not None and outcome.processing_type is not None:
+        done.add_learnt(outcome.processing_type, learnt)
     if row.session_id is None:
         # Somebody else has ended it, and its session's stage is still ours to say.
         done.session_ids.update(connection.execute(SQL["discard_row"], which).scalars())

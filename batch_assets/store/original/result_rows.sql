@@ -99,7 +99,7 @@ WITH ended AS (
         -- here: billed
         ended_at = CURRENT_TIMESTAMP
     WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IS NULL
-    RETURNING a.request_id
+    RETURNING a.request_id, a.text_bytes, a.estimated_cost_eur
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'PROCESSING_COMPLETE',
@@ -158,7 +158,9 @@ WITH ended AS (
 )
 SELECT
     (SELECT count(*) FROM ended) AS ended,
-    (SELECT max(moved."sessionId") FROM moved) AS session_id
+    (SELECT max(moved."sessionId") FROM moved) AS session_id,
+    (SELECT max(ended.text_bytes) FROM ended) AS text_bytes,
+    (SELECT max(ended.estimated_cost_eur) FROM ended) AS estimated_cost_eur
 
 -- name: clear_questions
 DELETE FROM public."SessionQuestion" AS q
@@ -206,7 +208,7 @@ WITH ended AS (
         -- here: billed
         ended_at = CURRENT_TIMESTAMP
     WHERE a.batch_id = :batch_id AND a.request_id = :request_id AND a.outcome IS NULL
-    RETURNING a.request_id, a.company_id
+    RETURNING a.request_id, a.company_id, a.text_bytes, a.estimated_cost_eur
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = CASE
@@ -260,7 +262,9 @@ WITH ended AS (
 )
 SELECT
     (SELECT count(*) FROM ended) AS ended,
-    (SELECT max(moved."sessionId") FROM moved) AS session_id
+    (SELECT max(moved."sessionId") FROM moved) AS session_id,
+    (SELECT max(ended.text_bytes) FROM ended) AS text_bytes,
+    (SELECT max(ended.estimated_cost_eur) FROM ended) AS estimated_cost_eur
 
 -- name: discard_row
 -- The row left the batch while it ran: what it cost is kept, its answer is not. Its session comes back,
@@ -299,6 +303,8 @@ WITH added AS (
         usd_to_eur = :usd_to_eur
     WHERE b.id = :batch_id
     RETURNING b.id, coalesce(nullif(b.read_run_id, ''), b.run_id) AS run_id
+), learnt AS (
+    -- here: learn
 )
 INSERT INTO batch_assets.run_reading AS r
     (batch_id, run_id, usable_answers, unpriced_answers, prompt_tokens, cached_tokens,

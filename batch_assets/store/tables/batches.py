@@ -210,6 +210,8 @@ attempt = Table(
     Column("cached_tokens", Integer),
     Column("reasoning_tokens", Integer),
     Column("service_tier", Text),
+    Column("text_bytes", Integer),
+    Column("estimated_cost_eur", Double),
     CheckConstraint(
         "outcome IN ('completed', 'failed', 'unanswered', 'released', 'discarded')",
         name="outcome",

@@ -183,6 +183,7 @@ result_staging = Table(
     Column("line", Integer, nullable=False),
     *_findings(),
     Column("cost_usd", Double),
+    Column("processing_type", Text),
     schema=OWN_SCHEMA,
     prefixes=["UNLOGGED"],
 )

@@ -1,5 +1,6 @@
 """Our own tables of runs: what they measure, what holds them back, what people watch and choose."""
 
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from batch_assets.domain.estimates import LearntUsage
 from batch_assets.domain.former_names import FORMER_NAMES
 from batch_assets.domain.metrics import MetricType, metric_types
 from batch_assets.store.tables.base import OWN_SCHEMA, metadata, timestamp
@@ -183,6 +185,16 @@ allowance = Table(
     Column("most", BigInteger, nullable=False),
     Column("refusals", Integer, nullable=False, server_default=text("1")),
     Column("refused_at", DateTime(timezone=True), nullable=False),
+    schema=OWN_SCHEMA,
+)
+
+learnt_usage = Table(
+    "learnt_usage",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("processing_type", Text, primary_key=True),
+    Column("answers", BigInteger, nullable=False),
+    *(Column(one.name, Double, nullable=False) for one in fields(LearntUsage)[1:]),
     schema=OWN_SCHEMA,
 )
 

@@ -44,8 +44,8 @@ def test_only_companies_that_are_due_are_foreseen(desk: Desk) -> None:
     enough, _ = desk.company(10)
     old, _ = desk.company(1, age=timedelta(minutes=31))
     assert shape(preview(desk, few, enough, old)) == [
-        (enough, "gpt-4o-mini", 10),
         (old, "gpt-4o-mini", 1),
+        (enough, "gpt-4o-mini", 10),
     ]
 
 
