@@ -1,4 +1,4 @@
-"""The proxy of docs/ui_access.md, as that page has it: the distribution's nginx, and a login."""
+"""The proxy of deploy/nginx, as it stands there: the distribution's nginx, and a login."""
 
 import getpass
 import grp
@@ -21,6 +21,7 @@ from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.project_files import PROJECT_DIR
 from browser.running import HOST
 
+CONFIGURATION: Final = PROJECT_DIR / "deploy" / "nginx" / "batch-assets.conf"
 PAGE: Final = PROJECT_DIR / "docs" / "ui_access.md"
 NAME: Final = "dagster.example.com"
 PERSON: Final = "anna"
@@ -58,23 +59,23 @@ def find_nginx(path: str | None = None) -> str:
     return found
 
 
-def documented(language: str) -> str:
-    """What the page has in its first block of a language."""
-    block = re.search(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+def login_command() -> str:
+    """How somebody is given a login: the page's first block for a shell."""
+    block = re.search(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     if block is None:
-        raise BatchAssetsError(f"{PAGE.name} has no block of {language} any more.")
-    return block[1]
+        raise BatchAssetsError(f"{PAGE.name} has no block of sh any more.")
+    return block[1].splitlines()[0]
 
 
 def prepare(folder: Path) -> None:
-    """Make the certificate, and the login by the command that the page has."""
+    """Make the certificate, and the login by the command of docs/ui_access.md."""
     _run(
         *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={NAME}"),
         *("-keyout", str(folder / "batch-assets.pem"), "-out", str(folder / "certificate")),
     )
     with (folder / "batch-assets.pem").open("ab") as file:
         file.write((folder / "certificate").read_bytes())
-    command = documented("sh").splitlines()[0].replace("/etc/nginx", str(folder))
+    command = login_command().replace("/etc/nginx", str(folder))
     typing = pexpect.spawn("sh", ["-c", command], timeout=_READY_SECONDS)
     for _ in ("once", "once more"):
         typing.expect("assword: ")
@@ -115,17 +116,17 @@ def recording_server() -> Iterator[tuple[str, list[str]]]:
 
 @contextmanager
 def nginx(folder: Path, port: int, upstream: str) -> Iterator[str]:
-    """The address of the documented proxy, before a web server at `upstream`."""
+    """The address of the proxy, before a web server at `upstream`."""
     replaced = {
         "listen 443": f"listen {HOST}:{port}",
         "/etc/ssl": str(folder),
         "/etc/nginx": str(folder),
         "http://127.0.0.1:3000": upstream,
     }
-    text = documented("nginx")
+    text = CONFIGURATION.read_text(encoding="utf-8")
     for old, new in replaced.items():
         if old not in text:
-            raise BatchAssetsError(f"{PAGE.name} no longer has {old}.")
+            raise BatchAssetsError(f"{CONFIGURATION.name} no longer has {old}.")
         text = text.replace(old, new)
     (folder / "batch-assets.conf").write_text(text, encoding="utf-8")
     main = folder / "nginx.conf"

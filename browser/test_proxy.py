@@ -1,4 +1,4 @@
-"""The proxy of docs/ui_access.md as it stands there: the UI works through it, others do not."""
+"""The proxy of deploy/nginx as it stands there: the UI works through it, others do not."""
 
 from collections.abc import Iterator
 from pathlib import Path
