@@ -17,11 +17,10 @@ from batch_assets_local import paths, stack
 
 _WORDS: Final[Mapping[str, str]] = {
     "dev": "batch_assets.cli dev",
-    "dagster": "dagster dev",
     "front": "code-server start",
     "code": "api grpc",
-    "webserver": "dagster_webserver",
-    "daemon": "dagster._daemon",
+    "webserver": "dagster-webserver",
+    "daemon": "dagster-daemon",
     "worker": "spawn_main",
     "supervisor": "batch_assets_local.supervisor",
     "server": "batch_assets_local.batch_server",

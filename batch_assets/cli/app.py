@@ -33,6 +33,7 @@ AS_JSON: Final = "--json"
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dev": ("dev", "Open Dagster's UI and start the schedule, until Ctrl-C."),
+    "serve": ("serve", "Run all that production needs: UI, daemon and code server, kept alive."),
     "webserver": (
         "dagster_instance",
         "Start Dagster's web server for production; more options are passed on to it.",
@@ -40,6 +41,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "daemon": (
         "dagster_instance",
         "Start Dagster's daemon for production: exactly one; options are passed on.",
+    ),
+    "code-server": (
+        "dagster_instance",
+        "Start a code server for a web server and a daemon elsewhere; options are passed on.",
     ),
     "exporter": ("exporter", "Serve the metrics of runs to Prometheus at /metrics, until Ctrl-C."),
     "settings": (
@@ -104,7 +109,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Set up and run": (
         *("doctor", "settings", "migrate", "confirm", "run"),
-        *("webserver", "daemon", "exporter", "dev", "demo", "local"),
+        *("serve", "webserver", "daemon", "code-server", "exporter", "dev", "demo", "local"),
     ),
     "See": (
         *("status", "plan", "companies", "batches", "batch", "runs", "logs", "alerts"),

@@ -1,8 +1,8 @@
 """Dagster's home and instance, as every command that needs them finds them.
 
-And `batch-assets webserver` and `batch-assets daemon`: Dagster's own programs, where they belong.
+And `batch-assets webserver`, `daemon` and `code-server`: Dagster's own programs, where they belong.
 `dagster-daemon` refuses to start without DAGSTER_HOME, and `dagster-webserver` starts without and
-then keeps what belongs there in a directory that is gone with it: so both get the home that every
+then keeps what belongs there in a directory that is gone with it: so all get the home that every
 other command has.
 """
 
@@ -37,8 +37,13 @@ _SOURCE: Final = Path("..", "..", "dagster.yaml") if IS_CLONE else PROJECT_FILES
 _QUEUE_PATIENCE: Final = timedelta(minutes=1)
 commands = typer.Typer()
 
-_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-_WORKSPACE = ("--workspace", str(WORKSPACE))
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+MODULE: Final = ("--module-name", "batch_assets.definitions")
+"""What a code server of Dagster's is told of our code."""
+Workspaces = Annotated[
+    list[Path],
+    typer.Option("--workspace", "-w", help="A file that says where the code servers are."),
+]
 _NO_ADDRESS = {errno.EADDRNOTAVAIL, errno.EINVAL}
 
 
@@ -139,22 +144,43 @@ def _lead(link: Path, source: Path) -> None:
             link.symlink_to(source)
 
 
-@commands.command(context_settings=_PASSED_ON)
+@commands.command(context_settings=PASSED_ON)
 def webserver(
     passed_on: typer.Context,
     host: Annotated[str, typer.Option(help="The address that it listens on.")] = "127.0.0.1",
     port: Port = 3000,
+    workspace: Workspaces = [WORKSPACE],  # noqa: B006 (typer copies it)
 ) -> None:
     """Start Dagster's web server for production; more options are passed on to it."""
     require_port(host, port)
     listens_on = ["--host", host, "--port", str(port)]
-    _become("dagster-webserver", [*listens_on, *_WORKSPACE, *passed_on.args])
+    _become("dagster-webserver", [*listens_on, *_told(workspace), *passed_on.args])
 
 
-@commands.command(context_settings=_PASSED_ON)
-def daemon(passed_on: typer.Context) -> None:
+@commands.command(context_settings=PASSED_ON)
+def daemon(
+    passed_on: typer.Context,
+    workspace: Workspaces = [WORKSPACE],  # noqa: B006 (typer copies it)
+) -> None:
     """Start Dagster's daemon for production: exactly one; options are passed on."""
-    _become("dagster-daemon", ["run", *_WORKSPACE, *passed_on.args])
+    _become("dagster-daemon", ["run", *_told(workspace), *passed_on.args])
+
+
+@commands.command(context_settings=PASSED_ON)
+def code_server(
+    passed_on: typer.Context,
+    host: Annotated[str, typer.Option(help="The address that it listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", "-p", min=1, max=65535, help="Its port.")] = 4000,
+) -> None:
+    """Start a code server for a web server and a daemon elsewhere; options are passed on."""
+    require_port(host, port)
+    listens_on = ["--host", host, "--port", str(port)]
+    _become("dagster", ["api", "grpc", *MODULE, *listens_on, *passed_on.args])
+
+
+def dagster_program(name: str) -> str:
+    """Where a program is that was installed with Dagster."""
+    return str(Path(sys.executable).with_name(name))
 
 
 def require_port(host: str, port: int, otherwise: str = "give another one with --port") -> None:
@@ -194,16 +220,21 @@ def _become(name: str, arguments: Sequence[str]) -> NoReturn:
     home = dagster_home()
     with open_database(), open_instance():
         pass
-    program = Path(sys.executable).with_name(name)
+    program = dagster_program(name)
     os.environ["DAGSTER_HOME"] = str(home)
     sys.stdout.flush()
     try:
-        os.execv(program, [str(program), *arguments])  # noqa: S606 (it is installed with Dagster)
+        os.execv(program, [program, *arguments])  # noqa: S606 (it is installed with Dagster)
     except OSError as error:
         raise BatchAssetsError(
             f"{program} cannot be started ({error.strerror}): install the project's requirements "
             "again, with `make setup`."
         ) from None
+
+
+def _told(workspaces: Sequence[Path]) -> list[str]:
+    """The options of Dagster's programs; paths begin where the command was typed."""
+    return [word for path in workspaces for word in ("--workspace", str(path.absolute()))]
 
 
 def _bind(family: int, address: tuple[str | int, ...] | tuple[int, bytes]) -> None:

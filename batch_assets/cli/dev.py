@@ -1,40 +1,30 @@
 """`batch-assets dev`: Dagster's UI, daemon and schedule, started and stopped as one."""
 
 import os
-import socket
-import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 import psutil
 import typer
 
 from batch_assets.cli.conventions import Port
-from batch_assets.cli.dagster_instance import WORKSPACE, dagster_home, open_instance, require_port
-from batch_assets.cli.dev_processes import (
-    OWNER,
-    TICK_SECONDS,
-    CodeServers,
-    ProcessSession,
-    StopSignals,
-    end_left_behind,
-    end_with_parent,
-    owner,
-)
+from batch_assets.cli.dagster_instance import dagster_home, open_instance, require_port
 from batch_assets.cli.opening import open_database
-from batch_assets.cli.screen import console
-from batch_assets.domain.errors import BatchAssetsError, LocalStackError
+from batch_assets.cli.processes import end_left_behind, end_with_parent
+from batch_assets.cli.run_lines import RunLines
+from batch_assets.cli.supervising import Serving, keep, say, supervised
+from batch_assets.domain.errors import LocalStackError
 from batch_assets.local_stack import find_local_stack
 from batch_assets.project_files import PROJECT_DIR
 
-HOST = "127.0.0.1"
-NO_ADVICE = "ignore:Function `dev_command` is superseded"
-"""For PYTHONWARNINGS: that there is `dg dev`, too, helps nobody who typed `make dev`."""
-BY_MAKE = "MAKELEVEL"
+HOST: Final = "127.0.0.1"
+BY_MAKE: Final = "MAKELEVEL"
 """In the environment of what `make` starts: then this program ends when it is killed."""
-LOOK_SECONDS = 2.0
-"""How often it is looked whether the code server is whole."""
-SUPERVISOR_SECONDS = 15.0
+LOOK_SECONDS: Final = 2.0
+"""How often it is looked whether a run has ended, and the local stack is there."""
+SUPERVISOR_SECONDS: Final = 15.0
 """How long the local stack may take to see that nobody uses it any more, and to end."""
 
 
@@ -44,6 +34,7 @@ commands = typer.Typer()
 @commands.command("dev")
 def run_dev(port: Port = 3000) -> None:
     """Open Dagster's UI and start the schedule, until Ctrl-C."""
+    from batch_assets.store.lookups import Lookups
     from batch_assets.wiring import local_environment
 
     # Whatever would keep it from working is found first: the port, the settings, the database.
@@ -52,60 +43,55 @@ def run_dev(port: Port = 3000) -> None:
     end_left_behind()
     require_port(HOST, port, "give another one, as in `make dev PORT=3001`")
     home = dagster_home()
-    with open_database() as database, open_instance():
-        is_local = database.endpoints.is_local
-        console().say(f"Starting Dagster on the {database.place} …")
-    environment = local_environment(name=_stack_name()) if is_local else dict(os.environ)
-    with StopSignals() as signals:
-        dagster = ProcessSession(
-            [
-                *(sys.executable, "-m", "dagster", "dev"),
-                *("--workspace", str(WORKSPACE)),
-                *("--host", HOST, "--port", str(port)),
-            ],
-            directory=PROJECT_DIR,
-            environment={
-                **environment,
-                "DAGSTER_HOME": str(home),
-                "PYTHONWARNINGS": NO_ADVICE,
-                OWNER: owner(),
-            },
-        )
-        try:
-            _watch(dagster, signals, port, is_local=is_local)
-            ended_by_itself = dagster.has_ended
-        finally:
-            asked = signals.count
-            dagster.stop(is_urgent=lambda: signals.count > asked)
-            if is_local:
-                _leave_stack()
-    if ended_by_itself:
-        raise BatchAssetsError("Dagster has ended by itself: see its messages above.")
-    _say("Everything has ended.")
+    is_local = False
+    try:
+        with open_database() as database, open_instance() as instance:
+            is_local = database.endpoints.is_local
+            say(f"Starting Dagster on the {database.place} …")
+            serving = Serving(
+                host=HOST,
+                port=port,
+                home=home,
+                environment=local_environment(name=_stack_name()) if is_local else os.environ,
+                reloads_code=True,
+                log=home / "dev.log",
+            )
+            lines = RunLines(instance, Lookups(database.engine), serving.address)
+            with supervised(serving) as supervisor:
+                keep(
+                    supervisor,
+                    on_open=lambda: _say_where(serving),
+                    each_time=_now_and_then(lambda: _look(lines, is_local=is_local)),
+                )
+    finally:
+        if is_local:
+            _leave_stack()
+    say("Everything has ended.")
 
 
-def _watch(dagster: ProcessSession, signals: StopSignals, port: int, *, is_local: bool) -> None:
-    """Return when told to stop, or when Dagster has ended; say once when the UI answers."""
-    is_open = False
-    code_servers = CodeServers(dagster.pid)
+def _say_where(serving: Serving) -> None:
+    say(f"What Dagster's programs print is in {serving.log}; below is a line for each run.")
+    say(f"\nThe UI is at {serving.address} — Ctrl-C ends everything.\n")
+
+
+def _now_and_then(look: Callable[[], None]) -> Callable[[], None]:
+    """A function that may be called all the time, and looks every LOOK_SECONDS."""
     looked_at = time.monotonic()
-    while not (signals.count or dagster.has_ended):
-        if not is_open and _answers(port):
-            is_open = True
-            _say(f"\nThe UI is at http://{HOST}:{port} — Ctrl-C ends everything.\n")
+
+    def each_time() -> None:
+        nonlocal looked_at
         if time.monotonic() - looked_at > LOOK_SECONDS:
+            look()
             looked_at = time.monotonic()
-            code_servers.mend()
-            if is_local:
-                _keep_stack()
-        time.sleep(TICK_SECONDS)
-    _say("\nStopping …")
+
+    return each_time
 
 
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
-        return True
-    return False
+def _look(lines: RunLines, *, is_local: bool) -> None:
+    if is_local:
+        _keep_stack()
+    for line in lines.new():
+        say(line)
 
 
 def _keep_stack() -> None:
@@ -130,9 +116,3 @@ def _stack_name() -> str:
     from batch_assets.wiring import DEFAULT_STACK
 
     return load_settings().local_stack or DEFAULT_STACK
-
-
-def _say(sentence: str) -> None:
-    """Print, also when the terminal is gone."""
-    with suppress(OSError):
-        console().say(sentence)

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 import typer
 
 from batch_assets.cli.dagster_instance import require_port
-from batch_assets.cli.dev_processes import TICK_SECONDS, StopSignals
 from batch_assets.cli.opening import open_database
+from batch_assets.cli.processes import TICK_SECONDS, StopSignals
 from batch_assets.cli.screen import console
 
 PORT: Final = 9464

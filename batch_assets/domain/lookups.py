@@ -146,6 +146,16 @@ class LastRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """What a run has sent and read, and what the answers have cost."""
+
+    submitted_requests: int
+    completed_requests: int
+    failed_requests: int
+    cost_eur: float
+
+
+@dataclass(frozen=True, slots=True)
 class Criteria:
     """Which dead letters are meant: those to which all that is given applies."""
 

@@ -18,6 +18,7 @@ from batch_assets.domain.lookups import (
     DeadLetterPage,
     Group,
     LastRun,
+    Moved,
     NamedCompany,
     OpenBatches,
     RequestHistory,
@@ -87,6 +88,13 @@ class Lookups(EngineQueries):
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["last_run"]).one_or_none()
         return None if row is None else LastRun(row.run_id, row.recorded_at)
+
+    @retry_lost
+    def moved_by_run(self, run_id: str) -> Moved | None:
+        """What a run has sent and read; `None` if it has kept no metrics."""
+        with self.autocommit.connect() as connection:
+            row = connection.execute(SQL["moved_by_run"], {"run_id": run_id}).one_or_none()
+        return None if row is None else Moved(**row._mapping)
 
     @retry_lost
     def newest_rows(self, batches: int, rows: int) -> list[BatchRow]:

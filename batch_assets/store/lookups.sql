@@ -91,6 +91,11 @@ WHERE r.run_id <> ''
 ORDER BY r.recorded_at DESC
 LIMIT 1
 
+-- name: moved_by_run
+SELECT r.submitted_requests, r.completed_requests, r.failed_requests, r.cost_eur
+FROM batch_assets.run_metric AS r
+WHERE r.run_id = :run_id
+
 -- name: newest_rows
 -- Some rows of the newest batches, whatever has become of them.
 SELECT n.id AS batch_id, a.request_id

@@ -34,7 +34,7 @@ KILLS = (
     # Whoever tends the database is gone, and the database.
     ["supervisor", "postgres"],
     # As when the host goes down: it is started again.
-    ["dev", "dagster", "front", "code", "webserver", "daemon", "worker", "supervisor", "postgres"],
+    ["dev", "front", "code", "webserver", "daemon", "worker", "supervisor", "postgres"],
 )
 
 

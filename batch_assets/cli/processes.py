@@ -1,8 +1,8 @@
-"""The processes of `batch-assets dev`: begun as one, kept whole, ended as one.
+"""Processes that are begun and ended as one: what `batch-assets serve` and `dev` are made of.
 
-Dagster starts a code server anew when it dies as a whole, but not when the half of it dies that
-holds our code: then nothing runs any more until somebody presses *Reload*. And what a program has
-started that was killed lives on without it, on its port, ticking.
+What a program has started that was killed lives on without it, on its port, ticking. And of a code
+server that reloads code the half may die that holds ours: the other half answers on, and nothing
+runs any more.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import BinaryIO, Final
 
 import psutil
 
@@ -24,7 +24,7 @@ from batch_assets.domain.hosts import ProcessName
 from batch_assets.project_files import PROJECT_DIR
 
 OWNER: Final = "BATCH_ASSETS_DEV"
-"""In the environment of everything that `batch-assets dev` starts: which process that was."""
+"""In the environment of everything that `serve` and `dev` start: which process that was."""
 _END_SECONDS: Final = 10.0
 _FRONT: Final = ("code-server", "start")
 _BACK: Final = ("api", "grpc")
@@ -60,17 +60,25 @@ class StopSignals:
 class ProcessSession:
     """A program in a session of its own, so that it ends when we say, not with the terminal.
 
-    Where the kernel can do that (Linux) the program is told to end when this one is killed.
+    Where the kernel can do that (Linux) the program is told to end when this one is killed. What it
+    prints goes to `output`, by default where this one's does.
     """
 
     def __init__(
-        self, command: Sequence[str], *, directory: Path, environment: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        *,
+        directory: Path,
+        environment: Mapping[str, str],
+        output: BinaryIO | None = None,
     ) -> None:
         self._leader = subprocess.Popen(  # noqa: S603 (the command line is our own)
             command,
             cwd=directory,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
             preexec_fn=end_with_parent,  # noqa: PLW1509 (it makes one system call)
         )
@@ -81,32 +89,14 @@ class ProcessSession:
         return self._leader.pid
 
     @property
-    def has_ended(self) -> bool:
-        """Whether the program itself has ended; what it has started may still run."""
-        return self._leader.poll() is not None
+    def exit_code(self) -> int | None:
+        """How the program itself has ended, a signal as a negative number; `None` before that.
 
-    def stop(self, is_urgent: Callable[[], bool]) -> None:
-        """End every process of the session; at once when it becomes urgent.
-
-        The program is asked first, since it ends what it has started in good order.
-
-        Raises:
-            BatchAssetsError: Some do not end.
+        What it has started may still run.
         """
-        for number, patience_seconds in STEPS:
-            for pid in [self._leader.pid] if number is signal.SIGINT else self._members():
-                _send(pid, number)
-            give_up = time.monotonic() + patience_seconds
-            while self._members() and time.monotonic() < give_up:
-                asked = number is signal.SIGINT
-                if (asked and self.has_ended) or (is_urgent() and number is not signal.SIGKILL):
-                    break
-                time.sleep(TICK_SECONDS)
-        left = self._members()
-        if left:
-            raise BatchAssetsError(f"Processes {left} do not end: end them by hand.")
+        return self._leader.poll()
 
-    def _members(self) -> list[int]:
+    def members(self) -> list[int]:
         """The living processes of the session; one that has ended is reaped if it was ours."""
         self._leader.poll()
         return [pid for pid in psutil.pids() if self._is_member(pid)]
@@ -119,6 +109,35 @@ class ProcessSession:
             )
         except (ProcessLookupError, psutil.NoSuchProcess):
             return False
+
+
+def stop(sessions: Sequence[ProcessSession], is_urgent: Callable[[], bool]) -> None:
+    """End every process of some sessions; at once when it becomes urgent.
+
+    The programs are asked first, since each ends what it has started in good order.
+
+    Raises:
+        BatchAssetsError: Some do not end.
+    """
+    for number, patience_seconds in STEPS:
+        for session in sessions:
+            asked = [session.pid] if session.exit_code is None else []
+            for pid in asked if number is signal.SIGINT else session.members():
+                _send(pid, number)
+        give_up = time.monotonic() + patience_seconds
+        while _left_of(sessions) and time.monotonic() < give_up:
+            if number is signal.SIGINT and all(one.exit_code is not None for one in sessions):
+                break
+            if is_urgent() and number is not signal.SIGKILL:
+                break
+            time.sleep(TICK_SECONDS)
+    left = _left_of(sessions)
+    if left:
+        raise BatchAssetsError(f"Processes {left} do not end: end them by hand.")
+
+
+def _left_of(sessions: Sequence[ProcessSession]) -> list[int]:
+    return [pid for session in sessions for pid in session.members()]
 
 
 def end_with_parent() -> None:
@@ -154,7 +173,7 @@ class CodeServers:
 
 
 def end_left_behind() -> int:
-    """End what was left by a `batch-assets dev` that was killed; how many processes."""
+    """End what was left by a `serve` or `dev` that was killed; how many processes."""
     left = list(_left_behind())
     for process in left:
         process.terminate()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psutil
 
-from batch_assets.cli.dev_processes import OWNER, CodeServers, end_left_behind, owner
+from batch_assets.cli.processes import OWNER, CodeServers, end_left_behind, owner
 from batch_assets.project_files import PROJECT_DIR
 
 STARTER = """
 import sys, time
 from pathlib import Path
-from batch_assets.cli.dev_processes import ProcessSession
+from batch_assets.cli.processes import ProcessSession
 session = ProcessSession([sys.executable, "-c", {program!r}], directory=Path("."), environment={{}})
 print(session.pid, flush=True)
 time.sleep(60)
@@ -64,7 +64,7 @@ def test_it_ends_with_what_has_started_it() -> None:
 
 
 def test_what_a_killed_one_has_left_is_ended(tmp_path: Path) -> None:
-    says_its_name = "from batch_assets.cli.dev_processes import owner; print(owner())"
+    says_its_name = "from batch_assets.cli.processes import owner; print(owner())"
     dead = subprocess.run(
         [sys.executable, "-c", says_its_name], capture_output=True, text=True, check=True
     ).stdout.strip()

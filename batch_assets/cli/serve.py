@@ -1,0 +1,55 @@
+"""`batch-assets serve`: all that production needs in one program."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from batch_assets.cli.conventions import Port
+from batch_assets.cli.dagster_instance import (
+    PASSED_ON,
+    dagster_home,
+    open_instance,
+    require_port,
+)
+from batch_assets.cli.health import Answer, health_server, readiness
+from batch_assets.cli.opening import open_database
+from batch_assets.cli.processes import end_left_behind
+from batch_assets.cli.supervising import Serving, keep, say, supervised
+
+commands = typer.Typer()
+
+
+@commands.command(context_settings=PASSED_ON)
+def serve(
+    passed_on: typer.Context,
+    host: Annotated[str, typer.Option(help="The address that it listens on.")] = "127.0.0.1",
+    port: Port = 3000,
+    health_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="The port of /live and /ready, for probes.")
+    ] = 3070,
+    path_prefix: Annotated[str, typer.Option(help="Below which path the UI is.")] = "",
+) -> None:
+    """Run all that production needs: UI, daemon and code server, kept alive."""
+    end_left_behind()
+    require_port(host, port)
+    require_port(host, health_port, "give another one with --health-port")
+    home = dagster_home()
+    with open_database() as database, open_instance():
+        say(f"Starting Dagster on the {database.place} …")
+    serving = Serving(
+        host=host,
+        port=port,
+        home=home,
+        environment=os.environ,
+        path_prefix=path_prefix,
+        webserver_options=passed_on.args,
+    )
+    with supervised(serving) as supervisor:
+
+        def ready() -> Answer:
+            return readiness(serving.address, supervisor.pids())
+
+        with health_server(host, health_port, ready):
+            keep(supervisor, on_open=lambda: say(f"The UI is at {serving.address}"))
+    say("Everything has ended.")
