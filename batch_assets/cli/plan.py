@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from batch_assets.cli.conventions import AsJson, count, euros, plural, print_json
+from batch_assets.cli.forecasts import document as forecast_document
+from batch_assets.cli.forecasts import money_sentences, outlook, sentence_of_work
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.screen import Column, console, number
 from batch_assets.cli.status import in_all, left_alone
 from batch_assets.domain.display import of_unknown_types
 from batch_assets.domain.estimates import ENOUGH
+from batch_assets.domain.forecasts import WorkForecast, foresee, foresee_sending
 from batch_assets.domain.lookups import CompanyStatistics
+from batch_assets.domain.turnarounds import TurnaroundHistory
 
 if TYPE_CHECKING:
     from batch_assets.stages.plan import EstimateBasis, PlannedBatch, PlanPreview
@@ -34,6 +38,10 @@ class Line:
     tokens: int
     cost_eur: float | None
     """`None` if it is not known."""
+    p50_seconds: float | None = None
+    """Half of it is done by then if it is sent now."""
+    p90_seconds: float | None = None
+    """Nine of ten are."""
 
 
 _COLUMNS: Sequence[Column[Line]] = (
@@ -60,20 +68,27 @@ def plan(
         companies = {company.id: company.name for company in database.queries.active_companies()}
         with open_pipeline(database, "plan") as pipeline:
             planned = preview(pipeline, pipeline.read_snapshot(), list(companies))
-        lines = list(_lines(planned.batches, companies))
+        seen = outlook(database)
+        history = TurnaroundHistory(seen.standing.batches, seen.rule.window_seconds)
+        lines = list(_lines(planned.batches, companies, history))
         held_because = database.held_because
         statistics = database.queries.statistics()
         others = _not_sent(planned, in_all(statistics))
         inactive = [one for one in statistics if one.waiting and one.status != "ACTIVE"]
+    sending = _sending(planned.batches, history)
+    forecasts = foresee(seen.standing, seen.rule)
     if as_json:
         others["of_inactive_companies"] = sum(one.waiting for one in inactive)
-        print_json(_document(lines, planned, others, held_because))
+        forecast = {"sending": sending, **forecast_document(forecasts)}
+        print_json(_document(lines, planned, others, held_because) | {"forecast": forecast})
     else:
         not_sent = left_alone(**others) + [
             f"Not sent: {plural(one.waiting, 'request')} of {one.name}, which is not active."
             for one in inactive
         ]
-        _show(database.place, lines, planned, not_sent, held_because)
+        coming = [f"If it is sent now: {sentence_of_work(sending)}"] if lines else []
+        coming += money_sentences(forecasts)
+        _show(database.place, lines, planned, [*not_sent, *coming], held_because)
 
 
 def _not_sent(plan: PlanPreview, sums: CompanyStatistics) -> dict[str, int]:
@@ -85,12 +100,22 @@ def _not_sent(plan: PlanPreview, sums: CompanyStatistics) -> dict[str, int]:
     }
 
 
-def _lines(batches: Iterable[PlannedBatch], companies: dict[str, str]) -> Iterable[Line]:
+def _sending(batches: Iterable[PlannedBatch], history: TurnaroundHistory) -> WorkForecast:
+    """When these are done if they are sent now."""
+    return foresee_sending(
+        history, [(batch.model, batch.requests, batch.cost_eur) for batch in batches]
+    )
+
+
+def _lines(
+    batches: Iterable[PlannedBatch], companies: dict[str, str], history: TurnaroundHistory
+) -> Iterable[Line]:
     def key(batch: PlannedBatch) -> tuple[str, str]:
         return companies[batch.company_id], batch.model
 
     for (company, model), group in groupby(sorted(batches, key=key), key):
         ones = list(group)
+        done = _sending(ones, history)
         yield Line(
             company=company,
             model=model,
@@ -98,6 +123,8 @@ def _lines(batches: Iterable[PlannedBatch], companies: dict[str, str]) -> Iterab
             batches=len(ones),
             tokens=sum(batch.tokens for batch in ones),
             cost_eur=_sum(batch.cost_eur for batch in ones),
+            p50_seconds=done.p50_seconds,
+            p90_seconds=done.p90_seconds,
         )
 
 
@@ -136,7 +163,7 @@ def _show(
     place: str,
     lines: list[Line],
     plan: PlanPreview,
-    not_sent: list[str],
+    sentences: list[str],
     held_because: str | None,
 ) -> None:
     shown = console()
@@ -158,7 +185,7 @@ def _show(
         shown.say(f"Would be refused for good: {plural(requests, 'request')} ({code}).")
     for reason, requests in plan.held.items():
         shown.say(f"Would be held back: {plural(requests, 'request')} ({reason}).")
-    for sentence in not_sent:
+    for sentence in sentences:
         shown.say(sentence)
     if plan.unknown_types:
         shown.say(of_unknown_types(plan.unknown_types))

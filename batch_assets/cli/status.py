@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from batch_assets.cli.conventions import AsJson, cost, count, euros, plural, print_json
+from batch_assets.cli.forecasts import document as forecast_document
+from batch_assets.cli.forecasts import outlook, show_forecasts
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, Screen, console, errors, number
 from batch_assets.cli.status_sentences import activity, stoppages
 from batch_assets.cli.status_verdict import overview
 from batch_assets.domain.display import of_unpriced, question_of_free
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
+from batch_assets.domain.forecasts import foresee
 from batch_assets.domain.health import Health
 from batch_assets.domain.lookups import CompanyStatistics
 
@@ -105,6 +108,8 @@ def _look(*, as_json: bool) -> Health:
         profile = database.endpoints.profile.name
         in_doubt = database.prices_in_doubt
         allowances = database.allowances
+        ahead = outlook(database)
+    forecasts = foresee(ahead.standing, ahead.rule)
     if as_json:
         document = _document(companies, held_because)
         shown_synchronous = {"synchronous": {"is_on": is_on, **asdict(synchronous)}}
@@ -112,6 +117,7 @@ def _look(*, as_json: bool) -> Health:
         document["server_profile"] = profile
         document["models_with_a_price_of_0"] = in_doubt
         document["allowances"] = [asdict(one) for one in allowances]
+        document["forecast"] = forecast_document(forecasts)
         whole = document | shown_synchronous | under_way.document() | stopped.document()
         print_json(seen.document() | whole)
         return seen.health
@@ -131,6 +137,7 @@ def _look(*, as_json: bool) -> Health:
     sentences = [*seen.sentences(), *under_way.sentences(), *limits, *stopped.acts_of_livedash()]
     for sentence in sentences:
         shown.say(sentence)
+    show_forecasts(shown, forecasts)
     return seen.health
 
 

@@ -26,3 +26,9 @@ class DueRule:
             backlog.requests >= self.min_requests
             or backlog.oldest_wait_seconds >= self.max_wait_seconds
         )
+
+    def due_in_seconds(self, backlog: Backlog) -> float:
+        """In how many seconds what waits is due if nothing more comes; 0 if it is."""
+        if self.is_due(backlog):
+            return 0.0
+        return max(self.max_wait_seconds - backlog.oldest_wait_seconds, 0.0)

@@ -149,6 +149,10 @@ class Money:
         "Cost of the batches read to their end since midnight UTC, also of what was not read of "
         "them, of what is read of others, and of what abandoned ones have wasted since"
     )
+    forecast_cost_error_percent: float | None = _unknown(
+        "By how much the batches read to their end in the last day cost more than was foreseen "
+        "when they were claimed; below 0 if they cost less"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,11 @@ class Turnaround:
     turnaround_p99_seconds: float | None = _unknown("All but one in a hundred took no longer")
     oldest_in_flight_seconds: float | None = _unknown(
         "How long ago the oldest batch was submitted that has not ended; 0 without one"
+    )
+    forecast_turnaround_error_percent: float | None = _unknown(
+        "By how much longer than foreseen nine of ten of them took at most, each compared with "
+        "what was foreseen for nine of ten like it when it was claimed; below 0 if they were "
+        "quicker"
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from batch_assets.domain.allowances import InUse
+from batch_assets.domain.forecasts import Forecast
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.records import Backlog
 
@@ -114,6 +115,62 @@ class CostReport:
     def unpriced(self) -> int:
         """Answers whose cost is in neither, in all."""
         return sum(day.unpriced for day in self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class CostOutlook:
+    """What the UTC day will cost for a company, by parts that do not overlap, and the month."""
+
+    company: str
+    day_spent_eur: float
+    day_in_flight_eur: float
+    waiting_eur: float
+    day_to_come_eur: float
+    day_eur: float
+    month_eur: float
+
+    @classmethod
+    def of(cls, forecast: Forecast) -> "CostOutlook":
+        """The same of a forecast, to a hundredth of a cent."""
+        day = forecast.day
+        sums = (day.spent_eur, day.in_flight_eur, day.waiting_eur, day.to_come_eur)
+        totals = (day.total_eur, forecast.month.total_eur)
+        return cls(forecast.company, *(round(one, 4) for one in (*sums, *totals)))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnaroundOutlook:
+    """When what is in flight and what waits for a company will be done, in seconds from now."""
+
+    company: str
+    in_flight_requests: int
+    in_flight_p50_seconds: float | None
+    in_flight_p90_seconds: float | None
+    waiting_requests: int
+    waiting_p50_seconds: float | None
+    waiting_p90_seconds: float | None
+    told_by: str
+    """What the batches have in common by which this is told, and how many there were."""
+
+    @classmethod
+    def of(cls, forecast: Forecast) -> "TurnaroundOutlook":
+        """The same of a forecast, to a tenth of a second."""
+        flight, waits = forecast.in_flight, forecast.waiting
+        told = flight if flight.basis is not None else waits
+        return cls(
+            forecast.company,
+            flight.requests,
+            _rounded(flight.p50_seconds),
+            _rounded(flight.p90_seconds),
+            waits.requests,
+            _rounded(waits.p50_seconds),
+            _rounded(waits.p90_seconds),
+            "" if told.basis is None else f"{told.basis}: {told.basis_batches} batches",
+        )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,13 @@ class BatchParameters:
 
 def completion_window(offered: Sequence[str], seconds: float) -> str:
     """Choose of some, shortest first, the longest within so much time, or else the shortest."""
-    fitting = [one for one in offered if int(one[:-1]) * _SECONDS[one[-1]] <= seconds]
+    fitting = [one for one in offered if seconds_of_window(one) <= seconds]
     return fitting[-1] if fitting else offered[0]
+
+
+def seconds_of_window(window: str) -> int:
+    """How long a completion window is, which is so many hours or days."""
+    return int(window[:-1]) * _SECONDS[window[-1]]
 
 
 def refused_parameters(text: str, sent: Iterable[str]) -> frozenset[str]:

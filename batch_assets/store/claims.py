@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from batch_assets.domain.packing import (
     Terms,
 )
 from batch_assets.domain.policy import Caps, Policy
+from batch_assets.domain.turnarounds import Basis, PastBatch, TurnaroundHistory
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sessions import end_followers, lock_sessions, restage
 from batch_assets.store.sql import load
@@ -46,6 +48,7 @@ class Quotas:
             for company_id, (requests, cost) in today.items()
         }
         self._enqueued: Counter[str] = Counter(used.enqueued)
+        self._past_batches: Sequence[Sequence[Any]] = used.past_batches
         self.models_in_cooldown: dict[str, str] = used.cooling
         """Models in a cooldown, with the reason; more of them as allowances are used up."""
 
@@ -62,6 +65,11 @@ class Quotas:
             batches=self._allowances.hourly_batches - self._created,
             models_in_cooldown=dict(self.models_in_cooldown),
         )
+
+    @cached_property
+    def history(self) -> TurnaroundHistory:
+        """By which it is foreseen how long a batch takes."""
+        return history_of(self._past_batches)
 
     def take(self, drafts: Sequence[Draft], quota: Quota) -> None:
         """Count drafts that are about to be claimed, and models that `quota` has no more of."""
@@ -81,6 +89,22 @@ def begin_claim(connection: Connection, terms: Terms, spent: Spent) -> Quotas:
     connection.execute(SQL["begin_claim"])
     used = connection.execute(SQL["used"], {"account": terms.account}).one()
     return Quotas(used, terms.policy, spent)
+
+
+def history_of(past_batches: Iterable[Sequence[Any]]) -> TurnaroundHistory:
+    """The history as a claim reads it, each batch as the values of a `PastBatch`."""
+    return TurnaroundHistory(PastBatch(*values) for values in past_batches)
+
+
+def kept_forecast(history: TurnaroundHistory, draft: Draft) -> tuple[float | None, float | None]:
+    """By when half of such batches are done, and nine of ten, in seconds from the submission.
+
+    `None` twice if too few have ended: a completion window says nothing that could be wrong.
+    """
+    expected = history.expect(draft.model, len(draft.candidates))
+    if expected.basis is Basis.WINDOW:
+        return None, None
+    return expected.p50_seconds, expected.p90_seconds
 
 
 def quota_within(

@@ -40,3 +40,6 @@ SELECT
     ) AS cooling,
     -- here: created_this_hour
     -- here: allowances
+    ,
+    -- here: past_batches_as_json
+    AS past_batches

@@ -40,6 +40,7 @@ SEEN: Final = (
     *("original_to_optimized_ratio", "lookup_hit_rate_percent", "wasted_duplicates_eur"),
     *("wasted_unattributed_eur", "estimate_error_percent"),
     *("synchronous_requests", "day_cost_eur", "indeterminate_failures", "open_breakers"),
+    "forecast_cost_error_percent",
     *(
         "models_in_cooldown",
         "unknown_batches",
@@ -48,6 +49,7 @@ SEEN: Final = (
         "turnaround_p90_seconds",
     ),
     *("turnaround_p99_seconds", "oldest_in_flight_seconds"),
+    "forecast_turnaround_error_percent",
 )
 """The metrics that the database knows; all others come from the run."""
 

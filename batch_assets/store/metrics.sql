@@ -35,7 +35,9 @@ WITH recounted AS MATERIALIZED (
 ), finalized AS MATERIALIZED (
     SELECT
         b.company_id, b.installation_id, b.kind, b.server_status, b.submitted_at, b.ended_at,
-        b.finalized_at, b.cost_eur, b.unattributed_eur, b.read_run_id, b.run_id
+        b.finalized_at, b.cost_eur, b.unattributed_eur, b.read_run_id, b.run_id, b.unpriced,
+        b.price IS NOT NULL AND b.estimated_cost_eur > 0 AS has_estimate, b.estimated_cost_eur,
+        b.forecast_p90_seconds
     FROM batch_assets.batch AS b
     WHERE b.finalized_at > statement_timestamp() - interval '1 day'
 ), paid_today AS MATERIALIZED (
@@ -62,7 +64,17 @@ WITH recounted AS MATERIALIZED (
         count(*) AS batches,
         percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (
             ORDER BY extract(epoch FROM s.ended_at - s.submitted_at)::float8
-        ) AS seconds
+        ) AS seconds,
+        percentile_cont(0.9) WITHIN GROUP (
+            ORDER BY
+                extract(epoch FROM s.ended_at - s.submitted_at)::float8
+                / nullif(s.forecast_p90_seconds, 0)
+        ) AS of_forecast,
+        sum(s.cost_eur + s.unattributed_eur)
+            FILTER (WHERE s.has_estimate AND s.unpriced = 0 AND s.server_status = 'completed')
+            / sum(s.estimated_cost_eur)
+            FILTER (WHERE s.has_estimate AND s.unpriced = 0 AND s.server_status = 'completed')
+            AS of_estimate
     FROM finalized AS s
     WHERE s.kind = 'batch'
         AND s.installation_id IS NOT NULL
@@ -220,6 +232,7 @@ SELECT
             AND b.run_id = :own_run_id
     )::bigint AS synchronous_requests,
     (SELECT coalesce(sum(p.cost_eur), 0) FROM paid_today AS p)::float8 AS day_cost_eur,
+    (100 * (t.of_estimate - 1))::float8 AS forecast_cost_error_percent,
     (
         SELECT count(*)
         FROM batch_assets.dead_letter AS d
@@ -242,6 +255,7 @@ SELECT
         FROM open_batch AS o
         WHERE o.state = 'submitted'
     )::float8 AS oldest_in_flight_seconds,
+    (100 * (t.of_forecast - 1))::float8 AS forecast_turnaround_error_percent,
     (
         SELECT json_agg(json_build_object(
             'company_id', r.company_id,

@@ -522,3 +522,79 @@ SET answers = l.answers + excluded.answers,
                 power(0.5::float8, least(excluded.answers / 100.0, 100)) AS of_eur
         ) AS k
     )
+
+-- part: past_batches_as_json
+-- In the order of `PastBatch`.
+(
+    SELECT coalesce(
+        json_agg(
+            json_build_array(t.model, t.requests, t.age_seconds, t.seconds, t.has_ended)
+        ),
+        '[]'
+    )
+    FROM (
+        -- here: past_batches
+    ) AS t
+)
+
+-- part: past_batches
+-- How long batches of ours took, of each model the newest ones of several times back: whatever became of
+-- them, since those that are quick to end would else be over-represented. So many hours, and around this
+-- time of day on each of the last seven days. What has expired or was cancelled took longer than it ran;
+-- what was refused whole, or given up, tells nothing.
+WITH RECURSIVE sent_model AS (
+    (
+        SELECT b.model
+        FROM batch_assets.batch AS b
+        WHERE b.kind = 'batch' AND b.installation_id IS NOT NULL AND b.submitted_at IS NOT NULL
+        ORDER BY b.model
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT b.model
+        FROM batch_assets.batch AS b
+        WHERE b.kind = 'batch'
+            AND b.installation_id IS NOT NULL
+            AND b.submitted_at IS NOT NULL
+            AND b.model > sent_model.model
+        ORDER BY b.model
+        LIMIT 1
+    )
+    FROM sent_model
+    WHERE sent_model.model IS NOT NULL
+), sampled AS (
+    -- A batch may be of two of these times, and is the same in both.
+    SELECT DISTINCT
+        o.id, o.model, o.requests, o.state, o.server_status, o.submitted_at, o.ended_at
+    FROM sent_model
+    CROSS JOIN (
+        VALUES
+        (0.0, 0.25), (0.25, 1.0), (1.0, 3.0), (3.0, 8.0), (8.0, 24.0), (24.0, 72.0), (72.0, 720.0),
+        (23.0, 25.0), (47.0, 49.0), (71.0, 73.0), (95.0, 97.0), (119.0, 121.0), (143.0, 145.0),
+        (167.0, 169.0)
+    ) AS w (from_hours, to_hours)
+    CROSS JOIN LATERAL (
+        SELECT b.id, b.model, b.requests, b.state, b.server_status, b.submitted_at, b.ended_at
+        FROM batch_assets.batch AS b
+        WHERE b.kind = 'batch'
+            AND b.installation_id IS NOT NULL
+            AND b.model = sent_model.model
+            AND b.submitted_at <= statement_timestamp() - make_interval(secs => w.from_hours * 3600)
+            AND b.submitted_at > statement_timestamp() - make_interval(secs => w.to_hours * 3600)
+        ORDER BY b.submitted_at DESC
+        LIMIT 40
+    ) AS o
+)
+SELECT
+    s.model,
+    s.requests,
+    extract(epoch FROM statement_timestamp() - s.submitted_at)::float8 AS age_seconds,
+    extract(
+        epoch FROM coalesce(s.ended_at, statement_timestamp()) - s.submitted_at
+    )::float8 AS seconds,
+    s.ended_at IS NOT NULL AND s.server_status = 'completed' AS has_ended
+FROM sampled AS s
+WHERE s.state <> 'released'
+    AND s.server_status NOT IN ('failed', 'lost', 'abandoned')
+    AND s.submitted_at <= coalesce(s.ended_at, statement_timestamp())

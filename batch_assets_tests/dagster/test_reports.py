@@ -18,6 +18,7 @@ from batch_assets_tests.factories import make_company, make_requests
 Run = Callable[..., dg.ExecuteInProcessResult]
 PATIENCE_SECONDS = 60
 BEGINS = "(data:image/png;base64,"
+NO_ROWS: list[dg.TableRecord] = []
 
 
 @pytest.fixture
@@ -29,7 +30,10 @@ def reported(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]:
     """What a run of `report_job` has reported, by asset; each with a chart that decodes."""
     found: dict[str, dict[str, object]] = {}
     for event in result.asset_materializations_for_node("draw_reports"):
-        numbers: dict[str, object] = {key: entry.value for key, entry in event.metadata.items()}
+        numbers: dict[str, object] = {
+            key: entry.records if isinstance(entry, dg.TableMetadataValue) else entry.value
+            for key, entry in event.metadata.items()
+        }
         chart = str(numbers.pop("chart"))
         assert numbers.pop("picture") == chart, "its former name"
         encoded = chart.partition(BEGINS)[2].removesuffix(")")
@@ -42,12 +46,15 @@ def test_charts_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
     nothing = run(job_name="report_job")
     assert nothing.success
     assert reported(nothing) == {
-        "turnaround_report": {"batches": 0},
+        "turnaround_report": {"batches": 0, "forecast": NO_ROWS},
         "cost_report": {
             "cost_eur": 0,
             "synchronous_cost_eur": 0,
             "saved_eur": 0,
             "unpriced_answers": 0,
+            "day_forecast_eur": 0,
+            "month_forecast_eur": 0,
+            "forecast": NO_ROWS,
             "live_cost_eur": 0,
         },
         "query_comparison_report": {"operations": 0, "operations_with_both": 0},
@@ -69,6 +76,12 @@ def test_charts_of_nothing_and_of_something(run: Run, engine: Engine) -> None:
     assert found["cost_report"]["cost_eur"] == pytest.approx(spent[0], abs=1e-9)
     assert found["cost_report"]["synchronous_cost_eur"] == pytest.approx(spent[1], abs=1e-9)
     assert spent[0] > 0
+    for asset in ("turnaround_report", "cost_report"):
+        coming = found[asset]["forecast"]
+        assert isinstance(coming, list)
+        assert [row.data["company"] for row in coming] == ["Total", "Zorggroep Oost"]
+    assert found["cost_report"]["day_forecast_eur"] == pytest.approx(spent[0], abs=1e-9)
+    assert found["cost_report"]["month_forecast_eur"] == pytest.approx(spent[0], abs=1e-9)
 
 
 def test_one_report_is_drawn_alone(run: Run, engine: Engine) -> None:

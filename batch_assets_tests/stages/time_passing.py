@@ -68,6 +68,11 @@ class Clock:
         if self._moves_server:
             self._configure()
 
+    def configure(self, **config: Any) -> None:
+        """Put another configuration of the server in force; no time passes."""
+        self._config = config
+        self._configure()
+
     def to_the_next_date(self, *, at_most: float) -> None:
         """To when something is due to be looked at or sent again; to the next usual run if not."""
         with self._lab.desk.engine.begin() as connection:

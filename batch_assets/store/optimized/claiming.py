@@ -31,6 +31,7 @@ from batch_assets.store.claims import (
     claim_parameters,
     end_rejected,
     is_used_up,
+    kept_forecast,
     leave_to_next_look,
 )
 from batch_assets.store.database_errors import refuses_value
@@ -202,11 +203,14 @@ class _Claiming:
             for draft in drafts
         ]
         which = claim_parameters([batch.id for batch in batches], drafts, self._holder)
-        groups = {
+        forecasts = [kept_forecast(self._quotas.history, draft) for draft in drafts]
+        more = {
             "root_batch_id": [draft.root_batch_id for draft in drafts],
             "groups": [draft.bisection_group for draft in drafts],
+            "p50_seconds": [p50_seconds for p50_seconds, _ in forecasts],
+            "p90_seconds": [p90_seconds for _, p90_seconds in forecasts],
         }
-        claimed = self._connection.execute(SQL["claim"], which | groups)
+        claimed = self._connection.execute(SQL["claim"], which | more)
         expect(claimed, len(which["request_ids"]), "claim")
         self.batches += batches
 

@@ -133,8 +133,13 @@ WITH given AS (
         (SELECT CAST(:costs_eur AS float8[])),
         (SELECT CAST(:root_batch_id AS text[])),
         (SELECT CAST(:groups AS text[])),
-        (SELECT CAST(:prices AS text[]))
-    ) AS g (id, company_id, model, requests, tokens, cost_eur, root_batch_id, bisection_group, price)
+        (SELECT CAST(:prices AS text[])),
+        (SELECT CAST(:p50_seconds AS float8[])),
+        (SELECT CAST(:p90_seconds AS float8[]))
+    ) AS g (
+        id, company_id, model, requests, tokens, cost_eur, root_batch_id, bisection_group, price,
+        p50_seconds, p90_seconds
+    )
 ), told AS (
     INSERT INTO public."AIBatchRequest"
         (id, "companyId", "openaiBatchId", "inputFileId", status, "createdAt")
@@ -145,12 +150,12 @@ WITH given AS (
     INSERT INTO batch_assets.batch
         (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at,
         fence, requests, estimated_tokens, estimated_cost_eur, root_batch_id, bisection_group,
-        account, price)
+        account, price, forecast_p50_seconds, forecast_p90_seconds)
     SELECT
         g.id, :installation_id, g.company_id, g.model, 'claimed', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
         1, g.requests, g.tokens, g.cost_eur, g.root_batch_id, g.bisection_group, :account,
-        CAST(g.price AS jsonb)
+        CAST(g.price AS jsonb), g.p50_seconds, g.p90_seconds
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r

@@ -13,8 +13,15 @@ from sqlalchemy.exc import DBAPIError
 from batch_assets.domain.batches import Claim, ClaimedBatch
 from batch_assets.domain.packing import Candidate, Draft, Estimate, Packing, Rejection, Terms
 from batch_assets.domain.records import Lease
+from batch_assets.domain.turnarounds import TurnaroundHistory
 from batch_assets.store.base import EngineQueries, expect
-from batch_assets.store.claims import ClaimSize, end_rejected, total
+from batch_assets.store.claims import (
+    ClaimSize,
+    end_rejected,
+    history_of,
+    kept_forecast,
+    total,
+)
 from batch_assets.store.database_errors import concerns_all, refused_of, refuses_value
 from batch_assets.store.original.company_pass import (
     ClaimProgress,
@@ -50,7 +57,9 @@ class ClaimQueries(EngineQueries):
         failed: dict[str, str] = {}
         queue = list(company_ids)
         size = ClaimSize(terms.policy)
-        progress = ClaimProgress(terms.policy.rows_per_look, size)
+        with self.autocommit.connect() as connection:
+            history = history_of(connection.execute(SQL["past_batches"]))
+        progress = ClaimProgress(terms.policy.rows_per_look, size, history=history)
         while queue and not size.is_enough:
             try:
                 done, batches = self._claim_for(queue[0], terms, holder, spent, progress)
@@ -77,7 +86,7 @@ class ClaimQueries(EngineQueries):
             with self.engine.begin() as connection:
                 lock_claims(connection)
                 done = pass_company(connection, company_id, terms, spent, progress)
-                batches = _claim_packed(connection, done.packing, holder)
+                batches = _claim_packed(connection, done.packing, holder, progress.history)
                 return _counted(connection, company_id, done), batches
         except DBAPIError as error:
             if not refuses_value(error):
@@ -85,7 +94,7 @@ class ClaimQueries(EngineQueries):
         with self.engine.begin() as connection:
             lock_claims(connection)
             done = pass_company(connection, company_id, terms, spent, progress)
-            batches = _claim_apart(connection, done.packing, holder)
+            batches = _claim_apart(connection, done.packing, holder, progress.history)
             # What was refused waits on, and would be met again at once.
             is_last = done.is_last or bool(done.packing.held[REFUSED])
             return _counted(connection, company_id, replace(done, is_last=is_last)), batches
@@ -167,10 +176,12 @@ def _foresee_noticing(connection: Connection, company_id: str, limit: int) -> Se
     return following
 
 
-def _claim_packed(connection: Connection, packing: Packing, holder: Holder) -> list[ClaimedBatch]:
+def _claim_packed(
+    connection: Connection, packing: Packing, holder: Holder, history: TurnaroundHistory
+) -> list[ClaimedBatch]:
     batches = []
     for draft in packing.drafts:
-        batch = _intend(connection, draft, holder)
+        batch = _intend(connection, draft, holder, history)
         for position, row in enumerate(
             zip(draft.candidates, draft.estimates, strict=True), start=1
         ):
@@ -184,12 +195,14 @@ def _claim_packed(connection: Connection, packing: Packing, holder: Holder) -> l
     return batches
 
 
-def _claim_apart(connection: Connection, packing: Packing, holder: Holder) -> list[ClaimedBatch]:
+def _claim_apart(
+    connection: Connection, packing: Packing, holder: Holder, history: TurnaroundHistory
+) -> list[ClaimedBatch]:
     """The same, without what the database refuses: that waits on, and is counted as held."""
     batches = []
     refused = 0
     for draft in packing.drafts:
-        batch = _intend(connection, draft, holder)
+        batch = _intend(connection, draft, holder, history)
         rows = list(zip(draft.candidates, draft.estimates, strict=True))
         taken: list[_Row] = []
 
@@ -215,8 +228,11 @@ def _claim_apart(connection: Connection, packing: Packing, holder: Holder) -> li
     return batches
 
 
-def _intend(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatch:
+def _intend(
+    connection: Connection, draft: Draft, holder: Holder, history: TurnaroundHistory
+) -> ClaimedBatch:
     batch_id = str(uuid.uuid4())
+    p50_seconds, p90_seconds = kept_forecast(history, draft)
     which = {"batch_id": batch_id, "company_id": draft.company_id}
     connection.execute(SQL["insert_livedash_batch"], which)
     connection.execute(
@@ -235,6 +251,8 @@ def _intend(connection: Connection, draft: Draft, holder: Holder) -> ClaimedBatc
             "tokens": draft.tokens,
             "cost_eur": draft.cost_eur,
             "price": None if draft.price is None else draft.price.as_json(),
+            "p50_seconds": p50_seconds,
+            "p90_seconds": p90_seconds,
         },
     )
     return ClaimedBatch(

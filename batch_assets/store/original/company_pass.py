@@ -18,6 +18,7 @@ from batch_assets.domain.packing import (
     held_by_cooldown,
     pack,
 )
+from batch_assets.domain.turnarounds import TurnaroundHistory
 from batch_assets.store.claims import ClaimSize, is_used_up, leave_to_next_look, quota_within, total
 from batch_assets.store.protocol import Spent
 from batch_assets.store.sql import load
@@ -35,6 +36,8 @@ class ClaimProgress:
     """What it has in hand; a pass only reads it."""
     cooling: Mapping[str, str] = field(default_factory=dict)
     """Models whose quota has turned out to be used up, for whatever company, with the reason."""
+    history: TurnaroundHistory = field(default_factory=lambda: TurnaroundHistory(()))
+    """By which it is foreseen how long a batch takes; a pass does not look at it."""
 
 
 @dataclass(frozen=True, slots=True)

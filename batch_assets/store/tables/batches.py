@@ -121,6 +121,8 @@ batch = Table(
     _money("unattributed_eur"),
     Column("unattributed_is_estimated", Boolean, nullable=False, server_default=text("false")),
     Column("is_kept", Boolean, nullable=False, server_default=text("false")),
+    Column("forecast_p50_seconds", Double),
+    Column("forecast_p90_seconds", Double),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'finalized', 'released')",
         name="state",
@@ -155,6 +157,14 @@ Index(
     postgresql_where=text("state IN ('claimed', 'uploaded', 'submitted', 'ended')"),
 )
 Index("batch_claimed_at_idx", batch.c.claimed_at)
+Index(
+    "batch_model_submitted_at_idx",
+    batch.c.model,
+    batch.c.submitted_at,
+    postgresql_where=text(
+        "kind = 'batch' AND installation_id IS NOT NULL AND submitted_at IS NOT NULL"
+    ),
+)
 Index("batch_company_id_idx", batch.c.company_id)
 Index(
     "batch_root_batch_id_idx",
