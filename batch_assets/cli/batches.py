@@ -12,7 +12,6 @@ from batch_assets.cli.conventions import (
     Yes,
     asked,
     count,
-    euros,
     moment,
     option,
     plural,
@@ -20,6 +19,7 @@ from batch_assets.cli.conventions import (
 )
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.screen import console
+from batch_assets.domain.display import euros
 from batch_assets.domain.lookups import BatchRecord
 from batch_assets.domain.states import ABANDONED, LOST, LOST_AFTER
 

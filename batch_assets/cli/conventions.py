@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from batch_assets.cli.screen import errors
-from batch_assets.domain.display import escaped, escaped_json
+from batch_assets.domain.display import escaped, escaped_json, euros
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.former_names import with_former_names
 
@@ -57,11 +57,6 @@ def confirmed(question: str) -> bool:
 def count(number: int) -> str:
     """A number of things, with commas; from a million on in millions."""
     return f"{number:,}" if number < 1_000_000 else f"{number / 1_000_000:,.2f} M"
-
-
-def euros(amount: float) -> str:
-    """An amount; below one euro with as many digits as it takes to see it."""
-    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
 
 
 def cost(amount: float, unpriced: int) -> str:

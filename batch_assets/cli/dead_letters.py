@@ -17,7 +17,6 @@ from batch_assets.cli.conventions import (
     OfCompany,
     OfKind,
     count,
-    euros,
     moment,
     option,
     plural,
@@ -25,7 +24,7 @@ from batch_assets.cli.conventions import (
 )
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, console, errors, number
-from batch_assets.domain.display import escaped
+from batch_assets.domain.display import escaped, euros
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.lookups import (
     Attempt,

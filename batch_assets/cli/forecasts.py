@@ -7,9 +7,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from batch_assets.cli.conventions import euros, moment, plural
+from batch_assets.cli.conventions import moment, plural
 from batch_assets.cli.screen import Column, Screen, number
-from batch_assets.domain.display import duration
+from batch_assets.domain.display import duration, euros
 from batch_assets.domain.forecasts import Forecast, Forecasts, MoneyForecast, WorkForecast
 from batch_assets.domain.lookups import MOST_LISTED
 from batch_assets.domain.turnarounds import Basis

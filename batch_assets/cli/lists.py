@@ -13,7 +13,6 @@ from batch_assets.cli.conventions import (
     AsJson,
     OfCompany,
     count,
-    euros,
     moment,
     plural,
 )
@@ -29,6 +28,7 @@ from batch_assets.cli.listing import (
 )
 from batch_assets.cli.opening import OpenDatabase, open_database
 from batch_assets.cli.screen import Column, console, number
+from batch_assets.domain.display import euros
 from batch_assets.domain.states import BatchState
 
 if TYPE_CHECKING:

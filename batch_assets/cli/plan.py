@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from batch_assets.cli.conventions import AsJson, count, euros, plural, print_json
+from batch_assets.cli.conventions import AsJson, count, plural, print_json
 from batch_assets.cli.forecasts import document as forecast_document
 from batch_assets.cli.forecasts import money_sentences, outlook, sentence_of_work
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.screen import Column, console, number
 from batch_assets.cli.status import in_all, left_alone
-from batch_assets.domain.display import of_unknown_types
+from batch_assets.domain.display import euros, of_unknown_types
 from batch_assets.domain.estimates import ENOUGH
 from batch_assets.domain.forecasts import WorkForecast, foresee, foresee_sending
 from batch_assets.domain.lookups import CompanyStatistics

@@ -6,9 +6,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from batch_assets.cli.conventions import euros, plural
+from batch_assets.cli.conventions import plural
 from batch_assets.cli.run import sentences_of
-from batch_assets.domain.display import span
+from batch_assets.domain.display import euros, span
 from batch_assets.domain.errors import BatchAssetsError
 
 if TYPE_CHECKING:

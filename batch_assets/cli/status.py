@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from batch_assets.cli.conventions import AsJson, cost, count, euros, plural, print_json
+from batch_assets.cli.conventions import AsJson, cost, count, plural, print_json
 from batch_assets.cli.forecasts import document as forecast_document
 from batch_assets.cli.forecasts import outlook, show_forecasts
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, Screen, console, errors, number
 from batch_assets.cli.status_sentences import activity, stoppages
 from batch_assets.cli.status_verdict import overview
-from batch_assets.domain.display import of_unpriced, question_of_free
+from batch_assets.domain.display import euros, of_unpriced, question_of_free
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.forecasts import foresee
 from batch_assets.domain.health import Health

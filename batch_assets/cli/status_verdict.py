@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from batch_assets.cli.conventions import euros, plural
+from batch_assets.cli.conventions import plural
 from batch_assets.cli.doctor_server import of_daemon
 from batch_assets.cli.lists import ListedAlert, alerts_of
 from batch_assets.cli.opening import OpenDatabase
@@ -18,6 +17,7 @@ from batch_assets.cli.status_sentences import Stoppages
 from batch_assets.domain.display import listed, span
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.health import Finding, Health, found_wrong, worst
+from batch_assets.domain.report_data import PeriodMoney
 
 if TYPE_CHECKING:
     from batch_assets.store.dagster_history import DagsterHistory, KeptRun
@@ -67,7 +67,7 @@ class Overview:
     """Those that are raised."""
     behind: Sequence[WaitingCompany]
     """The companies whose oldest request has waited longest."""
-    spent: Mapping[str, Money]
+    spent: Mapping[str, PeriodMoney]
     """Of the `day` and of the `month`."""
     findings: Sequence[Finding]
 
@@ -258,60 +258,11 @@ def _waits(company: WaitingCompany) -> str:
     return f"{company.company} ({requests}, the oldest for {span(company.oldest_wait_seconds)})"
 
 
-@dataclass(frozen=True)
-class Money:
-    """What a UTC day, or a month of such days, has cost so far: what was sent in it."""
-
-    spent_eur: float
-    """All that was billed, as far as it is known."""
-    saved_eur: float
-    """What synchronous requests would have cost more."""
-    wasted_eur: float
-    """Of what was spent: what brought no answer of use."""
-    open_batches: int
-    """Their cost is to come."""
-    unpriced_answers: int
-    """Answers whose cost is not known, and in none of these."""
-
-    def sentence(self, when: str) -> str:
-        """What it comes to."""
-        beside = []
-        if self.open_batches:
-            beside.append(f"of {plural(self.open_batches, 'open batch', 'open batches')} to come")
-        if self.unpriced_answers:
-            beside.append(f"of {plural(self.unpriced_answers, 'answer')} not known")
-        more = f" (and the cost {' and '.join(beside)})" if beside else ""
-        return (
-            f"{when} (UTC): {euros(self.spent_eur)} EUR spent{more}, {euros(self.saved_eur)} "
-            f"saved, {euros(self.wasted_eur)} wasted."
-        )
-
-
-_WASTED: Final = (
-    *("unusable_eur", "discarded_eur", "unattributed_eur", "duplicates_eur", "abandoned_eur"),
-)
-
-
-def money_of(rows: Iterable[Mapping[str, Any]]) -> Money:
-    """Add up the costs of some days."""
-    sums: Counter[str] = Counter()
-    for row in rows:
-        numbers = {key: value or 0 for key, value in row.items() if isinstance(value, int | float)}
-        sums.update(numbers)
-    return Money(
-        spent_eur=float(sums["billed_eur"]),
-        saved_eur=float(sums["saved_eur"]),
-        wasted_eur=float(sum(sums[name] for name in _WASTED)),
-        open_batches=sums["open_batches"],
-        unpriced_answers=sums["unpriced_answers"],
-    )
-
-
-def _spent(database: OpenDatabase) -> dict[str, Money]:
+def _spent(database: OpenDatabase) -> dict[str, PeriodMoney]:
     """What the day and the month that are under way have cost."""
     from batch_assets.store.daily_costs import CostReports
 
     today = datetime.now(UTC).date()
     days = CostReports(database.engine).sums(period="day", since=today.replace(day=1))
     of_today = [one for one in days if str(one["period"]) == today.isoformat()]
-    return {"day": money_of(of_today), "month": money_of(days)}
+    return {"day": PeriodMoney.of(of_today), "month": PeriodMoney.of(days)}

@@ -17,13 +17,13 @@ from batch_assets.cli.conventions import (
     Yes,
     confirmed,
     count,
-    euros,
     option,
     plural,
     print_json,
 )
 from batch_assets.cli.opening import OpenDatabase, open_database, open_pipeline, who
 from batch_assets.cli.screen import Column, console, number
+from batch_assets.domain.display import euros
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.policy import SynchronousPolicy

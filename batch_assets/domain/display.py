@@ -18,6 +18,15 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _NOT_ASCII: Final = re.compile("[^ -~]")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@")
 _MOST_NAMED: Final = 5
+_WORD_JOINER: Final = "\u2060"
+_COMMANDS: Final = re.compile(
+    r"(?<=@)|(?<=\])(?=[(\[:])|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE
+)
+"""Where an invisible U+2060 keeps others' programs from seeing a mention or a link."""
+_MARKS: Final = str.maketrans("*`~|<>$", "\u2217\u02cb\u223c\u2223\u2039\u203a\uff04")
+"""Marks of bold, code, struck-out and hidden text, tags and formulas; what looks so is none."""
+_LONE_UNDERSCORE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+"""Italic in Slack and Markdown; within a word, as in the names of alerts and ids, it is itself."""
 
 
 def escaped(text: str) -> str:
@@ -60,6 +69,22 @@ def _visible_in_json(found: re.Match[str]) -> str:
 
 def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN and character not in _JOINERS
+
+
+def plain(sentence: str) -> str:
+    """One line of a sentence that may name a company, with no command, link or markup in it."""
+    shown = escaped(sentence).translate(_MARKS)
+    return unlinked(_LONE_UNDERSCORE.sub("\uff3f", shown))
+
+
+def unlinked(sentence: str) -> str:
+    """One line of a sentence of ours, which has commands to copy and at most ids of others."""
+    return _COMMANDS.sub(_WORD_JOINER, escaped(sentence))
+
+
+def euros(amount: float) -> str:
+    """An amount; below one euro with as many digits as it takes to see it."""
+    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
 
 
 def plural(number: int, thing: str, things: str | None = None) -> str:

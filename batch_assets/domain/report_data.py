@@ -3,11 +3,14 @@
 The database adds it up, so that it stays small whatever there was.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, Final, Self
 
 from batch_assets.domain.allowances import InUse
+from batch_assets.domain.display import euros, plural
 from batch_assets.domain.forecasts import Forecast
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.records import Backlog
@@ -48,6 +51,61 @@ class RunEnd:
     """Those that are furthest behind, the one whose oldest request has waited longest first."""
     in_use: InUse
     """What counts against the account's allowances."""
+
+
+_WASTED: Final = (
+    *("unusable_eur", "discarded_eur", "unattributed_eur", "duplicates_eur", "abandoned_eur"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodMoney:
+    """What a UTC day, or a month of such days, has cost so far: what was sent in it."""
+
+    spent_eur: float
+    """All that was billed, as far as it is known."""
+    saved_eur: float
+    """What synchronous requests would have cost more."""
+    wasted_eur: float
+    """Of what was spent: what brought no answer of use."""
+    open_batches: int
+    """Their cost is to come."""
+    unpriced_answers: int
+    """Answers whose cost is not known, and in none of these."""
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
+        """Add up the costs of some days."""
+        sums: Counter[str] = Counter()
+        for row in rows:
+            known = {name: one or 0 for name, one in row.items() if isinstance(one, int | float)}
+            sums.update(known)
+        return cls(
+            spent_eur=float(sums["billed_eur"]),
+            saved_eur=float(sums["saved_eur"]),
+            wasted_eur=float(sum(sums[name] for name in _WASTED)),
+            open_batches=sums["open_batches"],
+            unpriced_answers=sums["unpriced_answers"],
+        )
+
+    def sentence(self, when: str) -> str:
+        """What it comes to."""
+        return (
+            f"{when} (UTC): {euros(self.spent_eur)} EUR spent{self.beside}, "
+            f"{euros(self.saved_eur)} saved, {euros(self.wasted_eur)} wasted."
+        )
+
+    @property
+    def beside(self) -> str:
+        """What is not in what was spent, in brackets; empty if all is."""
+        missing = list(self._missing())
+        return f" (and the cost {' and '.join(missing)})" if missing else ""
+
+    def _missing(self) -> Iterator[str]:
+        if self.open_batches:
+            yield f"of {plural(self.open_batches, 'open batch', 'open batches')} to come"
+        if self.unpriced_answers:
+            yield f"of {plural(self.unpriced_answers, 'answer')} not known"
 
 
 @dataclass(frozen=True, slots=True)

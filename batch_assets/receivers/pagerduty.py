@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from batch_assets.domain.alerts.records import Severity
+from batch_assets.domain.display import plain
 from batch_assets.receivers.receiver import (
     TIMEOUT_SECONDS,
     DeliveryError,
     Notification,
     RefusedError,
     fingerprint_of,
-    plain,
     post_json,
 )
 

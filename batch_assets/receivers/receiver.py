@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import re
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,19 +11,10 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from batch_assets.domain.alerts.records import AlertState, Severity
-from batch_assets.domain.display import escaped
+from batch_assets.domain.display import plain, unlinked
 from batch_assets.domain.hosts import is_loopback
 
 _EVENTS: Final = uuid.UUID("6f1f9c1a-6d3e-5a0b-9a52-2f7d9d6f0c11")
-_WORD_JOINER: Final = "\u2060"
-_COMMANDS: Final = re.compile(
-    r"(?<=@)|(?<=\])(?=[(\[:])|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE
-)
-"""Where an invisible U+2060 keeps receivers from seeing a mention or a link."""
-_MARKS: Final = str.maketrans("*`~|<>$", "\u2217\u02cb\u223c\u2223\u2039\u203a\uff04")
-"""Marks of bold, code, struck-out and hidden text, tags and formulas; what looks so is none."""
-_LONE_UNDERSCORE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
-"""Italic in Slack and Markdown; within a word, as in the names of alerts and ids, it is itself."""
 TIMEOUT_SECONDS: Final = 10.0
 """For connecting, for sending and for the answer, each."""
 
@@ -113,22 +103,11 @@ def notification_of(
         is_raised=state.is_raised,
         severity=state.severity,
         summary=plain(state.summary),
-        what_to_do=_advice(what_to_do),
+        what_to_do=unlinked(what_to_do),
         behind=tuple(plain(one) for one in behind),
         since=state.since,
         sender=sender,
     )
-
-
-def plain(sentence: str) -> str:
-    """Make one line of a sentence that may name a company, with no command or markup in it."""
-    shown = escaped(sentence).translate(_MARKS)
-    return _COMMANDS.sub(_WORD_JOINER, _LONE_UNDERSCORE.sub("\uff3f", shown))
-
-
-def _advice(sentence: str) -> str:
-    """Make one line of a sentence of ours, which has commands to copy and at most ids of others."""
-    return _COMMANDS.sub(_WORD_JOINER, escaped(sentence))
 
 
 def post_json(

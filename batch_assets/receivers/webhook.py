@@ -2,12 +2,12 @@
 
 from typing import Final
 
+from batch_assets.domain.display import plain
 from batch_assets.receivers.receiver import (
     TIMEOUT_SECONDS,
     DeliveryError,
     Notification,
     fingerprint_of,
-    plain,
     post_json,
 )
 
