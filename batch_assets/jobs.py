@@ -29,6 +29,7 @@ from batch_assets.ops.controls.switches import (
     refresh_companies,
     reset_breakers,
     reset_stages,
+    set_budget_of_company,
 )
 from batch_assets.ops.main_path import (
     check_batch_statuses,
@@ -102,6 +103,7 @@ def control_jobs(settings: Settings) -> list[dg.JobDefinition]:
         reset_breakers_job(),
         reset_stages_job(),
         drain_job(),
+        set_budget_job(),
         choose_mode_job(),
         compare_queries_job(),
     ]
@@ -193,6 +195,16 @@ def drain_job() -> dg.JobDefinition:
         drain_batches,
         "Stops submissions until they are resumed, and reads what is under way or hands it over.",
         template={"hand_over": False, "resume": False, "dry_run": True},
+    )
+
+
+def set_budget_job() -> dg.JobDefinition:
+    """Make the job that says what a company, or all together, may spend."""
+    return _job(
+        "set_budget_job",
+        set_budget_of_company,
+        "Sets what may be spent in each day or month, by a company or by all, or takes it back.",
+        template={"company": "", "period": "month", "eur": None, "clear": False},
     )
 
 

@@ -48,6 +48,7 @@ _EMPTY = text("""
     DELETE FROM batch_assets.run_process;
     DELETE FROM batch_assets.run_state;
     DELETE FROM batch_assets.drain;
+    DELETE FROM batch_assets.budget;
     UPDATE batch_assets.installation
     SET id = gen_random_uuid()::text,
         system_identifier = (SELECT system_identifier::text FROM pg_control_system()),

@@ -76,6 +76,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Prove that each request is in exactly one place, and that costs add up; exit 1 if not.",
     ),
     "export": ("export", "Write the metrics of each run, or what was spent, for other programs."),
+    "budgets": ("budgets", "Show what may be spent, what is, and when it begins anew."),
+    "budget": ("budgets", "Set what may be spent in a day or month, or take it back."),
     "reconcile": (
         "reconcile",
         "Compare a month's cost with the provider's invoice; exit 1 if they differ by more.",
@@ -113,11 +115,11 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "See": (
         *("status", "plan", "companies", "batches", "batch", "runs", "logs", "alerts"),
-        *("audit", "compare", "export", "reconcile"),
+        *("audit", "compare", "export", "budgets", "reconcile"),
     ),
     "Steer": (
         *("force", "cancel", "abandon", "reset", "reset-stages", "drain", "mode"),
-        *("dead-letters", "synchronous", "prune"),
+        *("budget", "dead-letters", "synchronous", "prune"),
     ),
 }
 """Under which heading help lists each command, as the README does."""

@@ -149,14 +149,18 @@ def list_alerts(
 def alerts_of(database: OpenDatabase, span: Span) -> Iterable[ListedAlert]:
     """The alerts as the last run has left them, raised ones first; of a company those that it is
     behind."""
-    from batch_assets.domain.alerts.advice import advise, behind
+    from batch_assets.domain.alerts.advice import OF_BUDGET, advise, behind
+    from batch_assets.domain.alerts.budgets import faults_by_alert
     from batch_assets.store.alerts import Alerts
+    from batch_assets.store.budgets import StoredBudgets
     from batch_assets.store.lists import Lists
 
     states = Lists(database.engine).alerts()
     raised = [one.name for one in states if one.is_raised]
     window = database.settings.alert_limits().window_minutes * 60
     faults = Alerts(database.engine).behind(raised, window) if raised else []
+    if any(name.startswith(OF_BUDGET) for name in raised):
+        faults += faults_by_alert(StoredBudgets(database.engine).uses())
     for state in states:
         own = [one for one in faults if one.alert == state.name]
         if span.company_id is not None:

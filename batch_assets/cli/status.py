@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from batch_assets.cli.budgets import document_of
 from batch_assets.cli.conventions import AsJson, cost, count, plural, print_json
 from batch_assets.cli.forecasts import document as forecast_document
 from batch_assets.cli.forecasts import outlook, show_forecasts
@@ -17,6 +18,7 @@ from batch_assets.cli.opening import open_database
 from batch_assets.cli.screen import Column, Screen, console, errors, number
 from batch_assets.cli.status_sentences import activity, stoppages
 from batch_assets.cli.status_verdict import overview
+from batch_assets.domain.budgets import WARNED_PERCENT
 from batch_assets.domain.display import euros, of_unpriced, question_of_free
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.forecasts import foresee
@@ -94,6 +96,7 @@ def _watch(*, as_json: bool) -> None:
 
 def _look(*, as_json: bool) -> Health:
     """Show it once; how it is."""
+    from batch_assets.store.budgets import StoredBudgets
     from batch_assets.store.readings import Abandoned
     from batch_assets.store.synchronous_requests import SynchronousRequests
 
@@ -108,6 +111,7 @@ def _look(*, as_json: bool) -> Health:
         profile = database.endpoints.profile.name
         in_doubt = database.prices_in_doubt
         allowances = database.allowances
+        budgets = StoredBudgets(database.engine).uses()
         ahead = outlook(database)
     forecasts = foresee(ahead.standing, ahead.rule)
     if as_json:
@@ -116,6 +120,7 @@ def _look(*, as_json: bool) -> Health:
         shown_synchronous["abandoned"] = asdict(given_up)
         document["server_profile"] = profile
         document["models_with_a_price_of_0"] = in_doubt
+        document["budgets"] = [document_of(one) for one in budgets]
         document["allowances"] = [asdict(one) for one in allowances]
         document["forecast"] = forecast_document(forecasts)
         whole = document | shown_synchronous | under_way.document() | stopped.document()
@@ -133,7 +138,8 @@ def _look(*, as_json: bool) -> Health:
         shown.say(_given_up(given_up))
     if is_on or synchronous.asked or synchronous.today_requests:
         shown.say(_synchronous(synchronous, is_on=is_on))
-    limits = [one.sentence for one in allowances]
+    limits = [one.sentence for one in budgets if one.percent >= WARNED_PERCENT]
+    limits += [one.sentence for one in allowances]
     sentences = [*seen.sentences(), *under_way.sentences(), *limits, *stopped.acts_of_livedash()]
     for sentence in sentences:
         shown.say(sentence)

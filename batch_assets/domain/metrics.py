@@ -145,6 +145,9 @@ class Money:
     synchronous_requests: int = _count(
         "Requests that the run sent synchronously, at the full price"
     )
+    held_by_budget_requests: int = _level(
+        "Requests that the run would have sent and that wait, since a budget is spent", 0
+    )
     day_cost_eur: float | None = _unknown(
         "Cost of the batches read to their end since midnight UTC, also of what was not read of "
         "them, of what is read of others, and of what abandoned ones have wasted since"

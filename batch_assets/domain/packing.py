@@ -2,14 +2,15 @@
 
 Requests are grouped by model and taken oldest first; those of a refused batch go by the groups of
 its bisection, apart from all others. A batch ends where the next request would exceed its request
-count or its bytes. Packing passes over what a cap, the model's token allowance or its cooldown
-or the account's batches of the hour forbid; that waits, with its reason counted.
+count or its bytes. Packing passes over what a cap, a budget, the model's token allowance or its
+cooldown or the account's batches of the hour forbid; that waits, with its reason counted.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from batch_assets.domain.budgets import BudgetLeft
 from batch_assets.domain.custom_ids import can_be_matched
 from batch_assets.domain.estimates import LearntUsage
 from batch_assets.domain.money import Price, Usage
@@ -107,6 +108,8 @@ class Quota:
 
     requests: dict[str, float | None] = field(default_factory=dict)
     cost_eur: dict[str, float | None] = field(default_factory=dict)
+    budgets: list[BudgetLeft] = field(default_factory=list)
+    """What is left of each budget; of several that are spent the first is the reason."""
     model_tokens: dict[str, int] = field(default_factory=dict)
     """Prompt tokens that may still be enqueued, for each model that has been looked up."""
     model_allowances: dict[str, int] = field(default_factory=dict)
@@ -124,6 +127,8 @@ class Quota:
             self.requests[scope] = None if left is None else left - 1
         for scope, left in self.cost_eur.items():
             self.cost_eur[scope] = None if left is None else left - (estimate.cost_eur or 0.0)
+        for budget in self.budgets:
+            budget.left_eur -= estimate.cost_eur or 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +336,17 @@ def _hold(candidate: Candidate, size: Estimate, terms: Terms, quota: Quota) -> s
         return held_by_cooldown(candidate.model, quota.models_in_cooldown[candidate.model])
     if any(left is not None and left < 1 for left in quota.requests.values()):
         return CAP_ON_REQUESTS
+    return _beyond_its_cost(candidate, size, quota)
+
+
+def _beyond_its_cost(candidate: Candidate, size: Estimate, quota: Quota) -> str | None:
+    """Which budget or cap its cost would go beyond, or `None`."""
+    if size.cost_eur is None and quota.budgets:
+        return f"model {candidate.model} has no price, and its company has a budget"
     cost = size.cost_eur or 0.0
+    for budget in quota.budgets:
+        if budget.left_eur < cost:
+            return budget.held_reason
     if any(left is not None and left < cost for left in quota.cost_eur.values()):
         return CAP_ON_COST
     return None
@@ -339,7 +354,9 @@ def _hold(candidate: Candidate, size: Estimate, terms: Terms, quota: Quota) -> s
 
 def _why_cooling(model: str, size: Estimate, terms: Terms, quota: Quota) -> str | None:
     """Why nothing more of a model can be sent from here on, or `None`."""
-    if size.cost_eur is None and terms.policy.caps.limits_cost:
+    # Where one company alone has a budget, others may send what has no price.
+    is_limited = terms.policy.caps.limits_cost or any(one.is_of_all for one in quota.budgets)
+    if size.cost_eur is None and is_limited:
         return "it has no price, and costs are capped"
     if quota.model_tokens.get(model, size.tokens) < size.tokens:
         return "its token allowance is used up"

@@ -123,12 +123,14 @@ def evaluate_checks(
     """
     evaluated: list[dg.AssetCheckEvaluation] = []
 
+    run = RunSummary.of_value(conserved)
+
     def work() -> None:
-        verdicts = _judged(context, database, wiring.settings)
+        verdicts = _judged(context, database, wiring.settings, run.held)
         # Each run has made the assets anew, and a check that was not evaluated since is open.
         evaluated.extend(map(alert_evaluation, verdicts))
 
-    failures = dict(RunSummary.of_value(conserved).failures)
+    failures = dict(run.failures)
     failure = attempt(context, work)
     yield from evaluated
     yield dg.Output(sum(not one.passed for one in evaluated))
@@ -181,13 +183,17 @@ def _tags(run: RunSummary, stage: StageRun, mode: str) -> dict[str, object]:
 
 
 def _judged(
-    context: dg.OpExecutionContext, database: DatabaseResource, settings: Settings
+    context: dg.OpExecutionContext,
+    database: DatabaseResource,
+    settings: Settings,
+    held: Sequence[str],
 ) -> Sequence[Verdict]:
     """The verdict on each alert, after what has changed was delivered."""
     report = alerting.evaluate(
         Alerts(database.engine),
         settings.alert_limits(),
         outcomes=_outcomes(context.instance),
+        held=held,
         audience=_audience(settings, context.run_id),
     )
     _log(context, report)

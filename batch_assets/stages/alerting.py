@@ -5,9 +5,11 @@ fails, or the run is killed meanwhile, a later run repeats it with the same even
 Each receiver has its own deliveries: what one of them did not take keeps nothing from the others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from batch_assets.domain.alerts.advice import BUDGETS
+from batch_assets.domain.alerts.budgets import faults_of, judge_budgets
 from batch_assets.domain.alerts.records import (
     AlertState,
     Change,
@@ -77,7 +79,7 @@ class AlertReport:
 
 def look(alerts: Alerts, limits: Limits) -> list[Verdict]:
     """Judge every alert and change nothing, in one statement, or two if one is raised."""
-    return _look(alerts, limits, ())[1]
+    return _look(alerts, limits)[1]
 
 
 def evaluate(
@@ -85,17 +87,20 @@ def evaluate(
     limits: Limits,
     *,
     outcomes: Sequence[CheckOutcome] = (),
+    held: Collection[str] = (),
     audience: Audience | None = None,
 ) -> AlertReport:
     """Judge, keep what has changed, and deliver what is pending.
 
-    `outcomes` are checks that were evaluated elsewhere. One statement if nothing is raised or
-    has changed; one more if something is raised, one if something changes, two for each receiver
-    that something is pending for.
+    `outcomes` are checks that were evaluated elsewhere, `held` are the reasons for which the run
+    has held requests. Each budget is an alert of its own, in place of the check on all of them. One
+    statement if nothing is raised or has changed; one more if something is raised, one if something
+    changes, two for each receiver that something is pending for.
     """
     receivers = audience.receivers if audience is not None else ()
-    recent, verdicts = _look(alerts, limits, receivers)
-    every = [*verdicts, *map(judge_outcome, outcomes)]
+    recent, verdicts = _look(alerts, limits, receivers, held)
+    alone = [verdict for verdict in verdicts if verdict.name != BUDGETS]
+    every = [*alone, *judge_budgets(recent), *map(judge_outcome, outcomes)]
     changed = changes(every, recent.states)
     if changed:
         alerts.change(changed, recent.judged_at)
@@ -114,15 +119,21 @@ def evaluate(
 
 
 def _look(
-    alerts: Alerts, limits: Limits, receivers: Sequence[Receiver]
+    alerts: Alerts,
+    limits: Limits,
+    receivers: Sequence[Receiver] = (),
+    held: Collection[str] = (),
 ) -> tuple[Recent, list[Verdict]]:
     window_seconds = limits.window_minutes * 60
-    recent = alerts.recent(window_seconds, {one.name: one.fingerprint for one in receivers})
+    found = alerts.recent(window_seconds, {one.name: one.fingerprint for one in receivers})
+    recent = replace(found, held=held)
     verdicts = judge(recent, limits)
     raised = [verdict.name for verdict in verdicts if verdict.is_raised]
     if not raised:
         return recent, verdicts
-    return recent, blame(verdicts, alerts.behind(raised, window_seconds))
+    asked = [name for name in raised if name != BUDGETS]
+    faults = alerts.behind(asked, window_seconds) if asked else []
+    return recent, blame(verdicts, [*faults, *faults_of(recent)])
 
 
 def _deliver(

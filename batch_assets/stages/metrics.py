@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from batch_assets.domain.batches import Written
+from batch_assets.domain.budgets import held_by_budgets
 from batch_assets.domain.errors import FailureKind
 from batch_assets.domain.metrics import (
     LookupUse,
@@ -112,6 +113,9 @@ def _money(run: RunState) -> Money:
         wasted_retries_eur=rows.failed_cost_eur,
         wasted_discarded_eur=rows.discarded_cost_eur,
         wasted_abandoned_eur=run.of(AbandonedReport).wasted_abandoned_eur,
+        held_by_budget_requests=held_by_budgets(
+            run.of(SubmitReport).held + run.of(RetryReport).synchronous.synchronous_held
+        ),
     )
 
 

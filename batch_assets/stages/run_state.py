@@ -124,10 +124,12 @@ class RunSummary:
     """Those that were sent."""
     results: int = 0
     statements: int = 0
+    held: Sequence[str] = ()
+    """Why requests were held that could be sent otherwise."""
 
     def as_value(self) -> dict[str, Any]:
         """The same as what ops hand on."""
-        return asdict(self)
+        return {**asdict(self), "held": list(self.held)}
 
     @classmethod
     def of_value(cls, value: Mapping[str, Any]) -> Self:
@@ -187,6 +189,7 @@ class RunState:
     def summary(self) -> RunSummary:
         """What the last ops have to know."""
         sent, read = self.of(SubmitReport), self.of(IngestReport)
+        synchronous = self.of(RetryReport).synchronous
         return RunSummary(
             began_at=min((stage.began_at for stage in self._stages), default=time.time()),
             failures={stage.op: stage.failure for stage in self._stages if stage.failure},
@@ -194,6 +197,7 @@ class RunState:
             requests=sent.requests,
             results=read.rows.completed + read.failures.total(),
             statements=sum(stage.statements for stage in self._stages),
+            held=sorted({*sent.held, *synchronous.synchronous_held}),
         )
 
 

@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from batch_assets.domain.alerts.conditions import BREAKER_MINUTES, LIVEDASH_MINUTES
 from batch_assets.domain.alerts.records import AlertState, Change, Fault, Outcome, Recent, Severity
+from batch_assets.domain.budgets import read_budgets
 from batch_assets.store.base import EngineQueries
+from batch_assets.store.budgets import BUDGET_PARTS
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.livedash_contract import NEEDS, named
 from batch_assets.store.sql import load
 
-SQL = load(Path(__file__).with_suffix(".sql"))
+SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[BUDGET_PARTS])
 
 NEWS_SECONDS: Final = 24 * 60 * 60.0
 """Who has not heard that an alert was raised need not know that it was resolved longer ago."""
@@ -37,6 +39,7 @@ class Alerts(EngineQueries):
             "window_seconds": window_seconds,
             "breaker_seconds": BREAKER_MINUTES * 60.0,
             "livedash_seconds": LIVEDASH_MINUTES * 60.0,
+            "budgets_of": None,
             "news_seconds": NEWS_SECONDS,
             **NEEDS,
         }
@@ -44,6 +47,7 @@ class Alerts(EngineQueries):
             row = connection.execute(SQL["recent"], parameters).one()._asdict()
         states = [_state(one) for one in row["states"] or ()]
         known = {**row, "judged_at": row["judged_at"].astimezone(UTC)}
+        known["budgets"] = tuple(read_budgets(row["budgets"]))
         known["livedash_lacks"] = tuple(named(row["livedash_lacks"]))
         return Recent(**{**known, "states": {state.name: state for state in states}})
 

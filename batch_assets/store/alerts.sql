@@ -111,7 +111,9 @@ SELECT
             )
         ))
         FROM batch_assets.alert AS a
-    ) AS states
+    ) AS states,
+    -- here: budgets
+    AS budgets
 FROM batch_assets.installation AS i
 CROSS JOIN LATERAL (
     SELECT

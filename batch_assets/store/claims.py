@@ -1,4 +1,4 @@
-"""What all claims share: one at a time, within the quotas that caps and allowances leave."""
+"""What all claims share: one at a time, within what caps, budgets and allowances leave."""
 
 import math
 from collections import Counter
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from batch_assets.domain.allowances import read_allowances
+from batch_assets.domain.budgets import BudgetLeft, Budgets, read_budgets
 from batch_assets.domain.packing import (
     CAP_ON_COST,
     CAP_ON_REQUESTS,
@@ -23,11 +24,12 @@ from batch_assets.domain.packing import (
 )
 from batch_assets.domain.policy import Caps, Policy
 from batch_assets.domain.turnarounds import Basis, PastBatch, TurnaroundHistory
+from batch_assets.store.budgets import BUDGET_PARTS
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sessions import end_followers, lock_sessions, restage
 from batch_assets.store.sql import load
 
-SQL = load(Path(__file__).with_suffix(".sql"))
+SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[BUDGET_PARTS])
 
 
 class Quotas:
@@ -49,6 +51,7 @@ class Quotas:
         }
         self._enqueued: Counter[str] = Counter(used.enqueued)
         self._past_batches: Sequence[Sequence[Any]] = used.past_batches
+        self._budgets = Budgets(read_budgets(used.budgets))
         self.models_in_cooldown: dict[str, str] = used.cooling
         """Models in a cooldown, with the reason; more of them as allowances are used up."""
 
@@ -60,6 +63,7 @@ class Quotas:
             run=self._run,
             day=self._day,
             company=self._companies.get(company_id, Spent()),
+            budgets=self._budgets.left_for(company_id),
             model_tokens={model: most - self._enqueued[model] for model, most in allowed.items()},
             model_allowances=allowed,
             batches=self._allowances.hourly_batches - self._created,
@@ -80,6 +84,7 @@ class Quotas:
             self._day += more
             own = self._companies.get(draft.company_id, Spent())
             self._companies[draft.company_id] = own + more
+            self._budgets.take(draft.company_id, more.cost_eur)
             self._enqueued[draft.model] += draft.tokens
         self._created += len(drafts)
 
@@ -87,7 +92,8 @@ class Quotas:
 def begin_claim(connection: Connection, terms: Terms, spent: Spent) -> Quotas:
     """Let no other transaction claim until this one ends, and read what is left of the quotas."""
     connection.execute(SQL["begin_claim"])
-    used = connection.execute(SQL["used"], {"account": terms.account}).one()
+    which = {"account": terms.account, "budgets_of": None}
+    used = connection.execute(SQL["used"], which).one()
     return Quotas(used, terms.policy, spent)
 
 
@@ -113,12 +119,13 @@ def quota_within(
     run: Spent,
     day: Spent,
     company: Spent,
+    budgets: list[BudgetLeft],
     model_tokens: dict[str, int],
     model_allowances: dict[str, int],
     batches: int,
     models_in_cooldown: dict[str, str],
 ) -> Quota:
-    """The quota that the caps leave after what the run, the day and the company have spent."""
+    """The quota that is left of caps after what the run, the day and the company have spent."""
     return Quota(
         requests={
             "run": _left(caps.run_requests, run.requests),
@@ -130,6 +137,7 @@ def quota_within(
             "day": _left(caps.day_cost_eur, day.cost_eur),
             "company": _left(caps.company_day_cost_eur, company.cost_eur),
         },
+        budgets=budgets,
         model_tokens=model_tokens,
         model_allowances=model_allowances,
         batches=batches,
@@ -142,12 +150,13 @@ def _left(cap: float | None, used: float) -> float | None:
 
 
 def is_used_up(quota: Quota, packing: Packing) -> bool:
-    """Whether something was held by a cap, or for the hour's batches, and no company has more left.
+    """Whether a cap, a budget or the hour's batches have held something, and do so for everybody.
 
     That it was held is enough: nobody looks through a whole backlog for a request that is cheap
     enough to fit in after all.
     """
-    return bool(packing.held[HOURLY_BATCHES]) or any(
+    spent = [HOURLY_BATCHES, *(one.held_reason for one in quota.budgets if one.is_of_all)]
+    return any(packing.held[reason] for reason in spent) or any(
         packing.held[reason] and _tightest(left) != "company"
         for reason, left in ((CAP_ON_REQUESTS, quota.requests), (CAP_ON_COST, quota.cost_eur))
     )

@@ -11,7 +11,7 @@ SELECT
     -- here: claim_lock
 
 -- name: used
--- What caps, allowances and cooldowns depend on, in one row. Batches of LiveDash's own count for nothing.
+-- What caps, budgets, allowances and cooldowns depend on, in one row. Batches of LiveDash's own count for nothing.
 SELECT
     (
         SELECT coalesce(json_object_agg(t.company_id, json_build_array(t.requests, t.cost)), '{}')
@@ -38,6 +38,8 @@ SELECT
         FROM batch_assets.model_cooldown AS p
         WHERE p.until > clock_timestamp()
     ) AS cooling,
+    -- here: budgets
+    AS budgets,
     -- here: created_this_hour
     -- here: allowances
     ,

@@ -38,10 +38,13 @@ SELECT
         + coalesce(sum(d.estimated_usd), 0) AS estimated_usd,
     coalesce(sum(b.unattributed_eur) FILTER (WHERE b.unattributed_is_estimated), 0)
         + coalesce(sum(d.estimated_eur), 0) AS estimated_eur,
+    -- What counts against budgets, as those ask for it.
+    coalesce(sum(spent.cost_eur) FILTER (WHERE b.installation_id IS NOT NULL), 0) AS spent_eur,
     count(*) FILTER (WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended'))
         AS open_batches
 FROM chosen AS c
 JOIN batch_assets.batch AS b ON b.id = c.id
+-- here: spent
 LEFT JOIN LATERAL (
     SELECT
         sum(a.cached_tokens) AS cached_tokens,
@@ -72,13 +75,13 @@ INSERT INTO batch_assets.daily_cost
     (day, company_id, model, batches, requests, usable_answers, unpriced_answers, prompt_tokens,
     cached_tokens, completion_tokens, reasoning_tokens, cost_usd, cost_eur, synchronous_cost_eur,
     saved_eur, unusable_eur, discarded_eur, unattributed_usd, unattributed_eur, duplicates_usd,
-    duplicates_eur, abandoned_usd, abandoned_eur, estimated_usd, estimated_eur)
+    duplicates_eur, abandoned_usd, abandoned_eur, estimated_usd, estimated_eur, spent_eur)
 SELECT
     s.day, s.company_id, s.model, s.batches, s.requests, s.usable_answers, s.unpriced_answers,
     s.prompt_tokens, s.cached_tokens, s.completion_tokens, s.reasoning_tokens, s.cost_usd,
     s.cost_eur, s.synchronous_cost_eur, s.saved_eur, s.unusable_eur, s.discarded_eur,
     s.unattributed_usd, s.unattributed_eur, s.duplicates_usd, s.duplicates_eur, s.abandoned_usd,
-    s.abandoned_eur, s.estimated_usd, s.estimated_eur
+    s.abandoned_eur, s.estimated_usd, s.estimated_eur, s.spent_eur
 FROM summed AS s
 ON CONFLICT (day, company_id, model) DO UPDATE
 SET batches = excluded.batches,
@@ -103,6 +106,7 @@ SET batches = excluded.batches,
     abandoned_eur = excluded.abandoned_eur,
     estimated_usd = excluded.estimated_usd,
     estimated_eur = excluded.estimated_eur,
+    spent_eur = excluded.spent_eur,
     kept_at = excluded.kept_at
 
 -- part: all_sums
@@ -115,7 +119,7 @@ chosen AS MATERIALIZED (
         k.prompt_tokens, k.cached_tokens, k.completion_tokens, k.reasoning_tokens, k.cost_usd,
         k.cost_eur, k.synchronous_cost_eur, k.saved_eur, k.unusable_eur, k.discarded_eur,
         k.unattributed_usd, k.unattributed_eur, k.duplicates_usd, k.duplicates_eur,
-        k.abandoned_usd, k.abandoned_eur, k.estimated_usd, k.estimated_eur,
+        k.abandoned_usd, k.abandoned_eur, k.estimated_usd, k.estimated_eur, k.spent_eur,
         CAST(0 AS bigint) AS open_batches
     FROM batch_assets.daily_cost AS k
     UNION ALL

@@ -39,6 +39,7 @@ OWN_RIGHTS: Final = {
     "batch": "SELECT INSERT UPDATE DELETE",
     "bisection_request": "SELECT INSERT UPDATE DELETE",
     "breaker": "SELECT INSERT UPDATE DELETE",
+    "budget": "SELECT INSERT UPDATE DELETE",
     "daily_cost": "SELECT INSERT UPDATE",
     "dead_letter": "SELECT INSERT UPDATE DELETE",
     "drain": "SELECT INSERT DELETE",

@@ -99,6 +99,12 @@ def test_every_field_explains_itself_and_closed_ones_have_all_their_values() -> 
         # As YAML takes an unquoted word.
         ("choose_mode_job", "choose_query_mode", {"mode": True}, "must be a string"),
         ("reset_breakers_job", "reset_breakers", {"operation": "uploads"}, "not in enum type"),
+        (
+            "set_budget_job",
+            "set_budget_of_company",
+            {"company": NAME, "period": "week"},
+            "not in enum type",
+        ),
     ],
 )
 def test_the_launchpad_refuses_a_wrong_shape(
@@ -270,6 +276,37 @@ def test_a_chosen_mode_goes_before_the_environment_and_costs_no_statement(
     assert idle(run_config=launchpad)[0]["query_mode"] == "true"
     taken_back = panel.numbers("choose_mode_job", "choose_query_mode", mode="environment")
     assert (taken_back["mode"], taken_back["is_stored"]) == ("true", False)
+
+
+def test_set_budget(panel: Panel) -> None:
+    company_id = company_with(panel.desk.engine, 12, name=NAME)
+    which = ("set_budget_job", "set_budget_of_company")
+    for config, sentence in (
+        ({"company": NAME}, "How much? Give eur, or clear: true"),
+        ({"company": NAME, "eur": 1.0, "clear": True}, "How much?"),
+        ({"company": "zorgroep", "eur": 1.0}, f"the nearest name is '{NAME}'"),
+        ({"company": "", "eur": 1.0}, "No company has the id or the name ''"),
+        ({"company": "all", "clear": True}, "There is no budget of all companies for a month"),
+    ):
+        assert sentence in panel.refusal(*which, period="month", **config)
+    said = panel.numbers(*which, company=NAME.upper(), period="month", eur=0.0)
+    assert (said["set"], said["taken_back"]) == (1, 0)
+
+    run = panel.run(panel.url, base_url=panel.api.base_url)
+    held = metadata_of(run, "submit_batches")["held"]
+    assert f"budget of {NAME} for " in str(held)
+    kept = panel.desk.rows("SELECT held_by_budget_requests AS held FROM batch_assets.run_metric")
+    assert [row.held for row in kept] == [12]
+    raised = panel.desk.column("SELECT name FROM batch_assets.alert WHERE is_raised")
+    assert raised == [f"budget_month_of_{company_id}"]
+    (check,) = [one for one in run.get_asset_check_evaluations() if one.check_name == "budgets"]
+    assert not check.passed
+    assert NAME in str(check.metadata["behind"].value)
+
+    assert panel.numbers(*which, company=NAME, period="month", clear=True)["taken_back"] == 1
+    panel.run(panel.url, base_url=panel.api.base_url)
+    assert panel.desk.value("SELECT count(*) FROM batch_assets.alert WHERE is_raised") == 0
+    assert panel.desk.value("SELECT sum(requests) FROM batch_assets.batch") == 12
 
 
 def test_compare(panel: Panel) -> None:

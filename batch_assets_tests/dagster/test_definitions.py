@@ -50,6 +50,7 @@ def test_they_name_every_job_schedule_sensor_and_resource() -> None:
         "report_job",
         "requeue_job",
         "reset_breakers_job",
+        "set_budget_job",
     }
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "audit_schedule": "17 3 * * *",

@@ -60,6 +60,7 @@ COUNTED = {
     "livedash_changed",
     "unknown_batches",
     "unresolved_submission",
+    "budgets",
 }
 """What they measure is always known."""
 

@@ -12,13 +12,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.alerts.records import CheckOutcome, Severity
+from batch_assets.domain.budgets import ALL_COMPANIES, Budget, Period
 from batch_assets.receivers.pagerduty import PagerDuty
 from batch_assets.receivers.receiver import Notification
 from batch_assets.receivers.webhook import Webhook
 from batch_assets.stages.alerting import AlertReport, Audience, evaluate, look
 from batch_assets.store.alerts import Alerts
+from batch_assets.store.budgets import StoredBudgets
 from batch_assets.store.counting import Tally, count_statements, counted_into
-from batch_assets_tests.factories import make_run_metric
+from batch_assets_tests.factories import make_company, make_run_metric
 from batch_assets_tests.openai_batch.scripted_server import Reply, ScriptedServer
 from batch_assets_tests.policies import some_limits
 from batch_assets_tests.receivers.pagerduty_server import PagerDutyServer
@@ -450,3 +452,75 @@ def test_a_day_of_runs_delivers_each_change_once(
         ("error_rate", "resolved"),
     ]
     assert not any(state.pending for state in alerts.recent(60, of(audience)).states.values())
+
+
+def spend(engine: Engine, company_id: str, eur: float) -> None:
+    """A batch that was claimed just now and is estimated at so much."""
+    statement = text(
+        "INSERT INTO batch_assets.batch"
+        " (id, installation_id, company_id, model, state, requests, estimated_cost_eur)"
+        " VALUES (gen_random_uuid()::text, 'i', :company_id, 'gpt-4o-mini', 'claimed', 1, :eur)"
+    )
+    with engine.begin() as connection:
+        connection.execute(statement, {"company_id": company_id, "eur": eur})
+
+
+def test_each_budget_is_an_alert_of_its_own_until_its_period_turns(
+    alerts: Alerts, engine: Engine, server: ScriptedServer, audience: Audience
+) -> None:
+    record(engine, **WELL)
+    with engine.begin() as connection:
+        make_company(connection, company_id="c1", name="Zorg <b>")
+    stored = StoredBudgets(engine)
+    stored.set([Budget("c1", Period.MONTH, 10.0), Budget(ALL_COMPANIES, Period.DAY, 10.5)], "me")
+    evaluate(alerts, LIMITS, audience=audience)
+    assert delivered(server) == []
+    spend(engine, "c1", 8.5)
+    warned = evaluate(alerts, LIMITS, audience=audience)
+    raised = [("budget_day", "raised"), ("budget_month_of_c1", "raised")]
+    assert delivered(server) == raised
+    (check,) = [one for one in warned.verdicts if one.name == "budgets"]
+    assert (check.is_raised, check.severity) == (True, Severity.WARN)
+    _, body = bodies(server)
+    assert (body["severity"], body["behind"]) == (
+        "WARN",
+        [
+            f"8.50 of 10.00 EUR for {Period.MONTH.named(datetime.now(UTC).date())} of company "
+            "Zorg \u2039b\u203a (c1)."
+        ],
+    )
+    assert "`batch-assets budget set month EUR --company c1`" in body["what_to_do"]
+
+    held = {use.held_reason for use in stored.uses()}
+    evaluate(alerts, LIMITS, audience=audience, held=held)
+    assert delivered(server)[2:] == raised
+    assert [one["severity"] for one in bodies(server)] == ["WARN", "WARN", "ERROR", "ERROR"]
+    evaluate(alerts, LIMITS, audience=audience)
+    assert len(delivered(server)) == 4
+
+    stored.set([Budget("c1", Period.MONTH, 20.0)], "me")
+    stored.clear(ALL_COMPANIES, Period.DAY)
+    evaluate(alerts, LIMITS, audience=audience)
+    assert delivered(server)[4:] == [("budget_day", "resolved"), ("budget_month_of_c1", "resolved")]
+    spend(engine, "c1", 12.0)
+    evaluate(alerts, LIMITS, audience=audience)
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE batch_assets.batch SET claimed_at = claimed_at - interval '32 days'")
+        )
+    evaluate(alerts, LIMITS, audience=audience)
+    assert delivered(server)[6:] == [
+        ("budget_month_of_c1", "raised"),
+        ("budget_month_of_c1", "resolved"),
+    ]
+
+
+def test_budgets_cost_a_run_no_statement_of_their_own(alerts: Alerts, engine: Engine) -> None:
+    record(engine, **WELL)
+    StoredBudgets(engine).set([Budget("c1", Period.MONTH, 10.0)], "me")
+    for eur in (0.0, 9.0):
+        spend(engine, "c1", eur)
+        tally = Tally()
+        with counted_into(tally):
+            look(alerts, LIMITS)
+        assert tally.statements == 1

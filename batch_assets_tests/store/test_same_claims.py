@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from batch_assets.domain.batches import Claim
+from batch_assets.domain.budgets import Budget, Period
 from batch_assets.domain.packing import Packing
 from batch_assets.domain.policy import Caps, Policy
+from batch_assets.store.budgets import StoredBudgets
 from batch_assets.store.original import OriginalQueries
 from batch_assets.store.protocol import Holder, Queries, Spent
 from batch_assets.store.sql import load
@@ -34,6 +36,7 @@ class Play:
     values: Mapping[str, Any]
     policy: Policy
     spent: Spent
+    budgets: Mapping[tuple[str, Period], float]
 
     @property
     def company_ids(self) -> Sequence[str]:
@@ -94,7 +97,14 @@ def plays(draw: st.DrawFn) -> Play:
         "reset": draw(some),
         "suspended": f"c{draw(st.integers(0, companies))}",
     }
-    return Play(values, draw(policies()), Spent(draw(st.integers(0, 3)), 0.0))
+    budgets = draw(
+        st.dictionaries(
+            st.tuples(st.sampled_from(("", "c0", "c1")), st.sampled_from(Period)),
+            st.integers(0, 24).map(lambda requests: requests * 0.0005),
+            max_size=3,
+        )
+    )
+    return Play(values, draw(policies()), Spent(draw(st.integers(0, 3)), 0.0), budgets)
 
 
 def acted(play: Play, queries: Queries, engine: Engine) -> list[object]:
@@ -112,6 +122,7 @@ def acted(play: Play, queries: Queries, engine: Engine) -> list[object]:
 
     empty(engine)
     make("companies", "sessions", "messages", "requests")
+    StoredBudgets(engine).set([Budget(*key, eur) for key, eur in play.budgets.items()], "the tests")
     keep(queries.notice_pending(1_000))
     make("changed", "remodelled", "suspended")
     keep(_backlogs(queries, play.company_ids))

@@ -5,17 +5,28 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from batch_assets.domain.alerts.records import Fault
+from batch_assets.domain.display import euros
 from batch_assets.domain.livedash_timers import REMEDY
+
+BUDGETS: Final = "budgets"
+"""The check on all budgets."""
+OF_BUDGET: Final = "budget_"
+"""What the name of the alert of one budget begins with."""
 
 
 def advise(name: str, faults: Sequence[Fault]) -> str:
     """What to do about an alert, with the exact command for the first of what is behind it."""
-    return _ADVICE[name](faults)
+    return _ADVICE[_kind(name)](faults)
 
 
 def behind(fault: Fault) -> str:
     """One company, batch, operation or code that is behind an alert, in a sentence."""
-    return _BEHIND[fault.alert](fault)
+    return _BEHIND[_kind(fault.alert)](fault)
+
+
+def _kind(name: str) -> str:
+    """The alerts of budgets are of one kind; every other is one of its own."""
+    return BUDGETS if name.startswith(OF_BUDGET) else name
 
 
 def _of_company(faults: Sequence[Fault]) -> str:
@@ -93,6 +104,17 @@ def _cost_above_budget(_faults: Sequence[Fault]) -> str:
     )
 
 
+def _budgets(faults: Sequence[Fault]) -> str:
+    one = faults[0] if faults else Fault(BUDGETS, subject="month")
+    whose = _of_company([one]) or " --all"
+    return (
+        "`batch-assets budgets` shows each with what is left. What goes beyond one waits until it "
+        f"begins anew; `batch-assets budget set {one.subject} EUR{whose}` raises it at once, and "
+        f"`batch-assets budget clear {one.subject}{whose}` takes it back. What is on the server "
+        "already will be paid for."
+    )
+
+
 def _open_breaker(faults: Sequence[Fault]) -> str:
     operation = f" {faults[0].subject}" if faults else ""
     return (
@@ -105,8 +127,8 @@ def _open_breaker(faults: Sequence[Fault]) -> str:
 def _backlog_age(_faults: Sequence[Fault]) -> str:
     return (
         "`batch-assets plan --dry-run` says what would be sent now, and what is held and why: a "
-        "cap, BATCH_TOKEN_ALLOWANCE, a model in cooldown, a confirmation. In the newest run, "
-        "held_because of submit_batches says the same."
+        "cap, a budget, BATCH_TOKEN_ALLOWANCE, a model in cooldown, a confirmation. In the newest "
+        "run, held_because of submit_batches says the same."
     )
 
 
@@ -157,7 +179,7 @@ def _not_conserved(_faults: Sequence[Fault]) -> str:
 
 
 def _company(fault: Fault) -> str:
-    return f"company {fault.company} ({fault.company_id})"
+    return f"company {fault.company or 'that was deleted'} ({fault.company_id})"
 
 
 def _of(fault: Fault) -> str:
@@ -173,6 +195,7 @@ _ADVICE: Final[Mapping[str, Callable[[Sequence[Fault]], str]]] = {
     "fallback_rate": _fallback_rate,
     "dead_letters": _dead_letters,
     "cost_above_budget": _cost_above_budget,
+    BUDGETS: _budgets,
     "open_breaker": _open_breaker,
     "backlog_age": _backlog_age,
     "schedule_paused": _schedule_paused,
@@ -198,6 +221,10 @@ _BEHIND: Final[Mapping[str, Callable[[Fault], str]]] = {
         f"{fault.amount or 0:,.0f} with the code {fault.subject} of {_company(fault)}."
     ),
     "cost_above_budget": lambda fault: f"{fault.amount or 0:.2f} EUR of {_company(fault)}.",
+    BUDGETS: lambda fault: (
+        f"{euros(fault.amount or 0)} of {euros(fault.total or 0)} EUR for {fault.label} of "
+        f"{_company(fault) if fault.company_id else 'all companies'}."
+    ),
     "open_breaker": lambda fault: (
         f"{fault.subject}: {fault.amount or 0:,.0f} calls in a row have failed ({fault.label})."
     ),

@@ -1,9 +1,11 @@
 """What the alerts are judged by, and what is said of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from batch_assets.domain.budgets import BudgetUse
 
 Number = int | float | None
 
@@ -126,6 +128,10 @@ class Recent:
     """For how long the oldest interrupted submission has been looked for."""
     livedash_lacks: Sequence[str] = ()
     """Tables and columns that a run needs and that LiveDash does not have any more."""
+    budgets: Sequence[BudgetUse] = ()
+    """Every budget, with what of it is spent at this moment."""
+    held: Collection[str] = ()
+    """The reasons for which the run that asks has held requests; nobody else knows any."""
     states: Mapping[str, AlertState] = field(default_factory=dict)
     """Every alert that was ever raised, by name."""
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from batch_assets.domain.alerts import conditions, rates
-from batch_assets.domain.alerts.advice import advise, behind
+from batch_assets.domain.alerts import budgets, conditions, rates
+from batch_assets.domain.alerts.advice import BUDGETS, advise, behind
 from batch_assets.domain.alerts.records import (
     AlertState,
     Change,
@@ -83,6 +83,12 @@ RULES: Final[Mapping[str, Rule]] = {
         "money",
         "What was read since midnight UTC costs no more than BATCH_ALERT_THRESHOLD_DAY_COST_EUR.",
         rates.cost_above_budget,
+    ),
+    BUDGETS: Rule(
+        "money",
+        "No budget is spent to 80 % or more; an error once requests wait for one. Receivers hear "
+        "of each budget by itself.",
+        lambda recent, _limits: budgets.measure(recent),
     ),
     "open_breaker": Rule(
         "reliability",

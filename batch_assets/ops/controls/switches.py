@@ -1,4 +1,4 @@
-"""The controls of how runs work: which queries, which companies, what was stopped goes on.
+"""The controls of how runs work: which queries and companies, what may be spent, what goes on.
 
 And the op that prunes what is kept of runs.
 """
@@ -8,6 +8,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
+from batch_assets.domain.errors import ConfigurationError
 from batch_assets.ops import sentences
 from batch_assets.ops.failures import clear_failures
 from batch_assets.ops.reporting import log_of, metadata_of, show, tag_run, who
@@ -16,9 +17,11 @@ from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.resources.history import open_history
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.resources.query_strategy import Mode
+from batch_assets.stages.controls.budgets import ALL, clear_budget, set_budget
 from batch_assets.stages.controls.query_mode import choose_mode, compare_queries
 from batch_assets.stages.controls.reset import correct_stages, resume
 from batch_assets.stages.prune import prune
+from batch_assets.store.lookups import Lookups
 from batch_assets.store.strategy import Compared, CompareLimits, StoredModes
 
 _DEFAULTS = CompareLimits()
@@ -230,6 +233,49 @@ def reset_stages(
     sessions = report.orphaned + report.unstaged
     tag_run(context, {"sessions": sessions, "dry_run": report.dry_run})
     return sessions
+
+
+class BudgetConfig(dg.Config):
+    """Whose budget, for what time, and how much."""
+
+    company: str = Field(
+        description="The company: its id, or its name if no other has it. all: the budget of all "
+        "companies together."
+    )
+    period: Literal["day", "month"] = Field(
+        description="day: a UTC day. month: a calendar month in UTC."
+    )
+    eur: float | None = Field(
+        default=None,
+        description="What may be spent in each such period, in EUR; 0: nothing is sent. What was "
+        "spent of the present one counts.",
+    )
+    clear: bool = Field(
+        default=False, description="true: the budget is taken back; eur is left out then."
+    )
+
+
+@dg.op(out=dg.Out(int, description="How many budgets were set or taken back: 1."))
+@clear_failures()
+def set_budget_of_company(
+    context: dg.OpExecutionContext, config: BudgetConfig, database: DatabaseResource
+) -> int:
+    """Set what may be spent by a company, or by all together, in each day or month.
+
+    What goes beyond it waits until the next one begins. What is under way is paid for.
+    """
+    if (config.eur is None) != config.clear:
+        raise ConfigurationError("How much? Give eur, or clear: true to take the budget back.")
+    lookups = Lookups(database.engine)
+    company = None if config.company.lower() == ALL else config.company
+    if config.eur is None:
+        report = clear_budget(lookups, company, config.period)
+    else:
+        report = set_budget(lookups, company, config.period, config.eur, who(context))
+    log_of(context).info(report.sentence)
+    show(context, {"set": report.set_now, "taken_back": report.taken_back, "said": report.sentence})
+    tag_run(context, {"company": config.company})
+    return report.set_now + report.taken_back
 
 
 class PruneConfig(dg.Config):

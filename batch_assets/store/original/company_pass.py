@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from batch_assets.domain.allowances import Allowances, read_allowances
+from batch_assets.domain.budgets import Budgets, read_budgets
 from batch_assets.domain.packing import (
     Candidate,
     Draft,
@@ -19,11 +20,12 @@ from batch_assets.domain.packing import (
     pack,
 )
 from batch_assets.domain.turnarounds import TurnaroundHistory
+from batch_assets.store.budgets import BUDGET_PARTS
 from batch_assets.store.claims import ClaimSize, is_used_up, leave_to_next_look, quota_within, total
 from batch_assets.store.protocol import Spent
 from batch_assets.store.sql import load
 
-SQL = load(Path(__file__).with_suffix(".sql"))
+SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[BUDGET_PARTS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,8 @@ def _quota(
     spent: Spent,
     foreseen: Sequence[Draft],
 ) -> tuple[Quota, Allowances]:
-    """What caps and allowances leave for one company at this moment, and the allowances."""
-    which = {"company_id": company_id, "account": terms.account}
+    """What caps, budgets and allowances leave for a company at this moment, and the allowances."""
+    which = {"company_id": company_id, "account": terms.account, "budgets_of": company_id}
     used = connection.execute(SQL["claimed_today"], which).one()
     allowances = read_allowances(terms.policy, used.allowances)
     today = total(foreseen)
@@ -136,14 +138,17 @@ def _quota(
     enqueued = Counter(
         {row.model: row.tokens for row in connection.execute(SQL["enqueued_tokens"])}
     )
+    budgets = Budgets(read_budgets(used.budgets))
     for draft in foreseen:
         enqueued[draft.model] += draft.tokens
+        budgets.take(draft.company_id, draft.cost_eur)
     cooling = {row.model: row.reason for row in connection.execute(SQL["models_in_cooldown"])}
     quota = quota_within(
         terms.policy.caps,
         run=spent,
         day=Spent(used.day_requests, used.day_cost_eur) + today,
         company=Spent(used.company_day_requests, used.company_day_cost_eur) + own,
+        budgets=budgets.left_for(company_id),
         model_tokens={
             model: allowances.tokens(model) - tokens for model, tokens in enqueued.items()
         },

@@ -7,6 +7,8 @@ SELECT
         AS company_day_requests,
     coalesce(sum(spent.cost_eur) FILTER (WHERE b.company_id = :company_id), 0)
         AS company_day_cost_eur,
+    -- here: budgets
+    AS budgets,
     -- here: created_this_hour
     -- here: allowances
 FROM batch_assets.batch AS b

@@ -30,11 +30,13 @@ daily_cost = Table(
     *_amounts("unattributed_usd", "unattributed_eur", "duplicates_usd", "duplicates_eur"),
     *_amounts("abandoned_usd", "abandoned_eur", "estimated_usd", "estimated_eur"),
     timestamp("kept_at", required=True),
+    *_amounts("spent_eur"),
     Index(None, "company_id", "day"),
     schema=OWN_SCHEMA,
 )
 """By the UTC day of the claim; a batch that is in it has `is_kept`. The model is `''` where
-LiveDash made the batch. `cost_usd` is NULL where not all USD are known."""
+LiveDash made the batch. `cost_usd` is NULL where not all USD are known. `spent_eur` is what counts
+against budgets, with what is estimated of unknown costs, and without LiveDash's own batches."""
 
 run_reading = Table(
     "run_reading",

@@ -127,6 +127,21 @@ query_mode = Table(
     schema=OWN_SCHEMA,
 )
 
+budget = Table(
+    "budget",
+    metadata,
+    Column("company_id", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("amount_eur", Double, nullable=False),
+    Column("set_by", Text, nullable=False),
+    timestamp("set_at", required=True),
+    CheckConstraint("period IN ('day', 'month')", name="period"),
+    # NaN is more than infinity to PostgreSQL.
+    CheckConstraint("amount_eur >= 0 AND amount_eur < 'Infinity'", name="amount"),
+    schema=OWN_SCHEMA,
+)
+"""A company's; where `company_id` is empty, that of all companies together."""
+
 drain = Table(
     "drain",
     metadata,
