@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +43,8 @@ def examine_settings() -> tuple[Settings | None, list[Finding]]:
         settings = load_settings()
     except WrongSettingsError as error:
         found += [one for one in found_wrong(SETTINGS, error) if one not in found]
-    found += [Finding.of_sentence(SETTINGS, Health.ATTENTION, said) for said in name_warnings()]
+    named = (Finding.of_sentence(SETTINGS, Health.ATTENTION, said) for said in name_warnings())
+    found += [one if one.remedy else replace(one, remedy="Leave it out.") for one in named]
     if settings is not None:
         found += _fitting(settings)
     if found:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
+from time import sleep
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -91,7 +91,7 @@ def _watch(*, as_json: bool) -> None:
             except BatchAssetsError as error:
                 for line in error.lines:
                     errors().say(line)
-            time.sleep(WATCH_SECONDS)
+            sleep(WATCH_SECONDS)
 
 
 def _look(*, as_json: bool) -> Health:

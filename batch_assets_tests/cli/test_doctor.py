@@ -57,6 +57,7 @@ class Mistake:
 DOUBT = Health.ATTENTION
 SETTINGS = [
     Mistake("unknown", "settings", "BATCH_MIN_SIZE", DOUBT, {"BATCH_MINSIZE": "5"}),
+    Mistake("read by nobody", "settings", "Leave it out.", DOUBT, {f"BATCH_{30 * 'Z'}": "5"}),
     Mistake("former name", "settings", "BATCH_SYNCHRONOUS", DOUBT, {"BATCH_LIVE_RETRIES": "true"}),
     Mistake("mistyped", "settings", "a whole number", environ={"BATCH_MIN_SIZE": "ten"}),
     Mistake("sizes", "settings", "BATCH_MAX_REQUESTS", environ={"BATCH_MIN_SIZE": "2000"}),

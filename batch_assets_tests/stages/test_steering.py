@@ -15,11 +15,12 @@ from batch_assets.domain.errors import (
 from batch_assets.domain.policy import Caps
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.stages.controls.cancel import cancel_batch
-from batch_assets.stages.controls.criteria import Wanted
+from batch_assets.stages.controls.criteria import Wanted, company_of
 from batch_assets.stages.controls.force import Demand, ForceReport, force_batch
 from batch_assets.stages.controls.requeue import RequeueReport, requeue
 from batch_assets.stages.controls.reset import resume
 from batch_assets.store.breakers import Breakers
+from batch_assets.store.lookups import Lookups
 from batch_assets_tests.factories import make_company
 from batch_assets_tests.stages.support import AT_ONCE, Lab, call_rule, plenty, refusal, wait_until
 from batch_assets_tests.store.queries.support import PERMANENT, TRANSIENT, failed
@@ -89,6 +90,23 @@ def test_forcing_breaks_no_rule(lab: Lab) -> None:
     lab.desk.do("UPDATE batch_assets.installation SET confirmed_at = NULL")
     with pytest.raises(SubmissionHeldError, match="batch-assets confirm"):
         force(lab, company_id)
+
+
+def test_a_company_is_named_in_capitals_or_not_and_a_wrong_one_is_answered_with_the_nearest(
+    lab: Lab,
+) -> None:
+    with lab.desk.engine.begin() as connection:
+        ids = {
+            name: make_company(connection, name=name)
+            for name in ("Zorggroep Oost", "Noord", "NOORD", "noord")
+        }
+    lookups = Lookups(lab.desk.engine)
+    assert company_of(lookups, "zorggroep OOST").id == ids["Zorggroep Oost"]
+    assert company_of(lookups, "NOORD").id == ids["NOORD"]
+    with pytest.raises(ConfigurationError, match="Several companies are called 'nOORD'"):
+        company_of(lookups, "nOORD")
+    with pytest.raises(ConfigurationError, match="the nearest name is 'Zorggroep Oost';"):
+        company_of(lookups, "zorgroep oost")
 
 
 def test_what_cannot_be_requeued_is_said_before_anything_moves(lab: Lab) -> None:
