@@ -472,7 +472,8 @@ SET usable_answers = r.usable_answers + excluded.usable_answers,
     saved_eur = r.saved_eur + excluded.saved_eur,
     unusable_eur = r.unusable_eur + excluded.unusable_eur,
     discarded_eur = r.discarded_eur + excluded.discarded_eur,
-    read_at = excluded.read_at
+    began_at = least(r.began_at, excluded.began_at),
+    read_at = greatest(r.read_at, excluded.read_at)
 
 -- part: learn
 -- Sums over what was answered, in which what was there before counts less by as many answers: half after
