@@ -115,3 +115,22 @@ def test_a_unit_starts_a_command_and_is_understood(unit: Path, tmp_path: Path) -
             [verifier, "verify", str(copy)], capture_output=True, text=True, check=False
         )
         assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_proxy_of_compose_is_given_the_uis_name(tmp_path: Path) -> None:
+    proxy = compose()["services"]["proxy"]
+    shell, option, script = proxy["command"]
+    makes, _, starts = script.replace("$$", "$").partition(" && ")
+    assert starts.strip() == "exec nginx -g 'daemon off;'"
+    assert "/etc/nginx/batch-assets.conf" in {one["target"] for one in proxy["configs"]}
+    (tmp_path / "conf.d").mkdir()
+    shutil.copy(DEPLOY / "nginx" / "batch-assets.conf", tmp_path)
+    subprocess.run(
+        [shell, option, makes.replace("/etc/nginx", str(tmp_path))],
+        env={"BATCH_UI_URL": "https://ui.example.org", "PATH": "/usr/bin:/bin"},
+        check=True,
+    )
+    made = (tmp_path / "conf.d" / "default.conf").read_text(encoding="utf-8")
+    assert "    server_name ui.example.org;" in made.splitlines()
+    assert "        proxy_pass http://webserver:3000;" in made.splitlines()
+    assert "dagster.example.com" not in made
