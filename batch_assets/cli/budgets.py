@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from batch_assets.store.lookups import Lookups
 
 commands = typer.Typer()
-budget = typer.Typer(no_args_is_help=True, help="Set what may be spent, or take it back.")
+budget = typer.Typer(no_args_is_help=True, help="Set what may be spent in a day or month, or take it back.")
 commands.add_typer(budget, name="budget")
 
 Of = Annotated[str, typer.Argument(metavar="PERIOD", help="day or month, in UTC.")]
@@ -47,7 +47,7 @@ _COLUMNS: Sequence[Column[BudgetUse]] = (
 
 @commands.command("budgets")
 def list_budgets(as_json: AsJson = False) -> None:
-    """Show what each company may spend, what of it is spent, and when it begins anew."""
+    """Show what may be spent, what is, and when it begins anew."""
     from batch_assets.store.budgets import StoredBudgets
 
     with open_database() as database:
