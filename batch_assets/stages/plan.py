@@ -160,8 +160,12 @@ def _bases(packings: Sequence[Packing], snapshot: WorkSnapshot) -> tuple[Estimat
     return tuple(
         EstimateBasis(model, name, learnt.answers, learnt.is_enough, learnt.error_percent)
         for model, name in sorted(keys)
-        for learnt in [snapshot.learnt_usage.get((model, name), LearntUsage())]
+        for learnt in [_learnt(snapshot, model, name) or LearntUsage()]
     )
+
+
+def _learnt(snapshot: WorkSnapshot, model: str, processing_type: str) -> LearntUsage | None:
+    return snapshot.learnt_usage.get(model, {}).get(processing_type)
 
 
 def _unknown_types(draft: Draft) -> Counter[str]:
@@ -177,7 +181,7 @@ def claim_terms(pipeline: Pipeline, snapshot: WorkSnapshot, only_model: str | No
         sizes_of=lambda processing_type, name: _sizes_of(
             processing_type,
             pipeline.policy.model_of(name),
-            snapshot.learnt_usage.get((name, analysis.known_type(processing_type))),
+            _learnt(snapshot, name, analysis.known_type(processing_type)),
         ),
         only_model=only_model,
         upload_bytes=snapshot.upload_bytes,

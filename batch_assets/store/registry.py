@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from batch_assets.domain.allowances import TRIAL_SECONDS, InUse
 from batch_assets.domain.breakers import Breaker
@@ -66,8 +66,8 @@ class WorkSnapshot:
     """What the server has turned out to take in one file lately."""
     livedash_lacks: tuple[str, ...] = ()
     """Tables and columns that a run needs and that LiveDash does not have any more."""
-    learnt_usage: Mapping[tuple[str, str], LearntUsage] = field(default_factory=dict)
-    """What answers have used, by model and processing type."""
+    learnt_usage: Mapping[str, Mapping[str, LearntUsage]] = field(default_factory=dict)
+    """What answers have used, by model, and by processing type."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,7 @@ class Registry(EngineQueries):
             stored_mode=stored_mode_in(row.stored_mode) if row.stored_mode else None,
             upload_bytes=row.upload_bytes,
             livedash_lacks=tuple(named(row.livedash_lacks)),
-            learnt_usage={
-                (one["model"], one["processing_type"]): LearntUsage(
-                    **{name: one[name] for name in _LEARNT}
-                )
-                for one in row.learnt_usage
-            },
+            learnt_usage=_learnt_usage(row.learnt_usage),
         )
 
     @retry_lost
@@ -261,3 +256,11 @@ def _account_cooldown(found: Mapping[str, str] | None) -> AccountCooldown | None
     if found is None:
         return None
     return AccountCooldown(datetime.fromisoformat(found["until"]), found["reason"])
+
+
+def _learnt_usage(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, LearntUsage]]:
+    by_model: dict[str, dict[str, LearntUsage]] = {}
+    for row in rows:
+        learnt = LearntUsage(**{name: row[name] for name in _LEARNT})
+        by_model.setdefault(row["model"], {})[row["processing_type"]] = learnt
+    return by_model

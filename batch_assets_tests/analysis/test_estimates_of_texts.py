@@ -1,17 +1,12 @@
-"""How near estimates of texts come to what OpenAI's tokenizer counts, once enough was read.
-
-Of real conversations where these are at hand, else of the samples.
-"""
+"""How near estimates of texts come to what OpenAI's tokenizer counts, once enough was read."""
 
 import base64
-import gzip
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path
 
 import pytest
 import toktok  # type: ignore[import-untyped]
@@ -30,7 +25,6 @@ from batch_assets.store.outcomes import learnt_columns, learnt_of
 from batch_assets_local.samples import sample_sessions
 from batch_assets_tests.policies import a_policy
 
-REAL_TEXTS = Path("/work/shared/data/conversations.jsonl.gz")
 TYPES = ("session_analysis", "categorization", "summary")
 MODEL = "gpt-4o-mini"
 PRICE = livedash_price(1e-6, 4e-6)
@@ -70,16 +64,9 @@ def samples() -> Iterator[Said]:
             yield Said([(one.role, one.content) for one in session.messages])
 
 
-def real_texts() -> Iterator[Said]:
-    with gzip.open(REAL_TEXTS, "rt") as lines:
-        for line in lines:
-            said = json.loads(line)["messages"]
-            yield Said([(one["role"], one["content"]) for one in said])
-
-
 def texts() -> list[Said]:
-    """Four hundred conversations, real ones where these are at hand."""
-    found = list(real_texts() if REAL_TEXTS.exists() else samples())
+    """Four hundred conversations of the samples."""
+    found = list(samples())
     return random.Random(3).choices(found, k=400)
 
 

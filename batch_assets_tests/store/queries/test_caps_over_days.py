@@ -77,7 +77,7 @@ class History:
 
         def sizes(kind: str, model: str) -> Sizes:
             answer = LIMIT if model == "o4-mini" else 100
-            return Sizes(1_000, 200, 200, answer, learnt.get((model, kind)))
+            return Sizes(1_000, 200, 200, answer, learnt.get(model, {}).get(kind))
 
         terms = Terms(POLICY, PRICES.get, sizes, account=ACCOUNT)
         order = self.rng.sample(sorted(self.companies), len(self.companies))

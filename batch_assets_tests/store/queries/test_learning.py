@@ -139,7 +139,7 @@ def test_batches_of_one_write_count_one_after_the_other(desk: Desk, registry: Re
         (second, [asked(used(completed(more[0]), 600, 80))]),
     )
     keeps = 0.5 ** (1 / HALF_LIFE)
-    one = registry.snapshot().learnt_usage[MODEL, "summary"]
+    one = registry.snapshot().learnt_usage[MODEL]["summary"]
     assert one.answers == 2
     assert one.weight == pytest.approx(1 + keeps, rel=1e-12)
     assert one.prompt_tokens == pytest.approx(600 + 400 * keeps, rel=1e-12)
