@@ -16,6 +16,7 @@ from batch_assets.cli.health import Answer, health_server, readiness
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.processes import end_left_behind
 from batch_assets.cli.supervising import Serving, keep, say, supervised
+from batch_assets.domain.errors import ConfigurationError
 
 commands = typer.Typer()
 
@@ -34,6 +35,11 @@ def serve(
     end_left_behind()
     require_port(host, port)
     require_port(host, health_port, "give another one with --health-port")
+    if path_prefix and (path_prefix[0], path_prefix[-1] == "/") != ("/", False):
+        raise ConfigurationError(
+            f"--path-prefix is '{path_prefix}': it begins with a slash and ends without one, as in "
+            "/dagster."
+        )
     home = dagster_home()
     with open_database() as database, open_instance():
         say(f"Starting Dagster on the {database.place} …")

@@ -33,6 +33,8 @@ from batch_assets.project_files import PROJECT_DIR
 
 TRIES: Final = 5
 """A part that has never lived for long is given up when it has ended so often."""
+WRONG_OPTION: Final = 2
+"""How Dagster's programs end that do not know what they were told: each time."""
 LIVED_SECONDS: Final = 60.0
 """A part that has lived so long could start: it is never given up after that."""
 LONGEST_PAUSE_SECONDS: Final = 60.0
@@ -53,13 +55,14 @@ class Restarts:
         self._has_lived = False
         self._ends_in_a_row = 0
 
-    def pause_after(self, lived_seconds: float) -> float | None:
+    def pause_after(self, lived_seconds: float, exit_code: int) -> float | None:
         """How many seconds to wait once it has ended; `None` if it cannot start at all."""
         if lived_seconds >= LIVED_SECONDS:
             self._has_lived = True
             self._ends_in_a_row = 0
         self._ends_in_a_row += 1
-        if not self._has_lived and self._ends_in_a_row >= TRIES:
+        tries = 1 if exit_code == WRONG_OPTION else TRIES
+        if not self._has_lived and self._ends_in_a_row >= tries:
             return None
         return min(LONGEST_PAUSE_SECONDS, 2.0 ** (self._ends_in_a_row - 1))
 
@@ -162,14 +165,15 @@ class Supervisor:
     def _take_note_of_the_end(
         self, one: _Kept, session: ProcessSession, lived_seconds: float
     ) -> None:
-        how = _how(session.exit_code or 0)
+        exit_code = session.exit_code or 0
+        how = _how(exit_code)
         self._left = [left for left in [*self._left, session] if left.members()]
         one.session = None
-        pause = one.restarts.pause_after(lived_seconds)
+        pause = one.restarts.pause_after(lived_seconds, exit_code)
         if pause is None:
             raise BatchAssetsError(
-                f"The {one.part.name} cannot start: it has ended {TRIES} times, the last time "
-                f"{how}; {self._where()} says why."
+                f"The {one.part.name} cannot start: it has ended {how} as often as it was tried; "
+                f"{self._where()} says why."
             )
         one.may_start_at = time.monotonic() + pause
         self._say(f"The {one.part.name} has ended {how}: it is started again in {pause:.0f} s.")
@@ -220,7 +224,7 @@ def supervised(serving: Serving) -> Iterator[Supervisor]:
         OWNER: owner(),
     }
     # A short name: that of a socket has 107 bytes at most.
-    with tempfile.TemporaryDirectory(prefix="batch-assets-") as folder:
+    with tempfile.TemporaryDirectory(prefix="batch-assets-serve-") as folder:
         parts = _parts(serving, Path(folder))
         if serving.log is None:
             yield Supervisor(parts, environment, say)

@@ -16,6 +16,7 @@ from batch_assets.cli.supervising import (
     LIVED_SECONDS,
     LONGEST_PAUSE_SECONDS,
     TRIES,
+    WRONG_OPTION,
     Part,
     Restarts,
     Serving,
@@ -48,16 +49,24 @@ def look_until(supervisor: Supervisor, holds: Callable[[], object]) -> None:
 
 def test_the_pause_grows_and_what_has_lived_is_never_given_up() -> None:
     restarts = Restarts()
-    assert restarts.pause_after(LIVED_SECONDS) == 1
-    assert [restarts.pause_after(0) for _ in range(6)] == [2, 4, 8, 16, 32, LONGEST_PAUSE_SECONDS]
-    assert restarts.pause_after(LIVED_SECONDS) == 1
-    assert restarts.pause_after(0) == 2
+    assert restarts.pause_after(LIVED_SECONDS, 1) == 1
+    assert [restarts.pause_after(0, 1) for _ in range(6)] == [
+        2,
+        4,
+        8,
+        16,
+        32,
+        LONGEST_PAUSE_SECONDS,
+    ]
+    assert restarts.pause_after(LIVED_SECONDS, 1) == 1
+    assert restarts.pause_after(0, WRONG_OPTION) == 2
 
 
 def test_what_never_lives_for_long_is_given_up() -> None:
     restarts = Restarts()
-    assert [restarts.pause_after(0) for _ in range(TRIES - 1)] == [1, 2, 4, 8]
-    assert restarts.pause_after(LIVED_SECONDS - 1) is None
+    assert [restarts.pause_after(0, 1) for _ in range(TRIES - 1)] == [1, 2, 4, 8]
+    assert restarts.pause_after(LIVED_SECONDS - 1, 1) is None
+    assert Restarts().pause_after(0, WRONG_OPTION) is None
 
 
 def test_what_is_killed_comes_back_and_all_of_it_ends() -> None:
@@ -81,7 +90,9 @@ def test_what_cannot_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     said: list[str] = []
     with (
         begun(said, Part(name="daemon", command=FAILS)) as one,
-        pytest.raises(BatchAssetsError, match="The daemon cannot start: it has ended 5 times, the"),
+        pytest.raises(
+            BatchAssetsError, match="The daemon cannot start: it has ended with exit code 3 as"
+        ),
     ):
         look_until(one, lambda: False)
     assert len(said) == TRIES - 1
