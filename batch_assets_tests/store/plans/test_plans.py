@@ -26,6 +26,7 @@ from batch_assets.domain.report_data import RunEnd, Waiting
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.bisection import Bisection, Split
 from batch_assets.store.conservation import Conservation
+from batch_assets.store.forecasts import Standings
 from batch_assets.store.metrics import MOST_COMPANIES, Metrics
 from batch_assets.store.protocol import Spent
 from batch_assets.store.readings import NextLook, Readings
@@ -35,7 +36,7 @@ from batch_assets.store.synchronous_requests import SynchronousBatches, Synchron
 from batch_assets.store.watching import NEWEST_ROWS, LeftToDo, NewlyDue, Watching
 from batch_assets_tests.factories import make_external_batch, make_requests, make_run_metrics
 from batch_assets_tests.policies import a_policy, a_synchronous_policy
-from batch_assets_tests.store.plans.explain import plans_of
+from batch_assets_tests.store.plans.explain import explained, plans_of
 from batch_assets_tests.store.plans.world import (
     BACKLOG,
     COMPANIES,
@@ -158,6 +159,26 @@ def test_a_look_where_much_waits_and_nothing_is_due(desk: Desk) -> None:
         "AIProcessingRequest_processingStatus_requestedAt_idx",
         "intake_company_id_model_requested_at_idx",
         "intake_pkey",
+    }
+
+
+def test_what_forecasts_are_made_of(desk: Desk) -> None:
+    """The backlog is counted whole, and of the batches no more is read than tells something.
+
+    Of each model a sample, the 2,000 that were read last, those of ten half days, what is open, and
+    of the days what is in no day's sums.
+    """
+    with explained(desk.engine) as plans:
+        Standings(desk.engine).read()
+    of_batches = [scan for scan in plans.scans if scan.source == "batch"]
+    assert not [scan for scan in of_batches if scan.kind == "Seq Scan"], str(plans)
+    assert sum(scan.rows for scan in of_batches) <= 14 * 40 + 2_000 + 10 * 360 + 4 * ROWS
+    assert plans.indexes >= {
+        "batch_model_submitted_at_idx",
+        "batch_finalized_at_idx",
+        "batch_claimed_at_idx",
+        "batch_open_idx",
+        "batch_not_kept_idx",
     }
 
 

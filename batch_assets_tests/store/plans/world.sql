@@ -37,14 +37,15 @@ SELECT
 FROM generate_series(0, 9999) AS n
 
 -- name: history_of_batches
+-- Of days whose sums are kept.
 INSERT INTO batch_assets.batch
     (id, installation_id, company_id, model, state, requests, openai_batch_id, input_file_id,
     server_status, server_status_since, claimed_at, submitted_at, ended_at, finalized_at,
-    files_deleted_at)
+    files_deleted_at, is_kept)
 SELECT
     l.id, i.id, l."companyId", 'gpt-4o-mini', 'finalized', 100, l."openaiBatchId", l."inputFileId",
     'completed', l."createdAt", l."createdAt", l."createdAt", l."createdAt", l."createdAt",
-    l."createdAt"
+    l."createdAt", true
 FROM public."AIBatchRequest" AS l
 CROSS JOIN batch_assets.installation AS i
 
