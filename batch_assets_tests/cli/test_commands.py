@@ -131,6 +131,7 @@ def test_json_is_one_document_and_nothing_else(typed: Type, configured: dict[str
     (line,) = document["would_send"]
     assert (line["company"], line["requests"], line["batches"]) == (COMPANY, 11, 1)
     assert document["totals"]["tokens"] == line["tokens"] > 0
+    assert {(one["answers"], one["is_learnt"]) for one in document["estimates"]} == {(0, False)}
     assert document["refused"] == {"no_messages": 1}
     assert document["submission_held_because"].startswith("Nothing has been submitted")
 
@@ -138,6 +139,24 @@ def test_json_is_one_document_and_nothing_else(typed: Type, configured: dict[str
     assert status.err == ""
     totals = json.loads(status.out)["totals"]
     assert (totals["sessions"], totals["waiting"]) == (14, 14)
+
+
+def test_a_plan_says_what_its_costs_are_estimated_by_and_how_far_off_that_was(
+    typed: Type, configured: dict[str, str]
+) -> None:
+    migrated(typed, configured)
+    assumed = " ".join(typed("plan", "--dry-run", **configured).out.split())
+    assert "the cost is assumed, since 0 answers of 30 that it takes to go by were read." in assumed
+    with psycopg.connect(configured["DATABASE_URL"]) as connection:
+        connection.execute(
+            'INSERT INTO batch_assets.learnt_usage SELECT DISTINCT r.model, r."processingType",'
+            " 240, 200, 2e5, 4e8, 1.5e8, 1e5, 0, 2e4, 2.1e6, 1.02, 1, 0.034"
+            ' FROM public."AIProcessingRequest" AS r'
+        )
+    learnt = " ".join(typed("plan", "--dry-run", **configured).out.split())
+    said = "the cost is estimated by 240 answers; lately such estimates were off by 3.4 %."
+    assert said in learnt
+    assert "the cost is assumed" not in learnt
 
 
 def test_planning_changes_nothing_with_or_without_the_flag_that_says_so(
