@@ -83,11 +83,18 @@ class Dev:
                 process.kill()
         return sorted({role for role, _ in found})
 
-    def stop(self) -> None:
-        """End it as Ctrl-C does, and the stack with it."""
-        if self._program is not None and self._program.poll() is None:
+    def end(self) -> int | None:
+        """End the command as Ctrl-C does; its exit code, or `None` if it was never typed."""
+        if self._program is None:
+            return None
+        if self._program.poll() is None:
             self._program.send_signal(signal.SIGINT)
             self._program.wait(_STOP_SECONDS)
+        return self._program.returncode
+
+    def stop(self) -> None:
+        """End it as Ctrl-C does, and the stack with it."""
+        self.end()
         for process in self._processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -99,14 +99,11 @@ class _Child:
 class Stage:
     """Where one worker plays its stories: a database, a server, a directory."""
 
-    def __init__(
-        self, database_url: str, directory: Path, sabotage: Sabotage | None = None
-    ) -> None:
+    def __init__(self, database_url: str, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._world = World(database_url)
         self._server = Server(directory)
         self._directory = directory
-        self._sabotage = sabotage
 
     def warm_up(self, story: Story) -> None:
         """Let this process load what runs load late, so that those forked from it need not."""
@@ -122,8 +119,8 @@ class Stage:
         gc.collect()
         gc.freeze()
 
-    def play(self, story: Story) -> Verdict:
-        """Play a story to its end and judge it."""
+    def play(self, story: Story, sabotage: Sabotage | None = None) -> Verdict:
+        """Play a story to its end and judge it; with `sabotage` each of its runs has that bug."""
         verdict = Verdict.of(story)
         began, cpu_began = time.monotonic(), _cpu_seconds()
         self._server.begin(story.server)
@@ -136,7 +133,7 @@ class Stage:
             world=self._world,
             server=self._server,
             spool_dir=spool_dir,
-            sabotage=self._sabotage,
+            sabotage=sabotage,
         )
         try:
             playing.play()

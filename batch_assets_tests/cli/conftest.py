@@ -87,17 +87,23 @@ def copied_database_url(database_url: str) -> str:
 @pytest.fixture
 def project_copy(tmp_path: Path) -> Iterator[Path]:
     """A copy of the project, with a local stack of its own that is gone after the test."""
-    copy = tmp_path / "a copy with spaces"
+    copy = copy_project(tmp_path)
+    yield copy
+    stack.reset(copy)
+
+
+def copy_project(place: Path, *more: str) -> Path:
+    """Make a copy of what of the project a running program needs, and of these parts of it."""
+    copy = place / "a copy with spaces"
     copy.mkdir()
-    for name in PARTS:
+    for name in (*PARTS, *more):
         source = PROJECT_DIR / name
         if source.is_dir():
             # With what the interpreter has made of it, which each program would else make anew.
             shutil.copytree(source, copy / name)
         else:
             shutil.copy(source, copy / name)
-    yield copy
-    stack.reset(copy)
+    return copy
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import psycopg
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.cli.conftest import KEY
-from batch_assets_tests.cli.test_dev import ask, free_port, processes_of
+from batch_assets_tests.cli.dev_program import ask, free_port, processes_of
 from batch_assets_tests.deploy.files import DEPLOY, compose
 
 PATIENCE_SECONDS = 180

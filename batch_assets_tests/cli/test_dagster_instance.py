@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from batch_assets_tests.cli.dev_program import free_port
 from batch_assets_tests.cli.test_apart import environment
-from batch_assets_tests.cli.test_dev import free_port
 
 
 @pytest.mark.parametrize("command", ["daemon", "webserver", "code-server", "serve"])

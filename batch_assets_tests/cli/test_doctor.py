@@ -24,7 +24,7 @@ from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.migrating.grants import grant
 from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets_tests.cli.conftest import KEY, Type
-from batch_assets_tests.cli.test_dev import free_port
+from batch_assets_tests.cli.dev_program import free_port
 from batch_assets_tests.databases import TestDatabases
 
 Environ = Mapping[str, str | None]

@@ -9,7 +9,7 @@ import pytest
 
 from batch_assets.cli.env_file import read_env_file
 from batch_assets.domain.errors import ConfigurationError
-from batch_assets_tests.cli.test_dev import free_port
+from batch_assets_tests.cli.dev_program import free_port
 
 CANARY = "canary-51d0"
 PORT = str(free_port())

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 from batch_assets.cli import dagster_instance
 from batch_assets_local.batch_server import RunningServer, ServerConfig
 from batch_assets_tests.cli.conftest import KEY, Outcome, Type
-from batch_assets_tests.cli.test_dev import free_port
+from batch_assets_tests.cli.dev_program import free_port
 from batch_assets_tests.openai_batch import certificates
 from batch_assets_tests.tls_relay import tls_relay
 

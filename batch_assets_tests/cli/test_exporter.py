@@ -10,7 +10,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch_assets_tests.cli.conftest import KEY, Type
-from batch_assets_tests.cli.test_dev import free_port
+from batch_assets_tests.cli.dev_program import free_port
 
 
 def test_it_answers_scrapes_until_it_is_told_to_stop(database_url: str) -> None:

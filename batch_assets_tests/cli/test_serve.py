@@ -17,7 +17,7 @@ import pytest
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.cli.conftest import KEY
-from batch_assets_tests.cli.test_dev import check_door, free_port, processes_of
+from batch_assets_tests.cli.dev_program import check_door, free_port, processes_of
 from batch_assets_tests.databases import connected
 from batch_assets_tests.factories import make_company, make_requests
 

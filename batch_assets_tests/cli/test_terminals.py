@@ -16,9 +16,9 @@ from wcwidth import wcswidth
 
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets_local.batch_server import ServerConfig, running_server
+from batch_assets_tests.cli.dev_program import free_port
 from batch_assets_tests.cli.every_command import every_command
 from batch_assets_tests.cli.terminals import Environ, PipedTyping, Seen, Typing, Typist, typing
-from batch_assets_tests.cli.test_dev import free_port
 from batch_assets_tests.cli.wide_world import (
     COMBINING,
     KEPT_AS,

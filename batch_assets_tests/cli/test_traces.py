@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets_tests.cli.conftest import KEY
-from batch_assets_tests.cli.test_dev import free_port
+from batch_assets_tests.cli.dev_program import free_port
 from batch_assets_tests.factories import make_company, make_requests
 
 TEXT = "How many days of leave have I got?"

@@ -36,11 +36,14 @@ def play(form: str, urls: Sequence[str], directory: Path) -> "subprocess.Complet
     return subprocess.CompletedProcess(playing.args, playing.returncode, said, errors)
 
 
-def begin(form: str, directory: Path) -> "subprocess.Popen[str]":
-    """One that needs no databases and goes on beside what comes next; nothing is configured."""
+def begin(form: str, directory: Path, project_dir: Path) -> "subprocess.Popen[str]":
+    """One that needs no databases and goes on beside what comes next; nothing is configured.
+
+    It is that of a copy of the project.
+    """
     return subprocess.Popen(
         _command(form, directory),
-        cwd=PROJECT_DIR,
+        cwd=project_dir,
         env={name: text for name, text in os.environ.items() if not configures(name)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -1,22 +1,13 @@
-"""`batch-assets dev`: the UI answers, the schedule is on, and nothing is left of it afterwards."""
+"""What tests ask of programs of Dagster's that are started as people start them."""
 
 import http.client
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from pathlib import Path
-from typing import IO
 
 import psutil
 
-from batch_assets_local import stack
-
-PATIENCE_SECONDS = 180
 REPOSITORY = '{repositoryName: "__repository__", repositoryLocationName: "batch_assets"}'
 QUERY = f"""{{
     schedulesOrError(repositorySelector: {REPOSITORY})
@@ -75,11 +66,6 @@ def check_door(port: int) -> None:
     assert refused(port, "/graphql", **ask_to_speak, Origin=other)
 
 
-def text_of(output: IO[str]) -> str:
-    """What was written so far, by programs that share the file's position: it is not moved."""
-    return os.pread(output.fileno(), 1_000_000, 0).decode()
-
-
 def processes_of(project: Path) -> set[int]:
     """Processes that work in the project's folder or on its local stack."""
     found = set()
@@ -90,49 +76,3 @@ def processes_of(project: Path) -> set[int]:
         ):
             found.add(process.pid)
     return found
-
-
-def test_it_starts_everything_and_ends_everything(project_copy: Path, tmp_path: Path) -> None:
-    port = free_port()
-    with (tmp_path / "output").open("w+", encoding="utf-8") as output:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "batch_assets.cli", "dev", "--port", str(port)],
-            cwd=project_copy,
-            env={**os.environ, "COLUMNS": "80"},
-            stdout=output,
-            stderr=output,
-        )
-        is_open = f"The UI is at http://127.0.0.1:{port}"
-        give_up = time.monotonic() + PATIENCE_SECONDS
-        while is_open not in text_of(output) or not (starters := ask(port)):
-            assert program.poll() is None
-            assert time.monotonic() < give_up, text_of(output)
-            time.sleep(0.3)
-        assert starters == {
-            "schedulesOrError": {
-                "results": [
-                    {"name": name, "scheduleState": {"status": "RUNNING"}}
-                    for name in (
-                        "audit_schedule",
-                        "batch_processing_schedule",
-                        "prune_schedule",
-                        "report_schedule",
-                    )
-                ]
-            },
-            "sensorsOrError": {
-                "results": [
-                    {"name": name, "sensorState": {"status": "RUNNING"}}
-                    for name in ("backlog_sensor", "completion_sensor", "failure_sensor")
-                ]
-            },
-        }
-        check_door(port)
-        assert len(processes_of(project_copy)) > 3
-
-        program.send_signal(signal.SIGINT)
-        assert program.wait(PATIENCE_SECONDS) == 0
-        assert processes_of(project_copy) == set()
-        said = text_of(output)
-    assert "Everything has ended." in said
-    stack.attach(project_copy)  # and it can be started again
