@@ -11,7 +11,7 @@ import pytest
 from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]
 
 LONGEST = (
-    *("drills", "test_dagster_instance.py", "test_run_state.py", "test_demo.py"),
+    *("drills", "test_apart.py", "test_serve.py", "test_run_state.py", "test_demo.py"),
     *("test_wheel.py", "test_budgets.py", "terminals", "test_scripts.py", "test_commands.py"),
 )
 """Groups, and the names of modules whose tests are in none, from the longest on."""
