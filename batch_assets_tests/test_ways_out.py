@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
 from io import StringIO
@@ -23,11 +24,12 @@ import batch_assets_local
 from batch_assets.assets.report_charts import cost_chart
 from batch_assets.cli import conventions, export
 from batch_assets.cli.screen import Column, Screen
-from batch_assets.domain.alerts.records import AlertState, Severity
+from batch_assets.domain.alerts.records import AlertState, Severity, Verdict
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.report_data import CostReport, DayCost
 from batch_assets.ops.failures import clear_failures
+from batch_assets.ops.overview import Overview
 from batch_assets.ops.reporting import evaluation_of, shown
 from batch_assets.receivers.pagerduty import event_of
 from batch_assets.receivers.receiver import Notification, Sender, notification_of
@@ -60,7 +62,7 @@ ONLY_IN: Final[dict[str, set[str]]] = {
     "dg.AssetCheckEvaluation": {"ops/reporting.py"},
     "dg.AssetCheckResult": {"ops/reporting.py"},
     "dg.MaterializeResult": {"ops/reporting.py"},
-    "dg.MetadataValue.md": {"assets/reports.py"},
+    "dg.MetadataValue.md": {"assets/reports.py", "ops/overview.py"},
     "dg.Failure": {"ops/failures.py"},
     "report_run_failed": {"resources/run_launcher.py"},
     "report_run_canceled": {"resources/run_launcher.py"},
@@ -191,6 +193,20 @@ def metadata_of_a_check(name: str) -> str:
     return str(said.description)
 
 
+def page(name: str) -> str:
+    raised = Verdict("backlog_age", True, True, Severity.WARN, f"Of {name}.", {}, advice="Wait.")
+    failures = {"submit_batches": f"Nothing of {name} waits."}
+    seen = Overview(failures, [raised], [f"{name} (1 request)"], {}, date(2026, 1, 1))
+    text = seen.entries()["overview"].md_str
+    rendered = MarkdownIt("commonmark", {"html": True}).enable(["strikethrough", "table"])
+    usual = Overview(
+        {"submit_batches": ""}, [replace(raised, summary="")], ["x"], {}, date(2026, 1, 1)
+    )
+    shown = [rendered.render(one.entries()["overview"].md_str) for one in (seen, usual)]
+    assert shown[0].count("<") == shown[1].count("<")
+    return str(text).replace("\n", "").replace(WORD_JOINER, "")
+
+
 def failure_of_an_op(name: str) -> str:
     with pytest.raises(dg.Failure) as failed, clear_failures():
         raise BatchAssetsError(f"Nothing of {name} waits.")
@@ -286,6 +302,7 @@ WAYS: Final[dict[str, Callable[[str], str]]] = {
     "A record of a log": record_of_a_log,
     "Metadata of an asset or an op": metadata,
     "What a check says": metadata_of_a_check,
+    "The overview": page,
     "The failure of an op": failure_of_an_op,
     "The reason of a tick": reason_of_a_tick,
     "A tag that a tick gives a run": tag_of_a_tick,
@@ -296,6 +313,8 @@ WAYS: Final[dict[str, Callable[[str], str]]] = {
 """By the name that the document has for each."""
 RECEIVERS: Final = {"webhook": "The body of a webhook", "pagerduty": "An event for PagerDuty"}
 """What each module of `receivers/` sends, among the ways."""
+READ_AS_MARKUP: Final = frozenset({*RECEIVERS.values(), "The overview"})
+"""Where marks are replaced by characters that look like them."""
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -303,7 +322,7 @@ def test_whatever_a_name_holds_nothing_steers_or_hides(way: str) -> None:
     for bad, name in HOSTILE.items():
         text = WAYS[way](name)
         assert hidden_in(text) == [], bad
-        if name.isascii() and name.isprintable() and way not in RECEIVERS.values():
+        if name.isascii() and name.isprintable() and way not in READ_AS_MARKUP:
             assert name in text or json.dumps(name)[1:-1] in text, f"{bad} is shown as it is"
 
 

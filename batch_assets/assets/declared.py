@@ -30,7 +30,7 @@ _MEASURED: Final = {
 
 def declared_assets() -> list[dg.AssetSpec]:
     """Declare every asset that ops report on, or only move: what is not declared is not shown."""
-    return [*_tables(), *(_metrics(*group) for group in GROUPS.items())]
+    return [*_tables(), *(_metrics(*group) for group in GROUPS.items()), _overview()]
 
 
 def _tables() -> list[dg.AssetSpec]:
@@ -103,6 +103,20 @@ def _metrics(name: str, group: type[Any]) -> dg.AssetSpec:
         tags={"batch_assets/kind": "metrics"},
         kinds={"postgres"},
         metadata={"dagster/table_name": "batch_assets.run_metric"},
+    )
+
+
+def _overview() -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key="overview",
+        deps=list(GROUPS),
+        description="Whether all is well, and what to do if not; what today and this month have "
+        "cost and saved; who waits longest. Each run makes it anew: open its latest "
+        "materialization.",
+        group_name="metrics",
+        owners=OWNERS,
+        tags={"batch_assets/kind": "overview"},
+        kinds={"markdown"},
     )
 
 

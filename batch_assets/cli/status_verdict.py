@@ -14,7 +14,7 @@ from batch_assets.cli.opening import OpenDatabase
 from batch_assets.cli.runs import open_history, reasons
 from batch_assets.cli.screen import Screen
 from batch_assets.cli.status_sentences import Stoppages
-from batch_assets.domain.display import listed, span
+from batch_assets.domain.display import listed, span, waits
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.health import Finding, Health, found_wrong, worst
 from batch_assets.domain.report_data import PeriodMoney
@@ -95,7 +95,7 @@ class Overview:
             began = span((datetime.now(UTC) - self.runs.under_way.began_at).total_seconds())
             yield f"Run {self.runs.under_way.run_id[:8]} is under way, for {began}."
         if self.behind:
-            yield f"The oldest requests wait for {listed([_waits(one) for one in self.behind])}."
+            yield f"The oldest requests wait for {_waiting(self.behind)}."
         yield self.spent["day"].sentence("Today")
         yield self.spent["month"].sentence("This month")
 
@@ -248,14 +248,13 @@ def _late(
     if late and not any(one.name == "backlog_age" for one in alerts):
         yield Finding.attention(
             "backlog",
-            f"Overdue: {listed([_waits(one) for one in late])}.",
+            f"Overdue: {_waiting(late)}.",
             advise("backlog_age", ()),
         )
 
 
-def _waits(company: WaitingCompany) -> str:
-    requests = plural(company.requests, "request")
-    return f"{company.company} ({requests}, the oldest for {span(company.oldest_wait_seconds)})"
+def _waiting(companies: Iterable[WaitingCompany]) -> str:
+    return listed([waits(one.company, one.requests, one.oldest_wait_seconds) for one in companies])
 
 
 def _spent(database: OpenDatabase) -> dict[str, PeriodMoney]:

@@ -113,6 +113,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def waits(company: str, requests: int, seconds: float) -> str:
+    """A company with what waits of it, and for how long."""
+    return f"{company} ({plural(requests, 'request')}, the oldest for {span(seconds)})"
+
+
 def about_cost(eur: float, requests: int, unpriced: int) -> str:
     """What requests cost, by estimate, some of which have a model without a price."""
     if not unpriced:

@@ -5,7 +5,7 @@ The database adds it up, so that it stays small whatever there was.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 from typing import Any, Final, Self
 
@@ -87,6 +87,12 @@ class PeriodMoney:
             open_batches=sums["open_batches"],
             unpriced_answers=sums["unpriced_answers"],
         )
+
+    @classmethod
+    def in_all(cls, periods: Iterable[Self]) -> Self:
+        """The sums of some of them."""
+        each = [astuple(one) for one in periods]
+        return cls(*map(sum, zip(*each, strict=True))) if each else cls(0.0, 0.0, 0.0, 0, 0)
 
     def sentence(self, when: str) -> str:
         """What it comes to."""

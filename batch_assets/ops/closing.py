@@ -5,13 +5,15 @@ fails the run if anything has. Only files are deleted after them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Final
 
 import dagster as dg
 
 from batch_assets.domain.alerts.records import CheckOutcome, Severity, Verdict
 from batch_assets.domain.allowances import uses
-from batch_assets.domain.report_data import CompanyBacklog
+from batch_assets.domain.display import waits
+from batch_assets.domain.report_data import CompanyBacklog, PeriodMoney
 from batch_assets.ops import sentences
 from batch_assets.ops.check_results import (
     ALL_ROWS,
@@ -22,6 +24,7 @@ from batch_assets.ops.check_results import (
 )
 from batch_assets.ops.failures import attempt, fail_run
 from batch_assets.ops.handing_on import SUMMARY, Evaluated, Value, carry_on
+from batch_assets.ops.overview import OVERVIEW, Overview
 from batch_assets.ops.reporting import log_of, materialize, show, table_of, tag_run
 from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.resources.pipeline import PipelineResource, StageRun
@@ -30,7 +33,11 @@ from batch_assets.stages import alerting, metrics
 from batch_assets.stages.run_state import RunState, RunSummary
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.conservation import Conservation
+from batch_assets.store.daily_costs import CostReports
 from batch_assets.store.metrics import Metrics
+
+_NAMED: Final = 3
+"""So many companies that are behind are named in the overview."""
 
 _EVALUATED_ELSEWHERE: Final = (OPEN_ROWS, ALL_ROWS)
 
@@ -61,7 +68,7 @@ def record_metrics(
     """
     run = RunState.of_values(stages, pipeline.run_id)
 
-    def work(_stage: StageRun) -> Iterable[dg.AssetCheckEvaluation]:
+    def work(stage: StageRun) -> Iterable[dg.AssetCheckEvaluation]:
         # Without the pipeline itself: a run whose key can be none is kept like any other.
         end = metrics.record_metrics(
             Metrics(database.engine),
@@ -81,6 +88,11 @@ def record_metrics(
         for one in allowances:
             if one.holds:
                 log_of(context).info(one.sentence)
+        stage.behind = [
+            waits(one.company, one.waiting_requests, one.oldest_wait_seconds)
+            for one in end.companies[:_NAMED]
+            if one.waiting_requests
+        ]
         return ()
 
     yield from carry_on(context, pipeline, run.summary(), work)
@@ -118,6 +130,8 @@ def evaluate_checks(
 ) -> Iterator[dg.AssetCheckEvaluation | dg.Output[int]]:
     """Judge the metrics of the recent runs, and deliver what has changed to each receiver.
 
+    Then the overview is made anew.
+
     It closes the run: it fails if any op before it has failed, with the sentences of all that have.
     It has told what it did before that.
     """
@@ -129,6 +143,8 @@ def evaluate_checks(
         verdicts = _judged(context, database, wiring.settings, run.held)
         # Each run has made the assets anew, and a check that was not evaluated since is open.
         evaluated.extend(map(alert_evaluation, verdicts))
+        seen = _overview(database, wiring.settings, run, verdicts)
+        materialize(context, OVERVIEW, seen.entries())
 
     failures = dict(run.failures)
     failure = attempt(context, work)
@@ -208,6 +224,22 @@ def _judged(
         },
     )
     return report.verdicts
+
+
+def _overview(
+    database: DatabaseResource, settings: Settings, run: RunSummary, verdicts: Sequence[Verdict]
+) -> Overview:
+    """How things stand at the end of a run; one statement, for the money."""
+    today = datetime.now(UTC).date()
+    costs = CostReports(database.engine).sums(period="day", since=today.replace(day=1))
+    return Overview(
+        failures=run.failures,
+        verdicts=verdicts,
+        behind=run.behind,
+        days={date.fromisoformat(one["period"]): PeriodMoney.of([one]) for one in costs},
+        today=today,
+        ui_url=(settings.ui_url or "").rstrip("/"),
+    )
 
 
 def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:

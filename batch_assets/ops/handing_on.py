@@ -89,6 +89,7 @@ def carry_on(
             run,
             failures={**run.failures, **({context.op.name: failure} if failure else {})},
             statements=run.statements + stage.statements,
+            behind=stage.behind or run.behind,
         ).as_value()
     )
     _show_failure(context, failure)

@@ -43,6 +43,8 @@ class StageRun:
         """See `StageState`."""
         self.companies: Mapping[str, str] = {}
         self.due_company_ids: Sequence[str] = []
+        self.behind: Sequence[str] = ()
+        """See `RunSummary`."""
         self.snapshot: WorkSnapshot | None = None
 
     def note(self, report: object) -> None:

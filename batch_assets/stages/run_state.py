@@ -126,6 +126,8 @@ class RunSummary:
     statements: int = 0
     held: Sequence[str] = ()
     """Why requests were held that could be sent otherwise."""
+    behind: Sequence[str] = ()
+    """The companies whose oldest request has waited longest, with how long, for people."""
 
     def as_value(self) -> dict[str, Any]:
         """The same as what ops hand on."""

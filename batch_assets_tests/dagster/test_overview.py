@@ -1,0 +1,110 @@
+"""The page of the asset `overview`, of a healthy and of a sick system."""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from xml.etree import ElementTree
+
+import pytest
+from markdown_it import MarkdownIt
+
+from batch_assets.domain.alerts.records import Severity, Verdict
+from batch_assets.domain.health import Health
+from batch_assets.domain.report_data import PeriodMoney
+from batch_assets.ops.overview import Overview
+
+DAY = PeriodMoney(1.5, 1.0, 0.25, 2, 0)
+DAYS: Mapping[date, PeriodMoney] = {
+    date(2026, 11, 2): PeriodMoney(3.0, 3.0, 0.0, 0, 1),
+    date(2026, 11, 4): DAY,
+}
+WELL = Overview({}, [], [], DAYS, date(2026, 11, 4))
+RAISED = Verdict(
+    *("backlog_age", True, True, Severity.WARN, "The oldest request has waited for 9 h.", {}),
+    advice="See `batch-assets status`.",
+)
+
+
+def page(seen: Overview) -> str:
+    return str(seen.entries()["overview"].md_str)
+
+
+def rows(seen: Overview) -> list[list[str]]:
+    """The cells of its table, without the head."""
+    html = MarkdownIt("commonmark").enable("table").render(page(seen))
+    body = html.partition("<tbody>")[2].partition("</tbody>")[0]
+    found = ElementTree.fromstring(f"<table>{body}</table>")
+    return [[cell.text or "" for cell in row] for row in found]
+
+
+def test_a_healthy_system_says_so_first() -> None:
+    assert page(WELL).startswith("## Well\n")
+    entries = WELL.entries()
+    assert (entries["health"], entries["findings"]) == (Health.WELL, 0)
+    assert "Nothing waits." in page(WELL)
+
+
+def test_money_of_the_day_and_of_the_month() -> None:
+    assert rows(WELL) == [
+        ["Today (and the cost of 2 open batches to come)", "1.50", "1.00", "0.2500"],
+        [
+            "This month (and the cost of 2 open batches to come and of 1 answer not known)",
+            *("4.50", "4.00", "0.2500"),
+        ],
+    ]
+    assert WELL.entries()["month_spent_eur"] == 4.5
+
+
+def test_a_day_on_which_nothing_was_sent_has_cost_nothing() -> None:
+    assert rows(replace(WELL, today=date(2026, 11, 5)))[0] == [
+        "Today",
+        *("0.0000", "0.0000", "0.0000"),
+    ]
+
+
+@pytest.mark.parametrize("severity", Severity)
+def test_what_is_raised_is_said_with_what_to_do(severity: Severity) -> None:
+    seen = replace(WELL, verdicts=[replace(RAISED, severity=severity)])
+    is_error = severity is Severity.ERROR
+    verdict = "Not well" if is_error else "Attention"
+    assert page(seen).startswith(f"## {verdict}: 1 thing to look at\n")
+    said = (
+        "- backlog_age: The oldest request has waited for 9 h. *To do:* See `batch-assets status`."
+    )
+    assert said in page(seen).splitlines()
+    assert seen.entries()["health"] == (Health.NOT_WELL if is_error else Health.ATTENTION)
+
+
+def test_what_has_failed_comes_before_what_is_only_to_be_looked_at() -> None:
+    failures = {"submit_batches": "The API refuses the key: check OPENAI_API_KEY."}
+    seen = replace(WELL, verdicts=[RAISED], failures=failures)
+    first, second = [line for line in page(seen).splitlines() if line.startswith("- ")]
+    assert first.startswith("- submit_batches has failed. The API refuses the key:")
+    assert second.startswith("- backlog_age:")
+    assert page(seen).startswith("## Not well: 2 things to look at\n")
+
+
+def test_who_waits_longest_is_named() -> None:
+    seen = replace(WELL, behind=["Zorggroep Oost (12 requests, the oldest for 9 h)"])
+    assert "- for Zorggroep Oost (12 requests, the oldest for 9 h)" in page(seen).splitlines()
+
+
+def test_the_chart_has_a_bar_for_each_day_and_what_was_saved_on_top() -> None:
+    address = page(WELL).partition("data:image/svg+xml;base64,")[2].partition(")")[0]
+    chart = ElementTree.fromstring(b64decode(address))
+    bars = [{name: float(bar.attrib[name]) for name in ("x", "y", "height")} for bar in chart]
+    # Of four days two have cost something: the dearest fills the chart.
+    assert [bar["x"] for bar in bars] == [24, 24, 72, 72]
+    assert [bar["height"] for bar in bars] == [30, 30, 15, 10]
+    assert [bar["y"] for bar in bars] == [30, 0, 45, 35]
+    assert float(chart.attrib["width"]) == 4 * 24
+
+
+def test_a_month_before_its_first_batch_has_no_chart() -> None:
+    assert "image/svg" not in page(replace(WELL, days={}))
+
+
+def test_links_lead_to_the_ui_that_is_configured() -> None:
+    assert "[Runs](/runs)" in page(WELL)
+    assert "[Runs](https://ui.example/runs)" in page(replace(WELL, ui_url="https://ui.example"))
