@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from batch_assets.store.lookups import Lookups
 
 commands = typer.Typer()
-budget = typer.Typer(no_args_is_help=True, help="Set what may be spent in a day or month, or take it back.")
+budget = typer.Typer(
+    no_args_is_help=True, help="Set what may be spent in a day or month, or take it back."
+)
 commands.add_typer(budget, name="budget")
 
 Of = Annotated[str, typer.Argument(metavar="PERIOD", help="day or month, in UTC.")]

@@ -26,8 +26,9 @@ _LINKS: Final = {
     "What went wrong": "/assets/reliability",
     "Runs": "/runs",
 }
-_WIDTH, _HEIGHT, _GAP = 20, 60, 4
-_COLOURS: Final = {"spent": "#2563a8", "saved": "#b9d3ee"}
+_WIDTH, _HEIGHT, _GAP = 10, 60, 3
+"""Of a day's bar, so that a month fits into the column that the UI has for it."""
+_COLOURS: Final = {"spent": "#2563a8", "saved": "#b9d3ee", "axis": "#9aa3ad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,10 @@ class Overview:
         days = [self.today.replace(day=number + 1) for number in range(self.today.day)]
         most = max(one.spent_eur + one.saved_eur for one in self.days.values()) or 1.0
         bars = [bar for at, day in enumerate(days) for bar in self._bars(at, day, most)]
-        size = f'width="{len(days) * (_WIDTH + _GAP)}" height="{_HEIGHT}"'
-        svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(bars)}</svg>'
+        width = len(days) * (_WIDTH + _GAP)
+        axis = f'<path d="M0 {_HEIGHT}.5H{width}" stroke="{_COLOURS["axis"]}"/>'
+        size = f'width="{width}" height="{_HEIGHT + 1}"'
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{axis}{"".join(bars)}</svg>'
         return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
 
     def _bars(self, at: int, day: date, most: float) -> Iterator[str]:

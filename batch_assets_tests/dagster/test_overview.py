@@ -93,12 +93,14 @@ def test_who_waits_longest_is_named() -> None:
 def test_the_chart_has_a_bar_for_each_day_and_what_was_saved_on_top() -> None:
     address = page(WELL).partition("data:image/svg+xml;base64,")[2].partition(")")[0]
     chart = ElementTree.fromstring(b64decode(address))
-    bars = [{name: float(bar.attrib[name]) for name in ("x", "y", "height")} for bar in chart]
+    axis, *rects = chart
+    bars = [{name: float(bar.attrib[name]) for name in ("x", "y", "height")} for bar in rects]
     # Of four days two have cost something: the dearest fills the chart.
-    assert [bar["x"] for bar in bars] == [24, 24, 72, 72]
+    assert [bar["x"] for bar in bars] == [13, 13, 39, 39]
+    assert axis.attrib["d"] == "M0 60.5H52"
     assert [bar["height"] for bar in bars] == [30, 30, 15, 10]
     assert [bar["y"] for bar in bars] == [30, 0, 45, 35]
-    assert float(chart.attrib["width"]) == 4 * 24
+    assert float(chart.attrib["width"]) == 4 * 13
 
 
 def test_a_month_before_its_first_batch_has_no_chart() -> None:
