@@ -23,7 +23,23 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 OfCompany = Annotated[str | None, typer.Option("--company", help="Of this company: id or name.")]
 OfCode = Annotated[str | None, typer.Option("--code", help="With this code, as listed.")]
 OfKind = Annotated[str | None, typer.Option("--kind", help="Of this kind, such as transient.")]
-Port = Annotated[int, typer.Option("--port", "-p", min=1, max=65535, help="The UI's port.")]
+
+
+def port_of(given: str | int) -> int:
+    """Read a port, for an option whose help shows no range, which leaves too little room for names.
+
+    Raises:
+        typer.BadParameter: It is none.
+    """
+    text = str(given)
+    if not (text.isdecimal() and 1 <= int(text) <= 65_535):
+        raise typer.BadParameter(f"'{text}' is no port: it must be a number from 1 to 65535.")
+    return int(text)
+
+
+Port = Annotated[
+    int, typer.Option("--port", "-p", metavar="PORT", parser=port_of, help="The UI's port.")
+]
 
 
 def option(field: str) -> str:

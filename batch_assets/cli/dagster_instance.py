@@ -42,7 +42,13 @@ MODULE: Final = ("--module-name", "batch_assets.definitions")
 """What a code server of Dagster's is told of our code."""
 Workspaces = Annotated[
     list[Path],
-    typer.Option("--workspace", "-w", help="A file that says where the code servers are."),
+    typer.Option(
+        "--workspace",
+        "-w",
+        metavar="FILE",
+        show_default=False,
+        help="A file that says where the code servers are.",
+    ),
 ]
 _NO_ADDRESS = {errno.EADDRNOTAVAIL, errno.EINVAL}
 

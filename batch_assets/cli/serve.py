@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from batch_assets.cli.conventions import Port
+from batch_assets.cli.conventions import Port, port_of
 from batch_assets.cli.dagster_instance import (
     PASSED_ON,
     dagster_home,
@@ -27,9 +27,14 @@ def serve(
     host: Annotated[str, typer.Option(help="The address that it listens on.")] = "127.0.0.1",
     port: Port = 3000,
     health_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="The port of /live and /ready, for probes.")
+        int,
+        typer.Option(
+            metavar="PORT", parser=port_of, help="The port of /live and /ready, for probes."
+        ),
     ] = 3070,
-    path_prefix: Annotated[str, typer.Option(help="Below which path the UI is.")] = "",
+    path_prefix: Annotated[
+        str, typer.Option(metavar="PATH", help="Below which path the UI is.")
+    ] = "",
 ) -> None:
     """Run all that production needs: UI, daemon and code server, kept alive."""
     end_left_behind()
