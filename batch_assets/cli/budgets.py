@@ -62,7 +62,9 @@ def list_budgets(as_json: AsJson = False) -> None:
         shown.say("No budget is set: `batch-assets budget set month 250 --all` sets one.")
         return
     shown.show(_COLUMNS, uses)
-    shown.say("Spent is what was submitted in the period has cost; what is open, by estimate.")
+    shown.say(
+        "Spent: by what was submitted in the period, and by its estimate where it is still open."
+    )
     for use in uses:
         if use.percent >= WARNED_PERCENT:
             shown.say(use.sentence)

@@ -134,7 +134,8 @@ def of_sending(report: SubmitReport, held_because: str) -> str:
             f"prompt tokens, {about_cost(*report.cost)}."
         ]
     if report.held:
-        said.append(f"Left waiting: {_counted(report.held)}.")
+        held = {f"({reason})": requests for reason, requests in report.held.items()}
+        said.append(f"Left waiting: {_counted(held)}.")
     if report.rejected:
         said.append(f"Can never be sent: {_counted(report.rejected)}.")
     if report.released:

@@ -83,7 +83,7 @@ def test_of_sending() -> None:
         held=Counter({"cap on requests": 4}),
     )
     assert sentences.of_sending(report, "") == (
-        "Nothing was sent. Left waiting: 4 cap on requests. Can never be sent: 3 no_messages. "
+        "Nothing was sent. Left waiting: 4 (cap on requests). Can never be sent: 3 no_messages. "
         "Batches that were not taken, their requests wait again: 1. Batches that a later run looks "
         "up: 2."
     )

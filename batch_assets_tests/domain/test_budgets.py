@@ -124,8 +124,8 @@ def test_a_budget_that_requests_wait_for_is_an_error_before_100_percent() -> Non
     verdict = judged(replace(USE, spent_eur=9.7), held=(USE.held_reason,))
     assert verdict.severity is Severity.ERROR
     assert verdict.summary == (
-        "Of the 10.00 EUR of a budget for March 2026, 9.70 EUR are spent (97 %). What goes beyond "
-        "it waits until 2026-04-01 (UTC)."
+        "A budget for March 2026 is spent to 97 %. What goes beyond it waits until 2026-04-01 "
+        "(UTC)."
     )
     assert verdict.faults == ("9.70 of 10.00 EUR for March 2026 of company Zorg (c1).",)
     assert "`batch-assets budget set month EUR --company c1` raises it" in verdict.advice

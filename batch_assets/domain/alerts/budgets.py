@@ -22,7 +22,7 @@ from batch_assets.domain.alerts.records import (
     Verdict,
 )
 from batch_assets.domain.budgets import WARNED_PERCENT, BudgetUse
-from batch_assets.domain.display import euros, plural
+from batch_assets.domain.display import plural
 
 _RESOLVES_AT: Final = 0.8
 _PLAIN: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -118,10 +118,7 @@ def _is_as_it_was(use: BudgetUse, state: AlertState) -> bool:
 
 
 def _summary(use: BudgetUse, *, is_spent: bool) -> str:
-    said = (
-        f"Of the {euros(use.amount_eur)} EUR of a budget for {use.of_when}, "
-        f"{euros(use.spent_eur)} EUR are spent ({use.percent:.0f} %)."
-    )
+    said = f"A budget for {use.of_when} is spent to {use.percent:.0f} %."
     return f"{said} What goes beyond it waits until {use.begins_anew} (UTC)." if is_spent else said
 
 
