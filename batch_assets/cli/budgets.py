@@ -63,7 +63,7 @@ def list_budgets(as_json: AsJson = False) -> None:
         return
     shown.show(_COLUMNS, uses)
     shown.say(
-        "Spent: by what was submitted in the period, and by its estimate where it is still open."
+        "Spent: what was submitted in the period has cost; what is open, by its estimate."
     )
     for use in uses:
         if use.percent >= WARNED_PERCENT:
