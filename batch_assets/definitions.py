@@ -8,6 +8,7 @@ from batch_assets.jobs import (
     audit_job,
     batch_processing_job,
     control_jobs,
+    flex_job,
     prune_job,
     report_job,
 )
@@ -18,6 +19,7 @@ from batch_assets.resources.run_executor import run_executor
 from batch_assets.schedules import (
     audit_schedule,
     batch_processing_schedule,
+    flex_schedule,
     prune_schedule,
     report_schedule,
 )
@@ -41,7 +43,7 @@ def build_definitions(
     """
     settings = load_settings()
     job = batch_processing_job(settings, executor)
-    prune = prune_job(settings)
+    flex, prune = flex_job(settings), prune_job(settings)
     evaluator = TickEvaluator(settings)
     resources = default_resources(wiring)
     if executor is not None:
@@ -51,9 +53,10 @@ def build_definitions(
     return dg.Definitions(
         assets=[*declared_assets(), audit_rows, clear_orphans, draw_reports],
         asset_checks=[open_rows_conserved, alerts],
-        jobs=[job, audit_job, report_job, prune, *control_jobs(settings)],
+        jobs=[job, flex, audit_job, report_job, prune, *control_jobs(settings)],
         schedules=[
             batch_processing_schedule(job.name, evaluator),
+            flex_schedule(flex.name, evaluator),
             audit_schedule(audit_job.name, evaluator),
             report_schedule(report_job.name, evaluator),
             prune_schedule(prune.name, evaluator),

@@ -1,7 +1,8 @@
 """The jobs: what a person or a schedule can start.
 
 The first does the work; the second kind are the controls, with which a person steers, each one op
-with a config that explains itself; the last audit, report and prune, and send nothing.
+with a config that explains itself; another one sends by flex what cannot wait; the last audit,
+report and prune, and send nothing.
 
 Each control is also a command of `batch-assets`, which calls the same function; `docs/controls.md`
 lists them. Those that spend money or cannot be taken back begin with a dry run.
@@ -31,6 +32,7 @@ from batch_assets.ops.controls.switches import (
     reset_stages,
     set_budget_of_company,
 )
+from batch_assets.ops.flex import send_flex_requests
 from batch_assets.ops.main_path import (
     check_batch_statuses,
     delete_batch_files,
@@ -44,6 +46,8 @@ from batch_assets.resources.run_executor import EXCLUSIVE, WATCHED, run_executor
 from batch_assets.settings import Settings
 
 _LONGEST_SECONDS: Final = 3_600
+_SLACK_SECONDS: Final = 300
+"""For what a run does before and after its calls."""
 _AUDITED: Final = [*audit_rows.keys, *clear_orphans.keys]
 
 
@@ -89,6 +93,27 @@ def batch_processing_job(
             **WATCHED,
             "dagster/max_runtime": str(round(most_seconds)),
         },
+    )
+
+
+@dg.graph
+def flex_requests() -> None:
+    """What cannot wait for the next batch goes by flex, at the price of one."""
+    send_flex_requests()
+
+
+def flex_job(settings: Settings) -> dg.JobDefinition:
+    """Make the job that sends by flex.
+
+    A call of it may take twenty minutes: runs of the main job do not wait for that, so it does not
+    run alone.
+    """
+    most_seconds = settings.op_seconds + Timeouts().longest_flex_call
+    return flex_requests.to_job(
+        name="flex_job",
+        description="Sends by flex, at the price of a batch, what cannot wait for the next batch.",
+        executor_def=run_executor,
+        tags={**WATCHED, "dagster/max_runtime": str(round(most_seconds + _SLACK_SECONDS))},
     )
 
 

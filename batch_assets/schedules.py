@@ -13,8 +13,9 @@ import dagster as dg
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.ticks.evaluator import TickEvaluator
 from batch_assets.ticks.starting import TickContext, standing, why_none_beside
-from batch_assets.ticks.work import look_for_work, nothing_to_do
+from batch_assets.ticks.work import look_for_work, nothing_by_flex, nothing_to_do, why_no_flex
 
+FLEX_CRON: Final = "*/2 * * * *"
 AUDIT_CRON: Final = "17 3 * * *"
 PRUNE_CRON: Final = "47 3 * * *"
 REPORT_CRON: Final = "7 * * * *"
@@ -67,6 +68,32 @@ def batch_processing_schedule(job_name: str, evaluator: TickEvaluator) -> dg.Sch
             f"BATCH_SCHEDULE is '{evaluator.settings.schedule}': it must be a cron expression with "
             "five fields, such as */2 * * * *."
         ) from None
+
+
+def evaluate_flex(tick: TickContext) -> dg.RunRequest | dg.SkipReason:
+    """Start a run if there is anything to send by flex, unless one is active or none is wanted.
+
+    Beside a run of another job all the same.
+    """
+    why_not = why_no_flex(tick) or why_none_beside(tick)
+    if why_not is None:
+        why_not = nothing_by_flex(tick)
+    return dg.RunRequest() if why_not is None else dg.SkipReason(why_not)
+
+
+def flex_schedule(job_name: str, evaluator: TickEvaluator) -> dg.ScheduleDefinition:
+    """Declare the schedule by which goes by flex what cannot wait, if that is allowed."""
+    return _schedule(
+        job_name,
+        evaluator,
+        evaluate_flex,
+        name="flex_schedule",
+        cron=FLEX_CRON,
+        description=(
+            "Starts flex_job if a request that cannot wait can go by flex, unless a run of it is "
+            "active."
+        ),
+    )
 
 
 def audit_schedule(job_name: str, evaluator: TickEvaluator) -> dg.ScheduleDefinition:

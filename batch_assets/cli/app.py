@@ -103,7 +103,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "prune": ("prune", "Delete old metrics, runs and events; see docs/metrics.md."),
     "synchronous": (
         "synchronous",
-        "Ask for failed requests to be sent synchronously, at twice the price.",
+        "Ask for failed requests to be sent synchronously, by flex or at twice the price.",
     ),
     "dead-letters": ("dead_letters", "List, read and requeue requests that failed for good."),
 }

@@ -181,7 +181,7 @@ def _price(batch: BatchRecord) -> str:
     price = batch.price
     if price is None:
         return ""
-    rates = price.synchronous if batch.kind == "synchronous" else price.batch
+    rates = price.batch
     million = [f"{rate * 1e6:g}" for rate in (rates.prompt, rates.cached_prompt, rates.completion)]
     return (
         f"{'/'.join(million)} USD a million tokens (fresh and cached input, output), from "

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -46,16 +46,21 @@ class Run:
 
 
 @commands.command("run")
-def run_once() -> None:
+def run_once(
+    *,
+    flex: Annotated[
+        bool, typer.Option("--flex", help="Only send by flex what cannot wait for a batch.")
+    ] = False,
+) -> None:
     """Run the job once, here and now; the run is in Dagster's history."""
     with open_database() as database, open_instance() as instance:
-        active = active_run(instance)
+        active = None if flex else active_run(instance)
         if active is not None:
             raise BatchAssetsError(f"Run {active} is active: wait until it has ended.")
         require_account(database.endpoints)
         shown = console()
         shown.say(f"Running the job on the {database.place} …")
-        run = run_job(instance, spoken_definition, loggers=ALOUD)
+        run = run_job(instance, flex_definition if flex else spoken_definition, loggers=ALOUD)
         held = database.held_because
     shown.say()
     shown.show(_OPS, [entry for entry in run.numbers.items() if entry[1]])
@@ -82,12 +87,23 @@ def job_definition() -> dg.JobDefinition:
 
 def spoken_definition() -> dg.JobDefinition:
     """Build the same job, whose ops' sentences are shown on stdout as they come."""
-    import dagster as dg
-
     from batch_assets.jobs import batch_processing_job
     from batch_assets.settings import load_settings
 
-    job = batch_processing_job(load_settings())
+    return _spoken(batch_processing_job(load_settings()))
+
+
+def flex_definition() -> dg.JobDefinition:
+    """Build the job that sends by flex, likewise."""
+    from batch_assets.jobs import flex_job
+    from batch_assets.settings import load_settings
+
+    return _spoken(flex_job(load_settings()))
+
+
+def _spoken(job: dg.JobDefinition) -> dg.JobDefinition:
+    import dagster as dg
+
     aloud = dg.LoggerDefinition(logger_fn=lambda _: _speaking())
     return _resolved(job.name, dg.Definitions(jobs=[job], loggers={"aloud": aloud}))
 

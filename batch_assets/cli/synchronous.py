@@ -1,4 +1,4 @@
-"""`batch-assets synchronous`: failed requests are answered at once, at the full price."""
+"""`batch-assets synchronous`: failed requests are answered without a batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from batch_assets.cli.screen import Column, console, number
 from batch_assets.domain.display import euros
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.lookups import Criteria
-from batch_assets.domain.policy import SynchronousPolicy
+from batch_assets.domain.policy import SynchronousPolicy, Tier
 
 if TYPE_CHECKING:
     from batch_assets.stages.synchronous_requests import Offer, Quote
@@ -68,7 +68,7 @@ def synchronous(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for failed requests to be sent synchronously, at twice the price."""
+    """Ask for failed requests to be sent synchronously, by flex or at twice the price."""
     from batch_assets.stages.controls.criteria import Wanted, criteria_of, require_sense
     from batch_assets.store.lookups import Lookups
     from batch_assets.store.synchronous_requests import SynchronousRequests
@@ -86,7 +86,7 @@ def synchronous(
         policy = database.settings.policy().synchronous
         if not (policy.is_on or dry_run):
             raise ConfigurationError(
-                "Synchronous requests are off, since they cost twice as much as a batch: set "
+                "Synchronous requests are off, since they cost up to twice as much as a batch: set "
                 "BATCH_SYNCHRONOUS_RETRIES=true here and where the job runs, or look with "
                 "--dry-run."
             )
@@ -96,7 +96,7 @@ def synchronous(
         _require_known(store, criteria)
         offer = _offer(database, store, criteria)
         if not as_json:
-            _show(offer)
+            _show(offer, policy)
         if dry_run:
             _end_dry(offer, policy, as_json=as_json)
             return
@@ -148,18 +148,29 @@ def _asked(*, as_json: bool) -> bool:
     return confirmed("Ask for these to be sent synchronously?")
 
 
-def _show(offer: Offer) -> None:
+def _show(offer: Offer, policy: SynchronousPolicy) -> None:
     shown = console()
     if offer.quotes:
         costs = (euros(offer.cost_eur), euros(offer.batch_cost_eur))
         shown.show(_QUOTE, offer.quotes, ["Total", "", count(len(offer.candidates)), *costs])
-        shown.say(
-            "Costs are estimates. Sent synchronously, a request costs what two cost in a batch."
-        )
+        shown.say(f"Costs are estimates. {_of_tiers(offer, policy)}")
     else:
         shown.say("Nothing that fits can be sent synchronously.")
     for reason, requests in offer.refused.items():
         shown.say(f"Cannot be sent: {plural(requests, 'request')} ({reason})")
+
+
+def _of_tiers(offer: Offer, policy: SynchronousPolicy) -> str:
+    """What the price is at which these go."""
+    if not offer.flex_requests:
+        return "Sent synchronously, a request costs what two cost in a batch."
+    requests = plural(offer.flex_requests, "request goes", "requests go")
+    then = "at the full price, which is twice that" if Tier.FULL in policy.tiers else "not at all"
+    others = len(offer.candidates) - offer.flex_requests
+    return (
+        f"{requests} by flex, for what a batch costs; after {policy.lead_seconds / 60:g} minutes "
+        f"without room {then}." + (" The others cost what two cost in a batch." if others else "")
+    )
 
 
 def _end_dry(offer: Offer, policy: SynchronousPolicy, *, as_json: bool) -> None:
@@ -179,6 +190,7 @@ def _end_dry(offer: Offer, policy: SynchronousPolicy, *, as_json: bool) -> None:
 def _document(offer: Offer) -> dict[str, Any]:
     return {
         "requests": len(offer.candidates),
+        "flex_requests": offer.flex_requests,
         "cost_eur": offer.cost_eur,
         "batch_cost_eur": offer.batch_cost_eur,
         "refused": dict(offer.refused),

@@ -297,9 +297,9 @@ class SynchronousBatch:
     model: str
     requests: int
     cost_eur: float
-    """The estimate, at the full price."""
+    """The estimate, at the tier that is asked for."""
     price: Price | None = None
-    """At the full price, too."""
+    """With that tier's rates for `batch`."""
 
     @property
     def id(self) -> str:

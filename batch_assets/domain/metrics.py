@@ -193,6 +193,10 @@ class Reliability:
     open_breakers: int | None = _unknown("API operations that are not called, or only on trial")
     models_in_cooldown: int | None = _unknown("Models of which nothing is sent for a while")
     failed_companies: int = _count("Companies whose work the run had to leave out")
+    unknown_calls_percent: float | None = _unknown(
+        "Synchronous requests of the last day of which nobody knows whether they were answered and "
+        "paid for; unknown without any"
+    )
 
 
 @dataclass(frozen=True, slots=True)

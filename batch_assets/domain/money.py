@@ -9,6 +9,8 @@ BATCH_DISCOUNT = 0.5
 """What the Batch API charges of a full price, where no price of its own is published."""
 MOST_A_TOKEN = 1_000.0
 """USD that nothing costs: what is above is a mistake, and would not fit into LiveDash's columns."""
+FLEX = "flex"
+"""The service tier that costs what a batch does, takes longer, and may have no room."""
 FREE = "free"
 """What a price says that is meant to be 0."""
 _MILLION = 1_000_000
@@ -68,6 +70,9 @@ class Price:
     """False where the source says nothing of cached input, which then counts as fresh."""
     edition: str = ""
     """Which one of the source's: since when LiveDash's is in effect, or the package's version."""
+    tiers: Mapping[str, Rates] = field(default_factory=dict)
+    """The rates of synchronous requests by their service tier, as an answer names it; one that is
+    not here costs the full price."""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -84,6 +89,28 @@ class Price:
         """The same model where all that is sent costs the full price."""
         return self.in_a_batch(1.0)
 
+    def in_tier(self, tier: str | None) -> "Price":
+        """The same model where all that is sent costs what this service tier does."""
+        return replace(self, batch=self.tiers.get(tier or "", self.synchronous))
+
+    def with_tier(self, tier: str, factor: float) -> "Price":
+        """The same price with a service tier that costs so much of the full price, unless the tier
+        has a price of its own."""
+        rates = self.tiers.get(tier) or self.synchronous.discounted(factor)
+        return replace(self, tiers={**self.tiers, tier: rates})
+
+    def with_tiers_of(self, published: "Price | None") -> "Price":
+        """The same price with the service tiers that are published, each at the same part of the
+        full price as there."""
+        if published is None or not published.synchronous.prompt:
+            return self
+        full = published.synchronous.prompt
+        tiers = {
+            tier: self.synchronous.discounted(rates.prompt / full)
+            for tier, rates in published.tiers.items()
+        }
+        return replace(self, tiers=tiers)
+
     def in_a_batch(self, factor: float) -> "Price":
         """The same model where a batch costs so much of the full price."""
         return replace(self, batch=self.synchronous.discounted(factor))
@@ -99,14 +126,19 @@ class Price:
             has_cached_rate=True,
         )
 
-    def as_json(self) -> str:
-        """What is kept of the price with each batch; `price_in` reads it."""
-        kept = {
+    def as_json(self, *, with_tiers: bool = False) -> str:
+        """What is kept of the price with each batch; `price_in` reads it.
+
+        The tiers with a synchronous one alone: no other is charged by them.
+        """
+        kept: dict[str, Any] = {
             "source": self.source,
             "edition": self.edition,
             "synchronous": astuple(self.synchronous),
             "batch": astuple(self.batch),
         }
+        if with_tiers:
+            kept["tiers"] = {tier: astuple(rates) for tier, rates in self.tiers.items()}
         return json.dumps(kept)
 
 
@@ -119,6 +151,7 @@ def price_in(kept: Mapping[str, Any] | None) -> Price | None:
         batch=Rates(*kept["batch"]),
         source=kept["source"],
         edition=kept["edition"],
+        tiers={tier: Rates(*rates) for tier, rates in kept.get("tiers", {}).items()},
     )
 
 

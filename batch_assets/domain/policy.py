@@ -4,8 +4,9 @@ Everything here is a pure function of its arguments; the numbers come from the s
 """
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from batch_assets.domain.due_rule import DueRule
@@ -49,20 +50,56 @@ class Caps:
         return any(cost is not None for cost in costs)
 
 
+class Tier(StrEnum):
+    """At which price a synchronous request is sent."""
+
+    FLEX = "flex"
+    """At that of a batch: it may take twenty minutes, and the server may have no room for it."""
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class FlexWait:
+    """Which requests are left to the runs that send by flex, and for how long.
+
+    What was asked for waits so long since it was asked for. Any other waits since flex first had no
+    room for it, or else since it was due and late.
+    """
+
+    models: Sequence[str] = ()
+    """As requests name them; without any, nothing waits."""
+    late_after_seconds: float = 0.0
+    """The age at which a failed request is late."""
+    seconds: float = 0.0
+
+
+NO_WAIT: Final = FlexWait()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SynchronousPolicy:
-    """Whether requests may be sent synchronously, at the full price, and how many a UTC day.
+    """Whether requests may be sent synchronously, at which prices, and how many a UTC day.
 
-    Cost is in EUR. What is claimed to be sent counts, as estimated until it is known what it cost.
+    Cost is in EUR: as estimated until it is known what was billed. A request that is claimed to be
+    sent counts, whatever becomes of it.
     """
 
     is_on: bool
+    tiers: frozenset[Tier] = frozenset(Tier)
+    """Those that may be used; flex before the full price, where a model has it."""
+    flex_models: frozenset[str] = field(default_factory=frozenset)
+    """Models that the server answers for by flex, whatever its price list says."""
     run_requests: int
     day_requests: int
     day_cost_eur: float
     lead_seconds: float
-    """How long a request that waits for the next batch is expected to wait for its answer."""
+    """How long a request that waits for the next batch is expected to wait for its answer; and how
+    long one waits for room by flex."""
     requests_per_claim: int = 50
+
+    def has_left(self, requests: int, cost_eur: float) -> bool:
+        """Whether a UTC day that has used up so much may send anything more."""
+        return requests < self.day_requests and cost_eur < self.day_cost_eur
 
 
 @dataclass(frozen=True, slots=True)

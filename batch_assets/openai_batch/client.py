@@ -163,24 +163,34 @@ class BatchApi(ApiAccount):
                 raise
         raise self._parameters.leave_out(refused)
 
-    def complete(self, body: Mapping[str, Any], call_id: str) -> tuple[Response, Failure | None]:
+    def complete(
+        self, body: Mapping[str, Any], call_id: str, *, by_flex: bool = False
+    ) -> tuple[Response, Failure | None]:
         """Send a synchronous request by one POST: its answer, and why that is of no use if so.
 
         `body` is that of a line of an input file. `call_id`, in ASCII, is kept in the server's
-        logs: its people find the call by it, programs cannot.
+        logs: its people find the call by it, programs cannot. `by_flex` asks for the tier that
+        costs less and may take long; without it the server's default is taken.
 
         Raises:
             ApiError: There is no answer. The kind is INDETERMINATE if it may have been answered and
-                paid for.
+                paid for. The code is `tier_refused`, of kind CAPACITY, if only the tier was
+                refused.
         """
         connections = self._connect()
-        completions: Any = connections.creating.chat.completions.with_raw_response
-        headers = {"X-Client-Request-Id": call_id}
-        return connections.call(
-            Operation.CHAT_COMPLETION,
-            lambda: completions.create(**body, extra_headers=headers),
-            read_answer,
-        )
+        operation = Operation.FLEX_COMPLETION if by_flex else Operation.CHAT_COMPLETION
+        refused: set[str] = set()
+        try:
+            return connections.call(
+                operation,
+                lambda: connections.complete(body, call_id, refused, by_flex=by_flex),
+                read_answer,
+            )
+        except ApiError as error:
+            if not refused or error.failure.kind is not FailureKind.PERMANENT:
+                raise
+        reason = "the server does not answer for this model by flex"
+        raise ApiError(operation, Failure(FailureKind.CAPACITY, error_codes.TIER_REFUSED, reason))
 
     def retrieve(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch as the server sees it now."""

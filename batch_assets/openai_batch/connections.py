@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, Final, Protocol, TypeVar, cast
 from urllib.parse import quote
 
 import httpx2
@@ -45,6 +45,7 @@ _Result = TypeVar("_Result")
 
 _WRONG = (openai.BadRequestError, openai.UnprocessableEntityError)
 """What a server says to a parameter that it does not take."""
+_TIER: Final = "service_tier"
 _BESIDE_THE_LIMIT = 4
 """Connections for calls that are made one at a time, and do not wait for a slot."""
 _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -158,6 +159,26 @@ class Connections:
             )
         except _WRONG as error:
             refused |= refused_parameters(error.response.text, OPTIONAL & asked.keys())
+            raise
+
+    def complete(
+        self, body: Mapping[str, Any], call_id: str, refused: set[str], *, by_flex: bool
+    ) -> RawAnswer:
+        """Send a synchronous request by one POST; the tier is added to `refused` if that is why.
+
+        The default tier is not named: servers that know of none take such a call, too.
+        """
+        create: Any = self.creating.chat.completions.with_raw_response.create
+        headers = {"X-Client-Request-Id": call_id}
+        if not by_flex:
+            return cast("RawAnswer", create(**body, extra_headers=headers))
+        connect = self._timeouts.connect
+        seconds = httpx2.Timeout(self._timeouts.flex, connect=connect, pool=connect)
+        asked = {**body, _TIER: "flex"}
+        try:
+            return cast("RawAnswer", create(**asked, extra_headers=headers, timeout=seconds))
+        except _WRONG as error:
+            refused |= refused_parameters(error.response.text, (_TIER,))
             raise
 
     def get(self, *path: str, query: Mapping[str, object] | None = None) -> RawAnswer:

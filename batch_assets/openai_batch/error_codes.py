@@ -31,6 +31,10 @@ UNREADABLE = "unreadable_answer"
 NOT_KEPT = "not_kept"
 TOKEN_LIMIT = "token_limit_exceeded"  # noqa: S105
 """Too many tokens of the model are enqueued."""
+NO_RESOURCE = "resource_unavailable"
+"""There is no room for flex now: nothing is charged, and the same may be asked for later."""
+TIER_REFUSED = "tier_refused"
+"""The model is not offered by flex, or not by this server."""
 UPLOAD_TOO_LARGE = "upload_too_large"
 INCORRECT_HOSTNAME = "incorrect_hostname"
 PARAMETER_REFUSED = "parameter_refused"
@@ -87,7 +91,7 @@ _BY_NAME: tuple[tuple[FailureKind, frozenset[str]], ...] = (
     ),
     (
         FailureKind.CAPACITY,
-        frozenset({"rate_limit_error", "rate_limit_exceeded", TOKEN_LIMIT}),
+        frozenset({NO_RESOURCE, "rate_limit_error", "rate_limit_exceeded", TOKEN_LIMIT}),
     ),
     (
         FailureKind.TRANSIENT,

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from batch_assets.openai_batch.operations import CREATING, Operation, Timeouts
+from batch_assets.openai_batch.operations import CREATING, SYNCHRONOUS, Operation, Timeouts
 
 ENDPOINT: Final = "/v1/chat/completions"
 
@@ -61,6 +61,7 @@ _MOST_BYTES: dict[Operation, int] = {
     Operation.LIST_BATCHES: MAX_ANSWER_BYTES,
     Operation.LIST_FILES: MAX_ANSWER_BYTES,
     Operation.CHAT_COMPLETION: MAX_COMPLETION_BYTES,
+    Operation.FLEX_COMPLETION: MAX_COMPLETION_BYTES,
     Operation.DOWNLOAD_FILE: MAX_RESULT_BYTES,
 }
 
@@ -111,7 +112,7 @@ def bounds_of(operation: Operation, timeouts: Timeouts, stage_ends_at: float) ->
 
     A synchronous request is never cut for its stage's sake: what it was paid for would be lost.
     """
-    if operation is Operation.CHAT_COMPLETION:
+    if operation in SYNCHRONOUS:
         overtime = NO_END
     else:
         overtime = _CREATING_OVERTIME if operation in CREATING else _READING_OVERTIME

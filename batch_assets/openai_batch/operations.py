@@ -20,9 +20,13 @@ class Operation(StrEnum):
     DOWNLOAD_FILE = "download_file"
     CHECK_ACCOUNT = "check_account"
     CHAT_COMPLETION = "chat_completion"
+    FLEX_COMPLETION = "flex_completion"
 
 
-CREATING = frozenset({Operation.UPLOAD, Operation.CREATE_BATCH, Operation.CHAT_COMPLETION})
+SYNCHRONOUS = frozenset({Operation.CHAT_COMPLETION, Operation.FLEX_COMPLETION})
+"""Synchronous requests, at the full price and by flex: a server may be well for one alone."""
+
+CREATING = frozenset({Operation.UPLOAD, Operation.CREATE_BATCH}) | SYNCHRONOUS
 """Calls that must not be repeated blindly: each makes something, and most of that costs money."""
 
 
@@ -41,6 +45,8 @@ class Timeouts:
     create: float = 120.0
     """Until a creating call or a synchronous request, once it is sent, is answered."""
     upload: float = 600.0
+    flex: float = 1_200.0
+    """Until a synchronous request by flex is answered; OpenAI advises fifteen minutes or more."""
     turn: float = 20.0
     """Until a call that is on trial has ended, for the one that waits for it."""
 
@@ -48,6 +54,8 @@ class Timeouts:
         """Seconds that a call may take in all, once it has its turn."""
         if operation not in CREATING:
             return self.reading
+        if operation is Operation.FLEX_COMPLETION:
+            return 2 * self.connect + self.flex
         sending = self.upload if operation is Operation.UPLOAD else 0.0
         return 2 * self.connect + sending + self.create
 
@@ -60,6 +68,11 @@ class Timeouts:
     def longest_synchronous_call(self) -> float:
         """Seconds that a synchronous request can take: a lease has to outlast it."""
         return self.turn + 2 * self.connect + 2 * self.create
+
+    @property
+    def longest_flex_call(self) -> float:
+        """The same of one by flex."""
+        return self.turn + self.longest(Operation.FLEX_COMPLETION) + self.create
 
 
 class CallGuard(Protocol):

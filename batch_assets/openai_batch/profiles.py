@@ -52,6 +52,8 @@ class Profile:
 
     output_expires_seconds: tuple[int, int] | None = (3_600, 30 * 86_400)
     """How soon and how late files can be asked to be deleted by the server. `None`: they cannot."""
+    lists_flex: bool = False
+    """Whether it answers by flex for the models of which the published prices name that tier."""
     has_metadata: bool = True
     has_file_list: bool = True
     has_delete: bool = True
@@ -96,6 +98,7 @@ OPENAI: Final = Profile(
     name="openai",
     source="OpenAI: Batch API guide, and API reference for batches and files",
     hosts=("api.openai.com",),
+    lists_flex=True,
 )
 
 AZURE: Final = Profile(

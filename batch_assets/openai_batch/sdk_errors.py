@@ -23,7 +23,7 @@ from batch_assets.domain.hosts import run_out
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.limits import AnswerTooLargeError
 from batch_assets.openai_batch.objects import MalformedAnswerError
-from batch_assets.openai_batch.operations import CREATING, Operation
+from batch_assets.openai_batch.operations import CREATING, SYNCHRONOUS, Operation
 
 API_ERRORS: tuple[type[Exception], ...] = (
     openai.OpenAIError,
@@ -101,8 +101,13 @@ def classify(
 
 
 def is_rate_limit(error: openai.RateLimitError) -> bool:
-    """Whether a 429 says that there were too many calls, and nothing of the account or a quota."""
+    """Whether a 429 says that there were too many calls, and nothing of the account or a quota.
+
+    Nor that the server has no room for calls of this tier, however few there are.
+    """
     details = error_codes.details(error.body) or error_codes.ErrorDetails()
+    if details.name == error_codes.NO_RESOURCE:
+        return False
     return error_codes.kind_of(error.status_code, details) is FailureKind.CAPACITY
 
 
@@ -122,7 +127,7 @@ def _refusal(
     details = said or error_codes.ErrorDetails()
     kind = _kind(status, details, operation)
     code = details.name or f"http_{status}"
-    if status == 404 and operation is not Operation.CHAT_COMPLETION:
+    if status == 404 and operation not in SYNCHRONOUS:
         is_the_apis = said is not None and isinstance(error.body, Mapping)
         code = error_codes.NOT_FOUND if is_the_apis else error_codes.NOT_THE_API
         kind = kind if is_the_apis or operation in CREATING else FailureKind.TRANSIENT
@@ -168,7 +173,7 @@ def _advice(status: int, details: error_codes.ErrorDetails, operation: Operation
 def _kind(status: int, details: error_codes.ErrorDetails, operation: Operation) -> FailureKind:
     if operation in CREATING and (status >= 500 or status in _MAY_HAVE_ACTED):
         return FailureKind.INDETERMINATE
-    if operation is Operation.CHAT_COMPLETION and _has_no_such_place(status, details):
+    if operation in SYNCHRONOUS and _has_no_such_place(status, details):
         return FailureKind.TRANSIENT
     if status < 400:
         return FailureKind.PERMANENT

@@ -14,6 +14,7 @@ from batch_assets.stages.recover import RecoverReport
 from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport
 from batch_assets.stages.submit import SubmitReport
+from batch_assets.stages.synchronous_requests import SynchronousReport
 
 
 def of_polling(polled: PollReport, recovered: RecoverReport) -> str:
@@ -83,6 +84,23 @@ def of_retrying(report: RetryReport) -> str:
         return "No failed request is due for its retry."
     requests = plural(report.requeued, "failed request waits", "failed requests wait")
     return f"{requests} again: the retry date had come."
+
+
+def of_flex(report: SynchronousReport) -> str:
+    """What was sent by flex, and what became of it."""
+    if report.synchronous_held_because:
+        return report.synchronous_held_because
+    if not report.synchronous_calls:
+        return "No request was to be sent by flex."
+    said = [
+        f"{plural(report.synchronous_calls, 'request', 'requests')} sent by flex, "
+        f"{report.synchronous_completed:,} answered for {report.synchronous_cost_eur:.4f} EUR."
+    ]
+    if report.synchronous_without_room:
+        said.append(f"There was no room for {report.synchronous_without_room:,}: they wait.")
+    if report.synchronous_unknown:
+        said.append(f"What became of {report.synchronous_unknown:,} is not known.")
+    return " ".join(said)
 
 
 def of_companies(found: ActiveCompanies) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -134,6 +134,17 @@ def _names(text: Any) -> Any:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
+def _exact_names(text: Any) -> Any:
+    """The same, with letters as they are."""
+    if not isinstance(text, str):
+        return text
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _without_spaces(text: Any) -> Any:
+    return re.sub(r"\s", "", text) if isinstance(text, str) else text
+
+
 def _check_price(text: str) -> str:
     read_price(text)
     return text
@@ -175,6 +186,8 @@ HostName = Annotated[str, Field(pattern=r"^[a-z0-9_.:-]+$")]
 """A name or an address, without a port; one of IPv6 without brackets."""
 HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_names)]
 ModelName = Annotated[str, Field(min_length=1)]
+ModelNames = Annotated[tuple[ModelName, ...], BeforeValidator(_exact_names)]
+SynchronousTiers = Annotated[Literal["flex", "full", "flex,full"], BeforeValidator(_without_spaces)]
 Deployments = Annotated[dict[ModelName, ModelName], BeforeValidator(_pairs)]
 """One model's name for another."""
 TokenAllowances = Annotated[

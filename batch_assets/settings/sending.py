@@ -15,7 +15,9 @@ from batch_assets.settings.fields import (
     SWITCH,
     Allowed,
     Family,
+    ModelNames,
     ModelPrices,
+    SynchronousTiers,
     TokenAllowances,
     number,
     setting,
@@ -240,10 +242,25 @@ class Synchronous(Family):
         "BATCH_SYNCHRONOUS_RETRIES",
         False,
         SWITCH,
-        "Whether failed requests may be sent synchronously, at twice a batch's price: those that "
-        "an operator asks for and those for which the next batch would come too late; see "
-        "[synchronous_requests.md](synchronous_requests.md).",
+        "Whether failed requests may be sent synchronously, which costs up to twice a batch's "
+        "price: those that an operator asks for and those for which the next batch would come too "
+        "late; see [synchronous_requests.md](synchronous_requests.md).",
         former="BATCH_LIVE_RETRIES",
+    )
+    synchronous_tiers: SynchronousTiers = setting(
+        "BATCH_SYNCHRONOUS_TIERS",
+        "flex,full",
+        Allowed("flex, full, or flex,full"),
+        "At which price: `flex` is a batch's, where the model has it, and `full` twice that. With "
+        "both, flex goes first, and what it has no room for goes at the full price after "
+        "`BATCH_SYNCHRONOUS_LEAD_MINUTES`; with `flex` alone, with a batch.",
+    )
+    flex_models: ModelNames = setting(
+        "BATCH_FLEX_MODELS",
+        (),
+        Allowed("names such as gpt-5-mini,my-deployment"),
+        "Models that the server answers for by flex, as requests name them, beside those of which "
+        "OpenAI's price list says so; that is asked for at OpenAI alone.",
     )
     synchronous_run_max_requests: int = setting(
         "BATCH_SYNCHRONOUS_RUN_MAX_REQUESTS",
@@ -263,7 +280,8 @@ class Synchronous(Family):
         "BATCH_SYNCHRONOUS_DAY_MAX_COST_EUR",
         5,
         number(0, MANY),
-        "Cost of synchronous requests in one UTC day at most, as estimated until it is known.",
+        "Cost of synchronous requests in one UTC day at most: as estimated, at the price that they "
+        "are sent at, until it is known.",
         former="BATCH_LIVE_DAY_MAX_COST_EUR",
     )
     synchronous_lead_minutes: float = setting(
@@ -271,6 +289,7 @@ class Synchronous(Family):
         120,
         number(0, 43_200),
         "How long the next batch is expected to take. A failed request is sent synchronously where "
-        "that is longer than what is left of its `BATCH_TIMEOUT_HOURS`.",
+        "that is longer than what is left of its `BATCH_TIMEOUT_HOURS`. Also how long it waits for "
+        "room by flex.",
         former="BATCH_LIVE_LEAD_MINUTES",
     )

@@ -11,7 +11,7 @@ from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.breakers import CooldownRule
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.money import read_price
-from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
+from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy, Tier
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, profile_of, versioned
 from batch_assets.settings.alerting import Alerting
@@ -145,6 +145,8 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
             stuck_seconds=self.stuck_hours * 3_600,
             synchronous=SynchronousPolicy(
                 is_on=self.synchronous_retries,
+                tiers=frozenset(map(Tier, self.synchronous_tiers.split(","))),
+                flex_models=frozenset(self.flex_models),
                 run_requests=self.synchronous_run_max_requests,
                 day_requests=self.synchronous_day_max_requests,
                 day_cost_eur=self.synchronous_day_max_cost_eur,

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from batch_assets.domain.breakers import BREAKER_OPEN, Breaker, BreakerState, is_answer, is_unwell
 from batch_assets.domain.errors import ApiError, BatchAssetsError, Failure, FailureKind
 from batch_assets.domain.logs import open_log
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.policy import Policy, Tier
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.profiles import Profile
 from batch_assets.store.breakers import Breakers
@@ -42,8 +42,10 @@ def submission_held_by(profile: Profile, snapshot: WorkSnapshot) -> str | None:
     )
 
 
-def synchronous_held_by(breakers: Sequence[Breaker]) -> str | None:
+def synchronous_held_by(breakers: Sequence[Breaker], tier: Tier) -> str | None:
     """Say why no synchronous request can be sent now, although it may be; `None`: one can be."""
+    if tier is Tier.FLEX:
+        return _held_by(breakers, {Operation.FLEX_COMPLETION: "answer requests by flex"})
     return _held_by(breakers, {Operation.CHAT_COMPLETION: "answer synchronous requests"})
 
 

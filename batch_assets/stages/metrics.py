@@ -26,11 +26,22 @@ from batch_assets.store.metrics import Metrics
 
 
 def record_metrics(
-    metrics: Metrics, run: RunState, *, run_id: str, mode: str, account: str
+    metrics: Metrics,
+    run: RunState,
+    *,
+    run_id: str,
+    mode: str,
+    account: str,
+    is_alone: bool = True,
 ) -> RunEnd:
-    """Complete what is known of a run by what the database knows, and keep it; one statement."""
+    """Complete what is known of a run by what the database knows, and keep it; one statement.
+
+    One that is not alone, since runs of the main job go on beside it, counts nothing that it has
+    not done itself: these count what was found meanwhile.
+    """
     known = known_metrics(run, run_id=run_id, mode=mode)
-    return metrics.record(known, known_waiting(run), run.summary().look_back_seconds, account)
+    look_back = run.summary().look_back_seconds
+    return metrics.record(known, known_waiting(run), look_back, account, is_alone=is_alone)
 
 
 def known_metrics(run: RunState, *, run_id: str, mode: str) -> RunMetrics:

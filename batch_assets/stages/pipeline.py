@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
-from batch_assets.openai_batch.prices import price_finder
+from batch_assets.openai_batch.prices import offers_flex, price_finder
 from batch_assets.stages.reports import Reports
 from batch_assets.store.bisection import Bisection
 from batch_assets.store.database_errors import changed
@@ -112,7 +112,7 @@ class Pipeline:
 
     @cached_property
     def synchronous_batches(self) -> SynchronousBatches:
-        """Requests that are sent one by one, at the full price."""
+        """Requests that are sent one by one."""
         return SynchronousBatches(self.registry.engine)
 
     @cached_property
@@ -129,7 +129,14 @@ class Pipeline:
     def price_of(self) -> Callable[[str], Price | None]:
         """What a model costs; read when first asked for, since most runs need no price."""
         known = {**self.queries.model_prices(), **self.policy.model_prices}
-        return price_finder(known, self.api.profile, self.policy.model_of)
+        flex_models = self.policy.synchronous.flex_models
+        return price_finder(known, self.api.profile, self.policy.model_of, flex_models)
+
+    def offers_flex(self, name: str) -> bool:
+        """Whether the server answers for this model by flex, and what that costs is known."""
+        flex_models = self.policy.synchronous.flex_models
+        is_offered = offers_flex(self.api.profile, flex_models, name, self.policy.model_of(name))
+        return is_offered and self.price_of(name) is not None
 
     def holder(self, installation_id: str) -> Holder:
         """Who takes leases in this run."""

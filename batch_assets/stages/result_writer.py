@@ -113,8 +113,14 @@ class ResultWriter:
     """
 
     def __init__(
-        self, pipeline: Pipeline, batches: Sequence[EndedBatch], report: IngestReport
+        self,
+        pipeline: Pipeline,
+        batches: Sequence[EndedBatch],
+        report: IngestReport,
+        *,
+        lease_seconds: float | None = None,
     ) -> None:
+        """The leases are of so many seconds; without a number, of the policy's."""
         leases = [batch.lease for batch in batches]
         self.unwritten: set[str] = set()
         self._given_up: set[str] = set()
@@ -123,7 +129,8 @@ class ResultWriter:
         """By the batch's id."""
         self._pipeline = pipeline
         self._queries = pipeline.queries
-        self._keeper = LeaseKeeper(self._queries, leases, pipeline.policy.lease_seconds)
+        seconds = lease_seconds or pipeline.policy.lease_seconds
+        self._keeper = LeaseKeeper(self._queries, leases, seconds)
         self._company_of = {batch.id: batch.company_id for batch in batches}
         self._report = report
         self._pending: dict[str, _Pending] = {}
@@ -351,6 +358,7 @@ class LineReader:
         if price is None:
             price = price_of_answer(response, self.batch.model, self.price_of)
         if price is not None and self.batch.is_synchronous:
-            price = price.undiscounted
+            # What was asked for is not always what is charged: the answer names its tier.
+            price = price.in_tier(response.service_tier)
         self.price = price or self.price
         return batch_cost(response.usage, price, self.usd_to_eur)

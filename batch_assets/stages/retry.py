@@ -1,13 +1,22 @@
-"""Failed requests whose time has come: for the next batch at half the price, or synchronously."""
+"""Failed requests whose time has come: for the next batch at half the price, or synchronously.
+
+What can go by flex is left to the runs that do so, see `flex`, until it has waited long enough.
+"""
 
 from dataclasses import dataclass, field
 
 from batch_assets.domain.errors import ApiError
 from batch_assets.domain.logs import RateLimitedLogger, open_log
+from batch_assets.domain.policy import NO_WAIT, FlexWait, Tier
 from batch_assets.stages.copies import settle_doubt
 from batch_assets.stages.pipeline import Budget, Pipeline
-from batch_assets.stages.synchronous_requests import SynchronousReport, send_synchronously
+from batch_assets.stages.synchronous_requests import (
+    SynchronousReport,
+    send_synchronously,
+    what_waits_for_flex,
+)
 from batch_assets.store.registry import WorkSnapshot
+from batch_assets.store.synchronous_requests import SynchronousLot
 
 log = open_log(__name__)
 
@@ -27,18 +36,22 @@ def retry_failed(pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget) -> 
         ApiError: The server refuses the account; what is due waits again all the same.
     """
     sent = SynchronousReport()
+    flex = what_waits_for_flex(pipeline, snapshot)
     try:
-        send_synchronously(pipeline, snapshot, Budget(budget.seconds / 2, budget.rows), sent)
+        half = Budget(budget.seconds / 2, budget.rows)
+        send_synchronously(pipeline, snapshot, half, sent, SynchronousLot(Tier.FULL, flex))
     finally:
-        report = requeue_due(pipeline, snapshot, budget)
+        report = requeue_due(pipeline, snapshot, budget, flex)
     report.synchronous = sent
     return report
 
 
-def requeue_due(pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget) -> RetryReport:
+def requeue_due(
+    pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget, flex: FlexWait = NO_WAIT
+) -> RetryReport:
     """Requeue what is due, in bounded steps, until nothing is left or the budget is spent.
 
-    While it is drained, all that waits here is sent back at once.
+    What waits for flex is not. While it is drained, all that waits here is sent back at once.
     """
     report = pipeline.reports.note(RetryReport())
     if snapshot.installation.drain is not None:
@@ -48,7 +61,7 @@ def requeue_due(pipeline: Pipeline, snapshot: WorkSnapshot, budget: Budget) -> R
         return report
     while not budget.is_spent:
         most = min(pipeline.policy.rows_per_write, budget.rows)
-        requeued = pipeline.queries.requeue_due(most)
+        requeued = pipeline.queries.requeue_due(most, flex)
         if not requeued:
             break
         report.requeued += requeued

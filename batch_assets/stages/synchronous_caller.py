@@ -11,6 +11,7 @@ from batch_assets import analysis
 from batch_assets.domain.batches import BatchRow, EndedBatch, SynchronousBatch
 from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
+from batch_assets.domain.policy import Tier
 from batch_assets.domain.records import Conversation, ResultLine
 from batch_assets.stages.concurrency import LeaseKeeper, run_per_key
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -46,7 +47,11 @@ class SynchronousCaller:
     """Sends synchronous requests in rounds: mark some, call them in parallel, write the answers."""
 
     def __init__(
-        self, pipeline: Pipeline, claimed: Sequence[SynchronousBatch], budget: Budget
+        self,
+        pipeline: Pipeline,
+        claimed: Sequence[SynchronousBatch],
+        budget: Budget,
+        tier: Tier = Tier.FULL,
     ) -> None:
         self.batches = len(claimed)
         self.calls = 0
@@ -58,15 +63,19 @@ class SynchronousCaller:
         """The failure after which nothing more was called."""
         self._pipeline = pipeline
         self._budget = budget
+        self._by_flex = tier is Tier.FLEX
         self._batches = {batch.id: batch.to_read() for batch in claimed}
         self._leases = [batch.lease for batch in claimed]
+        seconds = lease_seconds(pipeline, tier)
         self._keeper = LeaseKeeper(
             pipeline.queries,
             self._leases,
-            pipeline.policy.lease_seconds,
-            longest_call=pipeline.api.timeouts.longest_synchronous_call,
+            seconds,
+            longest_call=_longest_call(pipeline, tier),
         )
-        self._writer = ResultWriter(pipeline, list(self._batches.values()), self.ingested)
+        self._writer = ResultWriter(
+            pipeline, list(self._batches.values()), self.ingested, lease_seconds=seconds
+        )
         self._limited_log = RateLimitedLogger(log)
 
     def send(self) -> None:
@@ -74,8 +83,7 @@ class SynchronousCaller:
         queries = self._pipeline.queries
         try:
             calls = self._prepare()
-            api, policy = self._pipeline.api, self._pipeline.policy
-            size = min(policy.concurrent_companies or _MOST_A_ROUND, api.in_flight.most)
+            size = calls_a_round(self._pipeline)
             for start in range(0, len(calls), size):
                 if self.is_over:
                     break
@@ -127,9 +135,9 @@ class SynchronousCaller:
         ]
         if not ready:
             return
-        marked = self._pipeline.synchronous_batches.mark_called(
-            [(one.batch.lease, one.request_id) for one in ready]
-        )
+        store = self._pipeline.synchronous_batches
+        asks = store.asks([one.request_id for one in ready]) if self._by_flex else []
+        marked = store.mark_called([(one.batch.lease, one.request_id) for one in ready])
         lines: dict[BatchRow, ResultLine] = {}
 
         def call(one: _Call) -> None:
@@ -146,12 +154,18 @@ class SynchronousCaller:
             for (batch_id, _), line in lines.items():
                 self._writer.add(self._batches[batch_id], line)
             self._writer.flush()
+            without_room = {line.request_id for line in lines.values() if _found_no_room(line)}
+            again = [one for one in asks if one.request_id in without_room]
+            if again:
+                store.ask_again(again)
 
     def _call(self, call: _Call) -> ResultLine:
         """What one request is answered with."""
         batch_id, request_id = call.row
         try:
-            response, failure = self._pipeline.api.complete(call.body, call_id(*call.row))
+            response, failure = self._pipeline.api.complete(
+                call.body, call_id(*call.row), by_flex=self._by_flex
+            )
         except ApiError as error:
             self._limited_log.warning("Batch %s, synchronous request: %s", batch_id, error)
             return self._failed(call, error)
@@ -171,6 +185,28 @@ class SynchronousCaller:
         if failure.kind is FailureKind.CAPACITY:
             self.full_models.add(call.batch.model)
         return ResultLine(request_id, None, failure)
+
+
+def calls_a_round(pipeline: Pipeline) -> int:
+    """How many calls are made at one time, at most."""
+    at_a_time = pipeline.policy.concurrent_companies or _MOST_A_ROUND
+    return min(at_a_time, pipeline.api.in_flight.most)
+
+
+def lease_seconds(pipeline: Pipeline, tier: Tier) -> float:
+    """How long a synchronous batch is held, so that a call which is made outlasts no lease."""
+    own = pipeline.policy.lease_seconds
+    return max(own, 1.25 * _longest_call(pipeline, tier)) if tier is Tier.FLEX else own
+
+
+def _longest_call(pipeline: Pipeline, tier: Tier) -> float:
+    timeouts = pipeline.api.timeouts
+    is_flex = tier is Tier.FLEX
+    return timeouts.longest_flex_call if is_flex else timeouts.longest_synchronous_call
+
+
+def _found_no_room(line: ResultLine) -> bool:
+    return line.failure is not None and line.failure.kind is FailureKind.CAPACITY
 
 
 def give_up_called(pipeline: Pipeline, batches: Sequence[EndedBatch], writer: ResultWriter) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine
 
+from batch_assets.domain.policy import FlexWait
 from batch_assets.domain.records import Lease
 from batch_assets.domain.states import BatchState
 from batch_assets.store.protocol import Queries
@@ -54,6 +55,15 @@ def columns_of(leases: Iterable[Lease]) -> dict[str, list[str] | list[int]]:
     return {
         "batch_ids": [lease.batch_id for lease in taken],
         "fences": [lease.fence for lease in taken],
+    }
+
+
+def flex_wait(flex: FlexWait) -> dict[str, Any]:
+    """Make the parameters of `is_left_to_flex`."""
+    return {
+        "flex_models": list(flex.models),
+        "flex_late_after": flex.late_after_seconds,
+        "flex_seconds": flex.seconds,
     }
 
 

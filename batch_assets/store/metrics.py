@@ -48,7 +48,7 @@ SEEN: Final = (
         "turnaround_p50_seconds",
         "turnaround_p90_seconds",
     ),
-    *("turnaround_p99_seconds", "oldest_in_flight_seconds"),
+    *("turnaround_p99_seconds", "oldest_in_flight_seconds", "unknown_calls_percent"),
     "forecast_turnaround_error_percent",
 )
 """The metrics that the database knows; all others come from the run."""
@@ -66,17 +66,24 @@ class Metrics(EngineQueries):
 
     @retry_lost
     def record(
-        self, known: RunMetrics, waiting: Waiting | None, run_seconds: float, account: str
+        self,
+        known: RunMetrics,
+        waiting: Waiting | None,
+        run_seconds: float,
+        account: str,
+        *,
+        is_alone: bool = True,
     ) -> RunEnd:
         """Complete and keep the metrics of a run that began so many seconds ago.
 
         Of `known`, what is named in `SEEN` is not looked at. Without `waiting` it is not known what
-        waits. `account` is the one whose allowances are looked at. The statement reads what is open
-        and what the last day has finalized, whatever the history.
+        waits. `account` is the one whose allowances are looked at. A run that is not alone leaves
+        out what another one counts. The statement reads what is open and what the last day has
+        finalized, whatever the history.
         """
         parameters = {name: value for name, value in known.by_key().items() if name not in SEEN}
         which = {"run_id": known.run_id, "mode": known.mode}
-        asked = {**_asked(known, waiting, run_seconds), "account": account}
+        asked = {**_asked(known, waiting, run_seconds), "account": account, "is_alone": is_alone}
         with self.autocommit.connect() as connection:
             row = connection.execute(_RECORD, {**which, **parameters, **asked}).one()
         companies = [CompanyBacklog(**one) for one in row.companies or ()]

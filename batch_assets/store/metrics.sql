@@ -34,7 +34,7 @@ WITH recounted AS MATERIALIZED (
     WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
 ), finalized AS MATERIALIZED (
     SELECT
-        b.company_id, b.installation_id, b.kind, b.server_status, b.submitted_at, b.ended_at,
+        b.id, b.company_id, b.installation_id, b.kind, b.server_status, b.submitted_at, b.ended_at,
         b.finalized_at, b.cost_eur, b.unattributed_eur, b.read_run_id, b.run_id, b.unpriced,
         b.price IS NOT NULL AND b.estimated_cost_eur > 0 AS has_estimate, b.estimated_cost_eur,
         b.forecast_p90_seconds
@@ -212,6 +212,7 @@ SELECT
         SELECT coalesce(sum(coalesce(d.cost_eur, d.estimated_cost_eur)), 0)
         FROM batch_assets.duplicate_batch AS d
         WHERE d.found_at >= statement_timestamp() - make_interval(secs => :since_seconds)
+            AND CAST(:is_alone AS boolean)
     )::float8 AS wasted_duplicates_eur,
     (
         SELECT coalesce(sum(s.unattributed_eur), 0)
@@ -238,6 +239,11 @@ SELECT
         FROM batch_assets.dead_letter AS d
         WHERE d.dead_at >= statement_timestamp() - make_interval(secs => :since_seconds)
             AND d.failure_kind = 'indeterminate'
+            AND (
+                CAST(:is_alone AS boolean)
+                OR (SELECT b.run_id FROM batch_assets.batch AS b WHERE b.id = d.batch_id)
+                    = :own_run_id
+            )
     ) AS indeterminate_failures,
     (SELECT count(*) FROM batch_assets.breaker AS k WHERE k.state <> 'closed') AS open_breakers,
     (
@@ -256,6 +262,21 @@ SELECT
         WHERE o.state = 'submitted'
     )::float8 AS oldest_in_flight_seconds,
     (100 * (t.of_forecast - 1))::float8 AS forecast_turnaround_error_percent,
+    (
+        SELECT 100.0 * sum(c.unknown) / nullif(sum(c.calls), 0)
+        FROM finalized AS s
+        CROSS JOIN LATERAL (
+            SELECT
+                count(*) AS calls,
+                count(*) FILTER (WHERE a.code = 'indeterminate_live') AS unknown
+            FROM batch_assets.attempt AS a
+            WHERE a.batch_id = s.id
+                AND a.called_at IS NOT NULL
+                AND a.outcome IN ('completed', 'failed', 'discarded')
+                AND a.shares_answer_of IS NULL
+        ) AS c
+        WHERE s.kind = 'synchronous'
+    )::float8 AS unknown_calls_percent,
     (
         SELECT json_agg(json_build_object(
             'company_id', r.company_id,

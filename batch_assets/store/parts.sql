@@ -349,6 +349,32 @@ SELECT
     moved.estimated_cost_eur
 FROM moved
 
+-- part: is_left_to_flex
+-- Whether a failed request that is due is for the runs that send by flex: it is late, its model has
+-- flex, and that has not been without room for it for too long.
+cardinality(CAST(:flex_models AS text[])) > 0
+AND coalesce((
+    SELECT coalesce(
+            (
+                SELECT min(t.ended_at)
+                FROM batch_assets.attempt AS t
+                WHERE t.request_id = f.request_id
+                    AND t.called_at IS NOT NULL
+                    AND t.failure_kind = 'capacity'
+                    AND NOT t.requeued
+            ),
+            greatest(
+                f.retry_at,
+                n."requestedAt" + make_interval(secs => CAST(:flex_late_after AS float8))
+            )
+        ) > statement_timestamp() - make_interval(secs => CAST(:flex_seconds AS float8))
+    FROM public."AIProcessingRequest" AS n
+    WHERE n.id = f.request_id
+        AND n.model = ANY(CAST(:flex_models AS text[]))
+        AND n."requestedAt"
+            <= statement_timestamp() - make_interval(secs => CAST(:flex_late_after AS float8))
+), false)
+
 -- part: unattributed
 -- What was billed of a batch and is with no attempt: what the server says that all answers together have
 -- used, at the batch's price, less what those that were read have cost. Where it does not say, an

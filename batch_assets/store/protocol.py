@@ -25,7 +25,7 @@ from batch_assets.domain.batches import (
 from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.money import Price
 from batch_assets.domain.packing import Packing, Terms
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.policy import NO_WAIT, FlexWait, Policy
 from batch_assets.domain.records import (
     Backlog,
     Company,
@@ -191,8 +191,8 @@ class Queries(Protocol):
         """Note that the files of these batches are gone from the server."""
         ...
 
-    def requeue_due(self, limit: int) -> int:
-        """Failed requests whose retry date has come wait again; how many."""
+    def requeue_due(self, limit: int, flex: FlexWait = NO_WAIT) -> int:
+        """Failed requests whose retry date has come wait again, unless left to flex; how many."""
         ...
 
     def take_unresolved(self, holder: Holder, limit: int) -> list[UnresolvedBatch]:

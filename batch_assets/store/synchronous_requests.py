@@ -9,18 +9,20 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection
 
 from batch_assets.domain.batches import BatchRow, SynchronousBatch, SynchronousClaim
 from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.packing import Candidate, Draft, Quota, Terms, held_by_cooldown, pack
-from batch_assets.domain.policy import SynchronousPolicy
+from batch_assets.domain.policy import NO_WAIT, FlexWait, SynchronousPolicy, Tier
 from batch_assets.domain.records import Lease
-from batch_assets.store.base import EngineQueries, columns_of, expect
+from batch_assets.store.base import EngineQueries, columns_of, expect, flex_wait
 from batch_assets.store.claims import begin_claim, claim_parameters, total
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.protocol import Holder, Spent
@@ -30,11 +32,51 @@ from batch_assets.store.sql import load
 SQL = load(Path(__file__).with_suffix(".sql"))
 
 
+@dataclass(frozen=True, slots=True)
+class SynchronousLot:
+    """Which requests a claim is for: those that go by flex, or all others."""
+
+    tier: Tier
+    flex: FlexWait
+    most: int | None = None
+    """As many requests at most; without a number, as the policy has it."""
+
+
+FULL_PRICE: Final = SynchronousLot(Tier.FULL, NO_WAIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Of which models there are requests to send synchronously, and what the UTC day has used."""
+
+    models: tuple[str, ...]
+    day: Spent
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request that somebody has asked to be sent synchronously."""
+
+    request_id: str
+    company_id: str
+    asked_by: str
+    asked_at: datetime
+
+
 class SynchronousBatches(EngineQueries):
     """Moves requests into synchronous batches and keeps which of them were called."""
 
-    def claim(self, terms: Terms, holder: Holder, spent: Spent) -> SynchronousClaim:
-        """Claim at most `policy.synchronous.requests_per_claim` requests; one transaction.
+    @retry_lost
+    def outlook(self, late_after_seconds: float) -> Outlook:
+        """See what is to be sent synchronously now; one statement."""
+        with self.autocommit.connect() as connection:
+            row = connection.execute(SQL["outlook"], {"late_after": late_after_seconds}).one()
+        return Outlook(tuple(row.models), Spent(row.requests, row.cost_eur))
+
+    def claim(
+        self, terms: Terms, holder: Holder, spent: Spent, lot: SynchronousLot = FULL_PRICE
+    ) -> SynchronousClaim:
+        """Claim requests of one tier, as many at most as are meant; one transaction.
 
         The caps for all that is sent and the budgets for what is sent synchronously are checked in
         it, under the lock that lets one claim run at a time. `spent` is what the run has claimed so
@@ -47,9 +89,11 @@ class SynchronousBatches(EngineQueries):
             used = connection.execute(SQL["today"]).one()
             day = Spent(used.requests, used.cost_eur)
             connection.execute(SQL["forget_moot"])
+            if Tier.FULL not in budgets.tiers:
+                connection.execute(SQL["forget_unserved"], flex_wait(lot.flex))
             drafts: list[Draft] = []
             held: Counter[str] = Counter()
-            priced, unpriced = _with_price(_candidates(connection, terms), terms)
+            priced, unpriced = _with_price(_candidates(connection, terms, lot), terms)
             held.update(held_by_cooldown(one.model, "it has no price") for one in unpriced)
             for company_id, candidates in _by_company(priced):
                 quota = quotas.of(company_id, ())
@@ -82,6 +126,25 @@ class SynchronousBatches(EngineQueries):
             return {(row.batch_id, row.request_id) for row in marked}
 
     @retry_lost
+    def asks(self, request_ids: Sequence[str]) -> list[Ask]:
+        """Which of these requests somebody has asked for; one statement."""
+        with self.autocommit.connect() as connection:
+            rows = connection.execute(SQL["asks"], {"request_ids": list(request_ids)})
+            return [Ask(**row._mapping) for row in rows]
+
+    @retry_lost
+    def ask_again(self, asks: Sequence[Ask]) -> None:
+        """Keep what was asked for and found no room; one statement."""
+        which = {
+            "request_ids": [one.request_id for one in asks],
+            "of_companies": [one.company_id for one in asks],
+            "asked_by": [one.asked_by for one in asks],
+            "asked_at": [one.asked_at for one in asks],
+        }
+        with self.autocommit.connect() as connection:
+            connection.execute(SQL["ask_again"], which)
+
+    @retry_lost
     def called(self, batch_ids: Sequence[str]) -> list[BatchRow]:
         """The rows of these batches that were called and have no outcome: nobody knows it."""
         with self.autocommit.connect() as connection:
@@ -89,10 +152,12 @@ class SynchronousBatches(EngineQueries):
             return [(row.batch_id, row.request_id) for row in rows]
 
 
-def _candidates(connection: Connection, terms: Terms) -> list[Candidate]:
+def _candidates(connection: Connection, terms: Terms, lot: SynchronousLot) -> list[Candidate]:
     which = {
-        "limit": terms.policy.synchronous.requests_per_claim,
+        "limit": lot.most or terms.policy.synchronous.requests_per_claim,
         "late_after": terms.policy.late_after_seconds,
+        "is_flex": lot.tier is Tier.FLEX,
+        **flex_wait(lot.flex),
     }
     rows = connection.execute(SQL["candidates"], which)
     return [Candidate(**row._mapping) for row in rows]
@@ -148,6 +213,8 @@ def _claim(
         for draft in drafts
     )
     which = claim_parameters([batch.id for batch in batches], drafts, holder)
+    # What is charged is known once the answer names its tier.
+    which["prices"] = [one.price.as_json(with_tiers=True) for one in drafts if one.price]
     expect(connection.execute(SQL["claim"], which), len(which["request_ids"]), "claim")
     return batches
 

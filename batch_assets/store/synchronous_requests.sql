@@ -1,11 +1,40 @@
--- name: today
--- What was claimed to be sent synchronously counts for the day, whatever became of it.
+-- part: synchronous_today
+-- Each request that was claimed to be sent synchronously counts for the day, whatever became of it; an
+-- estimate is at the tier that was asked for.
 SELECT
     coalesce(sum(b.requests), 0)::bigint AS requests,
     coalesce(sum(spent.cost_eur), 0) AS cost_eur
 FROM batch_assets.batch AS b
 -- here: spent
 WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = 'synchronous'
+
+-- name: today
+-- here: synchronous_today
+
+-- name: outlook
+-- Of which models requests are asked for, or are due and late; and what the day has used up.
+SELECT
+    d.requests,
+    d.cost_eur,
+    ARRAY(
+        SELECT DISTINCT r.model
+        FROM (
+            SELECT q.request_id, true AS is_asked
+            FROM batch_assets.synchronous_request AS q
+            UNION ALL
+            SELECT f.request_id, false
+            FROM batch_assets.retry AS f
+            WHERE f.retry_at <= statement_timestamp()
+        ) AS w
+        JOIN public."AIProcessingRequest" AS r ON r.id = w.request_id
+        WHERE w.is_asked
+            OR r."requestedAt"
+                <= statement_timestamp() - make_interval(secs => CAST(:late_after AS float8))
+        ORDER BY r.model
+    ) AS models
+FROM (
+    -- here: synchronous_today
+) AS d
 
 -- name: forget_moot
 -- What was asked for and needs no call any more: complete, in a batch, deleted, or failed elsewhere.
@@ -32,6 +61,14 @@ AND (
     JOIN public."Company" AS c ON c.id = s."companyId"
     WHERE s.id = r."sessionId"
 ) = 'ACTIVE'
+
+-- part: in_this_tier
+-- Whether it is sent at the price that is claimed for now: by flex, or at the full one.
+AND CAST(:is_flex AS boolean) = (
+    r.model = ANY(CAST(:flex_models AS text[]))
+    AND q.asked_at
+        > statement_timestamp() - make_interval(secs => CAST(:flex_seconds AS float8))
+)
 
 -- part: open_twin
 -- Another request that asks the same and is open.
@@ -110,6 +147,7 @@ WITH asked_waiting AS MATERIALIZED (
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
         -- here: is_fresh
+        -- here: in_this_tier
         -- here: of_active_company
         -- here: asked_by_no_other
     ORDER BY q.asked_at, q.request_id
@@ -122,6 +160,7 @@ WITH asked_waiting AS MATERIALIZED (
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
         AND coalesce(r."batchId", '') = ''
+        -- here: in_this_tier
         -- here: of_active_company
         -- here: asked_by_no_other
     ORDER BY q.asked_at, q.request_id
@@ -133,6 +172,7 @@ WITH asked_waiting AS MATERIALIZED (
     JOIN batch_assets.dead_letter AS d ON d.request_id = q.request_id
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
+        -- here: in_this_tier
         -- here: of_active_company
         -- here: asked_by_no_other
         -- here: first_of_its_question
@@ -150,6 +190,9 @@ WITH asked_waiting AS MATERIALIZED (
             r."requestedAt"
                 <= statement_timestamp() - make_interval(secs => CAST(:late_after AS float8)),
             false
+        )
+        AND CAST(:is_flex AS boolean) = (
+            -- here: is_left_to_flex
         )
         -- here: of_active_company
         -- here: asked_by_no_other
@@ -253,6 +296,32 @@ WITH given AS (
 -- name: forget
 DELETE FROM batch_assets.synchronous_request AS q
 WHERE q.request_id = ANY(CAST(:request_ids AS text[]))
+
+-- name: forget_unserved
+-- What was asked for where nothing but flex may be used: of a model without it, or for too long.
+DELETE FROM batch_assets.synchronous_request AS q
+WHERE q.asked_at
+        <= statement_timestamp() - make_interval(secs => CAST(:flex_seconds AS float8))
+    OR NOT coalesce((
+        SELECT r.model = ANY(CAST(:flex_models AS text[]))
+        FROM public."AIProcessingRequest" AS r
+        WHERE r.id = q.request_id
+    ), false)
+
+-- name: asks
+SELECT q.request_id, q.company_id, q.asked_by, q.asked_at
+FROM batch_assets.synchronous_request AS q
+WHERE q.request_id = ANY(CAST(:request_ids AS text[]))
+
+-- name: ask_again
+-- What was asked for and found no room is still asked for, since when it was; unless it has gone meanwhile.
+INSERT INTO batch_assets.synchronous_request (request_id, company_id, asked_by, asked_at)
+SELECT g.request_id, g.company_id, g.asked_by, g.asked_at
+FROM unnest(
+    (SELECT CAST(:request_ids AS text[])), (SELECT CAST(:of_companies AS text[])),
+    (SELECT CAST(:asked_by AS text[])), (SELECT CAST(:asked_at AS timestamptz[]))
+) AS g (request_id, company_id, asked_by, asked_at)
+ON CONFLICT (request_id) DO NOTHING
 
 -- name: mark_called
 -- Committed before the calls are made: what is not marked was never called. The lease is checked and
@@ -387,8 +456,8 @@ ON CONFLICT (request_id) DO NOTHING
 -- What was asked for and not yet called, and what was claimed to be sent synchronously today.
 SELECT
     (SELECT count(*) FROM batch_assets.synchronous_request AS q) AS asked,
-    coalesce(sum(b.requests), 0)::bigint AS today_requests,
-    coalesce(sum(spent.cost_eur), 0) AS today_cost_eur
-FROM batch_assets.batch AS b
--- here: spent
-WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = 'synchronous'
+    d.requests AS today_requests,
+    d.cost_eur AS today_cost_eur
+FROM (
+    -- here: synchronous_today
+) AS d

@@ -13,8 +13,11 @@ from sqlalchemy import Engine
 
 from batch_assets.domain.allowances import uses
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.stages.circuit_breakers import submission_held_by
+from batch_assets.domain.policy import Tier
+from batch_assets.openai_batch.prices import offers_flex
+from batch_assets.stages.circuit_breakers import submission_held_by, synchronous_held_by
 from batch_assets.store.registry import Registry, WorkSnapshot
+from batch_assets.store.synchronous_requests import SynchronousBatches
 from batch_assets.store.watching import LeftToDo, Watching
 from batch_assets.ticks.starting import DecidedRun, TickContext, clock_time
 from batch_assets.wiring import account_of
@@ -57,6 +60,44 @@ def nothing_to_do(tick: TickContext, last: DecidedRun | None, held: str | None) 
         f"{due}, and no alert is to be delivered. {held + ' ' if held else ''}Unless that changes, "
         f"the next run starts after {clock_time(_idle_until(tick, last))} (BATCH_IDLE_RUN_MINUTES)."
     )
+
+
+def why_no_flex(tick: TickContext) -> str | None:
+    """Why nothing may be sent by flex, as far as settings say; `None` if it may be."""
+    synchronous = tick.settings.policy().synchronous
+    if not synchronous.is_on:
+        return "Synchronous requests are off (BATCH_SYNCHRONOUS_RETRIES)."
+    if Tier.FLEX not in synchronous.tiers:
+        return "Synchronous requests go at the full price alone (BATCH_SYNCHRONOUS_TIERS)."
+    if not (synchronous.flex_models or tick.database.endpoints.profile.lists_flex):
+        return "The server is not known to have flex, and BATCH_FLEX_MODELS names no model."
+    return None
+
+
+def nothing_by_flex(tick: TickContext) -> str | None:
+    """Why no run is started that sends by flex; `None` if one is to be.
+
+    One statement, and one more if anything could be sent. What cannot be seen is left to the next
+    tick.
+
+    Raises:
+        BatchAssetsError: The database cannot be read.
+    """
+    policy = tick.settings.policy()
+    flex_models, late_after = policy.synchronous.flex_models, policy.late_after_seconds
+    profile = tick.database.endpoints.profile
+    outlook = tick.database.read(lambda engine: SynchronousBatches(engine).outlook(late_after))
+    if not any(
+        offers_flex(profile, flex_models, name, policy.model_of(name)) for name in outlook.models
+    ):
+        return "Nothing is asked for, and nothing is late, that can be sent by flex."
+    if not policy.synchronous.has_left(outlook.day.requests, outlook.day.cost_eur):
+        return "What may be sent synchronously in a UTC day is used up."
+    quiet = policy.external_quiet_seconds
+    seen = tick.database.read(lambda engine: Registry(engine, quiet).snapshot())
+    if seen.installation.drain is not None:
+        return "Submissions are stopped: it is drained."
+    return seen.installation.hold_reason or synchronous_held_by(seen.breakers, Tier.FLEX)
 
 
 def _idle_until(tick: TickContext, last: DecidedRun | None) -> datetime:

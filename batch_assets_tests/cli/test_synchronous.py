@@ -106,3 +106,15 @@ def test_what_cannot_be_meant_is_one_sentence(synchronous: Type, world: World) -
         synchronous(world.ids[0], "--yes", **ON), 1, "of a company that is not active"
     )
     assert asked(world) == set()
+
+
+def test_it_says_what_goes_by_flex(synchronous: Type, world: World) -> None:
+    by_flex = {**ON, "BATCH_FLEX_MODELS": "gpt-4o-mini"}
+    document = json.loads(synchronous(*world.ids, "--dry-run", "--json", **by_flex).out)
+    assert (document["requests"], document["flex_requests"]) == (3, 3)
+    assert document["cost_eur"] == pytest.approx(document["batch_cost_eur"], rel=0.05)
+    said = synchronous(*world.ids, "--dry-run", **by_flex).out.replace("\n", " ")
+    assert "3 requests go by flex, for what a batch costs; after 120 minutes without room" in said
+    alone = {**ON, "BATCH_SYNCHRONOUS_TIERS": "flex"}
+    refused = synchronous(*world.ids, "--dry-run", **alone).out
+    assert "Cannot be sent: 3 requests (model gpt-4o-mini is not offered by flex)" in refused

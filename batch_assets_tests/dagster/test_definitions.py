@@ -43,6 +43,7 @@ def test_they_name_every_job_schedule_sensor_and_resource() -> None:
         "choose_mode_job",
         "compare_queries_job",
         "drain_job",
+        "flex_job",
         "force_batch_job",
         "prune_job",
         "refresh_companies_job",
@@ -55,6 +56,7 @@ def test_they_name_every_job_schedule_sensor_and_resource() -> None:
     assert {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs} == {
         "audit_schedule": "17 3 * * *",
         "batch_processing_schedule": "*/2 * * * *",
+        "flex_schedule": "*/2 * * * *",
         "prune_schedule": "47 3 * * *",
         "report_schedule": "7 * * * *",
     }

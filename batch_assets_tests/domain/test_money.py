@@ -1,5 +1,8 @@
 """Prices, discounts and costs."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from batch_assets.domain.money import (
@@ -9,6 +12,7 @@ from batch_assets.domain.money import (
     Usage,
     batch_cost,
     livedash_price,
+    price_in,
     read_price,
 )
 
@@ -108,3 +112,21 @@ def test_a_batch_costs_what_the_server_takes_of_the_live_price() -> None:
     price = livedash_price(0.001, 0.002)
     assert price.in_a_batch(0.75).batch == Rates(0.00075, 0.00075, 0.0015)
     assert price.in_a_batch(1.0) == price.undiscounted
+
+
+def test_a_price_of_ones_own_has_the_tiers_at_their_published_part() -> None:
+    own = read_price("2/0.5/8")
+    published = replace(
+        read_price("1/0.1/4"), tiers={"flex": Rates(4e-7, 3e-8, 2e-6), "priority": Rates(2, 2, 2)}
+    )
+    tiers = own.with_tiers_of(published).tiers
+    assert tiers["flex"] == own.synchronous.discounted(0.4)
+    assert own.with_tier("flex", 0.5).tiers["flex"] == own.synchronous.discounted(0.5)
+    assert own.with_tiers_of(published).with_tier("flex", 0.5).tiers == tiers
+    assert own.with_tiers_of(None).tiers == {}
+
+
+def test_the_tiers_of_a_price_are_kept_where_they_are_charged() -> None:
+    price = read_price("2/0.5/8").with_tier("flex", 0.5)
+    assert price_in(json.loads(price.as_json(with_tiers=True))) == price
+    assert "tiers" not in json.loads(price.as_json())

@@ -5,7 +5,8 @@ import socket
 import pytest
 
 from batch_assets.domain.money import Rates
-from batch_assets.openai_batch.prices import published_price
+from batch_assets.openai_batch.prices import offers_flex, published_price
+from batch_assets.openai_batch.profiles import profile_of
 
 MILLION = 1_000_000
 
@@ -68,3 +69,29 @@ def test_prices_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     published_price.cache_clear()
     assert published_price("gpt-4o") is not None
+
+
+def test_service_tiers_have_their_published_prices() -> None:
+    price = published_price("gpt-5-mini")
+    assert price is not None
+    assert close_to(price.tiers["flex"]) == (0.125 / MILLION, 0.0125 / MILLION, 1 / MILLION)
+    assert price.tiers["priority"].prompt > price.synchronous.prompt
+    assert price.in_tier("default").batch == price.in_tier(None).batch == price.synchronous
+
+
+@pytest.mark.parametrize(
+    ("profile", "model", "named", "offers"),
+    [
+        ("openai", "gpt-5-mini", "", True),
+        ("openai", "o3", "", True),
+        ("openai", "gpt-4o-mini", "", False),
+        ("openai", "gpt-4o-mini", "gpt-4o-mini", True),
+        ("openai", "no-such-model", "", False),
+        ("openai", "ft:gpt-5-mini:acme::abc123", "", False),
+        ("compatible", "gpt-5-mini", "", False),
+        ("azure", "gpt-5-mini", "gpt-5-mini", True),
+        ("groq", "llama-3.3-70b-versatile", "", False),
+    ],
+)
+def test_who_is_asked_for_flex(profile: str, model: str, named: str, *, offers: bool) -> None:
+    assert offers_flex(profile_of("", profile), {named}, "any name", model) is offers

@@ -1,14 +1,16 @@
 """What tests of synchronous requests share: failed ones, asks, and the calls in the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from batch_assets.domain.batches import BatchRow
 from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.policy import SynchronousPolicy
+from batch_assets.domain.records import Lease
 from batch_assets.stages.plan import find_due
-from batch_assets.store.synchronous_requests import SynchronousRequests
+from batch_assets.store.synchronous_requests import SynchronousBatches, SynchronousRequests
 from batch_assets_tests.factories import make_company, make_request, make_session
 from batch_assets_tests.policies import a_synchronous_policy
 from batch_assets_tests.stages.support import Lab
@@ -67,3 +69,29 @@ def calls(lab: Lab, request_id: str) -> int:
     """How often the server has billed a synchronous request for a request."""
     billed = lab.server.ledger().entries(kind="live")
     return sum(str(entry.custom_id).endswith(f"/{request_id}") for entry in billed)
+
+
+class Killed(BaseException):
+    """Ends a run where a kill would: nothing is caught, nothing is written any more."""
+
+
+class Watched(SynchronousBatches):
+    """Does something once requests are marked, before they are called."""
+
+    def __init__(self, lab: Lab, then: Callable[[], None]) -> None:
+        super().__init__(lab.desk.engine)
+        object.__setattr__(self, "then", then)
+
+    then: Callable[[], None]
+
+    def mark_called(self, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
+        marked = super().mark_called(rows)
+        self.then()
+        return marked
+
+
+def watching(lab: Lab, then: Callable[[], None]) -> Lab:
+    """The same, with something done between marking and calling."""
+    changed = replace(lab, pipeline=replace(lab.pipeline))
+    changed.pipeline.__dict__["synchronous_batches"] = Watched(lab, then)
+    return changed

@@ -1,56 +1,36 @@
 """What the failure of a synchronous request means, and what a run that ended in one leaves."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from batch_assets.domain.batches import BatchRow
 from batch_assets.domain.errors import ApiError
-from batch_assets.domain.records import Lease
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.circuit_breakers import CircuitBreakerGuard
 from batch_assets.stages.synchronous_caller import INDETERMINATE
 from batch_assets.store.breakers import Breakers
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.synchronous_requests import SynchronousBatches
 from batch_assets_tests.stages.support import API_KEY, Lab, call_rule, refusal
-from batch_assets_tests.stages.synchronous_support import ON, ask, calls, failed, only, waiting
+from batch_assets_tests.stages.synchronous_support import (
+    ON,
+    Killed,
+    ask,
+    calls,
+    failed,
+    only,
+    waiting,
+    watching,
+)
 
 pytestmark = pytest.mark.parametrize("pipeline", ["optimized"], indirect=True)
 
 
 def on(lab: Lab, **changes: Any) -> Lab:
     return lab.under(synchronous=ON, **changes)
-
-
-class Killed(BaseException):
-    """Ends a run where a kill would: nothing is caught, nothing is written any more."""
-
-
-class Watched(SynchronousBatches):
-    """Does something once requests are marked, before they are called."""
-
-    def __init__(self, lab: Lab, then: Callable[[], None]) -> None:
-        super().__init__(lab.desk.engine)
-        object.__setattr__(self, "then", then)
-
-    then: Callable[[], None]
-
-    def mark_called(self, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
-        marked = super().mark_called(rows)
-        self.then()
-        return marked
-
-
-def watching(lab: Lab, then: Callable[[], None]) -> Lab:
-    """The same, with something done between marking and calling."""
-    changed = replace(lab, pipeline=replace(lab.pipeline))
-    changed.pipeline.__dict__["synchronous_batches"] = Watched(lab, then)
-    return changed
 
 
 def test_a_refused_request_is_dead_and_the_others_are_called(lab: Lab) -> None:

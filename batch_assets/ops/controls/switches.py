@@ -50,6 +50,7 @@ Which = Literal[
     "download_file",
     "check_account",
     "chat_completion",
+    "flex_completion",
     "account",
 ]
 

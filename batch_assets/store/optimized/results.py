@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
 from batch_assets.domain.estimates import LearntUsage
-from batch_assets.domain.policy import Policy, Tried
+from batch_assets.domain.policy import NO_WAIT, FlexWait, Policy, Tried
 from batch_assets.domain.records import Lease, RowOutcome
-from batch_assets.store.base import SetQueries, columns_of, expect
+from batch_assets.store.base import SetQueries, columns_of, expect, flex_wait
 from batch_assets.store.database_errors import refuses_value
 from batch_assets.store.outcomes import (
     add_money,
@@ -87,13 +87,13 @@ class ResultQueries(SetQueries):
             with self.autocommit.connect() as connection:
                 connection.execute(SQL["deleted"], {"batch_ids": list(batch_ids)})
 
-    def requeue_due(self, limit: int) -> int:
+    def requeue_due(self, limit: int, flex: FlexWait = NO_WAIT) -> int:
         """See `Queries.requeue_due`; one statement, which passes over what another run requeues.
 
         One more for the stages of sessions whose requests LiveDash has finished.
         """
         with self.autocommit.connect() as connection:
-            row = connection.execute(SQL["requeue_due"], {"limit": limit}).one()
+            row = connection.execute(SQL["requeue_due"], {"limit": limit, **flex_wait(flex)}).one()
             restage(connection, row.overtaken_sessions)
         return int(row.requeued)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.batches import BatchOutcomes, BatchRow, Written
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.policy import NO_WAIT, FlexWait, Policy
 from batch_assets.domain.records import Lease
 from batch_assets.domain.states import BatchState
-from batch_assets.store.base import EngineQueries, holds
+from batch_assets.store.base import EngineQueries, flex_wait, holds
 from batch_assets.store.database_errors import concerns_all, refuses_value
 from batch_assets.store.original.batches import return_open_rows
 from batch_assets.store.original.result_rows import write_rows
@@ -96,15 +96,16 @@ class ResultQueries(EngineQueries):
             for batch_id in batch_ids:
                 connection.execute(SQL["deleted"], {"batch_id": batch_id})
 
-    def requeue_due(self, limit: int) -> int:
+    def requeue_due(self, limit: int, flex: FlexWait = NO_WAIT) -> int:
         """See `Queries.requeue_due`."""
         overtaken: list[str] = []
         with self.autocommit.connect() as connection:
-            due = connection.execute(SQL["due_retries"], {"limit": limit}).scalars().all()
+            which = {"limit": limit, **flex_wait(flex)}
+            due = connection.execute(SQL["due_retries"], which).scalars().all()
             for request_id in due:
                 moved = connection.execute(SQL["requeue_row"], {"request_id": request_id})
                 overtaken += [] if moved.rowcount else [request_id]
             if overtaken:
-                which = {"request_ids": overtaken}
-                restage(connection, connection.execute(SQL["sessions"], which).scalars().all())
+                found = connection.execute(SQL["sessions"], {"request_ids": overtaken})
+                restage(connection, found.scalars().all())
         return len(due) - len(overtaken)

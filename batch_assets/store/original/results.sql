@@ -60,6 +60,9 @@ SELECT f.request_id
 FROM batch_assets.retry AS f
 WHERE f.retry_at <= statement_timestamp()
     -- here: not_put_back
+    AND NOT (
+        -- here: is_left_to_flex
+    )
 ORDER BY f.retry_at, f.request_id
 LIMIT :limit
 

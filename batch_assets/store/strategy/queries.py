@@ -25,7 +25,7 @@ from batch_assets.domain.batches import (
 from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.money import Price
 from batch_assets.domain.packing import Packing, Terms
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.policy import NO_WAIT, FlexWait, Policy
 from batch_assets.domain.records import Backlog, Company, Conversation, Lease, RemoteBatch
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.strategy.run import SAMPLED_ROWS, Runner, Sample, StreamPosition
@@ -162,9 +162,9 @@ class StrategicQueries:
             lambda _: len(batch_ids),
         )
 
-    def requeue_due(self, limit: int) -> int:
+    def requeue_due(self, limit: int, flex: FlexWait = NO_WAIT) -> int:
         """See `Queries.requeue_due`."""
-        return self._run("requeue_due", lambda queries: queries.requeue_due(limit), int)
+        return self._run("requeue_due", lambda queries: queries.requeue_due(limit, flex), int)
 
     def take_unresolved(self, holder: Holder, limit: int) -> list[UnresolvedBatch]:
         """See `Queries.take_unresolved`."""

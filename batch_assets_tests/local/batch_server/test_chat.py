@@ -7,6 +7,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
+from batch_assets_local.batch_server import ServerConfig
 from batch_assets_tests.local.batch_server.support import Lab
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -204,3 +205,36 @@ def test_models_are_listed(lab: Lab) -> None:
     assert {"gpt-4o-mini", "gpt-4.1", "gpt-5", "o3"} <= names
     model = lab.client.models.retrieve("gpt-4o")
     assert (model.object, model.owned_by) == ("model", "system")
+
+
+def test_flex_is_answered_and_billed_as_flex_where_the_model_has_it(fresh_lab: Lab) -> None:
+    by_flex = chat(fresh_lab, model="gpt-5-mini", service_tier="flex")
+    usual = chat(fresh_lab, model="gpt-5-mini", service_tier="auto")
+    assert (by_flex.service_tier, usual.service_tier) == ("flex", "default")
+    billed = [entry.service_tier for entry in fresh_lab.server.ledger().entries()]
+    assert billed == ["flex", "default"]
+    with pytest.raises(openai.BadRequestError) as refused:
+        chat(fresh_lab, service_tier="flex")
+    assert refused.value.param == "service_tier"
+    with pytest.raises(openai.BadRequestError):
+        chat(fresh_lab, service_tier="cheap")
+
+
+def test_rules_strike_the_calls_of_a_tier(fresh_lab: Lab) -> None:
+    no_room = {"kind": "http_error", "status": 429, "error": {"code": "resource_unavailable"}}
+    fresh_lab.server.set_config(
+        ServerConfig.model_validate(
+            {
+                "rows": [
+                    {"where": "live", "service_tier": "flex", "effect": no_room},
+                    {"where": "live", "effect": {"kind": "tier", "service_tier": "priority"}},
+                ]
+            }
+        )
+    )
+    with pytest.raises(openai.RateLimitError) as full:
+        chat(fresh_lab, model="gpt-5-mini", service_tier="flex")
+    assert full.value.code == "resource_unavailable"
+    assert chat(fresh_lab).service_tier == "priority"
+    (entry,) = fresh_lab.server.ledger().entries()
+    assert entry.service_tier == "priority"

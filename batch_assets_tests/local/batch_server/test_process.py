@@ -132,6 +132,17 @@ def test_one_server_a_state_directory(tmp_path: Path) -> None:
         pass
 
 
+def test_state_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+    with (
+        running_server(tmp_path, answerer=echo) as server,
+        server.service.database.reading() as connection,
+    ):
+        connection.execute("ALTER TABLE ledger DROP COLUMN service_tier")
+        connection.execute("PRAGMA user_version = 1")
+    with running_server(tmp_path, answerer=echo) as server:
+        assert list(server.ledger().entries()) == []
+
+
 def test_state_of_another_version_is_refused(tmp_path: Path) -> None:
     with (
         running_server(tmp_path, answerer=echo) as server,

@@ -27,6 +27,7 @@ _PARAMETERS = frozenset({
     "service_tier", "stop", "store", "stream", "stream_options", "temperature", "tool_choice",
     "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
 })  # fmt: skip
+_TIERS = ("auto", "default", "flex", "scale", "priority")
 _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 _RANGES = {
     "temperature": (0, 2),
@@ -50,6 +51,8 @@ class ChatRequest:
     shared_tokens: int
     effort: str
     metadata: dict[str, str] | None
+    service_tier: str
+    """The one that was asked for; `default` where none was."""
 
 
 def check_chat_request(body: object, catalog: Catalog) -> ChatRequest:
@@ -81,6 +84,7 @@ def check_chat_request(body: object, catalog: Catalog) -> ChatRequest:
         shared_tokens=schema_tokens + _leading_tokens(messages),
         effort=str(body.get("reasoning_effort") or "medium"),
         metadata=_metadata(body),
+        service_tier=_service_tier(body, model),
     )
 
 
@@ -224,6 +228,18 @@ def _metadata(body: Mapping[str, Any]) -> dict[str, str] | None:
     if metadata is not None and not isinstance(metadata, dict):
         raise invalid_type("metadata", "an object", metadata)
     return metadata
+
+
+def _service_tier(body: Mapping[str, Any], model: Model) -> str:
+    tier = body.get("service_tier")
+    if tier in {None, "auto"}:
+        return "default"
+    if tier not in _TIERS:
+        raise invalid_value("service_tier", str(tier), _TIERS)
+    if tier == "flex" and not model.flex:
+        message = "Invalid service_tier argument: 'flex' is not available for this model."
+        raise bad_request(message, param="service_tier")
+    return str(tier)
 
 
 def _leading_tokens(messages: list[dict[str, Any]]) -> int:

@@ -55,7 +55,7 @@ class ChatRoutes:
         """Answer and charge; the charge is committed before the answer is sent."""
         service = self._service
         call = new_request_id()
-        effect = service.rules.for_live_row(call)
+        effect = service.rules.for_live_row(call, wanted.service_tier)
         if isinstance(effect, HttpErrorEffect):
             raise error_for_status(effect.status, effect.error)
         now = service.config.now()
@@ -67,6 +67,7 @@ class ChatRoutes:
             prompt_tokens=completion.prompt_tokens,
             cached_tokens=completion.cached_tokens,
             completion_tokens=completion.completion_tokens,
+            service_tier=completion.service_tier,
             custom_id=call_id,
             metadata=None if wanted.metadata is None else json.dumps(wanted.metadata),
         )

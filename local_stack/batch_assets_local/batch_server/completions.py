@@ -14,6 +14,7 @@ from batch_assets_local.batch_server.fault_rules import (
     FinishEffect,
     RowEffect,
     ShapeEffect,
+    TierEffect,
 )
 from batch_assets_local.batch_server.identifiers import RowIds, fingerprint, fraction
 from batch_assets_local.batch_server.tokens import count_tokens, cut_to_tokens
@@ -42,6 +43,8 @@ class Completion:
     cached_tokens: int
     completion_tokens: int
     reasoning_tokens: int
+    service_tier: str = "default"
+    """The one that is charged."""
 
 
 def complete(
@@ -52,6 +55,7 @@ def complete(
     reasoning = _reasoning_tokens(request, ids)
     cached = _cached_tokens(request, ids)
     completion = visible + reasoning
+    tier = effect.service_tier if isinstance(effect, TierEffect) else request.service_tier
     body = {
         "id": ids.completion,
         "object": "chat.completion",
@@ -70,12 +74,12 @@ def complete(
                 "rejected_prediction_tokens": 0,
             },
         },
-        "service_tier": "default",
+        "service_tier": tier,
         "system_fingerprint": fingerprint(request.model.snapshot),
     }
     if isinstance(effect, ShapeEffect):
         _reshape(body, effect.kind)
-    return Completion(body, request.prompt_tokens, cached, completion, reasoning)
+    return Completion(body, request.prompt_tokens, cached, completion, reasoning, tier)
 
 
 def _reshape(body: dict[str, Any], kind: str) -> None:

@@ -14,7 +14,13 @@ from pathlib import Path
 from batch_assets.domain.errors import LocalStackError
 
 DATABASE_NAME = "state.sqlite3"
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+_FROM_1 = """
+BEGIN;
+ALTER TABLE ledger ADD COLUMN service_tier TEXT;
+PRAGMA user_version = 2;
+COMMIT;
+"""
 
 
 class Database:
@@ -36,6 +42,8 @@ class Database:
         if version == 0:
             schema = files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
             self._connection.executescript(schema)
+        elif version == 1:
+            self._connection.executescript(_FROM_1)
         elif version != _SCHEMA_VERSION:
             self.close()
             raise LocalStackError(

@@ -235,8 +235,21 @@ class ShapeEffect(Settings):
     kind: Literal["parts", "twice", "fenced", "prose", "think", "without_usage"]
 
 
+class TierEffect(Settings):
+    """The call is answered by another service tier than was asked for, and billed so."""
+
+    kind: Literal["tier"]
+    service_tier: str
+
+
 RowEffect = Annotated[
-    HttpErrorEffect | ErrorLineEffect | LineEffect | ContentEffect | FinishEffect | ShapeEffect,
+    HttpErrorEffect
+    | ErrorLineEffect
+    | LineEffect
+    | ContentEffect
+    | FinishEffect
+    | ShapeEffect
+    | TierEffect,
     Field(discriminator="kind"),
 ]
 
@@ -244,12 +257,14 @@ RowEffect = Annotated[
 class RowRule(Settings):
     """A fault of rows: those of a batch, or with `where` `live` the calls of the live endpoint.
 
-    `custom_id` is a regular expression that is searched in the row's; `lines` are 1-based. With
-    `sticky` the same custom_id is always struck or always spared, else each batch throws anew.
+    `service_tier` strikes only calls that ask for it. `custom_id` is a regular expression that is
+    searched in the row's; `lines` are 1-based. With `sticky` the same custom_id is always struck or
+    always spared, else each batch throws anew.
     """
 
     name: str = ""
     where: Literal["batch", "live"] = "batch"
+    service_tier: str | None = None
     custom_id: Pattern | None = None
     lines: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     probability: Probability = 1
@@ -263,4 +278,6 @@ class RowRule(Settings):
             raise ValueError(f"the effect {self.effect.kind!r} exists in batches only")
         if self.where == "live" and (self.custom_id or self.lines):
             raise ValueError("a synchronous call has no custom_id and no line")
+        if self.where == "batch" and (self.service_tier or isinstance(self.effect, TierEffect)):
+            raise ValueError("a row of a batch has no service tier")
         return self

@@ -15,12 +15,12 @@ from batch_assets_local.batch_server.database import read_only
 
 _INSERT = """
 INSERT INTO ledger (kind, created_at, model, prompt_tokens, cached_tokens, completion_tokens,
-                    custom_id, batch_id, input_file_id, metadata)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    service_tier, custom_id, batch_id, input_file_id, metadata)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _AFTER = """
 SELECT id, created_at, kind, custom_id, batch_id, input_file_id, model,
-       prompt_tokens, cached_tokens, completion_tokens, metadata
+       prompt_tokens, cached_tokens, completion_tokens, service_tier, metadata
 FROM ledger
 WHERE id > :since_id
   AND (:kind IS NULL OR kind = :kind)
@@ -57,6 +57,7 @@ class Charge:
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    service_tier: str | None = None
     custom_id: str | None = None
     batch_id: str | None = None
     input_file_id: str | None = None
@@ -77,6 +78,8 @@ class LedgerEntry:
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    service_tier: str | None
+    """The one that a synchronous call was answered by."""
     metadata: dict[str, str] | None
 
     def as_json(self) -> dict[str, Any]:

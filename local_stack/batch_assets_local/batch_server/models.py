@@ -19,6 +19,8 @@ class Model:
     structured: bool = True
     """Whether it takes a JSON schema."""
     json_mode: bool = True
+    flex: bool = False
+    """Whether it answers by the service tier `flex`."""
 
     def as_json(self) -> dict[str, Any]:
         """The object that `GET /v1/models` shows."""
@@ -35,13 +37,13 @@ _KNOWN = (
     Model("gpt-4.1-mini", "gpt-4.1-mini-2025-04-14", 1_047_576, 32_768),
     Model("gpt-4.1-nano", "gpt-4.1-nano-2025-04-14", 1_047_576, 32_768),
     Model("o1", "o1-2024-12-17", 200_000, 100_000, reasoning=True),
-    Model("o3", "o3-2025-04-16", 200_000, 100_000, reasoning=True),
+    Model("o3", "o3-2025-04-16", 200_000, 100_000, reasoning=True, flex=True),
     Model("o3-mini", "o3-mini-2025-01-31", 200_000, 100_000, reasoning=True),
-    Model("o4-mini", "o4-mini-2025-04-16", 200_000, 100_000, reasoning=True),
-    Model("gpt-5", "gpt-5-2025-08-07", 400_000, 128_000, reasoning=True),
-    Model("gpt-5-mini", "gpt-5-mini-2025-08-07", 400_000, 128_000, reasoning=True),
-    Model("gpt-5-nano", "gpt-5-nano-2025-08-07", 400_000, 128_000, reasoning=True),
-    Model("gpt-5.1", "gpt-5.1-2025-11-13", 400_000, 128_000, reasoning=True),
+    Model("o4-mini", "o4-mini-2025-04-16", 200_000, 100_000, reasoning=True, flex=True),
+    Model("gpt-5", "gpt-5-2025-08-07", 400_000, 128_000, reasoning=True, flex=True),
+    Model("gpt-5-mini", "gpt-5-mini-2025-08-07", 400_000, 128_000, reasoning=True, flex=True),
+    Model("gpt-5-nano", "gpt-5-nano-2025-08-07", 400_000, 128_000, reasoning=True, flex=True),
+    Model("gpt-5.1", "gpt-5.1-2025-11-13", 400_000, 128_000, reasoning=True, flex=True),
 )
 
 

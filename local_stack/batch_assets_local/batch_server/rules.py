@@ -106,11 +106,12 @@ class Rules:
                     return rule.effect
         return None
 
-    def for_live_row(self, request_id: str) -> RowEffect | None:
-        """The effect on a synchronous call, or None."""
+    def for_live_row(self, request_id: str, service_tier: str) -> RowEffect | None:
+        """The effect on a synchronous call that asks for this tier, or None."""
         for index, rule in enumerate(self._config.current.rows):
             drawn = fraction("row", rule.seed, index, request_id)
-            if rule.where == "live" and drawn < rule.probability:
+            is_meant = rule.where == "live" and rule.service_tier in {None, service_tier}
+            if is_meant and drawn < rule.probability:
                 return rule.effect
         return None
 

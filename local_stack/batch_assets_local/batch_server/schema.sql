@@ -76,6 +76,7 @@ CREATE TABLE ledger (
     prompt_tokens     INTEGER NOT NULL,
     cached_tokens     INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
+    service_tier      TEXT,                         -- of a synchronous call
     metadata          TEXT                          -- JSON object of the batch or the synchronous call
 );
 
@@ -86,6 +87,6 @@ CREATE TABLE rule_counter (
     fired INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 COMMIT;
