@@ -13,7 +13,7 @@ from batch_assets.cli.conventions import AsJson, count, plural, print_json
 from batch_assets.cli.forecasts import document as forecast_document
 from batch_assets.cli.forecasts import money_sentences, outlook, sentence_of_work
 from batch_assets.cli.opening import open_database, open_pipeline
-from batch_assets.cli.screen import Column, console, number
+from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.cli.status import in_all, left_alone
 from batch_assets.domain.display import euros, of_unknown_types
 from batch_assets.domain.estimates import ENOUGH
@@ -171,8 +171,7 @@ def _show(
     if lines:
         total = Line("Total", "", **_totals(lines))
         shown.show(_COLUMNS, lines, [column.cell(total) for column in _COLUMNS])
-        shown.say("Prompt tokens and cost (batch prices) are estimates.")
-        shown.say("\n".join([_per_request(plan), *_bases(plan.estimates)]))
+        _say_estimates(shown, plan)
         unpriced = sorted({line.model for line in lines if line.cost_eur is None})
         if unpriced:
             shown.say(
@@ -193,6 +192,13 @@ def _show(
         shown.say(f"\nBut nothing is submitted now. {held_because}")
 
 
+def _say_estimates(shown: Screen, plan: PlanPreview) -> None:
+    shown.say("Prompt tokens and cost (batch prices) are estimates.")
+    shown.say(_per_request(plan))
+    for sentence in _bases(plan.estimates):
+        shown.say(sentence)
+
+
 def _bases(estimates: Iterable[EstimateBasis]) -> Iterable[str]:
     """What the costs are estimated by, a sentence for each model and processing type."""
     for one in estimates:
@@ -206,8 +212,8 @@ def _bases(estimates: Iterable[EstimateBasis]) -> Iterable[str]:
             yield f"{what}: the cost is estimated by {plural(one.answers, 'answer')}."
         else:
             yield (
-                f"{what}: the cost is estimated by {plural(one.answers, 'answer')}; lately such "
-                f"estimates were off by {one.error_percent:.1f} %."
+                f"{what}: the cost is estimated by {plural(one.answers, 'answer')}; the estimates "
+                f"of what was read last were off by {one.error_percent:.1f} %."
             )
 
 

@@ -154,7 +154,7 @@ def test_a_plan_says_what_its_costs_are_estimated_by_and_how_far_off_that_was(
             ' FROM public."AIProcessingRequest" AS r'
         )
     learnt = " ".join(typed("plan", "--dry-run", **configured).out.split())
-    said = "the cost is estimated by 240 answers; lately such estimates were off by 3.4 %."
+    said = "estimated by 240 answers; the estimates of what was read last were off by 3.4 %."
     assert said in learnt
     assert "the cost is assumed" not in learnt
 
