@@ -105,7 +105,7 @@ def _parts(money: MoneyForecast, usual_days: int) -> str:
     if not usual_days:
         return f"{known}; what usually still comes is known once a whole day has passed"
     days = plural(usual_days, "day")
-    return f"{known}, and {euros(money.to_come_eur)} that usually still come, by {days} before"
+    return f"{known}, and {euros(money.to_come_eur)} that usually still come (by {days} before)"
 
 
 def document(forecasts: Forecasts) -> Mapping[str, Any]:

@@ -183,15 +183,16 @@ class CostReport:
 
 @dataclass(frozen=True, slots=True)
 class CostOutlook:
-    """What the UTC day will cost for a company, by parts that do not overlap, and the month."""
+    """What the UTC day and month will cost for a company, and the day's parts."""
 
     company: str
-    day_spent_eur: float
-    day_in_flight_eur: float
-    waiting_eur: float
-    day_to_come_eur: float
     day_eur: float
     month_eur: float
+    spent_eur: float
+    """Of the day, as the others below."""
+    in_flight_eur: float
+    waiting_eur: float
+    to_come_eur: float
 
     @classmethod
     def of(cls, forecast: Forecast) -> "CostOutlook":
@@ -199,7 +200,7 @@ class CostOutlook:
         day = forecast.day
         sums = (day.spent_eur, day.in_flight_eur, day.waiting_eur, day.to_come_eur)
         totals = (day.total_eur, forecast.month.total_eur)
-        return cls(forecast.company, *(round(one, 4) for one in (*sums, *totals)))
+        return cls(forecast.company, *(round(one, 4) for one in (*totals, *sums)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,29 +208,25 @@ class TurnaroundOutlook:
     """When what is in flight and what waits for a company will be done, in seconds from now."""
 
     company: str
-    in_flight_requests: int
-    in_flight_p50_seconds: float | None
-    in_flight_p90_seconds: float | None
-    waiting_requests: int
-    waiting_p50_seconds: float | None
+    in_flight: int
+    """Requests."""
+    p50_seconds: float | None
+    p90_seconds: float | None
+    waiting: int
+    """Requests."""
     waiting_p90_seconds: float | None
-    told_by: str
-    """What the batches have in common by which this is told, and how many there were."""
 
     @classmethod
     def of(cls, forecast: Forecast) -> "TurnaroundOutlook":
         """The same of a forecast, to a tenth of a second."""
         flight, waits = forecast.in_flight, forecast.waiting
-        told = flight if flight.basis is not None else waits
         return cls(
             forecast.company,
             flight.requests,
             _rounded(flight.p50_seconds),
             _rounded(flight.p90_seconds),
             waits.requests,
-            _rounded(waits.p50_seconds),
             _rounded(waits.p90_seconds),
-            "" if told.basis is None else f"{told.basis}: {told.basis_batches} batches",
         )
 
 

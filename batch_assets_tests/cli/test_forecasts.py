@@ -65,7 +65,7 @@ def test_status_says_when_it_is_done_and_what_it_costs(
     assert "Today (UTC) will cost about" in words
     assert "This month will cost about" in words
     assert " 0.0120 waiting, and " in words
-    assert " that usually still come, by 2 days before." in words
+    assert " that usually still come (by 2 days before)." in words
     for name in ("Aarhus", "Bergen"):
         assert words.count(name) == 2, "where its requests are, and what is coming"
     assert len(company_ids) == 2
