@@ -64,7 +64,13 @@ _EMPTY = text("""
 @contextmanager
 def one_database(databases: TestDatabases) -> Iterator[Engine]:
     """The product's own engine on a new database, which is dropped on the way out."""
-    url = databases.clone_migrated()
+    with engine_on(databases, databases.clone_migrated()) as engine:
+        yield engine
+
+
+@contextmanager
+def engine_on(databases: TestDatabases, url: str) -> Iterator[Engine]:
+    """The product's own engine on a database, which is dropped on the way out."""
     engine = open_engine(url)
     try:
         yield engine

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, text
 
 from batch_assets.store.sql import load
 from batch_assets.store.strategy import choose_queries
-from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.one_database import one_database
+from batch_assets_tests.databases import TestDatabases, connected
+from batch_assets_tests.one_database import engine_on
 from batch_assets_tests.store.plans.world import forget_statements
 from batch_assets_tests.store.queries.support import Desk
 
@@ -30,18 +30,28 @@ READ = text("""
 pytestmark = pytest.mark.xdist_group("noticing")
 
 
+@pytest.fixture(scope="module")
+def history_url(databases: TestDatabases) -> Iterator[str]:
+    """A database with a history, to be copied; no statistics of it were taken."""
+    url = databases.clone_migrated()
+    with connected(url) as connection:
+        connection.execute(text("CREATE EXTENSION pg_stat_statements SCHEMA public"))
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for table in ('public."AIProcessingRequest"', 'public."Session"'):
+            # Else the statistics would depend on how long the tests take.
+            connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+        for name in ("companies", "sessions", "history"):
+            connection.execute(SQL[name])
+    yield url
+    databases.drop(url)
+
+
 @pytest.fixture(scope="module", params=["never", "before it waited", "while it waits"])
-def engine(request: pytest.FixtureRequest, databases: TestDatabases) -> Iterator[Engine]:
+def engine(
+    request: pytest.FixtureRequest, databases: TestDatabases, history_url: str
+) -> Iterator[Engine]:
     """20,000 wait in 220,000; the planner's statistics were taken when the name says."""
-    with one_database(databases) as opened:
-        with opened.begin() as connection:
-            connection.execute(text("CREATE EXTENSION pg_stat_statements SCHEMA public"))
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
-            for table in ('public."AIProcessingRequest"', 'public."Session"'):
-                # Else the statistics would depend on how long the tests take.
-                connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
-            for name in ("companies", "sessions", "history"):
-                connection.execute(SQL[name])
+    with engine_on(databases, databases.copy(history_url)) as opened:
         if request.param == "before it waited":
             analyze(opened)
         with opened.begin() as connection:
