@@ -3,11 +3,12 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,11 @@ class Host:
         return found
 
     @contextmanager
-    def container(self, name: str) -> Iterator[Path]:
-        """What a container of compose runs, healthy, until SIGTERM; what it says."""
+    def container(self, name: str, is_there: Callable[[], object]) -> Iterator[Path]:
+        """What a container of compose runs, healthy, until SIGTERM; what it says.
+
+        Compose's own check is asked once it is there: most take seconds of processor time.
+        """
         output = self.folder.parent / f"{name}.log"
         service = compose()["services"][name]
         with output.open("wb") as file:
@@ -57,6 +61,7 @@ class Host:
                 stderr=file,
             )
         try:
+            wait_until(is_there, output)
             wait_until(lambda: self.is_healthy(name), output)
             yield output
             assert process.poll() is None, output.read_text(encoding="utf-8")
@@ -83,6 +88,19 @@ def runs_of_the_schedule(database_url: str) -> int:
     with psycopg.connect(database_url) as connection:
         row = connection.execute(statement).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def heartbeats(database_url: str) -> int:
+    """How many of Dagster's daemons have been heard of."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT count(*) FROM dagster.daemon_heartbeats").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def wait_until(is_so: Callable[[], object], said: Path) -> None:
@@ -123,11 +141,10 @@ def test_the_containers_commands_work_apart(
     (migrate,) = compose()["services"]["migrate"]["command"]
     subprocess.run(["batch-assets", migrate], cwd=project_copy, env=environ, check=True)
     with (
-        host.container("code-server"),
-        host.container("webserver") as shown,
-        host.container("daemon") as said,
+        host.container("code-server", lambda: listens(int(code_port))),
+        host.container("webserver", lambda: ask(port).get("schedulesOrError")),
+        host.container("daemon", lambda: heartbeats(database_url)) as said,
     ):
-        wait_until(lambda: ask(port).get("schedulesOrError"), shown)
         wait_until(lambda: runs_of_the_schedule(database_url), said)
         # Once told to end, Dagster closes the workspace under ticks that go on, and these say so.
         at_work = said.read_text(encoding="utf-8")
