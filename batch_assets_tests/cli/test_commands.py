@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +11,13 @@ import pytest
 from sqlalchemy import create_engine
 
 from batch_assets.domain.former_names import FORMER_NAMES
+from batch_assets.store.dagster_schema import create_dagster_schema
+from batch_assets.store.migrate import upgrade
 from batch_assets.store.urls import application_url
 from batch_assets_local import stack
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.cli.conftest import KEY, Type
+from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_company, make_request, make_requests, make_session
 
 COMPANY = "Zorggroep [bold]Oost"
@@ -22,10 +25,33 @@ COMPANY = "Zorggroep [bold]Oost"
 
 
 @pytest.fixture
-def configured(
+def unmigrated(
     livedash_database_url: str, configured_on: Callable[[str], dict[str, str]]
 ) -> dict[str, str]:
     return configured_on(livedash_database_url)
+
+
+@pytest.fixture(scope="module")
+def migrated_url(databases: TestDatabases) -> Iterator[str]:
+    """A LiveDash of the module's that `migrate` was typed for, with something to send."""
+    url = databases.clone_livedash()
+    upgrade(url)
+    create_dagster_schema(url)
+    add_requests(url)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def configured(
+    databases: TestDatabases, migrated_url: str, configured_on: Callable[[str], dict[str, str]]
+) -> Iterator[dict[str, str]]:
+    """The environment of a copy of it, which was not copied as far as it knows."""
+    url = databases.copy(migrated_url)
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE batch_assets.installation SET incarnation_at = NULL")
+    yield configured_on(url)
+    databases.drop(url)
 
 
 def add_requests(url: str) -> None:
@@ -39,11 +65,6 @@ def add_requests(url: str) -> None:
         )
         make_requests(connection, make_company(connection, status="SUSPENDED"), 2)
     engine.dispose()
-
-
-def migrated(typed: Type, configured: dict[str, str]) -> None:
-    assert typed("migrate", **configured).code == 0
-    add_requests(configured["DATABASE_URL"])
 
 
 def finish(typed: Type, configured: dict[str, str]) -> dict[str, int]:
@@ -64,8 +85,10 @@ def finish(typed: Type, configured: dict[str, str]) -> dict[str, int]:
     raise AssertionError(f"still under way: {company}")
 
 
-def test_from_migration_to_analyses(typed: Type, configured: dict[str, str]) -> None:
-    migrated(typed, configured)
+def test_from_migration_to_analyses(typed: Type, unmigrated: dict[str, str]) -> None:
+    configured = unmigrated
+    assert typed("migrate", **configured).code == 0
+    add_requests(configured["DATABASE_URL"])
 
     planned = typed("plan", "--dry-run", **configured)
     assert COMPANY in planned.out
@@ -94,7 +117,6 @@ def test_from_migration_to_analyses(typed: Type, configured: dict[str, str]) -> 
 
 
 def test_each_run_is_in_dagsters_history(typed: Type, configured: dict[str, str]) -> None:
-    migrated(typed, configured)
     ran = typed("run", **configured)
     assert "succeeded" in ran.out
     with psycopg.connect(configured["DATABASE_URL"]) as connection:
@@ -104,7 +126,6 @@ def test_each_run_is_in_dagsters_history(typed: Type, configured: dict[str, str]
 
 
 def test_a_failed_run_says_why(typed: Type, configured: dict[str, str], api: RunningServer) -> None:
-    migrated(typed, configured)
     assert typed("confirm", "--yes", **configured).code == 0
     api.set_config(
         {
@@ -120,7 +141,6 @@ def test_a_failed_run_says_why(typed: Type, configured: dict[str, str], api: Run
 
 
 def test_json_is_one_document_and_nothing_else(typed: Type, configured: dict[str, str]) -> None:
-    migrated(typed, configured)
     plan = typed("plan", "--dry-run", "--json", **configured)
     assert plan.err == ""
     document = json.loads(plan.out)
@@ -144,7 +164,6 @@ def test_json_is_one_document_and_nothing_else(typed: Type, configured: dict[str
 def test_a_plan_says_what_its_costs_are_estimated_by_and_how_far_off_that_was(
     typed: Type, configured: dict[str, str]
 ) -> None:
-    migrated(typed, configured)
     assumed = " ".join(typed("plan", "--dry-run", **configured).out.split())
     assert "the cost is assumed, since 0 answers of 30 that it takes to go by were read." in assumed
     with psycopg.connect(configured["DATABASE_URL"]) as connection:
@@ -162,7 +181,6 @@ def test_a_plan_says_what_its_costs_are_estimated_by_and_how_far_off_that_was(
 def test_planning_changes_nothing_with_or_without_the_flag_that_says_so(
     typed: Type, configured: dict[str, str]
 ) -> None:
-    migrated(typed, configured)
     before = typed("status", "--json", **configured).out
     planned = typed("plan", **configured)
     assert (planned.code, planned.err) == (0, "")
@@ -173,7 +191,6 @@ def test_planning_changes_nothing_with_or_without_the_flag_that_says_so(
 def test_the_status_names_the_server_and_its_profile_and_no_secret(
     typed: Type, configured: dict[str, str]
 ) -> None:
-    migrated(typed, configured)
     # Nobody is asked: the status is what the database knows.
     there = {
         "OPENAI_BASE_URL": "https://user:secret@acme.openai.azure.com",
@@ -197,7 +214,6 @@ def test_the_status_names_the_server_and_its_profile_and_no_secret(
 def test_a_plan_says_where_tokens_go_and_warns_of_unknown_types(
     typed: Type, configured: dict[str, str]
 ) -> None:
-    migrated(typed, configured)
     engine = create_engine(application_url(configured["DATABASE_URL"]))
     with engine.begin() as connection:
         others = make_company(connection)
@@ -216,7 +232,6 @@ def test_a_plan_says_where_tokens_go_and_warns_of_unknown_types(
 
 
 def test_a_plan_says_whose_cost_it_does_not_know(typed: Type, configured: dict[str, str]) -> None:
-    migrated(typed, configured)
     engine = create_engine(application_url(configured["DATABASE_URL"]))
     with engine.begin() as connection:
         for model in ("gpt-unheard-of", "gpt-4o-mini"):
@@ -229,7 +244,6 @@ def test_a_plan_says_whose_cost_it_does_not_know(typed: Type, configured: dict[s
 def test_a_plan_names_what_waits_for_companies_that_are_not_active(
     typed: Type, configured: dict[str, str]
 ) -> None:
-    migrated(typed, configured)
     planned = " ".join(typed("plan", "--dry-run", **configured).out.split())
     assert "Not sent: 2 requests of Zorggroep Oost, which is not active." in planned
     document = json.loads(typed("plan", "--dry-run", "--json", **configured).out)
@@ -247,7 +261,6 @@ def test_a_stack_is_not_deleted_where_nobody_can_be_asked(
 
 
 def test_confirm_asks_nobody_where_nobody_is(typed: Type, configured: dict[str, str]) -> None:
-    migrated(typed, configured)
     outcome = typed("confirm", **configured)
     assert outcome.code == 2
     assert "`batch-assets confirm --yes`" in outcome.err
@@ -270,7 +283,6 @@ def test_a_copy_has_to_be_told_from_a_move(
 def test_what_others_make_under_our_id_has_to_be_explained(
     typed: Type, configured: dict[str, str]
 ) -> None:
-    migrated(typed, configured)
     assert typed("confirm", "--yes", **configured).code == 0
     with psycopg.connect(configured["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(
@@ -288,16 +300,16 @@ def test_what_others_make_under_our_id_has_to_be_explained(
 
 
 def test_migrate_says_what_it_did_and_takes_it_back(
-    typed: Type, configured: dict[str, str]
+    typed: Type, unmigrated: dict[str, str]
 ) -> None:
-    first = typed("migrate", **configured)
+    first = typed("migrate", **unmigrated)
     assert "Done: it was at revision none" in first.out
-    assert "Nothing to do" in typed("migrate", **configured).out
-    back = typed("migrate", "--downgrade", "base", **configured)
+    assert "Nothing to do" in typed("migrate", **unmigrated).out
+    back = typed("migrate", "--downgrade", "base", **unmigrated)
     assert "is at none now" in back.out
     assert "`DROP SCHEMA dagster CASCADE`" in " ".join(back.out.splitlines()[-1:])
-    assert typed("status", **configured).code == 4
-    unknown = typed("migrate", "--downgrade", "9999", **configured)
+    assert typed("status", **unmigrated).code == 4
+    unknown = typed("migrate", "--downgrade", "9999", **unmigrated)
     assert unknown.code == 8
     assert unknown.err.count("\n") == 1
     assert unknown.out == "", "the sentence names the database"
