@@ -62,9 +62,7 @@ def list_budgets(as_json: AsJson = False) -> None:
         shown.say("No budget is set: `batch-assets budget set month 250 --all` sets one.")
         return
     shown.show(_COLUMNS, uses)
-    shown.say(
-        "Spent: what was submitted in the period has cost; what is open, by its estimate."
-    )
+    shown.say("Spent: what was submitted in the period has cost; what is open, by its estimate.")
     for use in uses:
         if use.percent >= WARNED_PERCENT:
             shown.say(use.sentence)
