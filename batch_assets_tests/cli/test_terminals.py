@@ -163,6 +163,13 @@ CASES = [
     Case("local reset", parts=(f"There is no local stack {STACK}",), environ=LOCAL),
     Case("dev --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
     Case("exporter --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
+    Case("serve --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
+    Case("serve --port 0", 2, parts=("'0' is no",)),
+    Case("code-server --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
+    Case("budgets", parts=("No budget is set",)),
+    Case("budget set month 1000000 --company {long_id}", parts=(LONG,)),
+    Case("budget clear month --company {long_id}", parts=(LONG,)),
+    Case("budget import /proc/nowhere", 2, parts=("/proc/nowhere",)),
     Case("webserver --port {port}", 2, parts=("Port {port} of 127.0.0.1 is in use",)),
     Case("webserver --host fe80::1", 2, parts=("'fe80::1' is no address of this machine",)),
     Case(
