@@ -205,7 +205,7 @@ class Beside:
     def _step(self, stage: str, is_troubled: bool) -> None:
         random = self._random
         mode = random.choice(("optimized", "original"))
-        if is_troubled and self._is_set:
+        if is_troubled and self._is_set and self._bug is None:
             # Broken off at its first effect, if it has any, and begun again.
             self._place.step(stage, mode, 1)
             self._let_time_pass()
