@@ -12,7 +12,7 @@ from batch_assets.domain.policy import Caps, Policy
 from batch_assets_tests.policies import a_policy
 
 PRICE = livedash_price(0.01, 0.02)
-OVERHEAD = 108
+OVERHEAD = 109
 PROMPT_TOKENS, SCHEMA_TOKENS = 13, 20
 ANSWER_TOKENS = 50
 
@@ -120,7 +120,7 @@ def test_each_lot_of_suspects_has_drafts_of_its_own(candidate: MakeCandidate) ->
 
 def test_the_estimate_counts_text_messages_prompt_and_answer(candidate: MakeCandidate) -> None:
     (draft,) = pack([candidate(message_count=2, content_bytes=304)], terms(), Quota()).drafts
-    assert draft.bytes == 304 + 2 * 24 + OVERHEAD
+    assert draft.bytes == 304 + 2 * 23 + OVERHEAD
     conversation = 123
     assert draft.parts == Parts(PROMPT_TOKENS, SCHEMA_TOKENS, conversation, ANSWER_TOKENS)
     assert draft.tokens == 156, "a third of the conversation's bytes, rounded up, and the rest"
