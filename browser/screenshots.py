@@ -34,6 +34,7 @@ STACK: Final = "ui-screenshots"
 LOG: Final = PROJECT_DIR / ".local" / "ui-screenshots.log"
 LAUNCHPAD: Final = "launchpad-"
 TIMELINE: Final = "timeline"
+OVERVIEW: Final = "asset-overview"
 RUN: Final = "run"
 """The picture of the page of a run, which is none that can be found before it has run."""
 
@@ -134,7 +135,9 @@ def _show(window: Window, page: Page) -> None:
         Launchpad(window, page.name.removeprefix(LAUNCHPAD)).show_fields()
         return
     window.open(page.path, page.shows)
-    if page.group == REPORTS:
+    if page.name == OVERVIEW:
+        window.show_table()
+    elif page.group == REPORTS:
         window.show_picture()
     elif page.group:
         window.show_plots()

@@ -77,10 +77,14 @@ class Window:
         self._settle()
         return plots.count()
 
+    def show_table(self) -> None:
+        """On an asset's page, show its latest metadata: the UI remembers what was chosen last."""
+        self.page.get_by_text("Table", exact=True).click()
+        self._settle()
+
     def show_picture(self) -> int:
         """On the page of an asset that has a picture, open it; gives how many there are."""
-        # The choice between table and plots is remembered from one page to the next.
-        self.page.get_by_text("Table", exact=True).click()
+        self.show_table()
         self.page.get_by_text("[Show Markdown]", exact=True).first.click()
         pictures = self.page.get_by_role("dialog").locator("img[src^='data:image']")
         pictures.first.wait_for()
