@@ -113,10 +113,20 @@ class BudgetUse:
 
     @property
     def held_reason(self) -> str:
-        """With which reason requests wait that would go beyond it."""
+        """With which reason requests wait that would go beyond what is left of it."""
+        if self.amount_eur <= 0:
+            return f"{_HELD}{self.whose} is 0: nothing goes on before `batch-assets budget set`"
         return (
-            f"{_HELD}{self.whose} for {self.of_when} is spent: goes on {self.begins_anew} (UTC) "
-            "or after `batch-assets budget set`"
+            f"{_HELD}{self.whose} for {self.of_when} has too little left: goes on "
+            f"{self.begins_anew} (UTC) or after `batch-assets budget set`"
+        )
+
+    @property
+    def too_small_reason(self) -> str:
+        """With which reason requests wait that are estimated at more than the whole of it."""
+        return (
+            f"{_HELD}{self.whose} for a whole {self.period} is less than one such request is "
+            "estimated at: it never fits, unless `batch-assets budget set` makes it more"
         )
 
     @property
@@ -138,9 +148,27 @@ class BudgetUse:
 class BudgetLeft:
     """What packing may still take of one budget."""
 
-    held_reason: str
+    use: BudgetUse
     left_eur: float
-    is_of_all: bool
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it is for all companies together."""
+        return self.use.is_of_all
+
+    @property
+    def held_reason(self) -> str:
+        """With which reason requests wait that would go beyond what is left."""
+        return self.use.held_reason
+
+    def never_fits(self, cost_eur: float) -> bool:
+        """Whether a request costs more than the whole of it."""
+        return 0 < self.use.amount_eur < cost_eur
+
+
+def is_beyond(left_eur: float, cost_eur: float) -> bool:
+    """Whether a cost goes beyond what is left; where that is nothing, so does what is free."""
+    return left_eur <= 0 or left_eur < cost_eur
 
 
 class Budgets:
@@ -166,11 +194,7 @@ class Budgets:
             company_id: self._packed.get(company_id, 0.0),
         }
         return [
-            BudgetLeft(
-                use.held_reason,
-                use.amount_eur - use.spent_eur - packed[use.company_id],
-                use.is_of_all,
-            )
+            BudgetLeft(use, use.amount_eur - use.spent_eur - packed[use.company_id])
             for use in self._uses
             if use.company_id in packed
         ]

@@ -6,11 +6,12 @@ count or its bytes. Packing passes over what a cap, a budget, the model's token 
 cooldown or the account's batches of the hour forbid; that waits, with its reason counted.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from batch_assets.domain.budgets import BudgetLeft
+from batch_assets.domain.budgets import BudgetLeft, is_beyond
 from batch_assets.domain.custom_ids import can_be_matched
 from batch_assets.domain.estimates import LearntUsage
 from batch_assets.domain.money import Price, Usage
@@ -30,6 +31,9 @@ was more to escape, wait again."""
 
 CAP_ON_REQUESTS = "cap on requests"
 CAP_ON_COST = "cap on estimated cost"
+BEYOND_A_WHOLE_CAP = (
+    "estimated at more than a whole cap on cost: it never fits, unless the cap is raised"
+)
 LONGER_THAN_ALLOWED = "longer than its model's token allowance"
 HOURLY_BATCHES = "the account's batches of this hour are used up"
 
@@ -220,6 +224,8 @@ class Packing:
     """Reason to number of requests that stay waiting because of it."""
     followers: list[Candidate] = field(default_factory=list)
     """Requests that ask the same as another open one: they use up nothing."""
+    least_eur: float = math.inf
+    """The least that one was estimated at, whether it was packed or held for its cost."""
 
 
 def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing:
@@ -234,7 +240,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing
         if isinstance(size, Rejection):
             packing.rejections.append(size)
             continue
-        hold = _hold(candidate, size, terms, quota)
+        hold = _hold(candidate, size, terms, quota, packing)
         if hold is not None:
             packing.held[hold] += 1
             continue
@@ -324,8 +330,10 @@ def _expected(sizes: Sizes, text_bytes: int) -> Usage:
     )
 
 
-def _hold(candidate: Candidate, size: Estimate, terms: Terms, quota: Quota) -> str | None:
-    """Why a request has to wait although it could be sent, or `None`."""
+def _hold(
+    candidate: Candidate, size: Estimate, terms: Terms, quota: Quota, packing: Packing
+) -> str | None:
+    """Why a request has to wait although it could be sent, or `None`; `packing` learns its cost."""
     if quota.model_allowances.get(candidate.model, size.tokens) < size.tokens:
         return LONGER_THAN_ALLOWED
     if candidate.model not in quota.models_in_cooldown:
@@ -336,18 +344,26 @@ def _hold(candidate: Candidate, size: Estimate, terms: Terms, quota: Quota) -> s
         return held_by_cooldown(candidate.model, quota.models_in_cooldown[candidate.model])
     if any(left is not None and left < 1 for left in quota.requests.values()):
         return CAP_ON_REQUESTS
-    return _beyond_its_cost(candidate, size, quota)
+    packing.least_eur = min(packing.least_eur, size.cost_eur or 0.0)
+    return _beyond_its_cost(candidate, size, terms, quota)
 
 
-def _beyond_its_cost(candidate: Candidate, size: Estimate, quota: Quota) -> str | None:
-    """Which budget or cap its cost would go beyond, or `None`."""
+def _beyond_its_cost(
+    candidate: Candidate, size: Estimate, terms: Terms, quota: Quota
+) -> str | None:
+    """Which budget or cap its cost would go beyond, or `None`; first what it never fits into."""
     if size.cost_eur is None and quota.budgets:
         return f"model {candidate.model} has no price, and its company has a budget"
     cost = size.cost_eur or 0.0
     for budget in quota.budgets:
-        if budget.left_eur < cost:
+        if budget.never_fits(cost):
+            return budget.use.too_small_reason
+    if any(0 < cap < cost for cap in terms.policy.caps.costs_eur):
+        return BEYOND_A_WHOLE_CAP
+    for budget in quota.budgets:
+        if is_beyond(budget.left_eur, cost):
             return budget.held_reason
-    if any(left is not None and left < cost for left in quota.cost_eur.values()):
+    if any(left is not None and is_beyond(left, cost) for left in quota.cost_eur.values()):
         return CAP_ON_COST
     return None
 

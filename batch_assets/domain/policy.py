@@ -46,8 +46,13 @@ class Caps:
     @property
     def limits_cost(self) -> bool:
         """Whether any cost is capped, so that a model without a price cannot be sent."""
+        return bool(self.costs_eur)
+
+    @property
+    def costs_eur(self) -> list[float]:
+        """The caps on cost that there are."""
         costs = (self.run_cost_eur, self.day_cost_eur, self.company_day_cost_eur)
-        return any(cost is not None for cost in costs)
+        return [cost for cost in costs if cost is not None]
 
 
 class Tier(StrEnum):

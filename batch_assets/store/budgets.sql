@@ -1,6 +1,7 @@
 -- part: paid_this_month
 -- What the claims of this UTC month count with against budgets: what is kept of its days as sums, and the
--- batches that are in none of these. Where no budget is for a month, those of today alone.
+-- batches that are in none of these. Where no budget is for a month, those of today alone; today is kept, too,
+-- if the clock was ahead then, or midnight was while a claim waited.
 SELECT
     b.company_id,
     spent.cost_eur,
@@ -15,10 +16,16 @@ WHERE NOT b.is_kept
         ELSE date_trunc('day', CURRENT_TIMESTAMP, 'UTC')
     END
 UNION ALL
-SELECT k.company_id, k.spent_eur, false
+SELECT
+    k.company_id,
+    k.spent_eur,
+    k.day >= CAST(date_trunc('day', CURRENT_TIMESTAMP AT TIME ZONE 'UTC') AS date) AS is_today
 FROM batch_assets.daily_cost AS k
-WHERE k.day >= CAST(date_trunc('month', CURRENT_TIMESTAMP AT TIME ZONE 'UTC') AS date)
-    AND EXISTS (SELECT FROM batch_assets.budget AS m WHERE m.period = 'month')
+WHERE k.day >= CASE
+    WHEN EXISTS (SELECT FROM batch_assets.budget AS m WHERE m.period = 'month')
+    THEN CAST(date_trunc('month', CURRENT_TIMESTAMP AT TIME ZONE 'UTC') AS date)
+    ELSE CAST(date_trunc('day', CURRENT_TIMESTAMP AT TIME ZONE 'UTC') AS date)
+END
 
 -- part: budgets
 -- Every budget, or those that bound what one company sends, and how much of its period is spent; as

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from batch_assets.domain.allowances import read_allowances
-from batch_assets.domain.budgets import BudgetLeft, Budgets, read_budgets
+from batch_assets.domain.budgets import BudgetLeft, Budgets, is_beyond, read_budgets
 from batch_assets.domain.packing import (
     CAP_ON_COST,
     CAP_ON_REQUESTS,
@@ -149,17 +149,39 @@ def _left(cap: float | None, used: float) -> float | None:
     return None if cap is None else cap - used
 
 
-def is_used_up(quota: Quota, packing: Packing) -> bool:
-    """Whether a cap, a budget or the hour's batches have held something, and do so for everybody.
+@dataclass(slots=True)
+class LimitsOfAll:
+    """Whether what bounds everybody is used up in a claim: caps, budgets, the hour's batches.
 
-    That it was held is enough: nobody looks through a whole backlog for a request that is cheap
-    enough to fit in after all.
+    A request that costs more than what is left says nothing of others, which may cost less: a limit
+    on cost is used up where nothing is left, or less than the least request of a company takes of
+    which some was packed. And nobody looks through a whole backlog for what fits in after all: it
+    counts as used up when as many as one look reads were held, and nothing was packed since.
     """
-    spent = [HOURLY_BATCHES, *(one.held_reason for one in quota.budgets if one.is_of_all)]
-    return any(packing.held[reason] for reason in spent) or any(
-        packing.held[reason] and _tightest(left) != "company"
-        for reason, left in ((CAP_ON_REQUESTS, quota.requests), (CAP_ON_COST, quota.cost_eur))
-    )
+
+    most_held: int
+    """How many that is."""
+    held: int = 0
+
+    def are_used_up(self, quota: Quota, packing: Packing) -> bool:
+        """Whether they are, after a company was packed; with `quota` as packing has left it."""
+        if packing.held[HOURLY_BATCHES]:
+            return True
+        if packing.held[CAP_ON_REQUESTS] and _tightest(quota.requests) != "company":
+            return True
+        left = _left_of_all(quota, packing)
+        self.held = 0 if packing.drafts else self.held + sum(packing.held[one] for one in left)
+        least = packing.least_eur if packing.drafts else 0.0
+        return self.held >= self.most_held or any(is_beyond(one, least) for one in left.values())
+
+
+def _left_of_all(quota: Quota, packing: Packing) -> dict[str, float]:
+    """What is left of each limit on everybody's cost that has held something, by the reason."""
+    left = {one.held_reason: one.left_eur for one in quota.budgets if one.is_of_all}
+    scope = _tightest(quota.cost_eur)
+    if scope != "company":
+        left[CAP_ON_COST] = quota.cost_eur[scope] or 0.0
+    return {reason: eur for reason, eur in left.items() if packing.held[reason]}
 
 
 def _tightest(left: Mapping[str, float | None]) -> str:
@@ -220,7 +242,7 @@ def leave_to_next_look(packing: Packing, size: ClaimSize, *, is_cut: bool) -> bo
     """
     found = packing.drafts
     if is_cut and not packing.held:
-        # A cap or an allowance that holds something back lets nothing more into an open draft.
+        # What holds something back may let nothing more into an open draft.
         found = [draft for draft in found if draft.is_full] or found
     taken = size.within(found)
     is_left = len(taken) < len(packing.drafts)

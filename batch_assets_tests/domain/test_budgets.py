@@ -131,6 +131,16 @@ def test_a_budget_that_requests_wait_for_is_an_error_before_100_percent() -> Non
     assert "`batch-assets budget set month EUR --company c1` raises it" in verdict.advice
 
 
+def test_a_budget_that_is_too_small_for_a_request_is_an_error_that_says_so() -> None:
+    verdict = judged(USE, held=(USE.too_small_reason,))
+    assert (verdict.is_raised, verdict.severity) == (True, Severity.ERROR)
+    assert verdict.summary == (
+        "A budget for March 2026 is spent to 20 %. Requests wait that are estimated at more than "
+        "the whole of it."
+    )
+    assert held_by_budgets({USE.too_small_reason: 2}) == 2
+
+
 @pytest.mark.parametrize(
     ("use", "is_raised"),
     [

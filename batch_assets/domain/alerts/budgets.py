@@ -87,7 +87,8 @@ def faults_by_alert(uses: Iterable[BudgetUse]) -> list[Fault]:
 
 def _judged(name: str, use: BudgetUse, recent: Recent) -> Verdict:
     state = recent.states.get(name)
-    is_spent = use.is_spent or use.held_reason in recent.held
+    is_too_small = use.too_small_reason in recent.held
+    is_spent = use.is_spent or is_too_small or use.held_reason in recent.held
     is_raised = is_spent or use.percent >= WARNED_PERCENT
     if state is not None and state.is_raised:
         was_spent = state.severity is Severity.ERROR
@@ -104,7 +105,7 @@ def _judged(name: str, use: BudgetUse, recent: Recent) -> Verdict:
         is_raised=is_raised,
         is_known=True,
         severity=Severity.ERROR if is_spent else Severity.WARN,
-        summary=_summary(use, is_spent=is_spent and is_raised),
+        summary=_summary(use, is_spent=is_spent and is_raised, is_too_small=is_too_small),
         numbers={},
         faults=tuple(map(behind, faults)),
         advice=advise(name, faults) if is_raised else "",
@@ -117,8 +118,10 @@ def _is_as_it_was(use: BudgetUse, state: AlertState) -> bool:
     return state.since >= max(began, use.set_at)
 
 
-def _summary(use: BudgetUse, *, is_spent: bool) -> str:
+def _summary(use: BudgetUse, *, is_spent: bool, is_too_small: bool) -> str:
     said = f"A budget for {use.of_when} is spent to {use.percent:.0f} %."
+    if is_too_small:
+        return f"{said} Requests wait that are estimated at more than the whole of it."
     return f"{said} What goes beyond it waits until {use.begins_anew} (UTC)." if is_spent else said
 
 

@@ -26,11 +26,11 @@ from batch_assets.domain.records import Lease
 from batch_assets.store.base import SetQueries, expect
 from batch_assets.store.claims import (
     ClaimSize,
+    LimitsOfAll,
     Quotas,
     begin_claim,
     claim_parameters,
     end_rejected,
-    is_used_up,
     kept_forecast,
     leave_to_next_look,
 )
@@ -97,6 +97,7 @@ class _Claiming:
         self._terms = terms
         self._holder = holder
         self._quotas = quotas
+        self._limits = LimitsOfAll(terms.policy.rows_per_look)
         self._passed_over: dict[str, Mapping[str, str]] = {}
         """By company that is finished: models of which nothing was read, with the reason."""
 
@@ -180,7 +181,7 @@ class _Claiming:
         is_left = leave_to_next_look(packing, self.size, is_cut=is_cut)
         self._quotas.take(packing.drafts, quota)
         self.size.add(packing.drafts)
-        is_end = not is_left and is_used_up(quota, packing)
+        is_end = not is_left and self._limits.are_used_up(quota, packing)
         cools_more = len(quota.models_in_cooldown) > len(passed_over)
         has_moved = packing.drafts or packing.rejections or packing.followers or cools_more
         if is_end or not ((is_cut or is_left) and has_moved):

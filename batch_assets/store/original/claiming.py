@@ -17,6 +17,7 @@ from batch_assets.domain.turnarounds import TurnaroundHistory
 from batch_assets.store.base import EngineQueries, expect
 from batch_assets.store.claims import (
     ClaimSize,
+    LimitsOfAll,
     end_rejected,
     history_of,
     kept_forecast,
@@ -59,7 +60,8 @@ class ClaimQueries(EngineQueries):
         size = ClaimSize(terms.policy)
         with self.autocommit.connect() as connection:
             history = history_of(connection.execute(SQL["past_batches"]))
-        progress = ClaimProgress(terms.policy.rows_per_look, size, history=history)
+        most = terms.policy.rows_per_look
+        progress = ClaimProgress(most, size, LimitsOfAll(most), history=history)
         while queue and not size.is_enough:
             try:
                 done, batches = self._claim_for(queue[0], terms, holder, spent, progress)
@@ -103,8 +105,8 @@ class ClaimQueries(EngineQueries):
         """See `Queries.preview`: the claim's own steps in transactions that are rolled back."""
         packings: list[Packing] = []
         foreseen: list[Draft] = []
-        progress = ClaimProgress(terms.policy.rows_per_look, ClaimSize(terms.policy))
-        most = terms.policy.rows_per_run
+        most_read, most = terms.policy.rows_per_look, terms.policy.rows_per_run
+        progress = ClaimProgress(most_read, ClaimSize(terms.policy), LimitsOfAll(most_read))
         with self.engine.connect() as connection:
             # A transaction for each company, so that nobody waits long for what is locked in it.
             # Each is noticed twice, since what has waited longest comes first under a cap.

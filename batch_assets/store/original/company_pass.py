@@ -21,7 +21,13 @@ from batch_assets.domain.packing import (
 )
 from batch_assets.domain.turnarounds import TurnaroundHistory
 from batch_assets.store.budgets import BUDGET_PARTS
-from batch_assets.store.claims import ClaimSize, is_used_up, leave_to_next_look, quota_within, total
+from batch_assets.store.claims import (
+    ClaimSize,
+    LimitsOfAll,
+    leave_to_next_look,
+    quota_within,
+    total,
+)
 from batch_assets.store.protocol import Spent
 from batch_assets.store.sql import load
 
@@ -36,6 +42,8 @@ class ClaimProgress:
     """How many requests of models in a cooldown may still be counted."""
     size: ClaimSize
     """What it has in hand; a pass only reads it."""
+    limits: LimitsOfAll
+    """What its passes have shown of caps and budgets for everybody."""
     cooling: Mapping[str, str] = field(default_factory=dict)
     """Models whose quota has turned out to be used up, for whatever company, with the reason."""
     history: TurnaroundHistory = field(default_factory=lambda: TurnaroundHistory(()))
@@ -83,7 +91,7 @@ def pass_company(
     is_left = leave_to_next_look(packing, progress.size, is_cut=is_cut)
     cools_more = len(quota.models_in_cooldown) > len(passed_over)
     has_moved = packing.drafts or packing.rejections or packing.followers or cools_more
-    is_end = not is_left and is_used_up(quota, packing)
+    is_end = not is_left and progress.limits.are_used_up(quota, packing)
     is_last = is_end or not (has_moved and (is_cut or is_left))
     after = replace(progress, cooling=quota.models_in_cooldown)
     return CompanyPass(packing, passed_over, after, is_last, is_end)

@@ -10,9 +10,9 @@ import pytest
 
 from batch_assets.domain.batches import Claim, InFlightBatch
 from batch_assets.domain.budgets import ALL_COMPANIES, Budget, BudgetUse, Period
-from batch_assets.domain.money import Cost, Rates
-from batch_assets.domain.packing import held_by_cooldown
-from batch_assets.domain.policy import Policy
+from batch_assets.domain.money import Cost, Rates, read_price
+from batch_assets.domain.packing import BEYOND_A_WHOLE_CAP, CAP_ON_COST, held_by_cooldown
+from batch_assets.domain.policy import Caps, Policy
 from batch_assets.store.budgets import StoredBudgets
 from batch_assets.store.claims import begin_claim
 from batch_assets.store.daily_costs import DailyCosts
@@ -72,8 +72,9 @@ def test_what_goes_beyond_a_budget_waits_and_says_until_when(
     assert claim.held == {use.held_reason: 2}
     today = datetime.now(UTC).date()
     assert use.today == today
-    assert f" for {period.named(today)} is spent: goes on {period.begins_anew(today)} " in (
-        use.held_reason
+    assert (
+        f" for {period.named(today)} has too little left: goes on {period.begins_anew(today)} "
+        in (use.held_reason)
     )
     again = desk.claim(company_id)
     assert (requests(again), again.held) == (0, {use.held_reason: 2})
@@ -110,6 +111,77 @@ def test_a_budget_of_all_ends_the_claim_where_it_is_reached(desk: Desk, unit_cos
     # What waits for the third company was not looked at.
     assert sum(claim.held.values()) == 3
     assert claim.remaining == ()
+
+
+LONG = [("user", "word " * 4_000)]
+
+
+@pytest.mark.parametrize("limit", ["budget", "cap"])
+def test_what_never_fits_waits_alone_and_says_so(desk: Desk, unit_cost: float, limit: str) -> None:
+    first, _ = desk.company(1, messages=LONG, age=timedelta(days=1))
+    desk.more(first, 2)
+    other, _ = desk.company(4, age=timedelta(hours=1))
+    caps, reason = Caps(day_cost_eur=6.5 * unit_cost), BEYOND_A_WHOLE_CAP
+    if limit == "budget":
+        allow(desk, ALL_COMPANIES, Period.MONTH, 6.5 * unit_cost)
+        caps, reason = Caps(), use_of(desk, ALL_COMPANIES).too_small_reason
+    policy = a_policy(caps=caps)
+    (packing, rest) = desk.queries.preview([first, other], terms(policy))
+    claim = desk.claim(first, other, policy=policy)
+    sent = [(batch.company_id, batch.requests) for batch in claim.batches]
+    assert sent == [(first, 2), (other, 4)]
+    assert packing.held + rest.held == claim.held == {reason: 1}
+    desk.more(other, 1)
+    # There is less left than anything takes: that it was no more than it held says nothing.
+    again = desk.claim(first, other, policy=policy)
+    assert again.batches == ()
+    assert again.held[reason] == 1
+    assert sum(again.held.values()) == 2
+
+
+@pytest.mark.parametrize("limit", ["budget", "cap"])
+def test_what_is_more_than_is_left_does_not_keep_others_from_it(
+    desk: Desk, unit_cost: float, limit: str
+) -> None:
+    desk.claimed(4)
+    # It fits into the whole budget, and not into what is left; the others do.
+    first, _ = desk.company(1, messages=LONG, age=timedelta(days=1))
+    others = [desk.company(3)[0] for _ in range(2)]
+    (dear,) = desk.queries.preview([first], terms())
+    whole = dear.drafts[0].cost_eur + 3.5 * unit_cost
+    policy = a_policy(caps=Caps(day_cost_eur=whole)) if limit == "cap" else a_policy()
+    if limit == "budget":
+        allow(desk, ALL_COMPANIES, Period.MONTH, whole)
+    claim = desk.claim(first, *others, policy=policy)
+    assert [batch.company_id for batch in claim.batches] == others
+    (reason,) = claim.held
+    assert reason == (use_of(desk, ALL_COMPANIES).held_reason if limit == "budget" else CAP_ON_COST)
+
+
+def test_nobody_looks_through_a_backlog_for_what_a_little_is_enough_for(
+    desk: Desk, unit_cost: float
+) -> None:
+    desk.claimed(2)
+    companies = [desk.company(3)[0] for _ in range(4)]
+    allow(desk, ALL_COMPANIES, Period.MONTH, 2.5 * unit_cost)
+    claim = desk.claim(*companies, policy=a_policy(rows_per_look=5, max_batch_requests=5))
+    assert (claim.batches, claim.remaining) == ((), ())
+    # Two companies' were looked at, and that was enough.
+    assert claim.held == {use_of(desk, ALL_COMPANIES).held_reason: 6}
+
+
+def test_a_budget_of_nothing_lets_no_request_of_a_free_model_through(desk: Desk) -> None:
+    company_id, _ = desk.company(2)
+    for period in Period:
+        allow(desk, company_id, period, 0.0)
+    claim = desk.claim(company_id, price=read_price("free"))
+    assert claim.batches == ()
+    use = use_of(desk, company_id)
+    assert claim.held == {use.held_reason: 2}
+    assert " is 0: nothing goes on before " in use.held_reason
+    allow(desk, company_id, Period.DAY, 0.1)
+    allow(desk, company_id, Period.MONTH, 0.1)
+    assert requests(desk.claim(company_id, price=read_price("free"))) == 2
 
 
 def test_of_several_budgets_the_tightest_holds_and_the_longest_is_the_reason(
@@ -206,6 +278,26 @@ def test_a_month_holds_when_its_days_are_kept_and_their_batches_are_gone(
             second=unpriced.id,
         )
     assert spent() == pytest.approx(before)
+
+
+def test_a_day_that_was_kept_while_it_is_today_counts_as_it_did(
+    desk: Desk, unit_cost: float
+) -> None:
+    batch, ids = desk.ended(2)
+    desk.write(batch.lease, [completed(one) for one in ids])
+    desk.finalize(batch.lease)
+    allow(desk, ALL_COMPANIES, Period.DAY, 2 * COST.eur + 1.5 * unit_cost)
+    # The clock was a day ahead when the day was kept, and then was put right.
+    move(desk, batch.id, "claimed_at - interval '1 day'")
+    assert DailyCosts(desk.engine).keep() == 1
+    move(desk, batch.id, "claimed_at + interval '1 day'")
+    desk.do("UPDATE batch_assets.daily_cost SET day = day + 1")
+    assert use_of(desk, ALL_COMPANIES, Period.DAY).spent_eur == pytest.approx(2 * COST.eur)
+    allow(desk, ALL_COMPANIES, Period.MONTH, 1.0)
+    spent = [use_of(desk, ALL_COMPANIES, period).spent_eur for period in Period]
+    assert spent == pytest.approx([2 * COST.eur] * 2)
+    company_id, _ = desk.company(4)
+    assert requests(desk.claim(company_id)) == 1
 
 
 def test_what_was_released_is_not_spent(desk: Desk) -> None:
