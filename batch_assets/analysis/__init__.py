@@ -8,6 +8,7 @@ from batch_assets.analysis.processing_types import is_known, known_type, shown_i
 from batch_assets.analysis.request import (
     MESSAGE_OVERHEAD_BYTES,
     expected_completion_tokens,
+    most_completion_tokens,
     overhead_bytes,
     prompt_tokens,
     request_body,
@@ -20,6 +21,7 @@ __all__ = [
     "expected_completion_tokens",
     "is_known",
     "known_type",
+    "most_completion_tokens",
     "overhead_bytes",
     "prompt_tokens",
     "read_answer",

@@ -116,6 +116,11 @@ def expected_completion_tokens(processing_type: str, model: str | None = None) -
     return type_of(processing_type).expected_tokens
 
 
+def most_completion_tokens(model: str) -> int:
+    """The most tokens that an answer may have: the limit that is sent."""
+    return parameters_of(model).max_completion_tokens
+
+
 def _empty(processing_type: str, model: str) -> Conversation:
     return Conversation(
         request_id="",

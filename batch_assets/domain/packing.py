@@ -9,7 +9,7 @@ cooldown or the account's batches of the hour forbid; that waits, with its reaso
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from batch_assets.domain.budgets import BudgetLeft, is_beyond
 from batch_assets.domain.custom_ids import can_be_matched
@@ -28,6 +28,9 @@ LINE_BYTES_PER_MESSAGE = 23
 """The same for the bytes of a file, 22 of them without what has to be escaped in the text: a file
 turns out less than half a per cent smaller than estimated. Requests that do not fit in, since there
 was more to escape, wait again."""
+
+_MOST_TOKENS_PER_ESTIMATED = ESTIMATED_BYTES_PER_TOKEN
+"""A token has a byte at least, so that what is sent has no more tokens than bytes."""
 
 CAP_ON_REQUESTS = "cap on requests"
 CAP_ON_COST = "cap on estimated cost"
@@ -82,6 +85,8 @@ class Sizes:
     """What is assumed of an answer as long as too little was learnt."""
     learnt: LearntUsage | None = None
     """What answers to others have used; `None`: there were none."""
+    most_completion_tokens: int | None = None
+    """The limit that is sent for an answer; `None`: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +328,15 @@ def _expected(sizes: Sizes, text_bytes: int) -> Usage:
     """What a request is expected to use: by what others have used, or by what is assumed."""
     constant = sizes.prompt_tokens + sizes.schema_tokens
     if sizes.learnt is not None and sizes.learnt.is_enough:
-        return sizes.learnt.expected(text_bytes, constant)
+        usage = sizes.learnt.expected(text_bytes, constant)
+        # A server that has said nonsense of one answer must not keep all others from being sent.
+        input_limit = _MOST_TOKENS_PER_ESTIMATED * constant + text_bytes
+        output_limit = sizes.most_completion_tokens or usage.completion_tokens
+        return replace(
+            usage,
+            prompt_tokens=min(usage.prompt_tokens, input_limit),
+            completion_tokens=min(usage.completion_tokens, output_limit),
+        )
     return Usage(
         prompt_tokens=constant + _most_tokens(text_bytes),
         completion_tokens=sizes.completion_tokens,

@@ -196,4 +196,5 @@ def _sizes_of(processing_type: str, model: str, learnt: LearntUsage | None) -> S
         schema_tokens=analysis.schema_tokens(processing_type, model),
         completion_tokens=analysis.expected_completion_tokens(processing_type, model),
         learnt=learnt,
+        most_completion_tokens=analysis.most_completion_tokens(model),
     )

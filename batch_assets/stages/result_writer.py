@@ -21,7 +21,8 @@ from batch_assets.domain.batches import (
 from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.logs import RateLimitedLogger, open_log
 from batch_assets.domain.lookups import HIDDEN, MOST_LISTED, BatchSummary
-from batch_assets.domain.money import Cost, Price, batch_cost
+from batch_assets.domain.money import Cost, Price, Usage, batch_cost
+from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Response, ResultLine, RowOutcome
 from batch_assets.openai_batch.prices import price_of_answer
 from batch_assets.openai_batch.results import BrokenLine
@@ -223,7 +224,7 @@ class ResultWriter:
         self, pending: _Pending, types: Mapping[BatchRow, str | None]
     ) -> BatchOutcomes | None:
         batch = pending.batch
-        reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy.usd_to_eur)
+        reader = LineReader(batch, self._pipeline.price_of, self._pipeline.policy)
         ours = [line for line in pending.lines if (batch.id, line.request_id) in types]
         left = self._left(batch, pending.lines, types) if batch.is_of_earlier_installation else []
         pending.refused["not_in_batch"] += len(pending.lines) - len(ours) - len(left)
@@ -323,7 +324,7 @@ class LineReader:
 
     batch: EndedBatch
     price_of: Callable[[str], Price | None]
-    usd_to_eur: float
+    policy: Policy
     price: Price | None = None
     """What the last answer was priced at."""
 
@@ -340,7 +341,9 @@ class LineReader:
             failure = line.failure or _NO_SESSION
             return RowOutcome(line.request_id, billed, cost, failure=failure)
         asked = analysis.known_type(processing_type)
-        outcome = RowOutcome(line.request_id, billed, cost, processing_type=asked)
+        outcome = RowOutcome(line.request_id, billed, cost)
+        if self._may_have_used(line.response.usage):
+            outcome = replace(outcome, processing_type=asked)
         if line.failure is not None:
             return replace(outcome, failure=line.failure)
         # LiveDash asks in words of its own: of its answers we take what we understand.
@@ -350,6 +353,14 @@ class LineReader:
         if isinstance(answer, Failure):
             return replace(outcome, failure=answer)
         return replace(outcome, findings=answer)
+
+    def _may_have_used(self, usage: Usage) -> bool:
+        """Whether an answer can have used what the server says: of more, nothing is learnt."""
+        model = self.policy.model_of(self.batch.model or "")
+        return (
+            usage.prompt_tokens <= self.policy.longest_request_tokens
+            and usage.completion_tokens <= analysis.most_completion_tokens(model)
+        )
 
     def _cost(self, response: Response | None) -> Cost:
         if response is None:
@@ -361,4 +372,4 @@ class LineReader:
             # What was asked for is not always what is charged: the answer names its tier.
             price = price.in_tier(response.service_tier)
         self.price = price or self.price
-        return batch_cost(response.usage, price, self.usd_to_eur)
+        return batch_cost(response.usage, price, self.policy.usd_to_eur)
