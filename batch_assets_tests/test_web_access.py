@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets.web_access import OriginCheck
 
-PAGE: Final = PROJECT_DIR / "docs" / "ui_access.md"
+PROXY: Final = PROJECT_DIR / "deploy" / "nginx" / "batch-assets.conf"
 JSON: Final = {"content-type": "application/json"}
 FOREIGN: Final = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
 LINK: Final = {
@@ -312,7 +312,7 @@ def test_a_probe_may_name_nobody_at_all() -> None:
 
 def test_what_dagster_has_beside_its_pages_is_reached_by_no_link() -> None:
     """Neither through the origin check nor through the documented proxy: both have one list."""
-    proxy = re.search(r"~(/\(graphql\S+) 0;", PAGE.read_text(encoding="utf-8"))
+    proxy = re.search(r"~(/\(graphql\S+) 0;", PROXY.read_text(encoding="utf-8"))
     assert proxy is not None
     webserver = object.__new__(DagsterWebserver)
     webserver._app_path_prefix = ""

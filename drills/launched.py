@@ -4,12 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from functools import wraps
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from batch_assets.cli.run import run_once
-from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy
+from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.ops import main_path
 from batch_assets.settings import Settings
@@ -42,23 +43,13 @@ def main() -> int:
     probes.install(points)
     for module, name, stage in _STAGES:
         put_in(module, name, _of_stage(getattr(module, name), stage, points))
-    policy = _policy(order["policy"])
+    policy = TypeAdapter(Policy).validate_python(order["policy"])
     put_in(Settings, "policy", lambda _settings: policy)
     defaults = BatchApi.__init__.__kwdefaults__
     if defaults is not None:
         defaults["timeouts"] = TIMEOUTS
     run_once()
     return 0
-
-
-def _policy(given: dict[str, Any]) -> Policy:
-    known = {field.name for field in fields(Policy)}
-    values = {name: value for name, value in given.items() if name in known}
-    parts = {
-        "caps": Caps(**given["caps"]),
-        "synchronous": SynchronousPolicy(**given["synchronous"]),
-    }
-    return Policy(**{**values, **parts})
 
 
 def _of_stage(act: Callable[..., Any], stage: str, points: Points) -> Callable[..., Any]:

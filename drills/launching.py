@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from pydantic import TypeAdapter
+
+from batch_assets.domain.policy import Policy
 from batch_assets.project_files import PROJECT_DIR
 from batch_assets.wiring import local_environment
 from drills.points import Strike
@@ -26,7 +29,7 @@ def launch_run(story: Story, scene: "Scene", pipe: int, strikes: Sequence[Strike
         "database_url": scene.world.url,
         "server_pid": scene.server_pid,
         "strikes": [asdict(strike) for strike in strikes],
-        "policy": asdict(story.policy),
+        "policy": TypeAdapter(Policy).dump_python(story.policy, mode="json"),
     }
     environment = {
         **local_environment(),

@@ -5,15 +5,15 @@ fails the run if anything has. Only files are deleted after them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
 
-from batch_assets.domain.alerts.records import CheckOutcome, Severity, Verdict
+from batch_assets.domain.alerts.records import CheckOutcome, Severity
 from batch_assets.domain.allowances import uses
 from batch_assets.domain.display import waits
-from batch_assets.domain.report_data import CompanyBacklog, PeriodMoney
+from batch_assets.domain.report_data import CompanyBacklog
 from batch_assets.ops import sentences
 from batch_assets.ops.check_results import (
     ALL_ROWS,
@@ -33,7 +33,6 @@ from batch_assets.stages import alerting, metrics
 from batch_assets.stages.run_state import RunState, RunSummary
 from batch_assets.store.alerts import Alerts
 from batch_assets.store.conservation import Conservation
-from batch_assets.store.daily_costs import CostReports
 from batch_assets.store.metrics import Metrics
 
 _NAMED: Final = 3
@@ -140,10 +139,17 @@ def evaluate_checks(
     run = RunSummary.of_value(conserved)
 
     def work() -> None:
-        verdicts = _judged(context, database, wiring.settings, run.held)
+        report = _judged(context, database, wiring.settings, run.held)
         # Each run has made the assets anew, and a check that was not evaluated since is open.
-        evaluated.extend(map(alert_evaluation, verdicts))
-        seen = _overview(database, wiring.settings, run, verdicts)
+        evaluated.extend(map(alert_evaluation, report.verdicts))
+        seen = Overview(
+            failures=run.failures,
+            verdicts=report.verdicts,
+            behind=run.behind,
+            days=report.days,
+            today=datetime.now(UTC).date(),
+            ui_url=(wiring.settings.ui_url or "").rstrip("/"),
+        )
         materialize(context, OVERVIEW, seen.entries())
 
     failures = dict(run.failures)
@@ -203,8 +209,8 @@ def _judged(
     database: DatabaseResource,
     settings: Settings,
     held: Sequence[str],
-) -> Sequence[Verdict]:
-    """The verdict on each alert, after what has changed was delivered."""
+) -> alerting.AlertReport:
+    """What was judged of each alert, after what has changed was delivered."""
     report = alerting.evaluate(
         Alerts(database.engine),
         settings.alert_limits(),
@@ -223,23 +229,7 @@ def _judged(
             "pending_alerts": report.pending,
         },
     )
-    return report.verdicts
-
-
-def _overview(
-    database: DatabaseResource, settings: Settings, run: RunSummary, verdicts: Sequence[Verdict]
-) -> Overview:
-    """How things stand at the end of a run; one statement, for the money."""
-    today = datetime.now(UTC).date()
-    costs = CostReports(database.engine).sums(period="day", since=today.replace(day=1))
-    return Overview(
-        failures=run.failures,
-        verdicts=verdicts,
-        behind=run.behind,
-        days={date.fromisoformat(one["period"]): PeriodMoney.of([one]) for one in costs},
-        today=today,
-        ui_url=(settings.ui_url or "").rstrip("/"),
-    )
+    return report
 
 
 def _log(context: dg.OpExecutionContext, report: alerting.AlertReport) -> None:

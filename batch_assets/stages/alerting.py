@@ -5,8 +5,9 @@ fails, or the run is killed meanwhile, a later run repeats it with the same even
 Each receiver has its own deliveries: what one of them did not take keeps nothing from the others.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
 
 from batch_assets.domain.alerts.advice import BUDGETS
 from batch_assets.domain.alerts.budgets import faults_of, judge_budgets
@@ -20,6 +21,7 @@ from batch_assets.domain.alerts.records import (
     Verdict,
 )
 from batch_assets.domain.alerts.rules import blame, changes, judge, judge_outcome
+from batch_assets.domain.report_data import PeriodMoney
 from batch_assets.receivers.receiver import (
     DeliveryError,
     Notification,
@@ -65,6 +67,8 @@ class AlertReport:
     changed: Sequence[Change] = ()
     deliveries: Sequence[Delivery] = ()
     """One for each receiver that something was pending for."""
+    days: Mapping[date, PeriodMoney] = field(default_factory=dict)
+    """What was sent on each day of this month (UTC) has cost."""
 
     @property
     def delivered(self) -> int:
@@ -98,13 +102,13 @@ def evaluate(
     changes, two for each receiver that something is pending for.
     """
     receivers = audience.receivers if audience is not None else ()
-    recent, verdicts = _look(alerts, limits, receivers, held)
+    recent, verdicts = _look(alerts, limits, receivers, held, with_days=True)
     alone = [verdict for verdict in verdicts if verdict.name != BUDGETS]
     every = [*alone, *judge_budgets(recent), *map(judge_outcome, outcomes)]
     changed = changes(every, recent.states)
     if changed:
         alerts.change(changed, recent.judged_at)
-    report = AlertReport(verdicts, changed)
+    report = AlertReport(verdicts, changed, days=recent.days)
     if audience is None:
         return report
 
@@ -123,9 +127,12 @@ def _look(
     limits: Limits,
     receivers: Sequence[Receiver] = (),
     held: Collection[str] = (),
+    *,
+    with_days: bool = False,
 ) -> tuple[Recent, list[Verdict]]:
     window_seconds = limits.window_minutes * 60
-    found = alerts.recent(window_seconds, {one.name: one.fingerprint for one in receivers})
+    fingerprints = {one.name: one.fingerprint for one in receivers}
+    found = alerts.recent(window_seconds, fingerprints, with_days=with_days)
     recent = replace(found, held=held)
     verdicts = judge(recent, limits)
     raised = [verdict.name for verdict in verdicts if verdict.is_raised]

@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from batch_assets.domain.alerts.conditions import BREAKER_MINUTES, LIVEDASH_MINUTES
 from batch_assets.domain.alerts.records import AlertState, Change, Fault, Outcome, Recent, Severity
 from batch_assets.domain.budgets import read_budgets
+from batch_assets.domain.report_data import PeriodMoney
+from batch_assets.store import daily_costs
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.budgets import BUDGET_PARTS
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.livedash_contract import NEEDS, named
 from batch_assets.store.sql import load
 
-SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[BUDGET_PARTS])
+SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[BUDGET_PARTS, daily_costs.SQL_FILE])
 
 NEWS_SECONDS: Final = 24 * 60 * 60.0
 """Who has not heard that an alert was raised need not know that it was resolved longer ago."""
@@ -27,10 +29,18 @@ class Alerts(EngineQueries):
     """The metrics of recent runs, the state of the alerts, and what each receiver has heard."""
 
     @retry_lost
-    def recent(self, window_seconds: float, receivers: Mapping[str, str] | None = None) -> Recent:
+    def recent(
+        self,
+        window_seconds: float,
+        receivers: Mapping[str, str] | None = None,
+        *,
+        with_days: bool = False,
+    ) -> Recent:
         """Read what the runs within the window and the last day have recorded, and what is raised.
 
-        `receivers` are the fingerprints, by name, of those for whom changes may be pending.
+        `receivers` are the fingerprints, by name, of those for whom changes may be pending. With
+        `with_days` also what the days of the month have cost, which reads the attempts of those
+        that are not kept as sums.
         """
         asked = receivers or {}
         parameters = {
@@ -40,6 +50,7 @@ class Alerts(EngineQueries):
             "breaker_seconds": BREAKER_MINUTES * 60.0,
             "livedash_seconds": LIVEDASH_MINUTES * 60.0,
             "budgets_of": None,
+            "with_days": with_days,
             "news_seconds": NEWS_SECONDS,
             **NEEDS,
         }
@@ -48,6 +59,9 @@ class Alerts(EngineQueries):
         states = [_state(one) for one in row["states"] or ()]
         known = {**row, "judged_at": row["judged_at"].astimezone(UTC)}
         known["budgets"] = tuple(read_budgets(row["budgets"]))
+        known["days"] = {
+            date.fromisoformat(one["day"]): PeriodMoney.of([one]) for one in row["days"] or ()
+        }
         known["livedash_lacks"] = tuple(named(row["livedash_lacks"]))
         return Recent(**{**known, "states": {state.name: state for state in states}})
 

@@ -113,7 +113,32 @@ SELECT
         FROM batch_assets.alert AS a
     ) AS states,
     -- here: budgets
-    AS budgets
+    AS budgets,
+    CASE WHEN CAST(:with_days AS boolean) THEN (
+        -- Nothing is added up where nobody asks for it.
+        WITH
+        -- here: all_sums
+        SELECT json_agg(d)
+        FROM (
+            SELECT
+                s.day,
+                sum(s.cost_eur + s.unattributed_eur + s.duplicates_eur + s.abandoned_eur)
+                    AS billed_eur,
+                sum(s.saved_eur) AS saved_eur,
+                sum(s.unusable_eur) AS unusable_eur,
+                sum(s.discarded_eur) AS discarded_eur,
+                sum(s.unattributed_eur) AS unattributed_eur,
+                sum(s.duplicates_eur) AS duplicates_eur,
+                sum(s.abandoned_eur) AS abandoned_eur,
+                sum(s.open_batches) AS open_batches,
+                sum(s.unpriced_answers) AS unpriced_answers
+            FROM sums AS s
+            WHERE s.day >= CAST(
+                date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC') AS date
+            )
+            GROUP BY s.day
+        ) AS d
+    ) END AS days
 FROM batch_assets.installation AS i
 CROSS JOIN LATERAL (
     SELECT

@@ -136,7 +136,7 @@ def test_every_entry_of_the_log_is_text_on_a_line(told: Told) -> None:
                 assert "\nERROR" not in one, (name, one)
                 if MARK in one:
                     named.add(name)
-    assert named == told.runs.keys() - {"report_job"}, "a picture has the name of a company alone"
+    assert named == told.runs.keys()
 
 
 def test_what_the_console_shows_steers_no_terminal(told: Told) -> None:

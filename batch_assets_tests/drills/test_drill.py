@@ -161,6 +161,7 @@ def test_a_point_that_was_missed_is_aimed_at_in_another_story() -> None:
 def test_every_call_of_the_api_is_a_point() -> None:
     called = {name for _, _, name in CALLS}
     named = {Operation.RETRIEVE_BATCH: "retrieve", Operation.DOWNLOAD_FILE: "download"}
+    named[Operation.FLEX_COMPLETION] = Operation.CHAT_COMPLETION
     listed = {Operation.CANCEL_BATCH: "cancel", Operation.CHECK_ACCOUNT: "list_batches"}
     for operation in Operation:
         assert (named | listed).get(operation, str(operation)) in called, operation

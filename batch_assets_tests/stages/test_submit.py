@@ -398,7 +398,7 @@ def test_all_files_of_a_large_backlog_but_the_last_are_nearly_as_large_as_they_m
     most = 300_000
     lab = lab.under(max_batch_requests=50_000, max_batch_bytes=most)
     said = "On my payslip of week 12 the allowance for the late shift is missing. Can you check it?"
-    lab.company(150, messages=[("user", said), ("assistant", said)] * 12)
+    lab.company(160, messages=[("user", said), ("assistant", said)] * 12)
     lab.submit()
     sizes = lab.desk.column("SELECT input_bytes FROM batch_assets.batch ORDER BY requests DESC")
     assert len(sizes) == 3

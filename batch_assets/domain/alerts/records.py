@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from batch_assets.domain.budgets import BudgetUse
+from batch_assets.domain.report_data import PeriodMoney
 
 Number = int | float | None
 
@@ -130,6 +131,8 @@ class Recent:
     """Tables and columns that a run needs and that LiveDash does not have any more."""
     budgets: Sequence[BudgetUse] = ()
     """Every budget, with what of it is spent at this moment."""
+    days: Mapping[date, PeriodMoney] = field(default_factory=dict)
+    """What was sent on each day of this month (UTC) has cost, where that was asked for."""
     held: Collection[str] = ()
     """The reasons for which the run that asks has held requests; nobody else knows any."""
     states: Mapping[str, AlertState] = field(default_factory=dict)
