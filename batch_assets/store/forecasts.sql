@@ -36,8 +36,7 @@ SELECT
     d.today - (b.claimed_at AT TIME ZONE 'UTC')::date AS days_old,
     b.cost_eur,
     CASE WHEN b.price IS NOT NULL THEN
-        b.estimated_cost_eur / greatest(b.requests, 1)
-            * (b.requests - b.completed - b.failed - b.returned - b.discarded)
+        -- here: open_eur
     END AS estimate_eur
 FROM batch_assets.batch AS b
 CROSS JOIN (SELECT (statement_timestamp() AT TIME ZONE 'UTC')::date AS today) AS d

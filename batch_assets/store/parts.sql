@@ -436,6 +436,33 @@ AND coalesce((
     ) AS u
 ),
 
+-- part: open_eur
+-- What is estimated of batch b for the requests of which nothing was read, each as it was claimed; from before
+-- estimates were kept with each, by the mean.
+CASE
+    WHEN b.completed + b.failed + b.returned + b.discarded = 0 THEN b.estimated_cost_eur
+    ELSE (
+        SELECT coalesce(
+            sum(coalesce(a.estimated_cost_eur, b.estimated_cost_eur / greatest(b.requests, 1))), 0
+        )
+        FROM batch_assets.attempt AS a
+        WHERE a.batch_id = b.id AND a.outcome IS NULL AND a.shares_answer_of IS NULL
+    )
+END
+
+-- part: unpriced_eur
+-- The same for its answers of which nobody knows what they have cost.
+CASE
+    WHEN b.unpriced = 0 THEN 0
+    ELSE (
+        SELECT coalesce(
+            sum(coalesce(a.estimated_cost_eur, b.estimated_cost_eur / greatest(b.requests, 1))), 0
+        )
+        FROM batch_assets.attempt AS a
+        WHERE a.batch_id = b.id AND a.cost_usd IS NULL AND a.prompt_tokens IS NOT NULL
+    )
+END
+
 -- part: spent
 -- What batch b counts with against caps of the day of its claim: requests that were sent, and EUR. What was
 -- read of it with what it has cost, and once it is over what was billed and not read; with the estimate what
@@ -448,10 +475,11 @@ CROSS JOIN LATERAL (
             + b.requests * twice.batches AS requests,
         twice.cost_eur + CASE
             WHEN b.state = 'released' THEN 0
-            WHEN b.state <> 'finalized' THEN b.cost_eur + b.estimated_cost_eur * (
-                greatest(b.requests - b.completed - b.failed - b.returned - b.discarded, 0)
-                + b.unpriced
-            ) / greatest(b.requests, 1)
+            WHEN b.state <> 'finalized' THEN b.cost_eur
+                +
+                -- here: open_eur
+                +
+                -- here: unpriced_eur
             WHEN b.server_status IN ('lost', 'abandoned') THEN coalesce(
                 (
                     SELECT CASE
@@ -464,7 +492,8 @@ CROSS JOIN LATERAL (
                 b.cost_eur
             )
             WHEN b.server_prompt_tokens IS NULL THEN b.cost_eur + b.unattributed_eur
-                + b.estimated_cost_eur * b.unpriced / greatest(b.requests, 1)
+                +
+                -- here: unpriced_eur
             ELSE b.cost_eur + b.unattributed_eur
         END AS cost_eur
     FROM (

@@ -16,6 +16,7 @@ from batch_assets.domain.policy import Caps, Policy
 from batch_assets.store.budgets import StoredBudgets
 from batch_assets.store.claims import begin_claim
 from batch_assets.store.daily_costs import DailyCosts
+from batch_assets.store.forecasts import Standings
 from batch_assets.store.protocol import Spent
 from batch_assets_tests.policies import a_policy
 from batch_assets_tests.store.queries.support import COST, Desk, completed, terms
@@ -278,6 +279,30 @@ def test_a_month_holds_when_its_days_are_kept_and_their_batches_are_gone(
             second=unpriced.id,
         )
     assert spent() == pytest.approx(before)
+
+
+def test_what_is_not_read_of_a_batch_counts_with_its_own_estimate(
+    desk: Desk, unit_cost: float
+) -> None:
+    company_id, short = desk.company(3)
+    (long,) = desk.more(company_id, 1, messages=LONG)
+    (batch,) = desk.claim(company_id).batches
+    desk.upload(batch.lease)
+    desk.submit(batch)
+    (in_flight,) = desk.queries.batches_in_flight(10)
+    desk.end(in_flight)
+    lease = desk.take(batch.id).lease
+    of_long = batch.cost_eur - 3 * unit_cost
+    assert of_long > 5 * unit_cost
+    allow(desk, ALL_COMPANIES, Period.MONTH, 1.0)
+    desk.write(lease, [completed(one) for one in short])
+    assert use_of(desk, ALL_COMPANIES).spent_eur == pytest.approx(3 * COST.eur + of_long)
+    (foreseen,) = Standings(desk.engine).read().open
+    assert foreseen.estimate_eur == pytest.approx(of_long)
+    desk.write(lease, [completed(long, cost=Cost(is_known=False))])
+    assert use_of(desk, ALL_COMPANIES).spent_eur == pytest.approx(3 * COST.eur + of_long)
+    desk.finalize(lease)
+    assert use_of(desk, ALL_COMPANIES).spent_eur == pytest.approx(3 * COST.eur + of_long)
 
 
 def test_a_day_that_was_kept_while_it_is_today_counts_as_it_did(
