@@ -8,7 +8,7 @@ every ended batch.
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -19,17 +19,28 @@ from sqlalchemy import Connection
 
 from batch_assets.domain.batches import BatchRow, SynchronousBatch, SynchronousClaim
 from batch_assets.domain.lookups import Criteria
-from batch_assets.domain.packing import Candidate, Draft, Quota, Terms, held_by_cooldown, pack
+from batch_assets.domain.packing import (
+    Candidate,
+    Draft,
+    Packing,
+    Quota,
+    Terms,
+    held_by_cooldown,
+    pack,
+)
 from batch_assets.domain.policy import NO_WAIT, FlexWait, SynchronousPolicy, Tier
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, columns_of, expect, flex_wait
-from batch_assets.store.claims import begin_claim, claim_parameters, total
+from batch_assets.store.claims import LimitsOfAll, Quotas, begin_claim, claim_parameters, total
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sessions import follow
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
+
+_MOST_LOOKS: Final = 50
+"""After so many that have found nothing to send, a claim ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +102,11 @@ class SynchronousBatches(EngineQueries):
             connection.execute(SQL["forget_moot"])
             if Tier.FULL not in budgets.tiers:
                 connection.execute(SQL["forget_unserved"], flex_wait(lot.flex))
-            drafts: list[Draft] = []
-            held: Counter[str] = Counter()
-            priced, unpriced = _with_price(_candidates(connection, terms, lot), terms)
-            held.update(held_by_cooldown(one.model, "it has no price") for one in unpriced)
-            for company_id, candidates in _by_company(priced):
-                quota = quotas.of(company_id, ())
-                quota.batches = None  # None of these is one for the server.
-                _narrow(quota, budgets, run=spent + total(drafts), day=day + total(drafts))
-                packing = pack(candidates, terms, quota)
-                quotas.take(packing.drafts, Quota())
-                drafts += packing.drafts
-                held += packing.held
-                never = [one.candidate.request_id for one in packing.rejections]
-                if never:
-                    connection.execute(SQL["forget"], {"request_ids": never})
+            looks = _Looks(connection, terms, lot, quotas, spent, day)
+            drafts = looks.packed()
             batches = _claim(connection, drafts, holder) if drafts else ()
             _follow_twins(connection)
-        return SynchronousClaim(batches, held)
+        return SynchronousClaim(batches, looks.held)
 
     def mark_called(self, rows: Sequence[tuple[Lease, str]]) -> set[BatchRow]:
         """Note that these requests of such batches are about to be called; which of them may be.
@@ -152,15 +150,78 @@ class SynchronousBatches(EngineQueries):
             return [(row.batch_id, row.request_id) for row in rows]
 
 
-def _candidates(connection: Connection, terms: Terms, lot: SynchronousLot) -> list[Candidate]:
-    which = {
-        "limit": lot.most or terms.policy.synchronous.requests_per_claim,
-        "late_after": terms.policy.late_after_seconds,
-        "is_flex": lot.tier is Tier.FLEX,
-        **flex_wait(lot.flex),
-    }
-    rows = connection.execute(SQL["candidates"], which)
-    return [Candidate(**row._mapping) for row in rows]
+@dataclass(slots=True)
+class _Looks:
+    """The looks of one claim for something that can be sent: each goes past what waits on."""
+
+    connection: Connection
+    terms: Terms
+    lot: SynchronousLot
+    quotas: Quotas
+    spent: Spent
+    day: Spent
+    held: Counter[str] = field(default_factory=Counter)
+    companies: set[str] = field(default_factory=set)
+    """Those of whom all that was looked at is held."""
+    models: set[str] = field(default_factory=set)
+    """Those without a price."""
+    requests: set[str] = field(default_factory=set)
+    """Those that can never be sent."""
+
+    def packed(self) -> list[Draft]:
+        """What the first look that finds anything can pack, or nothing."""
+        limits = LimitsOfAll(_MOST_LOOKS * self._limit)
+        for _ in range(_MOST_LOOKS):
+            candidates = self._candidates()
+            drafts, is_end = self._pack(candidates, limits)
+            if drafts or is_end or not candidates:
+                return drafts
+        return []
+
+    @property
+    def _limit(self) -> int:
+        return self.lot.most or self.terms.policy.synchronous.requests_per_claim
+
+    def _candidates(self) -> list[Candidate]:
+        which = {
+            "limit": self._limit,
+            "late_after": self.terms.policy.late_after_seconds,
+            "is_flex": self.lot.tier is Tier.FLEX,
+            "passed_companies": sorted(self.companies),
+            "passed_models": sorted(self.models),
+            "passed_requests": sorted(self.requests),
+            **flex_wait(self.lot.flex),
+        }
+        rows = self.connection.execute(SQL["candidates"], which)
+        return [Candidate(**row._mapping) for row in rows]
+
+    def _pack(self, found: Sequence[Candidate], limits: LimitsOfAll) -> tuple[list[Draft], bool]:
+        """What can be sent of one look, and whether nothing of anybody can be any more."""
+        drafts: list[Draft] = []
+        priced, unpriced = _with_price(found, self.terms)
+        self.held.update(held_by_cooldown(one.model, "it has no price") for one in unpriced)
+        self.models.update(one.model for one in unpriced)
+        for company_id, candidates in _by_company(priced):
+            quota = self.quotas.of(company_id, ())
+            quota.batches = None  # None of these is one for the server.
+            run, day = self.spent + total(drafts), self.day + total(drafts)
+            _narrow(quota, self.terms.policy.synchronous, run=run, day=day)
+            packing = pack(candidates, self.terms, quota)
+            self.quotas.take(packing.drafts, Quota())
+            drafts += packing.drafts
+            self.held += packing.held
+            self._pass_over(company_id, packing)
+            if limits.are_used_up(quota, packing):
+                return drafts, True
+        return drafts, False
+
+    def _pass_over(self, company_id: str, packing: Packing) -> None:
+        never = [one.candidate.request_id for one in packing.rejections]
+        if never:
+            self.connection.execute(SQL["forget"], {"request_ids": never})
+            self.requests.update(never)
+        if packing.held and not packing.drafts:
+            self.companies.add(company_id)
 
 
 def _follow_twins(connection: Connection) -> None:

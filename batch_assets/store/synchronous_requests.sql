@@ -62,6 +62,14 @@ AND (
     WHERE s.id = r."sessionId"
 ) = 'ACTIVE'
 
+-- part: not_passed_over
+-- What earlier looks of this claim have found that cannot be sent now keeps nothing behind it waiting.
+AND NOT (
+    r.id = ANY(CAST(:passed_requests AS text[])) OR r.model = ANY(CAST(:passed_models AS text[]))
+    OR (SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId")
+        = ANY(CAST(:passed_companies AS text[]))
+)
+
 -- part: in_this_tier
 -- Whether it is sent at the price that is claimed for now: by flex, or at the full one.
 AND CAST(:is_flex AS boolean) = (
@@ -149,6 +157,7 @@ WITH asked_waiting AS MATERIALIZED (
         -- here: is_fresh
         -- here: in_this_tier
         -- here: of_active_company
+        -- here: not_passed_over
         -- here: asked_by_no_other
     ORDER BY q.asked_at, q.request_id
     LIMIT :limit
@@ -162,6 +171,7 @@ WITH asked_waiting AS MATERIALIZED (
         AND coalesce(r."batchId", '') = ''
         -- here: in_this_tier
         -- here: of_active_company
+        -- here: not_passed_over
         -- here: asked_by_no_other
     ORDER BY q.asked_at, q.request_id
     LIMIT :limit
@@ -174,6 +184,7 @@ WITH asked_waiting AS MATERIALIZED (
     WHERE CAST(r."processingStatus" AS text) = 'PROCESSING_FAILED'
         -- here: in_this_tier
         -- here: of_active_company
+        -- here: not_passed_over
         -- here: asked_by_no_other
         -- here: first_of_its_question
     ORDER BY q.asked_at, q.request_id
@@ -195,6 +206,7 @@ WITH asked_waiting AS MATERIALIZED (
             -- here: is_left_to_flex
         )
         -- here: of_active_company
+        -- here: not_passed_over
         -- here: asked_by_no_other
     ORDER BY r."requestedAt", f.request_id
     LIMIT :limit

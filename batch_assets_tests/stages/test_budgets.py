@@ -9,7 +9,7 @@ from batch_assets.domain.money import read_price
 from batch_assets.stages.plan import preview
 from batch_assets.store.budgets import StoredBudgets
 from batch_assets_tests.stages.support import Lab
-from batch_assets_tests.stages.synchronous_support import ON, ask, calls, waiting
+from batch_assets_tests.stages.synchronous_support import ON, ask, calls, only, waiting
 
 MODEL = "gpt-4o-mini"
 
@@ -65,6 +65,20 @@ def test_synchronous_requests_count_and_are_held_too(priced: Lab) -> None:
     allow(priced, 1.0)
     assert priced.retry_failed().synchronous.synchronous_calls == 3
     assert use(priced).spent_eur == pytest.approx(billed_eur(priced), rel=1e-9)
+
+
+def test_synchronous_requests_that_are_held_keep_nobody_elses_waiting(priced: Lab) -> None:
+    lab = priced.under(synchronous=only(requests_per_claim=2))
+    held, unpriced = waiting(lab, 3), waiting(lab, 3, model="nobody-knows-it")
+    others = waiting(lab, 3)
+    for ids in (held, unpriced, others):
+        ask(lab, ids)
+    whose = 'SELECT "companyId" FROM public."Session" WHERE id = :id'
+    allow(lab, 0.0, lab.desk.value(whose, id=lab.desk.request(held[0]).sessionId))
+    report = lab.retry_failed().synchronous
+    assert report.synchronous_calls == 3
+    assert [calls(lab, one) for one in others] == [1, 1, 1]
+    assert len(report.synchronous_held) == 2
 
 
 def test_plan_and_run_hold_the_same_and_say_the_same(priced: Lab) -> None:
