@@ -85,7 +85,7 @@ def of_daemon(parts: list[DaemonPart], *, is_local: bool) -> Finding:
         return Finding.attention(
             "daemon",
             "No daemon has ever run on this database, so that no run starts by itself.",
-            "Start one with `batch-assets daemon`.",
+            "Start it with `batch-assets serve`, or its part alone: `batch-assets daemon`.",
         )
     if silent:
         seconds = min(one.silent_seconds for one in silent)
@@ -93,7 +93,7 @@ def of_daemon(parts: list[DaemonPart], *, is_local: bool) -> Finding:
         return Finding.not_well(
             "daemon",
             f"The daemon was not heard of for {span(seconds)} ({what}): nothing starts by itself.",
-            "Start it with `batch-assets daemon`, or see in its log what holds it.",
+            "See in its log what holds it, or start `batch-assets serve` anew.",
         )
     if failing:
         what = listed([TICKING[one.part] for one in failing])

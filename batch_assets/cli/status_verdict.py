@@ -189,7 +189,7 @@ _STARTING: Final = ("batch_processing_schedule", "backlog_sensor", "completion_s
 _NO_RUN: Final = Finding.attention(
     "last run",
     "No run has ended yet.",
-    "Start one with `batch-assets run`, or let the daemon: `batch-assets daemon`.",
+    "Start one with `batch-assets run`, or let `batch-assets serve` start them.",
 )
 
 

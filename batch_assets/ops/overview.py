@@ -102,7 +102,9 @@ class Overview:
             yield from (f"- for {plain(one)}" for one in self.behind)
         else:
             yield "\nNothing waits."
-        yield "\n" + " · ".join(f"[{name}]({self.ui_url}{path})" for name, path in _LINKS.items())
+        # One below the other: the UI cuts a line that is wider than its column.
+        yield ""
+        yield from (f"- [{name}]({self.ui_url}{path})" for name, path in _LINKS.items())
 
     def _chart(self) -> str:
         """A bar for each day of the month up to today, as the address of an image."""

@@ -79,7 +79,8 @@ def test_what_is_raised_is_said_with_what_to_do(severity: Severity) -> None:
 def test_what_has_failed_comes_before_what_is_only_to_be_looked_at() -> None:
     failures = {"submit_batches": "The API refuses the key: check OPENAI_API_KEY."}
     seen = replace(WELL, verdicts=[RAISED], failures=failures)
-    first, second = [line for line in page(seen).splitlines() if line.startswith("- ")]
+    said = page(seen).partition("| UTC |")[0]
+    first, second = [line for line in said.splitlines() if line.startswith("- ")]
     assert first.startswith("- submit_batches has failed. The API refuses the key:")
     assert second.startswith("- backlog_age:")
     assert page(seen).startswith("## Not well: 2 things to look at\n")
