@@ -221,7 +221,8 @@ WITH chosen AS MATERIALIZED (
             ('abandoned_usd', coalesce(k.abandoned_usd, 0), coalesce(s.abandoned_usd, 0)),
             ('abandoned_eur', coalesce(k.abandoned_eur, 0), coalesce(s.abandoned_eur, 0)),
             ('estimated_usd', coalesce(k.estimated_usd, 0), coalesce(s.estimated_usd, 0)),
-            ('estimated_eur', coalesce(k.estimated_eur, 0), coalesce(s.estimated_eur, 0))
+            ('estimated_eur', coalesce(k.estimated_eur, 0), coalesce(s.estimated_eur, 0)),
+            ('spent_eur', coalesce(k.spent_eur, 0), coalesce(s.spent_eur, 0))
     ) AS v (figure, first, second)
 )
 SELECT

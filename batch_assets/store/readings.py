@@ -122,14 +122,19 @@ class Abandoned(EngineQueries):
     def take(self, limit: int, *, whenever: bool) -> list[AbandonedBatch]:
         """At most `limit` that are due to be looked at, or `whenever` they are.
 
-        The date of their next look is set.
+        The date of their next look is set. Those that are looked at for the last time count no more
+        as estimated: where their day is kept as sums, these are written anew.
         """
         which = {"limit": limit, "whenever": whenever, "days": LOOKED_FOR_DAYS}
-        with self.autocommit.connect() as connection:
-            return [
+        with self.engine.begin() as connection:
+            taken = [
                 AbandonedBatch(**{**row._mapping, "price": price_in(row.price)})
                 for row in connection.execute(SQL["take"], which)
             ]
+            last = [batch.batch_id for batch in taken if batch.is_last]
+            if last:
+                keep_again(connection, last)
+        return taken
 
     @retry_lost
     def rows(self, batch_id: str) -> Mapping[str, bool]:
@@ -149,7 +154,7 @@ class Abandoned(EngineQueries):
         with self.engine.begin() as connection:
             row = connection.execute(SQL["book"], which).one_or_none()
             new = Late() if row is None else Late(row.answers, row.cost_eur, row.cost_usd)
-            if new.answers:
+            if new.answers or (is_read and row is not None):
                 keep_again(connection, [batch_id])
         return new
 

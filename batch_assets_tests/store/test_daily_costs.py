@@ -154,3 +154,27 @@ def test_second_batches_and_late_answers_change_a_day_that_is_kept(engine: Engin
     (in_all,) = CostReports(engine).sums()
     assert in_all["billed_eur"] == 2 + 3 + 0.25
     assert in_all["billed_usd"] == 4 + 6 + 0.5
+
+
+@pytest.mark.parametrize("ends", ["is read", "is looked for no more"])
+def test_what_was_given_up_counts_no_more_as_estimated_in_a_day_that_is_kept(
+    engine: Engine, ends: str
+) -> None:
+    batch(engine, "b1", "2026-01-01 10:00+00")
+    do(
+        engine,
+        "UPDATE batch_assets.batch SET estimated_cost_eur = 3, server_status = 'abandoned'",
+    )
+    do(engine, "INSERT INTO batch_assets.abandoned_batch (batch_id, poll_at) VALUES ('b1', now())")
+    DailyCosts(engine).keep()
+    assert kept(engine)["2026-01-01"].spent_eur == 3
+    if ends == "is read":
+        Abandoned(engine).book("b1", Late(), is_read=True)
+    else:
+        do(engine, "UPDATE batch_assets.abandoned_batch SET abandoned_at = now() - interval '1 y'")
+        (last,) = Abandoned(engine).take(10, whenever=False)
+        assert last.is_last
+    assert kept(engine)["2026-01-01"].spent_eur == 1
+    assert differences(engine) == []
+    do(engine, "UPDATE batch_assets.daily_cost SET spent_eur = 2")
+    assert [one for one in differences(engine) if "spent_eur" in one]
