@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from batch_assets.cli.opening import OpenDatabase
 
 commands = typer.Typer()
+
+_MOST_USD = 1e12
 
 _COLUMNS: Sequence[Column[ModelCost]] = (
     Column("Model", lambda one: one.model or "(LiveDash's own)"),
@@ -48,7 +49,7 @@ def reconcile(
 ) -> None:
     """Compare a month's cost with the provider's invoice; exit 1 if they differ by more."""
     since = _month(month)
-    _check("--usd", usd, math.inf)
+    _check("--usd", usd, _MOST_USD)
     _check("--within", within, 100.0)
     with open_database() as database:
         found = _compared(database, since, usd, within)
@@ -62,17 +63,18 @@ def reconcile(
 
 def _month(given: str) -> date:
     try:
-        return date.fromisoformat(f"{given}-01")
+        first = date.fromisoformat(f"{given}-01")
+        first.replace(year=first.year + 1)  # Of the last of all there is no day after.
     except ValueError:
         raise ConfigurationError(
             f"--month is '{given}': it must be a month such as 2026-01."
         ) from None
+    return first
 
 
 def _check(option: str, given: float, most: float) -> None:
-    if not 0.0 <= given <= most or math.isinf(given):
-        upto = "" if math.isinf(most) else f" to {most:g}"
-        raise ConfigurationError(f"{option} is {given}: it must be a number from 0{upto}.")
+    if not 0.0 <= given <= most:
+        raise ConfigurationError(f"{option} is {given}: it must be a number from 0 to {most:,.0f}.")
 
 
 def _compared(database: OpenDatabase, since: date, usd: float, tolerance: float) -> Reconciliation:

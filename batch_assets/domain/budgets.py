@@ -82,7 +82,9 @@ class BudgetUse:
         """Whom it is for."""
         if self.is_of_all:
             return "all companies"
-        return self.company or f"{self.company_id} (deleted)"
+        if self.company is None:
+            return f"{self.company_id} (deleted)"
+        return self.company or self.company_id
 
     @property
     def of_when(self) -> str:
@@ -112,9 +114,14 @@ class BudgetUse:
         return self.percent >= 100
 
     @property
+    def is_of_nothing(self) -> bool:
+        """Whether it lets nothing through in any period."""
+        return self.amount_eur <= 0
+
+    @property
     def held_reason(self) -> str:
         """With which reason requests wait that would go beyond what is left of it."""
-        if self.amount_eur <= 0:
+        if self.is_of_nothing:
             return f"{_HELD}{self.whose} is 0: nothing goes on before `batch-assets budget set`"
         return (
             f"{_HELD}{self.whose} for {self.of_when} has too little left: goes on "
@@ -138,6 +145,8 @@ class BudgetUse:
         )
         if self.percent < WARNED_PERCENT:
             return f"{said}."
+        if self.is_of_nothing:
+            return f"{said}; nothing is sent before `batch-assets budget set`."
         return (
             f"{said}; what costs more than the {euros(self.left_eur)} EUR left waits until "
             f"{self.begins_anew} (UTC) or for `batch-assets budget set`."

@@ -94,10 +94,12 @@ def test_a_month_of_nothing_and_one_that_is_none(typed: Type, configured: dict[s
     wrong = typed("reconcile", "--month", "2026-13", "--usd", "1", **configured)
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err.startswith("--month is '2026-13': it must be a month such as 2026-01.")
-    for usd in ("nan", "inf"):
+    last = typed("reconcile", "--month", "9999-12", "--usd", "1", **configured)
+    assert last.err.startswith("--month is '9999-12': it must be a month such as 2026-01.")
+    for usd in ("nan", "inf", "1e+308"):
         wrong = typed(*asked(usd), **configured)
         assert (wrong.code, wrong.out) == (2, "")
-        assert wrong.err == f"--usd is {usd}: it must be a number from 0.\n"
+        assert wrong.err == f"--usd is {usd}: it must be a number from 0 to 1,000,000,000,000.\n"
     wrong = typed(*asked("1", "--within", "101"), **configured)
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err == "--within is 101.0: it must be a number from 0 to 100.\n"

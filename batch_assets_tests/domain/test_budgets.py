@@ -88,6 +88,13 @@ def test_a_budget_says_what_is_left_and_when_it_begins_anew() -> None:
     assert (beyond.left_eur, beyond.percent, beyond.is_spent) == (0, 120, True)
     assert replace(USE, amount_eur=0.0, spent_eur=0.0).is_spent
     assert replace(USE, company=None).whose == "c1 (deleted)"
+    assert replace(USE, company="").whose == "c1"
+    nothing = replace(USE, amount_eur=0.0, spent_eur=0.0)
+    assert nothing.sentence == (
+        "Budget of Zorg for March 2026: 0.0000 of 0.0000 EUR spent (100 %); nothing is sent before "
+        "`batch-assets budget set`."
+    )
+    assert judged(nothing).summary.endswith("It is 0, and nothing is sent before it is raised.")
 
 
 def test_requests_that_wait_for_a_budget_are_told_from_others() -> None:

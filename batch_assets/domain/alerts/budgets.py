@@ -120,6 +120,8 @@ def _is_as_it_was(use: BudgetUse, state: AlertState) -> bool:
 
 def _summary(use: BudgetUse, *, is_spent: bool, is_too_small: bool) -> str:
     said = f"A budget for {use.of_when} is spent to {use.percent:.0f} %."
+    if is_spent and use.is_of_nothing:
+        return f"{said} It is 0, and nothing is sent before it is raised."
     if is_too_small:
         return f"{said} Requests wait that are estimated at more than the whole of it."
     return f"{said} What goes beyond it waits until {use.begins_anew} (UTC)." if is_spent else said

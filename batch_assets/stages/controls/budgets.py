@@ -7,6 +7,7 @@ written: what is wrong is named with its line.
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -25,7 +26,10 @@ ALL: Final = "all"
 """What stands for all companies together where one could be named."""
 COLUMNS: Final = ("company", "period", "eur")
 MOST_EUR: Final = 1e12
+LEAST_EUR: Final = 0.0001
+"""What can be seen where amounts are shown; 0 is a budget, too."""
 MOST_BYTES: Final = 10_000_000
+_AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def import_budgets(
     taken_back = len(others) if only else 0
     if not dry_run:
         taken_back = stored.set(budgets, who, only=only)
-    were = "would be" if dry_run else "were"
+    were = "would be" if dry_run else "was" if len(budgets) == 1 else "were"
     said = f"{plural(len(budgets), 'budget')} {were} set, {taken_back:,} taken back."
     changed = [use for use in stored.uses() if (use.company_id, use.period) in keys]
     return BudgetReport(changed, len(budgets), taken_back, dry_run, said)
@@ -169,13 +173,12 @@ def _budget(cells: Sequence[str], company_id_of: Callable[[str], str]) -> Budget
             "name needs the name in double quotes."
         )
     company, period, eur = cells
+    if "\0" in company:
+        raise ConfigurationError("There is a NUL in the company's name.")
     if not company:
         raise ConfigurationError(f"No company is named; {ALL} is for all of them together.")
     company_id = ALL_COMPANIES if company.lower() == ALL else company_id_of(company)
-    try:
-        amount = float(eur)
-    except ValueError:
-        amount = math.nan
+    amount = float(eur) if _AMOUNT.fullmatch(eur) else math.nan
     return Budget(company_id, _period(period), _amount(amount, eur))
 
 
@@ -193,11 +196,11 @@ def _period(given: str) -> Period:
 
 
 def _amount(eur: float, given: str | None = None) -> float:
-    if not 0 <= eur <= MOST_EUR:
+    if not (LEAST_EUR <= eur <= MOST_EUR or eur == 0):
         shown = f"{eur:g}" if given is None else escaped(given)
         raise ConfigurationError(
             f"The amount is '{shown}': it must be EUR from 0 to {MOST_EUR:,.0f}, such as 250 or "
-            "250.50."
+            f"250.50, and nothing between 0 and {LEAST_EUR}."
         )
     return eur
 
@@ -207,14 +210,17 @@ def _key(budget: Budget) -> tuple[str, Period]:
 
 
 def _set(use: BudgetUse) -> str:
+    whose = "All companies" if use.is_of_all else use.whose
     return (
-        f"{use.whose[:1].upper()}{use.whose[1:]} may spend {euros(use.amount_eur)} EUR in a "
+        f"{whose} may spend {euros(use.amount_eur)} EUR in a "
         f"{use.period} (UTC) from now on: {_spent(use)}."
     )
 
 
 def _spent(use: BudgetUse) -> str:
     spent = f"{euros(use.spent_eur)} EUR of {use.of_when} are spent"
+    if use.is_of_nothing:
+        return f"{spent}, and nothing is sent before `batch-assets budget set` gives more"
     if use.is_spent:
         return f"{spent}, so that nothing more is sent before {_day(use.begins_anew)}"
     return f"{spent}, {euros(use.left_eur)} EUR are left until {_day(use.begins_anew)}"
