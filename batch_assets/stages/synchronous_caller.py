@@ -151,13 +151,14 @@ class SynchronousCaller:
             run_per_key(made, lambda one: one.request_id, call, at_a_time=len(calls), limit=limit)
         finally:
             self.calls += sum(line.answered for line in lines.values())
-            for (batch_id, _), line in lines.items():
-                self._writer.add(self._batches[batch_id], line)
-            self._writer.flush()
             without_room = {line.request_id for line in lines.values() if _found_no_room(line)}
             again = [one for one in asks if one.request_id in without_room]
             if again:
+                # Before they leave their batch: a run that ends in between has forgotten no ask.
                 store.ask_again(again)
+            for (batch_id, _), line in lines.items():
+                self._writer.add(self._batches[batch_id], line)
+            self._writer.flush()
 
     def _call(self, call: _Call) -> ResultLine:
         """What one request is answered with."""

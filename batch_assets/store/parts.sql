@@ -468,10 +468,19 @@ END
 -- read of it with what it has cost, and once it is over what was billed and not read; with the estimate what
 -- is still open, and answers of which the server says no usage. One that was given up has its estimate for
 -- as long as it is looked for, then what it has brought. Nothing was bought of a released one. The second
--- batches of its intent come on top, whatever became of it.
+-- batches of its intent come on top, whatever became of it. Synchronous requests that found no room were not
+-- sent.
 CROSS JOIN LATERAL (
     SELECT
-        CASE WHEN b.state = 'released' THEN 0 ELSE b.requests END
+        CASE
+            WHEN b.state = 'released' THEN 0
+            WHEN b.kind = 'synchronous' THEN b.requests - (
+                SELECT count(*)
+                FROM batch_assets.attempt AS a
+                WHERE a.batch_id = b.id AND a.failure_kind = 'capacity'
+            )
+            ELSE b.requests
+        END
             + b.requests * twice.batches AS requests,
         twice.cost_eur + CASE
             WHEN b.state = 'released' THEN 0

@@ -1,8 +1,8 @@
 -- part: synchronous_today
--- Each request that was claimed to be sent synchronously counts for the day, whatever became of it; an
--- estimate is at the tier that was asked for.
+-- Each request that was claimed to be sent synchronously counts for the day, whatever became of it, but for
+-- one that found no room; an estimate is at the tier that was asked for.
 SELECT
-    coalesce(sum(b.requests), 0)::bigint AS requests,
+    coalesce(sum(spent.requests), 0)::bigint AS requests,
     coalesce(sum(spent.cost_eur), 0) AS cost_eur
 FROM batch_assets.batch AS b
 -- here: spent
@@ -119,6 +119,14 @@ AND NOT EXISTS (
         AND (p.asked_at, p.request_id) < (q.asked_at, q.request_id)
 )
 
+-- part: last_refused_at
+-- When the server last had no room for it: those come after all others, so that nobody waits behind them.
+(
+    SELECT max(t.called_at)
+    FROM batch_assets.attempt AS t
+    WHERE t.request_id = r.id AND t.failure_kind = 'capacity'
+)
+
 -- name: twins
 -- Dead letters that were asked for, and ask what another request asks that is open.
 SELECT
@@ -145,12 +153,16 @@ WHERE w.leader_id IS NOT NULL
 
 -- name: candidates
 -- What an operator has asked for, wherever it waits or has failed, longest asked first; then failed
--- requests that are due and so old that the next batch would come too late for them, oldest first.
+-- requests that are due and so old that the next batch would come too late for them, oldest first. What
+-- found no room before comes last, in turn.
 -- An entry is locked before its request, as whoever requeues does, and what another one works on is
 -- passed over: nobody waits here. The company as it is now decides. The states of rows are compared in forms
 -- that no index offers, so that each is reached by its key.
 WITH asked_waiting AS MATERIALIZED (
-    SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
+    SELECT
+        r.id, r."requestedAt" AS requested_at, q.asked_at,
+        -- here: last_refused_at
+        AS refused_at
     FROM batch_assets.synchronous_request AS q
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE coalesce(r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false)
@@ -159,11 +171,14 @@ WITH asked_waiting AS MATERIALIZED (
         -- here: of_active_company
         -- here: not_passed_over
         -- here: asked_by_no_other
-    ORDER BY q.asked_at, q.request_id
+    ORDER BY refused_at NULLS FIRST, q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF r SKIP LOCKED
 ), asked_put_off AS MATERIALIZED (
-    SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
+    SELECT
+        r.id, r."requestedAt" AS requested_at, q.asked_at,
+        -- here: last_refused_at
+        AS refused_at
     FROM batch_assets.synchronous_request AS q
     JOIN batch_assets.retry AS f ON f.request_id = q.request_id
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
@@ -173,11 +188,14 @@ WITH asked_waiting AS MATERIALIZED (
         -- here: of_active_company
         -- here: not_passed_over
         -- here: asked_by_no_other
-    ORDER BY q.asked_at, q.request_id
+    ORDER BY refused_at NULLS FIRST, q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF f, r SKIP LOCKED
 ), asked_dead AS MATERIALIZED (
-    SELECT r.id, r."requestedAt" AS requested_at, q.asked_at
+    SELECT
+        r.id, r."requestedAt" AS requested_at, q.asked_at,
+        -- here: last_refused_at
+        AS refused_at
     FROM batch_assets.synchronous_request AS q
     JOIN batch_assets.dead_letter AS d ON d.request_id = q.request_id
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
@@ -187,11 +205,14 @@ WITH asked_waiting AS MATERIALIZED (
         -- here: not_passed_over
         -- here: asked_by_no_other
         -- here: first_of_its_question
-    ORDER BY q.asked_at, q.request_id
+    ORDER BY refused_at NULLS FIRST, q.asked_at, q.request_id
     LIMIT :limit
     FOR UPDATE OF d, r SKIP LOCKED
 ), late AS MATERIALIZED (
-    SELECT r.id, r."requestedAt" AS requested_at, CAST(NULL AS timestamptz) AS asked_at
+    SELECT
+        r.id, r."requestedAt" AS requested_at, CAST(NULL AS timestamptz) AS asked_at,
+        -- here: last_refused_at
+        AS refused_at
     FROM batch_assets.retry AS f
     JOIN public."AIProcessingRequest" AS r ON r.id = f.request_id
     WHERE f.retry_at <= statement_timestamp()
@@ -208,23 +229,26 @@ WITH asked_waiting AS MATERIALIZED (
         -- here: of_active_company
         -- here: not_passed_over
         -- here: asked_by_no_other
-    ORDER BY r."requestedAt", f.request_id
+    ORDER BY refused_at NULLS FIRST, r."requestedAt", f.request_id
     LIMIT :limit
     FOR UPDATE OF f, r SKIP LOCKED
 ), chosen AS (
-    SELECT w.id, min(w.asked_at) AS asked_at, min(w.requested_at) AS requested_at
+    SELECT
+        w.id, min(w.asked_at) AS asked_at, min(w.requested_at) AS requested_at,
+        min(w.refused_at) AS refused_at
     FROM (
-        SELECT a.id, a.requested_at, a.asked_at FROM asked_waiting AS a
+        SELECT a.id, a.requested_at, a.asked_at, a.refused_at FROM asked_waiting AS a
         UNION ALL
-        SELECT a.id, a.requested_at, a.asked_at FROM asked_put_off AS a
+        SELECT a.id, a.requested_at, a.asked_at, a.refused_at FROM asked_put_off AS a
         UNION ALL
-        SELECT a.id, a.requested_at, a.asked_at FROM asked_dead AS a
+        SELECT a.id, a.requested_at, a.asked_at, a.refused_at FROM asked_dead AS a
         UNION ALL
-        SELECT l.id, l.requested_at, l.asked_at FROM late AS l
+        SELECT l.id, l.requested_at, l.asked_at, l.refused_at FROM late AS l
     ) AS w
     WHERE NOT EXISTS (SELECT FROM batch_assets.drain AS e)
     GROUP BY w.id
-    ORDER BY min(w.asked_at) NULLS LAST, min(w.requested_at), w.id
+    ORDER BY
+        min(w.refused_at) NULLS FIRST, min(w.asked_at) NULLS LAST, min(w.requested_at), w.id
     LIMIT :limit
 )
 SELECT
@@ -244,7 +268,7 @@ CROSS JOIN LATERAL (
     FROM public."Message" AS m
     WHERE m."sessionId" = r."sessionId"
 ) AS m
-ORDER BY w.asked_at NULLS LAST, w.requested_at, w.id
+ORDER BY w.refused_at NULLS FIRST, w.asked_at NULLS LAST, w.requested_at, w.id
 
 -- name: claim
 -- The intents and their rows. A synchronous batch is born ended: the server will never know of it, and its

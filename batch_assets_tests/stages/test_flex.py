@@ -11,6 +11,7 @@ from batch_assets.domain.policy import Tier
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
 from batch_assets.stages.flex import send_by_flex
+from batch_assets.stages.result_writer import ResultWriter
 from batch_assets.stages.synchronous_caller import INDETERMINATE
 from batch_assets.stages.synchronous_requests import SynchronousReport
 from batch_assets.store.conservation import Conservation
@@ -197,6 +198,22 @@ class TestAsks:
         assert (tiers(lab), lab.bucket_counts()) == (["flex"], {"complete": 1})
         assert lab.desk.value("SELECT count(*) FROM batch_assets.synchronous_request") == 0
 
+    def test_what_finds_no_room_takes_turns_and_uses_up_nothing(self, lab: Lab) -> None:
+        flexible = on(lab, synchronous=replace(FLEX, day_requests=20))
+        first, then = waiting(lab, 12, model=MODEL), waiting(lab, 3, model=MODEL)
+        ask(flexible, first)
+        ask(flexible, then)
+        no_room(lab)
+        assert [flex(flexible).synchronous_without_room for _ in range(2)] == [10, 10]
+        tried = lab.desk.column(
+            "SELECT DISTINCT request_id FROM batch_assets.attempt WHERE called_at IS NOT NULL"
+        )
+        assert set(tried) == {*first, *then}
+        assert flex(flexible).synchronous_without_room == 10
+        assert lab.pipeline.synchronous_batches.outlook(0).day.requests == 0
+        lab.configure()
+        assert flex(flexible).synchronous_completed == 15
+
     def test_it_is_asked_for_no_longer_than_the_lead(self, lab: Lab) -> None:
         dead = late(lab.under(max_attempts=1), 1, age=timedelta(0))
         ask(lab, dead)
@@ -326,6 +343,31 @@ class TestInterrupted:
         assert lab.bucket_counts() == ({"dead": 1} if is_marked else {"waiting": 1})
         assert flex(on(lab)).synchronous_calls == 0
         assert calls(lab, request_id) == 0
+        assert Conservation(lab.desk.engine).all_rows().is_clean
+
+    @pytest.mark.parametrize("is_written", [False, True], ids=["before it", "after it"])
+    def test_a_run_that_is_killed_around_the_writing_has_forgotten_no_ask(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch, *, is_written: bool
+    ) -> None:
+        ids = waiting(lab, 2, model=MODEL)
+        ask(lab, ids)
+        no_room(lab)
+        flush = ResultWriter.flush
+
+        def end(writer: ResultWriter) -> None:
+            if is_written:
+                flush(writer)
+            raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ResultWriter, "flush", end)
+            with pytest.raises(Killed):
+                flex(on(lab))
+        assert lab.desk.value("SELECT count(*) FROM batch_assets.synchronous_request") == 2
+        lab.configure()
+        lab.ingest()
+        assert flex(on(lab)).synchronous_completed == 2
+        assert [calls(lab, one) for one in ids] == [1, 1]
         assert Conservation(lab.desk.engine).all_rows().is_clean
 
     def test_two_runs_at_a_time_call_nothing_twice(self, lab: Lab) -> None:
