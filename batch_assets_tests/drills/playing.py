@@ -39,12 +39,13 @@ def play(form: str, urls: Sequence[str], directory: Path) -> "subprocess.Complet
 def begin(form: str, directory: Path, project_dir: Path) -> "subprocess.Popen[str]":
     """One that needs no databases and goes on beside what comes next; nothing is configured.
 
-    It is that of a copy of the project.
+    It is that of a copy of the project, whose code is found before the installed one.
     """
+    plain = {name: text for name, text in os.environ.items() if not configures(name)}
     return subprocess.Popen(
         _command(form, directory),
         cwd=project_dir,
-        env={name: text for name, text in os.environ.items() if not configures(name)},
+        env={**plain, "PYTHONPATH": str(project_dir)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

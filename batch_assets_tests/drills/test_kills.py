@@ -31,6 +31,7 @@ def test_it_starts_everything_and_ends_everything(told: dict[str, Any]) -> None:
                 for name in (
                     "audit_schedule",
                     "batch_processing_schedule",
+                    "flex_schedule",
                     "prune_schedule",
                     "report_schedule",
                 )
