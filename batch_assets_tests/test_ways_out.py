@@ -197,14 +197,21 @@ def page(name: str) -> str:
     raised = Verdict("backlog_age", True, True, Severity.WARN, f"Of {name}.", {}, advice="Wait.")
     failures = {"submit_batches": f"Nothing of {name} waits."}
     seen = Overview(failures, [raised], [f"{name} (1 request)"], {}, date(2026, 1, 1))
-    text = seen.entries()["overview"].md_str
+    text = _markdown(seen)
     rendered = MarkdownIt("commonmark", {"html": True}).enable(["strikethrough", "table"])
     usual = Overview(
         {"submit_batches": ""}, [replace(raised, summary="")], ["x"], {}, date(2026, 1, 1)
     )
-    shown = [rendered.render(one.entries()["overview"].md_str) for one in (seen, usual)]
+    shown = [rendered.render(_markdown(one)) for one in (seen, usual)]
     assert shown[0].count("<") == shown[1].count("<")
     return str(text).replace("\n", "").replace(WORD_JOINER, "")
+
+
+def _markdown(seen: Overview) -> str:
+    entries = seen.entries().values()
+    return "\n\n".join(
+        one.md_str or "" for one in entries if isinstance(one, dg.MarkdownMetadataValue)
+    )
 
 
 def failure_of_an_op(name: str) -> str:

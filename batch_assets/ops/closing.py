@@ -148,6 +148,7 @@ def evaluate_checks(
             behind=run.behind,
             days=report.days,
             today=datetime.now(UTC).date(),
+            run_id=context.run_id,
             ui_url=(wiring.settings.ui_url or "").rstrip("/"),
         )
         materialize(context, OVERVIEW, seen.entries())

@@ -1,14 +1,14 @@
 """The page that people open first: whether all is well and what to do if not, money, who waits.
 
-It is Markdown in the metadata of an asset, made anew by every run, with a chart of the month's days
-that is small enough to be drawn within it.
+It is Markdown in the metadata of an asset, made anew by every run. The UI shows an entry at once
+that has fewer than a thousand characters, and hides a longer one behind a link.
 """
 
-from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -28,6 +28,11 @@ _LINKS: Final = {
 }
 _WIDTH, _HEIGHT, _GAP = 10, 60, 3
 """Of a day's bar, so that a month fits into the column that the UI has for it."""
+_MOST_CHARACTERS: Final = 850
+_LONGEST_LINE: Final = 300
+_ADDRESS: Final = "data:image/svg+xml,"
+_AS_IT_IS: Final = "',=:/."
+"""What need not be escaped in that address, and would make it longer."""
 _COLOURS: Final = {"spent": "#2563a8", "saved": "#b9d3ee", "axis": "#9aa3ad"}
 
 
@@ -43,6 +48,7 @@ class Overview:
     days: Mapping[date, PeriodMoney]
     """Those of the month on which something was sent."""
     today: date
+    run_id: str = ""
     ui_url: str = ""
     """Where the UI is; empty: links are of the host that shows the page."""
 
@@ -50,7 +56,7 @@ class Overview:
     def findings(self) -> list[Finding]:
         """What is wrong, the worst first."""
         failed = [
-            Finding.not_well(op, f"{op} has failed. {sentence}", "See what this run has logged.")
+            Finding.not_well(op, f"{op} has failed. {sentence}", self._logs)
             for op, sentence in self.failures.items()
         ]
         raised = [
@@ -67,68 +73,91 @@ class Overview:
         return sorted([*failed, *raised], key=lambda one: order.index(one.health), reverse=True)
 
     @property
+    def _logs(self) -> str:
+        return f"`batch-assets logs {self.run_id}` has all that the run has said."
+
+    @property
     def month(self) -> PeriodMoney:
         """What all of the month's days come to."""
         return PeriodMoney.in_all(self.days.values())
 
     def entries(self) -> dict[str, Any]:
-        """The asset's metadata: the page, and what can be plotted of it."""
+        """The asset's metadata: what the page shows, and what can be plotted of it."""
+        shown = {
+            "overview": self._verdict(),
+            "money": self._money(),
+            "days": self._chart(),
+            "waiting": self._waiting(),
+            "links": [f"[{name}]({self.ui_url}{path})" for name, path in _LINKS.items()],
+        }
         return {
-            "overview": dg.MetadataValue.md("\n".join(self._lines())),
+            **{name: dg.MetadataValue.md("\n".join(lines)) for name, lines in shown.items()},
             "health": worst(self.findings),
             "findings": len(self.findings),
             "month_spent_eur": self.month.spent_eur,
             "month_saved_eur": self.month.saved_eur,
         }
 
-    def _lines(self) -> Iterator[str]:
+    def _verdict(self) -> list[str]:
         findings = self.findings
         number = f": {plural(len(findings), 'thing')} to look at" if findings else ""
-        yield f"## {str(worst(findings)).capitalize()}{number}\n"
-        for one in findings:
-            to_do = f" *To do:* {unlinked(one.remedy)}" if one.remedy else ""
-            yield f"- {plain(one.said)}{to_do}"
-        yield "\n| UTC | spent, EUR | saved | wasted |\n|---|---:|---:|---:|"
+        lines = [f"## {str(worst(findings)).capitalize()}{number}", ""]
+        for at, one in enumerate(findings):
+            line = _cut(f"- {plain(one.said)}") + (
+                f" *To do:* {unlinked(one.remedy)}" if one.remedy else ""
+            )
+            if sum(map(len, lines)) + len(line) > _MOST_CHARACTERS:
+                return [*lines, f"- and {len(findings) - at} more: `batch-assets status` has all."]
+            lines.append(line)
+        return lines
+
+    def _money(self) -> list[str]:
+        lines = ["| UTC | spent, EUR | saved | wasted |", "|---|---:|---:|---:|"]
         today = self.days.get(self.today, PeriodMoney.in_all(()))
         for when, money in (("Today", today), ("This month", self.month)):
             amounts = (money.spent_eur, money.saved_eur, money.wasted_eur)
             cells = " | ".join(euros(amount) for amount in amounts)
-            yield f"| {when}{money.beside} | {cells} |"
-        if self.days:
-            yield f"\n![Spent and saved on each day of the month]({self._chart()})"
-        if self.behind:
-            # No name begins a line, where it could be a heading or a number in a list.
-            yield "\nThe oldest requests wait\n"
-            yield from (f"- for {plain(one)}" for one in self.behind)
-        else:
-            yield "\nNothing waits."
-        # One below the other: the UI cuts a line that is wider than its column.
-        yield ""
-        yield from (f"- [{name}]({self.ui_url}{path})" for name, path in _LINKS.items())
+            lines.append(f"| {when}{money.beside} | {cells} |")
+        return lines
 
-    def _chart(self) -> str:
-        """A bar for each day of the month up to today, as the address of an image."""
-        days = [self.today.replace(day=number + 1) for number in range(self.today.day)]
-        most = max(one.spent_eur + one.saved_eur for one in self.days.values()) or 1.0
-        bars = [bar for at, day in enumerate(days) for bar in self._bars(at, day, most)]
-        width = len(days) * (_WIDTH + _GAP)
-        axis = f'<path d="M0 {_HEIGHT}.5H{width}" stroke="{_COLOURS["axis"]}"/>'
-        size = f'width="{width}" height="{_HEIGHT + 1}"'
-        svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{axis}{"".join(bars)}</svg>'
-        return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
+    def _waiting(self) -> list[str]:
+        if not self.behind:
+            return ["Nothing waits."]
+        # No name begins a line, where it could be a heading or a number in a list.
+        return [
+            "The oldest requests wait",
+            "",
+            *(_cut(f"- for {plain(one)}") for one in self.behind),
+        ]
 
-    def _bars(self, at: int, day: date, most: float) -> Iterator[str]:
-        money = self.days.get(day)
-        if money is None:
-            return
-        bottom = float(_HEIGHT)
-        for colour, amount in (
-            (_COLOURS["spent"], money.spent_eur),
-            (_COLOURS["saved"], max(money.saved_eur, 0.0)),
-        ):
-            height = _HEIGHT * amount / most
-            bottom -= height
-            yield (
-                f'<rect x="{at * (_WIDTH + _GAP)}" y="{bottom:.1f}" width="{_WIDTH}" '
-                f'height="{height:.1f}" fill="{colour}"/>'
-            )
+    def _chart(self) -> list[str]:
+        """A bar for each day of the month up to today: what it has cost, and above what it saved.
+
+        An image in so few characters that the UI shows it at once.
+        """
+        if not self.days:
+            return ["Nothing was sent this month."]
+        most = max(one.spent_eur + max(one.saved_eur, 0) for one in self.days.values()) or 1.0
+        bars: dict[str, list[str]] = {"spent": [], "saved": []}
+        for day, money in sorted(self.days.items()):
+            across = (day.day - 1) * (_WIDTH + _GAP) + _WIDTH // 2
+            top = _HEIGHT - round(_HEIGHT * money.spent_eur / most)
+            highest = top - round(_HEIGHT * max(money.saved_eur, 0) / most)
+            bars["spent"].append(f"M{across},{_HEIGHT}V{top}")
+            bars["saved"].append(f"M{across},{top}V{highest}")
+        width = self.today.day * (_WIDTH + _GAP)
+        paths = [
+            f"<path stroke-width='{_WIDTH}' stroke='{_COLOURS[name]}' d='{''.join(some)}'/>"
+            for name, some in bars.items()
+        ]
+        axis = f"<path stroke='{_COLOURS['axis']}' d='M0,{_HEIGHT}.5H{width}'/>"
+        size = f"width='{width}' height='{_HEIGHT + 1}'"
+        svg = f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{axis}{''.join(paths)}</svg>"
+        return [
+            f"![What each day of the month has cost and saved]({_ADDRESS}{quote(svg, _AS_IT_IS)})"
+        ]
+
+
+def _cut(line: str) -> str:
+    """As much of a line as leaves room for others."""
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"

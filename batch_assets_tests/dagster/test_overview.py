@@ -1,11 +1,12 @@
 """The page of the asset `overview`, of a healthy and of a sick system."""
 
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
+import dagster as dg
 import pytest
 from markdown_it import MarkdownIt
 
@@ -27,7 +28,11 @@ RAISED = Verdict(
 
 
 def page(seen: Overview) -> str:
-    return str(seen.entries()["overview"].md_str)
+    """All of its Markdown, entry by entry."""
+    entries = seen.entries().values()
+    return "\n\n".join(
+        one.md_str or "" for one in entries if isinstance(one, dg.MarkdownMetadataValue)
+    )
 
 
 def rows(seen: Overview) -> list[list[str]]:
@@ -78,8 +83,9 @@ def test_what_is_raised_is_said_with_what_to_do(severity: Severity) -> None:
 
 def test_what_has_failed_comes_before_what_is_only_to_be_looked_at() -> None:
     failures = {"submit_batches": "The API refuses the key: check OPENAI_API_KEY."}
-    seen = replace(WELL, verdicts=[RAISED], failures=failures)
-    said = page(seen).partition("| UTC |")[0]
+    seen = replace(WELL, verdicts=[RAISED], failures=failures, run_id="r1")
+    said = seen.entries()["overview"].md_str
+    assert "`batch-assets logs r1` has all" in said
     first, second = [line for line in said.splitlines() if line.startswith("- ")]
     assert first.startswith("- submit_batches has failed. The API refuses the key:")
     assert second.startswith("- backlog_age:")
@@ -92,16 +98,27 @@ def test_who_waits_longest_is_named() -> None:
 
 
 def test_the_chart_has_a_bar_for_each_day_and_what_was_saved_on_top() -> None:
-    address = page(WELL).partition("data:image/svg+xml;base64,")[2].partition(")")[0]
-    chart = ElementTree.fromstring(b64decode(address))
-    axis, *rects = chart
-    bars = [{name: float(bar.attrib[name]) for name in ("x", "y", "height")} for bar in rects]
+    address = page(WELL).partition("data:image/svg+xml,")[2].partition(")")[0]
+    axis, spent, saved = ElementTree.fromstring(unquote(address))
     # Of four days two have cost something: the dearest fills the chart.
-    assert [bar["x"] for bar in bars] == [13, 13, 39, 39]
-    assert axis.attrib["d"] == "M0 60.5H52"
-    assert [bar["height"] for bar in bars] == [30, 30, 15, 10]
-    assert [bar["y"] for bar in bars] == [30, 0, 45, 35]
-    assert float(chart.attrib["width"]) == 4 * 13
+    assert axis.attrib["d"] == "M0,60.5H52"
+    assert spent.attrib["d"] == "M18,60V30M44,60V45"
+    assert saved.attrib["d"] == "M18,30V0M44,45V35"
+
+
+def test_whatever_there_is_to_show_the_ui_shows_it_at_once() -> None:
+    """It hides what has a thousand characters and more."""
+    days = {date(2026, 12, day): PeriodMoney(9e6, 1e6, 1e6, 999, 9_999) for day in range(1, 32)}
+    raised = [replace(RAISED, summary="Words. " * number) for number in (90, 3, 40, 90, 90)]
+    failures = {"submit_batches": "The sentence of a failure. " * 40}
+    seen = Overview(failures, raised, ["A long name " * 60] * 3, days, date(2026, 12, 31), "r" * 36)
+    shown = {
+        name: len(one.md_str or "")
+        for name, one in seen.entries().items()
+        if isinstance(one, dg.MarkdownMetadataValue)
+    }
+    assert max(shown.values()) < 1_000, shown
+    assert "more: `batch-assets status` has all." in page(seen)
 
 
 def test_a_month_before_its_first_batch_has_no_chart() -> None:
