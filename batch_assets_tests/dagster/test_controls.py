@@ -294,7 +294,7 @@ def test_set_budget(panel: Panel) -> None:
 
     run = panel.run(panel.url, base_url=panel.api.base_url)
     held = metadata_of(run, "submit_batches")["held"]
-    assert f"budget of {NAME} for " in str(held)
+    assert f"budget of {NAME} is 0" in str(held)
     kept = panel.desk.rows("SELECT held_by_budget_requests AS held FROM batch_assets.run_metric")
     assert [row.held for row in kept] == [12]
     raised = panel.desk.column("SELECT name FROM batch_assets.alert WHERE is_raised")
