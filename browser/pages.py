@@ -36,7 +36,7 @@ GENERAL: Final = (
     Page("jobs", "/jobs", "batch_processing_job"),
     Page("automation", "/automation", "batch_processing_schedule"),
     Page("code-location", LOCATION, "Loaded"),
-    Page("deployment", "/deployment/locations", "batch_assets.definitions"),
+    Page("deployment", "/deployment/locations", "Loaded"),
     Page("daemons", "/deployment/daemons", "Scheduler"),
     Page("configuration", "/deployment/config", "dequeue_interval_seconds"),
 )
