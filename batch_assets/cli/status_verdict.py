@@ -16,7 +16,14 @@ from batch_assets.cli.screen import Screen
 from batch_assets.cli.status_sentences import Stoppages
 from batch_assets.domain.display import listed, span, waits
 from batch_assets.domain.errors import BatchAssetsError
-from batch_assets.domain.health import Finding, Health, found_wrong, worst
+from batch_assets.domain.health import (
+    Finding,
+    Health,
+    found_wrong,
+    health_while_raised,
+    worst,
+    worst_first,
+)
 from batch_assets.domain.report_data import PeriodMoney
 
 if TYPE_CHECKING:
@@ -78,8 +85,7 @@ class Overview:
 
     def show(self, shown: Screen) -> None:
         """Print the verdict, what is wrong with what to do, and the sentences on all of it."""
-        wrong = [one for one in self.findings if one.health is not Health.WELL]
-        wrong.sort(key=lambda one: list(Health).index(one.health), reverse=True)
+        wrong = worst_first(self.findings)
         said = f": {plural(len(wrong), 'thing')} to look at." if wrong else "."
         shown.say(f"{str(self.health).capitalize()}{said}", style=STYLES[self.health])
         for one in wrong:
@@ -208,11 +214,9 @@ def _of_last_run(seen: RunsSeen) -> Finding:
 
 
 def _of_alert(alert: ListedAlert) -> Finding:
-    is_error = alert.severity == "ERROR"
     # What was behind it when it was raised stands in the summary.
     said = f"{alert.name}, since {span(_since(alert))}: {alert.summary}"
-    health = Health.NOT_WELL if is_error else Health.ATTENTION
-    return Finding("alerts", health, said, alert.what_to_do)
+    return Finding("alerts", health_while_raised(alert.severity), said, alert.what_to_do)
 
 
 def _since(alert: ListedAlert) -> float:

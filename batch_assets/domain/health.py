@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
 
+from batch_assets.domain.alerts.records import Severity
 from batch_assets.domain.errors import BatchAssetsError
 
 
@@ -23,6 +24,7 @@ class Health(StrEnum):
         return _EXIT_CODES[self]
 
 
+_ORDER: Final = list(Health)
 _EXIT_CODES: Final = {Health.WELL: 0, Health.ATTENTION: 10, Health.NOT_WELL: 11}
 
 
@@ -67,7 +69,17 @@ def found_wrong(about: str, error: BatchAssetsError) -> list[Finding]:
     return [Finding.of_sentence(about, Health.NOT_WELL, line) for line in error.lines]
 
 
+def health_while_raised(severity: str) -> Health:
+    """How it is while an alert of this severity is raised."""
+    return Health.NOT_WELL if severity == Severity.ERROR else Health.ATTENTION
+
+
 def worst(findings: Iterable[Finding]) -> Health:
     """How all of it is: as the worst of it."""
-    order = list(Health)
-    return max((one.health for one in findings), key=order.index, default=Health.WELL)
+    return max((one.health for one in findings), key=_ORDER.index, default=Health.WELL)
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """What is wrong, the worst first; the others in the order in which they come."""
+    wrong = (one for one in findings if one.health is not Health.WELL)
+    return sorted(wrong, key=lambda one: _ORDER.index(one.health), reverse=True)

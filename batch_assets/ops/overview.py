@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from batch_assets.domain.alerts.records import Severity, Verdict
+from batch_assets.domain.alerts.records import Verdict
 from batch_assets.domain.display import euros, plain, plural, unlinked
-from batch_assets.domain.health import Finding, Health, worst
+from batch_assets.domain.health import Finding, health_while_raised, worst, worst_first
 from batch_assets.domain.report_data import PeriodMoney
 
 OVERVIEW: Final = "overview"
@@ -62,15 +62,14 @@ class Overview:
         raised = [
             Finding(
                 one.name,
-                Health.NOT_WELL if one.severity is Severity.ERROR else Health.ATTENTION,
+                health_while_raised(one.severity),
                 f"{one.name}: {one.summary}",
                 one.advice,
             )
             for one in self.verdicts
             if one.is_raised
         ]
-        order = list(Health)
-        return sorted([*failed, *raised], key=lambda one: order.index(one.health), reverse=True)
+        return worst_first([*failed, *raised])
 
     @property
     def _logs(self) -> str:
@@ -83,8 +82,9 @@ class Overview:
 
     def entries(self) -> dict[str, Any]:
         """The asset's metadata: what the page shows, and what can be plotted of it."""
+        findings = self.findings
         shown = {
-            "overview": self._verdict(),
+            "overview": _verdict(findings),
             "money": self._money(),
             "days": self._chart(),
             "waiting": self._waiting(),
@@ -92,24 +92,11 @@ class Overview:
         }
         return {
             **{name: dg.MetadataValue.md("\n".join(lines)) for name, lines in shown.items()},
-            "health": worst(self.findings),
-            "findings": len(self.findings),
+            "health": worst(findings),
+            "findings": len(findings),
             "month_spent_eur": self.month.spent_eur,
             "month_saved_eur": self.month.saved_eur,
         }
-
-    def _verdict(self) -> list[str]:
-        findings = self.findings
-        number = f": {plural(len(findings), 'thing')} to look at" if findings else ""
-        lines = [f"## {str(worst(findings)).capitalize()}{number}", ""]
-        for at, one in enumerate(findings):
-            line = _cut(f"- {plain(one.said)}") + (
-                f" *To do:* {unlinked(one.remedy)}" if one.remedy else ""
-            )
-            if sum(map(len, lines)) + len(line) > _MOST_CHARACTERS:
-                return [*lines, f"- and {len(findings) - at} more: `batch-assets status` has all."]
-            lines.append(line)
-        return lines
 
     def _money(self) -> list[str]:
         lines = ["| UTC | spent, EUR | saved | wasted |", "|---|---:|---:|---:|"]
@@ -156,6 +143,19 @@ class Overview:
         return [
             f"![What each day of the month has cost and saved]({_ADDRESS}{quote(svg, _AS_IT_IS)})"
         ]
+
+
+def _verdict(findings: Sequence[Finding]) -> list[str]:
+    number = f": {plural(len(findings), 'thing')} to look at" if findings else ""
+    lines = [f"## {str(worst(findings)).capitalize()}{number}", ""]
+    for at, one in enumerate(findings):
+        line = _cut(f"- {plain(one.said)}") + (
+            f" *To do:* {unlinked(one.remedy)}" if one.remedy else ""
+        )
+        if sum(map(len, lines)) + len(line) > _MOST_CHARACTERS:
+            return [*lines, f"- and {len(findings) - at} more: `batch-assets status` has all."]
+        lines.append(line)
+    return lines
 
 
 def _cut(line: str) -> str:
