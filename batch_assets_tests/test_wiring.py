@@ -18,7 +18,7 @@ from batch_assets.resources.query_strategy import QueryStrategyResource
 from batch_assets.settings import load_settings
 from batch_assets.store.dagster_schema import require_dagster_schema
 from batch_assets.store.engine import open_engine
-from batch_assets.store.migrate import require_current
+from batch_assets.store.migrate import require_suitable
 from batch_assets.wiring import connect, connect_local, local_environment
 from batch_assets_local.stack import detach, reset
 from batch_assets_tests.given_wiring import given_wiring
@@ -122,7 +122,7 @@ def test_the_local_stack_is_ready_for_use_and_whatever_is_configured_stays_out(
     assert endpoints == connect_local(STACK)
     assert endpoints.spool_dir == project / ".local" / STACK / "spool"
     engine = open_engine(endpoints.database_url)
-    require_current(engine)
+    require_suitable(engine)
     engine.dispose()
     require_dagster_schema(endpoints.dagster_database_url)
     with BatchApi(endpoints.api_key, endpoints.base_url) as api:

@@ -1,6 +1,8 @@
 """Alembic's entry: `batch-assets migrate` hands a connection in, `alembic …` has it opened here."""
 
 import os
+from collections.abc import Collection
+from typing import Any, cast
 
 from alembic import context
 from sqlalchemy import Connection
@@ -11,6 +13,7 @@ from batch_assets.store.migrating.session import (
     make_own_schema,
     migrating_connection,
     remove_own_schema_if_bare,
+    say_who_may_use,
 )
 from batch_assets.store.tables import metadata
 from batch_assets.store.tables.base import OWN_SCHEMA
@@ -24,6 +27,10 @@ def is_ours_to_compare(
 
 
 def run(connection: Connection) -> None:
+    def say_after(*, heads: Collection[str], **_more: Any) -> None:
+        """In each migration's transaction: nobody sees its tables without what it says of them."""
+        say_who_may_use(connection, next(iter(heads), None))
+
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -31,6 +38,7 @@ def run(connection: Connection) -> None:
         include_schemas=True,
         include_object=is_ours_to_compare,
         transaction_per_migration=True,
+        on_version_apply=cast("Any", say_after),
     )
     migration = context.get_context()
     changes = not migration.opts.get("dont_mutate")
@@ -41,7 +49,11 @@ def run(connection: Connection) -> None:
     connection.commit()
     with context.begin_transaction():
         context.run_migrations()
-    if changes and not migration.get_current_heads():
+    heads = migration.get_current_heads()
+    if changes and heads:
+        # Of a database that an older version of the code migrated.
+        say_who_may_use(connection, *heads)
+    if changes and not heads:
         remove_own_schema_if_bare(connection)
     connection.commit()
 

@@ -142,7 +142,7 @@ class _Examination:
 
     def _tables(self) -> Iterator[Finding]:
         from batch_assets.store.livedash_contract import computed_columns, faults_of
-        from batch_assets.store.migrate import require_current
+        from batch_assets.store.migrate import require_suitable
 
         with self.engine.connect() as connection:
             faults = [*faults_of(connection), *computed_columns(connection)]
@@ -153,7 +153,7 @@ class _Examination:
                 "Bring LiveDash up to date there, or install a version of this project that knows "
                 "the change.",
             )
-        require_current(self.engine)
+        require_suitable(self.engine)
         if not faults:
             yield Finding.well("tables", "LiveDash's and ours are as this version needs them.")
 

@@ -120,7 +120,7 @@ def open_database() -> Iterator[OpenDatabase]:
     """
     from batch_assets.settings import load_settings
     from batch_assets.store.engine import open_engine
-    from batch_assets.store.migrate import require_current
+    from batch_assets.store.migrate import require_suitable
     from batch_assets.store.strategy import StoredModes, Strategy
     from batch_assets.wiring import connect
 
@@ -128,7 +128,7 @@ def open_database() -> Iterator[OpenDatabase]:
     endpoints = connect(settings)
     engine = open_engine(endpoints.database_url)
     try:
-        require_current(engine)
+        require_suitable(engine)
         strategy = Strategy(engine, settings.toggle(), stored=StoredModes(engine).read)
         try:
             yield OpenDatabase(settings, endpoints, engine, strategy)

@@ -15,7 +15,7 @@ from batch_assets.resources.heartbeat import end_with_run
 from batch_assets.settings import Settings, load_settings
 from batch_assets.store.counting import count_statements
 from batch_assets.store.engine import open_engine
-from batch_assets.store.migrate import require_current
+from batch_assets.store.migrate import require_suitable
 from batch_assets.wiring import Endpoints, connect, open_api
 
 
@@ -76,7 +76,7 @@ class DatabaseResource(dg.ConfigurableResource[None]):
             engine = open_engine(self.wiring.endpoints.database_url)
             count_statements(engine)
             try:
-                require_current(engine)
+                require_suitable(engine)
             except BaseException:
                 engine.dispose()
                 raise

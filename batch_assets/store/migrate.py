@@ -3,13 +3,14 @@
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from psycopg import errors
-from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy import URL, Connection, Engine, Row, text
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import (
@@ -35,12 +36,20 @@ from batch_assets.store.migrating.refusals import (
     refuse_while_in_flight,
     steps_back,
 )
-from batch_assets.store.migrating.session import migrating_connection, refuse_encoding
+from batch_assets.store.migrating.session import (
+    NEEDED,
+    migrating_connection,
+    refuse_encoding,
+)
 from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.tables.base import OWN_SCHEMA
 from batch_assets.store.urls import application_url, describe
 
-_REVISION = text("SELECT version_num FROM batch_assets.alembic_version")
+_SCHEMA_STATE = text(
+    "SELECT v.version_num,"
+    " obj_description(CAST('batch_assets.alembic_version' AS regclass), 'pg_class') AS said"
+    " FROM batch_assets.alembic_version AS v"
+)
 
 
 def silent(_sentence: str) -> None:
@@ -51,14 +60,23 @@ def upgrade(url: str, report: Report = silent) -> None:
     """Bring the database to the newest revision; `report` hears what was added and what was there.
 
     Safe while LiveDash runs, and may be repeated: a run that was stopped half-way is carried on.
+    Tables of a newer version with which this one can work stay as they are.
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached.
+        MigrationsMissingError: the tables are of a newer version, and do not suit this one.
         RightMissingError: the user may not migrate.
         MigrationRefusedError: the database does not suit, or was too busy.
     """
     with _migrating(url, report) as config:
-        refuse_encoding(config.attributes["connection"])
+        connection: Connection = config.attributes["connection"]
+        refuse_encoding(connection)
+        at = _current(connection)
+        if at is not None and at not in known_revisions():
+            _require_suitable(connection)
+            report(f"a newer version made its tables (revision {at}); this one can work with them")
+            return
+        connection.rollback()
         command.upgrade(config, "head")
 
 
@@ -101,34 +119,45 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
-def require_current(engine: Engine) -> None:
-    """See that the database is at this code's newest revision.
+def require_suitable(engine: Engine) -> None:
+    """See that this code can work with the tables that there are.
 
-    One query, and a connection of the engine's pool.
+    They are at its newest revision, or at one that it does not know, of which whoever made it has
+    said that this code can work with it: in a rolling upgrade both versions are at work. One query,
+    and a connection of the engine's pool.
 
     Raises:
-        MigrationsMissingError: it is at another one.
+        MigrationsMissingError: it cannot.
     """
     with _explained(engine.url):
-        revision = _revision(engine)
-    if revision == head_revision():
-        return
-    where = describe(engine.url)
-    if revision is not None and revision not in known_revisions():
-        raise MigrationsMissingError(
-            f"The {where} was migrated by a newer version of batch-assets (revision {revision}): "
-            "update the code."
-        )
-    raise MigrationsMissingError(
-        f"The {where} lacks tables that this version needs: {to_migrate(engine.url)}."
-    )
+        _see_whether_suitable(engine)
 
 
 @retry_lost
-def _revision(engine: Engine) -> str | None:
+def _see_whether_suitable(engine: Engine) -> None:
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        _require_suitable(connection)
+
+
+def _require_suitable(connection: Connection) -> None:
+    url = connection.engine.url
+    state = _schema_state(connection)
+    if state is not None and state.version_num == head_revision():
+        return
+    if state is None or state.version_num in known_revisions():
+        raise MigrationsMissingError(
+            f"The {describe(url)} lacks tables that this version needs: {to_migrate(url)}."
+        )
+    if (state.said or "").removeprefix(NEEDED) not in known_revisions():
+        raise MigrationsMissingError(
+            f"The {describe(url)} was migrated by a newer version of batch-assets (revision "
+            f"{state.version_num}), and this one cannot work with its tables: update the code."
+        )
+
+
+def _schema_state(connection: Connection) -> Row[Any] | None:
     try:
-        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            return connection.execute(_REVISION).scalar_one_or_none()
+        return connection.execute(_SCHEMA_STATE).one_or_none()
     except DBAPIError as error:
         if isinstance(error.orig, errors.UndefinedTable | errors.InvalidSchemaName):
             return None

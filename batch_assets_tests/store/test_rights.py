@@ -26,7 +26,7 @@ from batch_assets.store.dagster_schema import (
     require_dagster_schema,
 )
 from batch_assets.store.engine import open_engine
-from batch_assets.store.migrate import downgrade, require_current, upgrade
+from batch_assets.store.migrate import downgrade, require_suitable, upgrade
 from batch_assets.store.migrating.grants import grant, require_role
 from batch_assets.store.migrating.project import head_revision
 from batch_assets.store.registry import Registry
@@ -220,9 +220,9 @@ def test_who_runs_is_told_that_another_role_migrates(granted: Roles, engine: Eng
     migrator = open_engine(granted.url("migrator"))
     try:
         with pytest.raises(MigrationsMissingError, match="migrate` as the role that migrates"):
-            require_current(engine)
+            require_suitable(engine)
         with pytest.raises(MigrationsMissingError, match=r"run `batch-assets migrate`\.$"):
-            require_current(migrator)
+            require_suitable(migrator)
     finally:
         granted.do(f"UPDATE batch_assets.alembic_version SET version_num = '{head_revision()}'")
         migrator.dispose()
@@ -289,7 +289,7 @@ def test_a_missing_right_is_named(granted: Roles, engine: Engine, right: str) ->
 
 
 def look(engine: Engine) -> None:
-    require_current(engine)
+    require_suitable(engine)
     Registry(engine, external_quiet_seconds=900).installation()
     with engine.connect() as connection:
         connection.execute(text('SELECT m.id FROM public."Message" AS m'))
@@ -361,9 +361,9 @@ def test_a_login_that_is_not_allowed_is_a_sentence(granted: Roles) -> None:
     engine = open_engine(granted.url("runner"))
     try:
         with pytest.raises(DatabaseUnavailableError, match="--grant-to"):
-            require_current(engine)
+            require_suitable(engine)
         grant(granted.admin_url, granted.name("runner"), nobody_reads)
-        require_current(engine)
+        require_suitable(engine)
     finally:
         granted.do("GRANT CONNECT ON DATABASE {database} TO PUBLIC, {runner}")
         engine.dispose()

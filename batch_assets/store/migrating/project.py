@@ -37,6 +37,20 @@ def known_revisions() -> frozenset[str]:
     return frozenset(script.revision for script in scripts.walk_revisions())
 
 
+@cache
+def needed_revision(revision: str) -> str:
+    """Which revision code has to know to work with the tables at this one.
+
+    The newest up to this one that does not say of itself `SUITS_OLDER_CODE`: that it adds what
+    older code neither misses nor stumbles over, in its statements as in what rows mean.
+    """
+    scripts = ScriptDirectory.from_config(alembic_config())
+    for script in scripts.iterate_revisions(revision, "base"):
+        if not getattr(script.module, "SUITS_OLDER_CODE", False):
+            return script.revision
+    return "base"
+
+
 def run_script(connection: Connection, name: str) -> None:
     """Run all statements of one file of `migrations/sql`, in the connection's transaction."""
     statements = (_MIGRATIONS / "sql" / name).read_text(encoding="utf-8")

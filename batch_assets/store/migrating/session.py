@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Final, cast
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.store.connection_failures import database_unavailable
-from batch_assets.store.migrating.project import Report
+from batch_assets.store.migrating.project import Report, needed_revision
 from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.sql import load
 from batch_assets.store.urls import application_url, describe
@@ -25,6 +26,9 @@ SQL = load(Path(__file__).with_suffix(".sql"))
 OLDEST_SERVER: Final = 140000
 ONE_AT_A_TIME: Final = 7_236_171_990_134
 """The advisory lock's key: any number that stays the same."""
+
+NEEDED: Final = "For code that knows revision "
+"""What the version table's comment begins with; the revision follows."""
 
 _PATIENCE_SECONDS: Final = 900.0
 _POLL_SECONDS: Final = 0.25
@@ -141,6 +145,19 @@ def _refuse_pooler(connection: Connection, engine: Engine) -> None:
                     "mode, which migrations cannot use: run them with DATABASE_URL set to the "
                     "server's own address (or to the pooler's port for session mode)."
                 )
+
+
+def say_who_may_use(connection: Connection, revision: str | None) -> None:
+    """Say at the version table which revision code has to know to work with the tables.
+
+    `batch_assets.store.migrate` reads it, in versions of the code that do not know `revision`.
+    """
+    known = None if revision is None else sql.Literal(f"{NEEDED}{needed_revision(revision)}")
+    driver = cast("psycopg.Connection", connection.connection.driver_connection)
+    statement = sql.SQL("COMMENT ON TABLE batch_assets.alembic_version IS {}").format(known)
+    connection.exec_driver_sql(
+        statement.as_string(driver), execution_options={"no_parameters": True}
+    )
 
 
 def make_own_schema(connection: Connection) -> None:
