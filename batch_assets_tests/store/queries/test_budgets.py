@@ -465,8 +465,10 @@ def test_over_a_random_history_no_budget_is_overspent(desk: Desk, unit_cost: flo
         history.go_on()
         for use in StoredBudgets(desk.engine).uses():
             assert use.spent_eur <= use.amount_eur + history.missed[use.company_id] + 1e-12
-    month = [use for use in StoredBudgets(desk.engine).uses() if use.period is Period.MONTH]
-    assert max(use.percent for use in month) > 90, "some of them were reached"
+    # On the first of a month none of its days has gone by: the budgets of a day are what holds.
+    reached = Period.DAY if datetime.now(UTC).day == 1 else Period.MONTH
+    uses = [use for use in StoredBudgets(desk.engine).uses() if use.period is reached]
+    assert max(use.percent for use in uses) > 90, "some of them were reached"
 
 
 def test_where_no_budget_is_set_the_claim_sums_up_nothing(desk: Desk) -> None:
