@@ -3,7 +3,7 @@
 import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
@@ -14,6 +14,7 @@ from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.prices import offers_flex, price_finder
+from batch_assets.openai_batch.profiles import Profile
 from batch_assets.stages.reports import Reports
 from batch_assets.store.bisection import Bisection
 from batch_assets.store.database_errors import changed
@@ -128,9 +129,7 @@ class Pipeline:
     @cached_property
     def price_of(self) -> Callable[[str], Price | None]:
         """What a model costs; read when first asked for, since most runs need no price."""
-        known = {**self.queries.model_prices(), **self.policy.model_prices}
-        flex_models = self.policy.synchronous.flex_models
-        return price_finder(known, self.api.profile, self.policy.model_of, flex_models)
+        return prices_of(self.queries.model_prices(), self.policy, self.api.profile)
 
     def offers_flex(self, name: str) -> bool:
         """Whether the server answers for this model by flex, and what that costs is known."""
@@ -147,6 +146,14 @@ class Pipeline:
             lease_seconds=self.policy.lease_seconds,
             account=self.api.account,
         )
+
+
+def prices_of(
+    livedash: Mapping[str, Price], policy: Policy, profile: Profile
+) -> Callable[[str], Price | None]:
+    """What models cost, by LiveDash's prices, what somebody has set, and what is published."""
+    known = {**livedash, **policy.model_prices}
+    return price_finder(known, profile, policy.model_of, policy.synchronous.flex_models)
 
 
 @dataclass

@@ -1,12 +1,14 @@
 """What is due: which companies have enough waiting, and what would be sent for them."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from batch_assets import analysis
 from batch_assets.domain.estimates import LearntUsage
+from batch_assets.domain.money import Price
 from batch_assets.domain.packing import Draft, Packing, Parts, Sizes, Terms
+from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Backlog
 from batch_assets.openai_batch.spool import LINE_BYTES
 from batch_assets.stages.pipeline import Budget, Pipeline
@@ -175,17 +177,27 @@ def _unknown_types(draft: Draft) -> Counter[str]:
 
 def claim_terms(pipeline: Pipeline, snapshot: WorkSnapshot, only_model: str | None = None) -> Terms:
     """Collect what packing has to know of policy, prices and processing types."""
+    terms = terms_of(pipeline.policy, pipeline.price_of, snapshot, pipeline.api.account)
+    return replace(terms, only_model=only_model)
+
+
+def terms_of(
+    policy: Policy,
+    price_of: Callable[[str], Price | None],
+    snapshot: WorkSnapshot,
+    account: str,
+) -> Terms:
+    """The same for whoever has no pipeline; `policy` as the server's profile bounds it."""
     return Terms(
-        policy=pipeline.policy,
-        price_of=pipeline.price_of,
+        policy=policy,
+        price_of=price_of,
         sizes_of=lambda processing_type, name: _sizes_of(
             processing_type,
-            pipeline.policy.model_of(name),
+            policy.model_of(name),
             _learnt(snapshot, name, analysis.known_type(processing_type)),
         ),
-        only_model=only_model,
         upload_bytes=snapshot.upload_bytes,
-        account=pipeline.api.account,
+        account=account,
     )
 
 

@@ -92,9 +92,13 @@ class Quotas:
 def begin_claim(connection: Connection, terms: Terms, spent: Spent) -> Quotas:
     """Let no other transaction claim until this one ends, and read what is left of the quotas."""
     connection.execute(SQL["begin_claim"])
+    return read_quotas(connection, terms, spent)
+
+
+def read_quotas(connection: Connection, terms: Terms, spent: Spent) -> Quotas:
+    """Read what is left of the quotas; one statement."""
     which = {"account": terms.account, "budgets_of": None}
-    used = connection.execute(SQL["used"], which).one()
-    return Quotas(used, terms.policy, spent)
+    return Quotas(connection.execute(SQL["used"], which).one(), terms.policy, spent)
 
 
 def history_of(past_batches: Iterable[Sequence[Any]]) -> TurnaroundHistory:

@@ -7,20 +7,27 @@ how much waits.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
 from batch_assets.domain.allowances import InUse
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.due_rule import DueRule
+from batch_assets.domain.packing import Candidate, Packing, Terms, pack
 from batch_assets.store.alerts import NEWS_SECONDS
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.breakers import breakers_in
+from batch_assets.store.claims import read_quotas
 from batch_assets.store.connection_failures import retry_lost
+from batch_assets.store.protocol import Spent
 from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[Path(__file__).with_name("alerts.sql")])
 
+SAMPLED_ROWS: Final = 20
+"""How many requests of each company and model tell whether anything of them could be sent."""
 OVERLAP_SECONDS: Final = 10 * 60
 """A request may be committed so much later than its date."""
 NEWEST_ROWS: Final = 5_000
@@ -64,6 +71,20 @@ class LeftToDo:
 
 
 @dataclass(frozen=True, slots=True)
+class CompanySample:
+    """What a claim could take now of a company's oldest waiting requests, and why not the rest."""
+
+    company_id: str
+    packing: Packing
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a run would leave all of it as it is."""
+        done = self.packing.drafts or self.packing.rejections or self.packing.followers
+        return not done
+
+
+@dataclass(frozen=True, slots=True)
 class InFlight:
     """The batches that the server has, as far as we know, and the breakers of its operations."""
 
@@ -95,10 +116,15 @@ class Watching(EngineQueries):
 
     @retry_lost
     def left_to_do(
-        self, rule: DueRule, now: datetime, receivers: Mapping[str, str], account: str
+        self,
+        rule: DueRule,
+        now: datetime,
+        receivers: Mapping[str, str],
+        account: str,
+        but_of: Sequence[str] = (),
     ) -> LeftToDo:
         """Say what is left for a run; `receivers` are the fingerprints, by name, of those for whom
-        changes of alerts may be pending.
+        changes of alerts may be pending. Nobody looks whether these companies (`but_of`) are due.
         """
         parameters = {
             "now": now,
@@ -109,10 +135,34 @@ class Watching(EngineQueries):
             "fingerprints": list(receivers.values()),
             "news_seconds": NEWS_SECONDS,
             "account": account,
+            "but_of": list(but_of),
         }
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["left_to_do"], parameters).one()
         return LeftToDo(row.is_due, row.has_put_off, row.has_alerts, InUse(**row.in_use))
+
+    @retry_lost
+    def sample(self, rule: DueRule, now: datetime, terms: Terms) -> Sequence[CompanySample]:
+        """Pack of each company that is due the oldest requests, as a claim would; two statements.
+
+        What nobody has noticed yet is not looked at. What has waited longest comes first.
+        """
+        which = {
+            "now": now,
+            "wait_seconds": rule.max_wait_seconds,
+            "min_requests": rule.min_requests,
+            "sampled": SAMPLED_ROWS,
+        }
+        with self.autocommit.connect() as connection:
+            quotas = read_quotas(connection, terms, Spent())
+            rows = connection.execute(SQL["sampled"], which)
+            found = [Candidate(**row._mapping) for row in rows]
+        samples = []
+        for company_id, some in groupby(found, attrgetter("company_id")):
+            candidates = list(some)
+            quota = quotas.of(company_id, {one.model for one in candidates})
+            samples.append(CompanySample(company_id, pack(candidates, terms, quota)))
+        return samples
 
     @retry_lost
     def in_flight(self) -> InFlight:

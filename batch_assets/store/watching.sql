@@ -48,6 +48,18 @@ END
     ) AS few
 )
 
+-- part: is_due_as_noticed
+-- Whether the company of an entry (w) is due by what was noticed of a model that is in no cooldown.
+w.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
+AND
+-- here: is_of_active
+AND (
+    w.requested_at <= b.too_old
+    OR
+    -- here: few_noticed
+    >= :min_requests
+)
+
 -- name: newly_due
 -- Which companies have become due since a run last looked, by what nobody has noticed yet or by the
 -- clock. What was due when a run looked, and is still there, that run has left: it does not count. The
@@ -228,22 +240,17 @@ SELECT
         SELECT
         FROM step AS w
         CROSS JOIN bounds AS b
-        WHERE w.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
+        WHERE w.company_id <> ALL(CAST(:but_of AS text[]))
             AND
-            -- here: is_of_active
-            AND (
-                w.requested_at <= b.too_old
-                OR
-                -- here: few_noticed
-                >= :min_requests
-            )
+            -- here: is_due_as_noticed
     )
     OR (SELECT count(*) FROM unnoticed) >= :rows
     OR EXISTS (
         SELECT
         FROM fresh AS w
         CROSS JOIN bounds AS b
-        WHERE
+        WHERE w.company_id <> ALL(CAST(:but_of AS text[]))
+            AND
             -- here: is_of_active
             AND (
                 w.oldest <= b.too_old
@@ -265,6 +272,80 @@ SELECT
     ) AS has_alerts,
     -- here: allowances_in_use
     AS in_use
+
+-- name: sampled
+-- Of each company that is due by what was noticed, the oldest requests of each model, as a claim reads them,
+-- but that nothing is locked: what has waited longest comes first. A row is reached by its key.
+WITH RECURSIVE bounds AS MATERIALIZED (
+    SELECT CAST(:now AS timestamptz) - make_interval(secs => :wait_seconds) AS too_old
+), cooling AS MATERIALIZED (
+    -- here: cooling_models
+), step AS (
+    -- here: oldest_of_each
+), due AS MATERIALIZED (
+    SELECT DISTINCT w.company_id
+    FROM step AS w
+    CROSS JOIN bounds AS b
+    WHERE
+        -- here: is_due_as_noticed
+), oldest AS MATERIALIZED (
+    SELECT o.*
+    FROM step
+    CROSS JOIN LATERAL (
+        SELECT
+            r.id AS request_id,
+            r."sessionId" AS session_id,
+            i.company_id,
+            r.model,
+            r."processingType" AS processing_type,
+            i.requested_at,
+            -- here: is_dated
+            -- here: leader_id
+        FROM batch_assets.intake AS i
+        JOIN public."AIProcessingRequest" AS r ON r.id = i.request_id
+        WHERE i.company_id = step.company_id
+            AND i.model = step.model
+            AND r.model = i.model
+            AND coalesce(
+                r."processingStatus" = 'PENDING_BATCHING' AND r."batchId" IS NULL, false
+            )
+            -- here: is_fresh
+            AND NOT coalesce(
+                (
+                    SELECT true
+                    FROM batch_assets.attempt AS a
+                    WHERE a.request_id = r.id AND a.outcome IS NULL
+                    LIMIT 1
+                ),
+                false
+            )
+            AND (
+                SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId"
+            ) = step.company_id
+        ORDER BY i.requested_at, i.request_id
+        LIMIT :sampled
+    ) AS o
+    WHERE step.company_id = ANY(ARRAY(SELECT d.company_id FROM due AS d))
+        AND step.model <> ALL(ARRAY(SELECT m.model FROM cooling AS m))
+)
+SELECT
+    w.request_id, w.session_id, w.company_id, w.model, w.processing_type,
+    m.message_count, m.content_bytes, q.bisection_group, q.root_batch_id, w.leader_id, w.is_dated
+FROM oldest AS w
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS message_count,
+        coalesce(sum(octet_length(m.content)), 0)::bigint AS content_bytes
+    FROM public."Message" AS m
+    WHERE m."sessionId" = w.session_id
+) AS m
+LEFT JOIN LATERAL (
+    SELECT s.bisection_group, s.root_batch_id
+    FROM batch_assets.bisection_request AS s
+    WHERE s.request_id = w.request_id
+    OFFSET 0
+) AS q ON true
+ORDER BY min(w.requested_at) OVER (PARTITION BY w.company_id), w.company_id, w.requested_at, w.request_id
 
 -- name: in_flight
 -- What the server is asked about, and whether it is let alone.

@@ -5,6 +5,8 @@ same: figures, checks, and a look at what LiveDash has done. `docs/schedules_and
 both. What cannot be seen counts as work.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +18,9 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.policy import Tier
 from batch_assets.openai_batch.prices import offers_flex
 from batch_assets.stages.circuit_breakers import submission_held_by, synchronous_held_by
+from batch_assets.stages.pipeline import prices_of
+from batch_assets.stages.plan import terms_of
+from batch_assets.store.one_statement import OneStatementQueries
 from batch_assets.store.registry import Registry, WorkSnapshot
 from batch_assets.store.synchronous_requests import SynchronousBatches
 from batch_assets.store.watching import LeftToDo, Watching
@@ -23,6 +28,7 @@ from batch_assets.ticks.starting import DecidedRun, TickContext, clock_time
 from batch_assets.wiring import account_of
 
 UNSEEN: Final = "what there is to do could not be seen"
+_MOST_REASONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ def look_for_work(tick: TickContext, last: DecidedRun | None) -> Work:
     """Say why a run is to be started after the last one.
 
     The database is asked only if the last run succeeded not long ago: one statement, and one more
-    if that finds nothing.
+    if that finds nothing. If that finds but what is due, three look whether any of it could be
+    sent, and if none could, one whether anything else is due.
     """
     if last is not None and last.has_failed:
         return Work("the last run has failed")
@@ -109,27 +116,65 @@ def _idle_until(tick: TickContext, last: DecidedRun | None) -> datetime:
 
 def _work(tick: TickContext, engine: Engine) -> Work:
     policy = tick.settings.policy()
-    endpoints = tick.database.endpoints
     seen = Registry(engine, policy.external_quiet_seconds).snapshot()
     found = _in_tables(seen)
     held = None
     if not found:
-        receivers = {one.name: one.fingerprint for one in tick.settings.receivers()}
-        left = Watching(engine).left_to_do(
-            policy.due_rule, tick.now, receivers, account_of(endpoints)
-        )
-        held = _held_because(tick, seen, left) if left.is_due else None
-        found = _left(left if held is None else replace(left, is_due=False))
+        left = _left_to_do(tick, engine)
+        found = _left(left)
+        if left.is_due and not seen.installation.is_for_a_run_to_settle:
+            held = _held_because(tick, seen, left)
+            if held is not None:
+                found = _left(replace(left, is_due=False))
+            elif len(found) == 1:
+                # A run is started in any case where there is more to do.
+                left, held = _left_if_held(tick, engine, seen, left)
+                found = _left(left)
     return Work("; ".join(found) or None, held)
 
 
+def _left_to_do(tick: TickContext, engine: Engine, but_of: Sequence[str] = ()) -> LeftToDo:
+    receivers = {one.name: one.fingerprint for one in tick.settings.receivers()}
+    account = account_of(tick.database.endpoints)
+    rule = tick.settings.policy().due_rule
+    return Watching(engine).left_to_do(rule, tick.now, receivers, account, but_of)
+
+
 def _held_because(tick: TickContext, seen: WorkSnapshot, left: LeftToDo) -> str | None:
-    """Why a run could send nothing now, and would find out nothing by trying, or `None`."""
-    if seen.installation.is_for_a_run_to_settle:
-        return None
+    """Why a run could send nothing of anybody now, or `None`."""
     held = submission_held_by(tick.database.endpoints.profile, seen)
     of_batches = uses(tick.settings.policy(), left.in_use, tick.now)[0]
     return of_batches.sentence if held is None and of_batches.holds else held
+
+
+def _left_if_held(
+    tick: TickContext, engine: Engine, seen: WorkSnapshot, left: LeftToDo
+) -> tuple[LeftToDo, str | None]:
+    """What is left beside companies of whom caps, budgets and cooldowns hold all, and by which.
+
+    Of each the oldest requests are looked at, as a claim would: should these be held, and others
+    behind them not, then the next run finds out, whatever it is started for.
+    """
+    profile = tick.database.endpoints.profile
+    policy = profile.bound(tick.settings.policy())
+    prices = prices_of(OneStatementQueries(engine).model_prices(), policy, profile)
+    terms = terms_of(policy, prices, seen, account_of(tick.database.endpoints))
+    samples = Watching(engine).sample(policy.due_rule, tick.now, terms)
+    if not samples or not all(sample.is_held for sample in samples):
+        return left, None
+    reasons: Counter[str] = Counter()
+    for sample in samples:
+        reasons.update(sample.packing.held.keys())
+    left = _left_to_do(tick, engine, [sample.company_id for sample in samples])
+    return left, _held_by(reasons)
+
+
+def _held_by(reasons: Counter[str]) -> str:
+    """Why nothing of what is due could be sent: what holds most companies comes first."""
+    named = [reason for reason, _ in reasons.most_common(_MOST_REASONS)]
+    more = len(reasons) - len(named)
+    others = [f"{more:,} other reasons"] if more else []
+    return f"All that is due is held: {'; '.join([*named, *others])}."
 
 
 def _in_tables(seen: WorkSnapshot) -> list[str]:

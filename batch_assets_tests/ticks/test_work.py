@@ -6,15 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batch_assets import schedules
+from batch_assets.domain.budgets import ALL_COMPANIES, Budget, Period
 from batch_assets.domain.errors import Failure, FailureKind
 from batch_assets.domain.policy import Cooldown
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.settings import load_settings
 from batch_assets.store.breakers import Breakers
+from batch_assets.store.budgets import StoredBudgets
 from batch_assets.store.registry import Registry
 from batch_assets.wiring import account_of, connect
 from batch_assets_tests.factories import make_company, make_external_batch, make_requests
 from batch_assets_tests.policies import a_policy
+from batch_assets_tests.store.history import make_past
 from batch_assets_tests.store.queries.support import Desk
 from batch_assets_tests.ticks.support import (
     Answer,
@@ -187,9 +190,12 @@ def test_what_only_a_run_can_settle_is_work(desk: Desk) -> None:
         " files_deleted_at = now() WHERE id = :id",
         id=batch.id,
     )
-    desk.do("UPDATE batch_assets.installation SET incarnation = 'another', doubt = 'unread'")
+    (known,) = desk.column("SELECT i.incarnation FROM batch_assets.installation AS i")
+    doubt = "UPDATE batch_assets.installation SET incarnation = :known, doubt = :doubt"
+    desk.do(doubt, known="another", doubt="unread")
     assert Registry(desk.engine, 900).installation().hold_reason is not None
     assert started(tick()).tags[REASON] == "a company is due"
+    desk.do(doubt, known=known, doubt=None)
 
 
 def test_with_nothing_to_do_it_says_what_was_looked_at_and_when_the_next_run_comes(
@@ -236,8 +242,16 @@ def test_what_cannot_be_seen_is_not_taken_for_nothing(desk: Desk, unreachable: s
     assert unreachable not in str(answer)
 
 
-@pytest.mark.parametrize(("make", "statements"), [(None, 2), (due, 2), (in_flight, 1)])
-def test_it_asks_two_statements_at_most(
+def held_by_a_budget(desk: Desk) -> None:
+    budget_of(desk, 0)
+    left_due(desk)
+
+
+@pytest.mark.parametrize(
+    ("make", "statements"),
+    [(None, 2), (in_flight, 1), (left_due, 5), (held_by_a_budget, 6)],
+)
+def test_it_asks_two_statements_and_more_only_of_what_is_due(
     desk: Desk, make: Callable[[Desk], None] | None, statements: int
 ) -> None:
     if make is not None:
@@ -248,3 +262,111 @@ def test_it_asks_two_statements_at_most(
     database = CountingDatabase(load_settings(), desk.engine)
     schedules.evaluate_processing(tick_at(now, history, database))
     assert database.tally.statements == statements
+
+
+def budget_of(desk: Desk, eur: float, company_id: str = ALL_COMPANIES) -> None:
+    StoredBudgets(desk.engine).set([Budget(company_id, Period.DAY, eur)], "the tests")
+
+
+def left_for(desk: Desk, name: str, count: int = 10) -> str:
+    """A company of which so many wait that a run has noticed and left."""
+    with desk.engine.begin() as connection:
+        company_id = make_company(connection, name=name)
+        make_requests(connection, company_id, count)
+    desk.queries.notice_pending(100)
+    return company_id
+
+
+def spend(desk: Desk, eur: float) -> None:
+    """Let a batch of another company, of today, have cost so much."""
+    make_past(desk.engine, 1, age=0.0, seconds=0.0, cost_eur=eur)
+
+
+def test_what_a_budget_holds_is_no_work_until_there_is_room(desk: Desk) -> None:
+    left_for(desk, "Aarhus")
+    spend(desk, 0.9999999)
+    budget_of(desk, 1.0)
+    # A little is left of it, which is less than any of them costs.
+    said = skipped(tick())
+    assert "what is due can not be sent yet" in said
+    assert "All that is due is held: budget of all companies for 20" in said
+    assert "goes on 20" in said
+    assert started(tick(timedelta(minutes=31))).tags[REASON] == "no run has ended for a while"
+    budget_of(desk, 2.0)
+    assert started(tick()).tags[REASON] == "a company is due"
+    budget_of(desk, 1.0)
+    skipped(tick())
+    # What it really cost turns out to be less than was estimated.
+    desk.do("UPDATE batch_assets.batch SET cost_eur = 0.5 WHERE state = 'finalized'")
+    assert started(tick()).tags[REASON] == "a company is due"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("BATCH_DAY_MAX_REQUESTS", "1"),
+        ("BATCH_DAY_MAX_COST_EUR", "0.5"),
+        ("BATCH_COMPANY_DAY_MAX_REQUESTS", "0"),
+        ("BATCH_RUN_MAX_COST_EUR", "0.0000001"),
+    ],
+)
+def test_what_a_cap_holds_is_no_work_until_another_day(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, setting: str, value: str
+) -> None:
+    left_for(desk, "Aarhus")
+    spend(desk, 0.5)
+    started(tick())
+    monkeypatch.setenv(setting, value)
+    assert "All that is due is held: " in skipped(tick())
+    desk.do("UPDATE batch_assets.batch SET claimed_at = claimed_at - interval '1 day'")
+    if "DAY" in setting and value != "0":
+        assert started(tick()).tags[REASON] == "a company is due"
+    else:
+        skipped(tick())
+
+
+def test_a_model_without_a_price_is_no_work_under_a_budget(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        make_requests(connection, make_company(connection), 10, model="unheard-of")
+    desk.queries.notice_pending(100)
+    started(tick())
+    budget_of(desk, 1.0)
+    assert "model unheard-of is in cooldown: it has no price" in skipped(tick())
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_others_are_not_kept_waiting_by_a_company_whose_budget_is_spent(
+    desk: Desk, *, is_noticed: bool
+) -> None:
+    budget_of(desk, 0, left_for(desk, "Aarhus"))
+    assert "budget of Aarhus is 0" in skipped(tick())
+    with desk.engine.begin() as connection:
+        make_requests(connection, make_company(connection, name="Bergen"), 10)
+    if is_noticed:
+        desk.queries.notice_pending(100)
+    assert started(tick()).tags[REASON] == "a company is due"
+
+
+def test_something_smaller_among_the_oldest_of_a_company_is_found(desk: Desk) -> None:
+    left_for(desk, "Aarhus")
+    budget_of(desk, 1e-3)
+    long = (
+        "UPDATE public.\"Message\" SET content = repeat('word ', 100000)"
+        ' WHERE "sessionId" <> (SELECT max("sessionId") FROM public."Message") OR :every'
+    )
+    desk.do(long, every=False)
+    assert started(tick()).tags[REASON] == "a company is due"
+    desk.do(long, every=True)
+    assert "for a whole day is less than one such request is estimated at" in skipped(tick())
+
+
+def test_what_can_never_be_sent_is_work_for_one_run(desk: Desk) -> None:
+    company_id = left_for(desk, "Aarhus")
+    budget_of(desk, 0, company_id)
+    skipped(tick())
+    desk.do(
+        'DELETE FROM public."Message" WHERE "sessionId" IN'
+        ' (SELECT s.id FROM public."Session" AS s WHERE s."companyId" = :company_id)',
+        company_id=company_id,
+    )
+    assert started(tick()).tags[REASON] == "a company is due"
