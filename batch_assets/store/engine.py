@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from batch_assets.store.database_errors import explain
-from batch_assets.store.plain_engine import Login
+from batch_assets.store.plain_engine import ISOLATION, Login
 from batch_assets.store.urls import application_url
 
 DRIVER: Final = "postgresql+psycopg_quiet"
@@ -59,6 +59,7 @@ def _engine(url: URL, session: Login, **pool: Any) -> Engine:
     engine = create_engine(
         url.set(drivername=DRIVER),
         **pool,
+        isolation_level=ISOLATION,
         hide_parameters=True,
         # Prepared statements live in a session, which PgBouncer takes away after a transaction.
         connect_args={"prepare_threshold": None, "application_name": "batch-assets"},

@@ -25,6 +25,9 @@ _IN_TRANSACTION: Final = (
 _REFUSED: Final = "unsupported startup parameter"
 _UNKNOWN: Final = "unrecognized configuration parameter"
 _HAS_SETTINGS: Final = "batch_assets.has_settings"
+ISOLATION: Final = "READ COMMITTED"
+"""Each transaction says so as it begins. With a snapshot that is older than the lock that it has
+waited for, a claim would not see what the one before it has spent."""
 _RECENT: Final[set[str]] = set()
 """The addresses at which this process has met a server that has `transaction_timeout`."""
 
@@ -46,6 +49,7 @@ class Login:
             # The statements are short, and their estimated costs high: compiling takes longer.
             "jit": "off",
         }
+        self._is_read_only = read_only
         at_login = self._settings | ({"default_transaction_read_only": "on"} if read_only else {})
         self._at_login = login_options(at_login)
 
@@ -64,6 +68,8 @@ class Login:
             if _REFUSED not in str(error):
                 raise
             connection = dialect.connect(*args, **parameters)
+            # Within a transaction it is too late for that: it says so as it begins.
+            connection.read_only = self._is_read_only
             entry.info[_HAS_SETTINGS] = False
         else:
             entry.info[_HAS_SETTINGS] = True
@@ -134,6 +140,7 @@ def _plain(url: URL, login: Login) -> Engine:
     engine = create_engine(
         url,
         poolclass=NullPool,
+        isolation_level=ISOLATION,
         hide_parameters=True,
         connect_args={"prepare_threshold": None, "application_name": "batch-assets"},
     )

@@ -50,6 +50,11 @@ _ASKED = text(
 )
 
 
+_LASTING = {
+    "array_nulls": "on",
+    "transaction_isolation": "read committed",
+    "transaction_read_only": "off",
+}
 _AGE = (
     "SELECT extract(epoch FROM now() AT TIME ZONE 'UTC' - create_timestamp)::float8"
     " FROM dagster.runs"
@@ -138,8 +143,8 @@ def test_behind_a_pooler_that_refuses_settings_dates_can_be_read(
             assert moment is not None
             assert moment.isoformat() == "2026-11-30T12:00:00+00:00"
         with engine.begin() as connection:
-            shown = connection.execute(text("SELECT current_setting('array_nulls')")).scalar()
-            assert shown == "on"
+            shown = {name: connection.execute(text(f"SHOW {name}")).scalar() for name in _LASTING}
+        assert shown == _LASTING, "also what a transaction cannot change any more"
         engine.dispose()
 
 
