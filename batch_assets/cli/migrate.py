@@ -29,6 +29,14 @@ def migrate(
             rich_help_panel="With --downgrade",
         ),
     ] = False,
+    drop_budgets: Annotated[
+        bool,
+        typer.Option(
+            "--drop-budgets",
+            help="Go back even if budgets are lost by that.",
+            rich_help_panel="With --downgrade",
+        ),
+    ] = False,
     grant_to: Annotated[
         str | None,
         typer.Option(metavar="ROLE", help="Give this role the fewest rights that the jobs need."),
@@ -38,15 +46,16 @@ def migrate(
     from batch_assets.settings import load_settings
     from batch_assets.wiring import connect
 
-    if drop_livedash and downgrade is None:
-        raise ConfigurationError("--drop-livedash goes with --downgrade only: leave it out.")
+    for option, is_given in (("--drop-livedash", drop_livedash), ("--drop-budgets", drop_budgets)):
+        if is_given and downgrade is None:
+            raise ConfigurationError(f"{option} goes with --downgrade only: leave it out.")
     if grant_to is not None and downgrade is not None:
         raise ConfigurationError("--grant-to does not go with --downgrade: leave one out.")
     endpoints = connect(load_settings())
     if downgrade is None:
         _bring_up(endpoints, grant_to)
     else:
-        _take_back(endpoints, downgrade, drop_livedash=drop_livedash)
+        _take_back(endpoints, downgrade, drop_livedash=drop_livedash, drop_budgets=drop_budgets)
 
 
 class _Report:
@@ -87,13 +96,17 @@ def _bring_up(endpoints: Endpoints, grant_to: str | None) -> None:
             grant(one, grant_to, report.end)
 
 
-def _take_back(endpoints: Endpoints, revision: str, *, drop_livedash: bool) -> None:
+def _take_back(
+    endpoints: Endpoints, revision: str, *, drop_livedash: bool, drop_budgets: bool
+) -> None:
     from batch_assets.store import migrate as migrations
     from batch_assets.store.dagster_schema import left_of_dagster
 
     url, report = endpoints.database_url, _Report(endpoints.database_url)
     before = migrations.current(url)
-    migrations.downgrade(url, revision, report.step, drop_livedash=drop_livedash)
+    migrations.downgrade(
+        url, revision, report.step, drop_livedash=drop_livedash, drop_budgets=drop_budgets
+    )
     after = migrations.current(url)
     report.end(_moved(before, after))
     left = left_of_dagster(endpoints.dagster_database_url) if after is None else None

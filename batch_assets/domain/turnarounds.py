@@ -49,6 +49,11 @@ class PastBatch:
     has_ended: bool
     """Whether it was done: all others are censored."""
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether it ended between then and now: a clock may have been put back."""
+        return 0.0 <= self.seconds <= self.age_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Turnaround:
@@ -145,7 +150,8 @@ class TurnaroundHistory:
         """`window_seconds`: the completion window, which counts where nothing else is known."""
         self._by_model: defaultdict[str, list[PastBatch]] = defaultdict(list)
         for batch in batches:
-            self._by_model[batch.model].append(batch)
+            if batch.is_possible:
+                self._by_model[batch.model].append(batch)
         self._window_seconds = window_seconds
         self._curve = lru_cache(maxsize=None)(self._curve_of)
 

@@ -26,14 +26,17 @@ WHERE s.unpriced = 0 AND s.model IS NOT NULL
 GROUP BY s.company_id, s.model
 
 -- name: open
+-- What seems to lie in the future was sent before a clock was put back: it is of now.
 SELECT
     b.company_id,
     b.model,
     b.requests AS size,
     b.requests - b.completed - b.failed - b.returned - b.discarded AS requests,
     b.state <> 'ended' AS is_running,
-    coalesce(extract(epoch FROM statement_timestamp() - b.submitted_at), 0)::float8 AS age_seconds,
-    d.today - (b.claimed_at AT TIME ZONE 'UTC')::date AS days_old,
+    greatest(
+        coalesce(extract(epoch FROM statement_timestamp() - b.submitted_at), 0), 0
+    )::float8 AS age_seconds,
+    greatest(d.today - (b.claimed_at AT TIME ZONE 'UTC')::date, 0) AS days_old,
     b.cost_eur,
     CASE WHEN b.price IS NOT NULL THEN
         -- here: open_eur
@@ -86,9 +89,7 @@ WITH since AS (
 )
 SELECT d.company_id, d.day, sum(d.cost_eur) AS cost_eur
 FROM (
-    SELECT
-        k.company_id, k.day,
-        k.cost_eur + k.unattributed_eur + k.duplicates_eur + k.abandoned_eur AS cost_eur
+    SELECT k.company_id, k.day, k.spent_eur AS cost_eur
     FROM batch_assets.daily_cost AS k
     WHERE k.day >= (SELECT (s.moment AT TIME ZONE 'UTC')::date FROM since AS s)
     UNION ALL
@@ -96,6 +97,7 @@ FROM (
     FROM batch_assets.batch AS b
     -- here: spent
     WHERE NOT b.is_kept
+        AND b.installation_id IS NOT NULL
         AND b.claimed_at >= (SELECT s.moment FROM since AS s)
         AND b.state IN ('finalized', 'released')
 ) AS d

@@ -59,7 +59,8 @@ WITH recounted AS MATERIALIZED (
     ) AS p
     GROUP BY p.company_id
 ), turnaround AS (
-    -- Not of what an operator has given up: when it ended, nobody knows.
+    -- Not of what an operator has given up: when it ended, nobody knows. Nor of what a clock that was put
+    -- back lets end before it was submitted, or in the future.
     SELECT
         count(*) AS batches,
         percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (
@@ -79,6 +80,7 @@ WITH recounted AS MATERIALIZED (
     WHERE s.kind = 'batch'
         AND s.installation_id IS NOT NULL
         AND s.server_status NOT IN ('lost', 'abandoned')
+        AND s.ended_at BETWEEN s.submitted_at AND statement_timestamp()
 ), pace AS (
     -- A call's seconds, of the last 20 runs that used an implementation. Where probes have given both
     -- the same, the ratio is theirs, by the item: the original does but a part. The rows are compared

@@ -32,6 +32,7 @@ from batch_assets.store.migrating.project import (
     known_revisions,
 )
 from batch_assets.store.migrating.refusals import (
+    refuse_to_drop_budgets,
     refuse_while_at_work,
     refuse_while_in_flight,
     steps_back,
@@ -81,24 +82,31 @@ def upgrade(url: str, report: Report = silent) -> None:
 
 
 def downgrade(
-    url: str, revision: str, report: Report = silent, *, drop_livedash: bool = False
+    url: str,
+    revision: str,
+    report: Report = silent,
+    *,
+    drop_livedash: bool = False,
+    drop_budgets: bool = False,
 ) -> None:
     """Take back all that came after `revision` ("base": everything).
 
     LiveDash's tables go only if this project made them and they are empty, or, with
-    `drop_livedash`, whatever they hold.
+    `drop_livedash`, whatever they hold. Budgets go only with `drop_budgets`.
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached.
         RightMissingError: the user may not migrate.
-        MigrationRefusedError: something is under way that nobody would end without our tables, a
-            run is at work, or what `upgrade` is refused for.
+        MigrationRefusedError: something is under way that nobody would end without our tables,
+            budgets would be lost, a run is at work, or what `upgrade` is refused for.
     """
     with _migrating(url, report) as config:
         connection: Connection = config.attributes["connection"]
         database = describe(application_url(url))
         at = _current(connection)
         refuse_while_in_flight(connection, at, revision, f"The {database}")
+        if not drop_budgets:
+            refuse_to_drop_budgets(connection, at, revision, f"The {database}")
         if steps_back(at, revision):
             refuse_while_at_work(connection, database)
         connection.rollback()

@@ -61,6 +61,8 @@ class Outlook:
     """Of which models there are requests to send synchronously, and what the UTC day has used."""
 
     models: tuple[str, ...]
+    models_now: tuple[str, ...]
+    """Without those of which all waits for a retry date, since flex had no room for it."""
     day: Spent
 
 
@@ -82,7 +84,8 @@ class SynchronousBatches(EngineQueries):
         """See what is to be sent synchronously now; one statement."""
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["outlook"], {"late_after": late_after_seconds}).one()
-        return Outlook(tuple(row.models), Spent(row.requests, row.cost_eur))
+        day = Spent(row.requests, row.cost_eur)
+        return Outlook(tuple(row.models), tuple(row.models_now), day)
 
     def claim(
         self, terms: Terms, holder: Holder, spent: Spent, lot: SynchronousLot = FULL_PRICE

@@ -11,27 +11,51 @@ WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC') AND b.kind = '
 -- name: today
 -- here: synchronous_today
 
+-- part: waits_for_room
+-- Whether flex had no room for a failed request (f) since it was asked for (q), and its retry date is to come.
+f.retry_at > statement_timestamp()
+AND EXISTS (
+    SELECT
+    FROM batch_assets.attempt AS t
+    WHERE t.request_id = f.request_id
+        AND t.failure_kind = 'capacity'
+        AND t.called_at > q.asked_at
+)
+
 -- name: outlook
--- Of which models requests are asked for, or are due and late; and what the day has used up.
+-- Of which models requests are asked for, or are due and late; of which of these flex would be asked now;
+-- and what the day has used up.
+WITH wanted AS MATERIALIZED (
+    SELECT r.model, w.is_put_off
+    FROM (
+        SELECT
+            q.request_id,
+            true AS is_asked,
+            EXISTS (
+                SELECT
+                FROM batch_assets.retry AS f
+                WHERE f.request_id = q.request_id
+                    AND
+                    -- here: waits_for_room
+            ) AS is_put_off
+        FROM batch_assets.synchronous_request AS q
+        UNION ALL
+        SELECT f.request_id, false, false
+        FROM batch_assets.retry AS f
+        WHERE f.retry_at <= statement_timestamp()
+    ) AS w
+    JOIN public."AIProcessingRequest" AS r ON r.id = w.request_id
+    WHERE w.is_asked
+        OR r."requestedAt"
+            <= statement_timestamp() - make_interval(secs => CAST(:late_after AS float8))
+)
 SELECT
     d.requests,
     d.cost_eur,
+    ARRAY(SELECT DISTINCT w.model FROM wanted AS w ORDER BY w.model) AS models,
     ARRAY(
-        SELECT DISTINCT r.model
-        FROM (
-            SELECT q.request_id, true AS is_asked
-            FROM batch_assets.synchronous_request AS q
-            UNION ALL
-            SELECT f.request_id, false
-            FROM batch_assets.retry AS f
-            WHERE f.retry_at <= statement_timestamp()
-        ) AS w
-        JOIN public."AIProcessingRequest" AS r ON r.id = w.request_id
-        WHERE w.is_asked
-            OR r."requestedAt"
-                <= statement_timestamp() - make_interval(secs => CAST(:late_after AS float8))
-        ORDER BY r.model
-    ) AS models
+        SELECT DISTINCT w.model FROM wanted AS w WHERE NOT w.is_put_off ORDER BY w.model
+    ) AS models_now
 FROM (
     -- here: synchronous_today
 ) AS d
@@ -184,6 +208,11 @@ WITH asked_waiting AS MATERIALIZED (
     JOIN public."AIProcessingRequest" AS r ON r.id = q.request_id
     WHERE CAST(r."processingStatus" AS text) = 'BATCHING_IN_PROGRESS'
         AND coalesce(r."batchId", '') = ''
+        AND NOT (
+            CAST(:is_flex AS boolean)
+            AND
+            -- here: waits_for_room
+        )
         -- here: in_this_tier
         -- here: of_active_company
         -- here: not_passed_over

@@ -94,10 +94,14 @@ def nothing_by_flex(tick: TickContext) -> str | None:
     flex_models, late_after = policy.synchronous.flex_models, policy.late_after_seconds
     profile = tick.database.endpoints.profile
     outlook = tick.database.read(lambda engine: SynchronousBatches(engine).outlook(late_after))
-    if not any(
-        offers_flex(profile, flex_models, name, policy.model_of(name)) for name in outlook.models
-    ):
+
+    def can_go(models: Sequence[str]) -> bool:
+        return any(offers_flex(profile, flex_models, one, policy.model_of(one)) for one in models)
+
+    if not can_go(outlook.models):
         return "Nothing is asked for, and nothing is late, that can be sent by flex."
+    if not can_go(outlook.models_now):
+        return "Flex had no room for what is asked for: that waits for its retry date."
     if not policy.synchronous.has_left(outlook.day.requests, outlook.day.cost_eur):
         return "What may be sent synchronously in a UTC day is used up."
     quiet = policy.external_quiet_seconds

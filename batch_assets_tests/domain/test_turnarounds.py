@@ -147,3 +147,12 @@ def test_several_batches_are_done_when_so_many_of_their_requests_are() -> None:
     assert all_done([(quick, 95), (slow, 5)], 0.9) == 10
     assert all_done([(quick, 85), (slow, 15)], 0.9) == 100
     assert all_done([(quick, 85), (slow, 15)], 0.5) == 10
+
+
+def test_what_cannot_be_is_not_learnt_from() -> None:
+    """A clock that was put back lets batches end before they began, or in the future."""
+    impossible = [past(-3_600.0), past(10 * DAY, age=HOUR)] * 500
+    told = TurnaroundHistory([*hundred(), *impossible]).expect("m", 100)
+    assert (told.p50_seconds, told.p90_seconds, told.batches) == (50, 90, 100)
+    nothing = TurnaroundHistory(impossible, DAY).expect("m", 100)
+    assert (nothing.p90_seconds, nothing.basis) == (DAY, Basis.WINDOW)

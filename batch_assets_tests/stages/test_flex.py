@@ -214,6 +214,28 @@ class TestAsks:
         lab.configure()
         assert flex(flexible).synchronous_completed == 15
 
+    def test_what_found_no_room_waits_for_its_retry_date(self, lab: Lab) -> None:
+        patient = on(lab, retry_base_seconds=600, retry_max_seconds=600)
+        (one,) = waiting(lab, 1, model=MODEL)
+        ask(patient, [one])
+        no_room(lab)
+        assert flex(patient).synchronous_without_room == 1
+        outlook = lab.pipeline.synchronous_batches.outlook(0)
+        assert (outlook.models, outlook.models_now) == ((MODEL,), ())
+        lab.configure()
+        assert flex(patient).synchronous_calls == 0
+        assert patient.retry_failed().synchronous.synchronous_calls == 0, "nor at the full price"
+        # Who asks anew asks for a call now.
+        lab.desk.do("UPDATE batch_assets.synchronous_request SET asked_at = now()")
+        lab.desk.do("UPDATE batch_assets.retry SET retry_at = retry_at + interval '1 hour'")
+        assert lab.pipeline.synchronous_batches.outlook(0).models_now == (MODEL,)
+        lab.desk.do(
+            "UPDATE batch_assets.synchronous_request SET asked_at = now() - interval '1 hour'"
+        )
+        assert lab.pipeline.synchronous_batches.outlook(0).models_now == ()
+        lab.desk.do("UPDATE batch_assets.retry SET retry_at = now()")
+        assert flex(patient).synchronous_completed == 1
+
     def test_it_is_asked_for_no_longer_than_the_lead(self, lab: Lab) -> None:
         dead = late(lab.under(max_attempts=1), 1, age=timedelta(0))
         ask(lab, dead)

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
+from batch_assets.domain.budgets import ALL_COMPANIES, Budget, Period
+from batch_assets.domain.errors import MigrationRefusedError
+from batch_assets.store.budgets import StoredBudgets
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.engine import open_engine
-from batch_assets.store.migrate import downgrade, upgrade
+from batch_assets.store.migrate import current, downgrade, upgrade
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
 from batch_assets_tests.factories import make_request
@@ -89,3 +92,19 @@ def test_what_an_earlier_version_left_waiting_is_in_progress_again(engine: Engin
     engine.dispose()
     upgrade(url_of(engine))
     assert stage(desk, row) == "IN_PROGRESS", "LiveDash would have asked for it again"
+
+
+def test_budgets_are_not_lost_unasked(engine: Engine) -> None:
+    budgets = StoredBudgets(engine)
+    budgets.set([Budget(ALL_COMPANIES, Period.MONTH, 250.0)], "the tests")
+    url = url_of(engine)
+    for target in ("0020", BEFORE, "base"):
+        with pytest.raises(MigrationRefusedError, match="has 1 budget, which an older version"):
+            downgrade(url, target)
+    downgrade(url, "0021")
+    assert [use.amount_eur for use in budgets.uses()] == [250.0]
+    downgrade(url, "0020", drop_budgets=True)
+    assert current(url) == "0020"
+    downgrade(url, BEFORE)
+    upgrade(url)
+    assert budgets.uses() == []

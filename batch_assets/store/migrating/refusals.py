@@ -1,4 +1,5 @@
-"""Whether our tables may go: not while they say what becomes of a request, or a run is at work.
+"""Whether our tables may go: not while they say what becomes of a request or what may be spent, or
+a run is at work.
 
 Runs outlive the daemon, so that nothing of Dagster's need be up while one is at work.
 """
@@ -22,6 +23,8 @@ _OURS: Final = "batch_assets.run_process"
 _DAGSTERS: Final = frozenset({"dagster.runs", "dagster.run_tags"})
 _OWN_TABLES: Final = "0002"
 """The revision that makes them, and takes them away on the way back."""
+_BUDGETS: Final = "0021"
+"""The same for that of budgets."""
 
 
 def refuse_while_in_flight(
@@ -51,6 +54,25 @@ def refuse_while_in_flight(
             "end that, and what the server answers and bills would be lost. Run `batch-assets "
             "drain` first, which reads it to the end, or `batch-assets drain --hand-over`, which "
             "gives to LiveDash what still runs on the server."
+        )
+
+
+def refuse_to_drop_budgets(
+    connection: Connection, current: str | None, target: str, where: str
+) -> None:
+    """See that a downgrade takes no budget away: an older version would send without any.
+
+    Raises:
+        MigrationRefusedError: it would.
+    """
+    if _BUDGETS not in steps_back(current, target):
+        return
+    budgets = connection.execute(SQL["budgets"]).scalar_one()
+    if budgets:
+        raise MigrationRefusedError(
+            f"{where} has {plural(budgets, 'budget')}, which an older version does not know: it "
+            "would send without, and nobody could put them back. Keep what `batch-assets budgets "
+            "--json` shows, then go back with --drop-budgets."
         )
 
 

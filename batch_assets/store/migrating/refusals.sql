@@ -65,3 +65,6 @@ SELECT
 FROM dagster.runs AS r
 WHERE r.status IN ('NOT_STARTED', 'STARTING', 'STARTED', 'CANCELING')
 ORDER BY r.run_id
+
+-- name: budgets
+SELECT count(*) FROM batch_assets.budget AS g
