@@ -1,14 +1,17 @@
-"""Claimed batches on their way to the server: write and upload all, record, create all, record.
+"""Claimed batches on their way to the server: write and upload, record, create; then record all.
 
-As many calls are in flight as the server takes, or those of a set number of companies; what fails
-for one of them is no other's failure.
+Some at a time: the last ones are created while the next ones are written and uploaded, so that few
+files are uploaded for nothing if the server takes no more batches. As many calls are in flight as
+the server takes, or those of a set number of companies; what fails for one of them is no other's
+failure.
 """
 
 import random
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain, islice
 
 from batch_assets.domain.batches import ClaimedBatch, SubmittedBatch, UploadedBatch
 from batch_assets.domain.errors import ApiError, FailureKind
@@ -18,7 +21,7 @@ from batch_assets.domain.records import Lease
 from batch_assets.openai_batch import error_codes
 from batch_assets.openai_batch.operations import Operation
 from batch_assets.openai_batch.spool import InputFile, Spool
-from batch_assets.stages.concurrency import LeaseKeeper, run_per_key
+from batch_assets.stages.concurrency import LeaseKeeper, made_ahead, run_per_key
 from batch_assets.stages.cooldowns import cool_down_unpaid
 from batch_assets.stages.copies import LookReport, meets_another
 from batch_assets.stages.input_files import FileWaits, InputFiles, UploadSizes
@@ -27,6 +30,11 @@ from batch_assets.stages.remote_ids import file_name, metadata_of
 from batch_assets.store.intents import PendingFile
 
 log = open_log(__name__)
+
+_UPLOADED_AHEAD = 3
+"""Such a part of what was sent is uploaded before it is known what the server has taken of it."""
+
+_Call = tuple[ClaimedBatch, Callable[[ClaimedBatch], None]]
 
 _STOPPING = frozenset({FailureKind.ACCOUNT, FailureKind.TRANSIENT})
 """Refused for good, or not reachable at all: the next batch would fare no better."""
@@ -44,8 +52,13 @@ class BatchSubmitter:
         installation_id: str,
         budget: Budget,
         look: LookReport | None = None,
+        *,
+        taken: int = 0,
     ) -> None:
-        """`look` is what was seen of others before these batches were claimed."""
+        """`look` is what was seen of others before these batches were claimed.
+
+        The server has taken so many batches of this run before them.
+        """
         self.submitted: list[ClaimedBatch] = []
         self.openai_ids: dict[str, str] = {}
         """The server's ids of what it has created, by our own."""
@@ -74,7 +87,10 @@ class BatchSubmitter:
         self._beyond_tokens: list[str] = []
         """Batches of them for whose tokens it has none."""
         self._is_hour_full = False
-        """Whether it has refused to create a batch, and not for another limit than the hour's."""
+        """Whether it has refused to create a batch, and not for another limit than the hour's: none
+        is created or uploaded after that."""
+        self._taken = taken
+        """Batches that the server has taken in the run before these."""
         self._cooldowns: dict[str, Cooldown] = {}
         """Models that are not to be used for a while."""
         self._uploads: dict[str, UploadedBatch] = {}
@@ -90,21 +106,53 @@ class BatchSubmitter:
         They were claimed at `claimed_at`, of `time.monotonic`.
 
         What is written is uploaded while the others are still written; the read that they are
-        written from waits for no call. Nothing is created before all uploads are on record, for
-        which half of the time is kept: what is not uploaded by then waits for another run, and what
+        written from waits for no call. Nothing is created before its upload is on record. Half of
+        the time is kept for creating: what is not uploaded by then waits for another run, and what
         is would else be for nothing, run after run. A company's batches go in their order.
         """
         self._seconds_kept = self._budget.seconds_left / 2
         with self._holding(batches, claimed_at):
-            with Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as self._spool:
-                self._each(self.inputs.written(batches, self._spool), self._upload)
-            self._record_uploads(batches)
-            if self._uploads and not self._is_over:
+            with (
+                Spool(self._pipeline.spool_dir, self._pipeline.api.profile) as self._spool,
+                made_ahead(self.inputs.written(batches, self._spool)) as written,
+            ):
+                self._upload_and_create(written)
+            self._record_submissions(batches)
+
+    def _upload_and_create(self, written: Iterator[ClaimedBatch]) -> None:
+        """Create the batches of one part while those of the next are written and uploaded."""
+        has_looked = False
+        uploaded: list[ClaimedBatch] = []
+        while True:
+            part: list[ClaimedBatch] = []
+            self._each(chain(self._creations(uploaded), self._uploads_of_next(written, part)))
+            if not part:
+                return
+            self._record_uploads(part)
+            if self._uploads and not (has_looked or self._is_over):
+                has_looked = True
                 self.meets_another = meets_another(
                     self._pipeline, self._installation_id, self._look, self._uploads
                 )
-            self._each(batches, self._create)
-            self._record_submissions(batches)
+            uploaded = part
+
+    def _creations(self, batches: Iterable[ClaimedBatch]) -> Iterator[_Call]:
+        return ((batch, self._create) for batch in batches)
+
+    def _uploads_of_next(
+        self, written: Iterator[ClaimedBatch], part: list[ClaimedBatch]
+    ) -> Iterator[_Call]:
+        """The uploads of the next part, whose batches are added to `part` as they are written.
+
+        A limit of batches an hour that nobody knows is met by a creation. What is uploaded for
+        nothing by then is a part of what the server has taken.
+        """
+        least = self._pipeline.policy.least_hourly_batches
+        sent = self._taken + len(self._uploads)
+        size = max(least - sent, least // 2, sent // _UPLOADED_AHEAD, 1)
+        for batch in islice(written, size):
+            part.append(batch)
+            yield batch, self._upload
 
     def go_on(self, pending: Sequence[PendingFile], taken_at: float) -> None:
         """Create what was uploaded before, and put off until its files were processed.
@@ -118,7 +166,7 @@ class BatchSubmitter:
             for one in pending
         }
         with self._holding(batches, taken_at):
-            self._each(batches, self._create)
+            self._each(self._creations(batches))
             self._record_submissions(batches)
 
     @contextmanager
@@ -150,13 +198,13 @@ class BatchSubmitter:
         sent = (one.unknown_types for one in written if one is not None)
         return sum(sent, Counter())
 
-    def _each(self, batches: Iterable[ClaimedBatch], call: Callable[[ClaimedBatch], None]) -> None:
+    def _each(self, calls: Iterable[_Call]) -> None:
         companies = self._pipeline.policy.concurrent_companies
         limit = self._pipeline.api.in_flight
         run_per_key(
-            batches,
-            lambda batch: batch.company_id if companies else batch.id,
-            call,
+            calls,
+            lambda call: call[0].company_id if companies else call[0].id,
+            lambda call: call[1](call[0]),
             at_a_time=companies or limit.most,
             limit=limit,
         )
@@ -221,7 +269,8 @@ class BatchSubmitter:
     def _record_uploads(self, batches: Sequence[ClaimedBatch]) -> None:
         uploaded = [self._uploads[batch.id] for batch in batches if batch.id in self._uploads]
         seconds = self._pipeline.policy.lease_seconds
-        self._keeper.renewed(self._pipeline.queries.record_uploads(uploaded, seconds))
+        held = self._pipeline.queries.record_uploads(uploaded, seconds)
+        self._keeper.lost({batch.lease.batch_id for batch in uploaded} - held)
 
     def _create(self, batch: ClaimedBatch) -> None:
         upload = self._uploads.get(batch.id)
@@ -332,7 +381,7 @@ class BatchSubmitter:
 
     def _has_to_wait(self, batch: ClaimedBatch) -> bool:
         """Whether another call for this batch would not help or would come too late."""
-        return self._is_over or batch.model in self._full_models
+        return self._is_over or self._is_hour_full or batch.model in self._full_models
 
     def _release(self, lease: Lease, input_file_id: str | None = None) -> None:
         """Let a batch's requests wait again; its uploaded file goes now or with the leftovers."""

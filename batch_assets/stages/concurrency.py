@@ -3,9 +3,11 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from opentelemetry import context as contexts
@@ -53,6 +55,39 @@ def run_per_key(
         pool.close()
     if errors:
         raise errors[0]
+
+
+@contextmanager
+def made_ahead(items: Generator[_Item, None, None]) -> Generator[Iterator[_Item], None, None]:
+    """Let a thread make all items, whatever whoever takes them waits for; they are taken in turn.
+
+    What making them raises is raised after the last one that was made. Where not all are taken,
+    making ends with the one that is begun.
+    """
+    made: SimpleQueue[tuple[_Item] | None] = SimpleQueue()
+    is_over = threading.Event()
+
+    def make() -> None:
+        try:
+            with closing(items):
+                for item in items:
+                    made.put((item,))
+                    if is_over.is_set():
+                        break
+        finally:
+            made.put(None)
+
+    def taken() -> Iterator[_Item]:
+        while (one := made.get()) is not None:
+            yield one[0]
+        making.result()
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead") as thread:
+        making = thread.submit(make)
+        try:
+            yield taken()
+        finally:
+            is_over.set()
 
 
 class _Queues(Generic[_Item]):
@@ -221,15 +256,19 @@ class LeaseKeeper:
         self._renewed_at = time.monotonic() if taken_at is None else taken_at
         self._lock = threading.Lock()
 
-    def renewed(self, held: set[str]) -> None:
-        """The database has just renewed the leases on these batches, and on no others."""
-        self._leases = [lease for lease in self._leases if lease.batch_id in held]
-        self._held = held
-        self._renewed_at = time.monotonic()
+    def lost(self, batch_ids: set[str]) -> None:
+        """Others hold the leases on these batches now, as the database says."""
+        with self._lock:
+            self._keep(self._held - batch_ids)
 
     def holds(self, lease: Lease) -> bool:
         """Whether a lease is still ours."""
         with self._lock:
             if time.monotonic() - self._renewed_at > self._renew_after:
-                self.renewed(self._queries.renew(self._leases, self._seconds))
+                self._keep(self._queries.renew(self._leases, self._seconds))
+                self._renewed_at = time.monotonic()
         return lease.batch_id in self._held
+
+    def _keep(self, held: set[str]) -> None:
+        self._leases = [lease for lease in self._leases if lease.batch_id in held]
+        self._held = held

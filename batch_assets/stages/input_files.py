@@ -8,7 +8,7 @@ alone can never be sent. Both hold only while the server takes small files.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
@@ -57,7 +57,9 @@ class InputFiles:
         """Why some files could not be written: their batches' requests wait again."""
         self._pipeline = pipeline
 
-    def written(self, batches: Sequence[ClaimedBatch], spool: Spool) -> Iterator[ClaimedBatch]:
+    def written(
+        self, batches: Sequence[ClaimedBatch], spool: Spool
+    ) -> Generator[ClaimedBatch, None, None]:
         """Iterate over the batches, as each one's file is written; all come from one read.
 
         Those that have no file come last.

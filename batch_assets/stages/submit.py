@@ -142,7 +142,11 @@ class _Sending:
         with closing(_ClaimsAhead(self, company_ids, terms)) as claims:
             while (claimed := claims.next()) is not None:
                 submitter = BatchSubmitter(
-                    pipeline, self.holder.installation_id, self.budget, self.report.look
+                    pipeline,
+                    self.holder.installation_id,
+                    self.budget,
+                    self.report.look,
+                    taken=self.report.batches,
                 )
                 send = partial(submitter.send, claimed.claim.batches, claimed.at)
                 self._carry_out(send, submitter)

@@ -182,3 +182,29 @@ def test_a_server_without_room_for_tokens_is_sent_what_it_takes(lab: Lab) -> Non
     assert list(report.held) == [f"model {MODEL} is in cooldown: its token allowance is used up"]
     later(lab, 60)
     assert lab.submit().batches == 1
+
+
+def test_what_is_uploaded_until_an_unknown_hour_is_met_is_a_part_of_what_was_taken(
+    lab: Lab,
+) -> None:
+    lab.configure(limits={"batches_per_hour": 12})
+    lab = lab.under(least_hourly_batches=6)
+    companies(lab, 36)
+    assert lab.submit().batches == 12
+    assert learnt(lab, "") == [(12, 1)]
+    # A third of what was sent before, twice: the part that is refused, and the one on its way then.
+    assert uploads(lab) <= 12 + 12 // 3 + 16 // 3
+    before = uploads(lab)
+    later(lab, 0)
+    assert lab.submit().batches == 0
+    assert uploads(lab) == before
+
+
+def test_a_full_hour_is_full_for_the_batches_of_all_models(lab: Lab) -> None:
+    lab.configure(limits={"batches_per_hour": 4})
+    lab = lab.under(least_hourly_batches=4)
+    companies(lab, 4)
+    for number in range(8):
+        lab.company(1, model=f"gpt-4o-{number}")
+    assert lab.submit().batches == 4
+    assert uploads(lab) <= 4 + 2 * 2

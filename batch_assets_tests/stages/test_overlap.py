@@ -4,7 +4,7 @@ import gc
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from batch_assets.domain.batches import BatchOutcomes
 from batch_assets.domain.errors import ApiError
-from batch_assets.domain.records import RemoteBatch
+from batch_assets.domain.records import Conversation, RemoteBatch
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.stages import result_writer
 from batch_assets.stages.concurrency import LeaseKeeper
@@ -129,6 +129,27 @@ def test_an_interruption_gives_back_what_was_claimed_meanwhile(lab: Lab) -> None
     assert len(lab.batches("released")) == 1
     assert lab.recover().adopted == 1
     lab.submit()
+    lab.finish()
+    assert lab.times_billed(ids) == [1] * 4
+
+
+def test_files_are_written_on_while_others_are_created(lab: Lab) -> None:
+    ids = [lab.company(1)[1][0] for _ in range(4)]
+    is_read = threading.Event()
+
+    class Reading(OriginalQueries):
+        def conversations(self, batch_ids: Sequence[str]) -> Iterator[Conversation]:
+            yield from super().conversations(batch_ids)
+            is_read.set()
+
+    class Waiting(BatchApi):
+        def create_batch(self, *arguments: Any) -> RemoteBatch:
+            assert is_read.wait(WAIT_SECONDS), "a call was waited for with the read half done"
+            return super().create_batch(*arguments)
+
+    one_by_one = lab.under(least_hourly_batches=1).asking(Reading(lab.desk.engine))
+    with Waiting(API_KEY, lab.server.base_url) as api:
+        assert one_by_one.using(api).submit().batches == 4
     lab.finish()
     assert lab.times_billed(ids) == [1] * 4
 
