@@ -6,9 +6,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import Engine, create_engine, text
 
-from batch_assets.domain.errors import SubmissionHeldError
-from batch_assets.store.migrate import upgrade
+from batch_assets.domain.errors import DatabaseUnavailableError, SubmissionHeldError
+from batch_assets.store.migrate import require_suitable, upgrade
+from batch_assets.store.urls import dagster_url
 from batch_assets_local.postgres import EmbeddedPostgres
 from batch_assets_tests.stages.support import Lab, wait_until
 from batch_assets_tests.stages.test_copies import (
@@ -71,6 +73,21 @@ def promoted(standby: EmbeddedPostgres) -> str:
     return standby.url()
 
 
+def takes_changes(engine: Engine) -> bool:
+    """Whether a connection of these, made anew, is one to a primary."""
+    engine.dispose()
+    with engine.connect() as connection:
+        return not connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one()
+
+
+@contextmanager
+def closing_pool(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        engine.dispose()
+
+
 def begun(lab: Lab) -> list[str]:
     """A batch that has ended and one that is under way; their requests."""
     lab.pipeline.registry.confirm("me")
@@ -90,20 +107,27 @@ def test_a_clean_fail_over_goes_on_unasked_and_buys_nothing_twice(
     with started(first) as primary:
         upgrade(primary.url())
         with standing_by(first, primary.url(), second) as standby:
-            with opened(primary.url()) as engine:
+            # As one URL names both, whichever is the primary.
+            both = f"{standby.url()},{primary.url().partition('?host=')[2]}"
+            dagsters = create_engine(dagster_url(both), pool_size=1)
+            with opened(both) as engine, closing_pool(dagsters):
                 lab = lab_on(engine, "a")
                 ids = begun(lab)
                 ids += lab.company(1)[1]
-            wait_for_replica(primary.url(), standby.url())
-            primary.stop()
-            with opened(promoted(standby)) as engine:
-                after = lab_on(engine, "b")
-                assert after.pipeline.read_snapshot().installation.is_doubted
-                assert after.submit().batches == 1
-                assert after.read_to_the_end().finalized == 3
-                assert after.bucket_counts() == {"complete": 3}
-                assert after.times_billed(ids) == [1, 1, 1]
-                assert not after.pipeline.registry.installation().is_doubted
+                assert takes_changes(dagsters)
+                wait_for_replica(primary.url(), standby.url())
+                primary.stop()
+                with pytest.raises(DatabaseUnavailableError, match="does not answer"):
+                    require_suitable(engine)
+                promoted(standby)
+                require_suitable(engine)
+                assert takes_changes(dagsters)
+                assert lab.pipeline.read_snapshot().installation.is_doubted
+                assert lab.submit().batches == 1
+                assert lab.read_to_the_end().finalized == 3
+                assert lab.bucket_counts() == {"complete": 3}
+                assert lab.times_billed(ids) == [1, 1, 1]
+                assert not lab.pipeline.registry.installation().is_doubted
 
 
 @pytest.mark.parametrize("lab_on", ["original"], indirect=True)
