@@ -14,6 +14,7 @@ NEEDED = [
     "local_stack/pyproject.toml",
     "requirements.txt",
     "requirements-dev.txt",
+    "requirements-engines.txt",
     "requirements-peer.txt",
 ]
 
@@ -167,6 +168,7 @@ def check(folder: Path) -> tuple[int, str]:
         ("pyproject.toml", ("batchor==0.0.7", "batchor==0.0.8"), "asks for batchor==0.0.8"),
         ("requirements.txt", ("typer==", "typer2=="), "pinned is nothing"),
         ("requirements-dev.txt", ("    # via\n", "-i https://x.example\n"), "names an address"),
+        ("requirements-engines.txt", ("dagster-k8s==", "k8s=="), "asks for dagster-k8s==0.29.27"),
         ("requirements-peer.txt", ("batchor==", "batchor2=="), "asks for batchor==0.0.7"),
     ],
 )

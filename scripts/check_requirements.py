@@ -1,9 +1,10 @@
-"""Checks that the three requirements*.txt fit each pyproject.toml, offline.
+"""Checks that the four requirements*.txt fit each pyproject.toml, offline.
 
 Each requirement of a pyproject.toml has to be pinned to a version that it allows, every pin has to
-carry hashes, those of run time and of development have to agree, and none may name an address.
+carry hashes, those of run time, development and engines have to agree, and none may name an address.
 """
 
+import itertools
 import re
 import sys
 import tomllib
@@ -28,6 +29,7 @@ def main() -> int:
     wanted = {
         "requirements.txt": runtime,
         "requirements-dev.txt": [*runtime, *extras["dev"]],
+        "requirements-engines.txt": [*runtime, *extras["dev"], *extras["engines"]],
         "requirements-peer.txt": whole["dependency-groups"]["peer"],
     }
     texts = {name: (PROJECT / name).read_text(encoding="utf-8") for name in wanted}
@@ -36,13 +38,15 @@ def main() -> int:
         for name, text in texts.items()
         for complaint in _complaints(text, wanted[name])
     ]
-    pinned, pinned_dev = (_pins(text) for text in list(texts.values())[:2])
-    complaints += [
-        f"{name} is {sorted(versions)} in requirements.txt and {sorted(pinned_dev.get(name, ()))} "
-        "in requirements-dev.txt"
-        for name, versions in pinned.items()
-        if pinned_dev.get(name) != versions
-    ]
+    files = ["requirements.txt", "requirements-dev.txt", "requirements-engines.txt"]
+    for file, larger in itertools.pairwise(files):
+        pinned, pinned_there = _pins(texts[file]), _pins(texts[larger])
+        complaints += [
+            f"{name} is {sorted(versions)} in {file} and {sorted(pinned_there.get(name, ()))} "
+            f"in {larger}"
+            for name, versions in pinned.items()
+            if pinned_there.get(name) != versions
+        ]
     for complaint in complaints:
         sys.stderr.write(f"{complaint}\n")
     if complaints:

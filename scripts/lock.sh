@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compiles requirements.txt and requirements-dev.txt from the pyproject.toml of both packages, for
-# every Python that they allow, and requirements-peer.txt for what the benchmark measures beside them.
+# every Python that they allow; requirements-engines.txt for other engines of Dagster's, and
+# requirements-peer.txt for what the benchmark measures beside them.
 # Pins that still fit stay; `--upgrade` takes the newest. No registry is named in the files.
 set -eu
 cd "$(dirname "$0")/.."
@@ -25,4 +26,7 @@ packages="pyproject.toml local_stack/pyproject.toml --extra build"
 compile requirements.txt 3.11 $packages "$@"
 # The same versions, and the tools on top.
 compile requirements-dev.txt 3.11 $packages --extra dev --constraint requirements.txt "$@"
+# And what other engines of Dagster take, on top of that.
+compile requirements-engines.txt 3.11 $packages --extra dev --extra engines \
+    --constraint requirements-dev.txt "$@"
 compile requirements-peer.txt 3.12 --group peer "$@"

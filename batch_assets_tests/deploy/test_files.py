@@ -82,6 +82,20 @@ def test_what_compose_names_is_there() -> None:
     assert str(server["port"]) in services[server["host"]]["command"]
 
 
+def test_each_host_that_runs_has_a_code_location_of_its_own() -> None:
+    text = (DEPLOY / "code_servers.yaml").read_text(encoding="utf-8")
+    servers = [one["grpc_server"] for one in yaml.safe_load(text)["load_from"]]
+    document = (PROJECT_DIR / "docs" / "engines.md").read_text(encoding="utf-8")
+    for key in ("host", "location_name"):
+        assert len({server[key] for server in servers}) == len(servers) > 1
+    for server in servers:
+        (typed,) = [
+            line for line in document.splitlines() if f"# {server['location_name']}" in line
+        ]
+        assert f"batch-assets code-server --host 10.0.0.1{server['host'][7]} --port 4000" in typed
+        assert server["port"] == 4000
+
+
 def test_the_chart_is_given_one_image_one_home_and_the_name_of_the_code_location() -> None:
     values = helm_values()
     (deployed,) = values["dagster-user-deployments"]["deployments"]
