@@ -585,12 +585,18 @@ def test_an_op_whose_input_is_gone_says_so(engine: Engine) -> None:
             return engine
 
     manager = RunStateIOManager(database=Opened(wiring=WiringResource()))
-    given = dg.build_output_context(step_key="load_companies", name="result", run_id="run-1")
-    manager.handle_output(given, {"failure": ""})
-    manager.handle_output(given, 7)
-    taken = dg.build_input_context(upstream_output=given)
-    assert manager.load_input(taken) == {"failure": ""}
-    other = dg.build_output_context(step_key="load_companies", name="result", run_id="run-2")
-    with pytest.raises(dg.Failure) as caught:
-        manager.load_input(dg.build_input_context(upstream_output=other))
+
+    def of(run_id: str) -> dg.OutputContext:
+        return dg.build_output_context(step_key="load_companies", name="result", run_id=run_id)
+
+    with of("run-1") as given, dg.build_input_context(upstream_output=given) as taken:
+        manager.handle_output(given, {"failure": ""})
+        manager.handle_output(given, 7)
+        assert manager.load_input(taken) == {"failure": ""}
+    with (
+        of("run-2") as other,
+        dg.build_input_context(upstream_output=other) as taken,
+        pytest.raises(dg.Failure) as caught,
+    ):
+        manager.load_input(taken)
     assert str(caught.value.description).startswith("What load_companies has handed on is gone")

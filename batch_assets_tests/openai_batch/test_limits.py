@@ -240,17 +240,17 @@ def values() -> bytes:
 @pytest.mark.parametrize(
     "reply",
     [
-        packed(bomb()),
-        Reply(200, values()[:7_000_000]),
-        Reply(200, endless_line, {}),
-        Reply(200, values(), {}),
+        lambda: packed(bomb()),
+        lambda: Reply(200, values()[:7_000_000]),
+        lambda: Reply(200, endless_line, {}),
+        lambda: Reply(200, values(), {}),
     ],
     ids=["bomb", "cut", "endless", "values"],
 )
 def test_a_hostile_server_does_not_fill_the_memory(
-    reply: Reply, base_url: str, server: ScriptedServer, tmp_path: Path
+    reply: Callable[[], Reply], base_url: str, server: ScriptedServer, tmp_path: Path
 ) -> None:
-    server.answer(reply)
+    server.answer(reply())
     command = [sys.executable, "-c", PEAK, base_url]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout
     megabytes, *codes = output.split()
