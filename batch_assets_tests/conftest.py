@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine
 from batch_assets.settings import setting_names
 from batch_assets.store.urls import application_url
 from batch_assets_tests.databases import TestDatabases, running_server
+from batch_assets_tests.memory import write_to_memory
 from batch_assets_tests.one_database import empty, one_database
 from batch_assets_tests.openai_batch.scripted_server import ScriptedServer
 from batch_assets_tests.spreading import ModuleScheduling, in_order
@@ -59,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let what tests start heed an interrupt, also where a shell has this run ignore them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.option.loadscopereorder = False  # the order is ours
+    write_to_memory()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,8 +1,4 @@
-"""PostgreSQL for the tests: one server a test session, one database of its own a test.
-
-Where the machine has room in memory the databases lie there. Each is some hundred files, and on
-ext4 a file takes the longer to make the more were deleted within the last minute.
-"""
+"""PostgreSQL for the tests: one server a test session, one database of its own a test."""
 
 import itertools
 import os
@@ -23,6 +19,7 @@ from batch_assets.store.sql import load
 from batch_assets.store.urls import application_url
 from batch_assets_local import locks, paths
 from batch_assets_local.postgres import EmbeddedPostgres
+from batch_assets_tests.memory import MEMORY, has_room
 
 SQL = load(
     Path(__file__).with_suffix(".sql"), parts_of=[Path(registry.__file__).with_suffix(".sql")]
@@ -30,9 +27,6 @@ SQL = load(
 LIVEDASH_BY_PRISMA = Path(__file__).parent / "store" / "prisma_livedash.sql"
 
 _PREFIX = "batch_assets_test_"
-_MEMORY = Path("/dev/shm")
-_MEMORY_BYTES = 2 << 30
-"""As much has to be free: a database has some 12 MB, and the largest of the tests 100."""
 # First halves of two-part advisory locks; the second half is the run.
 _ALIVE = 1_946_021_371
 _MAKING_TEMPLATE = 1_946_021_372
@@ -76,9 +70,9 @@ def _leave_tables_alone(url: str) -> None:
 
 def _keep_in_memory(url: str, directory: Path) -> None:
     """Let databases be made in memory, if there is room, in a place that `directory` names."""
-    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _MEMORY_BYTES:
+    if not has_room():
         return
-    place = paths.make_private(_MEMORY, f"batch-assets-{directory.name}-", paths.server_account())
+    place = paths.make_private(MEMORY, f"batch-assets-{directory.name}-", paths.server_account())
     (directory / "in-memory").symlink_to(place)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
