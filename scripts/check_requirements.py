@@ -1,7 +1,8 @@
 """Checks that the four requirements*.txt fit each pyproject.toml, offline.
 
 Each requirement of a pyproject.toml has to be pinned to a version that it allows, every pin has to
-carry hashes, those of run time, development and engines have to agree, and none may name an address.
+carry hashes, those of run time, development and engines have to agree, and none may name an
+address.
 """
 
 import itertools
