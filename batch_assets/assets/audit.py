@@ -1,6 +1,7 @@
 """What `audit_job` materializes: a count of every row, and a server cleared of what is no use."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import dagster as dg
 
@@ -14,6 +15,7 @@ from batch_assets.ops.reporting import (
     log_of,
     materialized,
     metadata_of,
+    plotted,
     queries_since,
 )
 from batch_assets.resources.connections import DatabaseResource
@@ -24,6 +26,8 @@ from batch_assets.store.conservation import Conservation
 from batch_assets.store.daily_costs import DailyCosts
 
 SERVER_ORPHANS = dg.AssetKey("server_orphans")
+_PLOTTED_ROWS: Final = ("rows", "waiting", "in_batch", "complete", "dead", "failed_elsewhere")
+_PLOTTED_ORPHANS: Final = ("duplicates", "orphans_deleted", "unknown", "wasted_abandoned_eur")
 
 
 @dg.multi_asset(
@@ -78,7 +82,8 @@ def audit_rows(
         plural(len(audit.companies), "company", "companies"),
     )
     if ASSET in context.selected_asset_keys:
-        yield materialized(ASSET, {**audit.numbers, "companies": _buckets_table(audit)})
+        numbers = plotted(audit.numbers, _PLOTTED_ROWS)
+        yield materialized(ASSET, {**numbers, "companies": _buckets_table(audit)})
     if context.selected_asset_check_keys:
         yield checked(_evaluation(audit))
 
@@ -117,7 +122,8 @@ def clear_orphans(
             pipeline.pipeline, pipeline.read_snapshot(), pipeline.budget(), whenever=True
         )
         queries = queries_since(context, watch)
-    return materialized(SERVER_ORPHANS, metadata_of(report) | metadata_of(late) | queries)
+    found = metadata_of(report) | metadata_of(late) | queries
+    return materialized(SERVER_ORPHANS, plotted(found, _PLOTTED_ORPHANS))
 
 
 def _evaluation(audit: Audit) -> dg.AssetCheckEvaluation:

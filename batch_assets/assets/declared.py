@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from batch_assets.domain.metrics import GROUPS, metric_types
+from batch_assets.domain.metrics import GROUPS, PLOTTED, metric_types
 
 SESSIONS: Final = dg.AssetKey("livedash_sessions")
 REQUESTS: Final = dg.AssetKey("livedash_requests")
@@ -93,7 +93,7 @@ def _table(
 
 
 def _metrics(name: str, group: type[Any]) -> dg.AssetSpec:
-    """One asset for a group of metrics; every run gives all of its keys, zeros too."""
+    """One asset for a group of metrics; each run gives all of them, zeros too."""
     return dg.AssetSpec(
         key=name,
         deps=_MEASURED.get(name, [BATCHES]),
@@ -121,14 +121,19 @@ def _overview() -> dg.AssetSpec:
 
 
 def _description(name: str, group: type[Any]) -> str:
-    """What the asset is and what each key means, as Markdown."""
+    """What the asset is and what each key means, those that are plotted first, as Markdown."""
     types = metric_types()
-    rows = [f"| `{one.name}` | {types[one.name].meaning}. |" for one in fields(group)]
+    keys = [*PLOTTED[name], *(one.name for one in fields(group) if one.name not in PLOTTED[name])]
+    rows = [
+        f"| `{key}` | {types[key].meaning}{'' if key in PLOTTED[name] else ' (`figures`)'}. |"
+        for key in keys
+    ]
     sentences = [
         str(group.__doc__),
         _TABLES.get(name, ""),
-        "Each run of `batch_processing_job` gives every key, with its unit at the end of its name; "
-        "what a run cannot know is left out. The same are columns of `batch_assets.run_metric`.",
+        "*Plots* draws what is read over time, with its unit at the end of its name; *Table* has "
+        "the other figures of the latest run as `figures`. What a run cannot know is left out. "
+        "All are columns of `batch_assets.run_metric`.",
     ]
     said = " ".join(filter(None, sentences))
     return "\n".join([said, "", "| key | meaning |", "|---|---|", *rows])

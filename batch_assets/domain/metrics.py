@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 
 def _level(meaning: str, default: float | None) -> Any:
@@ -255,6 +255,53 @@ GROUPS = {
     "batch_turnaround": Turnaround,
 }
 """The class of each group of metrics, by the asset's name."""
+
+PLOTTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "backlog": (
+        "waiting_requests",
+        "oldest_wait_seconds",
+        "requests_in_batches",
+        "retry_requests",
+        "dead_letters",
+    ),
+    "throughput": (
+        "submitted_requests",
+        "completed_requests",
+        "failed_requests",
+        "requests_per_second",
+        "run_seconds",
+    ),
+    "queries": (
+        "query_statements",
+        "query_rows",
+        "database_seconds",
+        "original_to_optimized_ratio",
+    ),
+    "company_lookup": ("active_companies", "lookup_hit_rate_percent", "lookup_age_seconds"),
+    "money": (
+        "day_cost_eur",
+        "cost_eur",
+        "saved_eur",
+        "wasted_retries_eur",
+        "prompt_tokens",
+        "completion_tokens",
+    ),
+    "reliability": (
+        "transient_failures",
+        "permanent_failures",
+        "capacity_failures",
+        "returned_requests",
+        "expired_batches",
+        "models_in_cooldown",
+    ),
+    "batch_turnaround": (
+        "turnaround_batches",
+        "turnaround_p50_seconds",
+        "turnaround_p90_seconds",
+        "oldest_in_flight_seconds",
+    ),
+}
+"""What a person reads as a line over runs, by the asset's name; all else is a figure of a table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ The last ops of a run and the audit evaluate them; each can be executed by itsel
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import dagster as dg
 
@@ -11,14 +12,16 @@ from batch_assets.domain.alerts.records import Number, Verdict
 from batch_assets.domain.alerts.rules import RULES
 from batch_assets.domain.conservation import Violations
 from batch_assets.domain.cost_audit import ADVICE, CostDifference
-from batch_assets.ops.reporting import evaluation_of
+from batch_assets.ops.reporting import evaluation_of, plotted
 
 ASSET = dg.AssetKey("row_conservation")
 OPEN_ROWS = "open_rows_conserved"
 ALL_ROWS = "all_rows_conserved"
 MOST_SAID = 20
 """How many figures that differ are named."""
+_STAYS: Final = "threshold_"
 
+_PLOTTED: Final = ("rows", "rows_in_batch", "retries", "dead_letters", "cost_differences")
 _VIOLATIONS = dg.TableSchema(
     columns=[
         dg.TableColumn("kind"),
@@ -49,7 +52,7 @@ def conservation_evaluation(
         passed=not (is_off or violations),
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description=_sentence(violations, costs, adds_up=adds_up),
-        entries={**numbers, "violations": _violations_table(violations)},
+        entries={**plotted(numbers, _PLOTTED), "violations": _violations_table(violations)},
     )
 
 
@@ -90,7 +93,7 @@ def alert_evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
         severity=dg.AssetCheckSeverity(verdict.severity),
         description=verdict.summary,
         entries={
-            **{name: _rounded(number) for name, number in verdict.numbers.items()},
+            **{name: _shown(name, number) for name, number in verdict.numbers.items()},
             "what_to_do": verdict.advice or "Nothing.",
             "behind": " ".join(verdict.faults)
             or ("Not known." if verdict.is_raised else "Nothing."),
@@ -98,5 +101,7 @@ def alert_evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
     )
 
 
-def _rounded(number: Number) -> Number:
-    return round(number, 3) if isinstance(number, float) else number
+def _shown(name: str, number: Number) -> Number | str:
+    """A number, which Dagster draws over time; a threshold as text, since it stays as it is."""
+    rounded = round(number, 3) if isinstance(number, float) else number
+    return f"{rounded:g}" if name.startswith(_STAYS) and rounded is not None else rounded

@@ -4,7 +4,7 @@ They depend on all ops that read, retry or send, and do their work whatever has 
 fails the run if anything has. Only files are deleted after them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,6 +13,7 @@ import dagster as dg
 from batch_assets.domain.alerts.records import CheckOutcome, Severity
 from batch_assets.domain.allowances import uses
 from batch_assets.domain.display import waits
+from batch_assets.domain.metrics import PLOTTED
 from batch_assets.domain.report_data import CompanyBacklog
 from batch_assets.ops import sentences
 from batch_assets.ops.check_results import (
@@ -25,7 +26,7 @@ from batch_assets.ops.check_results import (
 from batch_assets.ops.failures import attempt, fail_run
 from batch_assets.ops.handing_on import SUMMARY, Evaluated, Value, carry_on
 from batch_assets.ops.overview import OVERVIEW, Overview
-from batch_assets.ops.reporting import log_of, materialize, show, table_of, tag_run
+from batch_assets.ops.reporting import log_of, materialize, plotted, show, table_of, tag_run
 from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.resources.pipeline import PipelineResource, StageRun
 from batch_assets.settings import Settings
@@ -78,7 +79,7 @@ def record_metrics(
         )
         allowances = uses(pipeline.policy, end.in_use, end.metrics.recorded_at)
         for name, group in end.metrics.groups():
-            entries = plotted(group)
+            entries = plotted(group, PLOTTED[name])
             if name == "backlog":
                 entries["companies"] = companies_table(end.companies)
             if name == "reliability":
@@ -161,17 +162,6 @@ def evaluate_checks(
         failures[context.op.name] = failure
     if failures:
         fail_run(failures)
-
-
-def plotted(group: Mapping[str, float | None]) -> dict[str, dg.MetadataValue]:
-    """Metrics as metadata; one that is not known is left out, which makes a gap in its plot."""
-    return {
-        key: dg.MetadataValue.int(metric)
-        if isinstance(metric, int)
-        else dg.MetadataValue.float(metric)
-        for key, metric in group.items()
-        if metric is not None
-    }
 
 
 def companies_table(companies: Iterable[CompanyBacklog]) -> dg.TableMetadataValue:

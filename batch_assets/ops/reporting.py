@@ -6,7 +6,7 @@ made of our own words and of numbers, and whose names there are stands in the me
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 MOST_LINKED: Final = 5
+_FIGURES: Final = dg.TableSchema(
+    columns=[dg.TableColumn("figure"), dg.TableColumn("value", "float")]
+)
 _TAG = "batch_assets/"
 
 
@@ -106,6 +109,25 @@ def table_of(records: "Sequence[DataclassInstance]") -> dg.TableMetadataValue:
     columns = [field.name for field in fields(records[0])] if records else []
     schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in columns])
     return dg.MetadataValue.table(shown, schema=schema)
+
+
+def plotted(entries: Mapping[str, Any], plots: Collection[str]) -> dict[str, Any]:
+    """Entries of an asset or a check, of whose numbers Dagster draws those named in `plots`.
+
+    It draws each number that is an entry over time, so that the others are a table, `figures`.
+    What is not known is left out, which makes a gap in its plot.
+    """
+    known = {name: entry for name, entry in entries.items() if entry is not None}
+    figures = {
+        name: entry
+        for name, entry in known.items()
+        if isinstance(entry, int | float) and name not in plots
+    }
+    records = [dg.TableRecord({"figure": name, "value": one}) for name, one in figures.items()]
+    return {
+        **{name: entry for name, entry in known.items() if name not in figures},
+        "figures": dg.MetadataValue.table(records, schema=_FIGURES),
+    }
 
 
 def named(batches: Sequence[BatchSummary], names: Mapping[str, str]) -> list[BatchSummary]:

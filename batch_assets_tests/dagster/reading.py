@@ -1,5 +1,6 @@
 """What Dagster says of a run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -46,6 +47,22 @@ def metadata_of(result: dg.ExecuteInProcessResult, op: str) -> dict[str, object]
     (event,) = [event for event in result.events_for_node(op) if event.is_successful_output]
     entries = event.step_output_data.metadata
     return {name: entry.value for name, entry in entries.items()}
+
+
+def numbers_of(entries: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
+    """What of some metadata is no table: what is plotted, and the figures that are not."""
+    figures = entries["figures"]
+    assert isinstance(figures, dg.TableMetadataValue)
+    return {
+        **plots_of(entries),
+        **{str(one.data["figure"]): one.data["value"] for one in figures.records},
+    }
+
+
+def plots_of(entries: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
+    """What of some metadata Dagster draws over time: each number that is an entry of it."""
+    numbers = dg.IntMetadataValue, dg.FloatMetadataValue
+    return {name: entry.value for name, entry in entries.items() if isinstance(entry, numbers)}
 
 
 def evaluations(

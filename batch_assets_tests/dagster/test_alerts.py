@@ -87,7 +87,7 @@ def test_every_check_is_evaluated_and_a_change_is_delivered(
     assert (failed.passed, failed.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "90.0 % (at most 10 %)" in str(failed.description)
     shown = {name: entry.value for name, entry in failed.metadata.items()}
-    assert (shown["error_rate_percent"], shown["threshold_percent"]) == (90.0, 10.0)
+    assert (shown["error_rate_percent"], shown["threshold_percent"]) == (90.0, "10")
     assert "`batch-assets dead-letters list" in str(shown["what_to_do"])
     assert shown.keys() == evaluations(first)["error_rate"].metadata.keys()
     assert metadata_of(second, "evaluate_checks")["delivered_alerts"] == 1

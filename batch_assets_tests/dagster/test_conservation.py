@@ -12,7 +12,14 @@ from batch_assets.domain.conservation import Violation
 from batch_assets.ops.check_results import ASSET
 from batch_assets_local.batch_server import RunningServer
 from batch_assets_tests.dagster.conftest import RunJob
-from batch_assets_tests.dagster.reading import evaluations, failed_ops, failure_of, metadata_of
+from batch_assets_tests.dagster.reading import (
+    evaluations,
+    failed_ops,
+    failure_of,
+    metadata_of,
+    numbers_of,
+    plots_of,
+)
 from batch_assets_tests.factories import make_company, make_requests
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -30,8 +37,7 @@ def checked(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
 
 
 def numbers(said: dg.AssetCheckEvaluation) -> dict[str, object]:
-    tables = {"violations", "misfits"}
-    return {name: entry.value for name, entry in said.metadata.items() if name not in tables}
+    return numbers_of(said.metadata)
 
 
 def violations(said: dg.AssetCheckEvaluation) -> dict[str, dict[str, object]]:
@@ -99,12 +105,14 @@ def test_the_audit_counts_every_row(run: Run, engine: Engine, instance: dg.Dagst
     counted = numbers(said)
     assert (counted["rows"], counted["in_batch"], counted["waiting"]) == (15, 12, 3)
     (event,) = result.asset_materializations_for_node("clear_orphans")
-    looked = {name: entry.value for name, entry in event.metadata.items()}
+    looked = numbers_of(event.metadata)
     assert (looked["duplicates"], looked["orphans_deleted"], looked["unknown"]) == (0, 0, 0)
     assert looked["strays_deleted"] == 0, "for one version, under its former name"
+    assert not {"query_statements", "query_fallbacks"} & set(plots_of(event.metadata))
     assert (looked["query_statements"], looked["query_fallbacks"]) == (0, 0)
     (materialized,) = result.asset_materializations_for_node("audit_rows")
     companies = records(materialized.metadata["companies"])
+    assert set(plots_of(materialized.metadata)) < set(numbers_of(materialized.metadata))
     assert [(company["rows"], company["adds_up"]) for company in companies] == [
         (12, "yes"),
         (3, "yes"),

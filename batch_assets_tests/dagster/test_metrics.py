@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batch_assets.domain.former_names import with_former_keys
-from batch_assets.domain.metrics import GROUPS, metric_types
+from batch_assets.domain.metrics import GROUPS, PLOTTED, metric_types
 from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
 from batch_assets_tests.dagster.conftest import ANSWER, RunJob
-from batch_assets_tests.dagster.reading import failed_ops
+from batch_assets_tests.dagster.reading import failed_ops, numbers_of, plots_of
 from batch_assets_tests.factories import make_company, make_requests
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -24,8 +24,6 @@ Metrics = dict[str, dict[str, Any]]
 
 NONSENSE = "onzin-7c1"
 MAY_BE_UNKNOWN = {key for key, kind in metric_types().items() if kind.may_be_unknown}
-TABLES = {"companies", "allowances"}
-"""What is shown beside the metrics."""
 PATIENCE_SECONDS = 60
 
 
@@ -51,12 +49,10 @@ def metrics_of(result: dg.ExecuteInProcessResult) -> Metrics:
     """What a run has reported, by asset; exactly one event for each of them."""
     events = result.asset_materializations_for_node("record_metrics")
     assert [event.asset_key.to_user_string() for event in events] == list(GROUPS)
-    return {
-        event.asset_key.to_user_string(): {
-            key: entry.value for key, entry in event.metadata.items() if key not in TABLES
-        }
-        for event in events
-    }
+    for event in events:
+        plotted = with_former_keys(PLOTTED[event.asset_key.to_user_string()])
+        assert set(plots_of(event.metadata)) <= set(plotted), "nothing else is a line"
+    return {event.asset_key.to_user_string(): numbers_of(event.metadata) for event in events}
 
 
 def companies(result: dg.ExecuteInProcessResult) -> list[Mapping[str, Any]]:
@@ -86,7 +82,8 @@ def check_every_key(found: Metrics) -> None:
         keys = {one.name for one in fields(group)}
         known = keys & set(found[name])
         assert keys - MAY_BE_UNKNOWN <= known
-        assert set(found[name]) == set(with_former_keys(known))
+        assert set(found[name]) - set(with_former_keys(PLOTTED[name])) == known - set(PLOTTED[name])
+        assert known <= set(found[name])
 
 
 def rows(engine: Engine) -> list[dict[str, Any]]:
@@ -120,6 +117,13 @@ def costs_by_outcome(engine: Engine) -> dict[str, float]:
             text("SELECT outcome, sum(cost_eur) AS cost FROM batch_assets.attempt GROUP BY outcome")
         )
         return {row.outcome: row.cost for row in found}
+
+
+def test_each_asset_plots_few_of_its_figures() -> None:
+    assert list(PLOTTED) == list(GROUPS)
+    for name, group in GROUPS.items():
+        assert set(PLOTTED[name]) <= {one.name for one in fields(group)}
+        assert 3 <= len(set(PLOTTED[name])) <= 8
 
 
 def test_idle_submitting_reading_and_idle_again(
