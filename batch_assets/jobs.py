@@ -9,6 +9,7 @@ lists them. Those that spend money or cannot be taken back begin with a dry run.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final
 
 import dagster as dg
@@ -44,6 +45,7 @@ from batch_assets.ops.main_path import (
 )
 from batch_assets.resources.run_executor import EXCLUSIVE, WATCHED, run_executor, watched
 from batch_assets.settings import Settings
+from batch_assets.store.strategy import CompareLimits
 
 _LONGEST_SECONDS: Final = 3_600
 _SLACK_SECONDS: Final = 300
@@ -197,6 +199,7 @@ def reset_breakers_job() -> dg.JobDefinition:
         "reset_breakers_job",
         reset_breakers,
         "Lets calls and scheduled runs go on that were stopped after failures.",
+        template={"operation": "all", "dry_run": False},
     )
 
 
@@ -242,6 +245,7 @@ def choose_mode_job() -> dg.JobDefinition:
         "choose_mode_job",
         choose_query_mode,
         "Chooses how all runs work on the database: original, optimized or auto.",
+        template={"mode": "environment"},
     )
 
 
@@ -251,6 +255,7 @@ def compare_queries_job() -> dg.JobDefinition:
         "compare_queries_job",
         compare_implementations,
         "Compares original and optimized on the present data, read-only.",
+        template=asdict(CompareLimits()),
     )
 
 
@@ -262,15 +267,49 @@ def _job(
     template: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> dg.JobDefinition:
-    """A job of one op; `template` is what the Launchpad begins with."""
+    """A job of one op; `template` is what the Launchpad begins with, where it asks for anything."""
     graph = dg.GraphDefinition(name=f"{name}_graph", node_defs=[op], description=description)
     return graph.to_job(
         name=name,
         description=description,
         executor_def=run_executor,
-        config=None if template is None else {"ops": {op.name: {"config": dict(template)}}},
+        config=None if template is None else _explained(op, description, template),
         tags={**WATCHED, "dagster/max_runtime": str(_LONGEST_SECONDS), **(tags or {})},
     )
+
+
+def _explained(
+    op: dg.OpDefinition, description: str, template: Mapping[str, object]
+) -> dg.ConfigMapping:
+    """What can be configured of a job of one op, as the Launchpad explains it when it is opened.
+
+    Of the config of an op it shows at first no more than that there is one: so the description of
+    the whole says what the job does and what each field means.
+    """
+    config = op.config_schema.as_field().config_type
+    fields: Mapping[str, dg.Field] = config.fields  # type: ignore[attr-defined] # a Shape
+    meanings = [f"• {name}: {field.description}" for name, field in fields.items()]
+    asked = dg.Field({"config": dg.Field(config, description=description)})
+    schema = dg.Shape(  # type: ignore[no-untyped-call]
+        {
+            "ops": dg.Field(
+                {op.name: asked},
+                default_value={op.name: {"config": dict(template)}},
+            ),
+            "resources": dg.Field(
+                dict,
+                is_required=False,
+                description="What the run works with, where it is to be another than ever.",
+            ),
+        },
+        description="\n".join([description, *meanings]),
+    )
+    return dg.ConfigMapping(_given, config_schema=schema, receive_processed_config_values=False)
+
+
+def _given(configured: Mapping[str, object]) -> Mapping[str, object]:
+    """The same, without what is left out."""
+    return {name: entry for name, entry in configured.items() if entry}
 
 
 audit_job = dg.define_asset_job(

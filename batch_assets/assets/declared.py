@@ -131,8 +131,8 @@ def _description(name: str, group: type[Any]) -> str:
     sentences = [
         str(group.__doc__),
         _TABLES.get(name, ""),
-        "*Plots* draws what is read over time, with its unit at the end of its name; *Table* has "
-        "the other figures of the latest run as `figures`. What a run cannot know is left out. "
+        "Plotted is what is read over time, with its unit at the end of its name; the other "
+        "figures of the latest run are the table `figures`. What a run cannot know is left out. "
         "All are columns of `batch_assets.run_metric`.",
     ]
     said = " ".join(filter(None, sentences))

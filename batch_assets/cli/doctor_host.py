@@ -27,6 +27,7 @@ _BATCHES_ON_DISK: Final = 4
 _MEGABYTE: Final = 1_000_000
 _STORAGE: Final = "WiredPostgresStorage"
 _LAUNCHER: Final = "WatchedRunLauncher"
+_LIMIT: Final = ".dagster/batch_assets_exclusive"
 
 
 def examine_settings() -> tuple[Settings | None, list[Finding]]:
@@ -112,6 +113,13 @@ def _home(settings: Settings) -> Iterator[Finding]:
             HOME,
             f"{home / 'dagster.yaml'} is one of an older version, by which Dagster does not know "
             "when a run is dead.",
+            remedy,
+        )
+    elif _LIMIT not in text:
+        yield Finding.attention(
+            HOME,
+            f"{home / 'dagster.yaml'} is one of an older version, by which Dagster lets several "
+            "runs that submit start at once.",
             remedy,
         )
 

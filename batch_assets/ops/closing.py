@@ -107,7 +107,7 @@ def check_row_conservation(
 ) -> Evaluated:
     """Look whether each open request, and each that the run has moved, is in exactly one bucket.
 
-    It also tags the run with what all ops before it have done.
+    It also says what all ops before it have done, and tags the run with what moved.
     """
     run = RunSummary.of_value(recorded)
 
@@ -115,8 +115,11 @@ def check_row_conservation(
         look = Conservation(database.engine).open_rows(run.look_back_seconds)
         yield conservation_evaluation(OPEN_ROWS, look.violations, look.numbers)
         log_of(context).info(sentences.of_conservation(look.violations, look.numbers))
-        show(context, look.numbers)
-        tag_run(context, _tags(run, stage, pipeline.query_mode))
+        # Statements are those on LiveDash's database.
+        statements = run.statements + stage.statements
+        did = {"mode": pipeline.query_mode, "companies": run.companies, "statements": statements}
+        show(context, {**look.numbers, **did})
+        tag_run(context, {"requests": run.requests, "results": run.results})
 
     yield from carry_on(context, pipeline, run, work)
 
@@ -182,17 +185,6 @@ def companies_table(companies: Iterable[CompanyBacklog]) -> dg.TableMetadataValu
         for one in companies
     ]
     return dg.MetadataValue.table(records, schema=_COMPANIES)
-
-
-def _tags(run: RunSummary, stage: StageRun, mode: str) -> dict[str, object]:
-    """What the list of runs says of this one. Statements are those on LiveDash's database."""
-    return {
-        "mode": mode,
-        "companies": run.companies,
-        "requests": run.requests,
-        "results": run.results,
-        "statements": run.statements + stage.statements,
-    }
 
 
 def _judged(

@@ -2,7 +2,7 @@
 
 Nothing of a run is kept in a process's memory, so its ops may run in one process, in one each, or
 on other hosts. One process is the default, since starting one for each op takes longer than the ops
-do. A run's tags say that it runs alone, and in which process it began; the UI hides the latter.
+do. A run's tags say that it runs alone, and in which process it began; the UI hides both.
 
 An op of ours that fails has handed on what it came to before. So the executor is told that what
 comes after an op needs its output, not its success: the op is shown as failed, and the run is
@@ -22,7 +22,7 @@ from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.hosts import WATCHED_TAG, ProcessName, RunProcess
 from batch_assets.resources.heartbeat import beating, this_process
 
-EXCLUSIVE: Final[Mapping[str, str]] = {"batch_assets/exclusive": "batch_processing_job"}
+EXCLUSIVE: Final[Mapping[str, str]] = {".dagster/batch_assets_exclusive": "batch_processing_job"}
 """Tags a run that submits: `dagster.yaml` lets one of them start at a time, of whichever job."""
 WATCHED: Final[Mapping[str, str]] = {WATCHED_TAG: "true"}
 """Tags a job whose runs have a heartbeat: one that is never heard of is dead."""

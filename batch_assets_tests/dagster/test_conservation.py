@@ -68,7 +68,8 @@ def test_an_idle_a_busy_and_a_broken_run(run: Run, engine: Engine) -> None:
     assert busy.passed, busy.description
     assert numbers(busy).keys() == numbers(idle).keys()
     assert (numbers(busy)["rows_in_batch"], numbers(busy)["open_attempts"]) == (10, 10)
-    assert metadata_of(busy_run, "check_row_conservation") == numbers(busy)
+    told = metadata_of(busy_run, "check_row_conservation")
+    assert told.items() >= numbers(busy).items()
 
     with engine.begin() as connection:
         batch_id = connection.execute(

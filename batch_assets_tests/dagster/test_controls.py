@@ -30,6 +30,8 @@ from batch_assets_tests.store.queries.support import PERMANENT, TRANSIENT, Desk,
 
 NAME = "Zorggroep Oost"
 CONTROLS = [job.name for job in control_jobs(load_settings({}))]
+HARMLESS = {"choose_mode_job", "compare_queries_job", "reset_breakers_job", "set_budget_job"}
+"""They spend nothing, and what they do can be taken back: they begin with no dry run."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,23 @@ def test_the_launchpad_refuses_a_wrong_shape(
 ) -> None:
     with pytest.raises(dg.DagsterInvalidConfigError, match=said):
         dg.validate_run_config(defs.resolve_job_def(job), {"ops": {op: {"config": config}}})
+
+
+@pytest.mark.parametrize("job", sorted({*CONTROLS} - {"refresh_companies_job"}))
+def test_the_launchpad_begins_with_what_each_field_means(job: str) -> None:
+    control = defs.resolve_job_def(job)
+    (op,) = control.graph.node_defs
+    assert isinstance(op, dg.OpDefinition)
+    whole = control.run_config_schema.config_type
+    said = str(whole.description)
+    assert said.startswith(str(control.description))
+    fields = op.config_schema.as_field().config_type.fields  # type: ignore[attr-defined] # a Shape
+    assert fields
+    for name, field in fields.items():
+        assert f"• {name}: {field.description}" in said
+    begun = dg.validate_run_config(control, {})["ops"][op.name]["config"]
+    spends_or_stays = {"dry_run": True}.items() <= begun.items()
+    assert spends_or_stays is (job not in HARMLESS)
 
 
 def test_only_what_submits_waits_for_the_job(panel: Panel) -> None:
@@ -251,14 +270,11 @@ def test_reset(panel: Panel) -> None:
     assert Breakers(panel.desk.engine).all() == []
 
 
-def test_a_chosen_mode_goes_before_the_environment_and_costs_no_statement(
-    panel: Panel, instance: dg.DagsterInstance
-) -> None:
-    def idle(**given: Any) -> tuple[dict[str, object], str]:
+def test_a_chosen_mode_goes_before_the_environment_and_costs_no_statement(panel: Panel) -> None:
+    def idle(**given: Any) -> tuple[dict[str, object], object]:
         result = panel.run(panel.url, base_url=panel.api.base_url, **given)
-        run = instance.get_run_by_id(result.run_id)
-        assert run is not None
-        return metadata_of(result, "fetch_pending_requests"), run.tags["batch_assets/statements"]
+        closed = metadata_of(result, "check_row_conservation")
+        return metadata_of(result, "fetch_pending_requests"), closed["statements"]
 
     _, before = idle(environ={"ENABLE_BATCH_OPTIMIZATION": "optimized"})
     report = panel.numbers("choose_mode_job", "choose_query_mode", mode="optimized")

@@ -191,7 +191,7 @@ def test_the_job_outlasts_the_budgets_of_its_ops(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("BATCH_OP_SECONDS", "100")
     job = build_definitions().resolve_job_def("batch_processing_job")
     assert job.run_tags == {
-        "batch_assets/exclusive": "batch_processing_job",
+        ".dagster/batch_assets_exclusive": "batch_processing_job",
         ".dagster/batch_assets_watched": "true",
         "dagster/max_runtime": "1880",
     }

@@ -352,7 +352,7 @@ def test_a_run_says_what_was_done_and_what_failed(
     assert kept["cost_eur"] > 0 if has_read else kept["cost_eur"] == 0
 
     assert (told.tag("results"), told.tag("requests")) == (READ * has_read, SENT * has_sent)
-    assert told.tag("statements") > 5
+    assert told.metadata("check_row_conservation")["statements"] > 5
     assert told.evaluated()["open_rows_conserved"]
     has_judged = len(told.evaluated()) > 5
     assert has_judged is (broken != "evaluate_checks"), "the alerts are judged, too"
