@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.metrics import GROUPS, RunMetrics, metric_types
+from batch_assets.domain.metrics import GROUPS, PLOTTED, RunMetrics, metric_types
 from batch_assets.store.metrics import Metrics
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -19,6 +19,8 @@ def test_every_key_of_every_asset_stands_in_it_as_it_is() -> None:
     for name, group in GROUPS.items():
         section = DOCUMENT.partition(f"### `{name}`\n")[2].partition("\n#")[0]
         written = dict(re.findall(r"^\| `(\w+)` \| (.+)\. \|$", section, re.MULTILINE))
+        (plotted,) = re.findall(r"^Plotted: (.*?)\.$", section, re.MULTILINE | re.DOTALL)
+        assert tuple(re.findall(r"`(\w+)`", plotted)) == PLOTTED[name]
         assert written == {one.name: metric_types()[one.name].meaning for one in fields(group)}
 
 

@@ -7,8 +7,11 @@ import io
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -24,6 +27,7 @@ from browser.chromium import chromium, new_page
 from browser.launchpad import Launchpad
 from browser.pages import GENERAL, REPORTS, WORK, Page, declared_pages, scheduled_jobs
 from browser.running import configure_server, dagster_ui, empty_stack, play_demo
+from browser.systems import System, healthy_system, sick_system
 from browser.window import Window
 
 TOUR: Final = PROJECT_DIR / "docs" / "operations.md"
@@ -37,6 +41,11 @@ TIMELINE: Final = "timeline"
 OVERVIEW: Final = "asset-overview"
 RUN: Final = "run"
 """The picture of the page of a run, which is none that can be found before it has run."""
+OTHERS: Final[Mapping[str, Callable[[str, Path], AbstractContextManager[System]]]] = {
+    "healthy-": healthy_system,
+    "sick-": sick_system,
+}
+"""The systems of which the pictures are whose names begin so; all others are of the demos."""
 
 DEMOS: Final[tuple[Mapping[str, Any], ...]] = (
     {},
@@ -70,8 +79,11 @@ def main() -> int:
                 _run_jobs(window, stack)
                 time.sleep(max(0.0, began + TICKS_SECONDS - time.monotonic()))
                 for page in pages:
-                    _show(window, page)
-                    _take(window, page.name)
+                    if not page.name.startswith(tuple(OTHERS)):
+                        _show(window, page)
+                        _take(window, page.name)
+        for prefix in OTHERS:
+            _take_others(prefix, pages)
     except BatchAssetsError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -88,7 +100,11 @@ def pictures(text: str) -> list[str]:
 
 def pages_of(wanted: list[str], definitions: dg.Definitions) -> list[Page]:
     """The pages of these names, but for that of a run. Raises `BatchAssetsError`."""
-    known = {page.name: page for page in [*GENERAL, *declared_pages(definitions)]}
+    known = {
+        f"{prefix}{page.name}": replace(page, name=f"{prefix}{page.name}")
+        for page in [*GENERAL, *declared_pages(definitions)]
+        for prefix in ("", *OTHERS)
+    }
     missing = [name for name in wanted if name not in {*known, RUN}]
     if missing:
         raise BatchAssetsError(
@@ -129,6 +145,23 @@ def _run_jobs(window: Window, stack: LocalStack) -> None:
     _take(window, RUN)
 
 
+def _take_others(prefix: str, pages: list[Page]) -> None:
+    """Take the pictures of one of the other systems, after a run has been launched on it."""
+    log = LOG.with_suffix(f".{prefix.removesuffix('-')}.log")
+    with (
+        OTHERS[prefix](f"{STACK}-{prefix.removesuffix('-')}", log) as system,
+        chromium() as browser,
+    ):
+        window = Window(new_page(browser), system.url)
+        Launchpad(window, WORK).run()
+        for page in pages:
+            if page.name.startswith(prefix):
+                window.open(page.path, page.shows)
+                if page.group:
+                    window.show_table()
+                _keep(window, page.name)
+
+
 def _show(window: Window, page: Page) -> None:
     """Open a page, and what is worth seeing on it."""
     if page.name.startswith(LAUNCHPAD):
@@ -149,6 +182,10 @@ def _take(window: Window, name: str) -> None:
     complaints = window.complaints()
     if complaints:
         raise BatchAssetsError(f"The page for {name}.png is not as it should be: {complaints[0]}")
+    _keep(window, name)
+
+
+def _keep(window: Window, name: str) -> None:
     picture = compressed(window.page.screenshot(animations="disabled"))
     (PICTURES / f"{name}.png").write_bytes(picture)
     sys.stdout.write(f"{name}.png: {len(picture):,} bytes\n")

@@ -71,16 +71,13 @@ class Window:
         self.page.get_by_text("Plots", exact=True).click()
         plots = self.page.locator("canvas")
         plots.first.wait_for()
-        self._settle()
-        heading = self.page.get_by_text("Metadata", exact=True)
-        heading.evaluate("heading => heading.scrollIntoView({block: 'start'})")
-        self._settle()
+        self._scroll_to_metadata()
         return plots.count()
 
     def show_table(self) -> None:
         """On an asset's page, show its latest metadata: the UI remembers what was chosen last."""
         self.page.get_by_text("Table", exact=True).click()
-        self._settle()
+        self._scroll_to_metadata()
 
     def show_picture(self) -> int:
         """On the page of an asset that has a picture, open it; gives how many there are."""
@@ -122,6 +119,12 @@ class Window:
     def heard(self, text: str) -> bool:
         """Whether a WebSocket has brought this text."""
         return any(text in message for message in self._heard)
+
+    def _scroll_to_metadata(self) -> None:
+        self._settle()
+        heading = self.page.get_by_text("Metadata", exact=True)
+        heading.evaluate("heading => heading.scrollIntoView({block: 'start'})")
+        self._settle()
 
     def _settle(self) -> None:
         """Wait until nothing is asked for any more; what is drawn then is drawn."""

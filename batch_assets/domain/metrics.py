@@ -292,7 +292,7 @@ PLOTTED: Final[Mapping[str, tuple[str, ...]]] = {
         "capacity_failures",
         "returned_requests",
         "expired_batches",
-        "models_in_cooldown",
+        "open_breakers",
     ),
     "batch_turnaround": (
         "turnaround_batches",

@@ -7,6 +7,7 @@ that has fewer than a thousand characters, and hides a longer one behind a link.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -83,12 +84,16 @@ class Overview:
     def entries(self) -> dict[str, Any]:
         """The asset's metadata: what the page shows, and what can be plotted of it."""
         findings = self.findings
+        verdict, further = _verdict(findings)
         shown = {
-            "overview": _verdict(findings),
+            "overview": verdict,
+            **({"further": further} if further else {}),
             "money": self._money(),
             "days": self._chart(),
             "waiting": self._waiting(),
-            "links": [f"[{name}]({self.ui_url}{path})" for name, path in _LINKS.items()],
+            "links": [
+                " · ".join(f"[{name}]({self.ui_url}{path})" for name, path in _LINKS.items())
+            ],
         }
         return {
             **{name: dg.MetadataValue.md("\n".join(lines)) for name, lines in shown.items()},
@@ -145,17 +150,27 @@ class Overview:
         ]
 
 
-def _verdict(findings: Sequence[Finding]) -> list[str]:
+def _verdict(findings: Sequence[Finding]) -> tuple[list[str], list[str]]:
+    """The verdict with as many findings as the UI shows at once, and those that come after them."""
     number = f": {plural(len(findings), 'thing')} to look at" if findings else ""
-    lines = [f"## {str(worst(findings)).capitalize()}{number}", ""]
-    for at, one in enumerate(findings):
-        line = _cut(f"- {plain(one.said)}") + (
-            f" *To do:* {unlinked(one.remedy)}" if one.remedy else ""
-        )
-        if sum(map(len, lines)) + len(line) > _MOST_CHARACTERS:
-            return [*lines, f"- and {len(findings) - at} more: `batch-assets status` has all."]
-        lines.append(line)
-    return lines
+    heading = f"## {str(worst(findings)).capitalize()}{number}"
+    lines = [_line(one) for one in findings]
+    first = _fitting(lines, len(heading))
+    second = first + _fitting(lines[first:])
+    left = len(lines) - second
+    more = [f"- and {left} more: `batch-assets status` has all."] if left else []
+    return [heading, "", *lines[:first]], [*lines[first:second], *more]
+
+
+def _line(one: Finding) -> str:
+    todo = f" *To do:* {unlinked(one.remedy)}" if one.remedy else ""
+    return _cut(f"- {plain(one.said)}") + todo
+
+
+def _fitting(lines: Sequence[str], characters: int = 0) -> int:
+    """How many of the lines an entry has room for, beside so many characters."""
+    filled = accumulate((len(line) + 1 for line in lines), initial=characters)
+    return sum(total <= _MOST_CHARACTERS for total in filled) - 1
 
 
 def _cut(line: str) -> str:

@@ -119,6 +119,9 @@ def test_whatever_there_is_to_show_the_ui_shows_it_at_once() -> None:
     }
     assert max(shown.values()) < 1_000, shown
     assert "more: `batch-assets status` has all." in page(seen)
+    assert "further" not in WELL.entries()
+    few = replace(seen, failures={}, verdicts=raised[1:])
+    assert page(few).count("*To do:*") == len(few.verdicts), "each is shown, in one of two entries"
 
 
 def test_a_month_before_its_first_batch_has_no_chart() -> None:
