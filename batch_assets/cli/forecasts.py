@@ -57,7 +57,12 @@ def work_sentences(forecast: Forecast) -> Iterable[str]:
 def sentence_of_work(work: WorkForecast) -> str:
     """What becomes of some requests, by the likeness that tells it; begins with their number."""
     requests = plural(work.requests, "request")
-    return f"{requests}, {_when(work)}; {_price(work)}."
+    if work.held == work.requests > 0:
+        return f"{requests}, held ({work.held_because}), and so without a date; {_price(work)}."
+    said = f"{requests}, {_when(work)}; {_price(work)}."
+    if not work.held:
+        return said
+    return f"{said} Of these {work.held:,} are held, and have no date: {work.held_because}."
 
 
 def _when(work: WorkForecast) -> str:

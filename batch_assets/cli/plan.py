@@ -17,7 +17,12 @@ from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.cli.status import in_all, left_alone
 from batch_assets.domain.display import euros, of_unknown_types
 from batch_assets.domain.estimates import ENOUGH
-from batch_assets.domain.forecasts import WorkForecast, foresee, foresee_sending
+from batch_assets.domain.forecasts import (
+    RequestCosts,
+    WorkForecast,
+    foresee,
+    foresee_sending,
+)
 from batch_assets.domain.lookups import CompanyStatistics
 from batch_assets.domain.turnarounds import TurnaroundHistory
 
@@ -37,7 +42,9 @@ class Line:
     batches: int
     tokens: int
     cost_eur: float | None
-    """`None` if it is not known."""
+    """As forecasts have it; `None` if it is not known."""
+    estimated_cost_eur: float | None
+    """What caps and budgets count until it is read; likewise."""
     p50_seconds: float | None = None
     """Half of it is done by then if it is sent now."""
     p90_seconds: float | None = None
@@ -61,7 +68,7 @@ def plan(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what would be sent now: requests, tokens and money."""
+    """Show what the next run would send: requests, tokens and money."""
     from batch_assets.stages.plan import preview
 
     with open_database() as database:
@@ -69,24 +76,36 @@ def plan(
         with open_pipeline(database, "plan") as pipeline:
             planned = preview(pipeline, pipeline.read_snapshot(), list(companies))
         seen = outlook(database)
-        history = TurnaroundHistory(seen.standing.batches, seen.rule.window_seconds)
-        lines = list(_lines(planned.batches, companies, history))
+        ahead = _Ahead(
+            TurnaroundHistory(seen.standing.batches, seen.rule.window_seconds),
+            RequestCosts(seen.standing.settled),
+        )
+        lines = list(_lines(planned.batches, companies, ahead))
+        rows_per_run = database.settings.policy().rows_per_run
         held_because = database.held_because
         statistics = database.queries.statistics()
         others = _not_sent(planned, in_all(statistics))
         inactive = [one for one in statistics if one.waiting and one.status != "ACTIVE"]
-    sending = _sending(planned.batches, history)
+    sending = ahead.of(planned.batches)
+    later = ahead.of(planned.later)
     forecasts = foresee(seen.standing, seen.rule)
     if as_json:
         others["of_inactive_companies"] = sum(one.waiting for one in inactive)
         forecast = {"sending": sending, **forecast_document(forecasts)}
-        print_json(_document(lines, planned, others, held_because) | {"forecast": forecast})
+        document = _document(lines, planned, others, held_because)
+        document["left_for_later_runs"] = {
+            "requests": later.requests,
+            "batches": len(planned.later),
+            "cost_eur": later.cost_eur,
+        }
+        print_json(document | {"forecast": forecast})
     else:
         not_sent = left_alone(**others) + [
             f"Not sent: {plural(one.waiting, 'request')} of {one.name}, which is not active."
             for one in inactive
         ]
-        coming = [f"If it is sent now: {sentence_of_work(sending)}"] if lines else []
+        coming = [_left(planned.later, later.cost_eur, rows_per_run)] if planned.later else []
+        coming += [f"If it is sent now: {sentence_of_work(sending)}"] if lines else []
         coming += money_sentences(forecasts)
         _show(database.place, lines, planned, [*not_sent, *coming], held_because)
 
@@ -100,29 +119,49 @@ def _not_sent(plan: PlanPreview, sums: CompanyStatistics) -> dict[str, int]:
     }
 
 
-def _sending(batches: Iterable[PlannedBatch], history: TurnaroundHistory) -> WorkForecast:
-    """When these are done if they are sent now."""
-    return foresee_sending(
-        history, [(batch.model, batch.requests, batch.cost_eur) for batch in batches]
+@dataclass(frozen=True)
+class _Ahead:
+    """When batches are done if they are sent now, and what they will cost, as forecasts have it."""
+
+    history: TurnaroundHistory
+    costs: RequestCosts
+
+    def of(self, batches: Iterable[PlannedBatch]) -> WorkForecast:
+        return foresee_sending(
+            self.history, [(one.model, one.requests, self.cost_eur(one)) for one in batches]
+        )
+
+    def cost_eur(self, batch: PlannedBatch) -> float | None:
+        return self.costs.expect(batch.company_id, batch.model, batch.requests, batch.cost_eur)
+
+
+def _left(batches: Sequence[PlannedBatch], cost_eur: float, rows_per_run: int) -> str:
+    """What the next run leaves for later ones."""
+    requests = plural(sum(batch.requests for batch in batches), "request")
+    return (
+        f"Left for later runs: {requests} in {plural(len(batches), 'batch', 'batches')}, about "
+        f"{euros(cost_eur)} EUR, since one run claims no more once it has {count(rows_per_run)} "
+        "(BATCH_ROWS_PER_RUN)."
     )
 
 
 def _lines(
-    batches: Iterable[PlannedBatch], companies: dict[str, str], history: TurnaroundHistory
+    batches: Iterable[PlannedBatch], companies: dict[str, str], ahead: _Ahead
 ) -> Iterable[Line]:
     def key(batch: PlannedBatch) -> tuple[str, str]:
         return companies[batch.company_id], batch.model
 
     for (company, model), group in groupby(sorted(batches, key=key), key):
         ones = list(group)
-        done = _sending(ones, history)
+        done = ahead.of(ones)
         yield Line(
             company=company,
             model=model,
             requests=sum(batch.requests for batch in ones),
             batches=len(ones),
             tokens=sum(batch.tokens for batch in ones),
-            cost_eur=_sum(batch.cost_eur for batch in ones),
+            cost_eur=_sum(map(ahead.cost_eur, ones)),
+            estimated_cost_eur=_sum(batch.cost_eur for batch in ones),
             p50_seconds=done.p50_seconds,
             p90_seconds=done.p90_seconds,
         )
@@ -140,6 +179,7 @@ def _totals(lines: list[Line]) -> dict[str, Any]:
         "batches": sum(line.batches for line in lines),
         "tokens": sum(line.tokens for line in lines),
         "cost_eur": _sum(line.cost_eur for line in lines),
+        "estimated_cost_eur": _sum(line.estimated_cost_eur for line in lines),
     }
 
 
@@ -169,15 +209,9 @@ def _show(
     shown = console()
     shown.say(f"What a run of the job would send now from the {place}:\n")
     if lines:
-        total = Line("Total", "", **_totals(lines))
-        shown.show(_COLUMNS, lines, [column.cell(total) for column in _COLUMNS])
-        _say_estimates(shown, plan)
-        unpriced = sorted({line.model for line in lines if line.cost_eur is None})
-        if unpriced:
-            shown.say(
-                f"Without a price, and in no sum above: {', '.join(unpriced)}. While costs are "
-                "capped they are not sent; BATCH_MODEL_PRICES can say what they cost."
-            )
+        _show_lines(shown, lines, plan)
+    elif plan.held:
+        shown.say("Nothing: all that is due is held.")
     else:
         shown.say("Nothing: no company has enough requests waiting, or an old enough one.")
     for code, requests in plan.rejected.items():
@@ -190,6 +224,21 @@ def _show(
         shown.say(of_unknown_types(plan.unknown_types))
     if held_because is not None:
         shown.say(f"\nBut nothing is submitted now. {held_because}")
+
+
+def _show_lines(shown: Screen, lines: list[Line], plan: PlanPreview) -> None:
+    total = Line("Total", "", **_totals(lines))
+    shown.show(_COLUMNS, lines, [column.cell(total) for column in _COLUMNS])
+    _say_estimates(shown, plan)
+    counted = euros(total.estimated_cost_eur or 0.0)
+    if counted != euros(total.cost_eur or 0.0):
+        shown.say(f"Caps and budgets count it with {counted} EUR until it is read.")
+    unpriced = sorted({line.model for line in lines if line.cost_eur is None})
+    if unpriced:
+        shown.say(
+            f"Without a price, and in no sum above: {', '.join(unpriced)}. While costs are "
+            "capped they are not sent; BATCH_MODEL_PRICES can say what they cost."
+        )
 
 
 def _say_estimates(shown: Screen, plan: PlanPreview) -> None:

@@ -6,14 +6,17 @@ days of the weeks before. Days are UTC; a batch belongs to the day on which it w
 """
 
 from calendar import monthrange
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import date, timedelta
 from typing import Final
 
+from batch_assets.domain.budgets import ALL_COMPANIES, BudgetUse, Period
 from batch_assets.domain.due_rule import DueRule
+from batch_assets.domain.policy import Caps
 from batch_assets.domain.records import Backlog
+from batch_assets.domain.room import Hold, Limits, Room
 from batch_assets.domain.turnarounds import (
     AT_ONCE,
     Basis,
@@ -71,6 +74,8 @@ class WaitingRequests:
     model: str
     requests: int
     oldest_wait_seconds: float
+    estimate_eur: float | None = None
+    """As a claim would estimate them, where nobody knows what such requests have cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,9 @@ class Standing:
     """Of the last four weeks, and of this month."""
     companies: Mapping[str, str] = field(default_factory=dict)
     """Names by id."""
+    budgets: Sequence[BudgetUse] = ()
+    used_today: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Requests and EUR that count against the day's caps, by company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +120,19 @@ class WorkForecast:
     unpriced: int
     """Requests of which it is not known what they will cost."""
     p50_seconds: float | None
-    """Half of them are done by then."""
+    """Half of them are done by then, without those that are held."""
     p90_seconds: float | None
     """Nine of ten are."""
     basis: Basis | None
     """The widest likeness that any of this was told by."""
     basis_batches: int
     """How many batches there were of that."""
+    held: int = 0
+    """Requests that caps, budgets or a person hold: nobody knows when they are done."""
+    held_because: str | None = None
+    """What holds most of them."""
+    held_until: date | None = None
+    """The UTC day on which that ends; `None`: it does not end by itself, or none is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +144,9 @@ class MoneyForecast:
     in_flight_eur: float
     """By those that are not, what is read of them included."""
     waiting_eur: float
+    """Of what waits, that which caps and budgets let through in it."""
     to_come_eur: float
-    """What usually still comes, beyond what waits already."""
+    """What usually still comes, beyond what waits already, as far as these let it through."""
 
     @property
     def total_eur(self) -> float:
@@ -170,6 +185,9 @@ class SendingRule:
     max_batch_requests: int
     window_seconds: float
     """The completion window that batches are asked to be done in."""
+    caps: Caps = field(default_factory=Caps)
+    held_because: str | None = None
+    """Why nothing at all is sent until a person has done something."""
 
 
 class RequestCosts:
@@ -202,23 +220,30 @@ class _Work:
     cost_eur: float = 0.0
     unpriced: int = 0
     ends: list[tuple[Turnaround, int]] = field(default_factory=list)
+    held: Counter[Hold] = field(default_factory=Counter)
 
-    def add(self, requests: int, cost_eur: float | None, end: Turnaround) -> None:
+    def add(
+        self, requests: int, cost_eur: float | None, end: Turnaround, held: Counter[Hold]
+    ) -> None:
         self.requests += requests
         self.cost_eur += cost_eur or 0.0
         self.unpriced += requests if cost_eur is None else 0
-        self.ends.append((end, requests))
+        self.held += held
+        if requests > held.total():
+            self.ends.append((end, requests - held.total()))
 
     def __iadd__(self, other: "_Work") -> "_Work":
         self.requests += other.requests
         self.cost_eur += other.cost_eur
         self.unpriced += other.unpriced
         self.ends += other.ends
+        self.held += other.held
         return self
 
     def forecast(self) -> WorkForecast:
         told = [end for end, _ in self.ends if end is not AT_ONCE]
         widest = max(told, key=lambda end: (_WIDTHS[end.basis], -end.batches), default=None)
+        hold = self.held.most_common(1)[0][0] if self.held else None
         return WorkForecast(
             requests=self.requests,
             cost_eur=self.cost_eur,
@@ -227,6 +252,9 @@ class _Work:
             p90_seconds=all_done(self.ends, 0.9),
             basis=None if widest is None else widest.basis,
             basis_batches=widest.batches if widest else 0,
+            held=self.held.total(),
+            held_because=None if hold is None else hold.reason,
+            held_until=None if hold is None else hold.until,
         )
 
 
@@ -264,19 +292,38 @@ class _Company:
     open_eur: defaultdict[date, float] = field(default_factory=lambda: defaultdict(float))
     later_eur: dict[date, float] = field(default_factory=dict)
     """What was claimed after the time of day that it is now."""
+    goes_eur: defaultdict[Period, float] = field(default_factory=lambda: defaultdict(float))
+    """Of what waits, that which may be sent in the day, and in the month."""
 
-    def day(self, calendar: _Calendar) -> MoneyForecast:
-        """What today will cost."""
-        usual_rest = calendar.usual(self.later_eur, calendar.today)
+    def let_through(
+        self, some: WaitingRequests, cost_eur: float | None, rooms: Mapping[Period, Room]
+    ) -> Counter[Hold]:
+        """Count what of some waiting requests may be sent in each period; what holds the others."""
+        each = None if cost_eur is None else cost_eur / some.requests
+        held: Counter[Hold] = Counter()
+        for period, room in rooms.items():
+            fit, hold = room.take(some.company_id, some.requests, each)
+            self.goes_eur[period] += fit * (each or 0.0)
+            if period is Period.DAY and hold is not None:
+                held[hold] = some.requests - fit
+        return held
+
+    def _usual_rest(self, calendar: _Calendar) -> float:
+        """What usually still comes today, beyond what waits."""
+        usual = calendar.usual(self.later_eur, calendar.today)
+        return max(usual - self.waiting.cost_eur, 0.0)
+
+    def day(self, calendar: _Calendar, most_eur: float) -> MoneyForecast:
+        """What today will cost; `most_eur` at most of what is still to come."""
         return MoneyForecast(
             spent_eur=self.spent_eur.get(calendar.today, 0.0),
             in_flight_eur=self.open_eur.get(calendar.today, 0.0),
-            waiting_eur=self.waiting.cost_eur,
-            to_come_eur=max(usual_rest - self.waiting.cost_eur, 0.0),
+            waiting_eur=self.goes_eur[Period.DAY],
+            to_come_eur=min(self._usual_rest(calendar), most_eur),
         )
 
-    def month(self, calendar: _Calendar) -> MoneyForecast:
-        """What this month will cost."""
+    def month(self, calendar: _Calendar, most_eur: float) -> MoneyForecast:
+        """The same of this month."""
         first = calendar.today.replace(day=1)
         costs = {
             day: self.spent_eur.get(day, 0.0) + self.open_eur.get(day, 0.0)
@@ -286,8 +333,8 @@ class _Company:
         return MoneyForecast(
             spent_eur=sum(cost for day, cost in self.spent_eur.items() if day >= first),
             in_flight_eur=sum(cost for day, cost in self.open_eur.items() if day >= first),
-            waiting_eur=self.waiting.cost_eur,
-            to_come_eur=self.day(calendar).to_come_eur + coming,
+            waiting_eur=self.goes_eur[Period.MONTH],
+            to_come_eur=min(self._usual_rest(calendar) + coming, most_eur),
         )
 
 
@@ -298,13 +345,18 @@ def foresee(standing: Standing, rule: SendingRule) -> Forecasts:
     companies: defaultdict[str, _Company] = defaultdict(_Company)
     for batch in standing.open:
         _add_open(companies[batch.company_id], batch, history, costs, standing.today)
+    limits = Limits(rule.caps, standing.budgets, standing.used_today, rule.held_because)
+    known = {one.company_id for some in (standing.waiting, standing.days) for one in some}
+    rooms = {
+        period: limits.room(known | companies.keys(), standing.today, period) for period in Period
+    }
     waits = _due_in(standing.waiting, rule.due)
-    for some in standing.waiting:
+    for some in sorted(standing.waiting, key=lambda one: -one.oldest_wait_seconds):
         end = history.expect(some.model, min(some.requests, rule.max_batch_requests))
-        cost = costs.expect(some.company_id, some.model, some.requests)
-        companies[some.company_id].waiting.add(
-            some.requests, cost, end.after(waits[some.company_id])
-        )
+        cost = costs.expect(some.company_id, some.model, some.requests, some.estimate_eur)
+        company = companies[some.company_id]
+        held = company.let_through(some, cost, rooms)
+        company.waiting.add(some.requests, cost, end.after(waits[some.company_id]), held)
     for one in standing.days:
         companies[one.company_id].spent_eur[one.day] = one.cost_eur
         companies[one.company_id].later_eur[one.day] = one.later_eur
@@ -315,11 +367,12 @@ def foresee(standing: Standing, rule: SendingRule) -> Forecasts:
             company=standing.companies.get(company_id, company_id),
             in_flight=company.in_flight.forecast(),
             waiting=company.waiting.forecast(),
-            day=company.day(calendar),
-            month=company.month(calendar),
+            day=company.day(calendar, rooms[Period.DAY].left_eur(company_id)),
+            month=company.month(calendar, rooms[Period.MONTH].left_eur(company_id)),
         )
         for company_id, company in companies.items()
     ]
+    each = _within_all(each, rooms)
     each.sort(key=lambda one: (-one.month.total_eur, one.company_id))
     return Forecasts(_in_all(companies.values(), each), each, len(calendar.known))
 
@@ -330,7 +383,7 @@ def foresee_sending(
     """Say when batches of these models, requests and costs are done if they are sent now."""
     work = _Work()
     for model, requests, cost_eur in batches:
-        work.add(requests, cost_eur, history.expect(model, requests))
+        work.add(requests, cost_eur, history.expect(model, requests), Counter())
     return work.forecast()
 
 
@@ -346,10 +399,30 @@ def _add_open(
     if batch.is_running:
         end = history.expect(batch.model, batch.size, batch.age_seconds)
     left = costs.expect(batch.company_id, batch.model, batch.requests, batch.estimate_eur)
-    company.in_flight.add(batch.requests, left, end)
+    company.in_flight.add(batch.requests, left, end, Counter())
     cost = batch.cost_eur + (left or 0.0)
     company.in_flight.cost_eur += batch.cost_eur
     company.open_eur[today - timedelta(days=batch.days_old)] += cost
+
+
+def _within_all(each: Sequence[Forecast], rooms: Mapping[Period, Room]) -> list[Forecast]:
+    """Let what is still to come of all together be no more than what is for all of them."""
+    day = _part(rooms[Period.DAY], sum(one.day.to_come_eur for one in each))
+    month = _part(rooms[Period.MONTH], sum(one.month.to_come_eur for one in each))
+    return [
+        replace(
+            one,
+            day=replace(one.day, to_come_eur=one.day.to_come_eur * day),
+            month=replace(one.month, to_come_eur=one.month.to_come_eur * month),
+        )
+        for one in each
+    ]
+
+
+def _part(room: Room, eur: float) -> float:
+    """Which part of so much may be spent."""
+    most = room.left_eur(ALL_COMPANIES)
+    return most / eur if most < eur else 1.0
 
 
 def _due_in(waiting: Iterable[WaitingRequests], rule: DueRule) -> Mapping[str, float]:

@@ -241,7 +241,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing
         if candidate.leader_id is not None:
             packing.followers.append(candidate)
             continue
-        size = _size(candidate, terms)
+        size = size_up(candidate, terms)
         if isinstance(size, Rejection):
             packing.rejections.append(size)
             continue
@@ -273,7 +273,7 @@ def pack(candidates: Iterable[Candidate], terms: Terms, quota: Quota) -> Packing
     return packing
 
 
-def _size(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
+def size_up(candidate: Candidate, terms: Terms) -> Estimate | Rejection:
     """The request's estimate, or why it can never be sent."""
     if not can_be_matched(candidate.request_id):
         return Rejection(

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from batch_assets import analysis
 from batch_assets.domain.estimates import LearntUsage
 from batch_assets.domain.money import Price
-from batch_assets.domain.packing import Draft, Packing, Parts, Sizes, Terms
+from batch_assets.domain.packing import Draft, Parts, Sizes, Terms
 from batch_assets.domain.policy import Policy
 from batch_assets.domain.records import Backlog
 from batch_assets.openai_batch.spool import LINE_BYTES
 from batch_assets.stages.pipeline import Budget, Pipeline
+from batch_assets.store.claims import ClaimSize
 from batch_assets.store.livedash_acts import Noticed
 from batch_assets.store.registry import WorkSnapshot
 
@@ -59,9 +60,11 @@ class EstimateBasis:
 
 @dataclass(frozen=True, slots=True)
 class PlanPreview:
-    """What a run would send now, what it would refuse for good, and what it would hold back."""
+    """What the next run would send, what it would refuse for good, and what it would hold back."""
 
     batches: tuple[PlannedBatch, ...] = ()
+    later: tuple[PlannedBatch, ...] = ()
+    """What is left for the runs after it: one run has sent enough by then."""
     rejected: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
     unknown_types: Counter[str] = field(default_factory=Counter)
@@ -124,40 +127,58 @@ def preview(
     *,
     only_model: str | None = None,
 ) -> PlanPreview:
-    """Foresee what a run would claim now for these companies; changes nothing."""
+    """Foresee what the next run would claim for these companies, as long as its time is enough, and
+    the runs after it; changes nothing.
+    """
     terms = claim_terms(pipeline, snapshot, only_model)
     packings = pipeline.queries.preview(company_ids, terms)
     rejected: Counter[str] = Counter()
     held: Counter[str] = Counter()
     unknown_types: Counter[str] = Counter()
     parts = Parts()
-    batches = []
     for packing in packings:
         rejected.update(rejection.code for rejection in packing.rejections)
         held.update(packing.held)
-        for draft in packing.drafts:
-            parts += draft.parts
-            unknown_types += _unknown_types(draft)
-        batches += [
-            PlannedBatch(
-                company_id=draft.company_id,
-                model=draft.model,
-                requests=len(draft.candidates),
-                bytes=draft.bytes,
-                tokens=draft.tokens,
-                cost_eur=None if draft.price is None else draft.cost_eur,
-            )
-            for draft in packing.drafts
-        ]
-    follows = sum(len(packing.followers) for packing in packings)
-    estimates = _bases(packings, snapshot)
-    return PlanPreview(tuple(batches), rejected, held, unknown_types, parts, follows, estimates)
-
-
-def _bases(packings: Sequence[Packing], snapshot: WorkSnapshot) -> tuple[EstimateBasis, ...]:
-    candidates = (
-        one for packing in packings for draft in packing.drafts for one in draft.candidates
+    drafts = [draft for packing in packings for draft in packing.drafts]
+    now = drafts[: _of_one_run(drafts, pipeline.policy)]
+    for draft in now:
+        parts += draft.parts
+        unknown_types += _unknown_types(draft)
+    return PlanPreview(
+        batches=tuple(map(_planned, now)),
+        later=tuple(map(_planned, drafts[len(now) :])),
+        rejected=rejected,
+        held=held,
+        unknown_types=unknown_types,
+        parts=parts,
+        follows=sum(len(packing.followers) for packing in packings),
+        estimates=_bases(now, snapshot),
     )
+
+
+def _of_one_run(drafts: Sequence[Draft], policy: Policy) -> int:
+    """How many of these one run sends: it claims until it has claimed enough rows."""
+    taken = rows = 0
+    while taken < len(drafts) and rows < policy.rows_per_run:
+        claimed = ClaimSize(policy).within(drafts[taken:])
+        taken += len(claimed)
+        rows += sum(len(draft.candidates) for draft in claimed)
+    return taken
+
+
+def _planned(draft: Draft) -> PlannedBatch:
+    return PlannedBatch(
+        company_id=draft.company_id,
+        model=draft.model,
+        requests=len(draft.candidates),
+        bytes=draft.bytes,
+        tokens=draft.tokens,
+        cost_eur=None if draft.price is None else draft.cost_eur,
+    )
+
+
+def _bases(drafts: Sequence[Draft], snapshot: WorkSnapshot) -> tuple[EstimateBasis, ...]:
+    candidates = (one for draft in drafts for one in draft.candidates)
     keys = {(one.model, analysis.known_type(one.processing_type)) for one in candidates}
     return tuple(
         EstimateBasis(model, name, learnt.answers, learnt.is_enough, learnt.error_percent)

@@ -4,8 +4,11 @@ People ask for it, and `report_job` once an hour; no run of `batch_processing_jo
 the history a sample of each model, the batches that were read last, and the days of four weeks.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
+from batch_assets.domain.budgets import read_budgets
 from batch_assets.domain.forecasts import (
     DayMoney,
     OpenBatch,
@@ -13,12 +16,16 @@ from batch_assets.domain.forecasts import (
     Standing,
     WaitingRequests,
 )
+from batch_assets.domain.packing import Candidate
 from batch_assets.domain.turnarounds import PastBatch
 from batch_assets.store.base import EngineQueries
+from batch_assets.store.budgets import BUDGET_PARTS
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
 
-SQL = load(Path(__file__).with_suffix(".sql"))
+SQL = load(Path(__file__).with_suffix(".sql"), parts_of=[BUDGET_PARTS])
+MOST_SIZED: Final = 20_000
+"""Requests whose size is read, where nobody knows what such have cost; others are like these."""
 
 
 class Standings(EngineQueries):
@@ -26,7 +33,7 @@ class Standings(EngineQueries):
 
     @retry_lost
     def read(self) -> Standing:
-        """What is so at this moment; eight statements of one transaction, all as of its begin."""
+        """What is so at this moment; ten statements of one transaction, all as of its begin."""
         with (
             self.engine.connect().execution_options(
                 isolation_level="REPEATABLE READ"
@@ -48,6 +55,13 @@ class Standings(EngineQueries):
                 DayMoney(*key, spent.get(key, 0.0), later.get(key, 0.0))
                 for key in sorted(spent.keys() | later.keys())
             ]
+            budgets = read_budgets(
+                connection.execute(SQL["budgets"], {"budgets_of": None}).scalar_one()
+            )
+            used_today = {
+                row.company_id: (float(row.requests), row.cost_eur)
+                for row in connection.execute(SQL["used_today"])
+            }
             which = {one.company_id for some in (open_ones, waiting, days) for one in some}
             names = connection.execute(SQL["names"], {"company_ids": sorted(which)})
             return Standing(
@@ -59,4 +73,30 @@ class Standings(EngineQueries):
                 waiting=waiting,
                 days=days,
                 companies={row.id: row.name for row in names},
+                budgets=budgets,
+                used_today=used_today,
             )
+
+    @retry_lost
+    def sizes(self, models: Sequence[str]) -> Sequence[tuple[Candidate, int]]:
+        """What waits of these models, by its size: one like each, and how many there are of it.
+
+        Of a long backlog no more than `MOST_SIZED` are looked at; one statement.
+        """
+        which = {"models": list(models), "most": MOST_SIZED}
+        with self.autocommit.connect() as connection:
+            return [
+                (
+                    Candidate(
+                        request_id="-",
+                        session_id="-",
+                        company_id=row.company_id,
+                        model=row.model,
+                        processing_type=row.processing_type,
+                        message_count=row.message_count,
+                        content_bytes=row.content_bytes,
+                    ),
+                    row.requests,
+                )
+                for row in connection.execute(SQL["sizes"], which)
+            ]

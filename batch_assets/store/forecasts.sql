@@ -66,6 +66,43 @@ WHERE r."processingStatus" = 'PENDING_BATCHING'
     -- here: is_fresh
 GROUP BY c.id, r.model
 
+-- name: sizes
+-- What waits of some models, by how long its conversation is.
+SELECT w.company_id, w.model, w.processing_type, m.message_count, m.content_bytes, count(*) AS requests
+FROM (
+    SELECT c.id AS company_id, r.model, r."processingType" AS processing_type, s.id AS session_id
+    FROM public."AIProcessingRequest" AS r
+    JOIN public."Session" AS s ON s.id = r."sessionId"
+    JOIN public."Company" AS c ON c.id = s."companyId" AND c.status = 'ACTIVE'
+    WHERE r."processingStatus" = 'PENDING_BATCHING'
+        AND r."batchId" IS NULL
+        AND r.model = ANY(CAST(:models AS text[]))
+        -- here: is_fresh
+    LIMIT :most
+) AS w
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS message_count,
+        coalesce(sum(octet_length(m.content)), 0)::bigint AS content_bytes
+    FROM public."Message" AS m
+    WHERE m."sessionId" = w.session_id
+) AS m
+GROUP BY 1, 2, 3, 4, 5
+
+-- name: budgets
+SELECT
+    -- here: budgets
+    AS budgets
+
+-- name: used_today
+-- What counts against the day's caps, as a claim sums it up.
+SELECT b.company_id, sum(spent.requests)::float8 AS requests, sum(spent.cost_eur) AS cost_eur
+FROM batch_assets.batch AS b
+-- here: spent
+WHERE b.claimed_at >= date_trunc('day', statement_timestamp(), 'UTC')
+    AND b.installation_id IS NOT NULL
+GROUP BY b.company_id
+
 -- name: today
 -- By the database's clock, and since when there are batches.
 SELECT

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from batch_assets.domain.budgets import ALL_COMPANIES, Budget, Period
+from batch_assets.store.budgets import StoredBudgets
 from batch_assets_tests.cli.conftest import KEY, Type
 from batch_assets_tests.factories import make_company, make_requests
 from batch_assets_tests.store.history import make_past
@@ -112,4 +114,44 @@ def test_without_a_history_the_completion_window_is_what_is_known(
         make_requests(connection, make_company(connection), 12)
     words = " ".join(typed("status", **configured).out.split())
     assert "Waiting: 12 requests, done in 24.0 hours at the latest (20" in words
-    assert "too few batches have ended yet to tell more; their cost is not known yet." in words
+    assert "too few batches have ended yet to tell more; about 0.0" in words
+
+
+@pytest.mark.parametrize("settled", [0, 400], ids=["as estimated", "as such have cost"])
+def test_status_and_plan_say_the_same_of_what_waits(
+    typed: Type, configured: dict[str, str], engine: Engine, settled: int
+) -> None:
+    with engine.begin() as connection:
+        company_id = make_company(connection)
+        make_requests(connection, company_id, 21, messages=7)
+        make_requests(connection, company_id, 12, processing_type="sentiment", messages=3)
+    make_past(engine, settled // 10, age=2 * DAY, company_id=company_id, requests=10, cost_eur=0.03)
+    planned = json.loads(typed("plan", "--json", **configured).out)
+    standing = json.loads(typed("status", "--json", **configured).out)["forecast"]["in_all"]
+    cost = planned["totals"]["cost_eur"]
+    assert planned["totals"]["requests"] == standing["waiting"]["requests"] == 33
+    assert planned["forecast"]["sending"]["cost_eur"] == pytest.approx(cost, rel=1e-9)
+    assert standing["waiting"]["cost_eur"] == pytest.approx(cost, rel=1e-9)
+    assert standing["day"]["waiting_eur"] == pytest.approx(cost, rel=1e-9)
+    estimated = planned["totals"]["estimated_cost_eur"]
+    if settled:
+        assert cost == pytest.approx(33 * 0.003)
+        assert estimated != pytest.approx(cost, rel=0.01), "caps count what a claim estimates"
+    else:
+        assert cost == pytest.approx(estimated, rel=1e-9)
+
+
+def test_what_a_budget_holds_has_no_date(
+    typed: Type, configured: dict[str, str], engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        make_requests(connection, make_company(connection), 12)
+    StoredBudgets(engine).set([Budget(ALL_COMPANIES, Period.DAY, 0)], "the tests")
+    words = " ".join(typed("status", **configured).out.split())
+    assert (
+        "Waiting: 12 requests, held (budget of all companies is 0: nothing goes on before" in words
+    )
+    assert "and so without a date; about 0.0" in words
+    assert "Today (UTC) will cost" not in words
+    words = " ".join(typed("plan", **configured).out.split())
+    assert "Nothing: all that is due is held." in words

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from batch_assets.domain.budgets import ALL_COMPANIES, BudgetUse, Period
 from batch_assets.domain.due_rule import DueRule
 from batch_assets.domain.forecasts import (
     LEAST_SETTLED,
@@ -18,6 +19,7 @@ from batch_assets.domain.forecasts import (
     WaitingRequests,
     foresee,
 )
+from batch_assets.domain.policy import Caps
 from batch_assets.domain.turnarounds import Basis, PastBatch
 
 MONDAY = date(2026, 6, 15)
@@ -152,3 +154,90 @@ def test_the_sums_of_all_are_those_of_the_companies() -> None:
         assert sums == sorted(sums, reverse=True)
     assert seen.in_all.in_flight.requests == 200
     assert {one.company for one in seen.companies} == {"Aardvark", "b", "c"}
+
+
+def budget(company_id: str, period: Period, amount_eur: float, spent_eur: float = 0) -> BudgetUse:
+    """A budget as it stands on that Monday."""
+    set_at = datetime(2026, 6, 1, tzinfo=UTC)
+    name = company_id or None
+    return BudgetUse(company_id, name, period, amount_eur, spent_eur, MONDAY, "us", set_at)
+
+
+TOMORROW = MONDAY + timedelta(days=1)
+A_HUNDRED = [WaitingRequests("a", "m", 100, 0)]
+"""Of 0.002 EUR each."""
+
+
+def test_what_a_budget_holds_has_no_date_and_no_part_in_what_the_day_costs() -> None:
+    held = standing(waiting=A_HUNDRED, budgets=[budget("a", Period.DAY, 0.101, 0.041)])
+    seen = foresee(held, RULE).in_all
+    assert (seen.waiting.requests, seen.waiting.held) == (100, 70)
+    assert seen.waiting.held_until == TOMORROW
+    assert "budget of a for 2026-06-15 has too little left" in str(seen.waiting.held_because)
+    assert seen.waiting.p90_seconds == 600, "of the others"
+    assert seen.waiting.cost_eur == pytest.approx(0.2), "of all"
+    assert seen.day.waiting_eur == pytest.approx(0.06)
+    assert seen.month.waiting_eur == pytest.approx(0.2), "fifteen days are to come"
+
+
+@pytest.mark.parametrize("whose", ["a", ALL_COMPANIES])
+def test_a_budget_bounds_what_is_to_come_of_its_period(whose: str) -> None:
+    past = [(MONDAY - timedelta(days=age), 1.0, 1.0) for age in range(1, 29)]
+    world = {"days": days("a", past) + days("b", past)}
+    free = foresee(standing(**world), RULE).in_all
+    assert (free.day.to_come_eur, free.month.to_come_eur) == (2, 32)
+    bound = standing(**world, budgets=[budget(whose, Period.MONTH, 40, 37.5)])
+    seen = foresee(bound, RULE)
+    others = 0 if whose == ALL_COMPANIES else 1 + 15
+    assert seen.in_all.month.to_come_eur == pytest.approx(2.5 + others)
+    assert seen.in_all.day.to_come_eur == pytest.approx(2.0), "it is not the day's"
+    spent = standing(**world, budgets=[budget(whose, Period.DAY, 0.5, 0.5)])
+    assert foresee(spent, RULE).in_all.day.to_come_eur == (0 if whose == ALL_COMPANIES else 1)
+
+
+def test_caps_hold_until_tomorrow_and_are_counted_from_what_the_day_has_used() -> None:
+    waiting = [WaitingRequests("a", "m", 100, 9), WaitingRequests("b", "m", 100, 5)]
+    world = standing(waiting=waiting, used_today={"c": (20.0, 1.0)})
+    few = foresee(world, replace(RULE, caps=Caps(day_requests=150)))
+    by_company = {one.company_id: one.waiting for one in few.companies}
+    assert (by_company["a"].held, by_company["b"].held) == (0, 70), "what waits longest goes first"
+    assert by_company["b"].held_until == TOMORROW
+    dear = foresee(world, replace(RULE, caps=Caps(day_cost_eur=1.101))).in_all
+    assert dear.waiting.held == 50 + 100, "another one of 0.002 EUR still fits, none of 0.004"
+    own = foresee(world, replace(RULE, caps=Caps(company_day_requests=30))).in_all
+    assert own.waiting.held == 70 + 70
+
+
+def test_what_never_fits_or_cannot_be_bounded_is_held_for_good() -> None:
+    rule = replace(RULE, caps=Caps(run_cost_eur=0.001))
+    dear = foresee(standing(waiting=A_HUNDRED), rule).in_all.waiting
+    assert (dear.held, dear.held_until) == (100, None)
+    assert "more than a whole cap" in str(dear.held_because)
+    nothing = standing(waiting=A_HUNDRED, budgets=[budget("a", Period.MONTH, 0)])
+    held = foresee(nothing, RULE).in_all
+    assert (held.waiting.held, held.waiting.held_until, held.waiting.p50_seconds) == (
+        100,
+        None,
+        None,
+    )
+    assert held.month.waiting_eur == 0
+    unpriced = standing(
+        waiting=[WaitingRequests("a", "new", 7, 0)], budgets=[budget("a", Period.MONTH, 9)]
+    )
+    assert "without a price" in str(foresee(unpriced, RULE).in_all.waiting.held_because)
+
+
+def test_while_a_person_holds_everything_nothing_has_a_date() -> None:
+    past = days("a", [(MONDAY - timedelta(days=age), 1.0, 1.0) for age in range(1, 29)])
+    world = standing(waiting=A_HUNDRED, days=past, open=[in_flight()])
+    seen = foresee(world, replace(RULE, held_because="It is drained.")).in_all
+    assert (seen.waiting.held, seen.waiting.held_because) == (100, "It is drained.")
+    assert (seen.day.waiting_eur, seen.day.to_come_eur, seen.month.to_come_eur) == (0, 0, 0)
+    assert seen.in_flight.p90_seconds is not None, "that goes on"
+
+
+def test_where_too_few_were_read_what_waits_costs_what_a_claim_would_say() -> None:
+    waiting = [WaitingRequests("a", "new", 7, 0, 0.7), WaitingRequests("a", "m", 100, 0, 9.9)]
+    seen = foresee(standing(waiting=waiting), RULE).in_all.waiting
+    assert seen.unpriced == 0
+    assert seen.cost_eur == pytest.approx(0.7 + 0.2)

@@ -8,6 +8,7 @@ from batch_assets.analysis import expected_completion_tokens
 from batch_assets.domain.policy import Caps, Cooldown
 from batch_assets.stages.pipeline import Budget
 from batch_assets.stages.plan import find_due, preview
+from batch_assets.stages.submit import submit_due
 from batch_assets_tests.stages.support import Lab
 
 
@@ -95,6 +96,25 @@ def test_a_plan_chooses_what_a_run_sends_under_each_cap(lab: Lab, cap: dict[str,
     )
     planned = [(one.company_id, one.model, one.requests) for one in shown.batches]
     assert sorted(planned) == sorted(tuple(one) for one in sent)
+
+
+@pytest.mark.parametrize("rows_per_run", [1, 4, 5, 8, 9, 100])
+def test_a_plan_is_of_the_next_run_and_says_what_that_leaves(lab: Lab, rows_per_run: int) -> None:
+    companies = [lab.company(4, age=timedelta(hours=hours))[0] for hours in (2, 9, 1)]
+    small = lab.under(max_batch_requests=3, rows_per_claim=4, rows_per_run=rows_per_run)
+    shown = preview(small.pipeline, small.pipeline.read_snapshot(), companies)
+    budget = Budget.of_op(small.pipeline.policy)
+    due = find_due(small.pipeline, small.pipeline.read_snapshot(), companies).due
+    ids = [backlog.company_id for backlog in due]
+    submit_due(small.pipeline, small.pipeline.read_snapshot(), ids, budget)
+    sent = lab.desk.rows("SELECT company_id, requests FROM batch_assets.batch")
+    planned = [(one.company_id, one.requests) for one in shown.batches]
+    assert sorted(planned) == sorted(tuple(one) for one in sent)
+    assert sum(one.requests for one in (*shown.batches, *shown.later)) == 12
+    assert bool(shown.later) == (rows_per_run <= 8)
+    assert shown.parts.answer == sum(requests for _, requests in planned) * (
+        expected_completion_tokens("full_analysis")
+    )
 
 
 def test_a_budget_ends_with_its_rows_or_its_time() -> None:

@@ -172,7 +172,11 @@ def _foresee_noticing(connection: Connection, company_id: str, limit: int) -> Se
     following: list[Candidate] = []
 
     def come_in(company_id: str) -> None:
-        following.extend(notice(connection, company_id, limit)[1])
+        found = limit
+        while found >= limit:
+            noticed, others = notice(connection, company_id, limit)
+            following.extend(others)
+            found = noticed + len(others)
 
     refused_of(connection, [company_id], come_in)
     return following
