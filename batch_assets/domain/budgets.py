@@ -20,6 +20,7 @@ WARNED_PERCENT: Final = 80.0
 """From here on a budget is warned about."""
 
 _HELD: Final = "budget of "
+_EVERYBODY: Final = "all companies"
 
 
 class Period(StrEnum):
@@ -71,6 +72,8 @@ class BudgetUse:
     """The UTC day on which this was looked at."""
     set_by: str
     set_at: datetime
+    shares_name: bool = False
+    """Whether another company has the same name, so that the id has to be said beside it."""
 
     @property
     def is_of_all(self) -> bool:
@@ -81,9 +84,11 @@ class BudgetUse:
     def whose(self) -> str:
         """Whom it is for."""
         if self.is_of_all:
-            return "all companies"
+            return _EVERYBODY
         if self.company is None:
             return f"{self.company_id} (deleted)"
+        if self.shares_name or self.company == _EVERYBODY:
+            return f"{self.company} ({self.company_id})"
         return self.company or self.company_id
 
     @property

@@ -37,6 +37,12 @@ END
             json_build_object(
                 'company_id', g.company_id,
                 'company', (SELECT c.name FROM public."Company" AS c WHERE c.id = g.company_id),
+                'shares_name', EXISTS (
+                    SELECT
+                    FROM public."Company" AS c
+                    JOIN public."Company" AS o ON o.name = c.name AND o.id <> c.id
+                    WHERE c.id = g.company_id
+                ),
                 'period', g.period,
                 'amount_eur', g.amount_eur,
                 'spent_eur', coalesce(

@@ -348,6 +348,25 @@ def test_what_a_deleted_company_has_spent_counts_and_its_budget_can_be_seen(
     assert requests(desk.claim(other)) == 2
 
 
+def test_companies_of_one_name_are_told_apart(desk: Desk) -> None:
+    """Reasons are texts, by which alerts and sums go: two companies' are never the same."""
+    ids = [desk.company(2)[0] for _ in range(4)]
+    for company_id, name in zip(ids, ("Twin", "Twin", "all companies", "Single"), strict=True):
+        desk.do('UPDATE public."Company" SET name = :name WHERE id = :id', name=name, id=company_id)
+    for company_id in (*ids, ALL_COMPANIES):
+        allow(desk, company_id, Period.DAY, 0)
+    uses = {use.company_id: use for use in StoredBudgets(desk.engine).uses()}
+    assert [uses[one].whose for one in ids] == [
+        f"Twin ({ids[0]})",
+        f"Twin ({ids[1]})",
+        f"all companies ({ids[2]})",
+        "Single",
+    ]
+    StoredBudgets(desk.engine).clear(ALL_COMPANIES, Period.DAY)
+    held = desk.claim(*ids).held
+    assert held == {uses[one].held_reason: 2 for one in ids}
+
+
 @pytest.mark.parametrize("whose", EVERYBODY)
 def test_a_model_without_a_price_is_sent_under_no_budget(desk: Desk, whose: str) -> None:
     company_id, _ = desk.company(2)
