@@ -1,11 +1,10 @@
 """Checks that the four requirements*.txt fit each pyproject.toml, offline.
 
 Each requirement of a pyproject.toml has to be pinned to a version that it allows, every pin has to
-carry hashes, those of run time, development and engines have to agree, and none may name an
+carry hashes, those of run time, development and engines have to agree, and no file may name an
 address.
 """
 
-import itertools
 import re
 import sys
 import tomllib
@@ -30,7 +29,7 @@ def main() -> int:
     wanted = {
         "requirements.txt": runtime,
         "requirements-dev.txt": [*runtime, *extras["dev"]],
-        "requirements-engines.txt": [*runtime, *extras["dev"], *extras["engines"]],
+        "requirements-engines.txt": [*runtime, *extras["engines"]],
         "requirements-peer.txt": whole["dependency-groups"]["peer"],
     }
     texts = {name: (PROJECT / name).read_text(encoding="utf-8") for name in wanted}
@@ -39,12 +38,12 @@ def main() -> int:
         for name, text in texts.items()
         for complaint in _complaints(text, wanted[name])
     ]
-    files = ["requirements.txt", "requirements-dev.txt", "requirements-engines.txt"]
-    for file, larger in itertools.pairwise(files):
-        pinned, pinned_there = _pins(texts[file]), _pins(texts[larger])
+    pinned = _pins(texts["requirements.txt"])
+    for larger in ("requirements-dev.txt", "requirements-engines.txt"):
+        pinned_there = _pins(texts[larger])
         complaints += [
-            f"{name} is {sorted(versions)} in {file} and {sorted(pinned_there.get(name, ()))} "
-            f"in {larger}"
+            f"{name} is {sorted(versions)} in requirements.txt and "
+            f"{sorted(pinned_there.get(name, ()))} in {larger}"
             for name, versions in pinned.items()
             if pinned_there.get(name) != versions
         ]

@@ -27,6 +27,6 @@ compile requirements.txt 3.11 $packages "$@"
 # The same versions, and the tools on top.
 compile requirements-dev.txt 3.11 $packages --extra dev --constraint requirements.txt "$@"
 # And what other engines of Dagster take, on top of that.
-compile requirements-engines.txt 3.11 $packages --extra dev --extra engines \
+compile requirements-engines.txt 3.11 $packages --extra engines \
     --constraint requirements-dev.txt "$@"
 compile requirements-peer.txt 3.12 --group peer "$@"

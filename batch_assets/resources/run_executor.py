@@ -18,6 +18,10 @@ from typing import Any, Final
 
 import dagster as dg
 
+# What executors outside of Dagster execute: it is exported nowhere else.
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.step_dependency_config import StepDependencyConfig
+
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.hosts import WATCHED_TAG, ProcessName, RunProcess
 from batch_assets.resources.heartbeat import beating, this_process
@@ -63,6 +67,17 @@ def first_process_of(run: dg.DagsterRun) -> RunProcess | None:
 _AFTER_AN_OP: Final = "step_dependency_config"
 """What Dagster's executors call the configuration of what an op needs of those before it."""
 _ITS_OUTPUT: Final = {"require_upstream_step_success": False}
+_CELERYS: Final = "dagster_celery.executor"
+"""The module of the executor that has no such configuration, and starts the plan it is given."""
+
+
+class GoingOnPlan(ExecutionPlan):
+    """A plan that is started such that what comes after an op needs its output, not its success."""
+
+    def start(self, *arguments: Any, **named: Any) -> Any:
+        """Start it as an executor asks for, but for that."""
+        named["step_dependency_config"] = StepDependencyConfig(**_ITS_OUTPUT)
+        return super().start(*arguments, **named)
 
 
 class WatchedExecutor(dg.Executor):
@@ -70,6 +85,10 @@ class WatchedExecutor(dg.Executor):
 
     def __init__(self, inner: dg.Executor) -> None:
         self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        """What else is asked of the executor within, as by Celery's loop."""
+        return getattr(self._inner, name)
 
     @property
     def retries(self) -> Any:
@@ -90,7 +109,8 @@ class WatchedExecutor(dg.Executor):
             tags = {**WATCHED, **tags_of(here, run.run_id)}
             plan_context.instance.add_run_tags(run.run_id, tags)
         with beating(run.run_id):
-            yield from self._inner.execute(plan_context, execution_plan)
+            plan = tuple.__new__(GoingOnPlan, execution_plan)
+            yield from self._inner.execute(plan_context, plan)
 
 
 class WatchedExecutorDefinition(dg.ExecutorDefinition):
@@ -111,17 +131,18 @@ def watched(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
             "Take in_process_executor, multiprocess_executor or another one with "
             "an executor_creation_fn."
         )
-    if _AFTER_AN_OP not in _fields_of(executor):
+    config = {_AFTER_AN_OP: _ITS_OUTPUT} if _AFTER_AN_OP in _fields_of(executor) else {}
+    if not config and make.__module__ != _CELERYS:
         raise BatchAssetsError(
             f"The executor {executor.name} is not supported: it cannot be configured with "
             f"{_AFTER_AN_OP}, so that it would begin nothing after an op that has failed, and the "
-            "run would neither be counted nor checked. Take in_process_executor or "
-            "multiprocess_executor."
+            "run would neither be counted nor checked. Take in_process_executor, "
+            "multiprocess_executor or celery_executor."
         )
 
     def create(context: dg.InitExecutorContext) -> WatchedExecutor:
-        config = {**context.executor_config, _AFTER_AN_OP: _ITS_OUTPUT}
-        return WatchedExecutor(make(context._replace(executor_config=config)))
+        given = {**context.executor_config, **config}
+        return WatchedExecutor(make(context._replace(executor_config=given)))
 
     return WatchedExecutorDefinition(
         name=executor.name,
