@@ -46,8 +46,33 @@ def test_what_the_container_is_made_of_is_there() -> None:
     assert [source for source in copied if not (PROJECT_DIR / source).exists()] == []
     versions = {re.search(r"python:([\d.]+)", line) for line in instructions("FROM")}
     assert all(found and f"<3.{int(found[1].split('.')[1]) + 1}" for found in versions)
+
+
+@pytest.mark.parametrize(
+    ("typed", "put_before"),
+    [
+        # What compose and the documents type, what the chart does, and what launchers of runs do.
+        (["migrate", "--grant-to", "a role"], "batch-assets"),
+        (["dagster", "api", "grpc", "-h", "0.0.0.0"], ""),
+        (["dagster", "api", "execute_run", '{"a": "$b c"}'], ""),
+    ],
+)
+def test_the_image_takes_commands_of_ours_and_whole_ones_of_dagsters(
+    typed: list[str], put_before: str, tmp_path: Path
+) -> None:
+    for name in ("dagster", *PROJECT["scripts"]):
+        stub = tmp_path / name
+        stub.write_text('#!/bin/sh\nprintf "%s\\n" "${0##*/}" "$@"\n')
+        stub.chmod(0o755)
     (entry,) = instructions("ENTRYPOINT")
-    assert yaml.safe_load(entry) == list(PROJECT["scripts"])
+    ended = subprocess.run(
+        [*yaml.safe_load(entry), *typed],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines() == [*([put_before] if put_before else []), *typed]
 
 
 def test_the_parts_of_compose_are_commands_and_only_the_proxy_is_open() -> None:
