@@ -22,7 +22,7 @@ WORKERS ?= 8
 KILLS ?= 20
 
 .PHONY: help setup setup-dev demo dev test test-ui screenshots bench bench-docs bench-drain drill \
-	drill-steps kills odd-rows full-disks hosts celery real-text check format docs lock clean
+	drill-steps kills odd-rows full-disks hosts celery launchers real-text check format docs lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -83,6 +83,9 @@ hosts: setup ## Drain a backlog over three hosts, and lose one of them (as root;
 
 celery: setup ## Execute runs by two workers of Celery (as root, with requirements-engines.txt installed)
 	@$(RUN) drills.celery_workers $(ARGS)
+
+launchers: setup ## Run what launchers for Kubernetes and Docker start (with requirements-engines.txt installed)
+	@$(RUN) drills.launchers $(ARGS)
 
 real-text: setup ## Send real conversations through the job (DATA=file)
 	@$(RUN) benchmarks.real_text "$(DATA)"

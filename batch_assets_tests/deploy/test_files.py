@@ -121,6 +121,34 @@ def test_each_host_that_runs_has_a_code_location_of_its_own() -> None:
         assert server["port"] == 4000
 
 
+def test_pods_of_runs_fit_the_chart_values_that_they_go_on_top_of() -> None:
+    (ours,) = helm_values()["dagster-user-deployments"]["deployments"]
+    text = (DEPLOY / "kubernetes" / "values.yaml").read_text(encoding="utf-8")
+    (theirs,) = yaml.safe_load(text)["dagster-user-deployments"]["deployments"]
+    # A list of values replaces the one before it whole.
+    more = {"volumes", "volumeMounts", "resources"}
+    assert {key: value for key, value in theirs.items() if key not in more} == {
+        key: value for key, value in ours.items() if key not in more
+    }
+    instance = yaml.safe_load((DEPLOY / "kubernetes" / "dagster.yaml").read_text(encoding="utf-8"))
+    launcher = instance["run_launcher"]["config"]
+    image = ours["image"]
+    assert launcher["job_image"] == f"{image['repository']}:{image['tag']}"
+    assert {"name": "DAGSTER_HOME", "value": launcher["dagster_home"]} in ours["env"]
+    (volume,), (mount,) = theirs["volumes"], theirs["volumeMounts"]
+    assert volume["configMap"]["name"] == launcher["instance_config_map"]
+    assert mount["mountPath"] == f"{launcher['dagster_home']}/dagster.yaml"
+    assert [{"name": name} for name in launcher["env_secrets"]] == ours["envSecrets"]
+
+
+@pytest.mark.parametrize("engine", ["kubernetes", "docker"])
+def test_another_launcher_is_all_that_its_instance_has_of_its_own(engine: str) -> None:
+    ours = yaml.safe_load((PROJECT_DIR / "dagster.yaml").read_text(encoding="utf-8"))
+    theirs = yaml.safe_load((DEPLOY / engine / "dagster.yaml").read_text(encoding="utf-8"))
+    assert theirs.pop("run_launcher")["class"] != ours.pop("run_launcher")["class"]
+    assert theirs == ours
+
+
 def test_the_chart_is_given_one_image_one_home_and_the_name_of_the_code_location() -> None:
     values = helm_values()
     (deployed,) = values["dagster-user-deployments"]["deployments"]
