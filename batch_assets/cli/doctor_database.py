@@ -13,7 +13,6 @@ from batch_assets.cli.status_sentences import stoppages
 from batch_assets.domain.display import listed, question_of_free
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.health import Finding, Health, found_wrong
-from batch_assets.domain.livedash_timers import REMEDY
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -64,16 +63,15 @@ def of_clock(whose: str, ahead: timedelta) -> Finding:
 
 def of_installation(installation: Installation) -> Iterator[Finding]:
     """Judge whether anything keeps batches from being sent from this database."""
-    by_timers, reason = installation.timers_reason, installation.hold_reason
+    by_timers, hold = installation.hold_by_timers, installation.hold
     if by_timers is None:
         yield Finding.well(TIMERS, "None was seen to act beside this project.")
     else:
-        yield Finding.not_well(TIMERS, by_timers.removesuffix(REMEDY).rstrip(), REMEDY)
-    if reason is None or reason == by_timers:
+        yield Finding(TIMERS, by_timers.health, by_timers.why, by_timers.remedy)
+    if hold is None or hold == by_timers:
         yield Finding.well(CONFIRMATION, "Batches may be sent from this database.")
     else:
-        health = Health.NOT_WELL if installation.needs_decision else Health.ATTENTION
-        yield Finding.of_sentence(CONFIRMATION, health, reason)
+        yield Finding(CONFIRMATION, hold.health, hold.why, hold.remedy)
 
 
 @dataclass

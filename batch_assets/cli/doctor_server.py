@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batch_assets.cli.doctor_database import of_clock
 from batch_assets.cli.opening import require_account
 from batch_assets.domain.display import listed, span
 from batch_assets.domain.errors import AccountRefusedError, BatchAssetsError
-from batch_assets.domain.health import Finding, Health, found_wrong
+from batch_assets.domain.health import Finding, found_wrong
 
 if TYPE_CHECKING:
     from batch_assets.settings import Settings
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 def examine_server(endpoints: Endpoints, server: str) -> Iterable[Finding]:
     """Look at the API, by one call that costs nothing; `server` is how people call it."""
     profile = endpoints.profile
-    if profile.why_no_batches is not None:
-        yield Finding.of_sentence("server", Health.NOT_WELL, profile.why_no_batches)
+    if profile.no_batches is not None:
+        yield replace(profile.no_batches.finding, about="server")
         return
     try:
         ahead = require_account(endpoints)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from batch_assets.domain.allowances import AllowanceUse
+    from batch_assets.domain.health import Hold
     from batch_assets.settings import Settings
     from batch_assets.stages.pipeline import Pipeline
     from batch_assets.store.breakers import Breakers, Cooldowns
@@ -101,9 +102,17 @@ class OpenDatabase:
         )
 
     @property
-    def held_because(self) -> str | None:
+    def hold(self) -> Hold | None:
         """Why nothing can be submitted from it now, or `None`."""
-        return self.endpoints.profile.why_no_batches or self.registry.installation().hold_reason
+        from batch_assets.stages.circuit_breakers import hold_of
+
+        return hold_of(self.endpoints.profile, self.registry.installation())
+
+    @property
+    def held_because(self) -> str | None:
+        """The same as one text."""
+        hold = self.hold
+        return None if hold is None else hold.reason
 
 
 @contextmanager

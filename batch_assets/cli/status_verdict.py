@@ -17,6 +17,7 @@ from batch_assets.cli.status_sentences import Stoppages
 from batch_assets.domain.display import listed, span, waits
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.health import (
+    NOT_SCHEDULED,
     Finding,
     Health,
     found_wrong,
@@ -126,10 +127,11 @@ def overview(database: OpenDatabase, stopped: Stoppages) -> Overview:
     alerts = [one for one in alerts_of(database, Span()) if one.is_raised]
     behind = Lists(database.engine).behind(NAMED)
     seen = _runs(database)
+    hold = database.hold
     findings = [
         *seen.findings,
         *map(_of_alert, alerts),
-        *_holds(database),
+        *([] if hold is None else [hold.finding]),
         *_stopped(stopped),
         *_late(database, alerts, behind),
     ]
@@ -180,13 +182,7 @@ def _seen(database: OpenDatabase, history: DagsterHistory) -> RunsSeen:
             )
         )
     if not database.settings.schedules_enabled:
-        findings.append(
-            Finding.attention(
-                "schedules",
-                "BATCH_SCHEDULES_ENABLED is false, so that no run starts by itself.",
-                "Leave it out once runs are to start by themselves again.",
-            )
-        )
+        findings.append(NOT_SCHEDULED)
     return RunsSeen(seen.last, seen.why, seen.under_way, findings)
 
 
@@ -221,18 +217,6 @@ def _of_alert(alert: ListedAlert) -> Finding:
 
 def _since(alert: ListedAlert) -> float:
     return (datetime.now(UTC) - alert.since).total_seconds()
-
-
-def _holds(database: OpenDatabase) -> Iterator[Finding]:
-    """Why nothing is submitted; the sentence says what to do."""
-    reason = database.held_because
-    if reason is None:
-        return
-    installation = database.registry.installation()
-    waits_for_a_person = not installation.needs_decision and reason == installation.hold_reason
-    is_mild = waits_for_a_person and reason != installation.timers_reason
-    health = Health.ATTENTION if is_mild else Health.NOT_WELL
-    yield Finding("holds", health, f"Nothing is submitted now. {reason}")
 
 
 def _stopped(stopped: Stoppages) -> Iterable[Finding]:

@@ -10,7 +10,10 @@ exits with `exit_code`; Dagster shows it as the run's failure.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ACCOUNT_REFUSED: Final = "The API refuses the account"
+"""How each sentence begins that says so."""
 
 
 class FailureKind(StrEnum):
@@ -59,7 +62,7 @@ class ApiError(Exception):
             return f"The API could not be used ({self}): {self.failure.advice}."
         if self.failure.kind is FailureKind.ACCOUNT:
             return (
-                f"The API refuses the account ({self.failure.code}: {self.failure.reason}): check "
+                f"{ACCOUNT_REFUSED} ({self.failure.code}: {self.failure.reason}): check "
                 "OPENAI_API_KEY, and the key's permissions and quota."
             )
         return f"The API did not answer as it should ({self}): {what_next}."

@@ -64,6 +64,33 @@ class Finding:
         return cls(about, health, f"{said}.", remedy[:1].upper() + remedy[1:])
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why nothing is submitted now, what to do about it, and how bad that is."""
+
+    why: str
+    """One sentence or more."""
+    remedy: str
+    health: Health = Health.NOT_WELL
+
+    @property
+    def reason(self) -> str:
+        """Both as one text, for a log or a tick."""
+        return f"{self.why} {self.remedy}"
+
+    @property
+    def finding(self) -> Finding:
+        """The same among what else was found."""
+        return Finding("holds", self.health, f"Nothing is submitted now. {self.why}", self.remedy)
+
+
+NOT_SCHEDULED: Final = Finding.attention(
+    "schedules",
+    "BATCH_SCHEDULES_ENABLED is false, so that no run starts by itself.",
+    "Leave it out once runs are to start by themselves again.",
+)
+
+
 def found_wrong(about: str, error: BatchAssetsError) -> list[Finding]:
     """What a person has to put right, as findings: one for each line of the error."""
     return [Finding.of_sentence(about, Health.NOT_WELL, line) for line in error.lines]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from batch_assets.domain.health import Hold
+
 REMEDY: Final = (
     "Start LiveDash's server without OPENAI_API_KEY: it says so in its log and goes on making "
     "requests, while its batch timers stay off."
@@ -41,12 +43,13 @@ def said_of(acts: Mapping[str, int]) -> str:
     return " and ".join(said)
 
 
-def hold_reason(acts: Mapping[str, int], quiet_seconds: float) -> str | None:
+def hold_of(acts: Mapping[str, int], quiet_seconds: float) -> Hold | None:
     """Why nothing may be submitted because of these acts, and what to do; `None` without any."""
     said = said_of(acts)
     if not said:
         return None
-    return (
-        f"LiveDash's own batch timers run beside this project: {said}. Nothing is submitted until "
-        f"they have been quiet for {quiet_seconds / 60:.0f} minutes. {REMEDY}"
+    return Hold(
+        f"LiveDash's own batch timers run beside this project: {said}. Submissions go on once they "
+        f"have been quiet for {quiet_seconds / 60:.0f} minutes.",
+        REMEDY,
     )

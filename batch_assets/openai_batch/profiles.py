@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.health import Hold
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch import limits
 
@@ -61,8 +62,8 @@ class Profile:
     is_dated: bool = False
     """Whether each call names the version of the API that it is made to, and the key has a header
     of its own."""
-    why_no_batches: str | None = None
-    """A sentence for people, if it takes none of ours."""
+    no_batches: Hold | None = None
+    """Why it takes none of ours, if it does not."""
 
     def bound(self, policy: Policy) -> Policy:
         """Bound the policy to batches that are no larger than the server takes."""
@@ -176,10 +177,11 @@ OPENROUTER: Final = Profile(
     output_expires_seconds=None,
     has_file_list=False,
     has_delete=False,
-    why_no_batches=(
+    no_batches=Hold(
         "OpenRouter takes the requests of a batch within one call, not in a file that is uploaded "
-        "first: this project sends it none. Set OPENAI_BASE_URL to a server that takes files, or "
-        "let single requests be sent synchronously (BATCH_SYNCHRONOUS_RETRIES)."
+        "first, so that this project sends it none.",
+        "Set OPENAI_BASE_URL to a server that takes files, or let single requests be sent "
+        "synchronously (BATCH_SYNCHRONOUS_RETRIES).",
     ),
 )
 

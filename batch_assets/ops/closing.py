@@ -4,7 +4,7 @@ They depend on all ops that read, retry or send, and do their work whatever has 
 fails the run if anything has. Only files are deleted after them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -143,7 +143,7 @@ def evaluate_checks(
     run = RunSummary.of_value(conserved)
 
     def work() -> None:
-        report = _judged(context, database, wiring.settings, run.held)
+        report = _judged(context, database, wiring.settings, run)
         # Each run has made the assets anew, and a check that was not evaluated since is open.
         evaluated.extend(map(alert_evaluation, report.verdicts))
         seen = Overview(
@@ -151,6 +151,8 @@ def evaluate_checks(
             verdicts=report.verdicts,
             behind=run.behind,
             days=report.days,
+            hold=wiring.endpoints.profile.no_batches or run.hold,
+            is_scheduled=wiring.settings.schedules_enabled,
             today=datetime.now(UTC).date(),
             run_id=context.run_id,
             ui_url=(wiring.settings.ui_url or "").rstrip("/"),
@@ -191,14 +193,15 @@ def _judged(
     context: dg.OpExecutionContext,
     database: DatabaseResource,
     settings: Settings,
-    held: Sequence[str],
+    run: RunSummary,
 ) -> alerting.AlertReport:
     """What was judged of each alert, after what has changed was delivered."""
     report = alerting.evaluate(
         Alerts(database.engine),
         settings.alert_limits(),
         outcomes=_outcomes(context.instance),
-        held=held,
+        held=run.held,
+        account_refused=run.account_refused,
         audience=_audience(settings, context.run_id),
     )
     _log(context, report)

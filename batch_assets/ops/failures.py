@@ -1,7 +1,7 @@
 """What a person reads when an op fails: one sentence, without our inner workings or any data."""
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any, Final, NoReturn
@@ -89,11 +89,17 @@ def fail_run(failures: Mapping[str, str]) -> NoReturn:
     Raises:
         Failure: Always; its metadata have the sentence of each op.
     """
+    ops = by_sentence(failures)
+    said = " ".join(f"{listed(those)}: {sentence}" for sentence, those in ops.items())
+    raise _failure(said, failures)
+
+
+def by_sentence(failures: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    """Which ops have failed with the same sentence, from the sentence of each."""
     ops: dict[str, list[str]] = {}
     for op, sentence in failures.items():
         ops.setdefault(sentence, []).append(op)
-    said = " ".join(f"{listed(those)}: {sentence}" for sentence, those in ops.items())
-    raise _failure(said, failures)
+    return ops
 
 
 def api_sentence(error: ApiError) -> str:

@@ -14,9 +14,17 @@ from urllib.parse import quote
 import dagster as dg
 
 from batch_assets.domain.alerts.records import Verdict
-from batch_assets.domain.display import euros, plain, plural, unlinked
-from batch_assets.domain.health import Finding, health_while_raised, worst, worst_first
+from batch_assets.domain.display import euros, listed, plain, plural, unlinked
+from batch_assets.domain.health import (
+    NOT_SCHEDULED,
+    Finding,
+    Hold,
+    health_while_raised,
+    worst,
+    worst_first,
+)
 from batch_assets.domain.report_data import PeriodMoney
+from batch_assets.ops.failures import by_sentence
 
 OVERVIEW: Final = "overview"
 """The asset's name."""
@@ -49,6 +57,10 @@ class Overview:
     days: Mapping[date, PeriodMoney]
     """Those of the month on which something was sent."""
     today: date
+    hold: Hold | None = None
+    """Why nothing may be submitted."""
+    is_scheduled: bool = True
+    """Whether runs start by themselves."""
     run_id: str = ""
     ui_url: str = ""
     """Where the UI is; empty: links are of the host that shows the page."""
@@ -57,9 +69,11 @@ class Overview:
     def findings(self) -> list[Finding]:
         """What is wrong, the worst first."""
         failed = [
-            Finding.not_well(op, f"{op} has failed. {sentence}", self._logs)
-            for op, sentence in self.failures.items()
+            Finding.not_well(ops[0], f"Failed: {listed(ops)}. {said}", self._logs)
+            for said, ops in by_sentence(self.failures).items()
         ]
+        hold = [] if self.hold is None else [self.hold.finding]
+        unscheduled = [] if self.is_scheduled else [NOT_SCHEDULED]
         raised = [
             Finding(
                 one.name,
@@ -70,7 +84,7 @@ class Overview:
             for one in self.verdicts
             if one.is_raised
         ]
-        return worst_first([*failed, *raised])
+        return worst_first([*failed, *hold, *raised, *unscheduled])
 
     @property
     def _logs(self) -> str:

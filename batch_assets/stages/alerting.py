@@ -92,17 +92,25 @@ def evaluate(
     *,
     outcomes: Sequence[CheckOutcome] = (),
     held: Collection[str] = (),
+    account_refused: bool | None = None,
     audience: Audience | None = None,
 ) -> AlertReport:
     """Judge, keep what has changed, and deliver what is pending.
 
     `outcomes` are checks that were evaluated elsewhere, `held` are the reasons for which the run
-    has held requests. Each budget is an alert of its own, in place of the check on all of them. One
-    statement if nothing is raised or has changed; one more if something is raised, one if something
-    changes, two for each receiver that something is pending for.
+    has held requests, and `account_refused` is whether the API has refused the account in it. Each
+    budget is an alert of its own, in place of the check on all of them. One statement if nothing is
+    raised or has changed; one more if something is raised, one if something changes, two for each
+    receiver that something is pending for.
     """
     receivers = audience.receivers if audience is not None else ()
-    recent, verdicts = _look(alerts, limits, receivers, held, with_days=True)
+    recent, verdicts = _look(
+        alerts,
+        limits,
+        receivers,
+        lambda found: replace(found, held=held, account_refused=account_refused),
+        with_days=True,
+    )
     alone = [verdict for verdict in verdicts if verdict.name != BUDGETS]
     every = [*alone, *judge_budgets(recent), *map(judge_outcome, outcomes)]
     changed = changes(every, recent.states)
@@ -126,14 +134,13 @@ def _look(
     alerts: Alerts,
     limits: Limits,
     receivers: Sequence[Receiver] = (),
-    held: Collection[str] = (),
+    with_run: Callable[[Recent], Recent] = lambda found: found,
     *,
     with_days: bool = False,
 ) -> tuple[Recent, list[Verdict]]:
     window_seconds = limits.window_minutes * 60
     fingerprints = {one.name: one.fingerprint for one in receivers}
-    found = alerts.recent(window_seconds, fingerprints, with_days=with_days)
-    recent = replace(found, held=held)
+    recent = with_run(alerts.recent(window_seconds, fingerprints, with_days=with_days))
     verdicts = judge(recent, limits)
     raised = [verdict.name for verdict in verdicts if verdict.is_raised]
     if not raised:

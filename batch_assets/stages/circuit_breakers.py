@@ -17,11 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from batch_assets.domain.breakers import BREAKER_OPEN, Breaker, BreakerState, is_answer, is_unwell
 from batch_assets.domain.errors import ApiError, BatchAssetsError, Failure, FailureKind
+from batch_assets.domain.health import Hold
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.policy import Policy, Tier
 from batch_assets.openai_batch.operations import Operation, Timeouts
 from batch_assets.openai_batch.profiles import Profile
 from batch_assets.store.breakers import Breakers
+from batch_assets.store.installation import Installation
 from batch_assets.store.registry import WorkSnapshot
 
 log = open_log(__name__)
@@ -30,16 +32,21 @@ _TURN_SECONDS = Timeouts().turn
 _DOES = {Operation.UPLOAD: "take files", Operation.CREATE_BATCH: "create batches"}
 
 
+def hold_of(profile: Profile, installation: Installation) -> Hold | None:
+    """Why nothing may be submitted, however well the server is; `None`: it may be.
+
+    The server takes no batches, or this database may not send any now.
+    """
+    return profile.no_batches or installation.hold
+
+
 def submission_held_by(profile: Profile, snapshot: WorkSnapshot) -> str | None:
     """Say why nothing can be submitted now; `None`: it can be. Claims would only be released.
 
     The server takes no batches, nothing may be submitted, or an operation that it takes is refused.
     """
-    return (
-        profile.why_no_batches
-        or snapshot.installation.hold_reason
-        or _held_by(snapshot.breakers, _DOES)
-    )
+    hold = hold_of(profile, snapshot.installation)
+    return _held_by(snapshot.breakers, _DOES) if hold is None else hold.reason
 
 
 def synchronous_held_by(breakers: Sequence[Breaker], tier: Tier) -> str | None:

@@ -8,11 +8,13 @@ what is sent, read or deleted is decided by the database.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import TypeAdapter
 
+from batch_assets.domain.errors import ACCOUNT_REFUSED
+from batch_assets.domain.health import Hold
 from batch_assets.domain.metrics import LookupUse, QueryUse
 from batch_assets.stages.abandoned import AbandonedReport
 from batch_assets.stages.plan import DueReport
@@ -126,17 +128,31 @@ class RunSummary:
     statements: int = 0
     held: Sequence[str] = ()
     """Why requests were held that could be sent otherwise."""
+    hold: Hold | None = None
+    """Why nothing may be submitted from this database, as the run has last seen it."""
     behind: Sequence[str] = ()
     """The companies whose oldest request has waited longest, with how long, for people."""
 
     def as_value(self) -> dict[str, Any]:
         """The same as what ops hand on."""
-        return {**asdict(self), "held": list(self.held)}
+        found: dict[str, Any] = _SUMMARY.dump_python(self, mode="json")
+        return found
 
     @classmethod
-    def of_value(cls, value: Mapping[str, Any]) -> Self:
-        """What an op has handed on."""
-        return cls(**value)
+    def of_value(cls, value: Mapping[str, Any]) -> "RunSummary":
+        """What an op has handed on.
+
+        Raises:
+            ValidationError: No op has made it.
+        """
+        return _SUMMARY.validate_python(value)
+
+    @property
+    def account_refused(self) -> bool | None:
+        """Whether the API has refused the account in this run; `None`: it was asked for nothing."""
+        if any(one.startswith(ACCOUNT_REFUSED) for one in self.failures.values()):
+            return True
+        return False if self.requests or self.results else None
 
     @property
     def seconds(self) -> float:
@@ -147,6 +163,9 @@ class RunSummary:
     def look_back_seconds(self) -> float:
         """The same, and what happened in the run's first moment is in it for certain."""
         return self.seconds + 1.0
+
+
+_SUMMARY: Final = TypeAdapter(RunSummary)
 
 
 class RunState:
@@ -200,7 +219,14 @@ class RunState:
             results=read.rows.completed + read.failures.total(),
             statements=sum(stage.statements for stage in self._stages),
             held=sorted({*sent.held, *synchronous.synchronous_held}),
+            hold=self._hold,
         )
+
+    @property
+    def _hold(self) -> Hold | None:
+        """By the newest snapshot that a stage has handed on, as a rule the one of submitting."""
+        seen = [stage.snapshot for stage in self._stages if stage.snapshot is not None]
+        return seen[-1].installation.hold if seen else None
 
 
 def added_up(uses: Sequence[QueryUse]) -> QueryUse:

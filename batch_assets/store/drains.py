@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batch_assets.domain.display import plural
+from batch_assets.domain.health import Health, Hold
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.sql import load
@@ -25,13 +26,15 @@ class Drain:
     began_by: str
 
     @property
-    def hold_reason(self) -> str:
+    def hold(self) -> Hold:
         """Why nothing is submitted, and what to do about it."""
-        return (
+        return Hold(
             f"It is drained: {self.began_by} has stopped submissions at "
             f"{self.began_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC. What is under way is read as "
-            "ever; `batch-assets drain` says what is left of it, and `batch-assets drain --resume` "
-            "lets submissions go on."
+            "ever.",
+            "`batch-assets drain --resume` lets submissions go on; `batch-assets drain` says what "
+            "is left under way.",
+            Health.ATTENTION,
         )
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from batch_assets.domain.display import plural
-from batch_assets.domain.livedash_timers import hold_reason
+from batch_assets.domain.errors import ACCOUNT_REFUSED
+from batch_assets.domain.health import Health, Hold
+from batch_assets.domain.livedash_timers import hold_of
 from batch_assets.store.base import EngineQueries
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.drains import Drain
@@ -37,15 +39,22 @@ _DECIDE: Final = (
     "Run `batch-assets confirm --copy` if another database like this one lives on, or "
     "`batch-assets confirm --moved` if this one goes on alone."
 )
-_DOUBTS: Final[Mapping[Doubt, str]] = {
-    Doubt.UNREAD: "whether another one like it is at work cannot be told, since the server's lists "
-    "could not be read: each run asks for them again, and its warnings say what fails. "
-    f"If they never can be: {_DECIDE[0].lower()}{_DECIDE[1:]}",
-    Doubt.UNLISTED: "whether another one like it is at work cannot be told, since the server lists "
-    "none of the batches that must be there: is OPENAI_API_KEY one of the project that they were "
-    f"made in? Each run looks again. {_DECIDE}",
-    Doubt.NAMELESS: "the server lists batches of which nothing says who has made them: they may be "
-    f"those of another one like it. {_DECIDE}",
+_DOUBTS: Final[Mapping[Doubt, Hold]] = {
+    Doubt.UNREAD: Hold(
+        "whether another one like it is at work cannot be told, since the server's lists could not "
+        "be read. Each run asks for them again, and its warnings say what fails.",
+        f"If they never can be read: {_DECIDE[0].lower()}{_DECIDE[1:]}",
+    ),
+    Doubt.UNLISTED: Hold(
+        "whether another one like it is at work cannot be told, since the server lists none of the "
+        "batches that must be there. Each run looks again.",
+        f"See whether OPENAI_API_KEY is one of the project that they were made in. {_DECIDE}",
+    ),
+    Doubt.NAMELESS: Hold(
+        "the server lists batches of which nothing says who has made them: they may be those of "
+        "another one like it.",
+        _DECIDE,
+    ),
 }
 
 
@@ -58,12 +67,12 @@ class AccountCooldown:
     """The server's code."""
 
     @property
-    def hold_reason(self) -> str:
+    def hold(self) -> Hold:
         """Why nothing is submitted, and what to do about it."""
-        return (
-            f"The API refuses the account ({self.reason}), so it is in cooldown until "
-            f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: look at its quota and billing; "
-            "`batch-assets reset account` ends its cooldown."
+        return Hold(
+            f"{ACCOUNT_REFUSED} ({self.reason}), so it is in cooldown until "
+            f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC.",
+            "Look at its quota and billing; `batch-assets reset account` ends its cooldown.",
         )
 
 
@@ -118,46 +127,55 @@ class Installation:
         return not self.may_read and self.is_at_home and not self.unknown_batches
 
     @property
-    def hold_reason(self) -> str | None:
+    def hold(self) -> Hold | None:
         """Why nothing may be submitted now and what to do about it, or `None`."""
         undecided = self._undecided
         if undecided is not None:
             return undecided
         if not self.is_confirmed:
-            return (
-                "Nothing has been submitted from this database yet: look at "
-                "`batch-assets plan --dry-run`, then run `batch-assets confirm` to allow it."
+            return Hold(
+                "Nothing has been submitted from this database yet.",
+                "Look at `batch-assets plan --dry-run`, then run `batch-assets confirm` to allow "
+                "it.",
+                Health.ATTENTION,
             )
         if self.drain is not None:
-            return self.drain.hold_reason
+            return self.drain.hold
         if self.account_cooldown is not None:
-            return self.account_cooldown.hold_reason
-        return self.timers_reason
+            return self.account_cooldown.hold
+        return self.hold_by_timers
 
     @property
-    def timers_reason(self) -> str | None:
+    def hold_reason(self) -> str | None:
+        """The same as one text."""
+        return None if self.hold is None else self.hold.reason
+
+    @property
+    def hold_by_timers(self) -> Hold | None:
         """Why nothing may be submitted because of LiveDash's own timers, or `None`."""
         acts = dict(self.livedash_acts)
         if self.external_batches:
             acts["create"] = max(self.external_batches, acts.get("create", 0))
-        return hold_reason(acts, self.quiet_seconds)
+        return hold_of(acts, self.quiet_seconds)
 
     @property
-    def _undecided(self) -> str | None:
+    def _undecided(self) -> Hold | None:
         """Why an operator has to say what this database is, or `None`."""
         if not self.is_at_home:
-            return (
-                f"This database is a copy or has moved (it was installed as {self.home_database}): "
-                "run `batch-assets confirm --moved` if the original is retired, or "
-                "`batch-assets confirm --copy` if both live on."
+            return Hold(
+                f"This database is a copy or has moved (it was installed as {self.home_database}).",
+                "Run `batch-assets confirm --moved` if the original is retired, or "
+                "`batch-assets confirm --copy` if both live on.",
             )
         if self.unknown_batches:
-            return unknown_reason(self.unknown_batches)
+            return _hold_by_unknown(self.unknown_batches)
         if self.doubt is not None:
-            return (
+            doubt = _DOUBTS[self.doubt]
+            since = (
                 "This database was copied, put back, promoted or started anew since a run last "
-                f"looked, and {_DOUBTS[self.doubt]}"
+                "looked"
             )
+            return Hold(f"{since}, and {doubt.why}", doubt.remedy)
         return None
 
     @property
@@ -173,15 +191,16 @@ class Installation:
         )
 
 
-def unknown_reason(number: int) -> str:
+def _hold_by_unknown(number: int) -> Hold:
     """Why nothing is submitted while others make batches under this installation's id."""
     things = plural(number, "batch or file", "batches or files")
-    return (
+    return Hold(
         f"The server has {things} with this installation's id that this database does not know: "
         "it is a copy whose original lives on, or it was put back to an earlier state, or it is a "
-        "replica that had not seen everything. Run `batch-assets confirm --copy` if the other "
-        "database lives on, or `batch-assets confirm --moved` if this one goes on alone; what "
-        "those batches hold is not read here, and what of it still waits here is bought again."
+        "replica that had not seen everything.",
+        "Run `batch-assets confirm --copy` if the other database lives on, or "
+        "`batch-assets confirm --moved` if this one goes on alone; what those batches hold is not "
+        "read here, and what of it still waits here is bought again.",
     )
 
 

@@ -34,6 +34,7 @@ EMPTY = """
     DELETE FROM dagster.instigators;
     DELETE FROM batch_assets.alert;
     DELETE FROM batch_assets.intake;
+    DELETE FROM batch_assets.drain;
     UPDATE batch_assets.installation SET confirmed_at = now(), database_name = current_database();
 """
 
@@ -143,6 +144,14 @@ def test_nothing_is_submitted(world: World, planted: str, health: str, said: str
     assert found["all"] == health
     assert f"{health}: Nothing is submitted now. " in found["holds"]
     assert said in found["holds"]
+
+
+def test_a_drain_is_said_with_who_began_it_and_how_it_ends(world: World) -> None:
+    world.do("INSERT INTO batch_assets.drain (began_by) VALUES ('Ada')")
+    found = world.wrong()
+    assert found["all"] == "attention"
+    assert "Ada has stopped submissions at 20" in found["holds"]
+    assert "`batch-assets drain --resume` lets submissions go on" in found["holds"]
 
 
 def test_somebody_has_switched_off_what_starts_runs(world: World) -> None:

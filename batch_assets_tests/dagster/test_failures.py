@@ -86,6 +86,7 @@ def test_a_refused_key(
     sentence = failure_of(result, "submit_batches")
     assert sentence.startswith("The API refuses the account (")
     assert sentence.endswith("check OPENAI_API_KEY, and the key's permissions and quota.")
+    assert not evaluations(result, instance)["account_refused"].passed, "after one run"
     assert_kept_secret(instance, result)
 
 

@@ -187,6 +187,13 @@ def test_nothing_is_submitted_before_an_operator_has_confirmed(
     result = run_job(livedash_database_url, base_url=api.base_url)
     assert result.success
     assert "batch-assets confirm" in str(metadata_of(result, "submit_batches")["held_because"])
+    (shown,) = [
+        event.materialization.metadata["overview"].value
+        for event in result.get_asset_materialization_events()
+        if event.materialization.asset_key.path == ["overview"]
+    ]
+    assert "## Attention" in str(shown)
+    assert "then run `batch-assets confirm` to allow it" in str(shown)
     assert state_of(engine, company_id).waiting == 10
     assert api.ledger().totals().requests == 0
     engine.dispose()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -14,6 +14,7 @@ from batch_assets.domain.alerts.records import Severity, Verdict
 from batch_assets.domain.health import Health
 from batch_assets.domain.report_data import PeriodMoney
 from batch_assets.ops.overview import Overview
+from batch_assets.store.drains import Drain
 
 DAY = PeriodMoney(1.5, 1.0, 0.25, 2, 0)
 DAYS: Mapping[date, PeriodMoney] = {
@@ -87,9 +88,29 @@ def test_what_has_failed_comes_before_what_is_only_to_be_looked_at() -> None:
     said = seen.entries()["overview"].md_str
     assert "`batch-assets logs r1` has all" in said
     first, second = [line for line in said.splitlines() if line.startswith("- ")]
-    assert first.startswith("- submit_batches has failed. The API refuses the key:")
+    assert first.startswith("- Failed: submit_batches. The API refuses the key:")
     assert second.startswith("- backlog_age:")
     assert page(seen).startswith("## Not well: 2 things to look at\n")
+
+
+def test_ops_that_failed_for_the_same_reason_are_one_thing() -> None:
+    failures = dict.fromkeys(("check_batch_statuses", "submit_batches"), "The API is away.")
+    said = page(replace(WELL, failures=failures))
+    assert said.startswith("## Not well: 1 thing to look at\n")
+    assert "check_batch_statuses and submit_batches. The API is away." in said
+
+
+def test_what_is_on_hold_is_said_with_who_has_stopped_it_and_how_to_go_on() -> None:
+    drain = Drain(datetime(2026, 11, 4, 9, tzinfo=UTC), "Ada")
+    said = page(replace(WELL, hold=drain.hold))
+    assert said.startswith("## Attention: 1 thing to look at\n")
+    (line,) = [line for line in said.splitlines() if line.startswith("- ")]
+    assert "Ada has stopped submissions at 2026-11-04 09:00:00 UTC" in line
+    assert "*To do:* `batch-assets drain --resume` lets submissions go on" in line
+
+
+def test_that_no_run_starts_by_itself_is_said() -> None:
+    assert "BATCH_SCHEDULES_ENABLED is false" in page(replace(WELL, is_scheduled=False))
 
 
 def test_who_waits_longest_is_named() -> None:
@@ -111,7 +132,9 @@ def test_whatever_there_is_to_show_the_ui_shows_it_at_once() -> None:
     days = {date(2026, 12, day): PeriodMoney(9e6, 1e6, 1e6, 999, 9_999) for day in range(1, 32)}
     raised = [replace(RAISED, summary="Words. " * number) for number in (90, 3, 40, 90, 90)]
     failures = {"submit_batches": "The sentence of a failure. " * 40}
-    seen = Overview(failures, raised, ["A long name " * 60] * 3, days, date(2026, 12, 31), "r" * 36)
+    seen = Overview(
+        failures, raised, ["A long name " * 60] * 3, days, date(2026, 12, 31), run_id="r" * 36
+    )
     shown = {
         name: len(one.md_str or "")
         for name, one in seen.entries().items()

@@ -52,6 +52,7 @@ WELL = replace(
     turnaround_batches=50,
     turnaround_p99_seconds=900.0,
     day_cost_eur=1.0,
+    account_refused=False,
 )
 HOUR = 3_600.0
 COUNTED = {
@@ -124,6 +125,7 @@ def test_what_nobody_knows_raises_none_and_says_so() -> None:
         ("unresolved_submission", "WARN", {"unresolved_seconds": 2.1 * HOUR}),
         ("open_breaker", "ERROR", {"open_breakers": 1}),
         ("backlog_age", "ERROR", {"oldest_wait_seconds": 1.51 * HOUR}),
+        ("account_refused", "ERROR", {"account_refused": True}),
         ("schedule_paused", "ERROR", {"in_cooldown_after_failed_runs": 5}),
     ],
 )
@@ -187,6 +189,13 @@ def test_a_raised_one_stays_so_while_there_is_not_enough_to_say(name: str) -> No
     verdict = verdict_of(name, after(name, UNKNOWN))
     assert verdict.is_raised
     assert not verdict.is_known
+
+
+def test_that_the_account_is_refused_ends_with_what_the_api_has_taken() -> None:
+    refused = after("account_refused", WELL, severity=Severity.ERROR)
+    assert not verdict_of("account_refused", refused).is_raised
+    idle = replace(refused, account_refused=None)
+    assert verdict_of("account_refused", idle).is_raised
 
 
 def test_a_batch_may_take_as_long_as_nearly_all_others_do() -> None:

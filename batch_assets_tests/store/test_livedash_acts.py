@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from batch_assets.domain.livedash_timers import hold_reason
+from batch_assets.domain.livedash_timers import hold_of
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.livedash_acts import LiveDashActs, Noticed
 from batch_assets.store.registry import Registry
@@ -308,9 +308,10 @@ def test_many_dead_letters_are_compared_in_turns(
 
 
 def test_the_sentence_says_which_timer_it_was_and_how_it_is_turned_off() -> None:
-    assert hold_reason({}, QUIET_SECONDS) is None
-    assert hold_reason({"unknown": 3}, QUIET_SECONDS) is None
-    said = str(hold_reason({"create": 2, "retry": 1}, QUIET_SECONDS))
+    assert hold_of({}, QUIET_SECONDS) is None
+    assert hold_of({"unknown": 3}, QUIET_SECONDS) is None
+    hold = hold_of({"create": 2, "retry": 1}, QUIET_SECONDS)
+    said = "" if hold is None else hold.reason
     assert "create timer has bought batches (2 seen) and its retry timer" in said
     assert "quiet for 15 minutes" in said
     assert "Start LiveDash's server without OPENAI_API_KEY" in said

@@ -132,6 +132,13 @@ def _backlog_age(_faults: Sequence[Fault]) -> str:
     )
 
 
+def _account_refused(_faults: Sequence[Fault]) -> str:
+    return (
+        "Check OPENAI_API_KEY, and the key's permissions and quota: `batch-assets doctor` tries it "
+        "by one free call. Nothing is lost: the next run carries on."
+    )
+
+
 def _schedule_paused(_faults: Sequence[Fault]) -> str:
     return (
         "The failed runs' pages say why. Once that is mended, `batch-assets reset` lets the "
@@ -198,6 +205,7 @@ _ADVICE: Final[Mapping[str, Callable[[Sequence[Fault]], str]]] = {
     BUDGETS: _budgets,
     "open_breaker": _open_breaker,
     "backlog_age": _backlog_age,
+    "account_refused": _account_refused,
     "schedule_paused": _schedule_paused,
     "livedash_timers": _livedash_timers,
     "livedash_changed": _livedash_changed,

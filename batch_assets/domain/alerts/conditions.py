@@ -106,6 +106,18 @@ def backlog_age(recent: Recent, limits: Limits) -> Measure:
     )
 
 
+def account_refused(recent: Recent, _limits: Limits) -> Measure:
+    """Whether the API has refused the account, which no later run mends by itself."""
+    refused = None if recent.account_refused is None else int(recent.account_refused)
+    sentence = {
+        None: "Not enough to say: this run has asked the API for nothing, or was not asked.",
+        0: "The API takes the key.",
+        1: "The API refuses the key or the account: nothing is sent, and no result is read.",
+    }[refused]
+    numbers: dict[str, Number] = {"refused": refused, "threshold_refused": 0}
+    return Measure(refused, 0, sentence, numbers, Severity.ERROR)
+
+
 def schedule_paused(recent: Recent, _limits: Limits) -> Measure:
     """After how many failed runs in a row the schedule is in cooldown."""
     failed = recent.in_cooldown_after_failed_runs

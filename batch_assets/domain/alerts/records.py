@@ -135,6 +135,8 @@ class Recent:
     """What was sent on each day of this month (UTC) has cost, where that was asked for."""
     held: Collection[str] = ()
     """The reasons for which the run that asks has held requests; nobody else knows any."""
+    account_refused: bool | None = None
+    """Whether the API has refused the account in the run that asks; as little."""
     states: Mapping[str, AlertState] = field(default_factory=dict)
     """Every alert that was ever raised, by name."""
 

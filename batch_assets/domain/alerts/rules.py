@@ -101,6 +101,12 @@ RULES: Final[Mapping[str, Rule]] = {
         "(BATCH_ALERT_THRESHOLD_OVERDUE_MINUTES).",
         conditions.backlog_age,
     ),
+    "account_refused": Rule(
+        "reliability",
+        "The API takes the key, and the account may do what it is asked for: the first run that is "
+        "refused says so.",
+        conditions.account_refused,
+    ),
     "schedule_paused": Rule(
         "reliability",
         "The schedule is not in cooldown after failed runs.",
