@@ -28,6 +28,9 @@ from batch_assets.project_files import IS_CLONE, PROJECT_DIR, PROJECT_FILES
 if TYPE_CHECKING:
     import dagster as dg
 
+    from batch_assets.store.sole_daemon import SoleDaemon
+    from batch_assets.wiring import Endpoints
+
 WORKSPACE: Final = PROJECT_FILES / "workspace.yaml"
 """What Dagster's programs are told of our code."""
 DEFAULT_HOME: Final = PROJECT_DIR / ".local" / "dagster"
@@ -115,6 +118,23 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+@contextmanager
+def sole_daemon(endpoints: Endpoints) -> Iterator[SoleDaemon]:
+    """Be the one whose daemon is at work on Dagster's database, meanwhile.
+
+    Raises:
+        BatchAssetsError: Another one is, or the database does not answer.
+    """
+    from batch_assets.store.sole_daemon import SoleDaemon
+
+    one = SoleDaemon(endpoints.dagster_database_url)
+    try:
+        one.take()
+        yield one
+    finally:
+        one.close()
+
+
 def active_run(instance: dg.DagsterInstance) -> str | None:
     """The id of a run that has not ended and may submit: of the job or of force_batch_job.
 
@@ -169,7 +189,9 @@ def daemon(
     workspace: Workspaces = [WORKSPACE],  # noqa: B006 (typer copies it)
 ) -> None:
     """Start Dagster's daemon for production: exactly one; options are passed on."""
-    _become("dagster-daemon", ["run", *_told(workspace), *passed_on.args])
+    with open_database() as database, sole_daemon(database.endpoints) as one:
+        one.outlive_this_program()
+        _become("dagster-daemon", ["run", *_told(workspace), *passed_on.args])
 
 
 @commands.command(context_settings=PASSED_ON)

@@ -10,7 +10,13 @@ import psutil
 import typer
 
 from batch_assets.cli.conventions import Port
-from batch_assets.cli.dagster_instance import dagster_home, open_instance, require_port
+from batch_assets.cli.dagster_instance import (
+    dagster_home,
+    open_instance,
+    require_port,
+    sole_daemon,
+)
+from batch_assets.cli.lookout import Lookout, say_where
 from batch_assets.cli.opening import open_database
 from batch_assets.cli.processes import end_left_behind, end_with_parent
 from batch_assets.cli.run_lines import RunLines
@@ -23,7 +29,7 @@ HOST: Final = "127.0.0.1"
 BY_MAKE: Final = "MAKELEVEL"
 """In the environment of what `make` starts: then this program ends when it is killed."""
 LOOK_SECONDS: Final = 2.0
-"""How often it is looked whether a run has ended, and the local stack is there."""
+"""How often it is looked whether the local stack is there."""
 SUPERVISOR_SECONDS: Final = 15.0
 """How long the local stack may take to see that nobody uses it any more, and to end."""
 
@@ -45,7 +51,11 @@ def run_dev(port: Port = 3000) -> None:
     home = dagster_home()
     is_local = False
     try:
-        with open_database() as database, open_instance() as instance:
+        with (
+            open_database() as database,
+            open_instance() as instance,
+            sole_daemon(database.endpoints) as daemon,
+        ):
             is_local = database.endpoints.is_local
             say(f"Starting Dagster on the {database.place} …")
             serving = Serving(
@@ -57,11 +67,19 @@ def run_dev(port: Port = 3000) -> None:
                 log=home / "dev.log",
             )
             lines = RunLines(instance, Lookups(database.engine), serving.address)
-            with supervised(serving) as supervisor:
+            lookout = Lookout(daemon, lines.new)
+            keep_stack = _now_and_then(_keep_stack) if is_local else _leave_alone
+
+            def each_time() -> None:
+                lookout.check()
+                keep_stack()
+
+            with supervised(serving) as supervisor, lookout.looking():
                 keep(
                     supervisor,
-                    on_open=lambda: _say_where(serving),
-                    each_time=_now_and_then(lambda: _look(lines, is_local=is_local)),
+                    on_open=lambda: say_where(serving, " — Ctrl-C ends everything."),
+                    each_time=each_time,
+                    is_hopeless=lambda: bool(lookout.away),
                 )
     finally:
         if is_local:
@@ -69,9 +87,8 @@ def run_dev(port: Port = 3000) -> None:
     say("Everything has ended.")
 
 
-def _say_where(serving: Serving) -> None:
-    say(f"What Dagster's programs print is in {serving.log}; below is a line for each run.")
-    say(f"\nThe UI is at {serving.address} — Ctrl-C ends everything.\n")
+def _leave_alone() -> None:
+    """There is no local stack to keep."""
 
 
 def _now_and_then(look: Callable[[], None]) -> Callable[[], None]:
@@ -85,13 +102,6 @@ def _now_and_then(look: Callable[[], None]) -> Callable[[], None]:
             looked_at = time.monotonic()
 
     return each_time
-
-
-def _look(lines: RunLines, *, is_local: bool) -> None:
-    if is_local:
-        _keep_stack()
-    for line in lines.new():
-        say(line)
 
 
 def _keep_stack() -> None:

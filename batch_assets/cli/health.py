@@ -45,11 +45,15 @@ def problems(asked: Mapping[str, Any], now: float) -> list[str]:
     return found
 
 
-def readiness(ui: str, pids: Mapping[str, int | None]) -> Answer:
-    """Ask the UI at this address how everything is; 200, or 503 with what is not well."""
-    dead = [name for name, pid in pids.items() if pid is None]
-    found = [f"The {name} is being started." for name in dead]
-    if not dead:
+def readiness(ui: str, pids: Mapping[str, int | None], away: str = "") -> Answer:
+    """Ask the UI at this address how everything is; 200, or 503 with what is not well.
+
+    `away` says why the database does not answer, if that is known: then nothing else could.
+    """
+    found = [f"The {name} is being started." for name, pid in pids.items() if pid is None]
+    if away:
+        found.append(away)
+    if not found:
         found = _asked(ui)
     document = {"ready": not found, "problems": found, "processes": dict(pids)}
     return (503 if found else 200), document
@@ -68,9 +72,16 @@ def _asked(ui: str) -> list[str]:
             timeout=_ANSWER_SECONDS,
             trust_env=False,
         )
-        return problems(answer.json()["data"], time.time())
-    except (httpx2.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return [f"The web server does not answer as it should ({type(error).__name__})."]
+        document = answer.json()
+    except httpx2.TimeoutException:
+        return [f"The web server has not answered within {_ANSWER_SECONDS:.0f} s."]
+    except httpx2.HTTPError:
+        return ["The web server does not answer."]
+    except ValueError:
+        return [f"What answers at {ui} is not Dagster's web server."]
+    if not isinstance(document, dict) or document.get("errors") or not document.get("data"):
+        return ["The web server cannot say how Dagster is: its database may be away."]
+    return problems(document["data"], time.time())
 
 
 @contextmanager

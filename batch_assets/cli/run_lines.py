@@ -67,7 +67,8 @@ class RunLines:
             result = "succeeded" if moved is None else did(moved)
             return f"{which}: {result} ({span(end - start)})"
         how = "cancelled" if run.status is dg.DagsterRunStatus.CANCELED else "failed"
-        said = [f"{which} {how}:", *self._why(run.run_id), f"{self._address}/runs/{run.run_id}"]
+        why = self._why(run.run_id) or ["It was ended before any op could say why."]
+        said = [f"{which} {how}:", *why, f"{self._address}/runs/{run.run_id}"]
         return " ".join(said)
 
     def _why(self, run_id: str) -> list[str]:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from batch_assets.cli.dagster_instance import MODULE, dagster_program
 from batch_assets.cli.health import SILENT_SECONDS
+from batch_assets.cli.part_output import bounded_log
 from batch_assets.cli.processes import (
     OWNER,
     TICK_SECONDS,
@@ -101,11 +102,13 @@ class Supervisor:
         environment: Mapping[str, str],
         say: Callable[[str], object],
         output: BinaryIO | None = None,
+        log: str = "what it printed above",
     ) -> None:
         self._kept = [_Kept(part) for part in parts]
         self._environment = environment
         self._say = say
         self._output = output
+        self._log = log
         self._left: list[ProcessSession] = []
         """Of parts that have ended: runs that a code server has started outlive it."""
         self._code_servers = CodeServers(os.getpid())
@@ -173,13 +176,10 @@ class Supervisor:
         if pause is None:
             raise BatchAssetsError(
                 f"The {one.part.name} cannot start: it has ended {how} as often as it was tried; "
-                f"{self._where()} says why."
+                f"{self._log} says why."
             )
         one.may_start_at = time.monotonic() + pause
         self._say(f"The {one.part.name} has ended {how}: it is started again in {pause:.0f} s.")
-
-    def _where(self) -> str:
-        return "what it printed above" if self._output is None else str(self._output.name)
 
     def _mend(self) -> None:
         if time.monotonic() - self._mended_at > _MEND_SECONDS:
@@ -195,13 +195,13 @@ class Serving:
     port: int
     home: Path
     """Dagster's."""
+    log: Path
+    """Where all parts print."""
     environment: Mapping[str, str]
     reloads_code: bool = False
     """Whether the UI's *Reload* reads the code anew, for those who change it."""
     path_prefix: str = ""
     webserver_options: Sequence[str] = ()
-    log: Path | None = None
-    """Where all parts print; without it, where this process does."""
 
     @property
     def address(self) -> str:
@@ -226,11 +226,8 @@ def supervised(serving: Serving) -> Iterator[Supervisor]:
     # A short name: that of a socket has 107 bytes at most.
     with tempfile.TemporaryDirectory(prefix="batch-assets-serve-") as folder:
         parts = _parts(serving, Path(folder))
-        if serving.log is None:
-            yield Supervisor(parts, environment, say)
-        else:
-            with serving.log.open("wb") as output:
-                yield Supervisor(parts, environment, say, output)
+        with bounded_log(serving.log) as output:
+            yield Supervisor(parts, environment, say, output, str(serving.log))
 
 
 def _how(exit_code: int) -> str:
@@ -249,13 +246,15 @@ def keep(
     supervisor: Supervisor,
     on_open: Callable[[], object],
     each_time: Callable[[], object] = int,
+    is_hopeless: Callable[[], bool] = bool,
 ) -> None:
     """Keep all parts alive until this program is told to stop, and end them then.
 
-    Calls `on_open` once, when all parts have begun, and `each_time` several times a second.
+    Calls `on_open` once, when all parts have begun, and `each_time` several times a second. While
+    it `is_hopeless` for them to end in good order, they are not waited for.
 
     Raises:
-        BatchAssetsError: A part cannot start at all, or does not end.
+        BatchAssetsError: A part cannot start at all, or does not end; or `each_time` has raised it.
     """
     with StopSignals() as signals:
         is_open = False
@@ -270,7 +269,7 @@ def keep(
             say("\nStopping …")
         finally:
             asked = signals.count
-            supervisor.stop(is_urgent=lambda: signals.count > asked)
+            supervisor.stop(is_urgent=lambda: signals.count > asked or is_hopeless())
 
 
 def _parts(serving: Serving, folder: Path) -> list[Part]:

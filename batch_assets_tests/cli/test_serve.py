@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -144,6 +145,24 @@ def test_the_documented_way_starts_it_and_what_is_killed_comes_back(
     check_door(port)
     wait_until(shell, lambda: not open_requests(livedash_database_url))
 
+    refused = subprocess.run(
+        ["batch-assets", "serve", "--port", str(free_port()), "--health-port", str(free_port())],
+        cwd=project_copy,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(project_copy),
+            "DATABASE_URL": livedash_database_url,
+            "OPENAI_API_KEY": KEY,
+        },
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert refused.stderr.startswith(
+        "A daemon is at work on this database already (batch-assets on"
+    )
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     for part in ("code server", "daemon", "web server"):
         kill(part, shell, health)
     wait_until(shell, lambda: probe(f"{health}/ready")[0] == 200)

@@ -2,16 +2,19 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 
 from batch_assets.cli import supervising
-from batch_assets.cli.health import SILENT_SECONDS, problems
+from batch_assets.cli.health import SILENT_SECONDS, problems, readiness
+from batch_assets.cli.part_output import bounded_log
 from batch_assets.cli.supervising import (
     LIVED_SECONDS,
     LONGEST_PAUSE_SECONDS,
@@ -122,7 +125,12 @@ def test_nothing_is_begun_before_what_it_needs_answers() -> None:
 )
 def test_where_the_ui_answers_on_this_machine(host: str, address: str) -> None:
     serving = Serving(
-        host=host, port=3000, home=PROJECT_DIR, environment={}, path_prefix="/dagster"
+        host=host,
+        port=3000,
+        home=PROJECT_DIR,
+        log=PROJECT_DIR / "x",
+        environment={},
+        path_prefix="/dagster",
     )
     assert serving.address == address
 
@@ -136,6 +144,24 @@ def answered(
         "instance": {"daemonHealth": {"allDaemonStatuses": [daemon, unused]}},
         "workspaceOrError": {"locationEntries": [{"locationOrLoadError": {"__typename": loaded}}]},
     }
+
+
+def test_a_probe_is_told_that_the_database_is_away_and_nobody_else_is_asked() -> None:
+    code, document = readiness("http://127.0.0.1:9", {"daemon": 7}, "The database is away.")
+    assert (code, document["problems"]) == (503, ["The database is away."])
+    assert readiness("http://127.0.0.1:9", {"daemon": 7})[1]["problems"] == [
+        "The web server does not answer."
+    ]
+
+
+def test_what_the_parts_print_never_fills_a_disk(tmp_path: Path) -> None:
+    path = tmp_path / "serve.log"
+    with bounded_log(path, most_bytes=1_000) as output:
+        prints = (sys.executable, "-c", "for n in range(500): print(n, flush=True)")
+        subprocess.run(prints, stdout=output, check=True)
+    kept = path.with_name("serve.log.1").read_text() + path.read_text()
+    assert kept.endswith("498\n499\n")
+    assert path.stat().st_size <= 1_000
 
 
 @pytest.mark.parametrize(
