@@ -18,6 +18,7 @@ from typer.main import get_group
 from batch_assets.cli.conventions import print_json
 from batch_assets.cli.env_file import CommandWithoutSettings, read_env_file
 from batch_assets.cli.screen import console, errors, settle_streams
+from batch_assets.domain.display import escaped
 from batch_assets.domain.errors import (
     AccountRefusedError,
     ApiError,
@@ -128,6 +129,7 @@ RENAMED: Final[Mapping[str, str]] = {"live": "synchronous"}
 READS_ENV_ITSELF: Final = frozenset({"doctor"})
 """Commands that say themselves what is wrong with `.env`."""
 COMPLETION: Final = frozenset({"install_completion", "show_completion"})
+SHELLS: Final = ("bash", "zsh", "fish")
 LOCAL: Final = frozenset({"demo", "local"})
 """Commands that come with a local stack."""
 EXTENSIONS: Final = "batch_assets.commands"
@@ -153,6 +155,26 @@ class Commands(TyperGroup):
                     self.commands[name].rich_help_panel = heading  # type: ignore[attr-defined]
         ordered = [name for names in GROUPS.values() for name in names if name in self.commands]
         self.commands = {name: self.commands[name] for name in [*ordered, *self.commands]}
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the shell that is named after an option that completes commands.
+
+        By itself such an option takes none, and would go by the shell in which it is typed.
+
+        Raises:
+            ConfigurationError: It is none that can be helped.
+        """
+        for one in self.get_params(ctx):
+            for option in set(one.opts) & set(args[:1]) if one.name in COMPLETION else ():
+                if len(args) > 1 and not args[1].startswith("-"):
+                    if args[1] not in SHELLS:
+                        raise ConfigurationError(
+                            f"{option} is for {', '.join(SHELLS)}, and '{escaped(args[1])}' is "
+                            "none of them."
+                        )
+                    one.callback(ctx, one, args[1])
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Keep the options that complete commands out of the list: the help's last line has one."""

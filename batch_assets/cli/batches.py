@@ -32,13 +32,18 @@ _MOMENTS = ("claimed", "submitted", "cancelled", "abandoned", "ended", "finalize
 
 
 @commands.command("batch")
-def show(batch: Batch, as_json: AsJson = False) -> None:
+def show(
+    batch: Annotated[
+        str, typer.Argument(metavar="BATCH", help="Our id or OpenAI's, or how one begins.")
+    ],
+    as_json: AsJson = False,
+) -> None:
     """Show a batch, what came of its requests, and its runs."""
-    from batch_assets.stages.controls.cancel import find_batch
+    from batch_assets.stages.controls.cancel import batch_called
     from batch_assets.store.lookups import Lookups
 
     with open_database() as database:
-        found = find_batch(Lookups(database.engine), batch)
+        found = batch_called(Lookups(database.engine), batch.strip())
     if as_json:
         print_json(asdict(found))
     else:

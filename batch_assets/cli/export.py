@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 
 from batch_assets.cli.opening import open_database
-from batch_assets.domain.display import escaped_cell, escaped_json
+from batch_assets.domain.display import escaped, escaped_cell, escaped_json
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.former_names import with_former_keys, with_former_names
 
@@ -43,7 +43,15 @@ def export(
     until: Annotated[
         str | None, typer.Option("--to", metavar="WHEN", help="Up to: the same; else now.")
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="json or csv.")] = "json",
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORM",
+            show_default=False,
+            help="json or csv; by itself as FILE is called, else json.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here, not to stdout.")
     ] = None,
@@ -63,8 +71,7 @@ def export(
     """Write the metrics of each run, or what was spent, for other programs."""
     from batch_assets.store.metrics import COMPANY_KEYS, KEYS, MetricHistory
 
-    if form not in FORMATS:
-        raise ConfigurationError(f"--format is '{form}': it must be json or csv.")
+    form = _form(form, output)
     if by is not None:
         if companies:
             raise ConfigurationError("--by and --companies are two reports: ask for one.")
@@ -81,6 +88,20 @@ def export(
             write_csv(file, with_former_keys(COMPANY_KEYS), sums)
         else:
             write_csv(file, with_former_keys(KEYS), map(_plain, runs))
+
+
+def _form(given: str | None, output: Path | None) -> str:
+    """What is written: as was asked for, or as the file is called."""
+    named = output.suffix.lower().removeprefix(".") if output is not None else ""
+    form = (given or (named if named in FORMATS else "json")).lower()
+    if form not in FORMATS:
+        raise ConfigurationError(f"--format is '{escaped(form)}': it must be json or csv.")
+    if named in FORMATS and named != form:
+        raise ConfigurationError(
+            f"--format {form} and a file that ends in .{named} contradict each other: leave "
+            "--format out, or call the file otherwise."
+        )
+    return form
 
 
 def _dimensions(by: str) -> Sequence[str]:

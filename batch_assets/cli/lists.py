@@ -104,6 +104,13 @@ class ListedAlert:
     """Who or what is behind it, a sentence each."""
     what_to_do: str
     """Empty while it is not raised."""
+    company: str = ""
+    """Whose budget it is about, if it is about one company's."""
+
+    @property
+    def title(self) -> str:
+        """Its name as people read it: a company's name stands in it, and not its id."""
+        return f"{self.name.partition('_of_')[0]} of {self.company}" if self.company else self.name
 
 
 _ALERT: Sequence[Column[ListedAlert]] = (
@@ -177,7 +184,14 @@ def alerts_of(database: OpenDatabase, span: Span) -> Iterable[ListedAlert]:
             summary=state.summary,
             causes=tuple(map(behind, own)),
             what_to_do=advise(state.name, own) if state.is_raised else "",
+            company=next((one.company or "" for one in own if _is_of_one(state.name)), ""),
         )
+
+
+def _is_of_one(alert: str) -> bool:
+    from batch_assets.domain.alerts.advice import OF_BUDGET
+
+    return alert.startswith(OF_BUDGET)
 
 
 def _say_how_many(found: int, limit: int, thing: str, things: str) -> None:

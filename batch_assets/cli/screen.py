@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from typing import Generic, TextIO, TypeVar
@@ -64,6 +64,7 @@ class Screen:
     """A terminal or a pipe. Nothing that is shown there is taken for markup or steers it."""
 
     def __init__(self, file: TextIO) -> None:
+        self._file = file
         self.columns = terminal_columns(file)
         """`None`: this is no terminal and has no width."""
         self.console = Console(
@@ -88,6 +89,28 @@ class Screen:
     def clear(self) -> None:
         """Begin anew at the top of a terminal; in a pipe nothing can be taken back."""
         self.console.clear()
+
+    @contextmanager
+    def from_the_top(self, of_the_rest: str) -> Iterator[None]:
+        """Let a terminal show the beginning of what is shown meanwhile, and not its end.
+
+        Where it has too few lines for all, the last one says `of_the_rest`, in which `{lines}` are
+        those that are left out. A pipe takes everything.
+        """
+        height = terminal_lines(self._file) if self.columns is not None else None
+        if height is None:
+            yield
+            return
+        with self.console.capture() as captured:
+            yield
+        lines = captured.get().splitlines()
+        if len(lines) >= height:
+            # What is said of the rest may be broken, and the cursor has a line of its own.
+            shorter = self.broken(of_the_rest.format(lines=len(lines)))
+            kept = max(1, height - 1 - len(shorter))
+            lines = lines[:kept] + self.broken(of_the_rest.format(lines=len(lines) - kept))
+        self._file.write("\n".join(lines) + "\n")
+        self._file.flush()
 
     def _skip(self, lines: int) -> None:
         for _ in range(lines):
@@ -196,6 +219,13 @@ def terminal_columns(file: TextIO) -> int | None:
         if columns:
             return columns
     return _columns_by_environment() or USUAL_COLUMNS
+
+
+def terminal_lines(file: TextIO) -> int | None:
+    """How many lines the terminal has to which a file leads; `None` where nothing says so."""
+    with suppress(OSError):
+        return os.get_terminal_size(file.fileno()).lines or None
+    return None
 
 
 def settle_streams() -> None:

@@ -19,7 +19,7 @@ from batch_assets.cli.screen import Column, Screen, console, errors, number
 from batch_assets.cli.status_sentences import activity, stoppages
 from batch_assets.cli.status_verdict import overview
 from batch_assets.domain.budgets import WARNED_PERCENT
-from batch_assets.domain.display import euros, of_unpriced, question_of_free
+from batch_assets.domain.display import euros, listed, of_unpriced, question_of_free
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.domain.forecasts import foresee
 from batch_assets.domain.health import Health
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from batch_assets.store.readings import AbandonedStanding
     from batch_assets.store.synchronous_requests import Standing
 
+CUT: Final = "… {lines} more lines: `batch-assets status` without --watch shows all."
 WATCH_SECONDS: Final = 5.0
 """After so long --watch looks again."""
+_ACTIVE: Final = frozenset({"", "ACTIVE"})
+_NAMED: Final = 5
 _TEXTS = frozenset({"company_id", "name", "status"})
 
 
@@ -87,14 +90,15 @@ def _watch(*, as_json: bool) -> None:
         while True:
             shown.clear()
             try:
-                _look(as_json=as_json)
+                with shown.from_the_top(CUT):
+                    _look(as_json=as_json, shown=shown)
             except BatchAssetsError as error:
                 for line in error.lines:
                     errors().say(line)
             sleep(WATCH_SECONDS)
 
 
-def _look(*, as_json: bool) -> Health:
+def _look(*, as_json: bool, shown: Screen | None = None) -> Health:
     """Show it once; how it is."""
     from batch_assets.store.budgets import StoredBudgets
     from batch_assets.store.readings import Abandoned
@@ -126,13 +130,18 @@ def _look(*, as_json: bool) -> Health:
         whole = document | shown_synchronous | under_way.document() | stopped.document()
         print_json(seen.document() | whole)
         return seen.health
-    shown = console()
+    shown = shown or console()
     seen.show(shown)
     shown.say(f"The {database.place}; batches go to the {database.server}, profile {profile}.\n")
     _show_companies(shown, companies, _BUCKETS)
     shown.say(savings(companies))
     sums = in_all(companies)
-    for sentence in [*_unattributed(sums), *map(question_of_free, in_doubt), *_left_alone(sums)]:
+    for sentence in [
+        *_unattributed(sums),
+        *map(question_of_free, in_doubt),
+        *_inactive(companies),
+        *_left_alone(sums),
+    ]:
         shown.say(sentence)
     if given_up.answers or given_up.looked_for:
         shown.say(_given_up(given_up))
@@ -154,6 +163,16 @@ def _unattributed(sums: CompanyStatistics) -> list[str]:
         f"Billed beside that, and with no answer that could be read: {euros(sums.unattributed_eur)}"
         " EUR, as the batches' own usage says, or estimated where it says nothing."
     ]
+
+
+def _inactive(companies: Sequence[CompanyStatistics]) -> list[str]:
+    """One sentence on what waits for companies that LiveDash has suspended or archived."""
+    held = [one for one in companies if one.waiting and one.status not in _ACTIVE]
+    if not held:
+        return []
+    who = listed([f"{_name(one)}: {plural(one.waiting, 'request')}" for one in held[:_NAMED]])
+    more = f" and {len(held) - _NAMED:,} more" if len(held) > _NAMED else ""
+    return [f"On hold in LiveDash, and sent once the company is ACTIVE there again: {who}{more}."]
 
 
 def _left_alone(sums: CompanyStatistics) -> list[str]:
@@ -259,7 +278,7 @@ def _show_companies(
 
 
 def _name(company: CompanyStatistics) -> str:
-    is_usual = company.status in {"", "ACTIVE"}
+    is_usual = company.status in _ACTIVE
     return company.name if is_usual else f"{company.name} ({company.status.lower()})"
 
 

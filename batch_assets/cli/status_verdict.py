@@ -211,7 +211,7 @@ def _of_last_run(seen: RunsSeen) -> Finding:
 
 def _of_alert(alert: ListedAlert) -> Finding:
     # What was behind it when it was raised stands in the summary.
-    said = f"{alert.name}, since {span(_since(alert))}: {alert.summary}"
+    said = f"{alert.title}, since {span(_since(alert))}: {alert.summary}"
     return Finding("alerts", health_while_raised(alert.severity), said, alert.what_to_do)
 
 

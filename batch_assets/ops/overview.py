@@ -78,7 +78,7 @@ class Overview:
             Finding(
                 one.name,
                 health_while_raised(one.severity),
-                f"{one.name}: {one.summary}",
+                " ".join([f"{one.name}: {one.summary}", *one.faults]),
                 one.advice,
             )
             for one in self.verdicts

@@ -59,6 +59,13 @@ class Lookups(EngineQueries):
             return list(connection.execute(SQL["company_names"], {"limit": limit}).scalars())
 
     @retry_lost
+    def batches_called(self, beginning: str) -> list[str]:
+        """Our ids of the batches whose id, ours or the server's, begins so; at most two."""
+        with self.autocommit.connect() as connection:
+            found = connection.execute(SQL["batches_called"], {"beginning": beginning})
+            return list(found.scalars())
+
+    @retry_lost
     def batch(self, wanted: str) -> BatchRecord | None:
         """The batch with this id, ours or the server's; `None` if there is none."""
         with self.autocommit.connect() as connection:

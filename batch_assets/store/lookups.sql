@@ -13,6 +13,15 @@ FROM public."Company" AS c
 ORDER BY c.name
 LIMIT :limit
 
+-- name: batches_called
+-- Somebody has typed how an id begins; two are enough to say that it does not name one. It looks at
+-- every batch, for one that is looked at by hand.
+SELECT b.id
+FROM batch_assets.batch AS b
+WHERE starts_with(b.id, :beginning) OR starts_with(b.openai_batch_id, :beginning)
+ORDER BY b.claimed_at DESC
+LIMIT 2
+
 -- name: batch
 SELECT
     b.id,

@@ -89,7 +89,7 @@ def test_csv_has_a_header_of_keys_and_goes_into_a_file(
     typed: Type, configured: dict[str, str], tmp_path: Path
 ) -> None:
     file = tmp_path / "metrics.csv"
-    asked = ["export", "--from", "7d", "--format", "csv", "--output", str(file)]
+    asked = ["export", "--from", "7d", "--output", str(file)]
     shown = typed(*asked, **configured)
     assert (shown.code, shown.out, shown.err) == (0, "", "")
     rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
@@ -255,6 +255,10 @@ def test_a_run_that_was_killed_is_there_with_what_it_has_read(
         (["--by", "week"], "--by is 'week': it must be some of month, company, model, or of day,"),
         (["--by", "month,day"], "--by is 'month,day': it must be some of"),
         (["--by", "model", "--companies"], "--by and --companies are two reports: ask for one."),
+        (
+            ["--format", "json", "--output", "/x.CSV"],
+            "--format json and a file that ends in .csv",
+        ),
         (["--format", "xml"], "--format is 'xml': it must be json or csv."),
         (["--from", "soon"], "--from is 'soon': it must be an age such as 36h or 7d, or a date"),
         (["--from", "1d", "--to", "2d"], "--from and --to leave no time between them: swap them."),

@@ -1,6 +1,8 @@
 """Records and sentences at the edge of a terminal: what just fits, and what just does not."""
 
+import os
 import re
+import termios
 from collections.abc import Sequence
 from io import StringIO
 
@@ -89,3 +91,32 @@ def test_sentences_are_broken_between_words_alone(monkeypatch: pytest.MonkeyPatc
         r"  waits\x1b[2J now.",
         "",
     ]
+
+
+def test_a_terminal_shows_the_beginning_and_says_how_much_it_leaves_out() -> None:
+    screen, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (10, 60))
+    with os.fdopen(terminal, "w", encoding="utf-8") as file:
+        shown_there = Screen(file)
+        for lines in (9, 10, 30):
+            with shown_there.from_the_top("… {lines} more lines."):
+                for number_of_it in range(lines):
+                    shown_there.say(f"line {number_of_it}")
+            file.flush()
+            seen = os.read(screen, 10_000).decode().split()
+            assert seen[:2] == ["line", "0"]
+            if lines == 9:
+                assert seen[-1] == "8"
+            else:
+                # The cursor has the last line.
+                assert " ".join(seen).endswith(f"line 7 … {lines - 8} more lines.")
+    os.close(screen)
+
+
+def test_a_pipe_takes_all_of_it() -> None:
+    pipe = StringIO()
+    screen = Screen(pipe)
+    with screen.from_the_top("{lines} more"):
+        for number_of_it in range(100):
+            screen.say(str(number_of_it))
+    assert len(pipe.getvalue().splitlines()) == 100

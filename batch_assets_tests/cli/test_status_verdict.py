@@ -35,6 +35,7 @@ EMPTY = """
     DELETE FROM batch_assets.alert;
     DELETE FROM batch_assets.intake;
     DELETE FROM batch_assets.drain;
+    DELETE FROM batch_assets.budget;
     UPDATE batch_assets.installation SET confirmed_at = now(), database_name = current_database();
 """
 
@@ -144,6 +145,21 @@ def test_nothing_is_submitted(world: World, planted: str, health: str, said: str
     assert found["all"] == health
     assert f"{health}: Nothing is submitted now. " in found["holds"]
     assert said in found["holds"]
+
+
+def test_a_company_whose_budget_is_spent_is_called_by_its_name(world: World) -> None:
+    engine = create_engine(application_url(world.url))
+    with engine.begin() as connection:
+        company_id = make_company(connection, name="Zorg Oost")
+    engine.dispose()
+    world.do(
+        "INSERT INTO batch_assets.budget (company_id, period, amount_eur, set_at, set_by)"
+        f" VALUES ('{company_id}', 'month', 10, now(), 'Ada')",
+        "INSERT INTO batch_assets.alert (name, is_raised, severity, summary, since)"
+        f" VALUES ('budget_month_of_{company_id}', true, 'WARN', 'It is spent to 85 %.', now())",
+    )
+    said = world.wrong()["alerts"]
+    assert said.startswith("attention: budget_month of Zorg Oost, since 0 s: It is spent to 85 %.")
 
 
 def test_a_drain_is_said_with_who_began_it_and_how_it_ends(world: World) -> None:

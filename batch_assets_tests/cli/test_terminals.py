@@ -91,6 +91,9 @@ CASES = [
     Case("logs none", 2, parts=("No run has the id 'none'",)),
     Case("audit", 1, parts=(*NAMES, "in_batch_without_batch: 1", "{lost}", "cost_eur of")),
     Case("batch {batch}", parts=("{batch}", "{openai}", LONG, TOKENS_SHOWN)),
+    Case("batch {batch_begins}", parts=("{batch}", "{openai}", LONG)),
+    Case("batch {openai_begins}", parts=("{batch}", "{openai}", LONG)),
+    Case("batch none", 2, parts=("No batch has the id 'none'", "`batch-assets batches` lists")),
     Case("cancel {batch} --dry-run", parts=("{batch}", "{openai}", LONG)),
     Case(
         "cancel {openai}",
@@ -226,6 +229,8 @@ def filled(world: World, used_port: int) -> Callable[[str], str]:
     def fill(text: str) -> str:
         return text.format(
             batch=world.batch_id,
+            batch_begins=world.batch_id[:9],
+            openai_begins=world.openai_id[:20],
             openai=world.openai_id,
             lost=world.lost,
             long_id=world.company_ids[LONG],

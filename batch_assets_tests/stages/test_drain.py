@@ -198,7 +198,9 @@ def test_what_runs_is_handed_over_and_livedash_reads_it(lab: Lab) -> None:
     report = drain(lab, hand_over=True)
     assert (report.handed_over.batches, report.handed_over.requests) == (1, 2)
     assert any("1 batch is LiveDash's" in one for one in report.sentences)
-    assert any("1 dead letter will be taken by its retry timer" in one for one in report.sentences)
+    assert any(
+        "1 dead letter will be taken by LiveDash's retry timer" in one for one in report.sentences
+    )
     ask_for_downgrade(lab)
     (batch_id,) = lab.batches("submitted")
     row = lab.desk.livedash_batch(batch_id)

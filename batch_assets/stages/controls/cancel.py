@@ -63,6 +63,29 @@ def find_batch(lookups: Lookups, wanted: str) -> BatchRecord:
     return found
 
 
+def batch_called(lookups: Lookups, beginning: str) -> BatchRecord:
+    """Look up the one batch whose id is this or begins so, ours or the server's.
+
+    Raises:
+        ConfigurationError: There is none, or there are several.
+    """
+    found = lookups.batches_called(beginning) if beginning else []
+    if len(found) == 1:
+        return find_batch(lookups, found[0])
+    exact = lookups.batch(beginning)
+    if exact is not None:
+        return exact
+    if found:
+        raise ConfigurationError(
+            f"The ids of several batches begin with '{escaped(beginning)}': give more of it, as in "
+            f"{found[0]}."
+        )
+    raise ConfigurationError(
+        f"No batch has the id '{escaped(beginning)}', or one that begins so: `batch-assets "
+        "batches` lists them."
+    )
+
+
 def cancel_batch(registry: Registry, api: BatchApi, wanted: str, *, dry_run: bool) -> CancelReport:
     """Ask the server to end a batch of ours; with `dry_run` only look whether that can be done.
 

@@ -115,8 +115,8 @@ def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
         nearest = get_close_matches(wanted.lower(), names, n=1)
         meant = f"the nearest name is '{names[nearest[0]]}'; " if nearest else ""
         raise ConfigurationError(
-            f"No company has the id or the name '{wanted}': {meant}`batch-assets status --json` "
-            "has all."
+            f"No company has the id or the name '{wanted}': {meant}`batch-assets companies` "
+            "lists those that are active, with --state any others."
         )
     if len(found) > 1:
         raise ConfigurationError(

@@ -79,9 +79,9 @@ class DrainReport:
             )
         if self.left.dead:
             said.append(
-                f"{plural(self.left.dead, 'dead letter')} will be taken by its retry timer: it "
-                "buys ten of each company synchronously, at the full price, every ten minutes, and "
-                "those that fail again and again. `batch-assets dead-letters list` names them."
+                f"{plural(self.left.dead, 'dead letter')} will be taken by LiveDash's retry timer: "
+                "it buys ten of each company synchronously, at the full price, every ten minutes, "
+                "and those that fail again and again. `batch-assets dead-letters list` names them."
             )
         return said
 
