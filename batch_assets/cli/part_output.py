@@ -41,7 +41,7 @@ def bounded_log(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[BinaryIO]:
 def _pump(reading: int, log: BinaryIO, path: Path, most_bytes: int) -> None:
     written = 0
     with os.fdopen(reading, "rb", buffering=0) as pipe:
-        while piece := pipe.read(_PIECE_BYTES):
+        while piece := pipe.read(min(_PIECE_BYTES, most_bytes)):
             # A full disk must not hold up who prints: what cannot be kept is let go.
             with suppress(OSError):
                 if written + len(piece) > most_bytes:

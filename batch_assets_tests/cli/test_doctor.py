@@ -205,7 +205,6 @@ DATABASE = [
         "an account without quota",
         "confirmation",
         "reset account",
-        DOUBT,
         planted="""INSERT INTO batch_assets.account_cooldown (until, reason)
             VALUES (now() + interval '1 hour', 'insufficient_quota')""",
         undone="DELETE FROM batch_assets.account_cooldown",
