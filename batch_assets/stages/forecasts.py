@@ -10,6 +10,7 @@ from batch_assets.domain.packing import Rejection, Terms, size_up
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.batch_parameters import completion_window, seconds_of_window
 from batch_assets.openai_batch.profiles import Profile
+from batch_assets.stages.circuit_breakers import hold_of
 from batch_assets.stages.pipeline import prices_of
 from batch_assets.stages.plan import terms_of
 from batch_assets.store.forecasts import Standings
@@ -48,7 +49,8 @@ def _held_because(profile: Profile, snapshot: WorkSnapshot) -> str | None:
     installation = snapshot.installation
     if installation.drain is not None:
         return "Submissions are stopped: it is drained."
-    return profile.why_no_batches or installation.hold_reason
+    hold = hold_of(profile, installation)
+    return None if hold is None else hold.reason
 
 
 def _estimated(standings: Standings, standing: Standing, terms: Terms) -> Standing:
