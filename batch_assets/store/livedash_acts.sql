@@ -10,7 +10,8 @@
 -- of those that are PENDING so many are looked at, since LiveDash is about to ask for them again, and
 -- of those that are in progress here as many, now these and now those.
 --
--- What another run is about to move is locked there, the entry before its request, and is left alone.
+-- What another run is about to move is locked there, the entry before its request, and is left alone, and
+-- so is what somebody else has locked, a request or a stage.
 WITH open_attempts AS MATERIALIZED (
     SELECT a.batch_id, a.request_id, a.company_id
     FROM batch_assets.batch AS b
@@ -41,16 +42,17 @@ WITH open_attempts AS MATERIALIZED (
     LEFT JOIN in_progress AS i ON i.id = ours.request_id AND i.batch_id = ours.batch_id
     WHERE i.id IS NULL
 ), seen AS MATERIALIZED (
-    SELECT l.request_id, l.company_id, l.batch_id, l.reason, r.error
+    SELECT l.request_id, l.company_id, l.batch_id, l.reason, q.error
     FROM left_us AS l
     CROSS JOIN LATERAL (
-        SELECT q."errorMessage" AS error
-        FROM public."AIProcessingRequest" AS q
-        WHERE q.id = l.request_id
-            AND CAST(q."processingStatus" AS text) = 'PENDING_BATCHING'
-            AND coalesce(q."batchId", '') = ''
-        OFFSET 0
-    ) AS r
+        SELECT r."errorMessage" AS error
+        FROM public."AIProcessingRequest" AS r
+        WHERE r.id = l.request_id
+            AND CAST(r."processingStatus" AS text) = 'PENDING_BATCHING'
+            AND coalesce(r."batchId", '') = ''
+            -- here: stage_is_free
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS q
 ), held_attempts AS MATERIALIZED (
     SELECT a.request_id
     FROM seen
@@ -200,21 +202,27 @@ WITH open_attempts AS MATERIALIZED (
     SET checked_id = excluded.checked_id
     WHERE w.checked_id IS DISTINCT FROM excluded.checked_id
 ), moved AS (
-    SELECT i.session_id AS "sessionId"
+    SELECT u.session_id AS "sessionId"
     FROM (
-        SELECT p."sessionId" AS session_id
-        FROM public."SessionProcessingStatus" AS p
-        WHERE p.stage = 'AI_ANALYSIS' AND p.status = 'PENDING'
-        LIMIT :stages
-    ) AS s
-    JOIN in_progress AS i ON i.session_id = s.session_id
-    UNION
-    SELECT s.session_id
-    FROM (SELECT i.session_id FROM in_progress AS i ORDER BY random() LIMIT :stages) AS s
+        SELECT i.session_id
+        FROM (
+            SELECT p."sessionId" AS session_id
+            FROM public."SessionProcessingStatus" AS p
+            WHERE p.stage = 'AI_ANALYSIS' AND p.status = 'PENDING'
+            LIMIT :stages
+        ) AS s
+        JOIN in_progress AS i ON i.session_id = s.session_id
+        UNION
+        SELECT s.session_id
+        FROM (SELECT i.session_id FROM in_progress AS i ORDER BY random() LIMIT :stages) AS s
+    ) AS u
     WHERE coalesce((
-        SELECT p.status <> 'IN_PROGRESS'
+        SELECT true
         FROM public."SessionProcessingStatus" AS p
-        WHERE p."sessionId" = s.session_id AND p.stage = 'AI_ANALYSIS'
+        WHERE p."sessionId" = u.session_id
+            AND p.stage = 'AI_ANALYSIS'
+            AND CAST(p.status AS text) <> 'IN_PROGRESS'
+        FOR NO KEY UPDATE SKIP LOCKED
     ), false)
     UNION
     SELECT put_back."sessionId" FROM put_back

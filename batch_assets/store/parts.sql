@@ -282,6 +282,36 @@ SET status = excluded.status,
     "errorMessage" = NULL
 WHERE p.status <> 'IN_PROGRESS'
 
+-- part: stage_is_free
+-- Nobody holds what has to be locked so that the stage of r's session says that something is under way:
+-- the stage, or for one that is made the session. Such a request waits, and no other waits for it: there
+-- may be a transaction that somebody has left open. Neither is locked where the stage says so already.
+AND CASE (
+        SELECT CAST(p.status AS text) = 'IN_PROGRESS'
+        FROM public."SessionProcessingStatus" AS p
+        WHERE p."sessionId" = r."sessionId" AND p.stage = 'AI_ANALYSIS'
+    )
+    WHEN true THEN true
+    WHEN false THEN coalesce(
+        (
+            SELECT true
+            FROM public."SessionProcessingStatus" AS p
+            WHERE p."sessionId" = r."sessionId" AND p.stage = 'AI_ANALYSIS'
+            FOR NO KEY UPDATE SKIP LOCKED
+        ),
+        false
+    )
+    ELSE coalesce(
+        (
+            SELECT true
+            FROM public."Session" AS p
+            WHERE p.id = r."sessionId"
+            FOR KEY SHARE SKIP LOCKED
+        ),
+        false
+    )
+END
+
 -- part: counted_buckets
 -- What waits and was answered or tried by nobody but LiveDash, before us, is nobody's to send. A failed
 -- request is a dead letter, or one that failed before or beside us.

@@ -73,6 +73,7 @@ CROSS JOIN LATERAL (
             AND (
                 SELECT s."companyId" FROM public."Session" AS s WHERE s.id = r."sessionId"
             ) = c.company_id
+            -- here: stage_is_free
         ORDER BY i.requested_at, i.request_id
         LIMIT :limit
         FOR UPDATE OF r SKIP LOCKED

@@ -38,9 +38,12 @@ WITH progress AS MATERIALIZED (
     SELECT l.session_id AS "sessionId"
     FROM looked AS l
     WHERE coalesce((
-        SELECT CAST(s.status AS text) <> 'IN_PROGRESS'
+        SELECT true
         FROM public."SessionProcessingStatus" AS s
-        WHERE s."sessionId" = l.session_id AND s.stage = 'AI_ANALYSIS'
+        WHERE s."sessionId" = l.session_id
+            AND s.stage = 'AI_ANALYSIS'
+            AND CAST(s.status AS text) <> 'IN_PROGRESS'
+        FOR NO KEY UPDATE SKIP LOCKED
     ), false)
 ), staged AS (
     -- here: stage_in_progress
@@ -184,6 +187,7 @@ WITH progress AS MATERIALIZED (
         ),
         false
     )
+        -- here: stage_is_free
 ), noticed AS (
     INSERT INTO batch_assets.intake (request_id, company_id, model, requested_at)
     SELECT j.id, j.company_id, j.model, j."requestedAt"
@@ -193,7 +197,18 @@ WITH progress AS MATERIALIZED (
     ON CONFLICT (request_id) DO NOTHING
     RETURNING request_id
 ), led AS MATERIALIZED (
-    SELECT j.id, j.company_id, j.leader_id FROM judged AS j WHERE j.leader_id IS NOT NULL
+    SELECT j.id, j.company_id, j.leader_id
+    FROM judged AS j
+    WHERE j.leader_id IS NOT NULL
+        AND coalesce(
+            (
+                SELECT true
+                FROM public."AIProcessingRequest" AS r
+                WHERE r.id = j.id
+                FOR NO KEY UPDATE SKIP LOCKED
+            ),
+            false
+        )
 ), following AS (
     UPDATE public."AIProcessingRequest" AS r
     SET "processingStatus" = 'BATCHING_IN_PROGRESS', success = false, "completedAt" = NULL

@@ -67,6 +67,7 @@ FROM (
         AND r.model = i.model
         AND i.model <> ALL(:models_in_cooldown)
         AND (CAST(:only_model AS text) IS NULL OR i.model = CAST(:only_model AS text))
+        -- here: stage_is_free
     ORDER BY i.requested_at, i.request_id
     LIMIT :limit
     FOR UPDATE OF r SKIP LOCKED

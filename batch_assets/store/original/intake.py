@@ -51,7 +51,7 @@ def notice(connection: Connection, company_id: str, limit: int) -> tuple[int, Se
     What asks the same as another open request follows that one, and does not come in: the second.
     """
     found = _unnoticed(connection, company_id, limit)
-    following = [one for one in found if one.leader_id is not None]
+    following = _that_are_free(connection, [one for one in found if one.leader_id is not None])
     if following:
         follow(connection, following)
     waiting = [one.request_id for one in found if one.leader_id is None]
@@ -92,6 +92,15 @@ def _notice_what_is_taken(connection: Connection, company_id: str, limit: int) -
 def _unnoticed(connection: Connection, company_id: str, limit: int) -> list[Candidate]:
     which = {"company_id": company_id, "limit": limit}
     return [Candidate(**row._mapping) for row in connection.execute(SQL["unnoticed"], which)]
+
+
+def _that_are_free(connection: Connection, found: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Those that nobody else has locked; the others are noticed by a later look."""
+    if not found:
+        return ()
+    which = {"request_ids": [one.request_id for one in found]}
+    free = set(connection.execute(SQL["lock_free"], which).scalars())
+    return [one for one in found if one.request_id in free]
 
 
 def _take_in(connection: Connection, request_ids: Sequence[str]) -> int:

@@ -40,8 +40,16 @@ WHERE s."companyId" = :company_id
     AND NOT EXISTS (
         SELECT FROM batch_assets.attempt AS a WHERE a.request_id = r.id AND a.outcome IS NULL
     )
+    -- here: stage_is_free
 ORDER BY r."requestedAt", r.id
 LIMIT :limit
+
+-- name: lock_free
+-- Those of some requests that nobody else has locked.
+SELECT r.id
+FROM public."AIProcessingRequest" AS r
+WHERE r.id = ANY(CAST(:request_ids AS text[]))
+FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: notice_pending
 -- Its session's stage says so from now on, if it did not.
@@ -67,6 +75,7 @@ WITH moved AS (
     JOIN public."SessionProcessingStatus" AS p
         ON p."sessionId" = r."sessionId" AND p.stage = 'AI_ANALYSIS' AND p.status <> 'IN_PROGRESS'
     WHERE i.company_id = :company_id
+    FOR NO KEY UPDATE OF p SKIP LOCKED
 )
 -- here: stage_in_progress
 
