@@ -179,6 +179,14 @@ class LimitsOfAll:
         return self.held >= self.most_held or any(is_beyond(one, least) for one in left.values())
 
 
+def has_nothing_left(quota: Quota) -> bool:
+    """Whether a cap or budget lets nothing through any more, be it ever so cheap."""
+    costs = [*quota.cost_eur.values(), *(one.left_eur for one in quota.budgets)]
+    return any(left is not None and is_beyond(left, 0.0) for left in costs) or any(
+        left is not None and left < 1 for left in quota.requests.values()
+    )
+
+
 def _left_of_all(quota: Quota, packing: Packing) -> dict[str, float]:
     """What is left of each limit on everybody's cost that has held something, by the reason."""
     left = {one.held_reason: one.left_eur for one in quota.budgets if one.is_of_all}

@@ -31,7 +31,14 @@ from batch_assets.domain.packing import (
 from batch_assets.domain.policy import NO_WAIT, FlexWait, SynchronousPolicy, Tier
 from batch_assets.domain.records import Lease
 from batch_assets.store.base import EngineQueries, columns_of, expect, flex_wait
-from batch_assets.store.claims import LimitsOfAll, Quotas, begin_claim, claim_parameters, total
+from batch_assets.store.claims import (
+    LimitsOfAll,
+    Quotas,
+    begin_claim,
+    claim_parameters,
+    has_nothing_left,
+    total,
+)
 from batch_assets.store.connection_failures import retry_lost
 from batch_assets.store.protocol import Holder, Spent
 from batch_assets.store.sessions import follow
@@ -39,8 +46,8 @@ from batch_assets.store.sql import load
 
 SQL = load(Path(__file__).with_suffix(".sql"))
 
-_MOST_LOOKS: Final = 50
-"""After so many that have found nothing to send, a claim ends."""
+_MOST_LOOKS: Final = 10
+"""After so many that have found nothing to send, each twice as long, a claim ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,12 @@ class SynchronousBatches(EngineQueries):
 
 @dataclass(slots=True)
 class _Looks:
-    """The looks of one claim for something that can be sent: each goes past what waits on."""
+    """The looks of one claim for something that can be sent: each goes past what waits on.
+
+    A request that is held says nothing of others of its company, which may cost less: it alone is
+    gone past, and its company only once nothing is left of what bounds it, or as many were held as
+    the longest look reads.
+    """
 
     connection: Connection
     terms: Terms
@@ -164,33 +176,42 @@ class _Looks:
     spent: Spent
     day: Spent
     held: Counter[str] = field(default_factory=Counter)
-    companies: set[str] = field(default_factory=set)
-    """Those of whom all that was looked at is held."""
+    companies: Counter[str] = field(default_factory=Counter)
+    """How many requests of each were held."""
+    passed_companies: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
     """Those without a price."""
     requests: set[str] = field(default_factory=set)
-    """Those that can never be sent."""
+    """Those that are held, or can never be sent."""
 
     def packed(self) -> list[Draft]:
-        """What the first look that finds anything can pack, or nothing."""
-        limits = LimitsOfAll(_MOST_LOOKS * self._limit)
-        for _ in range(_MOST_LOOKS):
-            candidates = self._candidates()
-            drafts, is_end = self._pack(candidates, limits)
-            if drafts or is_end or not candidates:
-                return drafts
+        """What the first lot that has anything to send can pack, or nothing."""
+        limits = LimitsOfAll(self._most)
+        for look in range(_MOST_LOOKS):
+            candidates = self._candidates(min(self._limit * 2**look, self._most))
+            for start in range(0, len(candidates), self._limit):
+                drafts, is_end = self._pack(candidates[start : start + self._limit], limits)
+                if drafts or is_end:
+                    return drafts
+            if not candidates:
+                break
         return []
 
     @property
     def _limit(self) -> int:
         return self.lot.most or self.terms.policy.synchronous.requests_per_claim
 
-    def _candidates(self) -> list[Candidate]:
+    @property
+    def _most(self) -> int:
+        """As many requests as the longest look reads."""
+        return max(self._limit, self.terms.policy.rows_per_look)
+
+    def _candidates(self, limit: int) -> list[Candidate]:
         which = {
-            "limit": self._limit,
+            "limit": limit,
             "late_after": self.terms.policy.late_after_seconds,
             "is_flex": self.lot.tier is Tier.FLEX,
-            "passed_companies": sorted(self.companies),
+            "passed_companies": sorted(self.passed_companies),
             "passed_models": sorted(self.models),
             "passed_requests": sorted(self.requests),
             **flex_wait(self.lot.flex),
@@ -199,7 +220,7 @@ class _Looks:
         return [Candidate(**row._mapping) for row in rows]
 
     def _pack(self, found: Sequence[Candidate], limits: LimitsOfAll) -> tuple[list[Draft], bool]:
-        """What can be sent of one look, and whether nothing of anybody can be any more."""
+        """What can be sent of some, and whether nothing of anybody can be any more."""
         drafts: list[Draft] = []
         priced, unpriced = _with_price(found, self.terms)
         self.held.update(held_by_cooldown(one.model, "it has no price") for one in unpriced)
@@ -213,18 +234,16 @@ class _Looks:
             self.quotas.take(packing.drafts, Quota())
             drafts += packing.drafts
             self.held += packing.held
-            self._pass_over(company_id, packing)
+            never = [one.candidate.request_id for one in packing.rejections]
+            if never:
+                self.connection.execute(SQL["forget"], {"request_ids": never})
+            self.requests.update(one.request_id for one in candidates)
+            self.companies[company_id] += packing.held.total()
+            if has_nothing_left(quota) or self.companies[company_id] >= self._most:
+                self.passed_companies.add(company_id)
             if limits.are_used_up(quota, packing):
                 return drafts, True
         return drafts, False
-
-    def _pass_over(self, company_id: str, packing: Packing) -> None:
-        never = [one.candidate.request_id for one in packing.rejections]
-        if never:
-            self.connection.execute(SQL["forget"], {"request_ids": never})
-            self.requests.update(never)
-        if packing.held and not packing.drafts:
-            self.companies.add(company_id)
 
 
 def _follow_twins(connection: Connection) -> None:

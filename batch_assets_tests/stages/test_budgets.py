@@ -1,13 +1,17 @@
 """Budgets over what is really sent and billed, in batches and synchronously."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from batch_assets.domain.budgets import ALL_COMPANIES, Budget, BudgetUse, Period
+from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.money import read_price
-from batch_assets.stages.plan import preview
+from batch_assets.stages.plan import find_due, preview
+from batch_assets.stages.synchronous_requests import offer_of
 from batch_assets.store.budgets import StoredBudgets
+from batch_assets.store.synchronous_requests import SynchronousRequests
 from batch_assets_tests.stages.support import Lab
 from batch_assets_tests.stages.synchronous_support import ON, ask, calls, only, waiting
 
@@ -31,6 +35,12 @@ def billed_eur(lab: Lab) -> float:
         full = (entry.prompt_tokens * 2 + entry.completion_tokens * 8) / 1e6
         usd += full if entry.kind == "live" else full / 2
     return usd / 2
+
+
+def quoted_eur(lab: Lab, request_ids: Sequence[str]) -> float:
+    """What these are estimated at if they are sent synchronously."""
+    chosen = SynchronousRequests(lab.desk.engine).choose(Criteria(request_ids=request_ids), 100)
+    return offer_of(lab.pipeline, lab.pipeline.read_snapshot(), chosen).cost_eur
 
 
 @pytest.fixture
@@ -79,6 +89,23 @@ def test_synchronous_requests_that_are_held_keep_nobody_elses_waiting(priced: La
     assert report.synchronous_calls == 3
     assert [calls(lab, one) for one in others] == [1, 1, 1]
     assert len(report.synchronous_held) == 2
+
+
+def test_dear_synchronous_requests_keep_no_cheap_ones_of_their_company_waiting(
+    priced: Lab,
+) -> None:
+    lab = priced.under(synchronous=only(requests_per_claim=2), rows_per_look=4)
+    company_id, dear = lab.company(3, messages=[("user", "word " * 4_000)])
+    cheap = lab.more(company_id, 3)
+    find_due(lab.pipeline, lab.pipeline.read_snapshot(), [company_id])
+    cost = quoted_eur(lab, cheap)
+    assert quoted_eur(lab, dear[:1]) > 2 * cost
+    ask(lab, dear)
+    ask(lab, cheap)
+    allow(lab, 1.5 * cost, company_id)
+    report = lab.retry_failed().synchronous
+    assert [calls(lab, one) for one in [*dear, *cheap]] == [0, 0, 0, 1, 1, 1]
+    assert report.synchronous_held == {use(lab).too_small_reason: 3}
 
 
 def test_plan_and_run_hold_the_same_and_say_the_same(priced: Lab) -> None:
