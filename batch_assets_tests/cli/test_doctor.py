@@ -146,8 +146,12 @@ DATABASE = [
         "newer version",
         "tables",
         "Update the code",
-        planted="UPDATE batch_assets.alembic_version SET version_num = '9999'",
-        undone="UPDATE batch_assets.alembic_version SET version_num = '{head}'",
+        planted="""UPDATE batch_assets.alembic_version SET version_num = '9999';
+            COMMENT ON TABLE batch_assets.alembic_version
+                IS 'For code that knows revision 9999'""",
+        undone="""UPDATE batch_assets.alembic_version SET version_num = '{head}';
+            COMMENT ON TABLE batch_assets.alembic_version
+                IS 'For code that knows revision {head}'""",
     ),
     Mistake(
         "a column gone",
