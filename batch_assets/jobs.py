@@ -8,9 +8,9 @@ Each control is also a command of `batch-assets`, which calls the same function;
 lists them. Those that spend money or cannot be taken back begin with a dry run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -25,6 +25,7 @@ from batch_assets.ops.controls.batches import (
     requeue_requests,
 )
 from batch_assets.ops.controls.switches import (
+    assign_account_of_company,
     choose_query_mode,
     compare_implementations,
     prune_history,
@@ -43,7 +44,13 @@ from batch_assets.ops.main_path import (
     retry_failed_requests,
     submit_batches,
 )
-from batch_assets.resources.run_executor import EXCLUSIVE, WATCHED, run_executor, watched
+from batch_assets.resources.run_executor import (
+    EXCLUSIVE,
+    WATCHED,
+    exclusive_of,
+    run_executor,
+    watched,
+)
 from batch_assets.settings import Settings
 from batch_assets.store.strategy import CompareLimits
 
@@ -90,11 +97,25 @@ def batch_processing_job(
         name="batch_processing_job",
         description="Reads finished batches, retries failures, and submits what is due.",
         executor_def=run_executor if executor is None else watched(executor),
+        config=_of_each_account(settings, exclusive_of),
         tags={
             **EXCLUSIVE,
             **WATCHED,
             "dagster/max_runtime": str(round(most_seconds)),
         },
+    )
+
+
+def _of_each_account(
+    settings: Settings, tags_of: Callable[[str], Mapping[str, str]]
+) -> dg.PartitionedConfig[Any] | None:
+    """A partition for each account, with tags of its own; none where there is only one."""
+    if not settings.accounts:
+        return None
+    return dg.PartitionedConfig(
+        dg.StaticPartitionsDefinition(settings.account_names),
+        run_config_for_partition_key_fn=lambda _: {},
+        tags_for_partition_key_fn=tags_of,
     )
 
 
@@ -115,6 +136,7 @@ def flex_job(settings: Settings) -> dg.JobDefinition:
         name="flex_job",
         description="Sends by flex, at the price of a batch, what cannot wait for the next batch.",
         executor_def=run_executor,
+        config=_of_each_account(settings, lambda _: {}),
         tags={**WATCHED, "dagster/max_runtime": str(round(most_seconds + _SLACK_SECONDS))},
     )
 
@@ -131,6 +153,7 @@ def control_jobs(settings: Settings) -> list[dg.JobDefinition]:
         reset_stages_job(),
         drain_job(),
         set_budget_job(),
+        assign_account_job(),
         choose_mode_job(),
         compare_queries_job(),
     ]
@@ -233,6 +256,16 @@ def set_budget_job() -> dg.JobDefinition:
         set_budget_of_company,
         "Sets what may be spent in each day or month, by a company or by all, or takes it back.",
         template={"company": "", "period": "month", "eur": None, "clear": False},
+    )
+
+
+def assign_account_job() -> dg.JobDefinition:
+    """Make the job that says with whose key a company is served."""
+    return _job(
+        "assign_account_job",
+        assign_account_of_company,
+        "Lets another account serve a company from now on.",
+        template={"company": "", "account": "default"},
     )
 
 

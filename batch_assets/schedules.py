@@ -5,7 +5,7 @@ have left is taken up by `batch_processing_schedule`, which starts a run as long
 and now and then while there is none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import dagster as dg
@@ -62,6 +62,7 @@ def batch_processing_schedule(job_name: str, evaluator: TickEvaluator) -> dg.Sch
                 "Starts batch_processing_job if there is anything to do, and else every "
                 "BATCH_IDLE_RUN_MINUTES, unless a run of it is active or too many have failed."
             ),
+            is_of_each_account=True,
         )
     except dg.DagsterInvalidDefinitionError:
         raise ConfigurationError(
@@ -93,6 +94,7 @@ def flex_schedule(job_name: str, evaluator: TickEvaluator) -> dg.ScheduleDefinit
             "Starts flex_job if a request that cannot wait can go by flex, unless a run of it is "
             "active."
         ),
+        is_of_each_account=True,
     )
 
 
@@ -140,9 +142,15 @@ def _schedule(
     name: str,
     cron: str,
     description: str,
+    is_of_each_account: bool = False,
 ) -> dg.ScheduleDefinition:
-    def evaluate_tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return evaluator.evaluate(context, job_name, evaluate)
+    def evaluate_tick(
+        context: dg.ScheduleEvaluationContext,
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        if is_of_each_account:
+            yield from evaluator.evaluate_each(context, job_name, evaluate)
+        else:
+            yield evaluator.evaluate(context, job_name, evaluate)
 
     return dg.ScheduleDefinition(
         name=name,

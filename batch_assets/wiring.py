@@ -14,10 +14,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.errors import WrongSettingsError
 from batch_assets.domain.policy import Policy
 from batch_assets.local_stack import find_local_stack
+from batch_assets.openai_batch.account import Project
+from batch_assets.openai_batch.account import account_of as account_of_key
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import CallGuard
 from batch_assets.openai_batch.profiles import COMPATIBLE, Profile, profile_of
@@ -51,6 +54,10 @@ class Endpoints:
     is_local: bool
     profile: Profile = COMPATIBLE
     """What the server at that address is like."""
+    account_name: str = DEFAULT_ACCOUNT
+    """Whose key that is."""
+    project: Project | None = None
+    """In whose name calls are made; `None`: as the environment has it."""
 
     @property
     def cache_dir(self) -> Path:
@@ -59,7 +66,7 @@ class Endpoints:
 
 
 def connect(settings: Settings) -> Endpoints:
-    """The configured endpoints, or those of the local stack when nothing is configured.
+    """The configured endpoints of an account, or a local stack's when nothing is configured.
 
     BATCH_LOCAL_STACK asks for a local stack whatever is configured. Nothing is opened on a
     configured database; the local stack is started and prepared if need be.
@@ -68,8 +75,12 @@ def connect(settings: Settings) -> Endpoints:
         WrongSettingsError: when a part is missing or cannot be used, with a line for each.
     """
     given = settings.configured()
-    if settings.local_stack is not None or not given:
-        return connect_local(settings.local_stack or DEFAULT_STACK, spool_dir=settings.spool_dir)
+    if settings.local_stack is not None or not settings.is_configured:
+        return connect_local(
+            settings.local_stack or DEFAULT_STACK,
+            spool_dir=settings.spool_dir,
+            account_name=settings.account_name,
+        )
     faults = list(settings.unusable())
     if any(not fault.names <= _OF_THE_API for fault in faults):
         raise WrongSettingsError([fault.sentence for fault in faults])
@@ -82,11 +93,20 @@ def connect(settings: Settings) -> Endpoints:
         profile=profile,
         spool_dir=settings.spool_dir or PROJECT_DIR / ".local" / "spool",
         is_local=False,
+        account_name=settings.account_name,
+        project=settings.project,
     )
 
 
-def connect_local(name: str = DEFAULT_STACK, *, spool_dir: Path | None = None) -> Endpoints:
+def connect_local(
+    name: str = DEFAULT_STACK,
+    *,
+    spool_dir: Path | None = None,
+    account_name: str = DEFAULT_ACCOUNT,
+) -> Endpoints:
     """The endpoints of the project's local stack `name`, whatever is configured.
+
+    All accounts have its one server and key there.
 
     Starts the stack if it does not run, and migrates its database if need be. Raises
     `LocalStackError`, or `ConfigurationError` where no local stack is installed.
@@ -107,6 +127,7 @@ def connect_local(name: str = DEFAULT_STACK, *, spool_dir: Path | None = None) -
         profile=profile_of(stack.api_base_url),
         spool_dir=spool_dir or stack.state_dir / "spool",
         is_local=True,
+        account_name=account_name,
     )
 
 
@@ -136,10 +157,12 @@ def build_pipeline(parts: PipelineParts) -> Pipeline:
         ConfigurationError: The key or the address cannot be those of an API.
     """
     policy = parts.endpoints.profile.bound(parts.policy)
-    guard = CircuitBreakerGuard(Breakers(parts.engine), policy, parts.known_breakers)
+    account_name = parts.endpoints.account_name
+    breakers = Breakers(parts.engine, account_name)
+    guard = CircuitBreakerGuard(breakers, policy, parts.known_breakers)
     return Pipeline(
         queries=parts.queries,
-        registry=Registry(parts.engine, policy.external_quiet_seconds),
+        registry=Registry(parts.engine, policy.external_quiet_seconds, account_name),
         api=parts.open_api(guard),
         policy=policy,
         spool_dir=parts.endpoints.spool_dir,
@@ -159,6 +182,7 @@ def open_api(endpoints: Endpoints, policy: Policy, guard: CallGuard) -> BatchApi
         endpoints.api_key,
         endpoints.base_url,
         profile=endpoints.profile,
+        project=endpoints.project,
         window_seconds=policy.batch_timeout_seconds,
         input_expires_seconds=policy.output_expires_seconds,
         guard=guard,
@@ -167,7 +191,7 @@ def open_api(endpoints: Endpoints, policy: Policy, guard: CallGuard) -> BatchApi
 
 def account_of(endpoints: Endpoints) -> str:
     """Name the account that is spoken to there, as batches and allowances are kept by it."""
-    return BatchApi(endpoints.api_key, endpoints.base_url, profile=endpoints.profile).account
+    return account_of_key(endpoints.api_key, endpoints.base_url, endpoints.project)
 
 
 def local_environment(
@@ -179,5 +203,11 @@ def local_environment(
     stack's name still decides.
     """
     given = os.environ if environ is None else environ
-    kept = {key: value for key, value in given.items() if key not in CONFIGURED_BY}
+    kept = {key: value for key, value in given.items() if not _is_real(key)}
     return {**kept, "BATCH_LOCAL_STACK": name}
+
+
+def _is_real(variable: str) -> bool:
+    """Whether it leads to something real, for the default account or for a further one."""
+    of_accounts = ("BATCH_ACCOUNTS", "OPENAI_API_KEY_", "OPENAI_BASE_URL_")
+    return variable in CONFIGURED_BY or variable.startswith(of_accounts)

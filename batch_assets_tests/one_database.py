@@ -49,6 +49,8 @@ _EMPTY = text("""
     DELETE FROM batch_assets.run_state;
     DELETE FROM batch_assets.drain;
     DELETE FROM batch_assets.budget;
+    DELETE FROM batch_assets.company_account;
+    DELETE FROM batch_assets.account_look;
     UPDATE batch_assets.installation
     SET id = gen_random_uuid()::text,
         system_identifier = (SELECT system_identifier::text FROM pg_control_system()),

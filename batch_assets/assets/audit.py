@@ -1,5 +1,6 @@
 """What `audit_job` materializes: a count of every row, and a server cleared of what is no use."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -117,12 +118,16 @@ def clear_orphans(
     """Look once at everything that the server lists."""
     with clear_failures():
         watch = pipeline.watch_queries()
-        report = find_orphans(pipeline.pipeline, pipeline.read_snapshot())
-        late = read_abandoned(
-            pipeline.pipeline, pipeline.read_snapshot(), pipeline.budget(), whenever=True
-        )
+        numbers: Counter[str] = Counter()
+        for name in pipeline.account_names:
+            its = pipeline.pipeline_of(name)
+            report = find_orphans(its, pipeline.read_snapshot(name))
+            late = read_abandoned(
+                its, pipeline.read_snapshot(name), pipeline.budget(), whenever=True
+            )
+            numbers.update(metadata_of(report) | metadata_of(late))
         queries = queries_since(context, watch)
-    found = metadata_of(report) | metadata_of(late) | queries
+    found = dict(numbers) | queries
     return materialized(SERVER_ORPHANS, plotted(found, _PLOTTED_ORPHANS))
 
 

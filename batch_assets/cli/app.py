@@ -90,6 +90,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Give up a batch that the server does not know any more, or never ends.",
     ),
     "batch": ("batches", "Show a batch, what came of its requests, and its runs."),
+    "account": ("accounts", "Show with whose key each company is served, or change it."),
     "mode": ("switches", "Show or choose how all runs work on the database."),
     "compare": ("switches", "Compare original and optimized on the present data, read-only."),
     "reset": (
@@ -120,7 +121,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "Steer": (
         *("force", "cancel", "abandon", "reset", "reset-stages", "drain", "mode"),
-        *("budget", "dead-letters", "synchronous", "prune"),
+        *("account", "budget", "dead-letters", "synchronous", "prune"),
     ),
 }
 """Under which heading help lists each command, as the README does."""

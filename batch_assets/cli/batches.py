@@ -57,7 +57,7 @@ def cancel(
     """Cancel a batch, and keep what has run of it."""
     from batch_assets.stages.controls.cancel import cancel_batch
 
-    with open_database() as database, open_pipeline(database, "cancel") as pipeline:
+    with open_database() as database, open_pipeline(database.of_batch(batch), "cancel") as pipeline:
         registry, api = pipeline.registry, pipeline.api
         report = cancel_batch(registry, api, batch, dry_run=True)
         if not dry_run:
@@ -96,7 +96,10 @@ def abandon(
     """Give up a batch that the server does not know any more, or never ends."""
     from batch_assets.stages.controls.abandon import abandon_batch
 
-    with open_database() as database, open_pipeline(database, "abandon") as pipeline:
+    with (
+        open_database() as database,
+        open_pipeline(database.of_batch(batch), "abandon") as pipeline,
+    ):
         give_up = partial(abandon_batch, pipeline, batch, older_than, option, force=by_force)
         report = give_up(dry_run=True)
         if not dry_run:

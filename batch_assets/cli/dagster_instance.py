@@ -22,6 +22,7 @@ import typer
 
 from batch_assets.cli.conventions import Port
 from batch_assets.cli.opening import open_database
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.errors import BatchAssetsError, ConfigurationError
 from batch_assets.project_files import IS_CLONE, PROJECT_DIR, PROJECT_FILES
 
@@ -135,7 +136,7 @@ def sole_daemon(endpoints: Endpoints) -> Iterator[SoleDaemon]:
         one.close()
 
 
-def active_run(instance: dg.DagsterInstance) -> str | None:
+def active_run(instance: dg.DagsterInstance, account_name: str = DEFAULT_ACCOUNT) -> str | None:
     """The id of a run that has not ended and may submit: of the job or of force_batch_job.
 
     One that has been queued for a while does not count if nothing else is under way: there is no
@@ -144,14 +145,15 @@ def active_run(instance: dg.DagsterInstance) -> str | None:
     """
     import dagster as dg
 
-    from batch_assets.resources.run_executor import EXCLUSIVE
+    from batch_assets.resources.run_executor import exclusive_of
     from batch_assets.resources.run_launcher import IN_PROCESS
 
     now = datetime.now(UTC)
+    tags = dict(exclusive_of(account_name))
     for which in (
-        dg.RunsFilter(tags=dict(EXCLUSIVE), statuses=list(IN_PROCESS)),
+        dg.RunsFilter(tags=tags, statuses=list(IN_PROCESS)),
         dg.RunsFilter(
-            tags=dict(EXCLUSIVE),
+            tags=tags,
             statuses=[dg.DagsterRunStatus.QUEUED],
             created_after=now - _QUEUE_PATIENCE,
             created_before=now + _QUEUE_PATIENCE,

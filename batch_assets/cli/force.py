@@ -44,7 +44,10 @@ def force(
     from batch_assets.stages.pipeline import Budget
 
     demand = Demand(company, model, max_requests)
-    with open_database() as database, open_pipeline(database, "force") as pipeline:
+    with (
+        open_database() as database,
+        open_pipeline(database.of_company(company), "force") as pipeline,
+    ):
         budget = Budget.of_op(pipeline.policy)
         report = force_batch(pipeline, demand, option, budget, dry_run=True)
         if not dry_run:

@@ -6,7 +6,7 @@ import getpass
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -36,6 +36,34 @@ class OpenDatabase:
     engine: Engine
     strategy: Strategy
 
+    def of_account(self, account_name: str) -> OpenDatabase:
+        """The same database, with the settings and the server of an account.
+
+        Raises:
+            ConfigurationError: There is none of that name, or its settings lead to no server.
+        """
+        from batch_assets.wiring import connect
+
+        settings = self.settings.of_account(account_name)
+        return replace(self, settings=settings, endpoints=connect(settings))
+
+    def of_batch(self, batch: str) -> OpenDatabase:
+        """The same for the account with which a batch was made; one that is not found: its own."""
+        from batch_assets.store.company_accounts import CompanyAccounts
+
+        name = CompanyAccounts(self.engine).of_batch(batch)
+        return self if name is None else self.of_account(name)
+
+    def of_company(self, company: str) -> OpenDatabase:
+        """The same for the account that serves a company, by its id or name."""
+        from batch_assets.store.company_accounts import CompanyAccounts
+        from batch_assets.store.lookups import Lookups
+
+        found = Lookups(self.engine).companies(company)
+        return (
+            self.of_account(CompanyAccounts(self.engine).of_company(found[0].id)) if found else self
+        )
+
     @property
     def place(self) -> str:
         """Which database this is, for people; without the password."""
@@ -60,14 +88,14 @@ class OpenDatabase:
         """The breakers of the API's operations."""
         from batch_assets.store.breakers import Breakers
 
-        return Breakers(self.engine)
+        return Breakers(self.engine, self.endpoints.account_name)
 
     @property
     def cooldowns(self) -> Cooldowns:
         """The cooldowns of the schedule, the models and the account."""
         from batch_assets.store.breakers import Cooldowns
 
-        return Cooldowns(self.engine)
+        return Cooldowns(self.engine, self.endpoints.account_name)
 
     @property
     def stored_modes(self) -> StoredModes:
@@ -81,7 +109,8 @@ class OpenDatabase:
         """The installation."""
         from batch_assets.store.registry import Registry
 
-        return Registry(self.engine, self.settings.policy().external_quiet_seconds)
+        quiet_seconds = self.settings.policy().external_quiet_seconds
+        return Registry(self.engine, quiet_seconds, self.endpoints.account_name)
 
     @property
     def allowances(self) -> list[AllowanceUse]:
@@ -189,7 +218,10 @@ def require_account(endpoints: Endpoints) -> timedelta:
     """
     from batch_assets.openai_batch.client import BatchApi
 
-    with BatchApi(endpoints.api_key, endpoints.base_url, profile=endpoints.profile) as api:
+    client = BatchApi(
+        endpoints.api_key, endpoints.base_url, profile=endpoints.profile, project=endpoints.project
+    )
+    with client as api:
         try:
             api.check_account()
         except ApiError as error:

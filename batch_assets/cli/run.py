@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -16,12 +17,18 @@ import typer
 from batch_assets.cli.dagster_instance import active_run, open_instance
 from batch_assets.cli.opening import open_database, require_account
 from batch_assets.cli.screen import Column, console, errors
-from batch_assets.domain.errors import BatchAssetsError, SubmissionHeldError
+from batch_assets.domain.errors import (
+    BatchAssetsError,
+    ConfigurationError,
+    SubmissionHeldError,
+)
 from batch_assets.domain.former_names import FORMER_NAMES
 from batch_assets.domain.hosts import run_out
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from batch_assets.cli.opening import OpenDatabase
 
 commands = typer.Typer()
 
@@ -51,17 +58,26 @@ def run_once(
     flex: Annotated[
         bool, typer.Option("--flex", help="Only send by flex what cannot wait for a batch.")
     ] = False,
+    account: Annotated[
+        str | None,
+        typer.Option(metavar="ACCOUNT", help="With this account, where there are several."),
+    ] = None,
 ) -> None:
     """Run the job once, here and now; the run is in Dagster's history."""
     with open_database() as database, open_instance() as instance:
-        active = None if flex else active_run(instance)
+        names = database.settings.account_names
+        if account is None and len(names) > 1:
+            raise ConfigurationError(f"With which account? Give --account: {', '.join(names)}.")
+        its = database.of_account(account or names[0])
+        active = None if flex else active_run(instance, its.settings.account_name)
         if active is not None:
             raise BatchAssetsError(f"Run {active} is active: wait until it has ended.")
-        require_account(database.endpoints)
+        require_account(its.endpoints)
         shown = console()
         shown.say(f"Running the job on the {database.place} …")
-        run = run_job(instance, flex_definition if flex else spoken_definition, loggers=ALOUD)
-        held = database.held_because
+        definition = flex_definition if flex else spoken_definition
+        run = run_job(instance, definition, loggers=ALOUD, tags=_tags_of(its))
+        held = its.held_because
     shown.say()
     shown.show(_OPS, [entry for entry in run.numbers.items() if entry[1]])
     if held is not None:
@@ -72,6 +88,15 @@ def run_once(
         raise typer.Exit(1)
     if held is not None:
         raise typer.Exit(SubmissionHeldError.exit_code)
+
+
+def _tags_of(database: OpenDatabase) -> Mapping[str, str]:
+    """What a run of this account has besides, where there are several."""
+    from batch_assets.resources.run_executor import exclusive_of, partition_tags
+
+    name = database.settings.account_name
+    is_only = len(database.settings.account_names) == 1
+    return {} if is_only else {**partition_tags(name), **exclusive_of(name)}
 
 
 def job_definition() -> dg.JobDefinition:
@@ -147,6 +172,7 @@ def run_job(
     definition: Callable[[], dg.JobDefinition] = job_definition,
     *,
     loggers: Mapping[str, object] = QUIET,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> Run:
     """Run a job to its end; `loggers` are those that the definition has, with their configuration.
 
@@ -163,7 +189,7 @@ def run_job(
         result = dg.execute_job(
             dg.reconstructable(definition),
             instance=instance,
-            tags={**_LOCATION, **tags_of(this_process())},
+            tags={**_LOCATION, **tags_of(this_process()), **tags},
             run_config={"loggers": dict(loggers)},
             raise_on_error=False,
         )

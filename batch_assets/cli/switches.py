@@ -205,7 +205,13 @@ def reset_breakers(
     if names and every:
         raise ConfigurationError("Give names or say --all, not both.")
     with open_database() as database:
-        report = stage.resume(database.engine, names or [], who(), dry_run=dry_run)
+        report = stage.resume(
+            database.engine,
+            names or [],
+            who(),
+            dry_run=dry_run,
+            account_names=database.settings.account_names,
+        )
     if as_json:
         print_json(
             {

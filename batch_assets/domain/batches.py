@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.money import Price, Usage
 from batch_assets.domain.records import BatchErrorLine, Lease, RemoteBatch, RowOutcome
 from batch_assets.domain.states import GIVEN_UP
@@ -33,6 +34,8 @@ class ClaimedBatch:
     cost_eur: float
     is_priced: bool = True
     """False if nobody knows what its model costs."""
+    account_name: str = DEFAULT_ACCOUNT
+    """The account that it was claimed for: no other one sends it."""
 
     @property
     def id(self) -> str:
@@ -300,6 +303,8 @@ class SynchronousBatch:
     """The estimate, at the tier that is asked for."""
     price: Price | None = None
     """With that tier's rates for `batch`."""
+    account_name: str = DEFAULT_ACCOUNT
+    """See `ClaimedBatch`."""
 
     @property
     def id(self) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.budgets import BudgetLeft, is_beyond
 from batch_assets.domain.custom_ids import can_be_matched
 from batch_assets.domain.estimates import LearntUsage
@@ -103,6 +104,8 @@ class Terms:
     """What the server has turned out to take in one file; one request alone may be more."""
     account: str | None = None
     """The account whose allowances count, as `Holder` has it."""
+    account_name: str = DEFAULT_ACCOUNT
+    """What it is called: companies that another one serves are passed over."""
     unsendable: frozenset[str] = frozenset()
     """Requests that the server has refused for their size, each alone in a file."""
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -24,16 +25,28 @@ from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, check_
 if TYPE_CHECKING:
     from batch_assets.openai_batch.connections import Connections
 
-_PROJECT_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
-"""What the SDK takes from the environment, and what decides whose batches are listed."""
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """In whose name calls are made beside the key: this decides, too, whose batches are listed."""
+
+    organization: str | None = field(default=None, repr=False)
+    id: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """The one that the SDK takes by itself."""
+        return cls(os.environ.get("OPENAI_ORG_ID"), os.environ.get("OPENAI_PROJECT_ID"))
 
 
-def account_of(api_key: str, base_url: str) -> str:
+def account_of(api_key: str, base_url: str, project: Project | None = None) -> str:
     """Make a short hash of key, address and project, the same only where the same is spoken to.
 
-    None of them can be told from it. There is one, too, of a key that can be none.
+    None of them can be told from it. There is one, too, of a key that can be none. Without a
+    project it is the environment's.
     """
-    parts = (api_key, base_url, *map(os.environ.get, _PROJECT_VARIABLES))
+    meant = project or Project.of_environment()
+    parts = (api_key, base_url, meant.organization, meant.id)
     return hashlib.sha256("\n".join(part or "" for part in parts).encode()).hexdigest()[:12]
 
 
@@ -41,8 +54,8 @@ class ApiAccount:
     """One account on one server. Connects with the first call; threads may share it.
 
     `api_key` and `base_url` are taken as they are: nothing else is looked up in the environment
-    but what the SDK adds there (organization, project, headers) and a proxy. Without a `profile`
-    the server has that of its host.
+    but what the SDK adds there (headers) and a proxy, and the project if none is given. Without a
+    `profile` the server has that of its host.
     """
 
     def __init__(
@@ -51,6 +64,7 @@ class ApiAccount:
         base_url: str,
         *,
         profile: Profile | None,
+        project: Project | None,
         timeouts: Timeouts,
         reading_retries: int,
         guard: CallGuard,
@@ -63,6 +77,7 @@ class ApiAccount:
         """How many calls its server takes at one time, as far as that was met."""
         self._api_key = api_key
         self._base_url = base_url
+        self._project = project or Project.of_environment()
         self._reading_retries = reading_retries
         self._guard = guard
         self._connections: Connections | None = None
@@ -94,7 +109,7 @@ class ApiAccount:
         It is kept with each batch, since what one account lists says nothing of another one's
         batches.
         """
-        return account_of(self._api_key, self._base_url)
+        return account_of(self._api_key, self._base_url, self._project)
 
     @property
     def clock_ahead(self) -> timedelta:
@@ -135,6 +150,7 @@ class ApiAccount:
                     self._base_url,
                     self.timeouts,
                     profile=self.profile,
+                    project=self._project,
                     reading_retries=self._reading_retries,
                     limit=self.in_flight,
                     guard=self._guard,

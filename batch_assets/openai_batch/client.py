@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from batch_assets.domain.errors import ApiError, Failure, FailureKind
 from batch_assets.domain.records import RemoteBatch, RemoteFile, Response
 from batch_assets.openai_batch import error_codes, listings, objects
-from batch_assets.openai_batch.account import ApiAccount
+from batch_assets.openai_batch.account import ApiAccount, Project
 from batch_assets.openai_batch.batch_parameters import BatchParameters
 from batch_assets.openai_batch.operations import CallGuard, Operation, Timeouts, Unguarded
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile
@@ -46,6 +46,7 @@ class BatchApi(ApiAccount):
         base_url: str = DEFAULT_BASE_URL,
         *,
         profile: Profile | None = None,
+        project: Project | None = None,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
         reading_retries: int = 2,
         window_seconds: float = 0.0,
@@ -60,6 +61,7 @@ class BatchApi(ApiAccount):
             api_key,
             base_url,
             profile=profile,
+            project=project,
             timeouts=timeouts,
             reading_retries=reading_retries,
             guard=guard,

@@ -15,6 +15,7 @@ import httpx2
 import openai
 
 from batch_assets.domain.errors import ApiError
+from batch_assets.openai_batch.account import Project
 from batch_assets.openai_batch.batch_parameters import OPTIONAL, refused_parameters
 from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.openai_batch.limits import Bounds, bounded, bounds_of, each_within
@@ -82,6 +83,7 @@ class Connections:
         timeouts: Timeouts,
         *,
         profile: Profile,
+        project: Project,
         reading_retries: int,
         limit: ConcurrencyLimit,
         guard: CallGuard,
@@ -108,7 +110,7 @@ class Connections:
                 follow_redirects=follow_redirects,
                 trust_env=False,
             )
-            return sdk_client(profile, api_key, base_url, retries=retries, pool=pool)
+            return sdk_client(profile, api_key, base_url, project, retries=retries, pool=pool)
 
         self.reading = client(seconds=timeouts.read, retries=reading_retries, follow_redirects=True)
         # A redirect can turn a POST into a GET, or send it a second time.

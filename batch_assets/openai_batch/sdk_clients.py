@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
+from batch_assets.openai_batch.account import Project
 from batch_assets.openai_batch.profiles import Profile, version_of
 
 _TELEMETRY = "x-stainless-"
@@ -77,22 +78,35 @@ def _sent(headers: Mapping[str, str | openai.Omit]) -> dict[str, str | openai.Om
 
 
 def sdk_client(
-    profile: Profile, api_key: str, base_url: str, *, retries: int, pool: httpx2.Client
+    profile: Profile,
+    api_key: str,
+    base_url: str,
+    project: Project,
+    *,
+    retries: int,
+    pool: httpx2.Client,
 ) -> openai.OpenAI:
     """Make the SDK's client of the server at this URL, which sends its calls through `pool`.
+
+    It speaks for this project, whatever the environment names.
 
     Raises:
         ConfigurationError: The API is dated, and the URL does not say which version is meant.
     """
-    if not profile.is_dated:
-        return OpenAI(api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool)
-    return AzureOpenAI(
-        api_key=api_key,
-        base_url=_resource(base_url),
-        api_version=version_of(base_url),
-        max_retries=retries,
-        http_client=pool,
-    )
+    client: openai.OpenAI
+    if profile.is_dated:
+        client = AzureOpenAI(
+            api_key=api_key,
+            base_url=_resource(base_url),
+            api_version=version_of(base_url),
+            max_retries=retries,
+            http_client=pool,
+        )
+    else:
+        client = OpenAI(api_key=api_key, base_url=base_url, max_retries=retries, http_client=pool)
+    # Given as None, it would take them from the environment.
+    client.organization, client.project = project.organization, project.id
+    return client
 
 
 def _resource(base_url: str) -> str:

@@ -76,6 +76,8 @@ def record_metrics(
             run_id=pipeline.run_id,
             mode=pipeline.query_mode,
             account=pipeline.account,
+            account_name=pipeline.account_name,
+            is_alone=len(pipeline.account_names) == 1,
         )
         allowances = uses(pipeline.policy, end.in_use, end.metrics.recorded_at)
         for name, group in end.metrics.groups():

@@ -38,6 +38,7 @@ def send_flex_requests(
                 run_id=pipeline.run_id,
                 mode=pipeline.query_mode,
                 account=pipeline.account,
+                account_name=pipeline.account_name,
                 is_alone=False,
             )
 

@@ -9,9 +9,11 @@ import dagster as dg
 from pydantic import PrivateAttr
 from sqlalchemy import Engine
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import CallGuard
 from batch_assets.resources.heartbeat import end_with_run
+from batch_assets.resources.run_executor import account_of_run
 from batch_assets.settings import Settings, load_settings
 from batch_assets.store.counting import count_statements
 from batch_assets.store.engine import open_engine
@@ -22,18 +24,24 @@ from batch_assets.wiring import Endpoints, connect, open_api
 class WiringResource(dg.ConfigurableResource[None]):
     """The settings, and the database and the API server that they lead to."""
 
+    _account_name: str = PrivateAttr(default=DEFAULT_ACCOUNT)
     _settings: Settings | None = PrivateAttr(default=None)
     _endpoints: Endpoints | None = PrivateAttr(default=None)
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Know whose run this is: where there are several accounts, each run is one account's."""
+        if context.run:
+            self._account_name = account_of_run(context.run.tags)
+
     @property
     def settings(self) -> Settings:
-        """The settings of this process's environment.
+        """The settings of this process's environment, for the account whose run this is.
 
         Raises:
-            ConfigurationError: one of them cannot be used.
+            ConfigurationError: one of them cannot be used, or there is no such account any more.
         """
         if self._settings is None:
-            self._settings = load_settings()
+            self._settings = load_settings().of_account(self._account_name)
         return self._settings
 
     @property
@@ -46,6 +54,17 @@ class WiringResource(dg.ConfigurableResource[None]):
         if self._endpoints is None:
             self._endpoints = connect(self.settings)
         return self._endpoints
+
+    def of_account(self, account_name: str) -> tuple[Settings, Endpoints]:
+        """The settings of an account, and where they lead.
+
+        Raises:
+            ConfigurationError: There is none of that name, or they do not fit together.
+        """
+        if account_name == self.settings.account_name:
+            return self.settings, self.endpoints
+        settings = load_settings().of_account(account_name)
+        return settings, connect(settings)
 
 
 class DatabaseResource(dg.ConfigurableResource[None]):
@@ -92,26 +111,27 @@ class DatabaseResource(dg.ConfigurableResource[None]):
 class OpenAIResource(dg.ConfigurableResource[None]):
     """The OpenAI Batch API, or the local server that speaks it.
 
-    One client, from its first use to the end of the run.
+    One client of each account, from its first use to the end of the run.
     """
 
     wiring: dg.ResourceDependency[WiringResource]
 
-    _api: BatchApi | None = PrivateAttr(default=None)
+    _apis: dict[str, BatchApi] = PrivateAttr(default_factory=dict)
 
-    def api(self, guard: CallGuard) -> BatchApi:
-        """The client, whose calls all go through the guard that was given first.
+    def api(self, guard: CallGuard, account_name: str) -> BatchApi:
+        """The client of an account, whose calls all go through the guard that was given first.
 
         It connects with its first call.
 
         Raises:
             ConfigurationError: the settings lead to no API.
         """
-        if self._api is None:
-            self._api = open_api(self.wiring.endpoints, self.wiring.settings.policy(), guard)
-        return self._api
+        if account_name not in self._apis:
+            settings, endpoints = self.wiring.of_account(account_name)
+            self._apis[account_name] = open_api(endpoints, settings.policy(), guard)
+        return self._apis[account_name]
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
         """Give the connections back."""
-        if self._api is not None:
-            self._api.close()
+        for api in self._apis.values():
+            api.close()

@@ -3,14 +3,12 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 
 import dagster as dg
 from pydantic import PrivateAttr
 
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.policy import Policy
-from batch_assets.openai_batch.account import account_of
 from batch_assets.resources.company_lookup import CompanyLookupResource
 from batch_assets.resources.connections import DatabaseResource, OpenAIResource, WiringResource
 from batch_assets.resources.query_strategy import QueryStrategyResource
@@ -18,11 +16,13 @@ from batch_assets.stages.pipeline import Budget, Pipeline
 from batch_assets.stages.reports import Reports
 from batch_assets.stages.run_state import StageState, grown, values_of
 from batch_assets.store.breakers import Breakers
+from batch_assets.store.company_accounts import CompanyAccounts
 from batch_assets.store.counting import statements_sent
+from batch_assets.store.lookups import Lookups
 from batch_assets.store.registry import WorkSnapshot
 from batch_assets.store.strategy import StoredMode, StoredModes, Watch
 from batch_assets.telemetry.tracing import flush_traces, start_tracing
-from batch_assets.wiring import PipelineParts, build_pipeline
+from batch_assets.wiring import PipelineParts, account_of, build_pipeline
 
 
 class StageRun:
@@ -96,6 +96,7 @@ class PipelineResource(dg.ConfigurableResource[None]):
     query_strategy: dg.ResourceDependency[QueryStrategyResource]
 
     _run_id: str = PrivateAttr(default="")
+    _pipelines: dict[str, Pipeline] = PrivateAttr(default_factory=dict)
     _reports: Reports = PrivateAttr(default_factory=Reports)
     _first: WorkSnapshot | None = PrivateAttr(default=None)
     """The first snapshot that an op of this process was given; there is none before that."""
@@ -122,8 +123,10 @@ class PipelineResource(dg.ConfigurableResource[None]):
         self._reports.clear()
         return StageRun(op, self._run_id, self._reports, self.query_strategy)
 
-    def read_snapshot(self) -> WorkSnapshot:
+    def read_snapshot(self, account_name: str | None = None) -> WorkSnapshot:
         """See what there is to do at this moment, for the stages that an op runs; one statement.
+
+        By default for the account whose run this is.
 
         The first one that this process has also says what is known of the circuit breakers, and in
         which mode the run works, without a statement for either.
@@ -131,6 +134,8 @@ class PipelineResource(dg.ConfigurableResource[None]):
         Raises:
             LiveDashChangedError: LiveDash's tables lack what a run needs.
         """
+        if account_name not in {None, self.account_name}:
+            return self.pipeline_of(str(account_name)).read_snapshot()
         return self._begin_with(self.pipeline.read_snapshot())
 
     def snapshot_after(self, before: StageState) -> WorkSnapshot:
@@ -171,31 +176,66 @@ class PipelineResource(dg.ConfigurableResource[None]):
     def _known_breakers(self) -> Sequence[Breaker]:
         """The same of the breakers."""
         if self._first is None:
-            return Breakers(self.database.engine).all()
+            return Breakers(self.database.engine, self.account_name).all()
         return self._first.breakers
 
-    @cached_property
+    @property
     def pipeline(self) -> Pipeline:
         """The run's pipeline; raises what the resources that it is made of raise."""
-        return build_pipeline(
-            PipelineParts(
-                endpoints=self.wiring.endpoints,
-                policy=self.wiring.settings.policy(),
-                engine=self.database.engine,
-                queries=self.query_strategy.queries,
-                open_api=self.openai.api,
-                purpose=self.run_id,
-                run_id=self.run_id,
-                reports=self._reports,
-                known_breakers=self._known_breakers,
+        return self.pipeline_of(self.account_name)
+
+    def pipeline_of(self, account_name: str) -> Pipeline:
+        """That of an account: a control works with the one of its batch or company.
+
+        Raises:
+            ConfigurationError: There is no such account in the settings.
+        """
+        if account_name not in self._pipelines:
+            settings, endpoints = self.wiring.of_account(account_name)
+            is_own = account_name == self.account_name
+            self._pipelines[account_name] = build_pipeline(
+                PipelineParts(
+                    endpoints=endpoints,
+                    policy=settings.policy(),
+                    engine=self.database.engine,
+                    queries=self.query_strategy.queries,
+                    open_api=lambda guard: self.openai.api(guard, account_name),
+                    purpose=self.run_id,
+                    run_id=self.run_id,
+                    reports=self._reports,
+                    known_breakers=self._known_breakers if is_own else None,
+                )
             )
-        )
+        return self._pipelines[account_name]
+
+    def pipeline_for(self, *, batch: str | None = None, company: str | None = None) -> Pipeline:
+        """That of the account with which a batch was made, or which serves a company.
+
+        A statement, where there are several accounts. What is not found has the run's own.
+        """
+        if len(self.account_names) == 1:
+            return self.pipeline
+        accounts = CompanyAccounts(self.database.engine)
+        if batch is not None:
+            return self.pipeline_of(accounts.of_batch(batch) or self.account_name)
+        found = Lookups(self.database.engine).companies(company or "")
+        return self.pipeline_of(accounts.of_company(found[0].id) if found else self.account_name)
+
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """All accounts, the default first."""
+        return self.wiring.settings.account_names
 
     @property
     def account(self) -> str:
         """Whose batches the run makes; there need be no client for it, nor one that can be made."""
         endpoints = self.wiring.endpoints
-        return account_of(endpoints.api_key, endpoints.base_url)
+        return account_of(endpoints)
+
+    @property
+    def account_name(self) -> str:
+        """What settings call it."""
+        return self.wiring.endpoints.account_name
 
     @property
     def policy(self) -> Policy:

@@ -22,16 +22,35 @@ import dagster as dg
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.hosts import WATCHED_TAG, ProcessName, RunProcess
 from batch_assets.resources.heartbeat import beating, this_process
 
 EXCLUSIVE: Final[Mapping[str, str]] = {".dagster/batch_assets_exclusive": "batch_processing_job"}
 """Tags a run that submits: `dagster.yaml` lets one of them start at a time, of whichever job."""
+_PARTITION: Final = "dagster/partition"
+"""Where Dagster keeps which partition a run is of: an account, where there are several."""
 WATCHED: Final[Mapping[str, str]] = {WATCHED_TAG: "true"}
 """Tags a job whose runs have a heartbeat: one that is never heard of is dead."""
 _PROCESS: Final = ".dagster/batch_assets_process"
 _PARENT: Final = "dagster/parent_run_id"
+
+
+def account_of_run(tags: Mapping[str, str]) -> str:
+    """The account whose run has these tags; the default where there is only one."""
+    return tags.get(_PARTITION, DEFAULT_ACCOUNT)
+
+
+def partition_tags(account_name: str) -> Mapping[str, str]:
+    """The tags by which runs are found that are an account's, where there are several."""
+    return {_PARTITION: account_name}
+
+
+def exclusive_of(account_name: str) -> Mapping[str, str]:
+    """The tags of a run that submits with an account: one of them at a time, beside others'."""
+    key, value = next(iter(EXCLUSIVE.items()))
+    return {key: value if account_name == DEFAULT_ACCOUNT else f"{value}/{account_name}"}
 
 
 def is_watched(run: dg.DagsterRun) -> bool:

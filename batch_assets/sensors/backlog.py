@@ -49,7 +49,10 @@ def evaluate(tick: TickContext, cursor: str | None) -> dg.SensorResult | dg.Skip
         return dg.SkipReason(reason)
     policy = tick.settings.policy()
     rule = policy.due_rule
-    found = tick.database.read(lambda engine: Watching(engine).newly_due(rule, tick.now))
+    account_name = tick.settings.account_name
+    found = tick.database.read(
+        lambda engine: Watching(engine, account_name).newly_due(rule, tick.now)
+    )
     return decide(found, cursor, lambda: _held_because(tick, policy.external_quiet_seconds))
 
 
@@ -57,7 +60,7 @@ def backlog_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Sensor
     """Declare the sensor, switched on."""
 
     def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return evaluator.evaluate(context, job.name, lambda tick: evaluate(tick, context.cursor))
+        return evaluator.sense(context, job.name, evaluate)
 
     return dg.SensorDefinition(
         name=NAME,
@@ -75,7 +78,10 @@ def backlog_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Sensor
 
 
 def _held_because(tick: TickContext, external_quiet_seconds: float) -> str | None:
-    seen = tick.database.read(lambda engine: Registry(engine, external_quiet_seconds).snapshot())
+    account_name = tick.settings.account_name
+    seen = tick.database.read(
+        lambda engine: Registry(engine, external_quiet_seconds, account_name).snapshot()
+    )
     return submission_held_by(tick.database.endpoints.profile, seen)
 
 

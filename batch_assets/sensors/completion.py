@@ -109,6 +109,7 @@ class ServerList:
                 endpoints.api_key,
                 endpoints.base_url,
                 profile=endpoints.profile,
+                project=endpoints.project,
                 timeouts=_TIMEOUTS,
                 reading_retries=0,
             )
@@ -167,7 +168,8 @@ def evaluate(
     reason = why_no_run(tick)
     if reason is not None:
         return dg.SkipReason(reason)
-    flight = tick.database.read(lambda engine: Watching(engine).in_flight())
+    account_name = tick.settings.account_name
+    flight = tick.database.read(lambda engine: Watching(engine, account_name).in_flight())
     if flight.oldest_at is None:
         return dg.SkipReason("No batch is in flight.")
     refusal = refusal_of(flight.breakers)
@@ -181,7 +183,9 @@ def evaluate(
         return dg.SensorResult(skip_reason=api_sentence(error), cursor=again.model_dump_json())
     ended = ended_in(page)
     if ended:
-        ended = tick.database.read(lambda engine: Watching(engine).in_flight_among(ended))
+        ended = tick.database.read(
+            lambda engine: Watching(engine, account_name).in_flight_among(ended)
+        )
     next_after = page.next_after(flight.oldest_at)
     return decide(flight.batches, ended, cursor.model_copy(update={"after": next_after}))
 
@@ -189,11 +193,13 @@ def evaluate(
 def completion_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.SensorDefinition:
     """Declare the sensor, switched on."""
 
-    server_list = ServerList()
+    lists = {name: ServerList() for name in evaluator.settings.account_names}
 
     def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return evaluator.evaluate(
-            context, job.name, lambda tick: evaluate(tick, context.cursor, server_list.page)
+        return evaluator.sense(
+            context,
+            job.name,
+            lambda tick, cursor: evaluate(tick, cursor, lists[tick.settings.account_name].page),
         )
 
     return dg.SensorDefinition(

@@ -62,7 +62,7 @@ def failure_sensor(job: dg.JobDefinition, evaluator: TickEvaluator) -> dg.Sensor
     """Declare the sensor, switched on."""
 
     def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return evaluator.evaluate(context, job.name, lambda tick: evaluate(tick, context.cursor))
+        return evaluator.sense(context, job.name, evaluate)
 
     return dg.SensorDefinition(
         name=NAME,

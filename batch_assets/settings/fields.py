@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.money import read_price
 
 MANY: Final = 100_000_000
@@ -150,6 +151,12 @@ def _check_price(text: str) -> str:
     return text
 
 
+def _check_account_name(name: str) -> str:
+    if name == DEFAULT_ACCOUNT:
+        raise ValueError
+    return name
+
+
 def _check_absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise ValueError
@@ -182,6 +189,10 @@ def _check_secret_web_address(url: SecretStr) -> SecretStr:
     return url
 
 
+AccountName = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9]{0,19}$"), AfterValidator(_check_account_name)
+]
+AccountNames = Annotated[tuple[AccountName, ...], BeforeValidator(_exact_names)]
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9_.:-]+$")]
 """A name or an address, without a port; one of IPv6 without brackets."""
 HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_names)]

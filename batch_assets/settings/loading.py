@@ -14,7 +14,14 @@ from batch_assets.domain.errors import WrongSettingsError
 from batch_assets.domain.logs import open_log
 from batch_assets.settings.fields import Declared
 from batch_assets.settings.secrecy import quotable, secrets_in
-from batch_assets.settings.settings import Settings, all_settings, setting_names
+from batch_assets.settings.settings import (
+    ACCOUNT_VARIABLES,
+    Settings,
+    all_settings,
+    said_of_account,
+    setting_names,
+    variable_of,
+)
 
 LIVEDASH_NAMES: Final = frozenset(
     {
@@ -56,6 +63,16 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         _warn_once(sentence)
     settings, wrong = _read(said)
     faults = [_sentence(setting, said, secrets) for setting in wrong]
+    others: dict[str, Settings] = {}
+    for account in settings.accounts:
+        own = _own_of(account, environ)
+        others[account], wrong_there = _read({**_shared(said), **own})
+        faults += [
+            said_of_account(account, _sentence(setting, own, secrets))
+            for setting in wrong_there
+            if setting.name in own
+        ]
+    settings = settings.with_accounts(others)
     names = {setting.name for setting in wrong}
     faults += [found.sentence for found in settings.conflicts() if not found.names & names]
     if faults and settings.local_stack is None:
@@ -81,9 +98,39 @@ def _said(environ: Mapping[str, str] | None) -> tuple[dict[str, str], Sequence[s
     values = _set_in(environ)
     said = {name: value for name, value in values.items() if name in setting_names()}
     secrets = secrets_in(
-        said[one.name] for one in all_settings() if one.is_secret and one.name in said
+        [
+            *(said[one.name] for one in all_settings() if one.is_secret and one.name in said),
+            *(values[name] for name in _account_variables(values) if _is_secret(name, values)),
+        ]
     )
     return said, secrets
+
+
+def _own_of(account: str, environ: Mapping[str, str] | None) -> dict[str, str]:
+    """What an environment says of a further account alone, by the names of the settings."""
+    values = _set_in(environ)
+    given = {name: variable_of(account, name) for name in ACCOUNT_VARIABLES}
+    return {name: values[variable] for name, variable in given.items() if variable in values}
+
+
+def _is_secret(variable: str, values: Mapping[str, str]) -> bool:
+    secret = [one.name for one in all_settings() if one.is_secret]
+    return variable in values and variable.startswith(tuple(secret))
+
+
+def _shared(said: Mapping[str, str]) -> dict[str, str]:
+    """What is said of all accounts."""
+    return {name: value for name, value in said.items() if name not in ACCOUNT_VARIABLES}
+
+
+def _account_variables(values: Mapping[str, str]) -> frozenset[str]:
+    """The names of further accounts' variables, whether or not they are set."""
+    accounts = [name.strip() for name in values.get("BATCH_ACCOUNTS", "").split(",")]
+    return frozenset(
+        variable_of(account, name)
+        for account in filter(None, accounts)
+        for name in ACCOUNT_VARIABLES
+    )
 
 
 def _read(values: Mapping[str, str]) -> tuple[Settings, Sequence[Declared]]:
@@ -136,11 +183,11 @@ def _former_names(values: Mapping[str, str], secrets: Sequence[str]) -> Iterator
 
 def _unknown_names(values: Mapping[str, Any]) -> Iterator[str]:
     """A warning for each name that looks like one of ours and is none."""
-    known = {setting.name for setting in all_settings()}
+    known = {setting.name for setting in all_settings()} | _account_variables(values)
     for name in sorted(values):
         if not name.startswith(_PREFIX) or name.startswith(_OWN_PREFIX):
             continue
-        if name in setting_names() or name in LIVEDASH_NAMES:
+        if name in known | setting_names() | LIVEDASH_NAMES:
             continue
         nearest = get_close_matches(name, sorted(known), n=1)
         meant = f": the nearest name is {nearest[0]}" if nearest else ""

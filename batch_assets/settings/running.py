@@ -11,6 +11,7 @@ from batch_assets.settings.fields import (
     SWITCH,
     WEB_ADDRESS,
     AbsolutePath,
+    AccountNames,
     Allowed,
     Deployments,
     Family,
@@ -50,6 +51,23 @@ class Places(Family):
         None,
         WEB_ADDRESS,
         "Another server that speaks the Batch API; without it, OpenAI's own.",
+    )
+    openai_organization: SecretStr | None = setting(
+        "OPENAI_ORG_ID", None, Allowed("the id of an organisation"), "For whom calls are made."
+    )
+    openai_project: SecretStr | None = setting(
+        "OPENAI_PROJECT_ID",
+        None,
+        Allowed("the id of a project"),
+        "In which project, where the key is not one of a project.",
+    )
+    accounts: AccountNames = setting(
+        "BATCH_ACCOUNTS",
+        (),
+        Allowed("names such as acme,beta of a-z and 0-9, without `default`"),
+        "Further accounts beside the one of `OPENAI_API_KEY`, which is called `default`. That of "
+        "`acme` has its key in `OPENAI_API_KEY_ACME`; see "
+        "[accounts_and_shards.md](accounts_and_shards.md).",
     )
     api_version: str | None = setting(
         "OPENAI_API_VERSION",

@@ -1,17 +1,20 @@
 """All settings as one record, what has to fit between them, and what others make of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from pydantic import SecretStr
+from pydantic import PrivateAttr, SecretStr
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.alerts.records import Limits
 from batch_assets.domain.breakers import CooldownRule
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.money import read_price
 from batch_assets.domain.policy import Caps, Policy, SynchronousPolicy, Tier
+from batch_assets.openai_batch.account import Project
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.profiles import DEFAULT_BASE_URL, Profile, profile_of, versioned
 from batch_assets.settings.alerting import Alerting
@@ -38,9 +41,71 @@ class Conflict:
     sentence: str
 
 
+ACCOUNT_VARIABLES: Final = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENAI_API_VERSION",
+    "OPENAI_ORG_ID",
+    "OPENAI_PROJECT_ID",
+    "BATCH_SERVER_PROFILE",
+    "BATCH_DEPLOYMENTS",
+    "BATCH_HOURLY_BATCHES",
+    "BATCH_TOKEN_ALLOWANCE",
+    "BATCH_TOKEN_ALLOWANCES",
+)
+"""What is an account's own: a further one has it under a name that ends in its own."""
+_ACCOUNT_VARIABLE: Final = re.compile(rf"\b({'|'.join(ACCOUNT_VARIABLES)})\b")
+
+
+def variable_of(account: str, name: str) -> str:
+    """What a variable of an account is called; that of the default account has no ending."""
+    return name if account == DEFAULT_ACCOUNT else f"{name}_{account.upper()}"
+
+
+def said_of_account(account: str, sentence: str) -> str:
+    """A sentence about the settings of one account, with its variables as they are called."""
+    return _ACCOUNT_VARIABLE.sub(lambda found: variable_of(account, found[0]), sentence)
+
+
 # Fields come from the last base first: so they stand in the order of docs/configuration.md.
 class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
-    """The settings; `load_settings` makes them from an environment."""
+    """The settings of one account; `load_settings` makes them from an environment."""
+
+    _account_name: str = PrivateAttr(default=DEFAULT_ACCOUNT)
+    _others: Mapping[str, "Settings"] = PrivateAttr(default_factory=dict)
+    """Of the default account: the settings of the others."""
+
+    @property
+    def account_name(self) -> str:
+        """Whose settings these are."""
+        return self._account_name
+
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """All accounts, the default first."""
+        return (DEFAULT_ACCOUNT, *self.accounts)
+
+    def with_accounts(self, others: Mapping[str, "Settings"]) -> "Settings":
+        """The same for the default account, with the settings of the others."""
+        whole = self.model_copy()
+        for name, settings in others.items():
+            settings._account_name = name
+        whole._others = others
+        return whole
+
+    def of_account(self, name: str) -> "Settings":
+        """The settings of an account.
+
+        Raises:
+            ConfigurationError: There is none of that name.
+        """
+        if name == self._account_name:
+            return self
+        if name not in self._others:
+            raise ConfigurationError(
+                f"There is no account '{name}': BATCH_ACCOUNTS names {_named(self.accounts)}."
+            )
+        return self._others[name]
 
     def conflicts(self) -> Iterator[Conflict]:
         """What does not fit together."""
@@ -60,6 +125,17 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
                 f"BATCH_LEASE_SECONDS is {self.lease_seconds:g}: it must be more than "
                 f"{LONGEST_CALL_SECONDS:g}, which the longest call may take.",
             )
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether anything real is set, for whichever account."""
+        return any(one.configured() for one in (self, *self._others.values()))
+
+    @property
+    def project(self) -> Project:
+        """In whose name calls are made, beside the key."""
+        given = (self.openai_organization, self.openai_project)
+        return Project(*(None if one is None else one.get_secret_value() for one in given))
 
     def configured(self) -> dict[str, str]:
         """What is set of `CONFIGURED_BY`, secrets in the clear."""
@@ -85,12 +161,26 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
     def unusable(self) -> Iterator[Conflict]:
         """What keeps the configured database and server from being used; nothing is opened."""
         given = self.configured()
+        others = [
+            variable_of(account, name)
+            for account, settings in self._others.items()
+            for name in settings.configured()
+        ]
+        if others and not given:
+            yield Conflict(
+                frozenset(others),
+                f"DATABASE_URL and OPENAI_API_KEY are missing although {_listed(others)} set: the "
+                "account `default` goes before all others.",
+            )
         missing = [name for name in ("DATABASE_URL", "OPENAI_API_KEY") if name not in given]
         if given and missing:
             yield Conflict(
                 frozenset({*missing, *given}),
-                f"{_listed(missing)} missing although {_listed(list(given))} set: set DATABASE_URL "
-                f"and OPENAI_API_KEY, or none of {', '.join(CONFIGURED_BY)} for the local stack.",
+                self._said(
+                    f"{_listed(missing)} missing although {_listed(list(given))} set: set "
+                    f"DATABASE_URL and OPENAI_API_KEY, or none of {', '.join(CONFIGURED_BY)} for "
+                    "the local stack."
+                ),
             )
         checks: dict[str, Callable[[str], object]] = {
             "DATABASE_URL": application_url,
@@ -103,7 +193,10 @@ class Settings(Alerting, Synchronous, Failing, Sending, Running, Places):
                 checks[name](given[name])
             except ConfigurationError as error:
                 of_dagster = f"{name}: " if name == "DAGSTER_DATABASE_URL" else ""
-                yield Conflict(frozenset({name}), f"{of_dagster}{error}")
+                yield Conflict(frozenset({name}), self._said(f"{of_dagster}{error}"))
+
+    def _said(self, sentence: str) -> str:
+        return said_of_account(self._account_name, sentence)
 
     def _check_server(self, _address: str) -> None:
         base_url, profile = self.server()
@@ -195,6 +288,10 @@ def _too_much(less: tuple[str, float], more: tuple[str, float]) -> Conflict:
         f"{less[0]} is {less[1]:g} and {more[0]} is {more[1]:g}: "
         "the first must not be more than the second.",
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -110,6 +110,7 @@ class BatchSubmitter:
         the time is kept for creating: what is not uploaded by then waits for another run, and what
         is would else be for nothing, run after run. A company's batches go in their order.
         """
+        self._pipeline.require_own(batch.account_name for batch in batches)
         self._seconds_kept = self._budget.seconds_left / 2
         with self._holding(batches, claimed_at):
             with (
@@ -160,6 +161,7 @@ class BatchSubmitter:
         It was taken over at `taken_at`, of `time.monotonic`.
         """
         batches = [one.batch for one in pending]
+        self._pipeline.require_own(batch.account_name for batch in batches)
         self._pending = {one.batch.id: one for one in pending}
         self._uploads = {
             one.batch.id: UploadedBatch(one.batch.lease, one.input_file_id, input_bytes=0)

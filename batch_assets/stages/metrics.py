@@ -32,6 +32,7 @@ def record_metrics(
     run_id: str,
     mode: str,
     account: str,
+    account_name: str,
     is_alone: bool = True,
 ) -> RunEnd:
     """Complete what is known of a run by what the database knows, and keep it; one statement.
@@ -41,7 +42,14 @@ def record_metrics(
     """
     known = known_metrics(run, run_id=run_id, mode=mode)
     look_back = run.summary().look_back_seconds
-    return metrics.record(known, known_waiting(run), look_back, account, is_alone=is_alone)
+    return metrics.record(
+        known,
+        known_waiting(run),
+        look_back,
+        account,
+        account_name=account_name,
+        is_alone=is_alone,
+    )
 
 
 def known_metrics(run: RunState, *, run_id: str, mode: str) -> RunMetrics:

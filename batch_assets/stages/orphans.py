@@ -286,7 +286,7 @@ def _delete_files(pipeline: Pipeline, budget: Budget) -> int:
 
     with RateLimitedLogger(log) as limited_log:
         run_per_key(
-            pipeline.queries.leftovers(pipeline.policy.batches_per_poll),
+            pipeline.queries.leftovers(pipeline.policy.batches_per_poll, pipeline.account_name),
             lambda leftover: leftover.batch_id,
             delete,
             at_a_time=pipeline.policy.concurrent_companies or pipeline.api.in_flight.most,

@@ -3,13 +3,14 @@
 import gc
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.domain.money import Price
 from batch_assets.domain.policy import Policy
 from batch_assets.openai_batch.client import BatchApi
@@ -56,6 +57,24 @@ class Pipeline:
     looks: Reports = field(default_factory=Reports)
     """What this process has asked the server's lists, so that no other stage of it asks again."""
 
+    @property
+    def account_name(self) -> str:
+        """The account that the run works with: what was made with another one is not its own."""
+        return self.registry.account_name
+
+    def require_own(self, account_names: Iterable[str]) -> None:
+        """See that nothing is sent with this key that was claimed for another account.
+
+        Raises:
+            BatchAssetsError: Something was: nothing may be sent then.
+        """
+        others = sorted({*account_names} - {self.account_name})
+        if others:
+            raise BatchAssetsError(
+                f"Batches of the account {', '.join(others)} are not sent with the key of the "
+                f"account {self.account_name}: nothing was sent, and they are looked up later."
+            )
+
     def read_snapshot(self) -> WorkSnapshot:
         """See what there is to do at this moment; one statement.
 
@@ -89,7 +108,7 @@ class Pipeline:
     @cached_property
     def abandoned(self) -> Abandoned:
         """Batches that were given up, and what they bring all the same."""
-        return Abandoned(self.registry.engine)
+        return Abandoned(self.registry.engine, self.account_name)
 
     @cached_property
     def pending_files(self) -> PendingFiles:
@@ -109,7 +128,7 @@ class Pipeline:
     @cached_property
     def searches(self) -> Searches:
         """How far the server's lists were read for what is unresolved."""
-        return Searches(self.registry.engine)
+        return Searches(self.registry.engine, self.account_name)
 
     @cached_property
     def synchronous_batches(self) -> SynchronousBatches:
@@ -145,6 +164,7 @@ class Pipeline:
             installation_id=installation_id,
             lease_seconds=self.policy.lease_seconds,
             account=self.api.account,
+            account_name=self.account_name,
         )
 
 

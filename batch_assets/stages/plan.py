@@ -92,7 +92,7 @@ def find_due(pipeline: Pipeline, snapshot: WorkSnapshot, company_ids: Sequence[s
     # What is noticed may come to follow another one, for which nobody will buy an answer.
     is_drained = snapshot.installation.drain is not None
     noticed = 0 if is_drained else _notice(pipeline)
-    backlogs = pipeline.queries.pending_by_company(company_ids)
+    backlogs = pipeline.queries.pending_by_company(company_ids, pipeline.account_name)
     report = DueReport(
         due=tuple(backlog for backlog in backlogs if pipeline.policy.due_rule.is_due(backlog)),
         noticed=noticed,
@@ -198,7 +198,13 @@ def _unknown_types(draft: Draft) -> Counter[str]:
 
 def claim_terms(pipeline: Pipeline, snapshot: WorkSnapshot, only_model: str | None = None) -> Terms:
     """Collect what packing has to know of policy, prices and processing types."""
-    terms = terms_of(pipeline.policy, pipeline.price_of, snapshot, pipeline.api.account)
+    terms = terms_of(
+        pipeline.policy,
+        pipeline.price_of,
+        snapshot,
+        pipeline.api.account,
+        pipeline.account_name,
+    )
     return replace(terms, only_model=only_model)
 
 
@@ -207,6 +213,7 @@ def terms_of(
     price_of: Callable[[str], Price | None],
     snapshot: WorkSnapshot,
     account: str,
+    account_name: str,
 ) -> Terms:
     """The same for whoever has no pipeline; `policy` as the server's profile bounds it."""
     return Terms(
@@ -219,6 +226,7 @@ def terms_of(
         ),
         upload_bytes=snapshot.upload_bytes,
         account=account,
+        account_name=account_name,
     )
 
 

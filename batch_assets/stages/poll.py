@@ -70,7 +70,9 @@ def check_statuses(
     """
     if not snapshot.has_in_flight:
         return PollReport(), snapshot
-    batches = pipeline.queries.batches_in_flight(pipeline.policy.batches_per_poll)
+    batches = pipeline.queries.batches_in_flight(
+        pipeline.policy.batches_per_poll, pipeline.account_name
+    )
     asked = Asked(pipeline.api, budget)
     asked.ask(batches)
     pairs = [

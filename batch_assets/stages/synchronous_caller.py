@@ -64,6 +64,7 @@ class SynchronousCaller:
         self._pipeline = pipeline
         self._budget = budget
         self._by_flex = tier is Tier.FLEX
+        pipeline.require_own(batch.account_name for batch in claimed)
         self._batches = {batch.id: batch.to_read() for batch in claimed}
         self._leases = [batch.lease for batch in claimed]
         seconds = lease_seconds(pipeline, tier)

@@ -79,7 +79,13 @@ SELECT
     ) AS unknown_batches,
     -- A list that could not be read is asked for again, and shows elsewhere.
     (
-        SELECT i.doubt FROM batch_assets.installation AS i WHERE i.doubt <> 'unread'
+        SELECT min(l.doubt)
+        FROM (
+            SELECT i.doubt FROM batch_assets.installation AS i
+            UNION ALL
+            SELECT k.doubt FROM batch_assets.account_look AS k
+        ) AS l
+        WHERE l.doubt <> 'unread'
     ) AS doubt,
     CAST((
         SELECT coalesce(max(extract(epoch FROM statement_timestamp() - b.sought_at)), 0)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.breakers import Breaker, BreakerState
 from batch_assets.domain.errors import Failure
 from batch_assets.domain.policy import Policy
@@ -27,6 +28,9 @@ class Breakers(EngineQueries):
     half open is made for the trial that is under way and for no other.
     """
 
+    account_name: str = DEFAULT_ACCOUNT
+    """Whose calls they stop."""
+
     @retry_lost
     def count(
         self, operation: str, failure: Failure, policy: Policy, trial: datetime | None
@@ -37,6 +41,7 @@ class Breakers(EngineQueries):
         and at least for as long as the server asks. `None`: another run has opened it meanwhile.
         """
         parameters = {
+            "account_name": self.account_name,
             "operation": operation,
             "code": failure.code,
             "reason": failure.reason,
@@ -53,7 +58,11 @@ class Breakers(EngineQueries):
     @retry_lost
     def forget(self, operation: str, trial: datetime | None) -> bool:
         """Note that a call was answered; False if there was nothing that it could change."""
-        parameters = {"operation": operation, "trial": trial}
+        parameters = {
+            "account_name": self.account_name,
+            "operation": operation,
+            "trial": trial,
+        }
         with self.autocommit.connect() as connection:
             return connection.execute(SQL["forget_failures"], parameters).rowcount > 0
 
@@ -63,7 +72,11 @@ class Breakers(EngineQueries):
 
         `None`: another run has it, or has moved the breaker.
         """
-        parameters = {"operation": operation, "seconds": seconds}
+        parameters = {
+            "account_name": self.account_name,
+            "operation": operation,
+            "seconds": seconds,
+        }
         with self.autocommit.connect() as connection:
             row = connection.execute(SQL["begin_trial"], parameters).one_or_none()
         return None if row is None else _breaker(row._asdict())
@@ -71,14 +84,16 @@ class Breakers(EngineQueries):
     @retry_lost
     def all(self) -> list[Breaker]:
         """Every breaker whose last call failed, by operation."""
+        which = {"account_name": self.account_name}
         with self.autocommit.connect() as connection:
-            return [_breaker(row._asdict()) for row in connection.execute(SQL["all"])]
+            return [_breaker(row._asdict()) for row in connection.execute(SQL["all"], which)]
 
     @retry_lost
     def reset(self, operations: Sequence[str]) -> list[str]:
         """Close these breakers and forget their failures; the ones that were not closed."""
+        which = {"account_name": self.account_name, "operations": list(operations)}
         with self.autocommit.connect() as connection:
-            rows = connection.execute(SQL["reset"], {"operations": list(operations)}).all()
+            rows = connection.execute(SQL["reset"], which).all()
         return sorted(row.operation for row in rows if row.state != BreakerState.CLOSED)
 
 
@@ -135,7 +150,9 @@ class ModelCooldown:
 
 @dataclass(frozen=True)
 class Cooldowns(EngineQueries):
-    """Reads and moves the cooldowns."""
+    """Reads and moves the cooldowns: the schedule's, and those of an account and its models."""
+
+    account_name: str = DEFAULT_ACCOUNT
 
     @retry_lost
     def scheduler(self) -> SchedulerCooldown:
@@ -174,16 +191,19 @@ class Cooldowns(EngineQueries):
     def models(self) -> list[ModelCooldown]:
         """The models that are in a cooldown now, by name."""
         with self.autocommit.connect() as connection:
-            return [ModelCooldown(*row) for row in connection.execute(SQL["models"])]
+            rows = connection.execute(SQL["models"], {"account_name": self.account_name})
+            return [ModelCooldown(*row) for row in rows]
 
     @retry_lost
     def is_account_cooling(self) -> bool:
         """Whether nothing is submitted since the server refuses the account."""
         with self.autocommit.connect() as connection:
-            return bool(connection.execute(SQL["is_account_cooling"]).scalar_one())
+            which = {"account_name": self.account_name}
+            return bool(connection.execute(SQL["is_account_cooling"], which).scalar_one())
 
     @retry_lost
     def end_account_cooldown(self) -> bool:
         """Submit again; whether the account was in a cooldown."""
         with self.autocommit.connect() as connection:
-            return connection.execute(SQL["end_account_cooldown"]).rowcount == 1
+            which = {"account_name": self.account_name}
+            return connection.execute(SQL["end_account_cooldown"], which).rowcount == 1

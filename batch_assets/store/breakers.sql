@@ -3,8 +3,9 @@
 -- opens, and a failed trial opens it for twice as long as before. While it is open nothing is
 -- counted: those calls were begun before. A trial is known by the moment at which it began.
 INSERT INTO batch_assets.breaker AS k
-    (operation, state, failures, code, reason, retry_at, changed_at)
+    (account_name, operation, state, failures, code, reason, retry_at, changed_at)
 VALUES (
+    :account_name,
     :operation,
     CASE WHEN :limit <= 1 THEN 'open' ELSE 'closed' END,
     1,
@@ -17,7 +18,7 @@ VALUES (
     END,
     clock_timestamp()
 )
-ON CONFLICT (operation) DO UPDATE
+ON CONFLICT (account_name, operation) DO UPDATE
 SET failures = k.failures + 1,
     code = excluded.code,
     reason = excluded.reason,
@@ -49,7 +50,8 @@ RETURNING
 -- A call that was answered ends what failed in a row, and a trial that was answered closes the
 -- breaker; one that was begun before the breaker opened says nothing about now.
 DELETE FROM batch_assets.breaker AS k
-WHERE k.operation = :operation
+WHERE k.account_name = :account_name
+    AND k.operation = :operation
     AND (k.state = 'closed' OR (k.state = 'half_open' AND k.changed_at = :trial))
 
 -- name: begin_trial
@@ -59,7 +61,8 @@ UPDATE batch_assets.breaker AS k
 SET state = 'half_open',
     retry_at = clock_timestamp() + make_interval(secs => :seconds),
     changed_at = clock_timestamp()
-WHERE k.operation = :operation
+WHERE k.account_name = :account_name
+    AND k.operation = :operation
     AND k.state IN ('open', 'half_open')
     AND k.retry_at <= clock_timestamp()
 RETURNING
@@ -83,11 +86,12 @@ SELECT
     k.changed_at,
     coalesce(extract(epoch FROM k.retry_at - clock_timestamp()), 0)::float8 AS seconds_left
 FROM batch_assets.breaker AS k
+WHERE k.account_name = :account_name
 ORDER BY k.operation
 
 -- name: reset
 DELETE FROM batch_assets.breaker AS k
-WHERE k.operation = ANY(:operations)
+WHERE k.account_name = :account_name AND k.operation = ANY(:operations)
 RETURNING k.operation, k.state
 
 -- name: scheduler
@@ -134,16 +138,18 @@ SELECT coalesce((SELECT was.is_paused FROM was), false)
 -- name: models
 SELECT m.model, m.until, m.reason
 FROM batch_assets.model_cooldown AS m
-WHERE m.until > clock_timestamp()
+WHERE m.account_name = :account_name AND m.until > clock_timestamp()
 ORDER BY m.model
 
 -- name: end_account_cooldown
 -- The next one is as long as ever if it comes soon.
 UPDATE batch_assets.account_cooldown AS p
 SET until = clock_timestamp()
-WHERE p.until > clock_timestamp()
+WHERE p.account_name = :account_name AND p.until > clock_timestamp()
 
 -- name: is_account_cooling
 SELECT EXISTS (
-    SELECT FROM batch_assets.account_cooldown AS p WHERE p.until > clock_timestamp()
+    SELECT
+    FROM batch_assets.account_cooldown AS p
+    WHERE p.account_name = :account_name AND p.until > clock_timestamp()
 )

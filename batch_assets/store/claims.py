@@ -97,7 +97,11 @@ def begin_claim(connection: Connection, terms: Terms, spent: Spent) -> Quotas:
 
 def read_quotas(connection: Connection, terms: Terms, spent: Spent) -> Quotas:
     """Read what is left of the quotas; one statement."""
-    which = {"account": terms.account, "budgets_of": None}
+    which = {
+        "account": terms.account,
+        "account_name": terms.account_name,
+        "budgets_of": None,
+    }
     return Quotas(connection.execute(SQL["used"], which).one(), terms.policy, spent)
 
 
@@ -289,6 +293,7 @@ def claim_parameters(
         "owner": holder.owner,
         "lease_seconds": holder.lease_seconds,
         "account": holder.account,
+        "account_name": holder.account_name,
         "request_ids": request_ids,
         "of_batches": of_batches,
         "of_companies": of_companies,

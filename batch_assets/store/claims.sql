@@ -29,14 +29,16 @@ SELECT
         FROM (
             SELECT b.model, sum(b.estimated_tokens) AS tokens
             FROM batch_assets.batch AS b
-            WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
+            WHERE b.state IN ('claimed', 'uploaded', 'submitted')
+                AND b.account_name = :account_name
+                AND b.model IS NOT NULL
             GROUP BY b.model
         ) AS q
     ) AS enqueued,
     (
         SELECT coalesce(json_object_agg(p.model, p.reason), '{}')
         FROM batch_assets.model_cooldown AS p
-        WHERE p.until > clock_timestamp()
+        WHERE p.account_name = :account_name AND p.until > clock_timestamp()
     ) AS cooling,
     -- here: budgets
     AS budgets,

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.batches import ClaimedBatch
 from batch_assets.domain.money import Usage
 from batch_assets.domain.records import Lease
@@ -157,7 +158,12 @@ class PendingFiles(EngineQueries):
 
     def take(self, holder: Holder, limit: int) -> list[PendingFile]:
         """Take up what was put off and nobody works on, the oldest first. One statement."""
-        which = {"owner": holder.owner, "lease_seconds": holder.lease_seconds, "limit": limit}
+        which = {
+            "owner": holder.owner,
+            "lease_seconds": holder.lease_seconds,
+            "account_name": holder.account_name,
+            "limit": limit,
+        }
         with self.autocommit.connect() as connection:
             rows = connection.execute(SQL["take"], which).all()
         return [
@@ -170,6 +176,7 @@ class PendingFiles(EngineQueries):
                     tokens=row.estimated_tokens,
                     cost_eur=row.estimated_cost_eur,
                     is_priced=row.is_priced,
+                    account_name=holder.account_name,
                 ),
                 input_file_id=row.input_file_id,
                 since=row.file_pending_since,
@@ -229,14 +236,20 @@ class Search:
         self.lists_files = True
 
 
+@dataclass(frozen=True)
 class Searches(EngineQueries):
-    """Reads and writes the one search that may be under way; each call is one statement."""
+    """Reads and writes the one search of an account that may be under way.
+
+    Each call is one statement.
+    """
+
+    account_name: str = DEFAULT_ACCOUNT
 
     @retry_lost
     def open(self, account: str) -> Search:
         """Go on with the search that was left, or begin one if there is none of this account."""
         with self.autocommit.connect() as connection:
-            row = connection.execute(SQL["open"]).one()
+            row = connection.execute(SQL["open"], {"account_name": self.account_name}).one()
         running = frozenset(row.running_accounts)
         anchored_at = row.anchored_at if row.account == account else None
         if row.account != account or row.began_at is None:
@@ -263,7 +276,8 @@ class Searches(EngineQueries):
         if is_over:
             search.begin_anew()
         with self.autocommit.connect() as connection:
-            connection.execute(SQL["keep"], _row(search, is_over=is_over))
+            kept = {"account_name": self.account_name, **_row(search, is_over=is_over)}
+            connection.execute(SQL["keep"], kept)
         search.is_kept = not is_over
 
 

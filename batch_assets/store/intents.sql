@@ -83,6 +83,7 @@ FROM (
     FROM batch_assets.batch AS u
     JOIN batch_assets.installation AS i ON i.id = u.installation_id
     WHERE u.state = 'uploaded'
+        AND u.account_name = :account_name
         AND u.file_pending_since IS NOT NULL
         AND (u.lease_expires_at IS NULL OR u.lease_expires_at < clock_timestamp())
     ORDER BY u.claimed_at, u.id
@@ -106,21 +107,22 @@ SELECT
         SELECT coalesce(array_agg(DISTINCT coalesce(b.account, '')), '{}')
         FROM batch_assets.batch AS b
         WHERE b.state = 'submitted'
+            AND b.account_name = :account_name
             AND b.installation_id = i.id
             AND b.submitted_at < clock_timestamp() - interval '15 minutes'
     ) AS running_accounts
 FROM batch_assets.installation AS i
-LEFT JOIN batch_assets.search AS s ON true
+LEFT JOIN batch_assets.search AS s ON s.account_name = :account_name
 
 -- name: keep
 INSERT INTO batch_assets.search
-    (account, began_at, reading, after, lists_files, files, batches, shown_batches, shown_files,
+    (account_name, account, began_at, reading, after, lists_files, files, batches, shown_batches, shown_files,
     anchored_at)
 VALUES
-    (:account, :began_at, :reading, :after, :lists_files, CAST(:files AS jsonb),
+    (:account_name, :account, :began_at, :reading, :after, :lists_files, CAST(:files AS jsonb),
     CAST(:batches AS jsonb), CAST(:shown_batches AS text[]), CAST(:shown_files AS text[]),
     :anchored_at)
-ON CONFLICT (only_row) DO UPDATE
+ON CONFLICT (account_name) DO UPDATE
 SET account = excluded.account,
     began_at = excluded.began_at,
     reading = excluded.reading,

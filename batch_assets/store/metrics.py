@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, bindparam, column, select
 from sqlalchemy.dialects.postgresql import insert
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.allowances import InUse
 from batch_assets.domain.metrics import GROUPS, RunMetrics, metric_types
 from batch_assets.domain.report_data import (
@@ -72,18 +73,25 @@ class Metrics(EngineQueries):
         run_seconds: float,
         account: str,
         *,
+        account_name: str = DEFAULT_ACCOUNT,
         is_alone: bool = True,
     ) -> RunEnd:
         """Complete and keep the metrics of a run that began so many seconds ago.
 
         Of `known`, what is named in `SEEN` is not looked at. Without `waiting` it is not known what
-        waits. `account` is the one whose allowances are looked at. A run that is not alone leaves
+        waits. `account`, which settings call `account_name`, is the one whose allowances are looked
+        at. A run that is not alone leaves
         out what another one counts. The statement reads what is open and what the last day has
         finalized, whatever the history.
         """
         parameters = {name: value for name, value in known.by_key().items() if name not in SEEN}
         which = {"run_id": known.run_id, "mode": known.mode}
-        asked = {**_asked(known, waiting, run_seconds), "account": account, "is_alone": is_alone}
+        asked = {
+            **_asked(known, waiting, run_seconds),
+            "account": account,
+            "account_name": account_name,
+            "is_alone": is_alone,
+        }
         with self.autocommit.connect() as connection:
             row = connection.execute(_RECORD, {**which, **parameters, **asked}).one()
         companies = [CompanyBacklog(**one) for one in row.companies or ()]

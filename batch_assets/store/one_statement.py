@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.batches import (
     EARLIER_INSTALLATION,
     EndedBatch,
@@ -50,10 +51,13 @@ class OneStatementQueries(EngineQueries):
             )
         return prices
 
-    def batches_in_flight(self, limit: int) -> list[InFlightBatch]:
+    def batches_in_flight(
+        self, limit: int, account_name: str = DEFAULT_ACCOUNT
+    ) -> list[InFlightBatch]:
         """See `Queries.batches_in_flight`."""
+        which = {"limit": limit, "account_name": account_name}
         with self.autocommit.connect() as connection:
-            rows = connection.execute(SQL["in_flight"], {"limit": limit})
+            rows = connection.execute(SQL["in_flight"], which)
             return [InFlightBatch(**row._mapping) for row in rows]
 
     def take_ended(self, holder: Holder, limit: int) -> list[EndedBatch]:
@@ -62,6 +66,7 @@ class OneStatementQueries(EngineQueries):
             "owner": holder.owner,
             "run_id": holder.run_id,
             "lease_seconds": holder.lease_seconds,
+            "account_name": holder.account_name,
             "limit": limit,
         }
         with self.autocommit.connect() as connection:
@@ -101,10 +106,11 @@ class OneStatementQueries(EngineQueries):
             for row in rows
         ]
 
-    def leftovers(self, limit: int) -> list[Leftover]:
+    def leftovers(self, limit: int, account_name: str = DEFAULT_ACCOUNT) -> list[Leftover]:
         """See `Queries.leftovers`."""
+        which = {"limit": limit, "account_name": account_name}
         with self.autocommit.connect() as connection:
-            rows = connection.execute(SQL["leftovers"], {"limit": limit}).all()
+            rows = connection.execute(SQL["leftovers"], which).all()
         return [
             Leftover(
                 row.batch_id,
@@ -122,6 +128,7 @@ class OneStatementQueries(EngineQueries):
         which = {
             "owner": holder.owner,
             "lease_seconds": holder.lease_seconds,
+            "account_name": holder.account_name,
             "limit": limit,
         }
         with self.autocommit.connect() as connection:

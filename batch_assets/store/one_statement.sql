@@ -37,7 +37,7 @@ SELECT
         SELECT i.id FROM batch_assets.installation AS i
     ) AS is_ours
 FROM batch_assets.batch AS b
-WHERE b.state = 'submitted'
+WHERE b.state = 'submitted' AND b.account_name = :account_name
 ORDER BY b.claimed_at, b.id
 LIMIT :limit
 
@@ -51,6 +51,7 @@ FROM (
     SELECT e.id
     FROM batch_assets.batch AS e
     WHERE e.state = 'ended'
+        AND e.account_name = :account_name
         AND (e.lease_expires_at IS NULL OR e.lease_expires_at < clock_timestamp())
         AND (e.poll_at IS NULL OR e.poll_at <= clock_timestamp())
     ORDER BY e.claimed_at, e.id
@@ -83,7 +84,9 @@ SELECT
     CASE WHEN b.incomplete_since IS NULL THEN b.error_file_id END AS error_file_id
 FROM batch_assets.batch AS b
 JOIN batch_assets.installation AS i ON i.id = b.installation_id
+LEFT JOIN batch_assets.account_look AS k ON k.account_name = b.account_name
 WHERE b.state IN ('finalized', 'released')
+    AND b.account_name = :account_name
     AND b.installation_id IS NOT NULL
     AND b.input_file_id IS NOT NULL
     AND b.files_deleted_at IS NULL
@@ -104,6 +107,7 @@ FROM (
     JOIN batch_assets.installation AS i
         ON i.id = u.installation_id OR u.installation_id = 'orphaned'
     WHERE u.state IN ('claimed', 'uploaded')
+        AND u.account_name = :account_name
         AND u.file_pending_since IS NULL
         AND (u.lease_expires_at IS NULL OR u.lease_expires_at < clock_timestamp())
     ORDER BY u.claimed_at, u.id

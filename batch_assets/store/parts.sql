@@ -4,8 +4,15 @@
 -- Held by whoever claims, until its transaction ends; one that begins a drain waits for it, too.
 pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0))
 
+-- part: account_of_company
+-- The account by which a company (c) is served: the one that it was given to, or the default.
+coalesce(
+    (SELECT g.account_name FROM batch_assets.company_account AS g WHERE g.company_id = c.company_id),
+    'default'
+)
+
 -- part: known_breakers
--- As `breakers_in` reads them.
+-- Of one account, as `breakers_in` reads them.
 (
     SELECT json_agg(json_build_object(
         'operation', k.operation,
@@ -19,6 +26,7 @@ pg_advisory_xact_lock(hashtextextended('batch_assets.claim', 0))
         coalesce(extract(epoch FROM k.retry_at - clock_timestamp()), 0)::float8
     ))
     FROM batch_assets.breaker AS k
+    WHERE k.account_name = :account_name
 )
 
 -- part: is_fresh
@@ -148,7 +156,9 @@ json_build_object(
         FROM (
             SELECT b.model, sum(b.estimated_tokens) AS tokens, sum(b.requests) AS requests
             FROM batch_assets.batch AS b
-            WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
+            WHERE b.state IN ('claimed', 'uploaded', 'submitted')
+                AND b.account_name = :account_name
+                AND b.model IS NOT NULL
             GROUP BY b.model
         ) AS q
     )
@@ -362,8 +372,8 @@ LEFT JOIN LATERAL (
 -- What a copy of this database may have been left to read as well stays for an hour: the copy, or the
 -- one that this is a copy of, reads it meanwhile. What was claimed since is known here alone.
 AND (
-    i.incarnation_at IS NULL
-    OR b.claimed_at > i.incarnation_at
+    coalesce(i.incarnation_at, k.incarnation_at) IS NULL
+    OR b.claimed_at > greatest(i.incarnation_at, k.incarnation_at)
     OR coalesce(b.finalized_at, b.released_at) < clock_timestamp() - interval '1 hour'
 )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.batches import (
     BatchOutcomes,
     BatchRow,
@@ -45,6 +46,8 @@ class Holder:
     lease_seconds: float
     account: str | None = None
     """A short hash of the key and the address that the calls are made with."""
+    account_name: str = DEFAULT_ACCOUNT
+    """The account that they are made with, as settings call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,12 @@ class Queries(Protocol):
         """
         ...
 
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
-        """What waits in the intake for each company that has anything waiting, oldest first."""
+    def pending_by_company(
+        self, company_ids: Sequence[str], account_name: str = DEFAULT_ACCOUNT
+    ) -> list[Backlog]:
+        """What waits in the intake for each of these companies that an account serves and that has
+        anything waiting, oldest first.
+        """
         ...
 
     def claim(
@@ -94,8 +101,9 @@ class Queries(Protocol):
         more of its company and model waits.
 
         All that is claimed for a company is one transaction: caps, token allowances, cooldowns and
-        the company's status are checked in it, under a lock that lets one claim run at a time. Rows
-        that can never be sent become dead letters.
+        the company's status are checked in it, under a lock that lets one claim run at a time, and
+        so is that the company is served by the account of `terms`. Rows that can never be sent
+        become dead letters.
         """
         ...
 
@@ -137,8 +145,10 @@ class Queries(Protocol):
         """claimed or uploaded -> released: nothing was bought; how many rows wait again."""
         ...
 
-    def batches_in_flight(self, limit: int) -> list[InFlightBatch]:
-        """Batches that the server had not ended when last asked, oldest first."""
+    def batches_in_flight(
+        self, limit: int, account_name: str = DEFAULT_ACCOUNT
+    ) -> list[InFlightBatch]:
+        """Batches of an account that the server had not ended when last asked, oldest first."""
         ...
 
     def record_statuses(
@@ -148,7 +158,9 @@ class Queries(Protocol):
         ...
 
     def take_ended(self, holder: Holder, limit: int) -> list[EndedBatch]:
-        """Take leases on ended batches that nobody works on, oldest first."""
+        """Take leases on ended batches of the holder's account that nobody works on, the oldest
+        first.
+        """
         ...
 
     def rows_of(self, rows: Sequence[BatchRow]) -> Mapping[BatchRow, str | None]:
@@ -180,8 +192,9 @@ class Queries(Protocol):
         """
         ...
 
-    def leftovers(self, limit: int) -> list[Leftover]:
-        """Finalized and released batches of ours whose files may be on the server, oldest first.
+    def leftovers(self, limit: int, account_name: str = DEFAULT_ACCOUNT) -> list[Leftover]:
+        """Finalized and released batches of ours, made with an account, whose files may be on its
+        server, oldest first.
 
         None while anything is kept that this database does not know: a copy may be at work.
         """
@@ -196,7 +209,9 @@ class Queries(Protocol):
         ...
 
     def take_unresolved(self, holder: Holder, limit: int) -> list[UnresolvedBatch]:
-        """Take over batches that were not submitted and whose lease has run out, oldest first."""
+        """Take over batches of the holder's account that were not submitted and whose lease has run
+        out, oldest first.
+        """
         ...
 
     def record_absences(self, leases: Sequence[Lease], account: str) -> None:

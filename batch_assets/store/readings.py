@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.batches import EndedBatch
 from batch_assets.domain.money import Price, price_in
 from batch_assets.domain.records import Lease
@@ -118,6 +119,9 @@ class AbandonedStanding:
 class Abandoned(EngineQueries):
     """Reads and books what abandoned batches bring."""
 
+    account_name: str = DEFAULT_ACCOUNT
+    """Whose are taken."""
+
     @retry_lost
     def take(self, limit: int, *, whenever: bool) -> list[AbandonedBatch]:
         """At most `limit` that are due to be looked at, or `whenever` they are.
@@ -125,7 +129,12 @@ class Abandoned(EngineQueries):
         The date of their next look is set. Those that are looked at for the last time count no more
         as estimated: where their day is kept as sums, these are written anew.
         """
-        which = {"limit": limit, "whenever": whenever, "days": LOOKED_FOR_DAYS}
+        which = {
+            "account_name": self.account_name,
+            "limit": limit,
+            "whenever": whenever,
+            "days": LOOKED_FOR_DAYS,
+        }
         with self.engine.begin() as connection:
             taken = [
                 AbandonedBatch(**{**row._mapping, "price": price_in(row.price)})

@@ -70,6 +70,7 @@ WITH due AS MATERIALIZED (
     WHERE g.poll_at IS NOT NULL
         AND (g.poll_at <= clock_timestamp() OR :whenever)
         AND b.state = 'finalized'
+        AND b.account_name = :account_name
     ORDER BY g.poll_at, g.batch_id
     LIMIT :limit
     FOR UPDATE OF g SKIP LOCKED

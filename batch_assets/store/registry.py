@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.allowances import TRIAL_SECONDS, InUse
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.errors import BatchAssetsError
@@ -75,6 +76,8 @@ class Registry(EngineQueries):
     """Reads and moves the installation's one row, and cooldowns."""
 
     external_quiet_seconds: float
+    account_name: str = DEFAULT_ACCOUNT
+    """Whose work, breakers and cooldowns are looked at."""
 
     def installation(self) -> Installation:
         """The installation as it is now; one statement."""
@@ -85,7 +88,8 @@ class Registry(EngineQueries):
         """What there is to do at this moment; one statement."""
         with self.autocommit.connect() as connection:
             row = connection.execute(
-                SQL["snapshot"], {"quiet_seconds": self.external_quiet_seconds} | NEEDS
+                SQL["snapshot"],
+                {"quiet_seconds": self.external_quiet_seconds, **self._of_account} | NEEDS,
             ).one()
         is_doubted = row.incarnation != row.known_incarnation
         return WorkSnapshot(
@@ -152,6 +156,7 @@ class Registry(EngineQueries):
                     f"run is active, after {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
                 )
             connection.execute(SQL["make_home"], {"as_copy": as_copy})
+            connection.execute(SQL["forget_looks"])
             connection.execute(SQL["acknowledge_unknown"])
             if as_copy:
                 left = connection.execute(SQL["leave_unresolved_to_the_original"]).scalars()
@@ -162,13 +167,14 @@ class Registry(EngineQueries):
     def know_incarnation(self, incarnation: str) -> None:
         """Keep that the server's lists show nothing that this incarnation does not know."""
         with self.autocommit.connect() as connection:
-            connection.execute(SQL["know_incarnation"], {"incarnation": incarnation})
+            which = {"incarnation": incarnation, **self._of_account}
+            connection.execute(SQL["know_incarnation"], which)
 
     @retry_lost
     def note_doubt(self, doubt: Doubt) -> None:
         """Keep why the server's lists do not tell whether this is the only database of its id."""
         with self.autocommit.connect() as connection:
-            connection.execute(SQL["note_doubt"], {"doubt": doubt})
+            connection.execute(SQL["note_doubt"], {"doubt": doubt, **self._of_account})
 
     @retry_lost
     def note_upload_bytes(self, most: int) -> None:
@@ -216,13 +222,15 @@ class Registry(EngineQueries):
     def cool_model(self, model: str, cooldown: Cooldown) -> None:
         """Use a model for nothing for a while; a longer cooldown that is under way stays."""
         with self.autocommit.connect() as connection:
-            connection.execute(SQL["cool_model"], {"model": model, **asdict(cooldown)})
+            which = {"model": model, **asdict(cooldown), **self._of_account}
+            connection.execute(SQL["cool_model"], which)
 
     @retry_lost
     def allowances_in_use(self, account: str) -> InUse:
         """What counts against the allowances of an account now. One statement."""
         with self.autocommit.connect() as connection:
-            row = connection.execute(SQL["allowances_in_use"], {"account": account}).one()
+            which = {"account": account, **self._of_account}
+            row = connection.execute(SQL["allowances_in_use"], which).one()
         return InUse(**row.in_use)
 
     @retry_lost
@@ -249,7 +257,11 @@ class Registry(EngineQueries):
     def cool_account(self, cooldown: Cooldown) -> None:
         """Submit nothing for a while; a longer cooldown that is under way stays."""
         with self.autocommit.connect() as connection:
-            connection.execute(SQL["cool_account"], asdict(cooldown))
+            connection.execute(SQL["cool_account"], asdict(cooldown) | self._of_account)
+
+    @property
+    def _of_account(self) -> dict[str, str]:
+        return {"account_name": self.account_name}
 
 
 def _account_cooldown(found: Mapping[str, str] | None) -> AccountCooldown | None:

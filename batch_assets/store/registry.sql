@@ -77,16 +77,20 @@ SELECT
     (
         SELECT json_build_object('until', p.until, 'reason', p.reason)
         FROM batch_assets.account_cooldown AS p
-        WHERE p.until > clock_timestamp()
+        WHERE p.account_name = :account_name AND p.until > clock_timestamp()
     ) AS account_cooldown,
     (
         SELECT count(*) FROM batch_assets.unknown_batch AS u WHERE u.acknowledged_at IS NULL
     ) AS unknown_batches,
 -- here: incarnation
     AS incarnation,
-    i.incarnation AS known_incarnation,
-    greatest(i.incarnation_at, i.alone_since) AS known_since,
-    i.doubt,
+    CASE WHEN :account_name = 'default' THEN i.incarnation ELSE k.incarnation END
+        AS known_incarnation,
+    greatest(
+        CASE WHEN :account_name = 'default' THEN i.incarnation_at ELSE k.incarnation_at END,
+        i.alone_since
+    ) AS known_since,
+    CASE WHEN :account_name = 'default' THEN i.doubt ELSE k.doubt END AS doubt,
     (
         SELECT json_build_object('began_at', d.began_at, 'began_by', d.began_by)
         FROM batch_assets.drain AS d
@@ -94,11 +98,14 @@ SELECT
     (
         SELECT b.claimed_at
         FROM batch_assets.batch AS b
-        WHERE b.installation_id = i.id AND b.submitted_at IS NOT NULL AND b.kind = 'batch'
+        WHERE b.account_name = :account_name
+            AND b.installation_id = i.id
+            AND b.submitted_at IS NOT NULL
+            AND b.kind = 'batch'
         ORDER BY b.claimed_at DESC
         LIMIT 1
     ) AS newest_at,
-    EXISTS (
+    :account_name = 'default' AND EXISTS (
         SELECT
         FROM public."Company" AS c
         CROSS JOIN LATERAL (
@@ -110,24 +117,31 @@ SELECT
             LIMIT 1
         ) AS l
     ) AS has_unwatched,
-    i.has_orphans
-    OR EXISTS (
-        SELECT
-        FROM public."Company" AS c
-        CROSS JOIN LATERAL (
+    :account_name = 'default' AND (
+        i.has_orphans
+        OR EXISTS (
             SELECT
-            FROM public."AIBatchRequest" AS f
-            WHERE f."companyId" = c.id
-                AND
-                -- here: is_half_made
-            LIMIT 1
-        ) AS l
+            FROM public."Company" AS c
+            CROSS JOIN LATERAL (
+                SELECT
+                FROM public."AIBatchRequest" AS f
+                WHERE f."companyId" = c.id
+                    AND
+                    -- here: is_half_made
+                LIMIT 1
+            ) AS l
+        )
     ) AS has_orphans,
-    EXISTS (SELECT FROM batch_assets.batch AS b WHERE b.state = 'submitted') AS has_in_flight,
+    EXISTS (
+        SELECT
+        FROM batch_assets.batch AS b
+        WHERE b.state = 'submitted' AND b.account_name = :account_name
+    ) AS has_in_flight,
     EXISTS (
         SELECT
         FROM batch_assets.batch AS b
         WHERE b.state = 'ended'
+            AND b.account_name = :account_name
             AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
             AND (b.poll_at IS NULL OR b.poll_at <= clock_timestamp())
     ) AS has_ended,
@@ -135,14 +149,20 @@ SELECT
         SELECT
         FROM batch_assets.batch AS b
         WHERE b.state IN ('claimed', 'uploaded')
+            AND b.account_name = :account_name
             AND b.file_pending_since IS NULL
             AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
     ) AS has_unresolved,
-    EXISTS (SELECT FROM batch_assets.search AS s WHERE s.anchored_at IS NOT NULL) AS has_anchor,
+    EXISTS (
+        SELECT
+        FROM batch_assets.search AS s
+        WHERE s.account_name = :account_name AND s.anchored_at IS NOT NULL
+    ) AS has_anchor,
     EXISTS (
         SELECT
         FROM batch_assets.batch AS b
         WHERE b.state = 'uploaded'
+            AND b.account_name = :account_name
             AND b.file_pending_since IS NOT NULL
             AND (b.lease_expires_at IS NULL OR b.lease_expires_at < clock_timestamp())
     ) AS has_pending_files,
@@ -150,6 +170,7 @@ SELECT
         SELECT
         FROM batch_assets.batch AS b
         WHERE b.state IN ('finalized', 'released')
+            AND b.account_name = :account_name
             AND b.installation_id IS NOT NULL
             AND b.input_file_id IS NOT NULL
             AND b.files_deleted_at IS NULL
@@ -159,9 +180,18 @@ SELECT
         SELECT FROM batch_assets.retry AS f WHERE f.retry_at <= statement_timestamp()
     ) AS has_due_retries,
     EXISTS (
-        SELECT FROM batch_assets.abandoned_batch AS g WHERE g.poll_at <= clock_timestamp()
+        SELECT
+        FROM batch_assets.abandoned_batch AS g
+        JOIN batch_assets.batch AS b ON b.id = g.batch_id
+        WHERE g.poll_at <= clock_timestamp() AND b.account_name = :account_name
     ) AS has_abandoned,
-    EXISTS (SELECT FROM batch_assets.synchronous_request AS q) AS has_synchronous_requests,
+    EXISTS (
+        SELECT
+        FROM batch_assets.synchronous_request AS c
+        WHERE
+            -- here: account_of_company
+            = :account_name
+    ) AS has_synchronous_requests,
     EXISTS (SELECT FROM batch_assets.follower AS w) AS has_followers,
     EXISTS (
         SELECT
@@ -182,6 +212,7 @@ SELECT
     CASE WHEN i.upload_bytes_until > clock_timestamp() THEN i.upload_bytes END AS upload_bytes,
     (SELECT coalesce(json_agg(to_json(u)), '[]') FROM batch_assets.learnt_usage AS u) AS learnt_usage
 FROM batch_assets.installation AS i
+LEFT JOIN batch_assets.account_look AS k ON k.account_name = :account_name
 
 -- name: note_upload_bytes
 -- For a day: the server's limit may have been raised since.
@@ -206,14 +237,35 @@ SET id = CASE WHEN :as_copy THEN gen_random_uuid()::text ELSE i.id END,
     , incarnation_at = NULL,
     doubt = NULL
 
+-- name: forget_looks
+-- What is said of the installation holds for all accounts.
+UPDATE batch_assets.account_look AS k
+SET incarnation = i.incarnation, incarnation_at = NULL, doubt = NULL
+FROM batch_assets.installation AS i
+
 -- name: know_incarnation
+-- The default account's is kept with the installation.
+WITH kept AS (
+    INSERT INTO batch_assets.account_look AS k (account_name, incarnation, incarnation_at)
+    SELECT CAST(:account_name AS text), CAST(:incarnation AS text), clock_timestamp()
+    WHERE :account_name <> 'default'
+    ON CONFLICT (account_name) DO UPDATE
+    SET incarnation = excluded.incarnation, incarnation_at = excluded.incarnation_at, doubt = NULL
+)
 UPDATE batch_assets.installation AS i
 SET incarnation = :incarnation, incarnation_at = clock_timestamp(), doubt = NULL
+WHERE :account_name = 'default'
 
 -- name: note_doubt
+WITH kept AS (
+    INSERT INTO batch_assets.account_look AS k (account_name, doubt)
+    SELECT CAST(:account_name AS text), CAST(:doubt AS text)
+    WHERE :account_name <> 'default'
+    ON CONFLICT (account_name) DO UPDATE SET doubt = excluded.doubt
+)
 UPDATE batch_assets.installation AS i
 SET doubt = :doubt
-WHERE i.doubt IS DISTINCT FROM :doubt
+WHERE :account_name = 'default' AND i.doubt IS DISTINCT FROM :doubt
 
 -- name: acknowledge_unknown
 UPDATE batch_assets.unknown_batch AS u
@@ -407,13 +459,13 @@ FROM (
 -- here: refused_again
 
 -- name: cool_model
-INSERT INTO batch_assets.model_cooldown AS p (model, until, reason)
-VALUES (:model, clock_timestamp() + make_interval(secs => :seconds), :reason)
-ON CONFLICT (model) DO UPDATE
+INSERT INTO batch_assets.model_cooldown AS p (account_name, model, until, reason)
+VALUES (:account_name, :model, clock_timestamp() + make_interval(secs => :seconds), :reason)
+ON CONFLICT (account_name, model) DO UPDATE
 -- here: cools_longer
 
 -- name: cool_account
-INSERT INTO batch_assets.account_cooldown AS p (until, reason)
-VALUES (clock_timestamp() + make_interval(secs => :seconds), :reason)
-ON CONFLICT (only_row) DO UPDATE
+INSERT INTO batch_assets.account_cooldown AS p (account_name, until, reason)
+VALUES (:account_name, clock_timestamp() + make_interval(secs => :seconds), :reason)
+ON CONFLICT (account_name) DO UPDATE
 -- here: cools_longer

@@ -31,6 +31,7 @@ LIVEDASH_RIGHTS: Final = {
 OWN_RIGHTS: Final = {
     "abandoned_batch": "SELECT INSERT UPDATE",
     "account_cooldown": "SELECT INSERT UPDATE",
+    "account_look": "SELECT INSERT UPDATE",
     "alembic_version": "SELECT",
     "alert": "SELECT INSERT UPDATE",
     "alert_delivery": "SELECT INSERT UPDATE",
@@ -40,6 +41,7 @@ OWN_RIGHTS: Final = {
     "bisection_request": "SELECT INSERT UPDATE DELETE",
     "breaker": "SELECT INSERT UPDATE DELETE",
     "budget": "SELECT INSERT UPDATE DELETE",
+    "company_account": "SELECT INSERT UPDATE DELETE",
     "daily_cost": "SELECT INSERT UPDATE",
     "dead_letter": "SELECT INSERT UPDATE DELETE",
     "drain": "SELECT INSERT DELETE",

@@ -208,6 +208,7 @@ class _Looks:
 
     def _candidates(self, limit: int) -> list[Candidate]:
         which = {
+            "account_name": self.terms.account_name,
             "limit": limit,
             "late_after": self.terms.policy.late_after_seconds,
             "is_flex": self.lot.tier is Tier.FLEX,
@@ -292,6 +293,7 @@ def _claim(
             requests=len(draft.candidates),
             cost_eur=draft.cost_eur,
             price=draft.price,
+            account_name=holder.account_name,
         )
         for draft in drafts
     )

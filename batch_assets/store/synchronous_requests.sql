@@ -79,11 +79,20 @@ WHERE NOT coalesce((
 ), false)
 
 -- part: of_active_company
+-- One that is served by the account that is claimed for.
 AND (
     SELECT CAST(c.status AS text)
     FROM public."Session" AS s
     JOIN public."Company" AS c ON c.id = s."companyId"
     WHERE s.id = r."sessionId"
+        AND coalesce(
+            (
+                SELECT g.account_name
+                FROM batch_assets.company_account AS g
+                WHERE g.company_id = c.id
+            ),
+            'default'
+        ) = :account_name
 ) = 'ACTIVE'
 
 -- part: not_passed_over
@@ -323,13 +332,13 @@ WITH given AS (
     INSERT INTO batch_assets.batch
         (id, kind, installation_id, company_id, model, state, run_id, lease_owner,
         lease_expires_at, fence, requests, estimated_tokens, estimated_cost_eur, openai_batch_id,
-        server_status, server_status_since, submitted_at, ended_at, price)
+        server_status, server_status_since, submitted_at, ended_at, price, account_name)
     SELECT
         g.id, 'synchronous', :installation_id, g.company_id, g.model, 'ended', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
         1, g.requests, g.tokens, g.cost_eur, 'live:' || g.id,
         'synchronous', clock_timestamp(), clock_timestamp(), clock_timestamp(),
-        CAST(g.price AS jsonb)
+        CAST(g.price AS jsonb), :account_name
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r

@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.allowances import InUse
 from batch_assets.domain.breakers import Breaker
 from batch_assets.domain.due_rule import DueRule
@@ -98,10 +99,14 @@ class InFlight:
 class Watching(EngineQueries):
     """Looks at what waits and at what is in flight."""
 
+    account_name: str = DEFAULT_ACCOUNT
+    """For the companies that it serves, and of its batches."""
+
     @retry_lost
     def newly_due(self, rule: DueRule, now: datetime) -> NewlyDue:
         """Say which companies have become due by this rule since a run last looked."""
         parameters = {
+            "account_name": self.account_name,
             "now": now,
             "overlap_seconds": OVERLAP_SECONDS,
             "wait_seconds": rule.max_wait_seconds,
@@ -127,6 +132,7 @@ class Watching(EngineQueries):
         changes of alerts may be pending. Nobody looks whether these companies (`but_of`) are due.
         """
         parameters = {
+            "account_name": self.account_name,
             "now": now,
             "wait_seconds": rule.max_wait_seconds,
             "min_requests": rule.min_requests,
@@ -148,6 +154,7 @@ class Watching(EngineQueries):
         What nobody has noticed yet is not looked at. What has waited longest comes first.
         """
         which = {
+            "account_name": self.account_name,
             "now": now,
             "wait_seconds": rule.max_wait_seconds,
             "min_requests": rule.min_requests,
@@ -168,12 +175,16 @@ class Watching(EngineQueries):
     def in_flight(self) -> InFlight:
         """How many batches are in flight, since when, and which breakers are not closed."""
         with self.autocommit.connect() as connection:
-            row = connection.execute(SQL["in_flight"]).one()
+            which = {"account_name": self.account_name}
+            row = connection.execute(SQL["in_flight"], which).one()
         return InFlight(row.batches, row.oldest_at, breakers_in(row.breakers))
 
     @retry_lost
     def in_flight_among(self, openai_batch_ids: Sequence[str]) -> list[str]:
         """Those of the server's ids whose batches are in flight as far as we know, in order."""
-        which = {"openai_batch_ids": list(openai_batch_ids)}
+        which = {
+            "account_name": self.account_name,
+            "openai_batch_ids": list(openai_batch_ids),
+        }
         with self.autocommit.connect() as connection:
             return list(connection.execute(SQL["in_flight_among"], which).scalars())

@@ -1,5 +1,7 @@
 -- part: cooling_models
-SELECT m.model, m.until FROM batch_assets.model_cooldown AS m WHERE m.until > :now
+SELECT m.model, m.until
+FROM batch_assets.model_cooldown AS m
+WHERE m.account_name = :account_name AND m.until > :now
 
 -- part: oldest_of_each
 -- Of the intake the oldest entry of each company and model, found by steps from one pair to the next,
@@ -31,9 +33,18 @@ CASE
 END
 
 -- part: is_of_active
+-- Of a company that the account serves.
 (
     SELECT CAST(c.status AS text) FROM public."Company" AS c WHERE c.id = w.company_id
 ) = 'ACTIVE'
+AND coalesce(
+    (
+        SELECT g.account_name
+        FROM batch_assets.company_account AS g
+        WHERE g.company_id = w.company_id
+    ),
+    'default'
+) = :account_name
 
 -- part: few_noticed
 -- How many entries of a company (w) count, as far as it matters.
@@ -355,11 +366,12 @@ SELECT
     -- here: known_breakers
     AS breakers
 FROM batch_assets.batch AS b
-WHERE b.state = 'submitted'
+WHERE b.state = 'submitted' AND b.account_name = :account_name
 
 -- name: in_flight_among
 SELECT b.openai_batch_id
 FROM batch_assets.batch AS b
 WHERE b.openai_batch_id = ANY(CAST(:openai_batch_ids AS text[]))
     AND b.state = 'submitted'
+    AND b.account_name = :account_name
 ORDER BY b.openai_batch_id

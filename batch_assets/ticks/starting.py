@@ -3,7 +3,7 @@
 It goes by what Dagster knows of a job's runs: which one is under way, and how the last ones ended.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -73,6 +73,8 @@ class InstanceRuns:
     instance: dg.DagsterInstance
     job_name: str
     watch: RunWatch = field(default_factory=RunWatch)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What those have that count: of several accounts each has its own."""
 
     def active(self) -> ActiveRun | None:
         """See `Runs`.
@@ -117,7 +119,7 @@ class InstanceRuns:
     def _records(
         self, statuses: Sequence[dg.DagsterRunStatus], limit: int
     ) -> Sequence[dg.RunRecord]:
-        which = dg.RunsFilter(job_name=self.job_name, statuses=statuses)
+        which = dg.RunsFilter(job_name=self.job_name, statuses=statuses, tags=dict(self.tags))
         return self.instance.get_run_records(which, limit=limit)
 
 

@@ -105,7 +105,8 @@ def nothing_by_flex(tick: TickContext) -> str | None:
     if not policy.synchronous.has_left(outlook.day.requests, outlook.day.cost_eur):
         return "What may be sent synchronously in a UTC day is used up."
     quiet = policy.external_quiet_seconds
-    seen = tick.database.read(lambda engine: Registry(engine, quiet).snapshot())
+    account_name = tick.settings.account_name
+    seen = tick.database.read(lambda engine: Registry(engine, quiet, account_name).snapshot())
     if seen.installation.drain is not None:
         return "Submissions are stopped: it is drained."
     return seen.installation.hold_reason or synchronous_held_by(seen.breakers, Tier.FLEX)
@@ -120,7 +121,8 @@ def _idle_until(tick: TickContext, last: DecidedRun | None) -> datetime:
 
 def _work(tick: TickContext, engine: Engine) -> Work:
     policy = tick.settings.policy()
-    seen = Registry(engine, policy.external_quiet_seconds).snapshot()
+    account_name = tick.settings.account_name
+    seen = Registry(engine, policy.external_quiet_seconds, account_name).snapshot()
     found = _in_tables(seen)
     held = None
     if not found:
@@ -141,7 +143,8 @@ def _left_to_do(tick: TickContext, engine: Engine, but_of: Sequence[str] = ()) -
     receivers = {one.name: one.fingerprint for one in tick.settings.receivers()}
     account = account_of(tick.database.endpoints)
     rule = tick.settings.policy().due_rule
-    return Watching(engine).left_to_do(rule, tick.now, receivers, account, but_of)
+    watching = Watching(engine, tick.settings.account_name)
+    return watching.left_to_do(rule, tick.now, receivers, account, but_of)
 
 
 def _held_because(tick: TickContext, seen: WorkSnapshot, left: LeftToDo) -> str | None:
@@ -162,8 +165,9 @@ def _left_if_held(
     profile = tick.database.endpoints.profile
     policy = profile.bound(tick.settings.policy())
     prices = prices_of(OneStatementQueries(engine).model_prices(), policy, profile)
-    terms = terms_of(policy, prices, seen, account_of(tick.database.endpoints))
-    samples = Watching(engine).sample(policy.due_rule, tick.now, terms)
+    account, account_name = account_of(tick.database.endpoints), tick.settings.account_name
+    terms = terms_of(policy, prices, seen, account, account_name)
+    samples = Watching(engine, account_name).sample(policy.due_rule, tick.now, terms)
     if not samples or not all(sample.is_held for sample in samples):
         return left, None
     reasons: Counter[str] = Counter()

@@ -37,6 +37,7 @@ def test_they_name_every_job_schedule_sensor_and_resource() -> None:
     jobs = {name for name in repository.job_names if not name.startswith("__")}
     assert jobs == {
         "abandon_batch_job",
+        "assign_account_job",
         "audit_job",
         "batch_processing_job",
         "cancel_batch_job",

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sqlalchemy import Engine
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.records import Backlog
 from batch_assets.store.optimized import OptimizedQueries
 from batch_assets.store.strategy import QueryMode, Strategy, Toggle
@@ -27,10 +28,12 @@ class Tracking(Protocol):
 class BrokenQueries(OptimizedQueries):
     """An index, a view or a function of ours has gone."""
 
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+    def pending_by_company(
+        self, company_ids: Sequence[str], account_name: str = DEFAULT_ACCOUNT
+    ) -> list[Backlog]:
         with self.engine.begin() as connection:
             connection.exec_driver_sql("SELECT a.id FROM batch_assets.artefact_that_is_gone AS a")
-        return super().pending_by_company(company_ids)
+        return super().pending_by_company(company_ids, account_name)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,12 @@ def run(lab: Lab, run_id: str, *, asks: bool = False) -> None:
         op="all of them", began_at=began_at, run_id=run_id, reports=values_of(reports.all())
     )
     record_metrics(
-        Metrics(lab.desk.engine), RunState([stage]), run_id=run_id, mode="optimized", account=""
+        Metrics(lab.desk.engine),
+        RunState([stage]),
+        run_id=run_id,
+        mode="optimized",
+        account="",
+        account_name="default",
     )
 
 

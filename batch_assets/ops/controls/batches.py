@@ -65,7 +65,8 @@ def force_batch_of_company(
     """
     watch = pipeline.watch_queries()
     demand = Demand(config.company, config.model, config.max_requests)
-    report = force_batch(pipeline.pipeline, demand, str, pipeline.budget(), dry_run=config.dry_run)
+    serving = pipeline.pipeline_for(company=config.company)
+    report = force_batch(serving, demand, str, pipeline.budget(), dry_run=config.dry_run)
     log_of(context).info(report.sentence)
     entries = {"dry_run": report.dry_run, "company": report.company.name} | (
         _foreseen(report) if report.dry_run else metadata_of(report.sent)
@@ -197,9 +198,8 @@ def cancel_batch_on_server(
 
     A batch that is finished, that is not on the server yet or that is not ours is refused.
     """
-    report = cancel_batch(
-        pipeline.pipeline.registry, pipeline.pipeline.api, config.batch, dry_run=config.dry_run
-    )
+    its = pipeline.pipeline_for(batch=config.batch)
+    report = cancel_batch(its.registry, its.api, config.batch, dry_run=config.dry_run)
     log_of(context).info(report.sentence)
     show(context, {"dry_run": report.dry_run} | entries(report.batch))
     company = report.batch.company or report.batch.company_id
@@ -264,7 +264,7 @@ def abandon_unknown_batch(
     does not list it. By force: unless the batch has not come to its end for BATCH_STUCK_HOURS.
     """
     report = abandon_batch(
-        pipeline.pipeline,
+        pipeline.pipeline_for(batch=config.batch),
         config.batch,
         config.older_than,
         str,

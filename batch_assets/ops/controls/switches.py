@@ -17,6 +17,7 @@ from batch_assets.resources.connections import DatabaseResource, WiringResource
 from batch_assets.resources.history import open_history
 from batch_assets.resources.pipeline import PipelineResource
 from batch_assets.resources.query_strategy import Mode
+from batch_assets.stages.controls.accounts import assign_company
 from batch_assets.stages.controls.budgets import ALL, clear_budget, set_budget
 from batch_assets.stages.controls.query_mode import choose_mode, compare_queries
 from batch_assets.stages.controls.reset import correct_stages, resume
@@ -191,10 +192,17 @@ def reset_breakers(
     context: dg.OpExecutionContext,
     config: ResetConfig,
     database: DatabaseResource,
+    wiring: WiringResource,
 ) -> int:
     """Close breakers and end the schedule's cooldown; failures are counted anew from then on."""
     named = [] if config.operation == "all" else [config.operation]
-    report = resume(database.engine, named, who(context), dry_run=config.dry_run)
+    report = resume(
+        database.engine,
+        named,
+        who(context),
+        dry_run=config.dry_run,
+        account_names=wiring.settings.account_names,
+    )
     log_of(context).info(" ".join(report.sentences))
     show(
         context,
@@ -277,6 +285,36 @@ def set_budget_of_company(
     show(context, {"set": report.set_now, "taken_back": report.taken_back, "said": report.sentence})
     tag_run(context, {"company": config.company})
     return report.set_now + report.taken_back
+
+
+class AccountConfig(dg.Config):
+    """Which company, and which account."""
+
+    company: str = Field(description="The company: its id, or its name if no other has it.")
+    account: str = Field(
+        description="The account that serves it from now on: one of BATCH_ACCOUNTS, or default."
+    )
+
+
+@dg.op(out=dg.Out(str, description="The account that served it before."))
+@clear_failures()
+def assign_account_of_company(
+    context: dg.OpExecutionContext,
+    config: AccountConfig,
+    database: DatabaseResource,
+    wiring: WiringResource,
+) -> str:
+    """Let an account serve a company from now on.
+
+    What is under way is read with the one that it was made with.
+    """
+    names = wiring.settings.account_names
+    lookups = Lookups(database.engine)
+    report = assign_company(lookups, config.company, config.account, names, who(context))
+    log_of(context).info(report.sentence)
+    show(context, {"account": report.account_name, "before": report.before})
+    tag_run(context, {"company": report.company, "account": report.account_name})
+    return report.before
 
 
 class PruneConfig(dg.Config):

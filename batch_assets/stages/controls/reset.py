@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.breakers import BreakerState
 from batch_assets.domain.display import plural
 from batch_assets.domain.errors import ConfigurationError
@@ -45,8 +46,17 @@ class ResetReport:
         return said or ["Nothing to do: nothing was stopped."]
 
 
-def resume(engine: Engine, names: Sequence[str], who: str, *, dry_run: bool) -> ResetReport:
+def resume(
+    engine: Engine,
+    names: Sequence[str],
+    who: str,
+    *,
+    dry_run: bool,
+    account_names: Sequence[str] = (DEFAULT_ACCOUNT,),
+) -> ResetReport:
     """Close the breakers of these operations, and end the account's cooldown if that is named.
+
+    Of each of these accounts.
 
     Without any named all of it, and the schedule's cooldown as well.
 
@@ -59,22 +69,24 @@ def resume(engine: Engine, names: Sequence[str], who: str, *, dry_run: bool) -> 
             f"There is no {', '.join(unknown)} to reset: name {ACCOUNT} or an operation, which are "
             f"{', '.join(sorted(Operation))}."
         )
-    breakers, cooldowns = Breakers(engine), Cooldowns(engine)
+    breakers = [Breakers(engine, one) for one in account_names]
+    cooldowns = [Cooldowns(engine, one) for one in account_names]
+    of_schedule = Cooldowns(engine)
     operations = [name for name in names or Operation if name != ACCOUNT]
     is_of_account = not names or ACCOUNT in names
     if dry_run:
-        open_ones = [one.operation for one in breakers.all() if one.state != BreakerState.CLOSED]
+        found = [one for of_account in breakers for one in of_account.all()]
+        open_ones = {one.operation for one in found if one.state != BreakerState.CLOSED}
         return ResetReport(
             dry_run,
-            [one for one in open_ones if one in operations],
-            is_of_account and cooldowns.is_account_cooling(),
-            not names and cooldowns.scheduler().is_running,
+            sorted(open_ones & {*operations}),
+            is_of_account and any(one.is_account_cooling() for one in cooldowns),
+            not names and of_schedule.scheduler().is_running,
         )
+    closed = {one for of_account in breakers if operations for one in of_account.reset(operations)}
+    ended = [one.end_account_cooldown() for one in cooldowns] if is_of_account else []
     return ResetReport(
-        dry_run,
-        breakers.reset(operations) if operations else [],
-        is_of_account and cooldowns.end_account_cooldown(),
-        not names and cooldowns.reset_scheduler(who),
+        dry_run, sorted(closed), any(ended), not names and of_schedule.reset_scheduler(who)
     )
 
 

@@ -167,6 +167,7 @@ class _Claiming:
             "company_ids": self.queue,
             "models_in_cooldown": list(self._quotas.models_in_cooldown),
             "only_model": self._terms.only_model,
+            "account_name": self._terms.account_name,
             "limit": limit,
         }
         return [_candidate(row) for row in self._connection.execute(SQL["candidates"], which)]
@@ -200,6 +201,7 @@ class _Claiming:
                 tokens=draft.tokens,
                 cost_eur=draft.cost_eur,
                 is_priced=draft.price is not None,
+                account_name=self._holder.account_name,
             )
             for draft in drafts
         ]

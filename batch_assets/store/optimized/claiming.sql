@@ -97,6 +97,9 @@ LEFT JOIN LATERAL (
     OFFSET 0
 ) AS q ON true
 WHERE NOT EXISTS (SELECT FROM batch_assets.drain AS d)
+    AND
+    -- here: account_of_company
+    = :account_name
 LIMIT :limit
 
 -- name: passed_over
@@ -151,12 +154,12 @@ WITH given AS (
     INSERT INTO batch_assets.batch
         (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at,
         fence, requests, estimated_tokens, estimated_cost_eur, root_batch_id, bisection_group,
-        account, price, forecast_p50_seconds, forecast_p90_seconds)
+        account, account_name, price, forecast_p50_seconds, forecast_p90_seconds)
     SELECT
         g.id, :installation_id, g.company_id, g.model, 'claimed', :run_id, :owner,
         clock_timestamp() + make_interval(secs => :lease_seconds),
         1, g.requests, g.tokens, g.cost_eur, g.root_batch_id, g.bisection_group, :account,
-        CAST(g.price AS jsonb), g.p50_seconds, g.p90_seconds
+        :account_name, CAST(g.price AS jsonb), g.p50_seconds, g.p90_seconds
     FROM given AS g
 ), moved AS (
     UPDATE public."AIProcessingRequest" AS r

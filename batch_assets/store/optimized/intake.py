@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.records import Backlog
 from batch_assets.store.base import SetQueries
 from batch_assets.store.database_errors import refuses_value
@@ -50,10 +51,13 @@ class IntakeQueries(SetQueries):
                 raise
         return self.row_by_row.notice_pending(limit)
 
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+    def pending_by_company(
+        self, company_ids: Sequence[str], account_name: str = DEFAULT_ACCOUNT
+    ) -> list[Backlog]:
         """See `Queries.pending_by_company`; one statement."""
+        which = {"company_ids": list(company_ids), "account_name": account_name}
         with self.autocommit.connect() as connection:
-            rows = connection.execute(SQL["pending_by_company"], {"company_ids": list(company_ids)})
+            rows = connection.execute(SQL["pending_by_company"], which)
             return [Backlog(**row._mapping) for row in rows]
 
 

@@ -286,4 +286,7 @@ CROSS JOIN LATERAL (
     WHERE i.company_id = c.company_id
 ) AS w
 WHERE w.requests > 0
+    AND
+    -- here: account_of_company
+    = :account_name
 ORDER BY w.oldest, c.company_id

@@ -114,7 +114,7 @@ class ClaimQueries(EngineQueries):
             for company_id in company_ids:
                 with connection.begin() as transaction:
                     _foresee_noticing(connection, company_id, most)
-                    found.append(backlog_of(connection, company_id))
+                    found.append(backlog_of(connection, company_id, terms.account_name))
                     transaction.rollback()
             for backlog in filter(terms.policy.due_rule.is_due, oldest_first(found)):
                 with connection.begin() as transaction:
@@ -253,6 +253,7 @@ def _intend(
             "owner": holder.owner,
             "lease_seconds": holder.lease_seconds,
             "account": holder.account,
+            "account_name": holder.account_name,
             "requests": len(draft.candidates),
             "tokens": draft.tokens,
             "cost_eur": draft.cost_eur,
@@ -269,6 +270,7 @@ def _intend(
         tokens=draft.tokens,
         cost_eur=draft.cost_eur,
         is_priced=draft.price is not None,
+        account_name=holder.account_name,
     )
 
 

@@ -24,13 +24,13 @@ FROM (
 -- name: insert_batch
 INSERT INTO batch_assets.batch
     (id, installation_id, company_id, model, state, run_id, lease_owner, lease_expires_at, fence,
-    requests, estimated_tokens, estimated_cost_eur, root_batch_id, bisection_group, account, price,
-    forecast_p50_seconds, forecast_p90_seconds)
+    requests, estimated_tokens, estimated_cost_eur, root_batch_id, bisection_group, account,
+    account_name, price, forecast_p50_seconds, forecast_p90_seconds)
 VALUES
     (:batch_id, :installation_id, :company_id, :model, 'claimed', :run_id, :owner,
     clock_timestamp() + make_interval(secs => :lease_seconds), 1,
-    :requests, :tokens, :cost_eur, :root_batch_id, :group, :account, CAST(:price AS jsonb),
-    :p50_seconds, :p90_seconds)
+    :requests, :tokens, :cost_eur, :root_batch_id, :group, :account,
+    :account_name, CAST(:price AS jsonb), :p50_seconds, :p90_seconds)
 
 -- name: recount
 -- Some of its rows could not be moved: they are not in it.

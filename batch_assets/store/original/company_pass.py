@@ -119,7 +119,11 @@ def _candidates(
     connection: Connection, company_id: str, terms: Terms, passed_over: list[str]
 ) -> tuple[list[Candidate], bool]:
     """The oldest that wait, and whether more do: a full batch of each model is among them then."""
-    which: dict[str, Any] = {"company_id": company_id, "models_in_cooldown": passed_over}
+    which: dict[str, Any] = {
+        "company_id": company_id,
+        "models_in_cooldown": passed_over,
+        "account_name": terms.account_name,
+    }
     limit = terms.policy.rows_of_look()
     while True:
         bounds = {"only_model": terms.only_model, "limit": limit}
@@ -138,19 +142,22 @@ def _quota(
     foreseen: Sequence[Draft],
 ) -> tuple[Quota, Allowances]:
     """What caps, budgets and allowances leave for a company at this moment, and the allowances."""
+    of_account = {"account_name": terms.account_name}
     which = {"company_id": company_id, "account": terms.account, "budgets_of": company_id}
     used = connection.execute(SQL["claimed_today"], which).one()
     allowances = read_allowances(terms.policy, used.allowances)
     today = total(foreseen)
     own = total([draft for draft in foreseen if draft.company_id == company_id])
     enqueued = Counter(
-        {row.model: row.tokens for row in connection.execute(SQL["enqueued_tokens"])}
+        {row.model: row.tokens for row in connection.execute(SQL["enqueued_tokens"], of_account)}
     )
     budgets = Budgets(read_budgets(used.budgets))
     for draft in foreseen:
         enqueued[draft.model] += draft.tokens
         budgets.take(draft.company_id, draft.cost_eur)
-    cooling = {row.model: row.reason for row in connection.execute(SQL["models_in_cooldown"])}
+    cooling = {
+        row.model: row.reason for row in connection.execute(SQL["models_in_cooldown"], of_account)
+    }
     quota = quota_within(
         terms.policy.caps,
         run=spent,

@@ -19,13 +19,15 @@ WHERE b.claimed_at >= date_trunc('day', CURRENT_TIMESTAMP, 'UTC')
 -- name: enqueued_tokens
 SELECT b.model, sum(b.estimated_tokens)::bigint AS tokens
 FROM batch_assets.batch AS b
-WHERE b.state IN ('claimed', 'uploaded', 'submitted') AND b.model IS NOT NULL
+WHERE b.state IN ('claimed', 'uploaded', 'submitted')
+    AND b.account_name = :account_name
+    AND b.model IS NOT NULL
 GROUP BY b.model
 
 -- name: models_in_cooldown
 SELECT p.model, p.reason
 FROM batch_assets.model_cooldown AS p
-WHERE p.until > clock_timestamp()
+WHERE p.account_name = :account_name AND p.until > clock_timestamp()
 
 -- name: candidates
 -- The rows and the company as they are now decide: the intake only says where to look.
@@ -57,6 +59,14 @@ FROM (
     JOIN public."Company" AS c ON c.id = s."companyId"
     WHERE i.company_id = :company_id
         AND c.status = 'ACTIVE'
+        AND coalesce(
+            (
+                SELECT g.account_name
+                FROM batch_assets.company_account AS g
+                WHERE g.company_id = i.company_id
+            ),
+            'default'
+        ) = :account_name
         AND NOT EXISTS (SELECT FROM batch_assets.drain AS d)
         AND r."processingStatus" = 'PENDING_BATCHING'
         AND r."batchId" IS NULL

@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.logs import open_log
 from batch_assets.domain.packing import Candidate
 from batch_assets.domain.records import Backlog
@@ -34,10 +35,14 @@ class IntakeQueries(EngineQueries):
                 noticed += _notice_what_is_taken(connection, company_id, limit - noticed)
         return noticed
 
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+    def pending_by_company(
+        self, company_ids: Sequence[str], account_name: str = DEFAULT_ACCOUNT
+    ) -> list[Backlog]:
         """See `Queries.pending_by_company`."""
         with self.autocommit.connect() as connection:
-            return oldest_first(backlog_of(connection, company_id) for company_id in company_ids)
+            return oldest_first(
+                backlog_of(connection, company_id, account_name) for company_id in company_ids
+            )
 
 
 def forget_gone(connection: Connection, company_id: str) -> None:
@@ -107,9 +112,13 @@ def _take_in(connection: Connection, request_ids: Sequence[str]) -> int:
     return connection.execute(SQL["notice_pending"], {"request_ids": request_ids}).rowcount
 
 
-def backlog_of(connection: Connection, company_id: str) -> tuple[float, Backlog]:
-    """What waits in the intake for a company, after the moment of the oldest, by which they go."""
-    row = connection.execute(SQL["pending_of_company"], {"company_id": company_id}).one()
+def backlog_of(connection: Connection, company_id: str, account_name: str) -> tuple[float, Backlog]:
+    """What waits in the intake for a company, after the moment of the oldest, by which they go.
+
+    Nothing of one that another account serves.
+    """
+    which = {"company_id": company_id, "account_name": account_name}
+    row = connection.execute(SQL["pending_of_company"], which).one()
     return row.oldest, Backlog(company_id, row.requests, row.oldest_wait_seconds)
 
 

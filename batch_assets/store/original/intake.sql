@@ -87,3 +87,11 @@ SELECT
     coalesce(extract(epoch FROM min(i.requested_at)), 0)::float8 AS oldest
 FROM batch_assets.intake AS i
 WHERE i.company_id = :company_id
+    AND coalesce(
+        (
+            SELECT g.account_name
+            FROM batch_assets.company_account AS g
+            WHERE g.company_id = :company_id
+        ),
+        'default'
+    ) = :account_name

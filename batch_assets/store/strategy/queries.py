@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.batches import (
     BatchOutcomes,
     BatchRow,
@@ -52,13 +53,15 @@ class StrategicQueries:
         """See `Queries.notice_pending`."""
         return self._run("notice_pending", lambda queries: queries.notice_pending(limit), int)
 
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+    def pending_by_company(
+        self, company_ids: Sequence[str], account_name: str = DEFAULT_ACCOUNT
+    ) -> list[Backlog]:
         """See `Queries.pending_by_company`."""
         return self._run(
             "pending_by_company",
-            lambda queries: queries.pending_by_company(company_ids),
+            lambda queries: queries.pending_by_company(company_ids, account_name),
             len,
-            lambda: sample_of_companies(company_ids),
+            lambda: sample_of_companies(company_ids, account_name),
         )
 
     def claim(
@@ -105,9 +108,13 @@ class StrategicQueries:
         """See `Queries.release`."""
         return self._run("release", lambda queries: queries.release(leases), int)
 
-    def batches_in_flight(self, limit: int) -> list[InFlightBatch]:
+    def batches_in_flight(
+        self, limit: int, account_name: str = DEFAULT_ACCOUNT
+    ) -> list[InFlightBatch]:
         """See `Queries.batches_in_flight`."""
-        return self._run("batches_in_flight", lambda queries: queries.batches_in_flight(limit), len)
+        return self._run(
+            "batches_in_flight", lambda queries: queries.batches_in_flight(limit, account_name), len
+        )
 
     def record_statuses(
         self, seen: Sequence[tuple[InFlightBatch, RemoteBatch]], ended: frozenset[str]
@@ -150,9 +157,9 @@ class StrategicQueries:
         """See `Queries.finalize`."""
         return self._run("finalize", lambda queries: queries.finalize(leases), len)
 
-    def leftovers(self, limit: int) -> list[Leftover]:
+    def leftovers(self, limit: int, account_name: str = DEFAULT_ACCOUNT) -> list[Leftover]:
         """See `Queries.leftovers`."""
-        return self._run("leftovers", lambda queries: queries.leftovers(limit), len)
+        return self._run("leftovers", lambda queries: queries.leftovers(limit, account_name), len)
 
     def record_deleted(self, batch_ids: Sequence[str]) -> None:
         """See `Queries.record_deleted`."""
@@ -189,10 +196,12 @@ class StrategicQueries:
         return self._run("statistics", lambda queries: queries.statistics(), len)
 
 
-def sample_of_companies(company_ids: Sequence[str]) -> Sample:
+def sample_of_companies(company_ids: Sequence[str], account_name: str = DEFAULT_ACCOUNT) -> Sample:
     """One company of those whose backlog was asked for."""
     some = _draw(company_ids)
-    return Sample(lambda queries: queries.pending_by_company(some), len(some), len(company_ids))
+    return Sample(
+        lambda queries: queries.pending_by_company(some, account_name), len(some), len(company_ids)
+    )
 
 
 def sample_of_batches(batch_ids: Sequence[str], limit: int) -> Sample:

@@ -123,6 +123,7 @@ batch = Table(
     Column("is_kept", Boolean, nullable=False, server_default=text("false")),
     Column("forecast_p50_seconds", Double),
     Column("forecast_p90_seconds", Double),
+    Column("account_name", Text, nullable=False, server_default=text("'default'")),
     CheckConstraint(
         "state IN ('claimed', 'uploaded', 'submitted', 'ended', 'finalized', 'released')",
         name="state",
@@ -240,7 +241,6 @@ def _by_id(name: str) -> Column[object]:
 search = Table(
     "search",
     metadata,
-    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("account", Text, nullable=False),
     timestamp("began_at"),
     Column("reading", Text, nullable=False),
@@ -251,7 +251,7 @@ search = Table(
     Column("shown_batches", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("shown_files", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     timestamp("anchored_at"),
-    CheckConstraint("only_row", name="only_row"),
+    Column("account_name", Text, primary_key=True, server_default=text("'default'")),
     CheckConstraint("reading IN ('files', 'batches')", name="reading"),
     schema=OWN_SCHEMA,
 )

@@ -162,6 +162,7 @@ breaker = Table(
     Column("reason", Text, nullable=False),
     timestamp("retry_at"),
     timestamp("changed_at", required=True),
+    Column("account_name", Text, primary_key=True, server_default=text("'default'")),
     CheckConstraint("state IN ('closed', 'open', 'half_open')", name="state"),
     CheckConstraint("state <> 'open' OR retry_at IS NOT NULL", name="retry"),
     schema=OWN_SCHEMA,
@@ -184,13 +185,34 @@ schedule_cooldown = Table(
 account_cooldown = Table(
     "account_cooldown",
     metadata,
-    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("until", DateTime(timezone=True), nullable=False),
     Column("reason", Text, nullable=False),
     Column("cooldowns", Integer, nullable=False, server_default=text("1")),
-    CheckConstraint("only_row", name="only_row"),
+    Column("account_name", Text, primary_key=True, server_default=text("'default'")),
     schema=OWN_SCHEMA,
 )
+
+company_account = Table(
+    "company_account",
+    metadata,
+    Column("company_id", Text, primary_key=True),
+    Column("account_name", Text, nullable=False),
+    Column("assigned_by", Text, nullable=False),
+    timestamp("assigned_at", required=True),
+    schema=OWN_SCHEMA,
+)
+"""Companies that another account than the default serves."""
+
+account_look = Table(
+    "account_look",
+    metadata,
+    Column("account_name", Text, primary_key=True),
+    Column("incarnation", Text),
+    timestamp("incarnation_at"),
+    Column("doubt", Text),
+    schema=OWN_SCHEMA,
+)
+"""The default account's is kept with the installation."""
 
 allowance = Table(
     "allowance",
@@ -220,6 +242,7 @@ model_cooldown = Table(
     Column("until", DateTime(timezone=True), nullable=False),
     Column("reason", Text, nullable=False),
     Column("cooldowns", Integer, nullable=False, server_default=text("1")),
+    Column("account_name", Text, primary_key=True, server_default=text("'default'")),
     schema=OWN_SCHEMA,
 )
 

@@ -85,10 +85,11 @@ def test_a_tick_with_new_requests(desk: Desk) -> None:
 
 
 def test_the_backlogs_are_read_in_the_intake_alone(desk: Desk) -> None:
+    """And whose account serves a company: there is a row for those alone that were given to one."""
     plans = plans_of(
         desk, lambda: desk.queries.pending_by_company(COMPANIES), touching=BACKLOG + OTHERS
     )
-    assert {scan.source for scan in plans.scans if scan.is_table} == {"intake"}
+    assert {scan.source for scan in plans.scans if scan.is_table} == {"intake", "company_account"}
 
 
 def test_a_look_for_companies_that_have_become_due(desk: Desk) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine, text
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.metrics import RunMetrics
 from batch_assets.domain.records import Backlog
 from batch_assets.store.counting import statements_sent
@@ -154,11 +155,13 @@ class SluggishQueries(OptimizedQueries):
 
     is_slow = False
 
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+    def pending_by_company(
+        self, company_ids: Sequence[str], account_name: str = DEFAULT_ACCOUNT
+    ) -> list[Backlog]:
         if self.is_slow:
             with self.autocommit.connect() as connection:
                 connection.execute(text("SELECT pg_sleep(0.8)"))
-        return super().pending_by_company(company_ids)
+        return super().pending_by_company(company_ids, account_name)
 
 
 class SteadyQueries(OriginalQueries):
@@ -168,10 +171,12 @@ class SteadyQueries(OriginalQueries):
     is as far away as the slow one's 0.8 s.
     """
 
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+    def pending_by_company(
+        self, company_ids: Sequence[str], account_name: str = DEFAULT_ACCOUNT
+    ) -> list[Backlog]:
         with self.autocommit.connect() as connection:
             connection.execute(text("SELECT pg_sleep(0.02)"))
-        return super().pending_by_company(company_ids)
+        return super().pending_by_company(company_ids, account_name)
 
 
 def test_an_operation_that_slows_down_is_left_and_chosen_again_once_it_is_fast(
@@ -218,7 +223,9 @@ def test_a_probe_that_fails_is_not_the_runs(engine: Engine, desk: Desk, broken: 
 class SlowQueries(OriginalQueries):
     """Takes far longer than a probe may."""
 
-    def pending_by_company(self, company_ids: Sequence[str]) -> list[Backlog]:
+    def pending_by_company(
+        self, company_ids: Sequence[str], account_name: str = DEFAULT_ACCOUNT
+    ) -> list[Backlog]:
         with self.autocommit.connect() as connection:
             connection.execute(text("SELECT pg_sleep(30)"))
         return []
