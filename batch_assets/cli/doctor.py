@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -65,8 +65,23 @@ def _examine_places(settings: Settings) -> Sequence[Finding]:
         *examine_host(settings, endpoints.spool_dir),
         *examine_database(settings, endpoints),
         *examine_server(endpoints, server_of(endpoints)),
+        *_examine_accounts(settings),
         *examine_dagster(settings, endpoints),
     ]
+
+
+def _examine_accounts(settings: Settings) -> Iterator[Finding]:
+    """The servers of further accounts, each finding with the name of its account."""
+    from batch_assets.wiring import connect
+
+    for name in settings.account_names[1:]:
+        try:
+            endpoints = connect(settings.of_account(name))
+        except BatchAssetsError as error:
+            yield from found_wrong(f"account {name}", error)
+        else:
+            for one in examine_server(endpoints, server_of(endpoints)):
+                yield replace(one, about=f"{one.about} (account {name})")
 
 
 def show(shown: Screen, found: Sequence[Finding]) -> None:

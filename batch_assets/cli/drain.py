@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,7 +15,10 @@ from batch_assets.cli.screen import console
 from batch_assets.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batch_assets.stages.controls.drain import DrainReport
+    from batch_assets.stages.pipeline import Pipeline
 
 commands = typer.Typer()
 
@@ -65,18 +69,18 @@ def drain(
 
 def _wait(database: OpenDatabase, *, hand_over: bool, wait: bool, is_shown: bool) -> DrainReport:
     """Step after step, until nothing is left; each says what is, if that has changed."""
-    from batch_assets.stages.controls.drain import added, drain_on
-    from batch_assets.stages.pipeline import Budget
-
     report, shown = None, ""
     pause = FIRST_PAUSE_SECONDS
     if is_shown:
         console().say("Submissions are stopped, until `batch-assets drain --resume`.")
     try:
-        with open_pipeline(database, "drain") as pipeline:
+        with ExitStack() as stack:
+            pipelines = [
+                stack.enter_context(open_pipeline(database.of_account(name), "drain"))
+                for name in database.settings.account_names
+            ]
             while True:
-                budget = Budget.of_op(pipeline.policy)
-                report = added(report, drain_on(pipeline, budget, hand_over=hand_over))
+                report = _step(pipelines, report, hand_over=hand_over)
                 if report.left.is_empty or not wait:
                     return report
                 if is_shown and report.still != shown:
@@ -91,6 +95,21 @@ def _wait(database: OpenDatabase, *, hand_over: bool, wait: bool, is_shown: bool
             "the drain."
         )
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _step(
+    pipelines: Sequence[Pipeline], before: DrainReport | None, *, hand_over: bool
+) -> DrainReport:
+    """One step with each account; what was done before is added."""
+    from batch_assets.stages.controls.drain import added, drain_on
+    from batch_assets.stages.pipeline import Budget
+
+    first, *others = pipelines
+    report = added(before, drain_on(first, Budget.of_op(first.policy), hand_over=hand_over))
+    for pipeline in others:
+        budget = Budget.of_op(pipeline.policy)
+        report = added(report, drain_on(pipeline, budget, hand_over=hand_over))
+    return report
 
 
 def _show_lifted(said: str, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from batch_assets.cli.forecasts import money_sentences, outlook, sentence_of_wor
 from batch_assets.cli.opening import open_database, open_pipeline
 from batch_assets.cli.screen import Column, Screen, console, number
 from batch_assets.cli.status import in_all, left_alone
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.display import euros, of_unknown_types
 from batch_assets.domain.estimates import ENOUGH
 from batch_assets.domain.forecasts import (
@@ -66,12 +67,16 @@ def plan(
     _dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Changes nothing: planning never submits anything.")
     ] = False,
+    account: Annotated[
+        str, typer.Option(metavar="ACCOUNT", help="By this account, where there are several.")
+    ] = DEFAULT_ACCOUNT,
     as_json: AsJson = False,
 ) -> None:
     """Show what the next run would send: requests, tokens and money."""
     from batch_assets.stages.plan import preview
 
-    with open_database() as database:
+    with open_database() as whole:
+        database = whole.of_account(account)
         companies = {company.id: company.name for company in database.queries.active_companies()}
         with open_pipeline(database, "plan") as pipeline:
             planned = preview(pipeline, pipeline.read_snapshot(), list(companies))

@@ -132,6 +132,7 @@ def overview(database: OpenDatabase, stopped: Stoppages) -> Overview:
         *seen.findings,
         *map(_of_alert, alerts),
         *([] if hold is None else [hold.finding]),
+        *_accounts(database),
         *_stopped(stopped),
         *_late(database, alerts, behind),
     ]
@@ -217,6 +218,26 @@ def _of_alert(alert: ListedAlert) -> Finding:
 
 def _since(alert: ListedAlert) -> float:
     return (datetime.now(UTC) - alert.since).total_seconds()
+
+
+def _accounts(database: OpenDatabase) -> Iterator[Finding]:
+    """What keeps a further account from its work, and what waits for one that is gone."""
+    from batch_assets.stages.controls.accounts import left_behind
+    from batch_assets.store.company_accounts import CompanyAccounts
+
+    names = database.settings.account_names
+    for said in left_behind(CompanyAccounts(database.engine).standing(), names):
+        remedy = "Name it there again, with its key, or give its companies to another account."
+        yield Finding("accounts", Health.NOT_WELL, said, remedy)
+    for name in names[1:]:
+        try:
+            installation = database.of_account(name).registry.installation()
+        except BatchAssetsError as error:
+            yield Finding("accounts", Health.NOT_WELL, " ".join(error.lines))
+        else:
+            cooldown = installation.account_cooldown
+            if cooldown is not None:
+                yield Finding("accounts", Health.ATTENTION, f"{name}: {cooldown.hold_reason}")
 
 
 def _stopped(stopped: Stoppages) -> Iterable[Finding]:

@@ -22,7 +22,6 @@ from batch_assets.domain.lookups import Criteria
 from batch_assets.domain.packing import (
     Candidate,
     Draft,
-    Packing,
     Quota,
     Terms,
     held_by_cooldown,
