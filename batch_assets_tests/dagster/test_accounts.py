@@ -8,11 +8,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 from sqlalchemy import Engine, text
 
 from batch_assets.definitions import build_definitions
-from batch_assets.project_files import PROJECT_DIR
 from batch_assets.resources.run_executor import EXCLUSIVE
 from batch_assets.store.company_accounts import CompanyAccounts
 from batch_assets_local.batch_server import RunningServer
@@ -133,13 +131,3 @@ def test_the_run_of_an_account_sends_what_it_serves(
             sent.append({tuple(row) for row in connection.execute(kept)})
     assert sent == [{(given, "acme")}, {(given, "acme"), (own, "default")}]
     assert tags == ["batch_processing_job/acme", "batch_processing_job"]
-
-
-def test_dagster_is_told_to_start_one_run_of_each_at_a_time() -> None:
-    instance = yaml.safe_load((PROJECT_DIR / "dagster.yaml").read_text())
-    (limit,) = instance["concurrency"]["runs"]["tag_concurrency_limits"]
-    assert limit == {
-        "key": next(iter(EXCLUSIVE)),
-        "value": {"applyLimitPerUniqueValue": True},
-        "limit": 1,
-    }

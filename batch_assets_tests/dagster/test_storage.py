@@ -79,7 +79,11 @@ def test_the_instance_lets_one_run_of_the_job_start_at_a_time(
         config = instance.get_concurrency_config().run_queue_config
         assert config is not None
         assert list(config.tag_concurrency_limits) == [
-            {"key": ".dagster/batch_assets_exclusive", "value": "batch_processing_job", "limit": 1}
+            {
+                "key": ".dagster/batch_assets_exclusive",
+                "value": {"applyLimitPerUniqueValue": True},
+                "limit": 1,
+            }
         ]
         assert not instance.telemetry_enabled
         assert not instance.nux_enabled
