@@ -94,7 +94,7 @@ class Connections:
         Raises:
             ConfigurationError: A proxy, certificates or headers of the environment are none.
         """
-        check_headers()
+        check_headers(project)
         proxy = proxy_of(base_url)
         verify = trusted(base_url)
 

@@ -20,6 +20,7 @@ import httpx2
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.domain.hosts import is_loopback
+from batch_assets.openai_batch.account import Project
 from batch_assets.openai_batch.concurrency_limit import ConcurrencyLimit
 from batch_assets.openai_batch.limits import Bounds, current
 from batch_assets.openai_batch.sdk_errors import retry_after_seconds
@@ -287,14 +288,19 @@ def trusted(base_url: str) -> ssl.SSLContext:
     )
 
 
-def check_headers() -> None:
-    """Check the headers that the SDK adds from the environment.
+def check_headers(project: Project) -> None:
+    """Check the headers that the SDK adds, from the environment or for a project.
 
     Raises:
         ConfigurationError: One of them cannot be a header.
     """
+    values = {
+        "OPENAI_CUSTOM_HEADERS": os.environ.get("OPENAI_CUSTOM_HEADERS"),
+        "OPENAI_ORG_ID": project.organization,
+        "OPENAI_PROJECT_ID": project.id,
+    }
     for name in _HEADERS:
-        value = os.environ.get(name, "")
+        value = values[name] or ""
         is_custom = name == "OPENAI_CUSTOM_HEADERS"
         lines = value.split("\n") if is_custom else [value]
         if not all(line.isascii() and line.isprintable() for line in lines):
