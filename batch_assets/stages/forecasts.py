@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
+from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.forecasts import RequestCosts, SendingRule, Standing
 from batch_assets.domain.packing import Rejection, Terms, size_up
 from batch_assets.domain.policy import Policy
@@ -39,7 +40,7 @@ def look_ahead(engine: Engine, policy: Policy, profile: Profile) -> Outlook:
         held_because=_held_because(profile, snapshot),
     )
     prices = prices_of(OneStatementQueries(engine).model_prices(), bound, profile)
-    terms = terms_of(bound, prices, snapshot, account="")
+    terms = terms_of(bound, prices, snapshot, account="", account_name=DEFAULT_ACCOUNT)
     standings = Standings(engine)
     return Outlook(_estimated(standings, standings.read(), terms), rule)
 
