@@ -237,7 +237,8 @@ def _accounts(database: OpenDatabase) -> Iterator[Finding]:
         else:
             cooldown = installation.account_cooldown
             if cooldown is not None:
-                yield Finding("accounts", Health.ATTENTION, f"{name}: {cooldown.hold_reason}")
+                said = f"{name}: {cooldown.hold.why}"
+                yield Finding("accounts", Health.ATTENTION, said, cooldown.hold.remedy)
 
 
 def _stopped(stopped: Stoppages) -> Iterable[Finding]:
