@@ -2,10 +2,12 @@
 
 It speaks PostgreSQL's own protocol. The first client's login goes through to the server; later
 clients are let in with what the server said then. As PgBouncer does, it tells every client a
-process number that is not the server session's, and refuses settings at login.
+process number that is not the server session's, and refuses settings at login, or drops them
+without a word.
 """
 
 import contextlib
+import re
 import secrets
 import socket
 import struct
@@ -18,16 +20,17 @@ from sqlalchemy import URL, make_url
 _NO_ENCRYPTION = (80877103, 80877104)  # SSLRequest, GSSENCRequest
 _REFUSED = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
 _REFUSAL = b"E" + struct.pack("!I", len(_REFUSED) + 4) + _REFUSED
+_OPTIONS = re.compile(rb"\0options\0[^\0]*\0")
 _READY, _KEY, _TERMINATE, _COPYING = b"Z", b"K", b"X", b"G"
 _ANSWERED = (b"S", b"Q")  # Sync, Query
 _COPY_ENDS = (b"c", b"f")  # CopyDone, CopyFail
 
 
 @contextmanager
-def transaction_pooler(url: str) -> Iterator[str]:
+def transaction_pooler(url: str, *, drops_options: bool = False) -> Iterator[str]:
     """The URL of the same database through a pooler on loopback."""
     listener = socket.create_server(("127.0.0.1", 0))
-    pooler = _Pooler(_connect(make_url(url)))
+    pooler = _Pooler(_connect(make_url(url)), drops_options=drops_options)
     threading.Thread(target=pooler.serve, args=[listener], daemon=True).start()
     port = listener.getsockname()[1]
     pooled = make_url(url).difference_update_query(["host", "port"])
@@ -56,8 +59,9 @@ def _connect(url: URL) -> socket.socket:
 
 
 class _Pooler:
-    def __init__(self, server: socket.socket) -> None:
+    def __init__(self, server: socket.socket, *, drops_options: bool) -> None:
         self._server = server
+        self._drops_options = drops_options
         self._turn = threading.Lock()
         self._welcome = b""
         self._clients: list[socket.socket] = []
@@ -78,9 +82,11 @@ class _Pooler:
     def _attend(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError), client:
             startup = _startup(client)
-            if b"\0options\0" in startup:
-                client.sendall(_REFUSAL)
-                return
+            if _OPTIONS.search(startup):
+                if not self._drops_options:
+                    client.sendall(_REFUSAL)
+                    return
+                startup = _without_options(startup)
             with self._turn:
                 if not self._welcome:
                     self._welcome = self._log_in(client, startup)
@@ -130,6 +136,11 @@ class _Pooler:
                 return message[5:6]
             if kind == _COPYING:
                 return kind
+
+
+def _without_options(startup: bytes) -> bytes:
+    kept = _OPTIONS.sub(b"\0", startup[4:])
+    return struct.pack("!I", len(kept) + 4) + kept
 
 
 def _startup(client: socket.socket) -> bytes:

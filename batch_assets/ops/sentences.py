@@ -79,28 +79,36 @@ def _of_reading(report: IngestReport) -> str:
 
 
 def of_retrying(report: RetryReport) -> str:
-    """What waits again."""
-    if not report.requeued:
-        return "No failed request is due for its retry."
-    requests = plural(report.requeued, "failed request waits", "failed requests wait")
-    return f"{requests} again: the retry date had come."
+    """What was sent synchronously, what of it was not and why, and what waits again."""
+    said = []
+    if report.requeued:
+        requests = plural(report.requeued, "failed request waits", "failed requests wait")
+        said.append(f"{requests} again: the retry date had come.")
+    said += _of_calls(report.synchronous, "synchronously")
+    return " ".join(said) or "No failed request is due for its retry."
 
 
 def of_flex(report: SynchronousReport) -> str:
-    """What was sent by flex, and what became of it."""
+    """What was sent by flex, what became of it, and what was not sent and why."""
+    return " ".join(_of_calls(report, "by flex")) or "No request was to be sent by flex."
+
+
+def _of_calls(report: SynchronousReport, how: str) -> list[str]:
+    said = []
     if report.synchronous_held_because:
-        return report.synchronous_held_because
-    if not report.synchronous_calls:
-        return "No request was to be sent by flex."
-    said = [
-        f"{plural(report.synchronous_calls, 'request', 'requests')} sent by flex, "
-        f"{report.synchronous_completed:,} answered for {report.synchronous_cost_eur:.4f} EUR."
-    ]
+        said.append(report.synchronous_held_because)
+    if report.synchronous_calls:
+        said.append(
+            f"{plural(report.synchronous_calls, 'request', 'requests')} sent {how}, "
+            f"{report.synchronous_completed:,} answered for {report.synchronous_cost_eur:.4f} EUR."
+        )
     if report.synchronous_without_room:
         said.append(f"There was no room for {report.synchronous_without_room:,}: they wait.")
     if report.synchronous_unknown:
         said.append(f"What became of {report.synchronous_unknown:,} is not known.")
-    return " ".join(said)
+    if report.synchronous_held:
+        said.append(f"Not sent {how}: {_held(report.synchronous_held)}.")
+    return said
 
 
 def of_companies(found: ActiveCompanies) -> str:
@@ -152,8 +160,7 @@ def of_sending(report: SubmitReport, held_because: str) -> str:
             f"prompt tokens, {about_cost(*report.cost)}."
         ]
     if report.held:
-        held = {f"({reason})": requests for reason, requests in report.held.items()}
-        said.append(f"Left waiting: {_counted(held)}.")
+        said.append(f"Left waiting: {_held(report.held)}.")
     if report.rejected:
         said.append(f"Can never be sent: {_counted(report.rejected)}.")
     if report.released:
@@ -232,6 +239,10 @@ def _rows(rows: Written, failures: Mapping[str, int]) -> str:
     counted = [f"{number:,} {name}" for name, number in parts.items() if number]
     why = f" (failures: {_counted(failures)})" if failures else ""
     return (", ".join(counted) or "no rows") + why
+
+
+def _held(held: Mapping[str, int]) -> str:
+    return _counted({f"({reason})": requests for reason, requests in held.items()})
 
 
 def _counted(numbers: Mapping[str, int]) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from batch_assets.store.database_errors import explain
-from batch_assets.store.plain_engine import ISOLATION, Login
+from batch_assets.store.plain_engine import ISOLATION, NAME, Login
 from batch_assets.store.urls import application_url
 
 DRIVER: Final = "postgresql+psycopg_quiet"
@@ -62,7 +62,7 @@ def _engine(url: URL, session: Login, **pool: Any) -> Engine:
         isolation_level=ISOLATION,
         hide_parameters=True,
         # Prepared statements live in a session, which PgBouncer takes away after a transaction.
-        connect_args={"prepare_threshold": None, "application_name": "batch-assets"},
+        connect_args={"prepare_threshold": None, "application_name": NAME},
     )
     event.listen(engine, "connect", _adapt)
     event.listen(engine, "do_connect", session.connect)

@@ -25,6 +25,9 @@ _IN_TRANSACTION: Final = (
 _REFUSED: Final = "unsupported startup parameter"
 _UNKNOWN: Final = "unrecognized configuration parameter"
 _HAS_SETTINGS: Final = "batch_assets.has_settings"
+NAME: Final = "batch-assets"
+"""As what our sessions are known in `pg_stat_activity`."""
+_POOLED_NAME: Final = f"{NAME} by a pooler"
 ISOLATION: Final = "READ COMMITTED"
 """Each transaction says so as it begins. With a snapshot that is older than the lock that it has
 waited for, a claim would not see what the one before it has spent."""
@@ -51,7 +54,7 @@ class Login:
         }
         self._is_read_only = read_only
         at_login = self._settings | ({"default_transaction_read_only": "on"} if read_only else {})
-        self._at_login = login_options(at_login)
+        self._at_login = login_options({**at_login, "application_name": NAME})
 
     def connect(
         self,
@@ -60,20 +63,34 @@ class Login:
         args: list[Any],
         parameters: dict[str, Any],
     ) -> DBAPIConnection:
-        """Log in with the settings, or without them where a pooler refuses settings at login."""
+        """Log in with the settings, or without them where a pooler refuses or drops them."""
         settle_libpq()
+        connection = self._with_settings(dialect, args, parameters)
+        entry.info[_HAS_SETTINGS] = connection is not None
+        if connection is None:
+            pooled = {**parameters, "application_name": _POOLED_NAME}
+            connection = dialect.connect(*args, **pooled)
+            # Within a transaction it is too late for that: it says so as it begins.
+            connection.read_only = self._is_read_only
+        return cast("DBAPIConnection", connection)
+
+    def _with_settings(self, dialect: Dialect, args: list[Any], parameters: dict[str, Any]) -> Any:
+        """A session with the settings, or `None` where a pooler stands before the server.
+
+        One that drops settings without a word (PgBouncer's `ignore_startup_parameters = options`)
+        is known by the session's name: it is given among them and nowhere else, and each server
+        says at login what it is.
+        """
         try:
             connection = self._log_in(dialect, args, parameters)
         except psycopg.OperationalError as error:
             if _REFUSED not in str(error):
                 raise
-            connection = dialect.connect(*args, **parameters)
-            # Within a transaction it is too late for that: it says so as it begins.
-            connection.read_only = self._is_read_only
-            entry.info[_HAS_SETTINGS] = False
-        else:
-            entry.info[_HAS_SETTINGS] = True
-        return cast("DBAPIConnection", connection)
+            return None
+        if connection.info.parameter_status("application_name") == NAME:
+            return connection
+        connection.close()
+        return None
 
     def _log_in(self, dialect: Dialect, args: list[Any], parameters: dict[str, Any]) -> Any:
         """Which server has `transaction_timeout` is known once one was met: then it logs in anew.
@@ -82,7 +99,8 @@ class Login:
         """
         address = str([parameters.get("host"), parameters.get("port")])
         options = _joined([parameters.get("options"), self._at_login])
-        given = {**parameters, "options": options}
+        # An empty name is not sent, and libpq's variable for it does not count either.
+        given = {**parameters, "application_name": "", "options": options}
         if address not in _RECENT:
             connection: Any = dialect.connect(*args, **given)
             if connection.info.server_version < TRANSACTION_TIMEOUT_SINCE:
@@ -91,7 +109,7 @@ class Login:
             _RECENT.add(address)
         recent = _joined([options, login_options(WITHOUT_TRANSACTION_TIMEOUT)])
         try:
-            return dialect.connect(*args, **{**parameters, "options": recent})
+            return dialect.connect(*args, **{**given, "options": recent})
         except psycopg.OperationalError as error:
             if _UNKNOWN not in str(error):
                 raise
@@ -142,7 +160,7 @@ def _plain(url: URL, login: Login) -> Engine:
         poolclass=NullPool,
         isolation_level=ISOLATION,
         hide_parameters=True,
-        connect_args={"prepare_threshold": None, "application_name": "batch-assets"},
+        connect_args={"prepare_threshold": None, "application_name": NAME},
     )
     event.listen(engine, "do_connect", login.connect)
     return engine

@@ -1,6 +1,7 @@
 """The one line of each op, from what its stage reports."""
 
 from collections import Counter
+from dataclasses import replace
 
 from batch_assets.domain.batches import Written
 from batch_assets.domain.records import Backlog
@@ -13,6 +14,7 @@ from batch_assets.stages.recover import RecoverReport
 from batch_assets.stages.result_writer import IngestReport
 from batch_assets.stages.retry import RetryReport
 from batch_assets.stages.submit import SubmitReport
+from batch_assets.stages.synchronous_requests import SynchronousReport
 from batch_assets_tests.policies import a_policy
 
 
@@ -73,6 +75,20 @@ def test_of_due_and_retrying() -> None:
     assert sentences.of_retrying(RetryReport(1)) == (
         "1 failed request waits again: the retry date had come."
     )
+
+
+def test_of_what_is_sent_synchronously_and_what_is_held() -> None:
+    held = SynchronousReport(synchronous_held=Counter({"cap on requests": 3}))
+    assert sentences.of_retrying(RetryReport(0, held)) == (
+        "Not sent synchronously: 3 (cap on requests)."
+    )
+    assert sentences.of_flex(held) == "Not sent by flex: 3 (cap on requests)."
+    sent = replace(held, synchronous_calls=2, synchronous_completed=1, synchronous_cost_eur=0.5)
+    assert sentences.of_retrying(RetryReport(1, sent)) == (
+        "1 failed request waits again: the retry date had come. 2 requests sent synchronously, "
+        "1 answered for 0.5000 EUR. Not sent synchronously: 3 (cap on requests)."
+    )
+    assert sentences.of_flex(SynchronousReport()) == "No request was to be sent by flex."
 
 
 def test_of_sending() -> None:

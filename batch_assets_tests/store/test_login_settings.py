@@ -52,6 +52,8 @@ _ASKED = text(
 
 _LASTING = {
     "array_nulls": "on",
+    "lock_timeout": "30s",
+    "search_path": "pg_catalog",
     "transaction_isolation": "read committed",
     "transaction_read_only": "off",
 }
@@ -125,17 +127,19 @@ def test_a_server_that_does_not_know_a_setting_of_later_ones_lets_us_in(
     engine.dispose()
 
 
-def test_behind_a_pooler_that_refuses_settings_dates_can_be_read(
-    odd_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("drops_options", [False, True], ids=["refused", "dropped"])
+def test_behind_a_pooler_that_takes_no_settings_a_transaction_has_them(
+    odd_url: str, monkeypatch: pytest.MonkeyPatch, *, drops_options: bool
 ) -> None:
     monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    monkeypatch.setenv("PGAPPNAME", "batch-assets")
     # These hold until the transaction's first statement has put them right, however slow it is.
     with psycopg.connect(odd_url, autocommit=True, options=_PATIENT) as connection:
         for limit in (setting for setting in ODD if setting.endswith("_timeout")):
             statement = sql.SQL("ALTER DATABASE {} RESET {}")
             name = sql.Identifier(str(make_url(odd_url).database))
             connection.execute(statement.format(name, sql.Identifier(limit)))
-    with transaction_pooler(odd_url) as pooled:
+    with transaction_pooler(odd_url, drops_options=drops_options) as pooled:
         engine = open_engine(pooled)
         alone = engine.execution_options(isolation_level="AUTOCOMMIT")
         with alone.connect() as connection:
