@@ -440,13 +440,14 @@ AND coalesce((
                 b.estimated_cost_eur / greatest(b.requests, 1)
             ) * CASE
                 WHEN b.server_answered > 0
-                THEN greatest(b.server_answered - s.answered + s.lost_and_paid[1] - b.returned, 0)
+                THEN greatest(b.server_answered - s.answered + s.lost_and_paid[1] - s.returned_counted, 0)
                 ELSE s.lost_and_paid[1]
             END AS estimate_eur
         FROM (
             SELECT
                 b.server_prompt_tokens IS NULL AS is_estimated,
                 b.completed + b.failed + b.discarded AS answered,
+                r.counted AS returned_counted,
                 coalesce(b.cost_usd, b.cost_eur / b.usd_to_eur, 0) AS read_usd,
                 (b.server_prompt_tokens - b.server_cached_tokens)
                     * CAST(b.price -> 'batch' ->> 0 AS float8)
@@ -457,7 +458,7 @@ AND coalesce((
                     WHEN b.server_prompt_tokens IS NULL
                         AND (
                             b.failed + b.discarded > 0
-                            OR b.server_answered > b.completed + b.returned
+                            OR b.server_answered > b.completed + r.counted
                         )
                     THEN (
                         SELECT ARRAY[
@@ -471,6 +472,10 @@ AND coalesce((
                         WHERE a.batch_id = b.id AND a.shares_answer_of IS NULL
                     )
                 END AS lost_and_paid
+            FROM (
+                -- Most servers count what never ran neither as completed nor as failed.
+                SELECT CASE WHEN b.server_answered < b.requests THEN 0 ELSE b.returned END AS counted
+            ) AS r
             WHERE b.price IS NOT NULL AND b.server_status NOT IN ('lost', 'abandoned')
         ) AS s
     ) AS u

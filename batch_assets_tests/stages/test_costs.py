@@ -284,6 +284,23 @@ def test_nothing_is_unattributed_where_all_that_was_billed_was_read(
     assert not batch.unattributed_is_estimated
 
 
+@pytest.mark.parametrize("ending", ["expired", "cancelled"])
+def test_lines_lost_of_a_batch_that_was_cut_short_are_estimated(lab: Lab, ending: str) -> None:
+    lab = priced(lab)
+    lab.configure(
+        batches=[{"end_as": ending, "after_rows": 3, "count": 1}],
+        rows=[{"lines": [1, 2], "effect": {"kind": "missing"}}],
+        quirks={"omit_batch_fields": ["usage"]},
+    )
+    lab.company(6)
+    lab.submit()
+    lab.read_to_the_end()
+    batch = lab.desk.batch(lab.batches()[0])
+    assert (batch.state, batch.completed) == ("finalized", 1)
+    assert batch.unattributed_is_estimated
+    assert batch.unattributed_usd == pytest.approx(2 * batch.cost_usd)
+
+
 def test_a_call_of_which_nobody_knows_the_outcome_is_estimated(lab: Lab) -> None:
     lab = priced(lab).under(synchronous=ON)
     ids = waiting(lab, 1)
