@@ -61,6 +61,21 @@ TRANSACTION_TIMEOUT_SINCE: Final = 170_000
 WITHOUT_TRANSACTION_TIMEOUT: Final[Mapping[str, str]] = {"transaction_timeout": "0"}
 """Likewise, for servers of that version or a later one: an older one lets nobody in with it."""
 
+SERVER_KEEPALIVES: Final[Mapping[str, str]] = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+"""By which the server notices within a minute that our host has vanished, and frees its locks."""
+
+KEEPALIVES: Final[Mapping[str, str]] = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""Likewise, in libpq's parameters: by which we notice that the server's host has vanished."""
+
 _ENVIRONMENT: Final[Mapping[str, str]] = {"PGDATESTYLE": "ISO", "PGTZ": "UTC"}
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from batch_assets.store.connection_settings import (
+    SERVER_KEEPALIVES,
     SESSION,
     TRANSACTION_TIMEOUT_SINCE,
     WITHOUT_LIMITS,
@@ -46,6 +47,7 @@ class Login:
         self._settings = {
             **SESSION,
             **WITHOUT_LIMITS,
+            **SERVER_KEEPALIVES,
             "lock_timeout": lock,
             "statement_timeout": statement,
             "idle_in_transaction_session_timeout": "300s",

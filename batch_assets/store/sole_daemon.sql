@@ -1,16 +1,12 @@
 -- What keeps a second daemon from one database: an advisory lock for as long as a transaction is open.
 
 -- name: settle
--- The transaction idles for weeks, and a host that is gone has to be noticed: the server asks whether
--- it still lives. It holds no snapshot, so that it keeps no row from being vacuumed.
+-- The transaction idles for weeks. It holds no snapshot, so that it keeps no row from being vacuumed.
 SELECT set_config(s.name, s.value, true)
 FROM (
     VALUES
         ('application_name', CAST(:holder AS text)),
-        ('idle_in_transaction_session_timeout', '0'),
-        ('tcp_keepalives_idle', '30'),
-        ('tcp_keepalives_interval', '10'),
-        ('tcp_keepalives_count', '3')
+        ('idle_in_transaction_session_timeout', '0')
 ) AS s (name, value)
 
 -- name: take

@@ -14,6 +14,8 @@ from sqlalchemy import URL
 
 from batch_assets.domain.errors import ConfigurationError
 from batch_assets.store.connection_settings import (
+    KEEPALIVES,
+    SERVER_KEEPALIVES,
     SESSION,
     TRANSACTION_TIMEOUT_SINCE,
     WITHOUT_LIMITS,
@@ -48,6 +50,7 @@ def application_url(url: str) -> URL:
     parsed = _parse(url)
     query = {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        **KEEPALIVES,
         **parsed.query,
         "client_encoding": "utf8",
     }
@@ -60,13 +63,13 @@ def dagster_url(url: str, server_version: int = 0) -> str:
     For a server of this version, as in 180006, or for any. The text holds the password.
     """
     parsed = _parse(url)
-    ours = {**SESSION, **WITHOUT_LIMITS, "search_path": DAGSTER_SCHEMA}
+    ours = {**SESSION, **WITHOUT_LIMITS, **SERVER_KEEPALIVES, "search_path": DAGSTER_SCHEMA}
     if server_version >= TRANSACTION_TIMEOUT_SINCE:
         ours |= WITHOUT_TRANSACTION_TIMEOUT
     options = " ".join([*_values(parsed.query, "options"), login_options(ours)])
     return parsed.set(
         drivername="postgresql+psycopg2",
-        query={**parsed.query, "client_encoding": "utf8", "options": options},
+        query={**KEEPALIVES, **parsed.query, "client_encoding": "utf8", "options": options},
     ).render_as_string(hide_password=False)
 
 

@@ -1,7 +1,10 @@
 """A session is ours, whatever a role, a database or the environment says of it."""
 
+import os
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import psycopg
@@ -11,7 +14,12 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.project_files import PROJECT_DIR
-from batch_assets.store.connection_settings import SESSION, WITHOUT_LIMITS, login_options
+from batch_assets.store.connection_settings import (
+    SERVER_KEEPALIVES,
+    SESSION,
+    WITHOUT_LIMITS,
+    login_options,
+)
 from batch_assets.store.dagster_schema import create_dagster_schema
 from batch_assets.store.engine import open_engine, open_engine_for_looks
 from batch_assets.store.migrate import current, downgrade, upgrade
@@ -19,6 +27,7 @@ from batch_assets.store.plain_engine import open_plain_engine
 from batch_assets.store.urls import dagster_url
 from batch_assets.ticks.starting import InstanceRuns
 from batch_assets_tests.databases import TestDatabases
+from batch_assets_tests.tls_relay import tls_relay
 from batch_assets_tests.transaction_pooler import transaction_pooler
 
 ODD = {
@@ -188,6 +197,26 @@ def test_a_database_that_cannot_hold_every_character_is_not_migrated(
     assert current(url) is None
     downgrade(url, "base")
     databases.drop(url)
+
+
+def test_both_ends_notice_that_the_other_host_has_vanished(database_url: str) -> None:
+    # What a session was given at login it has as its reset value, over a socket of this host, too.
+    asked = text(
+        "SELECT s.name, s.reset_val FROM pg_catalog.pg_settings AS s WHERE s.name = ANY(:names)"
+    )
+    with tls_relay(database_url, None) as relayed:
+        url = relayed.render_as_string(hide_password=False)
+        for engine in (open_engine(url), open_plain_engine(url), create_engine(dagster_url(url))):
+            with engine.connect() as connection:
+                found = connection.execute(asked, {"names": list(SERVER_KEEPALIVES)}).all()
+                assert dict(tuple(row) for row in found) == SERVER_KEEPALIVES
+                driver_connection: Any = connection.connection.driver_connection
+                with socket.socket(fileno=os.dup(driver_connection.fileno())) as ours:
+                    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+                    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10
+                    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+                    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+            engine.dispose()
 
 
 def _settings(engine: Engine) -> dict[str, str]:

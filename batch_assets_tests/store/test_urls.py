@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import create_engine, make_url, text
 
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.store.connection_settings import KEEPALIVES
 from batch_assets.store.urls import application_url, dagster_url, describe
 
 PASSWORD = "p@ss:w/ord%25 #?+é"
@@ -41,11 +42,19 @@ def test_prismas_parameters_go_and_libpqs_stay() -> None:
         "&sslmode=verify-full&application_name=livedash&connect_timeout=3"
     )
     assert url.query == {
+        **KEEPALIVES,
         "sslmode": "verify-full",
         "application_name": "livedash",
         "connect_timeout": "3",
         "client_encoding": "utf8",
     }
+
+
+def test_a_url_may_have_keepalives_of_its_own() -> None:
+    given = "postgresql://db.example/livedash?keepalives_idle=7&tcp_user_timeout=9000"
+    for url in (application_url(given), make_url(dagster_url(given))):
+        own = {"keepalives_idle": "7", "tcp_user_timeout": "9000"}
+        assert {name: url.query[name] for name in KEEPALIVES} == {**KEEPALIVES, **own}
 
 
 def test_a_connection_attempt_ends_by_itself() -> None:
