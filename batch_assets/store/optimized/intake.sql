@@ -216,6 +216,13 @@ WITH progress AS MATERIALIZED (
         AND CAST(r."processingStatus" AS text) = 'PENDING_BATCHING'
         AND coalesce(r."batchId", '') = ''
     RETURNING r.id, r."requestedAt"
+), not_put_off AS (
+    -- LiveDash may have reset a row that we had given up or put off, as in `in_no_other_bucket`.
+    DELETE FROM batch_assets.retry AS p
+    WHERE p.request_id = ANY(ARRAY(SELECT following.id FROM following))
+), not_dead AS (
+    DELETE FROM batch_assets.dead_letter AS d
+    WHERE d.request_id = ANY(ARRAY(SELECT following.id FROM following))
 ), follows AS (
     INSERT INTO batch_assets.follower (request_id, company_id, leader_id, requested_at)
     SELECT f.id, led.company_id, led.leader_id, f."requestedAt"

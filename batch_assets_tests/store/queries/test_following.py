@@ -176,6 +176,24 @@ def test_one_that_can_never_be_sent_leaves_its_place_to_the_next(desk: Desk) -> 
     assert_conserved(desk)
 
 
+def test_a_dead_letter_that_livedash_lets_wait_again_follows_and_is_dead_no_more(
+    desk: Desk,
+) -> None:
+    with desk.engine.begin() as connection:
+        company_id = make_company(connection)
+        session_id = make_session(connection, company_id, messages=0)
+        first, second = (
+            make_request(connection, session_id, age=timedelta(minutes=n)) for n in (2, 1)
+        )
+    desk.queries.notice_pending(100)
+    assert [desk.claim(company_id).rejected for _ in range(2)] == [{"no_messages": 1}] * 2
+    desk.do('UPDATE public."AIProcessingRequest" SET "processingStatus" = \'PENDING_BATCHING\'')
+    desk.queries.notice_pending(100)
+    assert (desk.intake(), leaders(desk)) == ({first}, {second: first})
+    dead = "SELECT request_id FROM batch_assets.dead_letter WHERE request_id = :id"
+    assert desk.column(dead, id=second) == []
+
+
 @pytest.mark.parametrize(
     ("what", "expected"),
     [
