@@ -176,9 +176,7 @@ def test_one_that_can_never_be_sent_leaves_its_place_to_the_next(desk: Desk) -> 
     assert_conserved(desk)
 
 
-def test_a_dead_letter_that_livedash_lets_wait_again_follows_and_is_dead_no_more(
-    desk: Desk,
-) -> None:
+def test_a_dead_letter_that_follows_is_one_no_more(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         company_id = make_company(connection)
         session_id = make_session(connection, company_id, messages=0)
