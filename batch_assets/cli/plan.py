@@ -215,10 +215,8 @@ def _show(
     shown.say(f"What a run of the job would send now from the {place}:\n")
     if lines:
         _show_lines(shown, lines, plan)
-    elif plan.held:
-        shown.say("Nothing: all that is due is held.")
     else:
-        shown.say("Nothing: no company has enough requests waiting, or an old enough one.")
+        shown.say(_why_nothing(plan, held_because))
     for code, requests in plan.rejected.items():
         shown.say(f"Would be refused for good: {plural(requests, 'request')} ({code}).")
     for reason, requests in plan.held.items():
@@ -227,8 +225,16 @@ def _show(
         shown.say(sentence)
     if plan.unknown_types:
         shown.say(of_unknown_types(plan.unknown_types))
-    if held_because is not None:
+    if held_because is not None and (lines or plan.held):
         shown.say(f"\nBut nothing is submitted now. {held_because}")
+
+
+def _why_nothing(plan: PlanPreview, held_because: str | None) -> str:
+    if plan.held:
+        return "Nothing: all that is due is held."
+    if held_because is not None:
+        return f"Nothing. {held_because}"
+    return "Nothing: no company has enough requests waiting, or an old enough one."
 
 
 def _show_lines(shown: Screen, lines: list[Line], plan: PlanPreview) -> None:

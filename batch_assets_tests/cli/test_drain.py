@@ -68,6 +68,8 @@ def test_it_waits_until_all_is_read_and_says_how_far_it_is(
 
     held = " ".join(type_("status").out.split())
     assert "Nothing is submitted now. It is drained:" in held
+    planned = " ".join(type_("plan").out.split())
+    assert "Nothing. It is drained:" in planned, "it gives no other reason"
     assert "Submissions go on with the next run." in type_("drain", "--resume").out
     assert "It is drained" not in type_("status").out
     assert "Done: it was at revision" in type_("migrate", "--downgrade", "base").out

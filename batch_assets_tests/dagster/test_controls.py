@@ -301,7 +301,7 @@ def test_set_budget(panel: Panel) -> None:
         ({"company": NAME}, "How much? Give eur, or clear: true"),
         ({"company": NAME, "eur": 1.0, "clear": True}, "How much?"),
         ({"company": "zorgroep", "eur": 1.0}, f"the nearest name is '{NAME}'"),
-        ({"company": "", "eur": 1.0}, "No company has the id or the name ''"),
+        ({"company": "", "eur": 1.0}, "Which company? Give its id or its name."),
         ({"company": "all", "clear": True}, "There is no budget of all companies for a month"),
     ):
         assert sentence in panel.refusal(*which, period="month", **config)

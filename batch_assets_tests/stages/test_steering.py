@@ -77,6 +77,8 @@ def test_forcing_breaks_no_rule(lab: Lab) -> None:
         force(lab, company_id, max_requests=0)
     with pytest.raises(ConfigurationError, match="No company has the id or the name 'nobody'"):
         force(lab, "nobody")
+    with pytest.raises(ConfigurationError, match="Which company"):
+        force(lab, " ")
     capped = force(lab.under(caps=Caps(day_requests=1)), company_id)
     assert (capped.requests, capped.held["cap on requests"]) == (1, 2)
 

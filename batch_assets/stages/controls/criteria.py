@@ -109,6 +109,8 @@ def company_of(lookups: Lookups, wanted: str) -> NamedCompany:
     Raises:
         ConfigurationError: There is none, or several have the name; it names the nearest.
     """
+    if not wanted.strip():
+        raise ConfigurationError("Which company? Give its id or its name.")
     found = lookups.companies(wanted)
     if not found:
         names = {name.lower(): name for name in lookups.company_names(NAMES_COMPARED)}
