@@ -57,7 +57,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Look for what is wrong before money is spent; exit 10 or 11 if anything is.",
     ),
     "migrate": ("migrate", "Make the tables that this version needs, safely beside LiveDash."),
-    "plan": ("plan", "Show what would be sent now: requests, tokens and money."),
+    "plan": ("plan", "Show what the next run would send: requests, tokens and money."),
     "confirm": ("switches", "Allow the job to submit from this database."),
     "run": ("run", "Run the job once, here and now; the run is in Dagster's history."),
     "status": (

@@ -58,7 +58,7 @@ def sentence_of_work(work: WorkForecast) -> str:
     """What becomes of some requests, by the likeness that tells it; begins with their number."""
     requests = plural(work.requests, "request")
     if work.held == work.requests > 0:
-        return f"{requests}, held ({work.held_because}), and so without a date; {_price(work)}."
+        return f"{requests}, held ({work.held_because}); {_price(work)}."
     said = f"{requests}, {_when(work)}; {_price(work)}."
     if not work.held:
         return said

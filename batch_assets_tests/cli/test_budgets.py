@@ -80,7 +80,7 @@ def test_the_alert_of_a_budget_is_listed_with_what_to_do(type_: Type, engine: En
     assert "0.0000 of 0.0000 EUR for " in listed[0]["causes"][0]
     said = type_("alerts").out
     assert "`batch-assets budget set day EUR --all`" in said
-    assert "budget_month_of_c1" in type_("status").out
+    assert f"budget_month of {NAME}" in type_("status").out
 
 
 def test_a_budget_of_a_deleted_company_is_cleared_by_its_id(type_: Type, engine: Engine) -> None:
@@ -102,7 +102,7 @@ def test_a_budget_of_a_deleted_company_is_cleared_by_its_id(type_: Type, engine:
         ("set month nan --all", "The amount is 'nan'"),
         (
             "set month 5 --company zorgroep",
-            "the nearest name is 'Zorggroep Oost'; `batch-assets status",
+            "the nearest name is 'Zorggroep Oost'; `batch-assets companies",
         ),
         ("clear day --all", "There is no budget of all companies for a day"),
         ("import /no/such/file.csv", "/no/such/file.csv cannot be read (No such file"),
