@@ -151,7 +151,7 @@ def test_what_a_budget_holds_has_no_date(
     assert (
         "Waiting: 12 requests, held (budget of all companies is 0: nothing goes on before" in words
     )
-    assert "and so without a date; about 0.0" in words
+    assert "); about 0.0" in words
     assert "Today (UTC) will cost" not in words
     words = " ".join(typed("plan", **configured).out.split())
     assert "Nothing: all that is due is held." in words
