@@ -136,10 +136,10 @@ def _names(text: Any) -> Any:
 
 
 def _exact_names(text: Any) -> Any:
-    """The same, with letters as they are."""
+    """The same, with letters as they are; one that is given twice is one."""
     if not isinstance(text, str):
         return text
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _without_spaces(text: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
+from batch_assets.domain.display import listed
 from batch_assets.domain.errors import WrongSettingsError
 from batch_assets.domain.logs import open_log
 from batch_assets.settings.fields import Declared
@@ -32,6 +33,10 @@ LIVEDASH_NAMES: Final = frozenset(
 )
 """LiveDash's settings of its own timers: docs/configuration.md says what does their work here."""
 
+_IDENTITY_HEADERS: Final = frozenset(
+    {"authorization", "api-key", "openai-organization", "openai-project"}
+)
+"""By which a server knows whose call it is."""
 _PREFIX: Final = "BATCH_"
 _OWN_PREFIX: Final = "BATCH_ASSETS_"
 """What programs of this project tell each other."""
@@ -72,6 +77,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             for setting in wrong_there
             if setting.name in own
         ]
+    if settings.accounts:
+        faults += _shared_identity(_set_in(environ))
     settings = settings.with_accounts(others)
     names = {setting.name for setting in wrong}
     faults += [found.sentence for found in settings.conflicts() if not found.names & names]
@@ -111,6 +118,19 @@ def _own_of(account: str, environ: Mapping[str, str] | None) -> dict[str, str]:
     values = _set_in(environ)
     given = {name: variable_of(account, name) for name in ACCOUNT_VARIABLES}
     return {name: values[variable] for name, variable in given.items() if variable in values}
+
+
+def _shared_identity(values: Mapping[str, str]) -> Iterator[str]:
+    """The SDK sends these headers with every account's calls, before an account's own."""
+    lines = values.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    names = [line.partition(":")[0].strip() for line in lines]
+    found = [name for name in names if name.lower() in _IDENTITY_HEADERS]
+    if found:
+        yield (
+            f"OPENAI_CUSTOM_HEADERS has {listed(found)}, which would go out with the calls of "
+            "every account: give each its key and project in variables of its own, as in "
+            "OPENAI_API_KEY_ACME, and take that header away."
+        )
 
 
 def _is_secret(variable: str, values: Mapping[str, str]) -> bool:

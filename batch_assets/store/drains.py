@@ -49,6 +49,8 @@ class Standing:
     """Batches of which it is not known whether the server has them."""
     running: int
     """Batches that the server had not ended when last asked."""
+    running_for_default: int
+    """Those among them that are the default account's: LiveDash can ask for no others."""
     unread: int
     """Batches that have ended and are not read to their end."""
     unwatched: int
@@ -124,7 +126,7 @@ class Drains(EngineQueries):
 
     @retry_lost
     def hand_over(self) -> HandedOver:
-        """Give what runs on the server to LiveDash."""
+        """Give what runs on the server for the default account to LiveDash."""
         with self.autocommit.connect() as connection:
             return HandedOver(**connection.execute(SQL["hand_over"]).one()._mapping)
 

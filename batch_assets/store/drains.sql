@@ -20,6 +20,7 @@ SELECT
     (SELECT d.began_by FROM batch_assets.drain AS d) AS began_by,
     count(*) FILTER (WHERE b.state IN ('claimed', 'uploaded')) AS unresolved,
     count(*) FILTER (WHERE b.state = 'submitted') AS running,
+    count(*) FILTER (WHERE b.state = 'submitted' AND b.account_name = 'default') AS running_for_default,
     count(*) FILTER (WHERE b.state = 'ended') AS unread,
     (
         SELECT count(*)
@@ -73,11 +74,15 @@ SELECT count(*) FROM moved
 
 -- name: hand_over
 -- They are LiveDash's from now on, as if it had made them: its check timer looks at IN_PROGRESS. Who
--- holds a lease on one of them, and has slept over it, finds another fence.
+-- holds a lease on one of them, and has slept over it, finds another fence. LiveDash has one key: those
+-- of further accounts it could not find.
 WITH moved AS (
     UPDATE batch_assets.batch AS b
     SET installation_id = NULL, fence = b.fence + 1
-    WHERE b.state = 'submitted' AND b.kind = 'batch' AND b.installation_id IS NOT NULL
+    WHERE b.state = 'submitted'
+        AND b.kind = 'batch'
+        AND b.installation_id IS NOT NULL
+        AND b.account_name = 'default'
     RETURNING b.id, b.requests
 ), told AS (
     UPDATE public."AIBatchRequest" AS l

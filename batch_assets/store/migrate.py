@@ -33,6 +33,7 @@ from batch_assets.store.migrating.project import (
 )
 from batch_assets.store.migrating.refusals import (
     refuse_to_drop_budgets,
+    refuse_to_forget_accounts,
     refuse_while_at_work,
     refuse_while_in_flight,
     steps_back,
@@ -98,7 +99,7 @@ def downgrade(
         DatabaseUnavailableError: the database cannot be reached.
         RightMissingError: the user may not migrate.
         MigrationRefusedError: something is under way that nobody would end without our tables,
-            budgets would be lost, a run is at work, or what `upgrade` is refused for.
+            budgets or accounts would be lost, a run is at work, or what `upgrade` is refused for.
     """
     with _migrating(url, report) as config:
         connection: Connection = config.attributes["connection"]
@@ -107,6 +108,7 @@ def downgrade(
         refuse_while_in_flight(connection, at, revision, f"The {database}")
         if not drop_budgets:
             refuse_to_drop_budgets(connection, at, revision, f"The {database}")
+        refuse_to_forget_accounts(connection, at, revision, f"The {database}")
         if steps_back(at, revision):
             refuse_while_at_work(connection, database)
         connection.rollback()

@@ -52,6 +52,10 @@ def test_another_one_has_its_own_and_shares_the_rest() -> None:
         ),
         ({**TWO, "BATCH_ACCOUNTS": "default"}, "BATCH_ACCOUNTS is 'default': it must be names"),
         ({**TWO, "BATCH_ACCOUNTS": "Ac me"}, "BATCH_ACCOUNTS is 'Ac me': it must be names"),
+        (
+            {**TWO, "OPENAI_CUSTOM_HEADERS": "X-Route: a\nauthorization: Bearer sk-default"},
+            "OPENAI_CUSTOM_HEADERS has authorization, which would go out with the calls of every",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_as_it_is_called(given: dict[str, str], said: str) -> None:
@@ -73,6 +77,16 @@ def test_what_is_wrong_is_named_as_it_is_called(given: dict[str, str], said: str
 def test_a_key_never_meets_the_local_stack(given: dict[str, str], account: str, said: str) -> None:
     with pytest.raises(WrongSettingsError, match=said):
         connect(load_settings(given).of_account(account))
+
+
+def test_one_that_is_named_twice_is_one() -> None:
+    names = load_settings({**TWO, "BATCH_ACCOUNTS": "acme, acme"}).account_names
+    assert names == ("default", "acme")
+
+
+def test_headers_that_name_nobody_go_with_all() -> None:
+    load_settings({**TWO, "OPENAI_CUSTOM_HEADERS": "x-portkey-provider: openai"})
+    load_settings({**ONE, "OPENAI_CUSTOM_HEADERS": "OpenAI-Project: proj_default"})
 
 
 def test_nothing_of_a_key_is_shown() -> None:

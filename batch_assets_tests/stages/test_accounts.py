@@ -9,6 +9,8 @@ from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.errors import BatchAssetsError
 from batch_assets.openai_batch.client import BatchApi
 from batch_assets.openai_batch.operations import Timeouts
+from batch_assets.stages.controls.drain import drain_on, foresee_drain
+from batch_assets.stages.pipeline import Budget
 from batch_assets.store.company_accounts import CompanyAccounts
 from batch_assets.store.registry import Registry
 from batch_assets_local.batch_server import RunningServer, ServerConfig, running_server
@@ -86,6 +88,18 @@ def test_what_was_claimed_for_another_account_is_never_uploaded(lab: Lab, acme: 
     assert (lab.submit().requests, acme.submit().requests) == (0, 3)
     acme.read_to_the_end()
     assert (lab.times_billed(ids), acme.times_billed(ids)) == ([0, 0, 0], [1, 1, 1])
+
+
+def test_livedash_is_given_nothing_of_another_account(lab: Lab, acme: Lab) -> None:
+    given, ids = lab.company(3)
+    give(lab, given, ACME)
+    assert acme.submit().requests == 3
+    foreseen = foresee_drain(lab.pipeline.drains, hand_over=True)
+    assert "would be read: 1 batch" in foreseen.sentences[1]
+    step = drain_on(lab.pipeline, Budget.of_op(lab.pipeline.policy), hand_over=True)
+    assert (step.handed_over.batches, step.left.running, step.left.running_for_default) == (0, 1, 0)
+    assert acme.read_to_the_end().rows.completed == 3
+    assert set(lab.statuses(ids)) == {"PROCESSING_COMPLETE"}
 
 
 def test_an_account_that_is_gone_keeps_nobody_else_waiting(lab: Lab, acme: Lab) -> None:

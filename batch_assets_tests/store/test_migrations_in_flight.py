@@ -8,12 +8,13 @@ from sqlalchemy import Engine
 from batch_assets.domain.budgets import ALL_COMPANIES, Budget, Period
 from batch_assets.domain.errors import MigrationRefusedError
 from batch_assets.store.budgets import StoredBudgets
+from batch_assets.store.company_accounts import CompanyAccounts
 from batch_assets.store.conservation import Conservation
 from batch_assets.store.engine import open_engine
 from batch_assets.store.migrate import current, downgrade, upgrade
 from batch_assets.store.strategy import choose_queries
 from batch_assets_tests.databases import TestDatabases
-from batch_assets_tests.factories import make_request
+from batch_assets_tests.factories import make_company, make_request
 from batch_assets_tests.store.queries.support import PERMANENT, TRANSIENT, Desk, failed
 
 BEFORE = "0007"
@@ -108,3 +109,19 @@ def test_budgets_are_not_lost_unasked(engine: Engine) -> None:
     downgrade(url, BEFORE)
     upgrade(url)
     assert budgets.uses() == []
+
+
+def test_no_older_version_is_given_what_another_account_serves(engine: Engine) -> None:
+    assigned = CompanyAccounts(engine)
+    with engine.begin() as connection:
+        company_id = make_company(connection)
+    assigned.assign(company_id, "acme", "the tests")
+    url = url_of(engine)
+    with pytest.raises(MigrationRefusedError, match="has 1 company of further accounts"):
+        downgrade(url, "0022")
+    assigned.assign(company_id, "default", "the tests")
+    downgrade(url, "0022")
+    assert current(url) == "0022"
+    upgrade(url)
+    assigned.assign(company_id, "acme", "the tests")
+    downgrade(url, "base")

@@ -58,7 +58,7 @@ class DrainReport:
     def _foreseen(self) -> list[str]:
         if self.left.is_empty:
             return ["Submissions would be stopped.", "Nothing is under way."]
-        is_running = self.left.running and self.hand_over
+        is_running = self.left.running_for_default and self.hand_over
         what = "handed over to LiveDash, the rest read to its end" if is_running else "read"
         left = f"What is under way would be {what}: {self.left.sentence}."
         return ["Submissions would be stopped.", left]
@@ -66,7 +66,7 @@ class DrainReport:
     def _of_livedash(self) -> list[str]:
         """What its timers will do, once it is started with its key."""
         said = []
-        batches = self.left.running if self.dry_run else self.handed_over.batches
+        batches = self.left.running_for_default if self.dry_run else self.handed_over.batches
         if self.hand_over and batches:
             are = "would be" if self.dry_run else "is" if batches == 1 else "are"
             said.append(
@@ -106,7 +106,8 @@ def foresee_drain(drains: Drains, *, hand_over: bool) -> DrainReport:
 def drain_on(pipeline: Pipeline, budget: Budget, *, hand_over: bool) -> DrainReport:
     """Ask for what is under way, read what has ended, and send back what waits; what is left.
 
-    With `hand_over` what still runs on the server is LiveDash's then.
+    With `hand_over` what still runs on the server is LiveDash's then; of further accounts it is
+    waited for, since LiveDash has one key.
 
     Raises:
         ApiError: The server refuses the account; what needs no server is done by then.

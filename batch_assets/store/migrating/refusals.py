@@ -1,5 +1,5 @@
-"""Whether our tables may go: not while they say what becomes of a request or what may be spent, or
-a run is at work.
+"""Whether our tables may go: not while they say what becomes of a request, and by whose key, or
+what may be spent, or a run is at work.
 
 Runs outlive the daemon, so that nothing of Dagster's need be up while one is at work.
 """
@@ -25,6 +25,8 @@ _OWN_TABLES: Final = "0002"
 """The revision that makes them, and takes them away on the way back."""
 _BUDGETS: Final = "0021"
 """The same for that of budgets."""
+_ACCOUNTS: Final = "0023"
+"""The same for what says which account serves a company and has made a batch."""
 
 
 def refuse_while_in_flight(
@@ -73,6 +75,34 @@ def refuse_to_drop_budgets(
             f"{where} has {plural(budgets, 'budget')}, which an older version does not know: it "
             "would send without, and nobody could put them back. Keep what `batch-assets budgets "
             "--json` shows, then go back with --drop-budgets."
+        )
+
+
+def refuse_to_forget_accounts(
+    connection: Connection, current: str | None, target: str, where: str
+) -> None:
+    """See that an older version takes nothing of a further account's for that of its one key.
+
+    On the way to "base" nothing of this project sends any more.
+
+    Raises:
+        MigrationRefusedError: it would.
+    """
+    steps = steps_back(current, target)
+    if _ACCOUNTS not in steps or _OWN_TABLES in steps:
+        return
+    row = connection.execute(SQL["of_accounts"]).one()
+    parts = [
+        (row.companies, plural(row.companies, "company", "companies")),
+        (row.batches, f"{plural(row.batches, 'batch', 'batches')} under way"),
+    ]
+    said = " and ".join(words for number, words in parts if number)
+    if said:
+        raise MigrationRefusedError(
+            f"{where} has {said} of further accounts, which an older version does not know: it "
+            "would use the default account's key for them. Assign each company with `batch-assets "
+            "account assign COMPANY default`, and let runs read what is under way; `batch-assets "
+            "account list` says what is left."
         )
 
 

@@ -68,3 +68,15 @@ ORDER BY r.run_id
 
 -- name: budgets
 SELECT count(*) FROM batch_assets.budget AS g
+
+-- name: of_accounts
+-- What an older version would send or ask for with the one key that it knows.
+SELECT
+    (SELECT count(*) FROM batch_assets.company_account AS g WHERE g.account_name <> 'default')
+        AS companies,
+    (
+        SELECT count(*)
+        FROM batch_assets.batch AS b
+        WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
+            AND b.account_name <> 'default'
+    ) AS batches
