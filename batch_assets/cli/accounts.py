@@ -40,7 +40,7 @@ _COLUMNS: Sequence[Column[_Account]] = (
     Column("Account", lambda one: one.account),
     Column("Server", lambda one: one.server or "not in BATCH_ACCOUNTS"),
     number("Companies", lambda one: count(one.companies)),
-    number("Batches", lambda one: count(one.batches), "Batches under way"),
+    number("Batches", lambda one: count(one.batches), "Batches not done with"),
 )
 
 

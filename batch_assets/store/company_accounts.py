@@ -32,7 +32,8 @@ class AccountStanding:
     companies: int
     """Those that were given to it; the default account serves all others."""
     batches: int
-    """Those of it that have not come to their end."""
+    """Those of it that its key is still needed for: under way, with files to delete, or given up
+    while they ran on."""
 
 
 class CompanyAccounts(EngineQueries):

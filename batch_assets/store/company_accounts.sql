@@ -29,7 +29,8 @@ FROM batch_assets.batch AS b
 WHERE b.id = :batch_id OR b.openai_batch_id = :batch_id
 
 -- name: standing
--- Of each account that anything is of: how many companies were given to it, and what is under way with it.
+-- Of each account that anything is of: how many companies were given to it, and what only its key can end:
+-- batches under way, files that are still to be deleted, and batches that run on though they were given up.
 SELECT n.account_name, n.companies, n.batches
 FROM (
     SELECT
@@ -42,10 +43,25 @@ FROM (
         GROUP BY g.account_name
     ) AS g
     FULL JOIN (
-        SELECT b.account_name, count(*) AS batches
-        FROM batch_assets.batch AS b
-        WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
-        GROUP BY b.account_name
+        SELECT o.account_name, count(*) AS batches
+        FROM (
+            SELECT b.account_name, b.id
+            FROM batch_assets.batch AS b
+            WHERE b.state IN ('claimed', 'uploaded', 'submitted', 'ended')
+            UNION
+            SELECT b.account_name, b.id
+            FROM batch_assets.batch AS b
+            WHERE b.state IN ('finalized', 'released')
+                AND b.installation_id IS NOT NULL
+                AND b.input_file_id IS NOT NULL
+                AND b.files_deleted_at IS NULL
+            UNION
+            SELECT b.account_name, b.id
+            FROM batch_assets.abandoned_batch AS g
+            JOIN batch_assets.batch AS b ON b.id = g.batch_id
+            WHERE g.poll_at IS NOT NULL
+        ) AS o
+        GROUP BY o.account_name
     ) AS b USING (account_name)
 ) AS n
 ORDER BY n.account_name

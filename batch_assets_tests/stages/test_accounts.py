@@ -56,9 +56,13 @@ def test_each_account_sends_its_companies_and_reads_its_batches(lab: Lab, acme: 
     assert set(lab.statuses(its_ids)) == {"BATCHING_IN_PROGRESS"}
     assert acme.read_to_the_end().rows.completed == 3
     assert set(lab.statuses([*own_ids, *its_ids])) == {"PROCESSING_COMPLETE"}
+    standing = CompanyAccounts(lab.desk.engine).standing()
+    assert {one.account_name: one.batches for one in standing} == {ACME: 1, DEFAULT_ACCOUNT: 1}
     assert lab.times_billed([*own_ids, *its_ids]) == [1, 1, 1, 0, 0, 0]
     assert acme.times_billed([*own_ids, *its_ids]) == [0, 0, 0, 1, 1, 1]
     assert (lab.clean(), acme.clean()) == (1, 1)
+    (left,) = CompanyAccounts(lab.desk.engine).standing()
+    assert (left.account_name, left.batches) == (ACME, 0), "its files are deleted"
     assert (lab.remote_files(), acme.remote_files()) == ([], [])
 
 
@@ -110,7 +114,7 @@ def test_an_account_that_is_gone_keeps_nobody_else_waiting(lab: Lab, acme: Lab) 
     lab.company(4)
     assert lab.submit().requests == 4
     assert lab.read_to_the_end().rows.completed == 4
-    (standing,) = CompanyAccounts(lab.desk.engine).standing()
-    assert (standing.account_name, standing.companies, standing.batches) == (ACME, 1, 1)
+    found = {one.account_name: one for one in CompanyAccounts(lab.desk.engine).standing()}
+    assert (found[ACME].companies, found[ACME].batches) == (1, 1)
     assert not lab.pipeline.read_snapshot().has_in_flight
     assert lab.pipeline.account_name == DEFAULT_ACCOUNT
