@@ -59,7 +59,7 @@ def list_accounts(as_json: AsJson = False) -> None:
             _listed(database, found.get(name, AccountStanding(name, 0, 0)))
             for name in [*names, *sorted(found.keys() - {*names})]
         ]
-    behind = left_behind(standing, names)
+    behind = [one.said for one in left_behind(standing, names)]
     if as_json:
         companies = [asdict(one) for one in assigned]
         print_json({"accounts": [asdict(one) for one in listed], "companies": companies})

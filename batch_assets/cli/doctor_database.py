@@ -91,6 +91,7 @@ class _Examination:
         if all(one.health is Health.WELL for one in self.found[before:]):
             # What lacks a table or a right would say the same of whatever is asked of it.
             self._look(CONFIRMATION, self._installation)
+            self._look("accounts", self._accounts)
             self._look("cooldowns", self._cooldowns)
             self._look("prices", self._prices)
         return self.found
@@ -179,6 +180,16 @@ class _Examination:
 
     def _installation(self) -> Iterable[Finding]:
         return of_installation(self._database.registry.installation())
+
+    def _accounts(self) -> Iterator[Finding]:
+        from batch_assets.stages.controls.accounts import left_behind
+        from batch_assets.store.company_accounts import CompanyAccounts
+
+        names = self.settings.account_names
+        behind = left_behind(CompanyAccounts(self.engine).standing(), names)
+        yield from behind or [
+            Finding.well("accounts", "The settings name every account that anything is of.")
+        ]
 
     def _cooldowns(self) -> Iterator[Finding]:
         remedy = "It ends by itself; `batch-assets reset` ends it at once."

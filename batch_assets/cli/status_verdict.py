@@ -226,9 +226,7 @@ def _accounts(database: OpenDatabase) -> Iterator[Finding]:
     from batch_assets.store.company_accounts import CompanyAccounts
 
     names = database.settings.account_names
-    for said in left_behind(CompanyAccounts(database.engine).standing(), names):
-        remedy = "Name it there again, with its key, or give its companies to another account."
-        yield Finding("accounts", Health.NOT_WELL, said, remedy)
+    yield from left_behind(CompanyAccounts(database.engine).standing(), names)
     for name in names[1:]:
         try:
             installation = database.of_account(name).registry.installation()

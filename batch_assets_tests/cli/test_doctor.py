@@ -198,6 +198,14 @@ DATABASE = [
         undone="DELETE FROM batch_assets.unknown_batch",
     ),
     Mistake(
+        "an account gone",
+        "accounts",
+        "Name it there again",
+        planted="""INSERT INTO batch_assets.company_account (company_id, account_name, assigned_by)
+            VALUES ('c', 'acme', 'me')""",
+        undone="DELETE FROM batch_assets.company_account",
+    ),
+    Mistake(
         "a drain",
         "confirmation",
         "--resume",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from batch_assets.domain.accounts import DEFAULT_ACCOUNT
 from batch_assets.domain.display import plural
 from batch_assets.domain.errors import ConfigurationError
+from batch_assets.domain.health import Finding
 from batch_assets.stages.controls.criteria import company_of
 from batch_assets.store.company_accounts import AccountStanding, CompanyAccounts
 from batch_assets.store.lookups import Lookups
@@ -52,18 +53,20 @@ def assign_company(
     return AssignReport(found.id, found.name, account_name, before)
 
 
-def left_behind(standing: Sequence[AccountStanding], account_names: Sequence[str]) -> list[str]:
-    """A sentence on each account that has something and that no settings name."""
+def left_behind(standing: Sequence[AccountStanding], account_names: Sequence[str]) -> list[Finding]:
+    """What is wrong with each account that has something and that no settings name."""
     return [_left(one) for one in standing if one.account_name not in account_names]
 
 
-def _left(one: AccountStanding) -> str:
+def _left(one: AccountStanding) -> Finding:
     made, served = "made with it", "that it serves"
-    batches = plural(one.batches, f"batch {made} waits", f"batches {made} wait")
+    batches = plural(one.batches, f"batch {made} is", f"batches {made} are")
     companies = plural(one.companies, f"company {served} waits", f"companies {served} wait")
-    parts = [f"{batches} to be read"] * bool(one.batches)
+    parts = [f"{batches} not done with"] * bool(one.batches)
     parts += [f"{companies} to be sent for"] * bool(one.companies)
-    return (
+    return Finding.not_well(
+        "accounts",
         f"The account {one.account_name} is not in BATCH_ACCOUNTS: {', and '.join(parts)}. All "
-        "others go on."
+        "others go on.",
+        "Name it there again, with its key, or give its companies to another account.",
     )
