@@ -161,7 +161,7 @@ def type_(
 TYPED_ELSEWHERE = {
     *("", "demo", "local", "local reset", "local stop"),
     *("dev", "serve", "webserver", "daemon", "code-server", "exporter"),
-    *("budget import", "budget set", "run"),
+    *("account assign", "budget import", "budget set", "run"),
 }
 """Help, what has a local stack of its own, what goes on until it is ended, what changes things."""
 
@@ -206,6 +206,7 @@ CASES = [
     Case("cancel {batch} --dry-run", ("{batch}", "nothing to cancel"), ("{batch}",), (1, 1)),
     Case("abandon {batch} --dry-run", ("{batch}",), ("{batch}",), (1, 1)),
     Case("force {name} --dry-run", ("waits to be sent",), ("Would send 13 requests", NAME)),
+    Case("account list", ("default",), ("default",)),
     Case("budgets", ("No budget is set",), ("No budget is set",)),
     Case("budget clear day --all", ("There is no budget",), ("There is no budget",), (2, 2)),
     Case("reconcile --month 2020-01 --usd 0", ("Nothing was sent",), ("Nothing was sent",)),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from batch_assets.settings import LIVEDASH_NAMES, all_settings, setting_names
+from batch_assets.settings.settings import ACCOUNT_VARIABLES, variable_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = Path("docs") / "configuration.md"
@@ -68,7 +69,8 @@ def test_every_setting_has_a_row_with_default_bounds_and_meaning() -> None:
 
 
 def test_every_name_that_pages_and_sentences_mention_is_a_settings() -> None:
-    known = setting_names() | LIVEDASH_NAMES
+    of_accounts = {variable_of("beta", name) for name in ACCOUNT_VARIABLES}
+    known = setting_names() | LIVEDASH_NAMES | of_accounts
     mentioned = dict(_mentioned())
     assert {"BATCH_MIN_SIZE", "BATCH_TIMEOUT_HOURS"} <= set(mentioned)
     assert {name: place for name, place in mentioned.items() if name not in known} == {}

@@ -70,8 +70,8 @@ def test_an_environment_in_which_no_call_can_be_made_is_found_before_anything_is
 ) -> None:
     lab.company(2)
     lab.pipeline.api.close()
-    monkeypatch.setenv("OPENAI_ORG_ID", "org-1\nx-other: secret")
-    with pytest.raises(ConfigurationError, match="OPENAI_ORG_ID") as raised:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-one: 1\nx-other: secret\x01")
+    with pytest.raises(ConfigurationError, match="OPENAI_CUSTOM_HEADERS") as raised:
         lab.submit()
     assert "secret" not in str(raised.value)
     assert lab.batches() == []
