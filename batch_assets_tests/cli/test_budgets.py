@@ -80,6 +80,7 @@ def test_the_alert_of_a_budget_is_listed_with_what_to_do(type_: Type, engine: En
     assert "0.0000 of 0.0000 EUR for " in listed[0]["causes"][0]
     said = type_("alerts").out
     assert "`batch-assets budget set day EUR --all`" in said
+    assert "budget_month_of_c1: " in said
     assert f"budget_month of {NAME}" in type_("status").out
 
 
